@@ -1,0 +1,73 @@
+# Needs make and Python >= 3.11 with venv; everything else is installed into .venv from the hash locks.
+.DEFAULT_GOAL := help
+.PHONY: up demo test check bench lock format clean help
+.DELETE_ON_ERROR:
+
+PYTHON ?=
+python := .venv/bin/python
+run := $(python) -m
+# Sets $$found to the first Python that will do; PYTHON=... on the command line wins.
+find_python = for found in $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14); do \
+	"$$found" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; found=; done
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+up: .venv/.run ## start everything on this machine (Ctrl-C stops it)
+	@exec $(run) app.cli up
+
+demo: .venv/.run ## show a zap at work on a running `make up`
+	@exec $(run) app.cli demo
+
+test: .venv/.dev ## every test but benchmarks and soaks
+	@$(run) pytest tests --ignore=tests/benchmarks -m "not soak and not benchmark" $(ARGS)
+
+check: .venv/.dev ## lint, format, types, import rules
+	$(run) ruff check .
+	$(run) ruff format --check .
+	$(run) mypy
+	@$(python) -c 'from importlinter.cli import lint_imports_command as run; run()'
+
+bench: .venv/.dev ## measure, and print the table of ARCHITECTURE.md
+	@$(run) tests.benchmarks $(ARGS)
+
+format: .venv/.dev ## rewrite the code in the agreed style
+	$(run) ruff check --fix .
+	$(run) ruff format .
+
+lock: .venv/.run ## resolve the dependencies again (ARGS=--upgrade for newer ones)
+	$(compile) --extra local --group build -o requirements.lock
+	$(compile) --extra local --group build --group dev -c requirements.lock -o requirements-dev.lock
+
+compile = $(run) uv pip compile pyproject.toml --quiet --universal --generate-hashes --no-annotate \
+	--python-version 3.11 --custom-compile-command "make lock" $(ARGS)
+
+clean: ## remove the environment and all caches; data in .triggerhub stays
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	find app domain projections relay consumers sql tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps make a second run instant. Installing the test tools also installs all that `up` needs.
+.venv/.run: requirements.lock pyproject.toml | .venv/.python
+	@rm -f .venv/.dev
+	@$(call install,requirements.lock)
+	@touch $@
+
+.venv/.dev: requirements-dev.lock pyproject.toml | .venv/.python
+	@$(call install,requirements-dev.lock)
+	@touch .venv/.run $@
+
+.venv/.python:
+	@$(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { $(find_python); \
+	if [ -z "$$found" ]; then \
+		echo "No Python 3.11 or newer with venv was found. Install one (on Debian and Ubuntu: python3 python3-venv)," >&2; \
+		echo "or name it: make PYTHON=/path/to/python3 ..." >&2; exit 1; fi; \
+	echo "Creating .venv with $$("$$found" --version)"; "$$found" -m venv --clear .venv; }
+	@touch $@
+
+# uv itself comes through pip with its hashes from the lock; pip also stands in where uv cannot reach an index.
+install = echo "Installing $(1)" && \
+	{ $(run) uv --version >/dev/null 2>&1 || { awk '/^[a-z]/{p=/^uv==/} p' $(1) >.venv/uv.txt && \
+		$(run) pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt; }; } && \
+	{ $(run) uv pip sync --quiet --python $(python) --require-hashes $(1) || \
+		$(run) pip install --quiet --disable-pip-version-check --require-hashes -r $(1); } && \
+	$(run) uv pip install --quiet --python $(python) --offline --no-deps --no-build-isolation -e .

@@ -1,0 +1,146 @@
+"""The command `triggerhub`: one sub-command per process, and the operator's verbs. No logic lives here.
+
+Imports that take time stay inside the commands, so that `--help` answers at once.
+Expected errors end in one line on standard error: exit code 2 for what is missing or wrong, 1 for a failure.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import NoReturn, TypeVar
+
+import click
+
+from app.settings import Settings, SettingsError
+
+T = TypeVar("T")
+_EVERYTHING = ("database_url", "kafka_bootstrap_servers", "jwt_secret", "encryption_key")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="triggerhub")
+def main() -> None:
+    """Self-hosted, event-sourced automation: webhooks in, actions out."""
+
+
+@main.command()
+def up() -> None:
+    """Run everything on this machine, with embedded servers where no URL is set."""
+    from app.child import StartError
+    from app.supervisor import up as supervise
+
+    settings = _settings("up")
+    try:
+        asyncio.run(supervise(settings))
+    except StartError as error:
+        _fail(str(error), 1)
+    except PermissionError as error:
+        _fail(
+            f"{error.filename} belongs to another user: run as the user who first started TriggerHub there, "
+            "or set TRIGGERHUB_DATA_DIR.",
+            1,
+        )
+
+
+def _role_command(role: str, summary: str) -> None:
+    @main.command(name=role, help=summary, short_help=summary)
+    def run_role() -> None:
+        from app.processes import run
+
+        settings = _settings(role, *_EVERYTHING)
+        _run(_until_signalled(lambda stop: run(role, settings, stop)))
+
+
+_role_command("api", "Serve HTTP: the API, the webhooks, the documentation.")
+_role_command("relay", "Publish committed events to the topic.")
+_role_command("runner", "Run the actions of zaps.")
+_role_command("projector", "Keep the read models up to date.")
+_role_command("scheduler", "Fire timers: delays, retries, schedules, deadlines.")
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database to this version's schema."""
+    from app import processes
+
+    _run(processes.migrate(_settings("migrate", "database_url")))
+
+
+@main.command()
+@click.argument("name")
+def rebuild(name: str) -> None:
+    """Rebuild the read model NAME from the log, beside the live one."""
+    from app import processes
+
+    _run(processes.rebuild(_settings("rebuild", "database_url"), name))
+
+
+@main.command()
+def verify() -> None:
+    """Check the hash chain of the log, and the read models against it."""
+    from app import processes
+
+    sys.exit(_run(processes.verify(_settings("verify", "database_url"))))
+
+
+@main.command()
+def demo() -> None:
+    """Show a zap at work on a running TriggerHub."""
+    from app.demo import run
+
+    _run(run(_settings("demo", "database_url")))
+
+
+@main.command()
+def doctor() -> None:
+    """Print the settings and check what TriggerHub needs."""
+    from app.doctor import examine
+
+    sys.exit(0 if _run(examine(_settings("doctor"))) else 1)
+
+
+def _settings(role: str, *needs: str) -> Settings:
+    """The settings with `needs` filled, and logging set up; ends the process when they are missing or wrong."""
+    from app import log
+
+    try:
+        settings = Settings.load()
+        log.configure(role, settings.log_level, settings.log_format)
+        # `up` has nobody to ask: it is what the others find.
+        return settings if role == "up" else settings.resolve(*needs)
+    except SettingsError as error:
+        _fail(str(error), 2)
+
+
+def _run(work: Coroutine[object, object, T]) -> T:
+    """Run to the end on uvloop; errors that tell the operator enough by themselves become one line."""
+    import uvloop
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(work)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (ConnectionError, TimeoutError, OSError) as error:
+        _fail(
+            f"A server cannot be reached ({error or type(error).__name__}); `triggerhub doctor` says which.",
+            1,
+        )
+
+
+async def _until_signalled(work: Callable[[asyncio.Event], Coroutine[object, object, T]]) -> T:
+    """Run `work` with an event that SIGTERM or SIGINT sets."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return await work(stop)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"triggerhub: {message}", err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main(prog_name="triggerhub")

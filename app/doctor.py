@@ -1,0 +1,84 @@
+"""`triggerhub doctor`: the settings as understood, and a line for each thing TriggerHub needs, with the remedy."""
+
+import asyncio
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from app.child import port_answers
+from app.settings import PREFIX, Secret, Settings, unknown_variables
+
+LEAST_DISK = 2**30
+WAIT_S = 5.0
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """`remedy` is empty when all is well."""
+
+    subject: str
+    detail: str
+    remedy: str = ""
+
+
+async def examine(settings: Settings) -> bool:
+    """Print everything; returns whether all is well."""
+    for name, value in settings.to_env().items():
+        secret = isinstance(getattr(settings, name.removeprefix(PREFIX).lower()), Secret)
+        click.echo(f"      {name}={('***' if value else '') if secret else value}")
+    findings = [
+        _python(),
+        _disk(settings.data_dir),
+        await _database(settings),
+        await _broker(settings),
+        _spelling(),
+    ]
+    for finding in findings:
+        mark = "fail" if finding.remedy else "ok"
+        remedy = f" — {finding.remedy}" if finding.remedy else ""
+        click.echo(f"{mark:<5} {finding.subject}: {finding.detail}{remedy}")
+    return not any(finding.remedy for finding in findings)
+
+
+def _python() -> Finding:
+    old = sys.version_info < (3, 11)
+    return Finding("Python", platform.python_version(), "use Python 3.11 or newer" if old else "")
+
+
+def _disk(data_dir: Path) -> Finding:
+    place = next(path for path in [data_dir, *data_dir.parents] if path.exists())
+    free = shutil.disk_usage(place).free
+    remedy = f"free some space on the disk of {place}, at least 1 GB" if free < LEAST_DISK else ""
+    return Finding("disk", f"{free / 2**30:.1f} GB free for {data_dir}", remedy)
+
+
+async def _database(settings: Settings) -> Finding:
+    if not settings.database_url:
+        return Finding("database", "none", f"start `triggerhub up`, or set {PREFIX}DATABASE_URL")
+    import asyncpg  # only here, and it is large
+
+    try:
+        connection = await asyncpg.connect(settings.database_url, timeout=WAIT_S)
+        version = await connection.fetchval("show server_version")
+        await connection.close()
+    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        return Finding("database", type(error).__name__, f"check the server and {PREFIX}DATABASE_URL")
+    old = int(str(version).split(".", maxsplit=1)[0]) < 16
+    return Finding("database", f"PostgreSQL {version}", "use PostgreSQL 16 or newer" if old else "")
+
+
+async def _broker(settings: Settings) -> Finding:
+    servers = [server.rsplit(":", 1) for server in settings.kafka_bootstrap_servers.split(",") if server]
+    if not servers:
+        return Finding("broker", "none", f"start `triggerhub up`, or set {PREFIX}KAFKA_BOOTSTRAP_SERVERS")
+    up = await asyncio.gather(*(port_answers(host.strip("[]"), int(port)) for host, port in servers))
+    remedy = "" if any(up) else f"check the broker and {PREFIX}KAFKA_BOOTSTRAP_SERVERS"
+    return Finding("broker", f"{sum(up)} of {len(up)} servers answer", remedy)
+
+
+def _spelling() -> Finding:
+    unknown = ", ".join(unknown_variables())
+    return Finding("variables", unknown or "all known", "no such setting: misspelt?" if unknown else "")

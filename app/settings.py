@@ -1,0 +1,262 @@
+"""All settings, read once from the environment; no other file looks there.
+
+Every variable is the field's name in capitals behind `TRIGGERHUB_`; `.env.example` explains each.
+An empty variable counts as absent, except OUTBOUND_ALLOW, where empty means "nothing".
+"""
+
+import base64
+import binascii
+import ipaddress
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal, Self, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from app.data_dir import DataDir
+
+PREFIX = "TRIGGERHUB_"
+LOOPBACK = "127.0.0.0/8,::1/128"
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+LogFormat = Literal["console", "json"]
+T = TypeVar("T")
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong. The message names the variable and the remedy, never the value."""
+
+
+class Secret(str):
+    """Text that must not be shown: `repr` gives stars, only using it as a string gives the text."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "***"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Sizes are bytes. Empty database_url or kafka_bootstrap_servers: `up` brings its own server."""
+
+    database_url: Secret = Secret("")
+    kafka_bootstrap_servers: str = ""
+    kafka_topic: str = "zap-events"
+    kafka_partitions: int = 12
+    data_dir: Path = Path(".triggerhub")
+    host: str = "127.0.0.1"
+    port: int = 8000
+    public_url: str = "http://127.0.0.1:8000"
+    jwt_secret: Secret = Secret("")
+    encryption_key: Secret = Secret("")
+    outbound_allow: tuple[Network, ...] = ()
+    max_body: int = 10 * 2**20
+    broker_memory_limit: int = 2**30
+    log_level: str = "info"
+    log_format: LogFormat = "json"
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        """Read and check every variable; raises SettingsError."""
+        read = _Reader(env)
+        host = read("HOST", "127.0.0.1", str)
+        port = read("PORT", "8000", _integer(1, 65_535))
+        database_url = Secret(read("DATABASE_URL", "", _database_url))
+        bootstrap = read("KAFKA_BOOTSTRAP_SERVERS", "", _servers)
+        local = _is_loopback(host) and not database_url and not bootstrap
+        return cls(
+            database_url=database_url,
+            kafka_bootstrap_servers=bootstrap,
+            kafka_topic=read("KAFKA_TOPIC", "zap-events", _topic),
+            kafka_partitions=read("KAFKA_PARTITIONS", "12", _integer(1, 10_000)),
+            data_dir=read("DATA_DIR", ".triggerhub", lambda text: Path(text).expanduser().absolute()),
+            host=host,
+            port=port,
+            public_url=read("PUBLIC_URL", _default_url(host, port), _public_url),
+            jwt_secret=Secret(read("JWT_SECRET", "", _jwt_secret)),
+            encryption_key=Secret(read("ENCRYPTION_KEY", "", _encryption_key)),
+            outbound_allow=read("OUTBOUND_ALLOW", LOOPBACK if local else "", _networks, may_be_empty=True),
+            max_body=read("MAX_BODY", "10MB", parse_size),
+            broker_memory_limit=read("BROKER_MEMORY_LIMIT", "1GB", parse_size),
+            log_level=read("LOG_LEVEL", "info", _one_of("debug", "info", "warning", "error")),
+            log_format=read("LOG_FORMAT", "console" if sys.stderr.isatty() else "json", _log_format),
+        )
+
+    @classmethod
+    def load(cls) -> Self:
+        """The settings of this process."""
+        return cls.from_env(os.environ)
+
+    def to_env(self) -> dict[str, str]:
+        """The variables from which `from_env` reads these very settings."""
+        return {PREFIX + name.upper(): _text(getattr(self, name)) for name in self.__struct_fields__}
+
+    def child_env(self) -> dict[str, str]:
+        """The environment for a child process that shall run with these settings."""
+        # Where this package lies comes first, so that the child runs the same code wherever it is started.
+        path = os.pathsep.join(
+            filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+        )
+        return {**os.environ, **self.to_env(), "PYTHONUNBUFFERED": "1", "PYTHONPATH": path}
+
+    def resolve(self, *needs: str) -> Self:
+        """Fill what is absent from the data directory of a running `up`; raises SettingsError for a need unmet.
+
+        `needs` are field names, for instance "database_url".
+        """
+        directory = DataDir(self.data_dir)
+        running = directory.runtime()
+        resolved = msgspec.structs.replace(
+            self,
+            database_url=self.database_url or Secret(running.database_url if running else ""),
+            kafka_bootstrap_servers=self.kafka_bootstrap_servers
+            or (running.kafka_bootstrap_servers if running else ""),
+            jwt_secret=self.jwt_secret or Secret(directory.existing_secret("jwt_secret")),
+            encryption_key=self.encryption_key or Secret(directory.existing_secret("encryption_key")),
+        )
+        if running and not self.database_url:
+            resolved = msgspec.structs.replace(
+                resolved, host=running.host, port=running.port, public_url=running.public_url
+            )
+        for name in needs:
+            if not getattr(resolved, name):
+                raise SettingsError(_remedy(name, self.data_dir))
+        return resolved
+
+
+def unknown_variables(env: Mapping[str, str] | None = None) -> list[str]:
+    """Variables with our prefix that no setting reads: most likely misspelt."""
+    known = {PREFIX + name.upper() for name in Settings.__struct_fields__}
+    return sorted(n for n in (os.environ if env is None else env) if n.startswith(PREFIX) and n not in known)
+
+
+def parse_size(text: str) -> int:
+    """Bytes from "10MB", "512 KB", "1GB" or plain digits; the units are powers of 1024."""
+    found = re.fullmatch(r"(\d+)\s*(|B|KB|MB|GB)", text.strip(), re.IGNORECASE)
+    if not found or int(found[1]) == 0:
+        raise ValueError("give a size such as 10MB, 512KB or a number of bytes")
+    return int(found[1]) * {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30}[found[2].upper()]
+
+
+class _Reader:
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self._env = env
+
+    def __call__(
+        self, name: str, default: str, parse: Callable[[str], T], *, may_be_empty: bool = False
+    ) -> T:
+        text = self._env.get(PREFIX + name)
+        if text is None or (not text.strip() and not may_be_empty):
+            text = default
+        try:
+            return parse(text.strip())
+        except ValueError as error:
+            # The reason is ours and never holds the value, which may be a secret.
+            raise SettingsError(f"{PREFIX}{name} is not valid: {error}.") from None
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"\d{1,9}", text) or not low <= int(text) <= high:
+            raise ValueError(f"give a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in choices:
+            raise ValueError(f"give one of {', '.join(choices)}")
+        return text.lower()
+
+    return parse
+
+
+def _log_format(text: str) -> LogFormat:
+    return "json" if _one_of("console", "json")(text) == "json" else "console"
+
+
+def _database_url(text: str) -> str:
+    if text and not text.startswith(("postgresql://", "postgres://")):
+        raise ValueError("give a URL such as postgresql://user:password@host:5432/database")
+    return text
+
+
+def _servers(text: str) -> str:
+    servers = [server.strip() for server in text.split(",") if server.strip()]
+    if not all(re.fullmatch(r"\S+:\d{1,5}", server) and "://" not in server for server in servers):
+        raise ValueError("give host:port, several separated by commas")
+    return ",".join(servers)
+
+
+def _topic(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", text) or text in {".", ".."}:
+        raise ValueError("a topic name has letters, digits, dots, dashes and underscores only")
+    return text
+
+
+def _public_url(text: str) -> str:
+    try:
+        url = urlsplit(text)
+    except ValueError:
+        url = urlsplit("")
+    if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
+        raise ValueError("give the address users see, such as https://hooks.example.com")
+    return text.rstrip("/")
+
+
+def _jwt_secret(text: str) -> str:
+    if text and len(text.encode()) < 32:
+        raise ValueError("it needs at least 32 bytes; `openssl rand -base64 32` makes one")
+    return text
+
+
+def _encryption_key(text: str) -> str:
+    """Accepts both base64 alphabets, gives the URL-safe one with padding."""
+    if not text:
+        return text
+    try:
+        key = base64.b64decode(text.rstrip("=").replace("-", "+").replace("_", "/") + "==", validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) != 32:
+        raise ValueError("it must be 32 bytes in base64; `openssl rand -base64 32` makes one")
+    return base64.urlsafe_b64encode(key).decode()
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise ValueError("give networks such as 10.1.0.0/16,::1/128, separated by commas") from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _default_url(host: str, port: int) -> str:
+    # Nobody can open the wildcard address in a browser.
+    shown = "localhost" if host in {"0.0.0.0", "::"} else f"[{host}]" if ":" in host else host  # noqa: S104
+    return f"http://{shown}:{port}"
+
+
+def _text(value: object) -> str:
+    return ",".join(str(item) for item in value) if isinstance(value, tuple) else str(value)
+
+
+def _remedy(name: str, data_dir: Path) -> str:
+    variable = PREFIX + name.upper()
+    if name in {"jwt_secret", "encryption_key"}:
+        return (
+            f"{variable} is missing: set it to the output of `openssl rand -base64 32`, the same everywhere."
+        )
+    return f"{variable} is not set and no `triggerhub up` is running with {data_dir}: start one, or set {variable}."

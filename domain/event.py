@@ -1,0 +1,119 @@
+"""What the log holds: events as they are appended, and as they come back."""
+
+from datetime import datetime
+from enum import IntEnum
+from typing import Literal, TypeAlias
+from uuid import UUID
+
+import msgspec
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A fact, named in the past tense. Its stored name and schema version are in domain/registry.py."""
+
+
+class StreamKind(IntEnum):
+    """Which leaf of the log a stream lives in: CORE for ever, RUN until retention drops its month."""
+
+    CORE = 0
+    RUN = 1
+
+
+class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who and why, stored beside the event and chained with it; never a secret."""
+
+    actor: str = ""
+    """`user:<id>`, `key:<id>`, `hook`, `runner` or `scheduler`."""
+    correlation_id: UUID | None = None
+    """The run that this belongs to."""
+    causation_id: UUID | None = None
+    """The event that led to this one."""
+    traceparent: str = ""
+    """W3C Trace Context, when the sender gave one."""
+
+
+class NewEvent(msgspec.Struct, frozen=True):
+    """An event about to be appended. With `due_at` the append also sets a timer whose id is the event's."""
+
+    event_id: UUID
+    event: Event
+    due_at: datetime | None = None
+
+
+ANY_VERSION = -1
+"""Expected version of an append that does not care what the stream holds."""
+
+
+class Append(msgspec.Struct, frozen=True, kw_only=True):
+    """One command's events, for one stream, stored all or not at all.
+
+    `expected` is the version (number of events) that the stream must have; `timer_id` makes the append
+    conditional on that timer being still set, and clears it; `dedupe_key` (32 bytes) makes a second append
+    with the same key answer Duplicate.
+    """
+
+    kind: StreamKind
+    stream_id: UUID
+    expected: int
+    tenant_id: UUID
+    ordering_key: UUID
+    events: tuple[NewEvent, ...]
+    metadata: Metadata
+    timer_id: UUID | None = None
+    dedupe_key: bytes | None = None
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """The events are in the log: the stream's new version, and the position of the last of them."""
+
+    version: int
+    position: int
+
+
+class Conflict(msgspec.Struct, frozen=True):
+    """Nothing was stored: the stream is at `version`, or the timer was no longer set."""
+
+    version: int
+
+
+class Duplicate(msgspec.Struct, frozen=True):
+    """Nothing was stored: the dedupe key already stands for this stream and position."""
+
+    stream_id: UUID
+    position: int
+
+
+AppendResult: TypeAlias = Appended | Conflict | Duplicate
+
+
+class StoredEvent(msgspec.Struct, frozen=True, gc=False):
+    """A row of the log. `data` and `meta` are the JSON bytes as they were hashed; `type` has no version."""
+
+    position: int
+    kind: int
+    stream_id: UUID
+    version: int
+    tenant_id: UUID
+    ordering_key: UUID
+    event_id: UUID
+    type: str
+    schema_version: int
+    recorded_at: datetime
+    meta: bytes
+    data: bytes
+
+
+class DueTimer(msgspec.Struct, frozen=True):
+    """A timer whose time has come, with what is needed to append to its stream."""
+
+    timer_id: UUID
+    due_at: datetime
+    kind: StreamKind
+    stream_id: UUID
+    ordering_key: UUID
+    tenant_id: UUID
+
+
+RunStatus: TypeAlias = Literal[
+    "queued", "running", "waiting", "completed", "filtered", "failed", "cancelled", "timed_out"
+]

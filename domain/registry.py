@@ -1,0 +1,103 @@
+"""Every event's stored name and schema version, and the codec between structs and the log's bytes.
+
+A retired shape keeps an upcaster here and its golden sample under tests/golden, for ever.
+"""
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from domain import identity, run, zap
+from domain.event import Event, Metadata
+from domain.json import JsonObject
+
+
+class EventType(msgspec.Struct, frozen=True):
+    """One kind of event: its name in the log, the version that is written today, and its struct."""
+
+    name: str
+    schema_version: int
+    struct: type[Event]
+
+
+EVENT_TYPES: tuple[EventType, ...] = (
+    EventType("zap.created", 1, zap.ZapCreated),
+    EventType("zap.draft_changed", 1, zap.ZapDraftChanged),
+    EventType("zap.published", 1, zap.ZapPublished),
+    EventType("zap.rolled_back", 1, zap.ZapRolledBack),
+    EventType("zap.enabled", 1, zap.ZapEnabled),
+    EventType("zap.paused", 1, zap.ZapPaused),
+    EventType("zap.deleted", 1, zap.ZapDeleted),
+    EventType("zap.run.requested", 1, run.RunRequested),
+    EventType("zap.run.step_succeeded", 1, run.StepSucceeded),
+    EventType("zap.run.step_attempt_failed", 1, run.StepAttemptFailed),
+    EventType("zap.run.step_failed", 1, run.StepFailed),
+    EventType("zap.run.resumed", 1, run.RunResumed),
+    EventType("zap.run.completed", 1, run.RunCompleted),
+    EventType("zap.run.failed", 1, run.RunFailed),
+    EventType("user.signed_up", 1, identity.UserSignedUp),
+    EventType("user.signed_in", 1, identity.UserSignedIn),
+    EventType("user.signed_out", 1, identity.UserSignedOut),
+    EventType("user.api_key_created", 1, identity.ApiKeyCreated),
+    EventType("user.api_key_deleted", 1, identity.ApiKeyDeleted),
+)
+
+Upcaster = Callable[[JsonObject], JsonObject]
+UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
+"""(name, retired version) → the payload as the next version has it. Pure, and chained until today's."""
+
+
+class UnknownEvent(ValueError):
+    """The log holds a type or schema version that this release does not know."""
+
+
+_by_struct = {kind.struct: kind for kind in EVENT_TYPES}
+_by_name = {kind.name: kind for kind in EVENT_TYPES}
+_encoder = msgspec.json.Encoder(decimal_format="number")
+_decoders: dict[str, "msgspec.json.Decoder[Event]"] = {
+    kind.name: msgspec.json.Decoder(kind.struct) for kind in EVENT_TYPES
+}
+_metadata_decoder = msgspec.json.Decoder(Metadata)
+
+
+def event_type(event: Event) -> EventType:
+    """The stored name and schema version of an event."""
+    return _by_struct[type(event)]
+
+
+def encode(event: Event) -> bytes:
+    """The payload bytes that the log keeps, hashes and hands on verbatim."""
+    return _encoder.encode(event)
+
+
+def decode(name: str, schema_version: int, data: bytes) -> Event:
+    """The event as today's struct. Raises UnknownEvent, or msgspec.DecodeError with the path that is wrong."""
+    kind = _by_name.get(name)
+    if kind is None or schema_version > kind.schema_version:
+        raise UnknownEvent(f"{name} v{schema_version} is not known to this release")
+    if schema_version == kind.schema_version:
+        return _decoders[name].decode(data)
+    payload: JsonObject = msgspec.json.decode(data)
+    return msgspec.convert(upcast(name, schema_version, payload, UPCASTERS), kind.struct)
+
+
+def upcast(
+    name: str, schema_version: int, payload: JsonObject, upcasters: Mapping[tuple[str, int], Upcaster]
+) -> JsonObject:
+    """Carry an old payload forward, version by version, as far as the upcasters go."""
+    while upcaster := upcasters.get((name, schema_version)):
+        payload = upcaster(payload)
+        schema_version += 1
+    return payload
+
+
+def encode_metadata(metadata: Metadata) -> bytes:
+    """The metadata bytes that the log keeps."""
+    return _encoder.encode(metadata)
+
+
+def decode_metadata(meta: bytes) -> Metadata:
+    """Who and why of a stored event."""
+    return _metadata_decoder.decode(meta)
+
+

@@ -1,0 +1,263 @@
+"""The Postgres event store: reads, and appends by group commit.
+
+Commands from all tasks of a process queue up; one writer task sends as many as are waiting in one call of es.append.
+That shares one lock and one fsync among them, which is what makes a globally ordered log fast.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import structlog
+
+from domain.event import (
+    Append,
+    Appended,
+    AppendResult,
+    Conflict,
+    Duplicate,
+    StoredEvent,
+    StreamKind,
+)
+from domain.ports import StoreUnavailable
+from domain.registry import encode, encode_metadata, event_type
+from sql.hashing import event_hash
+from sql.pool import CONNECTION_ERRORS, Connection, Pool, connect, create_pool
+from sql.queries import Queries
+
+log = structlog.get_logger()
+_queries = Queries("queries/events.sql")
+
+MAX_BATCH_COMMANDS = 500
+"""Commands in one call: the answer must fit in socket buffers, as it is sent while the lock is held."""
+MAX_BATCH_BYTES = 8 * 1024 * 1024
+MAX_QUEUED = 5_000
+"""Commands waiting; past this the store says it is unavailable instead of growing without bound."""
+APPEND_TIMEOUT_S = 2.0
+"""How long a command may wait for its answer before the caller is told to try again later."""
+_RETRY_S = 0.1
+
+
+class _Waiting(msgspec.Struct, frozen=True, eq=False):
+    """A command in the queue, encoded once, and who waits for its result."""
+
+    command: Append
+    rows: tuple[tuple[UUID, str, int, bytes, bytes, bytes, datetime | None], ...]
+    size: int
+    result: "asyncio.Future[AppendResult]"
+
+
+class PgEventStore:
+    """domain.ports.EventStore on Postgres. Open it with `async with`."""
+
+    def __init__(self, dsn: str, name: str, *, read_connections: int = 4, patience_s: float = APPEND_TIMEOUT_S) -> None:
+        self._dsn = dsn
+        self._name = name
+        self._patience_s = patience_s
+        self.pool: Pool = create_pool(dsn, f"{name} reads", read_connections)
+        self._queue: deque[_Waiting] = deque()
+        self._arrived = asyncio.Event()
+        self._writer: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.pool
+        self._writer = asyncio.create_task(self._write_for_ever(), name="event store writer")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._writer:
+            self._writer.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._writer
+        for waiting in self._queue:
+            _refuse(waiting, "the store is closing")
+        self.pool.terminate()
+
+    async def append(self, command: Append) -> AppendResult:
+        """See domain.ports.EventStore. A caller that is cancelled leaves its command to the writer."""
+        if len(self._queue) >= MAX_QUEUED:
+            raise StoreUnavailable("too many commands are waiting for the log")
+        waiting = _encoded(command, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        self._arrived.set()
+        try:
+            async with asyncio.timeout(self._patience_s):
+                return await asyncio.shield(waiting.result)
+        except TimeoutError:
+            # Nobody waits for it any more, so the writer drops it unless it is on its way this very moment.
+            waiting.result.cancel()
+            with suppress(ValueError):
+                self._queue.remove(waiting)
+            raise StoreUnavailable("the log did not answer in time") from None
+
+    async def read_stream(self, kind: StreamKind, stream_id: UUID, after: int = 0) -> list[StoredEvent]:
+        return _stored(await self.pool.fetch(_queries["read_stream"], int(kind), stream_id, after))
+
+    async def read_streams(self, kind: StreamKind, stream_ids: Sequence[UUID]) -> dict[UUID, list[StoredEvent]]:
+        streams: dict[UUID, list[StoredEvent]] = {}
+        for event in _stored(await self.pool.fetch(_queries["read_streams"], int(kind), stream_ids)):
+            streams.setdefault(event.stream_id, []).append(event)
+        return streams
+
+    async def versions(self, kind: StreamKind, stream_ids: Sequence[UUID]) -> dict[UUID, int]:
+        """The current version of each stream that has events."""
+        return {
+            row[0]: row[1] for row in await self.pool.fetch(_queries["versions"], int(kind), stream_ids)
+        }
+
+    async def read_log(self, after: int, limit: int) -> list[StoredEvent]:
+        return _stored(await self.pool.fetch(_queries["read_log"], after, limit))
+
+    async def iterate_log(self, after: int, until: int) -> AsyncIterator[list[StoredEvent]]:
+        while after < until:
+            page = await self.read_log(after, min(5_000, until - after))
+            if not page:
+                return
+            yield page
+            after = page[-1].position
+
+    async def head(self) -> int:
+        position: int = await self.pool.fetchval(_queries["head"])
+        return position
+
+    async def _write_for_ever(self) -> None:
+        connection: Connection | None = None
+        batch: list[_Waiting] = []
+        try:
+            while True:
+                if not batch:
+                    batch = await self._next_batch()
+                try:
+                    if connection is None or connection.is_closed():
+                        connection = await self._connect()
+                    await self._write(connection, batch)
+                    batch = []
+                except CONNECTION_ERRORS as error:
+                    # The call's outcome is unknown, so the same events are sent again: es.append knows them by id.
+                    log.warning("event_store.unreachable", error=repr(error), waiting=len(batch) + len(self._queue))
+                    connection = _drop(connection)
+                    batch = [waiting for waiting in batch if not waiting.result.cancelled()]
+                    await asyncio.sleep(_RETRY_S)
+                except asyncpg.PostgresError as error:
+                    log.error("event_store.append_failed", error=repr(error), commands=len(batch))
+                    batch = self._split(batch, error)
+        finally:
+            for waiting in batch:
+                _refuse(waiting, "the store is closing")
+            _drop(connection)
+
+    async def _connect(self) -> Connection:
+        connection = await connect(
+            self._dsn, f"{self._name} writer", lock_timeout="2s", synchronous_commit="on", statement_timeout="10s"
+        )
+        log.debug("event_store.connected")
+        return connection
+
+    def _split(self, batch: list[_Waiting], error: asyncpg.PostgresError) -> list[_Waiting]:
+        """A command that the database refuses must not take its neighbours along: try them one by one."""
+        if len(batch) == 1:
+            _refuse(batch[0], f"the log refused the command: {error}")
+            return []
+        self._queue.extendleft(reversed(batch[1:]))
+        return batch[:1]
+
+    async def _next_batch(self) -> list[_Waiting]:
+        while not self._queue:
+            self._arrived.clear()
+            await self._arrived.wait()
+        batch: list[_Waiting] = []
+        streams: set[object] = set()
+        held: list[_Waiting] = []
+        size = 0
+        while self._queue and len(batch) < MAX_BATCH_COMMANDS and size < MAX_BATCH_BYTES:
+            waiting = self._queue.popleft()
+            keys = _exclusive_keys(waiting.command)
+            if streams.isdisjoint(keys):
+                batch.append(waiting)
+                size += waiting.size
+            else:
+                held.append(waiting)
+            streams.update(keys)
+        self._queue.extendleft(reversed(held))
+        return batch
+
+    async def _write(self, connection: Connection, batch: list[_Waiting]) -> None:
+        rows = await connection.fetch(_queries["append"], *_columns(batch))
+        for row in rows:
+            future = batch[row[0] - 1].result
+            if not future.done():
+                future.set_result(_result(row))
+
+
+def _exclusive_keys(command: Append) -> tuple[object, ...]:
+    stream = (command.kind, command.stream_id)
+    return (stream,) if command.dedupe_key is None else (stream, command.dedupe_key)
+
+
+def _encoded(command: Append, result: "asyncio.Future[AppendResult]") -> _Waiting:
+    meta = encode_metadata(command.metadata)
+    rows = []
+    size = 0
+    for new in command.events:
+        kind = event_type(new.event)
+        data = encode(new.event)
+        digest = event_hash(
+            command.kind, command.stream_id, command.tenant_id, command.ordering_key, new.event_id,
+            kind.name, kind.schema_version, meta, data,
+        )  # fmt: skip
+        rows.append((new.event_id, kind.name, kind.schema_version, meta, data, digest, new.due_at))
+        size += len(data) + len(meta)
+    return _Waiting(command, tuple(rows), size, result)
+
+
+def _columns(batch: list[_Waiting]) -> list[list[object]]:
+    commands = [waiting.command for waiting in batch]
+    columns: list[list[object]] = [
+        [int(command.kind) for command in commands],
+        [command.stream_id for command in commands],
+        [command.expected for command in commands],
+        [command.tenant_id for command in commands],
+        [command.ordering_key for command in commands],
+        [command.timer_id for command in commands],
+        [command.dedupe_key for command in commands],
+    ]
+    rows = [(number, *row) for number, waiting in enumerate(batch, 1) for row in waiting.rows]
+    columns.extend(list(column) for column in zip(*rows, strict=True))
+    return columns
+
+
+def _result(row: "asyncpg.Record") -> AppendResult:
+    match row[1]:
+        case 0 | 1:
+            return Appended(row[2], row[3])
+        case 3:
+            return Duplicate(row[4], row[3])
+        case _:
+            return Conflict(row[2])
+
+
+def _refuse(waiting: _Waiting, reason: str) -> None:
+    if not waiting.result.done():
+        waiting.result.set_exception(StoreUnavailable(reason))
+        # The caller may be gone already; asyncio would complain about an exception that nobody took.
+        waiting.result.exception()
+
+
+def _drop(connection: Connection | None) -> None:
+    if connection is not None:
+        connection.terminate()
+
+
+def _stored(rows: "Iterable[asyncpg.Record]") -> list[StoredEvent]:
+    return [StoredEvent(*row) for row in rows]
+
+

@@ -1,0 +1,67 @@
+-- name: append
+-- The one way into the log. See sql/migrations/0001_event_store.sql.
+select cmd, outcome, version, pos, stream
+from es.append($1::smallint[], $2::uuid[], $3::int[], $4::uuid[], $5::uuid[], $6::uuid[], $7::bytea[],
+               $8::int[], $9::uuid[], $10::text[], $11::smallint[], $12::bytea[], $13::bytea[], $14::bytea[],
+               $15::timestamptz[])
+
+-- name: read_stream
+-- One stream in order, after a version.
+select position, kind, stream_id, version, tenant_id, ordering_key, event_id, type, schema_version, recorded_at,
+       meta, data
+from es.events where kind = $1 and stream_id = $2 and version > $3 order by version
+
+-- name: read_streams
+-- Several whole streams, each in order.
+select position, kind, stream_id, version, tenant_id, ordering_key, event_id, type, schema_version, recorded_at,
+       meta, data
+from es.events where kind = $1 and stream_id = any($2::uuid[]) order by stream_id, version
+
+-- name: versions
+-- The current version of several streams.
+select s.stream_id, h.version
+from unnest($2::uuid[]) s(stream_id)
+cross join lateral (
+    select e.version from es.events e where e.kind = $1 and e.stream_id = s.stream_id
+    order by e.version desc limit 1
+) h
+
+-- name: read_log
+-- The log after a position, in order and without gaps.
+select position, kind, stream_id, version, tenant_id, ordering_key, event_id, type, schema_version, recorded_at,
+       meta, data
+from es.events where position > $1 order by position limit $2
+
+-- name: read_log_hashed
+-- As read_log, with the hashes that the chain is made of.
+select position, kind, stream_id, version, tenant_id, ordering_key, event_id, type, schema_version, recorded_at,
+       meta, data, hash
+from es.events where position > $1 order by position limit $2
+
+-- name: head
+select last_position from es.commits order by last_position desc limit 1
+
+-- name: commits
+-- The commits after a position: the chain to verify.
+select last_position, prev_position, recorded_at, hash from es.commits
+where last_position > $1 order by last_position limit $2
+
+-- name: commit_at
+-- The commit that ends at a position.
+select last_position, prev_position, recorded_at, hash from es.commits where last_position = $1
+
+-- name: changed_core_streams
+-- The long-lived streams (zaps, users) that grew after a position, and how far the log has come.
+select stream_id, max(position) as position from es.events where kind = 0 and position > $1 group by stream_id
+
+-- name: position_at
+-- The last position at a moment.
+select last_position from es.commits where recorded_at <= $1 order by last_position desc limit 1
+
+-- name: prune_dedupe
+-- Forget deliveries that were seen before a moment.
+delete from es.dedupe where recorded_at < $1
+
+-- name: ensure_run_months
+-- Make the leaves that run streams of the coming months go to.
+select es.ensure_run_months($1)
