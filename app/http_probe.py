@@ -1,4 +1,4 @@
-"""The smallest HTTP client there is: whether a server on this machine answers 200. For processes that must stay light."""
+"""The smallest HTTP client there is: does a server answer 200? For processes that must stay light."""
 
 import asyncio
 import contextlib

@@ -7,10 +7,10 @@ _WIDTH = 9
 
 
 class Output:
-    """Lines to one stream. `prefix`: begin each with the name of its process (JSON lines stay as they are)."""
+    """Lines to one stream. `prefix`: begin each with the name of its process; JSON lines hold it already."""
 
     def __init__(self, stream: TextIO, *, prefix: bool) -> None:
-        self._stream = stream
+        self._stream: TextIO | None = stream
         self._prefix = prefix
         self._colours: dict[str, str] = {}
         self._colourful = stream.isatty()
@@ -30,10 +30,12 @@ class Output:
         return f"\x1b[{colour}m{label}\x1b[0m"
 
     def _write(self, text: str) -> None:
+        if self._stream is None:
+            return
         try:
             print(text, file=self._stream, flush=True)
-        except BrokenPipeError:
-            # Whoever read us is gone (`up | head`). The processes matter more than their lines.
-            self._stream = open("/dev/null", "w", encoding="utf-8")  # noqa: PTH123, SIM115
         except UnicodeEncodeError:
             print(text.encode("ascii", "replace").decode(), file=self._stream, flush=True)
+        except BrokenPipeError:
+            # Whoever read us is gone (`up | head`). The processes matter more than their lines.
+            self._stream = None

@@ -5,7 +5,6 @@ An empty variable counts as absent, except OUTBOUND_ALLOW, where empty means "no
 """
 
 import base64
-import binascii
 import ipaddress
 import os
 import re
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from app.data_dir import DataDir
+from app.errors import OperatorError
 
 PREFIX = "TRIGGERHUB_"
 LOOPBACK = "127.0.0.0/8,::1/128"
@@ -27,8 +27,10 @@ LogFormat = Literal["console", "json"]
 T = TypeVar("T")
 
 
-class SettingsError(Exception):
+class SettingsError(OperatorError):
     """A setting is missing or wrong. The message names the variable and the remedy, never the value."""
+
+    exit_code = 2
 
 
 class Secret(str):
@@ -104,12 +106,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return {**os.environ, **self.to_env(), "PYTHONUNBUFFERED": "1", "PYTHONPATH": path}
 
     def resolve(self, *needs: str) -> Self:
-        """Fill what is absent from the data directory of a running `up`; raises SettingsError for a need unmet.
+        """Fill what is absent from the data directory of a running `up`.
 
-        `needs` are field names, for instance "database_url".
+        `needs` are field names, for instance "database_url"; raises SettingsError when one stays empty.
         """
         directory = DataDir(self.data_dir)
-        running = directory.runtime()
+        try:
+            running = directory.runtime()
+        except PermissionError:
+            raise SettingsError(f"{self.data_dir} belongs to another user: run as that user.") from None
         resolved = msgspec.structs.replace(
             self,
             database_url=self.database_url or Secret(running.database_url if running else ""),
@@ -136,7 +141,7 @@ def unknown_variables(env: Mapping[str, str] | None = None) -> list[str]:
 
 def parse_size(text: str) -> int:
     """Bytes from "10MB", "512 KB", "1GB" or plain digits; the units are powers of 1024."""
-    found = re.fullmatch(r"(\d+)\s*(|B|KB|MB|GB)", text.strip(), re.IGNORECASE)
+    found = re.fullmatch(r"([0-9]{1,12})\s*(|B|KB|MB|GB)", text.strip(), re.IGNORECASE)
     if not found or int(found[1]) == 0:
         raise ValueError("give a size such as 10MB, 512KB or a number of bytes")
     return int(found[1]) * {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30}[found[2].upper()]
@@ -161,7 +166,7 @@ class _Reader:
 
 def _integer(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if not re.fullmatch(r"\d{1,9}", text) or not low <= int(text) <= high:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
             raise ValueError(f"give a whole number from {low} to {high}")
         return int(text)
 
@@ -221,8 +226,9 @@ def _encryption_key(text: str) -> str:
     if not text:
         return text
     try:
-        key = base64.b64decode(text.rstrip("=").replace("-", "+").replace("_", "/") + "==", validate=True)
-    except binascii.Error:
+        digits = text.rstrip("=").replace("-", "+").replace("_", "/")
+        key = base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
+    except ValueError:
         key = b""
     if len(key) != 32:
         raise ValueError("it must be 32 bytes in base64; `openssl rand -base64 32` makes one")
@@ -259,4 +265,4 @@ def _remedy(name: str, data_dir: Path) -> str:
         return (
             f"{variable} is missing: set it to the output of `openssl rand -base64 32`, the same everywhere."
         )
-    return f"{variable} is not set and no `triggerhub up` is running with {data_dir}: start one, or set {variable}."
+    return f"Nothing is running with {data_dir}: start `triggerhub up`, or set {variable}."

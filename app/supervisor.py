@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -18,7 +19,7 @@ import psutil
 import structlog
 
 from app.child import Child, OnLine, Service, StartError
-from app.data_dir import Busy, DataDir, Runtime, port_is_free
+from app.data_dir import DataDir, Runtime, port_is_free
 from app.embedded import EmbeddedBroker, EmbeddedPostgres
 from app.http_probe import answers_ok
 from app.output import Output
@@ -34,24 +35,19 @@ log = structlog.get_logger()
 
 
 def role_command(role: str) -> tuple[str, ...]:
-    """The command line of a role. `-P`: a folder `app` in the working directory must not stand in for ours."""
+    """The command line of a role. `-P`: a folder `app` in the working directory must not take our place."""
     return (sys.executable, "-P", "-m", "app.cli", role)
 
 
 async def up(settings: Settings, *, roles: Sequence[str] = ROLES, command: Command = role_command) -> None:
-    """Run everything until SIGINT or SIGTERM; raises StartError when it cannot start.
+    """Run everything until SIGINT or SIGTERM; raises OperatorError when it cannot start.
 
     `roles` and `command` are for tests: which processes to run, and the command line of each.
     """
     directory = DataDir(settings.data_dir)
     directory.create()
-    try:
-        with directory.held():
-            await _Supervisor(settings, directory, command).run(roles)
-    except Busy:
-        raise StartError(
-            f"Another `triggerhub up` is running with {directory.path}: stop it, or set TRIGGERHUB_DATA_DIR."
-        ) from None
+    with directory.held():
+        await _Supervisor(settings, directory, command).run(roles)
 
 
 class _Stopped(Exception):
@@ -71,8 +67,8 @@ class _Keeper:
         self.child: Child | None = None
 
     async def start(self) -> None:
-        self.child = await self._launch()
-        self._task = asyncio.create_task(self._keep(self.child))
+        await self._launch()
+        self._task = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
         self._stopping.set()
@@ -86,15 +82,14 @@ class _Keeper:
         if self.child is not None:
             self.child.signal(self.child.service.kill)
 
-    async def _launch(self) -> Child:
+    async def _launch(self) -> None:
         self.child = await Child.start(self._make(), self._on_line)
         self._on_change()
-        return self.child
 
-    async def _keep(self, child: Child) -> None:
+    async def _keep(self) -> None:
         pause, started = FIRST_PAUSE_S, time.monotonic()
-        while True:
-            code = await child.wait()
+        while self.child is not None:
+            code = await self.child.wait()
             if self._stopping.is_set():
                 return
             if time.monotonic() - started > HEALTHY_AFTER_S:
@@ -104,7 +99,17 @@ class _Keeper:
                 await asyncio.wait_for(self._stopping.wait(), pause)
                 return
             pause, started = min(pause * 2, LONGEST_PAUSE_S), time.monotonic()
-            child = await self._launch()
+            await self._launch_again()
+
+    async def _launch_again(self) -> None:
+        try:
+            await self._launch()
+        except (
+            OSError
+        ) as error:  # out of processes or memory: the ended child stays, and the next round tries again
+            log.warning("process cannot be started", process=self.name, error=str(error))
+        if self._stopping.is_set() and self.child is not None:
+            await self.child.stop(GRACE_S)  # we were asked to stop while it started
 
 
 class _Supervisor:
@@ -125,7 +130,7 @@ class _Supervisor:
                 self._settings = await self._start_servers(self._with_secrets(self._settings))
                 await self._or_stopped(self._migrate())
                 for role in roles:
-                    await self._start(self._roles, lambda role=role: self._role(role))
+                    await self._start(self._roles, partial(self._role, role))
                 self._tasks.append(asyncio.create_task(self._announce()))
                 await self._stop.wait()
             except _Stopped:
@@ -134,7 +139,7 @@ class _Supervisor:
                 await self._take_down()
 
     def _with_secrets(self, settings: Settings) -> Settings:
-        """Secrets are made for an embedded database only: those for another one must outlive this directory."""
+        """Secrets are made for the embedded database only; those for another must outlive this directory."""
         if settings.database_url:
             return settings.resolve("jwt_secret", "encryption_key")
         return msgspec.structs.replace(
@@ -158,8 +163,16 @@ class _Supervisor:
         for server in self._servers:
             if server.child is not None:
                 await self._or_stopped(server.child.wait_ready(READY_WITHIN_S))
-        shared = {name: getattr(settings, name) for name in Runtime.__struct_fields__}
-        self._directory.write_json("runtime.json", shared)
+        self._directory.write_json(
+            "runtime.json",
+            Runtime(
+                database_url=str(settings.database_url),
+                kafka_bootstrap_servers=settings.kafka_bootstrap_servers,
+                host=settings.host,
+                port=settings.port,
+                public_url=settings.public_url,
+            ),
+        )
         return settings
 
     async def _migrate(self) -> None:
@@ -185,7 +198,7 @@ class _Supervisor:
 
     async def _announce(self) -> None:
         """Say where everything is, once the API is ready."""
-        while not await answers_ok(self._settings.host, self._settings.port, "/readyz"):
+        while not await answers_ok(self._settings.host, self._settings.port, "/readyz"):  # noqa: ASYNC110 - it is another process
             await asyncio.sleep(0.1)
         url = self._settings.public_url
         self._output.banner(
@@ -198,7 +211,7 @@ class _Supervisor:
         )
 
     async def _bound_memory(self, broker: _Keeper) -> None:
-        """The broker never forgets a record: end it when it has grown too large; the relay publishes again."""
+        """The broker never forgets a record: end it when it is too large. The relay publishes again."""
         while True:
             await asyncio.sleep(MEMORY_CHECK_S)
             with contextlib.suppress(psutil.Error):
@@ -216,6 +229,7 @@ class _Supervisor:
         self._stop.set()
         for task in self._tasks:
             task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for keepers in (self._roles, self._servers):
             await asyncio.gather(*(keeper.stop() for keeper in keepers))
         for name in ("runtime.json", "pids.json"):

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from domain.json import Json, JsonObject
+from domain.ports import Clock
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +118,7 @@ class ActionContext(msgspec.Struct, frozen=True):
     http: HttpClient
     idempotency_key: str
     run_id: UUID
+    clock: Clock
 
 
 class ActionDescriptor(msgspec.Struct, frozen=True, kw_only=True):

@@ -141,6 +141,10 @@ class RecordAttempt(msgspec.Struct, frozen=True, kw_only=True):
     jitter: float
 
 
+class FinishRun(msgspec.Struct, frozen=True):
+    """End a run in which no step is left to do."""
+
+
 class ResumeRun(msgspec.Struct, frozen=True):
     """Record that a timer of this run has fired."""
 
@@ -155,7 +159,7 @@ class FailRun(msgspec.Struct, frozen=True):
     message: str
 
 
-RunCommand: TypeAlias = RequestRun | RecordAttempt | ResumeRun | FailRun
+RunCommand: TypeAlias = RequestRun | RecordAttempt | FinishRun | ResumeRun | FailRun
 
 
 class NoRun(msgspec.Struct, frozen=True):
@@ -202,6 +206,8 @@ def decide(command: RunCommand, state: RunState, definition: Definition) -> list
     match command:
         case RecordAttempt():
             return _record(command, state, definition)
+        case FinishRun():
+            return [] if next_step(state, definition) else [RunCompleted()]
         case ResumeRun(timer_id):
             return [RunResumed(timer_id=timer_id)] if state.retry_at else []
         case FailRun(step_id, code, message):

@@ -30,7 +30,7 @@ from domain.ports import StoreUnavailable
 from domain.registry import encode, encode_metadata, event_type
 from sql.hashing import event_hash
 from sql.pool import CONNECTION_ERRORS, Connection, Pool, connect, create_pool
-from sql.queries import Queries
+from sql.queries import Queries, Query
 
 log = structlog.get_logger()
 _queries = Queries("queries/events.sql")
@@ -100,22 +100,22 @@ class PgEventStore:
             raise StoreUnavailable("the log did not answer in time") from None
 
     async def read_stream(self, kind: StreamKind, stream_id: UUID, after: int = 0) -> list[StoredEvent]:
-        return _stored(await self.pool.fetch(_queries["read_stream"], int(kind), stream_id, after))
+        return _stored(await self._fetch(_queries["read_stream"], int(kind), stream_id, after))
 
     async def read_streams(self, kind: StreamKind, stream_ids: Sequence[UUID]) -> dict[UUID, list[StoredEvent]]:
         streams: dict[UUID, list[StoredEvent]] = {}
-        for event in _stored(await self.pool.fetch(_queries["read_streams"], int(kind), stream_ids)):
+        for event in _stored(await self._fetch(_queries["read_streams"], int(kind), stream_ids)):
             streams.setdefault(event.stream_id, []).append(event)
         return streams
 
     async def versions(self, kind: StreamKind, stream_ids: Sequence[UUID]) -> dict[UUID, int]:
         """The current version of each stream that has events."""
         return {
-            row[0]: row[1] for row in await self.pool.fetch(_queries["versions"], int(kind), stream_ids)
+            row[0]: row[1] for row in await self._fetch(_queries["versions"], int(kind), stream_ids)
         }
 
     async def read_log(self, after: int, limit: int) -> list[StoredEvent]:
-        return _stored(await self.pool.fetch(_queries["read_log"], after, limit))
+        return _stored(await self._fetch(_queries["read_log"], after, limit))
 
     async def iterate_log(self, after: int, until: int) -> AsyncIterator[list[StoredEvent]]:
         while after < until:
@@ -126,8 +126,14 @@ class PgEventStore:
             after = page[-1].position
 
     async def head(self) -> int:
-        position: int = await self.pool.fetchval(_queries["head"])
+        position: int = (await self._fetch(_queries["head"]))[0][0]
         return position
+
+    async def _fetch(self, query: Query, *arguments: object) -> "list[asyncpg.Record]":
+        try:
+            return await self.pool.fetch(query, *arguments)
+        except CONNECTION_ERRORS as error:
+            raise StoreUnavailable(f"the log can not be read: {error!r}") from error
 
     async def _write_for_ever(self) -> None:
         connection: Connection | None = None

@@ -2,7 +2,7 @@
 
 create schema relay;
 
--- The relay's one row. offsets: partition → [Kafka offset, position] of the last acknowledged message.
+-- The relay's one row. offsets: partition → [offset of the last acknowledged batch, position of its last message].
 -- epoch rises with each leader; a write with an old epoch changes nothing, which tells a deposed leader so.
 -- rewind_to: somebody asks for everything after this position to be published again.
 create table relay.checkpoint (
@@ -10,7 +10,6 @@ create table relay.checkpoint (
     epoch      bigint not null default 0,
     position   bigint not null default 0,
     offsets    jsonb not null default '{}',
-    cluster_id text not null default '',
     rewind_to  bigint,
     updated_at timestamptz not null default now()
 ) with (fillfactor = 50);

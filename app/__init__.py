@@ -1,0 +1,1 @@
+"""The edge: settings, the command line, the processes, HTTP. The only package that may import all others."""

@@ -1,0 +1,166 @@
+"""Which zaps take requests, kept in memory for the intake, and never older than a fraction of a second.
+
+An entry is the fold of the zap's stream. It is dropped as soon as the log says that the stream grew: at once after
+a command of this process, and by following the log for commands of others.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from contextlib import suppress
+from typing import assert_never, cast
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import structlog
+
+from domain import zap
+from domain.event import StoredEvent, StreamKind
+from domain.ports import EventStore, StoreUnavailable
+from domain.registry import decode
+from domain.zap import ZapEvent, ZapState, ZapStatus
+from sql.pool import CONNECTION_ERRORS, Connection, connect
+from sql.queries import Queries
+
+log = structlog.get_logger()
+_queries = Queries("queries/events.sql")
+
+CAPACITY = 10_000
+"""Zaps held; the one unused for longest makes room."""
+POLL_S = 0.25
+"""How long a change may go unnoticed when its notification is lost."""
+MIN_INTERVAL_S = 0.1
+"""Between two questions to the log, however many notifications come."""
+MISSING_S = 1.0
+"""How long an unknown id is answered from memory, so that garbage does not reach the database each time."""
+UNWATCHED_S = 0.5
+"""How long an entry is good while the log can not be followed."""
+ANSWER_S = 1.0
+"""The log has to answer within this; past it, it is taken as lost."""
+LOAD_S = 1.5
+"""How long a request waits for the state of its zap."""
+_BACK_OFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
+_FOR_EVER = float("inf")
+
+
+class LiveZap(msgspec.Struct, frozen=True, gc=False):
+    """What the intake needs of a zap. `version` is the published one that new runs use, 0 when there is none."""
+
+    owner: UUID
+    status: ZapStatus
+    version: int
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    zap: LiveZap | None
+    good_until: float
+
+
+class LiveZaps:
+    """The cache, and the follower that keeps it honest: run `follow` beside the server."""
+
+    def __init__(self, store: EventStore, dsn: str) -> None:
+        self._store = store
+        self._dsn = dsn
+        self._entries: OrderedDict[UUID, _Entry] = OrderedDict()
+        self._loading: dict[UUID, asyncio.Task[LiveZap | None]] = {}
+        self._following = False
+        self._failures = 0
+
+    async def get(self, zap_id: UUID) -> LiveZap | None:
+        """The zap, None when there is none. Raises StoreUnavailable when it is unknown and can not be read."""
+        entry = self._entries.get(zap_id)
+        if entry is not None:
+            if entry.good_until > time.monotonic():
+                self._entries.move_to_end(zap_id)
+                return entry.zap
+            del self._entries[zap_id]
+        return await self._load(zap_id)
+
+    def invalidate(self, zap_id: UUID) -> None:
+        """Forget a zap whose stream grew; a load on its way may have missed that, so its result is not kept."""
+        self._entries.pop(zap_id, None)
+        self._loading.pop(zap_id, None)
+
+    async def follow(self) -> None:
+        """Drop what changes, for as long as the task runs; re-connects for ever."""
+        while True:
+            try:
+                connection = await connect(self._dsn, "live zaps")
+                try:
+                    await self._follow(connection)
+                finally:
+                    self._watch(following=False)
+                    connection.terminate()
+            except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
+                log.warning("live_zaps.log_lost", error=repr(error))
+            await asyncio.sleep(_BACK_OFF_S[min(self._failures, len(_BACK_OFF_S) - 1)])
+            self._failures += 1
+
+    async def _follow(self, connection: Connection) -> None:
+        notified = asyncio.Event()
+        await connection.add_listener("es", lambda *_: notified.set())
+        position: int = await connection.fetchval(_queries["head"], timeout=ANSWER_S)
+        self._watch(following=True)
+        self._failures = 0
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(notified.wait(), POLL_S)
+            notified.clear()
+            rows = await connection.fetch(_queries["changed_core_streams"], position, timeout=ANSWER_S)
+            for row in rows:
+                self.invalidate(row["stream_id"])
+                position = max(position, row["position"])
+            await asyncio.sleep(MIN_INTERVAL_S)
+
+    def _watch(self, *, following: bool) -> None:
+        """What was learned under the other regime is not to be trusted under this one."""
+        self._following = following
+        self._entries.clear()
+        self._loading.clear()
+
+    async def _load(self, zap_id: UUID) -> LiveZap | None:
+        loading = self._loading.get(zap_id)
+        if loading is None:
+            loading = self._loading[zap_id] = asyncio.create_task(self._read(zap_id))
+            loading.add_done_callback(lambda done: self._keep(zap_id, done))
+        try:
+            async with asyncio.timeout(LOAD_S):
+                return await asyncio.shield(loading)
+        except CONNECTION_ERRORS as error:
+            raise StoreUnavailable("the zap can not be read right now") from error
+
+    async def _read(self, zap_id: UUID) -> LiveZap | None:
+        async with asyncio.timeout(LOAD_S):
+            return live_zap(await self._store.read_stream(StreamKind.CORE, zap_id))
+
+    def _keep(self, zap_id: UUID, done: "asyncio.Task[LiveZap | None]") -> None:
+        failed = done.cancelled() or done.exception() is not None
+        if self._loading.get(zap_id) is not done:
+            return
+        del self._loading[zap_id]
+        if failed:
+            return
+        found = done.result()
+        lifetime = (MISSING_S if found is None else _FOR_EVER) if self._following else UNWATCHED_S
+        self._entries[zap_id] = _Entry(found, time.monotonic() + lifetime)
+        if len(self._entries) > CAPACITY:
+            self._entries.popitem(last=False)
+
+
+def live_zap(events: list[StoredEvent]) -> LiveZap | None:
+    """The fold of a zap's stream, as far as the intake needs it; None for a stream that is not a zap's."""
+    if not events or events[0].type != "zap.created":
+        return None
+    state: ZapState = zap.INITIAL
+    for event in events:
+        decoded = decode(event.type, event.schema_version, event.data)
+        state = zap.evolve(state, cast(ZapEvent, decoded))
+    match state:
+        case zap.NoZap():
+            return None
+        case zap.Zap():
+            return LiveZap(events[0].tenant_id, state.status, state.live)
+        case _:
+            assert_never(state)

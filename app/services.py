@@ -1,0 +1,32 @@
+"""What the HTTP side is built from; app/processes.py makes it, tests make their own."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from domain.definition import Catalog
+from domain.ports import Clock, NewId
+from sql import clock
+from sql.event_store import PgEventStore
+
+
+async def always_ready() -> list[str]:
+    """A readiness that never fails."""
+    return []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """`dsn` is for the connection that listens to the log; `max_body` is in bytes, for webhooks only.
+
+    `readiness` names the checks that fail right now.
+    """
+
+    store: PgEventStore
+    dsn: str = field(repr=False)
+    catalog: Catalog
+    jwt_secret: bytes = field(repr=False)
+    public_url: str
+    max_body: int = 10 * 2**20
+    now: Clock = clock.now
+    new_id: NewId = clock.new_id
+    readiness: Callable[[], Awaitable[list[str]]] = always_ready

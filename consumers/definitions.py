@@ -1,0 +1,60 @@
+"""Published versions of zaps as the runner needs them: immutable, so each is compiled once and kept."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from uuid import UUID
+
+import msgspec
+
+from domain.definition import Definition
+from domain.errors import NotFound
+from domain.event import StreamKind
+from domain.json import Json
+from domain.ports import EventStore
+from domain.registry import decode
+from domain.template import Context, compiled
+from domain.zap import INITIAL, Zap, ZapEvent, ZapState, evolve
+
+CACHE_SIZE = 2_000
+
+
+class CompiledVersion(msgspec.Struct, frozen=True):
+    """A definition, and a renderer for each step's config by step id."""
+
+    definition: Definition
+    renderers: Mapping[str, Callable[[Context], Json]]
+
+
+class Definitions:
+    """Looks up published versions, and keeps the most recently used."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self._cache: OrderedDict[tuple[UUID, int], CompiledVersion] = OrderedDict()
+
+    async def get(self, zap_id: UUID, number: int) -> CompiledVersion:
+        """The version of a zap. Raises NotFound, and what the store raises."""
+        key = (zap_id, number)
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return self._cache[key]
+        version = compile_definition(await self._load(zap_id, number))
+        self._cache[key] = version
+        if len(self._cache) > CACHE_SIZE:
+            self._cache.popitem(last=False)
+        return version
+
+    async def _load(self, zap_id: UUID, number: int) -> Definition:
+        state: ZapState = INITIAL
+        for stored in await self._store.read_stream(StreamKind.CORE, zap_id):
+            event = decode(stored.type, stored.schema_version, stored.data)
+            if isinstance(event, ZapEvent):
+                state = evolve(state, event)
+        if not isinstance(state, Zap):
+            raise NotFound("this zap does not exist")
+        return state.version(number).definition
+
+
+def compile_definition(definition: Definition) -> CompiledVersion:
+    """Parse every template of a definition. Raises TemplateError."""
+    return CompiledVersion(definition, {step.id: compiled(step.config) for step in definition.steps})

@@ -1,0 +1,60 @@
+"""Work in lanes: in order within a key, many keys at once."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+Job = Callable[[], Awaitable[None]]
+
+
+class Lanes:
+    """One queue per key that has work, and a bound on the jobs that are open in all."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._queues: dict[UUID, deque[Job]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._open = 0
+        self._room = asyncio.Event()
+        self._room.set()
+
+    async def room(self) -> None:
+        """Wait until fewer than the limit of jobs are open: back-pressure for whoever submits."""
+        await self._room.wait()
+
+    def submit(self, key: UUID, job: Job) -> None:
+        """Do the job after all earlier ones of the same key. A job must not raise."""
+        self._open += 1
+        if self._open >= self._limit:
+            self._room.clear()
+        queue = self._queues.get(key)
+        if queue is not None:
+            queue.append(job)
+            return
+        self._queues[key] = deque((job,))
+        task = asyncio.create_task(self._work(key))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work(self, key: UUID) -> None:
+        queue = self._queues[key]
+        try:
+            while queue:
+                await queue.popleft()()
+                self._open -= 1
+                if self._open < self._limit:
+                    self._room.set()
+        finally:
+            del self._queues[key]
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Wait until no job is open; False when the time did not suffice, and the rest was cancelled."""
+        tasks = set(self._tasks)
+        if not tasks:
+            return True
+        _done, late = await asyncio.wait(tasks, timeout=timeout_s)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        return not late

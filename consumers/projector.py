@@ -1,0 +1,90 @@
+"""The projector: takes every event from the topic to the projections."""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from consumers.gaps import GapReports
+from consumers.subscription import ConsumerConfig, Record, Records, Subscription
+from consumers.watermark import Watermarks
+from domain import envelope
+from domain.event import StoredEvent
+from domain.ports import StoreUnavailable
+from projections.engine import Engine, GateMoved
+from sql.event_store import PgEventStore
+from sql.pool import CONNECTION_ERRORS
+
+log = structlog.get_logger()
+COMMIT_EVERY_S = 1.0
+
+
+class Projector:
+    """Feeds batches to the engine, whose gates decide what is new; Kafka's offsets are only a hint."""
+
+    def __init__(self, engine: Engine, store: PgEventStore, config: ConsumerConfig) -> None:
+        self._engine = engine
+        self._store = store
+        self._marks = Watermarks(engine.gates, GapReports(store.pool, "projector"))
+        self._committed_at = 0.0
+        self._subscription = Subscription(config, self._handle, self._assigned, self._revoked)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Build what was never built, then consume until `stop`."""
+        await self._engine.start()
+        await self._subscription.run(stop)
+
+    async def _assigned(self, partitions: Sequence[int]) -> None:
+        await self._marks.ensure(partitions)
+        log.info("projector.assigned", partitions=sorted(partitions))
+
+    async def _revoked(self, partitions: Sequence[int]) -> None:
+        self._marks.drop(partitions)
+
+    async def _handle(self, records: Records) -> None:
+        await self._marks.ensure(self._subscription.owned() & {record.partition for record in records})
+        batch: dict[int, list[StoredEvent]] = {}
+        for record in records:
+            if await self._marks.take(record):
+                batch.setdefault(record.partition, []).append(await self._event(record))
+        if batch:
+            await self._apply(batch)
+        await self._commit()
+
+    async def _event(self, record: Record) -> StoredEvent:
+        message = envelope.decode(record.value)
+        return message.stored() or await self._read(int(message.position))
+
+    async def _read(self, position: int) -> StoredEvent:
+        """A payload that travelled by reference."""
+        while True:
+            try:
+                return (await self._store.read_log(position - 1, 1))[0]
+            except StoreUnavailable as error:
+                log.warning("projector.store_unavailable", error=str(error))
+                await asyncio.sleep(0.5)
+
+    async def _apply(self, batch: dict[int, list[StoredEvent]]) -> None:
+        failures = 0
+        while True:
+            try:
+                await self._engine.apply(batch)
+                return
+            except GateMoved:
+                # Another owner, or a rebuild that was switched in: what is new is for the gates to say.
+                log.info("projector.gate_moved", partitions=sorted(batch))
+                failures += 1
+                await self._engine.gates(list(batch))
+                await asyncio.sleep(0.05 * min(failures, 20))
+            except CONNECTION_ERRORS as error:
+                failures += 1
+                log.warning("projector.store_unavailable", error=repr(error), failures=failures)
+                await asyncio.sleep(min(0.1 * 2**failures, 2.0))
+
+    async def _commit(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._committed_at < COMMIT_EVERY_S:
+            return
+        self._committed_at = now_s
+        marks = self._marks.by_partition
+        await self._subscription.commit({p: mark.offset for p, mark in marks.items() if mark.offset})

@@ -1,0 +1,162 @@
+"""The runner: takes run events from the topic and carries each run on. Kafka only wakes it; the log decides."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from consumers.executor import Executor, Progress, fold
+from consumers.gaps import GapReports
+from consumers.lanes import Lanes
+from consumers.subscription import ConsumerConfig, Record, Records, Subscription
+from consumers.watermark import Watermark, Watermarks
+from domain import envelope
+from domain.connector import HttpClient
+from domain.definition import Catalog
+from domain.event import StoredEvent, StreamKind
+from domain.ports import StoreUnavailable
+from sql.clock import new_id, now
+from sql.event_store import PgEventStore
+from sql.pool import CONNECTION_ERRORS
+from sql.queries import Queries
+
+log = structlog.get_logger()
+_runner = Queries("queries/runner.sql")
+
+WAKING_EVENTS = frozenset({"zap.run.requested.v1", "zap.run.resumed.v1"})
+"""The events after which a run has something to do that no runner is doing yet."""
+MAX_OPEN = 2_000
+"""Runs taken from the topic and not finished; past this the runner stops taking more."""
+CONCURRENCY = 200
+"""Actions running at once in one process."""
+SAVE_EVERY_S = 0.2
+REVOKE_PATIENCE_S = 4.0
+DRAIN_S = 10.0
+
+
+class Waking(msgspec.Struct, frozen=True):
+    """A message that wakes a run: `event` is None where its payload travels by reference."""
+
+    position: int
+    mark: Watermark
+    run_id: UUID
+    ordering_key: UUID
+    version: int
+    event: StoredEvent | None
+
+
+class Runner:
+    """Consumes the topic, runs actions in lanes per ordering key, and keeps a watermark per partition."""
+
+    def __init__(self, store: PgEventStore, catalog: Catalog, http: HttpClient, config: ConsumerConfig) -> None:
+        self._store = store
+        self._executor = Executor(store, catalog, http, clock=now, new_id=new_id, concurrency=CONCURRENCY)
+        self._lanes = Lanes(MAX_OPEN)
+        self._marks = Watermarks(self._gates, GapReports(store.pool, "runner"))
+        self._saved: dict[int, int] = {}
+        self._subscription = Subscription(config, self._handle, self._assigned, self._revoked)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Consume until `stop`, then finish or give up what is open, and save the watermarks."""
+        saver = asyncio.create_task(self._save_for_ever())
+        try:
+            await self._subscription.run(stop)
+        finally:
+            saver.cancel()
+            with suppress(asyncio.CancelledError):
+                await saver
+            await self._lanes.drain(DRAIN_S)
+            await self._save()
+
+    async def _assigned(self, partitions: Sequence[int]) -> None:
+        await self._marks.ensure(partitions)
+        log.info("runner.assigned", partitions=sorted(partitions))
+
+    async def _revoked(self, partitions: Sequence[int]) -> None:
+        """Let open runs come to a record before another runner takes over; what does not is done again there."""
+        marks = [mark for p, mark in self._marks.by_partition.items() if p in partitions]
+        deadline = asyncio.get_running_loop().time() + REVOKE_PATIENCE_S
+        while not all(mark.idle for mark in marks) and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.02)
+        await self._save()
+        self._marks.drop(partitions)
+        for partition in partitions:
+            self._saved.pop(partition, None)
+
+    async def _gates(self, partitions: Sequence[int]) -> dict[int, int]:
+        rows = await self._store.pool.fetch(_runner["gates"], list(partitions))
+        return {row[0]: row[1] for row in rows}
+
+    async def _handle(self, records: Records) -> None:
+        await self._lanes.room()
+        await self._marks.ensure(self._subscription.owned() & {record.partition for record in records})
+        waking = [found for record in records if (found := await self._take(record))]
+        if not waking:
+            return
+        runs = await self._progress(waking)
+        for item in waking:
+            self._lanes.submit(item.ordering_key, partial(self._advance, item, runs.get(item.run_id)))
+
+    async def _take(self, record: Record) -> Waking | None:
+        header = await self._marks.take(record)
+        if header is None or header.type not in WAKING_EVENTS:
+            return None
+        mark = self._marks.by_partition[record.partition]
+        mark.open(header, record.offset)
+        message = envelope.decode(record.value)
+        return Waking(
+            int(header.position), mark, message.subject, message.orderingkey, message.streamversion, message.stored()
+        )
+
+    async def _progress(self, waking: Sequence[Waking]) -> dict[UUID, Progress]:
+        """Where the runs stand. A stream no longer than the message that woke it need not be read."""
+        failures = 0
+        while True:
+            try:
+                versions = await self._store.versions(StreamKind.RUN, [item.run_id for item in waking])
+                fresh = {
+                    item.run_id: fold([item.event])
+                    for item in waking
+                    if item.event is not None and item.version == 1 and versions.get(item.run_id) == 1
+                }
+                missing = [run_id for run_id in versions if run_id not in fresh]
+                streams = await self._store.read_streams(StreamKind.RUN, missing) if missing else {}
+                return fresh | {run_id: fold(events) for run_id, events in streams.items()}
+            except StoreUnavailable as error:
+                log.warning("runner.store_unavailable", error=str(error))
+                failures += 1
+                await asyncio.sleep(min(0.1 * 2**failures, 2.0))
+
+    async def _advance(self, item: Waking, run: Progress | None) -> None:
+        try:
+            if run is not None:
+                await self._executor.advance(run)
+        except Exception:
+            # Left open: the watermark stays before it, so that a restart does it again. An operator sees the log.
+            log.exception("runner.run_stuck", run_id=str(item.run_id))
+            return
+        item.mark.close(item.position)
+
+    async def _save_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_EVERY_S)
+            await self._save()
+
+    async def _save(self) -> None:
+        """Make the watermarks durable, then hint the offsets to Kafka."""
+        marks = self._marks.by_partition
+        moved = {p: mark.position for p, mark in marks.items() if mark.position > self._saved.get(p, 0)}
+        offsets = {p: marks[p].offset for p in moved if marks[p].offset}
+        if not moved:
+            return
+        try:
+            await self._store.pool.execute(_runner["set_gates"], list(moved), list(moved.values()))
+        except CONNECTION_ERRORS as error:
+            log.warning("runner.save_failed", error=repr(error))
+            return
+        self._saved.update(moved)
+        await self._subscription.commit(offsets)

@@ -1,0 +1,154 @@
+"""FastStream wiring: a batch subscriber that hands over raw records, with explicit acknowledgement.
+
+FastStream's defaults would acknowledge before the work, start at the topic's end, create one-partition topics and
+swallow what handlers raise; each is set otherwise here, or dealt with by the handler.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import TypeAlias
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
+
+log = structlog.get_logger()
+
+Record: TypeAlias = "ConsumerRecord[bytes, bytes]"
+Records: TypeAlias = tuple[Record, ...]
+
+
+class ConsumerConfig(msgspec.Struct, frozen=True):
+    """One consumer group on the topic. `poll_ms` is how long an idle poll may delay a message."""
+
+    bootstrap_servers: str
+    topic: str
+    group: str
+    max_records: int
+    poll_ms: int
+
+
+class Subscription:
+    """A running batch subscriber; `commit` takes explicit offsets, as a plain ack would take all that was fetched."""
+
+    def __init__(
+        self,
+        config: ConsumerConfig,
+        handle: Callable[[Records], Awaitable[None]],
+        assigned: Callable[[Sequence[int]], Awaitable[None]],
+        revoked: Callable[[Sequence[int]], Awaitable[None]],
+    ) -> None:
+        self._config = config
+        self._broker = KafkaBroker(
+            config.bootstrap_servers,
+            allow_auto_create_topics=False,
+            apply_types=False,
+            logger=None,
+            metadata_max_age_ms=5_000,
+            retry_backoff_ms=50,
+            client_id=f"triggerhub-{config.group}",
+            graceful_timeout=None,
+        )
+        self._subscriber = self._broker.subscriber(
+            config.topic,
+            batch=True,
+            group_id=config.group,
+            ack_policy=AckPolicy.MANUAL,
+            auto_offset_reset="earliest",
+            batch_timeout_ms=config.poll_ms,
+            max_records=config.max_records,
+            fetch_max_wait_ms=10,
+            session_timeout_ms=6_000,
+            heartbeat_interval_ms=1_000,
+            listener=_Listener(assigned, revoked),
+            parser=_parse,
+            decoder=_decode,
+        )
+        self._subscriber(handle)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Consume until `stop`. Raises KafkaError when the broker can not be reached at the start."""
+        await wait_for_topic(self._config.bootstrap_servers, self._config.topic, stop)
+        if stop.is_set():
+            return
+        await self._broker.start()
+        try:
+            await stop.wait()
+        finally:
+            with suppress(TimeoutError, KafkaError):
+                async with asyncio.timeout(5):
+                    await self._broker.stop()
+
+    def owned(self) -> set[int]:
+        """The partitions assigned to this consumer at this moment."""
+        consumer: AIOKafkaConsumer | None = self._subscriber.consumer
+        return {tp.partition for tp in consumer.assignment()} if consumer else set()
+
+    async def commit(self, offsets: dict[int, int]) -> None:
+        """Commit the next offset of each partition: a hint for the next start, so a failure is only logged."""
+        consumer: AIOKafkaConsumer | None = self._subscriber.consumer
+        if consumer is None:
+            return
+        owned = self.owned()
+        wanted = {TopicPartition(self._config.topic, p): offset for p, offset in offsets.items() if p in owned}
+        try:
+            if wanted:
+                async with asyncio.timeout(5):
+                    await consumer.commit(wanted)
+        except (KafkaError, TimeoutError) as error:
+            log.info("consumer.commit_failed", group=self._config.group, error=repr(error))
+
+
+class _Listener(ConsumerRebalanceListener):
+    def __init__(
+        self,
+        assigned: Callable[[Sequence[int]], Awaitable[None]],
+        revoked: Callable[[Sequence[int]], Awaitable[None]],
+    ) -> None:
+        self._assigned = assigned
+        self._revoked = revoked
+
+    async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
+        await self._assigned([partition.partition for partition in assigned])
+
+    async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
+        await self._revoked([partition.partition for partition in revoked])
+
+
+async def _parse(records: Records) -> KafkaMessage:
+    return KafkaMessage(body=b"", raw_message=records, consumer=FAKE_CONSUMER)
+
+
+async def _decode(message: KafkaMessage) -> object:
+    return message.raw_message
+
+
+async def wait_for_topic(bootstrap_servers: str, topic: str, stop: asyncio.Event) -> None:
+    """Return once the relay has made the topic: a consumer that subscribes earlier would learn of it late."""
+    while not stop.is_set():
+        try:
+            if topic in await _topics(bootstrap_servers):
+                return
+            log.debug("consumer.waiting_for_topic", topic=topic)
+        except (KafkaError, OSError) as error:
+            log.warning("consumer.broker_unreachable", error=repr(error))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await stop.wait()
+
+
+async def _topics(bootstrap_servers: str) -> list[str]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=5_000)
+    try:
+        await admin.start()
+        topics: list[str] = await admin.list_topics()
+        return topics
+    finally:
+        await admin.close()

@@ -1,0 +1,117 @@
+"""Leadership of the relay: a session lock and an epoch on the connection that reads and checkpoints."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from domain.event import StoredEvent
+from sql.pool import Connection, connect
+from sql.queries import Queries
+
+_relay = Queries("queries/relay.sql")
+_events = Queries("queries/events.sql")
+_STANDBY_S = 0.5
+
+Sent = Mapping[int, tuple[int, int]]
+"""Partition → (offset of the last acknowledged batch, position of the last acknowledged message)."""
+
+_offsets = msgspec.json.Decoder(dict[int, tuple[int, int]])
+
+
+class Deposed(Exception):
+    """Another leader has taken over; what this one holds in memory is worthless."""
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """How far publishing has come."""
+
+    position: int
+    sent: Sent
+
+
+class Leader:
+    """The leader's connection: everything it writes is fenced by its epoch."""
+
+    def __init__(self, connection: Connection, epoch: int, checkpoint: Checkpoint) -> None:
+        self.connection = connection
+        self.epoch = epoch
+        self.checkpoint = checkpoint
+
+    async def read(self, after: int, limit: int) -> list[StoredEvent]:
+        """The next events of the log."""
+        return [StoredEvent(*row) for row in await self.connection.fetch(_events["read_log"], after, limit)]
+
+    async def head(self) -> int:
+        """The last position of the log."""
+        position: int = await self.connection.fetchval(_events["head"])
+        return position
+
+    async def advance(self, position: int, sent: Sent) -> int | None:
+        """Checkpoint acknowledged messages. Returns a wish to rewind, if there is one. Raises Deposed."""
+        row = await self.connection.fetchrow(_relay["advance"], self.epoch, position, _encoded(sent))
+        if row is None:
+            raise Deposed
+        self.checkpoint = Checkpoint(position, sent)
+        wish: int | None = row[0]
+        return wish
+
+    async def rewind(self, position: int, sent: Sent) -> None:
+        """Go back to an earlier position. Raises Deposed."""
+        row = await self.connection.fetchrow(_relay["rewind"], self.epoch, position, _encoded(sent))
+        if row is None:
+            raise Deposed
+        self.checkpoint = Checkpoint(position, sent)
+
+    async def rewind_wanted(self) -> int | None:
+        """The position that somebody wants to go back to. Raises Deposed."""
+        row = await self.connection.fetchrow(_relay["rewind_wanted"], self.epoch)
+        if row is None:
+            raise Deposed
+        wish: int | None = row[0]
+        return wish
+
+    async def consumer_gates(self) -> dict[str, dict[int, int]]:
+        """How far each consumer has come, by partition."""
+        gates: dict[str, dict[int, int]] = {}
+        for consumer, partition, position in await self.connection.fetch(_relay["consumer_gates"]):
+            known = gates.setdefault(consumer, {})
+            if partition is not None:
+                known[partition] = position
+        return gates
+
+
+@asynccontextmanager
+async def lead(dsn: str, stop: asyncio.Event, wake: asyncio.Event) -> AsyncIterator[Leader | None]:
+    """Wait for leadership and hold it; None when `stop` came first. `wake` is set at each commit of the log.
+
+    The checkpoint need not survive a crash of the server to be right (older is only repeated work), so its
+    writes do not wait for the disk.
+    """
+    connection = await connect(dsn, "relay", synchronous_commit="off", statement_timeout="30s")
+    try:
+        while not await connection.fetchval(_relay["try_lead"]):
+            if await _stopped(stop, _STANDBY_S):
+                yield None
+                return
+        row = await connection.fetchrow(_relay["take_over"])
+        assert row is not None, "the migration inserts the relay's row"
+        await connection.add_listener("es", lambda *_: wake.set())
+        connection.add_termination_listener(lambda _: wake.set())
+        yield Leader(connection, row[0], Checkpoint(row[1], _offsets.decode(row[2])))
+    finally:
+        connection.terminate()
+
+
+async def _stopped(stop: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+def _encoded(sent: Sent) -> str:
+    return msgspec.json.encode(sent).decode()

@@ -1,0 +1,145 @@
+"""The relay's loop: read committed events in order, publish them, checkpoint what was acknowledged."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from domain.event import StoredEvent
+from relay.leader import Deposed, Leader, lead
+from relay.publisher import Publisher, WrongPartitionCount
+from relay.rewind import lost_messages, rewind_position, rewound
+from relay.topic import KafkaConfig, TopicLost
+from sql.pool import CONNECTION_ERRORS
+
+log = structlog.get_logger()
+
+BATCH_EVENTS = 2_000
+POLL_S = 0.2
+"""LISTEN is a hint; this is how long a missed one can delay an event."""
+CHECK_S = 1.0
+"""How often an idle relay looks at the topic and for wishes to rewind."""
+MAX_BACK_OFF_S = 2.0
+
+
+class GapInLog(Exception):
+    """Positions of the log are not contiguous: the database is damaged, and publishing on would hide it."""
+
+
+class LogBehind(Exception):
+    """The log ends before what was published: the database was restored from a backup."""
+
+
+async def run(dsn: str, config: KafkaConfig, stop: asyncio.Event) -> None:
+    """Publish until `stop`, through any number of outages of the database and the broker."""
+    failures = 0
+    while not stop.is_set():
+        try:
+            await _lead_once(dsn, config, stop)
+            failures = 0
+        except (*CONNECTION_ERRORS, KafkaError, Deposed, WrongPartitionCount, GapInLog, LogBehind) as error:
+            failures += 1
+            serious = isinstance(error, WrongPartitionCount | GapInLog | LogBehind)
+            (log.error if serious else log.warning)("relay.interrupted", error=repr(error), failures=failures)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(0.1 * 2**failures, MAX_BACK_OFF_S)):
+                    await stop.wait()
+
+
+async def _lead_once(dsn: str, config: KafkaConfig, stop: asyncio.Event) -> None:
+    wake = asyncio.Event()
+    async with lead(dsn, stop, wake) as leader:
+        if leader is None:
+            return
+        log.info("relay.leading", epoch=leader.epoch, position=leader.checkpoint.position)
+        while not stop.is_set():
+            try:
+                async with Publisher(config) as publisher:
+                    await Relay(leader, publisher, wake).publish_until(stop)
+            except TopicLost as error:
+                # Stay leader: only the topic has to be made anew, which the next Publisher does.
+                log.warning("relay.topic_lost", error=str(error))
+                await _go_back(leader)
+
+
+async def _go_back(leader: Leader) -> None:
+    checkpoint = leader.checkpoint
+    target = rewind_position(checkpoint.position, checkpoint.sent, await leader.consumer_gates())
+    await _rewind(leader, target)
+
+
+async def _rewind(leader: Leader, target: int) -> None:
+    await leader.rewind(target, rewound(leader.checkpoint.sent, target))
+    log.warning("relay.rewound", position=target)
+
+
+class Relay:
+    """One leader publishing through one producer."""
+
+    def __init__(self, leader: Leader, publisher: Publisher, wake: asyncio.Event) -> None:
+        self._leader = leader
+        self._publisher = publisher
+        self._wake = wake
+
+    async def publish_until(self, stop: asyncio.Event) -> None:
+        """Publish until `stop`. Raises Deposed, TopicLost, GapInLog, LogBehind, and what connections raise."""
+        await self._check()
+        batch = await self._read(self._leader.checkpoint.position)
+        checked_at = _time()
+        while not stop.is_set():
+            if batch:
+                batch = await self._publish(batch)
+                continue
+            await self._sleep()
+            if _time() - checked_at > CHECK_S:
+                await self._check()
+                checked_at = _time()
+            batch = await self._read(self._leader.checkpoint.position)
+
+    async def _publish(self, batch: Sequence[StoredEvent]) -> list[StoredEvent]:
+        """Publish one batch while the next one is read, then checkpoint. Returns the next one."""
+        sent = self._leader.checkpoint.sent
+        previous = {partition: position for partition, (_offset, position) in sent.items()}
+        sending = asyncio.create_task(self._publisher.send(batch, previous))
+        try:
+            following = await self._read(batch[-1].position)
+            acknowledged = await sending
+        finally:
+            sending.cancel()
+        for partition, ack in acknowledged.items():
+            if ack.first_offset <= sent.get(partition, (-1, 0))[0]:
+                raise TopicLost(f"partition {partition} gave offset {ack.first_offset} again")
+        now_sent = {partition: (ack.last_batch_offset, ack.position) for partition, ack in acknowledged.items()}
+        wish = await self._leader.advance(batch[-1].position, {**sent, **now_sent})
+        if wish is None:
+            return following
+        await _rewind(self._leader, min(wish, self._leader.checkpoint.position))
+        return await self._read(self._leader.checkpoint.position)
+
+    async def _read(self, after: int) -> list[StoredEvent]:
+        events = await self._leader.read(after, BATCH_EVENTS)
+        if events and (events[0].position != after + 1 or events[-1].position != after + len(events)):
+            raise GapInLog(f"after position {after} come {events[0].position} to {events[-1].position}")
+        return events
+
+    async def _check(self) -> None:
+        checkpoint = self._leader.checkpoint
+        wish = await self._leader.rewind_wanted()
+        if wish is not None:
+            await _rewind(self._leader, min(wish, checkpoint.position))
+        elif await self._leader.head() < checkpoint.position:
+            raise LogBehind("the log ends before what was published; see `triggerhub rewind`")
+        if lost_messages(self._leader.checkpoint.sent, await self._publisher.end_offsets()):
+            raise TopicLost("the topic ends before what it had acknowledged")
+
+    async def _sleep(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_S):
+                await self._wake.wait()
+        self._wake.clear()
+
+
+def _time() -> float:
+    return asyncio.get_running_loop().time()

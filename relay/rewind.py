@@ -1,0 +1,30 @@
+"""Where to start again when the topic has lost messages: pure arithmetic over gates."""
+
+from collections.abc import Mapping
+
+from relay.leader import Sent
+
+
+def lost_messages(sent: Sent, ends: Mapping[int, int]) -> bool:
+    """Whether the topic ends before a message that it had acknowledged."""
+    return any(ends.get(partition, 0) <= offset for partition, (offset, _position) in sent.items())
+
+
+def rewind_position(position: int, sent: Sent, gates: Mapping[str, Mapping[int, int]]) -> int:
+    """The position after which everything has to be published again, at most `position`.
+
+    A consumer that has come to the last message of a partition misses nothing there, however far back that message
+    lies; any other needs all after its gate.
+    """
+    needs = [position]
+    for of_consumer in gates.values():
+        for partition, (_offset, last) in sent.items():
+            gate = of_consumer.get(partition, 0)
+            if gate < last:
+                needs.append(gate)
+    return min(needs)
+
+
+def rewound(sent: Sent, position: int) -> dict[int, tuple[int, int]]:
+    """What counts as sent after going back to `position`: on a topic that may be new, so with no offset yet."""
+    return {partition: (-1, min(last, position)) for partition, (_offset, last) in sent.items()}

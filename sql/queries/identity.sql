@@ -1,0 +1,58 @@
+-- name: add_user
+-- A new account; no row comes back where the address is taken.
+insert into iam.users (user_id, email, name, password_hash) values ($1, $2, $3, $4)
+on conflict do nothing returning user_id
+
+-- name: remove_user
+-- Takes back an account whose sign-up could not be recorded in the log.
+delete from iam.users where user_id = $1
+
+-- name: user_by_email
+select user_id, email, name, password_hash from iam.users where lower(email) = lower($1)
+
+-- name: user_by_id
+select user_id, email, name from iam.users where user_id = $1
+
+-- name: add_session
+-- A signed-in device. A user keeps the newest sessions; see prune_sessions.
+insert into iam.sessions (session_id, user_id, refresh_hash, expires_at) values ($1, $2, $3, $4)
+
+-- name: prune_sessions
+-- Forget a user's sessions that have ended, and all but the newest $2.
+delete from iam.sessions where user_id = $1 and (expires_at <= now() or session_id not in (
+    select session_id from iam.sessions where user_id = $1 order by session_id desc limit $2))
+
+-- name: rotate_session
+-- Trade the current refresh token for the next; of racing callers one gets the row, the others none.
+update iam.sessions
+set previous_hash = refresh_hash, refresh_hash = $3, rotated_at = now(), expires_at = $4
+where session_id = $1 and refresh_hash = $2 and expires_at > now()
+returning user_id
+
+-- name: session_rotated_since
+-- The session that traded this very token after a moment: its reply may have been lost.
+select user_id from iam.sessions
+where session_id = $1 and previous_hash = $2 and rotated_at > now() - $3::interval and expires_at > now()
+
+-- name: end_session
+delete from iam.sessions where session_id = $1 returning user_id
+
+-- name: session_user
+-- Whose session this is, while it lasts.
+select user_id from iam.sessions where session_id = $1 and user_id = $2 and expires_at > now()
+
+-- name: add_api_key
+-- A new key, unless the user has $6 already.
+insert into iam.api_keys (key_id, user_id, name, prefix, key_hash)
+select $1, $2, $3, $4, $5 where (select count(*) from iam.api_keys where user_id = $2) < $6
+returning created_at
+
+-- name: api_keys
+select key_id, name, prefix, created_at from iam.api_keys
+where user_id = $1 and ($2::uuid is null or key_id < $2) order by key_id desc limit $3
+
+-- name: delete_api_key
+delete from iam.api_keys where user_id = $1 and key_id = $2 returning key_id
+
+-- name: api_key_owner
+select key_id, user_id from iam.api_keys where key_hash = $1

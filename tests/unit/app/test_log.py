@@ -1,0 +1,63 @@
+"""Logging: secrets never reach a line, and every line names its role."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from app import log
+from app.settings import LogFormat, Secret
+
+
+@pytest.fixture(autouse=True)
+def _undo() -> Iterator[None]:
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    logging.root.handlers[:], logging.root.level = handlers, level
+    structlog.reset_defaults()
+
+
+def test_json_lines_have_role_and_time(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure("relay", "info", "json")
+    structlog.get_logger().info("started", partitions=3)
+    structlog.get_logger().debug("not shown")
+    line = json.loads(capsys.readouterr().err)
+    assert line["role"] == "relay"
+    assert (line["event"], line["level"], line["partitions"]) == ("started", "info", 3)
+    assert line["timestamp"].endswith("Z")
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_secrets_are_blotted_out(log_format: LogFormat, capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure("api", "info", log_format)
+    structlog.get_logger().info(
+        "called",
+        password="hunter2",
+        headers={"Authorization": "hunter2", "X-Api-Key": "hunter2", "Host": "shown"},
+        parts=[Secret("hunter2")],
+        database=Secret("hunter2"),
+    )
+    logging.getLogger("aiokafka").warning("from a library")
+    shown = capsys.readouterr().err
+    assert "hunter2" not in shown
+    assert "shown" in shown
+    assert "from a library" in shown
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_a_traceback_shows_no_local_values(log_format: LogFormat, capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure("api", "info", log_format)
+
+    def fail(secret: str) -> None:
+        raise RuntimeError("broken" + secret[:0])
+
+    try:
+        fail("hunter" + str(2))
+    except RuntimeError:
+        structlog.get_logger().exception("failed")
+        logging.getLogger("x").exception("failed too")
+    shown = capsys.readouterr().err
+    assert shown.count("RuntimeError: broken") == 2
+    assert "hunter2" not in shown
