@@ -1,6 +1,6 @@
 """Who is asking: bearer credentials to a Principal, and the guard that every private route has."""
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -8,6 +8,7 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler
+from litestar.types import Guard
 
 from app.problems import Problem
 from app.tokens import BadToken, Tokens, fingerprint, is_api_key
@@ -40,18 +41,15 @@ AuthedRequest: TypeAlias = Request[Principal, None, State]
 """A request that has passed the guard: its `user` is the Principal."""
 
 
+Connection: TypeAlias = "ASGIConnection[Any, Any, Any, Any]"
+
+
 class Authenticator:
     """Checks bearer credentials against the session and key tables at every request, so that revoking is at once."""
 
     def __init__(self, identity: Identity, tokens: Tokens) -> None:
         self._identity = identity
         self._tokens = tokens
-
-    async def guard(
-        self, connection: "ASGIConnection[BaseRouteHandler, Principal, None, State]", _handler: BaseRouteHandler
-    ) -> None:
-        """A Litestar guard. Raises Problem `unauthorized`."""
-        connection.scope["user"] = await self.principal(connection.headers.get("authorization", ""))
 
     async def principal(self, header: str) -> Principal:
         """The principal of an Authorization header. Raises Problem `unauthorized`."""
@@ -76,6 +74,16 @@ class Authenticator:
         if not await self._identity.session_lasts(claims.session_id, claims.user_id):
             return None
         return Principal(claims.user_id, session_id=claims.session_id)
+
+
+def guard(authenticator: Authenticator) -> Guard:
+    """A Litestar guard that leaves the Principal in `request.user`, or raises Problem `unauthorized`."""
+
+    # Not a method: Litestar copies its guards deeply, and so the object that a method belongs to.
+    async def check(connection: Connection, _handler: BaseRouteHandler) -> None:
+        connection.scope["user"] = await authenticator.principal(connection.headers.get("authorization", ""))
+
+    return check
 
 
 def _unauthorized(detail: str, parameters: str = "") -> Problem:

@@ -75,6 +75,16 @@ def rebuild(name: str) -> None:
 
 
 @main.command()
+@click.argument("position", type=click.IntRange(min=0))
+def rewind(position: int) -> None:
+    """Publish everything after POSITION again, for instance after the database was restored."""
+    settings = _settings("rewind", "database_url")
+    from app import processes
+
+    _run(processes.rewind(settings, position))
+
+
+@main.command()
 def verify() -> None:
     """Check the hash chain of the log, and the read models against it."""
     settings = _settings("verify", "database_url")

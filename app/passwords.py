@@ -1,12 +1,13 @@
 """Password hashing off the event loop: Argon2id with OWASP's floor of memory, in a few threads."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
-from collections.abc import Callable
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+
 from domain.ports import StoreUnavailable
 
 THREADS = 2

@@ -1,6 +1,6 @@
 """Refusals as RFC 9457 problem details: one table of codes, and a handler for everything that can be raised."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 import structlog
@@ -32,6 +32,7 @@ KINDS: Mapping[str, Kind] = {
     kind.code: kind
     for kind in (
         Kind("malformed", 400, "The request can not be read"),
+        Kind("bad_request", 400, "The request is not as the API expects it"),
         Kind("unauthorized", 401, "Valid credentials are needed"),
         Kind("not_found", 404, "There is no such thing"),
         Kind("method_not_allowed", 405, "This method is not offered here"),
@@ -49,7 +50,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("unavailable", 503, "Not available right now"),
     )
 }
-_CODE_OF_STATUS = {400: "malformed", 401: "unauthorized", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+_CODE_OF_STATUS = {401: "unauthorized", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
 class BrokenRule(msgspec.Struct, frozen=True):
@@ -68,7 +69,7 @@ class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
     detail: str
     code: str
     instance: str = ""
-    errors: Sequence[BrokenRule] = ()
+    errors: tuple[BrokenRule, ...] = ()
 
 
 class Problem(Exception):
@@ -79,7 +80,7 @@ class Problem(Exception):
         code: str,
         detail: str,
         *,
-        errors: Sequence[BrokenRule] = (),
+        errors: tuple[BrokenRule, ...] = (),
         headers: Mapping[str, str] | None = None,
         instance: str = "",
     ) -> None:
@@ -128,9 +129,9 @@ def as_problem(error: Exception) -> Problem:
 def _of_domain(error: DomainError) -> Problem:
     listed = error.details.get("errors")
     try:
-        errors = msgspec.convert(listed or [], list[BrokenRule])
+        errors = msgspec.convert(listed or (), tuple[BrokenRule, ...])
     except msgspec.ValidationError:
-        errors = []
+        errors = ()
     return Problem(error.code if error.code in KINDS else "invalid", error.message, errors=errors)
 
 
@@ -140,12 +141,13 @@ class _Extra(msgspec.Struct, frozen=True):
 
 
 def _of_litestar(error: HTTPException) -> Problem:
-    code = _CODE_OF_STATUS.get(error.status_code, "malformed")
+    code = _CODE_OF_STATUS.get(error.status_code, "bad_request")
     try:
         extra = msgspec.convert(error.extra or [], list[_Extra])
     except msgspec.ValidationError:
         extra = []
-    errors = [BrokenRule(item.key, item.message) for item in extra]
+    # An argument that would be a Python keyword has an underscore behind it; the body's is called `data`.
+    errors = tuple(BrokenRule("" if x.key == "data" else x.key.rstrip("_"), x.message) for x in extra)
     detail = f"{errors[0].path}: {errors[0].reason}".removeprefix(": ") if errors else error.detail
     return Problem(code, detail, errors=errors, headers=error.headers)
 

@@ -15,7 +15,7 @@ from domain.errors import NotFound, VersionConflict
 from domain.event import Append, Appended, NewEvent, StoredEvent, StreamKind
 from domain.ports import EventStore, NewId, StoreUnavailable
 from domain.registry import decode
-from domain.zap import CreateZap, ChangeDraft, Zap, ZapCommand, ZapEvent, ZapPublished, ZapState
+from domain.zap import ChangeDraft, CreateZap, Zap, ZapCommand, ZapEvent, ZapPublished, ZapState
 
 ATTEMPTS = 5
 """How often a command without an expected version is decided anew when others were quicker."""

@@ -115,9 +115,7 @@ class Executor:
             return FinishRun(), version
         return await self._attempt(run, state, step, version), version
 
-    async def _attempt(
-        self, run: Progress, state: ActiveRun, step: Step, version: CompiledVersion
-    ) -> RecordAttempt:
+    async def _attempt(self, run: Progress, state: ActiveRun, step: Step, version: CompiledVersion) -> RecordAttempt:
         async with self._slots:
             started_at, began = self._clock(), time.perf_counter()
             config: Json = None
@@ -161,7 +159,11 @@ class Executor:
                 tenant_id=run.tenant_id,
                 ordering_key=run.ordering_key,
                 events=tuple(
-                    NewEvent(self._new_id(), event, event.retry_at if isinstance(event, StepAttemptFailed) else None)
+                    NewEvent(
+                        self._new_id(),
+                        event,
+                        event.retry_at if isinstance(event, StepAttemptFailed) else None,
+                    )
                     for event in events
                 ),
                 metadata=Metadata(actor=_RUNNER, correlation_id=run.run_id, causation_id=run.last_event_id),

@@ -45,14 +45,15 @@ class Projector:
         await self._marks.ensure(self._subscription.owned() & {record.partition for record in records})
         batch: dict[int, list[StoredEvent]] = {}
         for record in records:
-            if await self._marks.take(record):
-                batch.setdefault(record.partition, []).append(await self._event(record))
+            taken = await self._marks.take(record)
+            if taken is not None:
+                batch.setdefault(record.partition, []).append(await self._event(taken[1]))
         if batch:
             await self._apply(batch)
         await self._commit()
 
-    async def _event(self, record: Record) -> StoredEvent:
-        message = envelope.decode(record.value)
+    async def _event(self, value: bytes) -> StoredEvent:
+        message = envelope.decode(value)
         return message.stored() or await self._read(int(message.position))
 
     async def _read(self, position: int) -> StoredEvent:

@@ -79,9 +79,9 @@ class Runner:
     async def _revoked(self, partitions: Sequence[int]) -> None:
         """Let open runs come to a record before another runner takes over; what does not is done again there."""
         marks = [mark for p, mark in self._marks.by_partition.items() if p in partitions]
-        deadline = asyncio.get_running_loop().time() + REVOKE_PATIENCE_S
-        while not all(mark.idle for mark in marks) and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.02)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REVOKE_PATIENCE_S):
+                await asyncio.gather(*(mark.idle.wait() for mark in marks))
         await self._save()
         self._marks.drop(partitions)
         for partition in partitions:
@@ -102,14 +102,20 @@ class Runner:
             self._lanes.submit(item.ordering_key, partial(self._advance, item, runs.get(item.run_id)))
 
     async def _take(self, record: Record) -> Waking | None:
-        header = await self._marks.take(record)
-        if header is None or header.type not in WAKING_EVENTS:
+        taken = await self._marks.take(record)
+        if taken is None or taken[0].type not in WAKING_EVENTS:
             return None
+        header, value = taken
         mark = self._marks.by_partition[record.partition]
         mark.open(header, record.offset)
-        message = envelope.decode(record.value)
+        message = envelope.decode(value)
         return Waking(
-            int(header.position), mark, message.subject, message.orderingkey, message.streamversion, message.stored()
+            int(header.position),
+            mark,
+            message.subject,
+            message.orderingkey,
+            message.streamversion,
+            message.stored(),
         )
 
     async def _progress(self, waking: Sequence[Waking]) -> dict[UUID, Progress]:

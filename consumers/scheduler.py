@@ -65,9 +65,7 @@ class Scheduler:
                 tenant_id=timer.tenant_id,
                 ordering_key=timer.ordering_key,
                 events=(NewEvent(new_id(), RunResumed(timer_id=timer.timer_id)),),
-                metadata=Metadata(
-                    actor="scheduler", correlation_id=timer.stream_id, causation_id=timer.timer_id
-                ),
+                metadata=Metadata(actor="scheduler", correlation_id=timer.stream_id, causation_id=timer.timer_id),
                 timer_id=timer.timer_id,
             )
         )

@@ -25,6 +25,9 @@ class Watermark:
         self.seen = gate
         self.next_offset = 0
         self._open: dict[int, tuple[int, int]] = {}
+        self.idle = asyncio.Event()
+        """Set while no message is being worked on."""
+        self.idle.set()
 
     def take(self, header: Header, offset: int) -> bool:
         """Whether the message is new. Raises Gap when one before it is missing."""
@@ -40,15 +43,13 @@ class Watermark:
     def open(self, header: Header, offset: int) -> None:
         """Work on a taken message has begun; the watermark stays before it until `close`."""
         self._open[int(header.position)] = (int(header.previous), offset)
+        self.idle.clear()
 
     def close(self, position: int) -> None:
         """The message's effect is durable."""
         self._open.pop(position, None)
-
-    @property
-    def idle(self) -> bool:
-        """Whether no message is being worked on."""
-        return not self._open
+        if not self._open:
+            self.idle.set()
 
     @property
     def position(self) -> int:
@@ -97,14 +98,14 @@ class Watermarks:
         for partition in partitions:
             self.by_partition.pop(partition, None)
 
-    async def take(self, record: Record) -> Header | None:
-        """The header of a message that is new here; None for repeats, and for what has to come again."""
+    async def take(self, record: Record) -> tuple[Header, bytes] | None:
+        """The header and bytes of a message that is new here; None for repeats, and for what has to come again."""
         mark = self.by_partition.get(record.partition)
         if mark is None or record.value is None:
             return None
         header = decode_header(record.value)
         try:
-            return header if mark.take(header, record.offset) else None
+            return (header, record.value) if mark.take(header, record.offset) else None
         except Gap:
             await self._gaps.report(record.partition, mark.seen)
             return None

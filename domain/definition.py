@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from domain.connector import ActionDescriptor, TriggerDescriptor
+from domain.connector import ActionDescriptor, TriggerDescriptor, problems
 from domain.errors import Invalid
 from domain.json import Json, JsonObject
 from domain.template import TemplateError, check
@@ -43,6 +43,11 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return next((step for step in self.steps if step.id == step_id), None)
 
 
+def same(one: Definition, other: Definition) -> bool:
+    """Whether two definitions are the same JSON: Python's == takes 1, 1.0 and true for one value."""
+    return msgspec.json.encode(one, order="deterministic") == msgspec.json.encode(other, order="deterministic")
+
+
 class Catalog(msgspec.Struct, frozen=True):
     """The triggers and actions that definitions may use, by type."""
 
@@ -53,8 +58,12 @@ class Catalog(msgspec.Struct, frozen=True):
 def validate(definition: Definition, catalog: Catalog) -> None:
     """Check a definition before it is stored. Raises Invalid that lists every broken path with its reason."""
     errors: dict[str, str] = {}
-    if definition.trigger.type not in catalog.triggers:
+    trigger = catalog.triggers.get(definition.trigger.type)
+    if trigger is None:
         errors["trigger.type"] = f"unknown trigger; known: {', '.join(sorted(catalog.triggers))}"
+    else:
+        found = problems(trigger.fields, definition.trigger.config)
+        errors.update((f"trigger.config.{key}", reason) for key, reason in found.items())
     if len(definition.steps) > MAX_STEPS:
         errors["steps"] = f"at most {MAX_STEPS} steps"
     seen: set[str] = set()

@@ -1,6 +1,7 @@
 """The message on Kafka: CloudEvents 1.0 in structured JSON (cloudevents.io, JSON event format 1.0.2 §3)."""
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -21,13 +22,13 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     `data` is absent where the payload is above MAX_INLINE_DATA: read it from the log by position.
     """
 
-    specversion: str = "1.0"
+    specversion: Literal["1.0"]
     id: UUID
     source: str
     type: str
     subject: UUID
     time: datetime
-    datacontenttype: str = "application/json"
+    datacontenttype: Literal["application/json"]
     position: str
     previous: str
     streamversion: int
@@ -38,11 +39,11 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     correlationid: UUID | None = None
     causationid: UUID | None = None
     traceparent: str = ""
-    data: msgspec.Raw = msgspec.Raw()
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
     def stored(self) -> StoredEvent | None:
         """The event as the log has it (its metadata apart), None where the payload travels by reference."""
-        if not self.data:
+        if isinstance(self.data, msgspec.UnsetType):
             return None
         name, _, version = self.type.rpartition(".v")
         return StoredEvent(
@@ -79,11 +80,13 @@ def encode(event: StoredEvent, previous: int) -> bytes:
     meta = decode_metadata(event.meta)
     return _encoder.encode(
         Envelope(
+            specversion="1.0",
             id=event.event_id,
             source="/triggerhub",
             type=f"{event.type}.v{event.schema_version}",
             subject=event.stream_id,
             time=event.recorded_at,
+            datacontenttype="application/json",
             position=str(event.position),
             previous=str(previous),
             streamversion=event.version,
@@ -94,7 +97,7 @@ def encode(event: StoredEvent, previous: int) -> bytes:
             correlationid=meta.correlation_id,
             causationid=meta.causation_id,
             traceparent=meta.traceparent,
-            data=msgspec.Raw(event.data) if len(event.data) <= MAX_INLINE_DATA else msgspec.Raw(),
+            data=msgspec.Raw(event.data) if len(event.data) <= MAX_INLINE_DATA else msgspec.UNSET,
         )
     )
 

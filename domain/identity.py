@@ -6,30 +6,30 @@ from uuid import UUID
 from domain.event import Event
 
 
-class UserSignedUp(Event, kw_only=True):
+class UserSignedUp(Event, frozen=True, kw_only=True):
     """An account was made. The address itself stays in the table, where it can be erased."""
 
     name: str
 
 
-class UserSignedIn(Event, kw_only=True):
+class UserSignedIn(Event, frozen=True, kw_only=True):
     """A password was right and tokens were given."""
 
 
-class UserSignedOut(Event, kw_only=True):
+class UserSignedOut(Event, frozen=True, kw_only=True):
     """A session was ended by its owner."""
 
     session_id: UUID
 
 
-class ApiKeyCreated(Event, kw_only=True):
+class ApiKeyCreated(Event, frozen=True, kw_only=True):
     """A key was made; only its name and id are facts."""
 
     key_id: UUID
     name: str
 
 
-class ApiKeyDeleted(Event, kw_only=True):
+class ApiKeyDeleted(Event, frozen=True, kw_only=True):
     """A key was revoked."""
 
     key_id: UUID

@@ -1,11 +1,12 @@
 """JSON values: their type, and a decoder for bytes that strangers sent."""
 
+import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
 if TYPE_CHECKING:
-    Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+    Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 else:
     # msgspec has no recursive types; at run time every JSON value is accepted as it is.
     Json = Any
@@ -15,6 +16,8 @@ JsonObject: TypeAlias = "dict[str, Json]"
 MAX_DEPTH = 64
 """Nesting that is accepted from outside; parsers and databases fail at about a thousand."""
 
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_BRACKETS = re.compile(rb"[\[\]{}]")
 _decoder: "msgspec.json.Decoder[Json]" = msgspec.json.Decoder()
 
 
@@ -37,21 +40,8 @@ def too_deep(raw: bytes, limit: int = MAX_DEPTH) -> bool:
     if raw.count(b"[") + raw.count(b"{") <= limit:
         return False
     depth = 0
-    in_string = escaped = False
-    for byte in raw:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:
-                escaped = True
-            elif byte == 0x22:
-                in_string = False
-        elif byte == 0x22:
-            in_string = True
-        elif byte in (0x5B, 0x7B):
-            depth += 1
-            if depth > limit:
-                return True
-        elif byte in (0x5D, 0x7D):
-            depth -= 1
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", raw)):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > limit:
+            return True
     return False

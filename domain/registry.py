@@ -78,16 +78,18 @@ def decode(name: str, schema_version: int, data: bytes) -> Event:
     if schema_version == kind.schema_version:
         return _decoders[name].decode(data)
     payload: JsonObject = msgspec.json.decode(data)
-    return msgspec.convert(upcast(name, schema_version, payload, UPCASTERS), kind.struct)
+    return msgspec.convert(upcast(name, schema_version, kind.schema_version, payload, UPCASTERS), kind.struct)
 
 
 def upcast(
-    name: str, schema_version: int, payload: JsonObject, upcasters: Mapping[tuple[str, int], Upcaster]
+    name: str, retired: int, current: int, payload: JsonObject, upcasters: Mapping[tuple[str, int], Upcaster]
 ) -> JsonObject:
-    """Carry an old payload forward, version by version, as far as the upcasters go."""
-    while upcaster := upcasters.get((name, schema_version)):
+    """Carry an old payload forward, version by version. Raises UnknownEvent where the chain has a hole."""
+    for version in range(retired, current):
+        upcaster = upcasters.get((name, version))
+        if upcaster is None:
+            raise UnknownEvent(f"{name} v{version} is not known to this release")
         payload = upcaster(payload)
-        schema_version += 1
     return payload
 
 
@@ -99,5 +101,3 @@ def encode_metadata(metadata: Metadata) -> bytes:
 def decode_metadata(meta: bytes) -> Metadata:
     """Who and why of a stored event."""
     return _metadata_decoder.decode(meta)
-
-

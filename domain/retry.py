@@ -1,5 +1,7 @@
 """When a failed attempt is tried again: pure arithmetic, randomness is an argument."""
 
+import math
+
 SCHEDULE_S: tuple[float, ...] = (5.0, 30.0, 120.0, 600.0)
 """Seconds from a failed attempt to the next one; when the list ends the step has failed for good."""
 
@@ -19,6 +21,6 @@ def retry_delay_s(attempt: int, jitter: float, wish_s: float | None = None) -> f
         return None
     scheduled = SCHEDULE_S[attempt - 1]
     delay = scheduled * (1 - JITTER + 2 * JITTER * min(max(jitter, 0.0), 1.0))
-    if wish_s is None or wish_s != wish_s:
+    if wish_s is None or math.isnan(wish_s):
         return delay
     return max(delay, min(wish_s, scheduled * MAX_WISH_FACTOR))

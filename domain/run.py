@@ -47,7 +47,7 @@ def request_body(raw: bytes) -> tuple[str, Literal["utf-8", "base64"]]:
         return binascii.b2a_base64(raw, newline=False).decode("ascii"), "base64"
 
 
-class RunRequested(Event, kw_only=True):
+class RunRequested(Event, frozen=True, kw_only=True):
     """A run was asked for and acknowledged: this is the promise of the 2xx."""
 
     zap_id: UUID
@@ -66,7 +66,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     output: Json = None
 
 
-class StepAttempt(Event, kw_only=True):
+class StepAttempt(Event, frozen=True, kw_only=True):
     """What all outcomes of an attempt share. `attempt` counts from 1 without holes; `duration_ms` is wall time."""
 
     step_id: str
@@ -76,36 +76,36 @@ class StepAttempt(Event, kw_only=True):
     input: Json = None
 
 
-class StepSucceeded(StepAttempt, kw_only=True):
+class StepSucceeded(StepAttempt, frozen=True, kw_only=True):
     """The action did its work; the one recorded outcome of this step."""
 
     output: Json = None
 
 
-class StepAttemptFailed(StepAttempt, kw_only=True):
+class StepAttemptFailed(StepAttempt, frozen=True, kw_only=True):
     """The attempt failed and another follows at `retry_at`, when the timer with this event's id fires."""
 
     failure: Failure
     retry_at: datetime
 
 
-class StepFailed(StepAttempt, kw_only=True):
+class StepFailed(StepAttempt, frozen=True, kw_only=True):
     """The last attempt failed; the one recorded outcome of this step."""
 
     failure: Failure
 
 
-class RunResumed(Event, kw_only=True):
+class RunResumed(Event, frozen=True, kw_only=True):
     """The timer that the run waited for has fired."""
 
     timer_id: UUID
 
 
-class RunCompleted(Event, kw_only=True):
+class RunCompleted(Event, frozen=True, kw_only=True):
     """Every step has its outcome. Terminal."""
 
 
-class RunFailed(Event, kw_only=True):
+class RunFailed(Event, frozen=True, kw_only=True):
     """A step failed for good, or the run could not be carried out. Terminal: the run is a dead letter."""
 
     step_id: str

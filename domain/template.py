@@ -1,7 +1,8 @@
 """Field mapping: Liquid templates inside a step's config, rendered over the trigger and earlier outputs.
 
 A string that is exactly one `{{ path }}` keeps the JSON type of what it names; any other string with Liquid in it
-renders to text. A path that is not there is an error that names it, unless the `default` filter follows.
+renders to text, with objects and lists as JSON. A path that is not there is an error that names it, unless the
+`default` filter follows.
 Liquid as in https://shopify.github.io/liquid/, by python-liquid, with limits for untrusted authors.
 """
 
@@ -10,13 +11,11 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TypeAlias
 
-from liquid import BoundTemplate, Environment, StrictDefaultUndefined
+from liquid import BoundTemplate
 from liquid.exceptions import LiquidError
 
-from domain.json import Json, JsonObject
-
-MAX_OUTPUT = 1_000_000
-"""Characters that one template may render to."""
+from domain.json import MAX_DEPTH, Json, JsonObject
+from domain.template_limits import LimitedEnvironment
 
 Context: TypeAlias = Mapping[str, Json]
 """What templates see: `trigger`, `steps`, `run`, `zap`."""
@@ -36,21 +35,23 @@ class TemplateError(ValueError):
         self.path = path
 
 
-class _LimitedEnvironment(Environment):
-    output_stream_limit = MAX_OUTPUT
-    loop_iteration_limit = 10_000
-    local_namespace_limit = 100_000
-    context_depth_limit = 20
-
-
-_environment = _LimitedEnvironment(undefined=StrictDefaultUndefined)
-_LONE_PATH = re.compile(r"\{\{-?\s*([A-Za-z_]\w*(?:\.[\w-]+|\[\d+\])*)\s*-?\}\}")
+_environment = LimitedEnvironment()
+_LONE_PATH = re.compile(
+    r"""\{\{-?\s*
+        (?!(?:true|false|nil|null|empty|blank)\s*-?\}\})
+        ([A-Za-z_]\w* (?: \.[\w-]+ | \[\d+\] | \["[^"{}]*"\] | \['[^'{}]*'\] )*)
+        \s*-?\}\}""",
+    re.VERBOSE,
+)
+_KEYS = re.compile(r"""\["([^"]*)"\]|\['([^']*)'\]|([\w-]+)""")
+_INDEX = re.compile(r"[0-9]{1,9}")
+_ENDS = {"first": 0, "last": -1}
 _LIQUID = re.compile(r"\{\{|\{%")
 
 
 def check(config: Json) -> None:
     """Parse every template in a config. Raises TemplateError with the place of the first bad one."""
-    _compile(config, "")
+    _compile(config, "", MAX_DEPTH)
 
 
 def render(config: JsonObject, context: Context) -> JsonObject:
@@ -60,18 +61,20 @@ def render(config: JsonObject, context: Context) -> JsonObject:
 
 def compiled(value: Json, path: str = "") -> _Renderer:
     """A renderer for one config value; worth keeping, as parsing costs more than rendering."""
-    return _compile(value, path)
+    return _compile(value, path, MAX_DEPTH)
 
 
-def _compile(value: Json, path: str) -> _Renderer:
+def _compile(value: Json, path: str, depth: int) -> _Renderer:
+    if depth < 0:
+        raise TemplateError(f"nested deeper than {MAX_DEPTH} levels", path)
     match value:
         case str():
             return _compile_string(value, path)
         case list():
-            items = [_compile(item, f"{path}.{index}") for index, item in enumerate(value)]
+            items = [_compile(item, f"{path}.{index}", depth - 1) for index, item in enumerate(value)]
             return lambda context: [item(context) for item in items]
         case dict():
-            fields = {key: _compile(item, f"{path}.{key}") for key, item in value.items()}
+            fields = {key: _compile(item, f"{path}.{key}", depth - 1) for key, item in value.items()}
             return lambda context: {key: item(context) for key, item in fields.items()}
         case _:
             return lambda _context: value
@@ -83,7 +86,7 @@ def _compile_string(text: str, path: str) -> _Renderer:
     template = _parse(text, path)
     lone = _LONE_PATH.fullmatch(text.strip())
     if lone:
-        keys = re.findall(r"[\w-]+", lone[1])
+        keys = ["".join(key) for key in _KEYS.findall(lone[1])]
         return lambda context: _look_up(context, keys, lone[1], path)
     return lambda context: _render_text(template, context, path)
 
@@ -91,13 +94,13 @@ def _compile_string(text: str, path: str) -> _Renderer:
 def _parse(text: str, path: str) -> BoundTemplate:
     try:
         return _parse_cached(text)
-    except LiquidError as error:
+    except (LiquidError, RecursionError) as error:
         raise TemplateError(_first_line(error), path) from error
 
 
 @lru_cache(maxsize=4096)
 def _parse_cached(text: str) -> BoundTemplate:
-    return _environment.from_string(text)
+    return _environment.template(text)
 
 
 def _look_up(context: Context, keys: list[str], name: str, path: str) -> Json:
@@ -105,8 +108,12 @@ def _look_up(context: Context, keys: list[str], name: str, path: str) -> Json:
     for key in keys:
         if isinstance(found, dict) and key in found:
             found = found[key]
-        elif isinstance(found, list) and key.isdigit() and int(key) < len(found):
+        elif isinstance(found, list) and _INDEX.fullmatch(key) and int(key) < len(found):
             found = found[int(key)]
+        elif isinstance(found, list | dict | str) and key == "size":
+            found = len(found)
+        elif isinstance(found, list) and found and key in _ENDS:
+            found = found[_ENDS[key]]
         else:
             raise TemplateError(f"{name} is undefined", path)
     return found
@@ -115,11 +122,10 @@ def _look_up(context: Context, keys: list[str], name: str, path: str) -> Json:
 def _render_text(template: BoundTemplate, context: Context, path: str) -> str:
     try:
         return template.render(**context)
-    except (LiquidError, RecursionError) as error:
+    except LiquidError as error:
         raise TemplateError(_first_line(error), path) from error
-    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
-        # A filter that meets a value it was not made for raises plain Python errors.
-        raise TemplateError(f"{type(error).__name__}: {error}", path) from error
+    except Exception as error:  # a filter that meets a value it was not made for raises anything; the run shows it
+        raise TemplateError(f"{type(error).__name__}: {_first_line(error)}", path) from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -8,28 +8,28 @@ from uuid import UUID
 
 import msgspec
 
-from domain.definition import Definition
+from domain.definition import Definition, same
 from domain.errors import NotFound, WrongStatus
 from domain.event import Event
 
 ZapStatus: TypeAlias = Literal["draft", "enabled", "paused", "deleted"]
 
 
-class ZapCreated(Event, kw_only=True):
+class ZapCreated(Event, frozen=True, kw_only=True):
     """A user saved a new zap; its definition is the first draft."""
 
     name: str
     definition: Definition
 
 
-class ZapDraftChanged(Event, kw_only=True):
+class ZapDraftChanged(Event, frozen=True, kw_only=True):
     """The draft was replaced; published versions stay as they are."""
 
     name: str
     definition: Definition
 
 
-class ZapPublished(Event, kw_only=True):
+class ZapPublished(Event, frozen=True, kw_only=True):
     """The draft became the immutable version `number`, which new runs use from now on."""
 
     number: int
@@ -37,21 +37,21 @@ class ZapPublished(Event, kw_only=True):
     definition: Definition
 
 
-class ZapRolledBack(Event, kw_only=True):
+class ZapRolledBack(Event, frozen=True, kw_only=True):
     """New runs use the earlier version `number` again; the draft is left alone."""
 
     number: int
 
 
-class ZapEnabled(Event, kw_only=True):
+class ZapEnabled(Event, frozen=True, kw_only=True):
     """The hook takes requests."""
 
 
-class ZapPaused(Event, kw_only=True):
+class ZapPaused(Event, frozen=True, kw_only=True):
     """The hook refuses requests until the zap is enabled again."""
 
 
-class ZapDeleted(Event, kw_only=True):
+class ZapDeleted(Event, frozen=True, kw_only=True):
     """The zap is gone for its owner; its history stays in the log."""
 
 
@@ -86,9 +86,7 @@ class DeleteZap(msgspec.Struct, frozen=True):
 
 
 ZapCommand: TypeAlias = CreateZap | ChangeDraft | PublishZap | RollBackZap | EnableZap | PauseZap | DeleteZap
-ZapEvent: TypeAlias = (
-    ZapCreated | ZapDraftChanged | ZapPublished | ZapRolledBack | ZapEnabled | ZapPaused | ZapDeleted
-)
+ZapEvent: TypeAlias = ZapCreated | ZapDraftChanged | ZapPublished | ZapRolledBack | ZapEnabled | ZapPaused | ZapDeleted
 
 
 class NoZap(msgspec.Struct, frozen=True):
@@ -142,7 +140,7 @@ def _decide_existing(command: ZapCommand, zap: Zap) -> list[ZapEvent]:
         case CreateZap():
             raise WrongStatus("this zap already exists")
         case ChangeDraft(name, definition):
-            if (name, definition) == (zap.name, zap.draft):
+            if name == zap.name and same(definition, zap.draft):
                 return []
             return [ZapDraftChanged(name=name, definition=definition)]
         case PublishZap():
@@ -166,7 +164,7 @@ def _publish(zap: Zap) -> list[ZapEvent]:
     number = len(zap.versions) + 1
     events: list[ZapEvent] = []
     current = zap.version(zap.live) if zap.live else None
-    if current is None or (current.name, current.definition) != (zap.name, zap.draft):
+    if current is None or current.name != zap.name or not same(current.definition, zap.draft):
         events.append(ZapPublished(number=number, name=zap.name, definition=zap.draft))
     if zap.status == "draft":
         events.append(ZapEnabled())

@@ -7,7 +7,7 @@ import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
 from aiokafka.structs import TopicPartition
 
 log = structlog.get_logger()
@@ -23,7 +23,7 @@ class KafkaConfig(msgspec.Struct, frozen=True):
     replication_factor: int = 1
 
 
-class TopicLost(KafkaError):  # type: ignore[misc]  # aiokafka ships no types for its errors
+class TopicLost(KafkaError):
     """The topic is gone, or ends before what was acknowledged: the broker was wiped or the topic re-created."""
 
 
@@ -33,10 +33,11 @@ async def ensure_topic(config: KafkaConfig) -> None:
         if config.topic in await admin.list_topics():
             return
         topic = NewTopic(config.topic, config.partitions, config.replication_factor)
-        answer = await admin.create_topics([topic])
-        for error in answer.topic_errors:
-            if error[1] and for_code(error[1]) is not TopicAlreadyExistsError:
-                raise for_code(error[1])(f"topic {config.topic} can not be created: {error[2:]}")
+        answer = (await admin.create_topics([topic])).to_object()
+        for error in answer["topic_errors"]:
+            problem = for_code(error["error_code"])
+            if problem not in {NoError, TopicAlreadyExistsError}:
+                raise problem(f"topic {config.topic} can not be created: {error.get('error_message')}")
         log.info("relay.topic_created", topic=config.topic, partitions=config.partitions)
 
 
@@ -46,7 +47,9 @@ async def end_offsets(config: KafkaConfig) -> dict[int, int]:
         if config.topic not in await admin.list_topics():
             raise TopicLost(f"topic {config.topic} does not exist any more")
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=config.bootstrap_servers, request_timeout_ms=_TIMEOUT_MS, client_id="triggerhub-relay"
+        bootstrap_servers=config.bootstrap_servers,
+        request_timeout_ms=_TIMEOUT_MS,
+        client_id="triggerhub-relay",
     )
     await consumer.start()
     try:

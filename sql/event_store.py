@@ -67,7 +67,7 @@ class PgEventStore:
         self._writer: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        await self.pool
+        await self.pool.__aenter__()
         self._writer = asyncio.create_task(self._write_for_ever(), name="event store writer")
         return self
 
@@ -110,9 +110,7 @@ class PgEventStore:
 
     async def versions(self, kind: StreamKind, stream_ids: Sequence[UUID]) -> dict[UUID, int]:
         """The current version of each stream that has events."""
-        return {
-            row[0]: row[1] for row in await self._fetch(_queries["versions"], int(kind), stream_ids)
-        }
+        return {row[0]: row[1] for row in await self._fetch(_queries["versions"], int(kind), stream_ids)}
 
     async def read_log(self, after: int, limit: int) -> list[StoredEvent]:
         return _stored(await self._fetch(_queries["read_log"], after, limit))
@@ -150,11 +148,12 @@ class PgEventStore:
                 except CONNECTION_ERRORS as error:
                     # The call's outcome is unknown, so the same events are sent again: es.append knows them by id.
                     log.warning("event_store.unreachable", error=repr(error), waiting=len(batch) + len(self._queue))
-                    connection = _drop(connection)
+                    _drop(connection)
+                    connection = None
                     batch = [waiting for waiting in batch if not waiting.result.cancelled()]
                     await asyncio.sleep(_RETRY_S)
                 except asyncpg.PostgresError as error:
-                    log.error("event_store.append_failed", error=repr(error), commands=len(batch))
+                    log.exception("event_store.append_failed", error=repr(error), commands=len(batch))
                     batch = self._split(batch, error)
         finally:
             for waiting in batch:
@@ -217,9 +216,16 @@ def _encoded(command: Append, result: "asyncio.Future[AppendResult]") -> _Waitin
         kind = event_type(new.event)
         data = encode(new.event)
         digest = event_hash(
-            command.kind, command.stream_id, command.tenant_id, command.ordering_key, new.event_id,
-            kind.name, kind.schema_version, meta, data,
-        )  # fmt: skip
+            kind=command.kind,
+            stream_id=command.stream_id,
+            tenant_id=command.tenant_id,
+            ordering_key=command.ordering_key,
+            event_id=new.event_id,
+            type_=kind.name,
+            schema_version=kind.schema_version,
+            meta=meta,
+            data=data,
+        )
         rows.append((new.event_id, kind.name, kind.schema_version, meta, data, digest, new.due_at))
         size += len(data) + len(meta)
     return _Waiting(command, tuple(rows), size, result)
@@ -265,5 +271,3 @@ def _drop(connection: Connection | None) -> None:
 
 def _stored(rows: "Iterable[asyncpg.Record]") -> list[StoredEvent]:
     return [StoredEvent(*row) for row in rows]
-
-

@@ -12,6 +12,7 @@ GENESIS = hashlib.sha256(b"triggerhub").digest()
 
 
 def event_hash(
+    *,
     kind: int,
     stream_id: UUID,
     tenant_id: UUID,

@@ -80,9 +80,7 @@ class Identity:
 
     async def session_rotated_since(self, session_id: UUID, old_hash: bytes, grace: timedelta) -> UUID | None:
         """The user, when `old_hash` was the current one until at most `grace` ago."""
-        user_id: UUID | None = await self._pool.fetchval(
-            _queries["session_rotated_since"], session_id, old_hash, grace
-        )
+        user_id: UUID | None = await self._pool.fetchval(_queries["session_rotated_since"], session_id, old_hash, grace)
         return user_id
 
     async def end_session(self, session_id: UUID) -> UUID | None:
@@ -94,9 +92,7 @@ class Identity:
         """Whether this user's session is neither ended nor over."""
         return await self._pool.fetchval(_queries["session_user"], session_id, user_id) is not None
 
-    async def add_api_key(
-        self, key_id: UUID, user_id: UUID, name: str, prefix: str, key_hash: bytes
-    ) -> ApiKey | None:
+    async def add_api_key(self, key_id: UUID, user_id: UUID, name: str, prefix: str, key_hash: bytes) -> ApiKey | None:
         """None when the user has MAX_API_KEYS already."""
         created_at: datetime | None = await self._pool.fetchval(
             _queries["add_api_key"], key_id, user_id, name, prefix, key_hash, MAX_API_KEYS

@@ -99,7 +99,6 @@ def _url(config: JsonObject) -> str:
     if not pairs:
         return url
 
-
     return f"{url}{'&' if '?' in url else '?'}{urlencode(pairs)}"
 
 
@@ -168,9 +167,7 @@ CONNECTOR = Connector(
                 Field(name="headers", label="Headers", type="object"),
                 Field(name="query", label="Query parameters", type="object"),
                 Field(name="body", label="Body", type="json", help="JSON with templates inside, or text"),
-                Field(
-                    name="timeout_s", label="Time limit in seconds", type="number", default=DEFAULT_TIMEOUT_S
-                ),
+                Field(name="timeout_s", label="Time limit in seconds", type="number", default=DEFAULT_TIMEOUT_S),
             ),
             example={
                 "method": "POST",

@@ -9,7 +9,11 @@ CONNECTOR = Connector(
             name="Catch a webhook",
             description="Starts a run for every request to the zap's URL. The request is stored before it is answered.",
             icon="webhook",
-            example={"method": "POST", "headers": {"content-type": "application/json"}, "body": {"id": "evt_1"}},
+            example={
+                "method": "POST",
+                "headers": {"content-type": "application/json"},
+                "body": {"id": "evt_1"},
+            },
         ),
     )
 )

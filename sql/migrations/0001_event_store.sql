@@ -65,7 +65,7 @@ create index dedupe_recorded_at on es.dedupe using brin (recorded_at);
 --
 -- Per command: kind, stream, expected version (-1 any), tenant, ordering key, timer that must still be set, dedupe key.
 -- Per event:   its command (1-based), id, type, schema version, meta, data, hash, due time of a timer to set.
--- A stream, and a dedupe key, may occur once per call.
+-- A stream, a dedupe key and a timer may occur once per call. A timer is cleared only by a command that is stored.
 -- Outcome: 0 stored, 1 already stored (the same call was made before), 2 conflict, 3 duplicate delivery.
 create function es.append(
     _kind smallint[], _stream uuid[], _expected int[], _tenant uuid[], _key uuid[], _timer uuid[], _dedupe bytea[],
@@ -95,13 +95,11 @@ begin
         from unnest(_cmd, _id, _type, _sv, _meta, _data, _hash, _due)
              with ordinality x(cmd, id, type, sv, meta, data, hash, due, o)
     ),
-    fired as (
-        delete from es.timers t using unnest(_timer) f(id) where t.timer_id = f.id returning t.timer_id
-    ),
     cmds as materialized (
-        select c.o::int as cmd, c.k, c.s, c.v, c.t, c.key, c.dk, coalesce(h.version, 0) as cur,
-               (c.tm is null or c.tm in (select timer_id from fired)) as alive,
-               d.stream_id as seen_stream, d.position as seen_position
+        select c.o::int as cmd, c.k, c.s, c.v, c.t, c.key, c.tm, c.dk, coalesce(h.version, 0) as cur,
+               (c.tm is null or exists (select from es.timers t where t.timer_id = c.tm)) as alive,
+               d.stream_id as seen_stream, d.position as seen_position,
+               a.version as already_version, a.position as already_position
         from unnest(_kind, _stream, _expected, _tenant, _key, _timer, _dedupe)
              with ordinality c(k, s, v, t, key, tm, dk, o)
         left join lateral (
@@ -109,6 +107,16 @@ begin
             order by e.version desc limit 1
         ) h on true
         left join es.dedupe d on d.key = c.dk
+        -- The same call was made before if the command's last event stands where it would have put it;
+        -- with any version, among the last hundred of its stream.
+        left join ev f on f.cmd = c.o and f.off = f.n
+        left join lateral (
+            select e.version, e.position from es.events e
+            where e.kind = c.k and e.stream_id = c.s and e.event_id = f.id
+              and h.version >= c.v + f.n
+              and e.version between case when c.v = -1 then h.version - 99 else c.v + f.n end
+                                and case when c.v = -1 then h.version else c.v + f.n end
+        ) a on true
     ),
     ins as (
         insert into es.events (kind, stream_id, version, position, tenant_id, ordering_key, event_id, type,
@@ -116,10 +124,7 @@ begin
         select c.k, c.s, c.cur + ev.off, head + row_number() over (order by ev.o), c.t, c.key, ev.id, ev.type,
                ev.sv, ts, ev.meta, ev.data, ev.hash
         from ev join cmds c on c.cmd = ev.cmd
-        where c.alive and c.seen_stream is null
-          and (c.v = c.cur or c.v = -1 and not exists (
-                select from es.events e
-                where e.kind = c.k and e.stream_id = c.s and e.version > c.cur - 100 and e.event_id = ev.id))
+        where c.alive and c.seen_stream is null and c.already_version is null and c.v in (c.cur, -1)
         returning kind, stream_id, version, position, event_id, ordering_key, tenant_id, hash
     ),
     tm as (
@@ -137,6 +142,10 @@ begin
     got as (
         select kind, stream_id, max(version) as v, max(position) as p from ins group by 1, 2
     ),
+    fired as (
+        delete from es.timers t using cmds c join got g on g.kind = c.k and g.stream_id = c.s
+        where t.timer_id = c.tm
+    ),
     dd as (
         insert into es.dedupe (key, stream_id, position, recorded_at)
         select c.dk, c.s, g.p, ts from cmds c join got g on g.kind = c.k and g.stream_id = c.s
@@ -144,22 +153,15 @@ begin
     )
     select c.cmd,
            (case when g.p is not null then 0
-                 when d.position is not null then 1
+                 when c.already_position is not null then 1
                  when c.seen_stream is not null then 3
                  else 2 end)::smallint,
-           coalesce(g.v, d.version, c.cur),
-           coalesce(g.p, d.position, c.seen_position),
-           case when g.p is null and d.position is null and c.seen_stream is not null
+           coalesce(g.v, c.already_version, c.cur),
+           coalesce(g.p, c.already_position, c.seen_position),
+           case when g.p is null and c.already_position is null and c.seen_stream is not null
                 then c.seen_stream else c.s end
     from cmds c
-    left join got g on g.kind = c.k and g.stream_id = c.s
-    left join ev f on f.cmd = c.cmd and f.off = f.n
-    left join lateral (
-        select e.position, e.version from es.events e
-        where g.p is null and e.kind = c.k and e.stream_id = c.s and e.event_id = f.id
-          and e.version between case when c.v = -1 then c.cur - 99 else c.v + f.n end
-                            and case when c.v = -1 then c.cur else c.v + f.n end
-    ) d on true;
+    left join got g on g.kind = c.k and g.stream_id = c.s;
 
     select c.last_position into tail from es.commits c order by c.last_position desc limit 1;
     if tail > head then
@@ -194,20 +196,26 @@ create function es.first_uuid_at(at timestamptz) returns uuid language sql immut
 $$;
 
 -- One leaf per month of run streams, from this month to `ahead` months from now. Retention drops whole leaves.
+-- Months are UTC whatever the session's time zone. A month whose runs already went to the rest leaf stays there.
 create function es.ensure_run_months(ahead int) returns int language plpgsql as $$
 declare
-    month timestamptz; leaf text; made int := 0;
+    month timestamp; leaf text; made int := 0;
 begin
+    perform pg_advisory_xact_lock(7301, 4);
     for i in 0..ahead loop
-        month := date_trunc('month', now(), 'UTC') + make_interval(months => i);
-        leaf := 'events_run_' || to_char(month at time zone 'UTC', 'YYYYMM');
-        if to_regclass('es.' || leaf) is null then
+        month := date_trunc('month', now() at time zone 'UTC') + make_interval(months => i);
+        leaf := 'events_run_' || to_char(month, 'YYYYMM');
+        continue when to_regclass('es.' || leaf) is not null;
+        begin
             execute format('create table es.%I partition of es.events_run for values from (%L) to (%L)', leaf,
-                es.first_uuid_at(month), es.first_uuid_at(date_trunc('month', month + interval '32 days', 'UTC')));
+                es.first_uuid_at(month at time zone 'UTC'),
+                es.first_uuid_at((month + interval '1 month') at time zone 'UTC'));
             execute format('create trigger never_truncated before truncate on es.%I
                             for each statement execute function es.refuse_change()', leaf);
             made := made + 1;
-        end if;
+        exception when check_violation then
+            raise warning 'run streams of % stay in es.events_run_rest', leaf;
+        end;
     end loop;
     return made;
 end $$;

@@ -1,0 +1,125 @@
+"""The HTTP side put together: create_app."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import TypeVar
+
+from litestar import Litestar, Router, asgi
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import Receive, Scope, Send
+
+from app.accounts import Accounts
+from app.auth import Authenticator, guard
+from app.http.api_keys import ApiKeyController
+from app.http.auth import AuthController, MeController
+from app.http.catalog import CatalogController
+from app.http.docs import docs, problems
+from app.http.health import healthz, readyz
+from app.http.inputs import MAX_BODY, require_sane_json
+from app.http.runs import RunController
+from app.http.zaps import ZapController
+from app.intake import Intake
+from app.live_zaps import LiveZaps
+from app.passwords import Passwords
+from app.problems import HANDLERS
+from app.services import Services
+from app.tokens import Tokens
+from app.zaps import Zaps
+from sql.identity import Identity
+
+T = TypeVar("T")
+
+
+def create_app(services: Services) -> Litestar:
+    """The application for one API process; any number may run beside each other."""
+    live_zaps = LiveZaps(services.store, services.dsn)
+    identity = Identity(services.store.pool)
+    tokens = Tokens(services.jwt_secret)
+    passwords = Passwords()
+    accounts = Accounts(identity, services.store, tokens, passwords, services.now, services.new_id)
+    zaps = Zaps(services.store, services.catalog, live_zaps, services.new_id)
+    return Litestar(
+        route_handlers=[
+            *_api(Authenticator(identity, tokens)),
+            _hooks(services, live_zaps),
+            healthz,
+            readyz,
+            docs,
+            problems,
+        ],
+        dependencies={
+            "services": _value(services),
+            "identity": _value(identity),
+            "accounts": _value(accounts),
+            "zaps": _value(zaps),
+        },
+        exception_handlers=HANDLERS,
+        request_max_body_size=MAX_BODY,
+        lifespan=[_background(live_zaps, passwords)],
+        openapi_config=_openapi(),
+        logging_config=None,
+    )
+
+
+def _api(authenticator: Authenticator) -> list[Router]:
+    private = Router(
+        "/api/v1",
+        route_handlers=[MeController, ApiKeyController, CatalogController, ZapController, RunController],
+        guards=[guard(authenticator)],
+        before_request=require_sane_json,
+        security=[{"bearer": []}],
+    )
+    public = Router("/api/v1", route_handlers=[AuthController], before_request=require_sane_json)
+    return [private, public]
+
+
+def _hooks(services: Services, live_zaps: LiveZaps) -> "asgi":
+    intake = Intake(services.store, live_zaps, services.new_id, services.max_body)
+
+    @asgi("/hooks/catch", is_mount=True, copy_scope=False)
+    async def catch(scope: Scope, receive: Receive, send: Send) -> None:
+        await intake(scope, receive, send)
+
+    return catch
+
+
+def _value(value: T) -> Provide:
+    """A dependency that is always this object."""
+
+    def give() -> T:
+        return value
+
+    return Provide(give, sync_to_thread=False)
+
+
+def _background(live_zaps: LiveZaps, passwords: Passwords) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_app: Litestar) -> AsyncIterator[None]:
+        following = asyncio.create_task(live_zaps.follow(), name="live zaps")
+        try:
+            yield
+        finally:
+            following.cancel()
+            with suppress(asyncio.CancelledError):
+                await following
+            passwords.close()
+
+    return lifespan
+
+
+def _openapi() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="TriggerHub",
+        version="1",
+        path="/schema",
+        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        components=Components(
+            security_schemes={
+                "bearer": SecurityScheme(type="http", scheme="bearer", description="Access token or API key")
+            }
+        ),
+    )

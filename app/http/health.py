@@ -1,0 +1,29 @@
+"""Is it alive, and can it serve: /healthz and /readyz."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import Response, get
+
+from app.http.inputs import Injected
+from app.services import Services
+
+
+class Health(msgspec.Struct, frozen=True):
+    """`failing` names the checks that do not pass."""
+
+    status: Literal["ok", "failing"]
+    failing: list[str] = []
+
+
+@get("/healthz", tags=["Health"], summary="Alive?", security=[])
+async def healthz() -> Health:
+    """200 for as long as the process serves requests."""
+    return Health("ok")
+
+
+@get("/readyz", tags=["Health"], summary="Ready?", security=[])
+async def readyz(services: Annotated[Services, Injected]) -> Response[Health]:
+    """503 with the names of failing checks while requests would not succeed."""
+    failing = await services.readiness()
+    return Response(Health("failing" if failing else "ok", failing), status_code=503 if failing else 200)

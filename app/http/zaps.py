@@ -1,0 +1,251 @@
+"""Zaps: /api/v1/zaps."""
+
+import re
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from litestar import Controller, Response, delete, get, post, put
+from litestar.params import Parameter
+
+from app.auth import AuthedRequest
+from app.http.inputs import Injected, Input, Name, in_utc
+from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
+from app.problems import Problem
+from app.services import Services
+from app.zaps import LoadedZap, Zaps
+from domain.definition import Definition, Step, Trigger
+from domain.zap import (
+    ChangeDraft,
+    CreateZap,
+    DeleteZap,
+    EnableZap,
+    PauseZap,
+    PublishZap,
+    RollBackZap,
+    ZapCommand,
+    ZapStatus,
+    hook_path,
+)
+from projections.zap_list import ZapListItem, list_zaps
+
+IfMatch = Annotated[str | None, Parameter(header="If-Match", description="The ETag of the zap as you read it")]
+
+
+class ZapIn(Input):
+    """A zap's name and definition. A step's `kind` is `action` when it is left out."""
+
+    name: Name
+    trigger: Trigger
+    steps: tuple[Step, ...] = ()
+
+    def definition(self) -> Definition:
+        """The definition as the domain has it."""
+        return Definition(self.trigger, self.steps)
+
+
+class RollBack(Input):
+    """The published version to use again."""
+
+    version: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+
+
+class ZapOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A zap. `version` is the published one that new runs use, 0 when there is none; `position` is in the log."""
+
+    id: UUID
+    name: str
+    status: ZapStatus
+    version: int
+    draft: Definition
+    hook_url: str
+    position: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class VersionOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A published version; `live` when new runs use it."""
+
+    number: int
+    name: str
+    live: bool
+    published_at: datetime
+    definition: Definition
+
+
+class ZapController(Controller):
+    """Commands answer with the zap as it is afterwards, its ETag, and `position`: reads can wait for that."""
+
+    path = "/zaps"
+    tags = ("Zaps",)
+
+    @post("/", summary="Create a zap")
+    async def create(
+        self,
+        data: ZapIn,
+        request: AuthedRequest,
+        zaps: Annotated[Zaps, Injected],
+        services: Annotated[Services, Injected],
+    ) -> Response[ZapOut]:
+        """The new zap is a draft: publish it to make its hook take requests."""
+        created = await zaps.create(request.user, CreateZap(data.name, data.definition()))
+        answer = _respond(created, services, status_code=201)
+        answer.headers["location"] = f"/api/v1/zaps/{created.id}"
+        return answer
+
+    @get("/", summary="List zaps")
+    async def list_zaps(
+        self,
+        request: AuthedRequest,
+        services: Annotated[Services, Injected],
+        cursor: Cursor = None,
+        limit: Limit = DEFAULT_LIMIT,
+    ) -> Page[ZapListItem]:
+        """Newest first. A read model: it follows the log within moments."""
+        before = decode_cursor(cursor)
+        items = await list_zaps(services.store.pool, request.user.tenant_id, before=before, limit=limit + 1)
+        return Page(items[:limit], next_cursor([item.id for item in items], limit))
+
+    @get("/{zap_id:uuid}", summary="Read a zap")
+    async def read(
+        self,
+        zap_id: UUID,
+        request: AuthedRequest,
+        zaps: Annotated[Zaps, Injected],
+        services: Annotated[Services, Injected],
+        as_of: datetime | None = None,
+    ) -> Response[ZapOut]:
+        """Always current; with `as_of`, as it was at that moment."""
+        moment = in_utc(as_of) if as_of else None
+        return _respond(await zaps.load(request.user.tenant_id, zap_id, moment), services)
+
+    @put("/{zap_id:uuid}", summary="Replace the draft")
+    async def change(
+        self,
+        zap_id: UUID,
+        data: ZapIn,
+        request: AuthedRequest,
+        zaps: Annotated[Zaps, Injected],
+        services: Annotated[Services, Injected],
+        if_match: IfMatch = None,
+    ) -> Response[ZapOut]:
+        """Published versions stay as they are. Needs If-Match: 412 when somebody else was quicker."""
+        if if_match is None:
+            raise Problem("if_match_required", "send the ETag of the zap as you read it in If-Match")
+        command = ChangeDraft(data.name, data.definition())
+        return _respond(await zaps.execute(request.user, zap_id, command, parse_if_match(if_match)), services)
+
+    @delete("/{zap_id:uuid}", summary="Delete a zap")
+    async def remove(
+        self, zap_id: UUID, request: AuthedRequest, zaps: Annotated[Zaps, Injected], if_match: IfMatch = None
+    ) -> None:
+        """Its hook answers 404 from now on; its history stays."""
+        await zaps.execute(request.user, zap_id, DeleteZap(), parse_if_match(if_match))
+
+    @post("/{zap_id:uuid}/publish", summary="Publish the draft", status_code=200)
+    async def publish(
+        self,
+        zap_id: UUID,
+        request: AuthedRequest,
+        zaps: Annotated[Zaps, Injected],
+        services: Annotated[Services, Injected],
+        if_match: IfMatch = None,
+    ) -> Response[ZapOut]:
+        """Makes an immutable version that new runs use; the first one also enables the zap."""
+        return await _execute(zap_id, PublishZap(), request, zaps, services, if_match)
+
+    @post("/{zap_id:uuid}/enable", summary="Take requests again", status_code=200)
+    async def enable(
+        self,
+        zap_id: UUID,
+        request: AuthedRequest,
+        zaps: Annotated[Zaps, Injected],
+        services: Annotated[Services, Injected],
+        if_match: IfMatch = None,
+    ) -> Response[ZapOut]:
+        """409 for a zap that was never published."""
+        return await _execute(zap_id, EnableZap(), request, zaps, services, if_match)
+
+    @post("/{zap_id:uuid}/pause", summary="Refuse requests", status_code=200)
+    async def pause(
+        self,
+        zap_id: UUID,
+        request: AuthedRequest,
+        zaps: Annotated[Zaps, Injected],
+        services: Annotated[Services, Injected],
+        if_match: IfMatch = None,
+    ) -> Response[ZapOut]:
+        """Its hook answers 409 until the zap is enabled; runs under way go on."""
+        return await _execute(zap_id, PauseZap(), request, zaps, services, if_match)
+
+    @post("/{zap_id:uuid}/rollback", summary="Use an earlier version again", status_code=200)
+    async def roll_back(
+        self,
+        zap_id: UUID,
+        data: RollBack,
+        request: AuthedRequest,
+        zaps: Annotated[Zaps, Injected],
+        services: Annotated[Services, Injected],
+        if_match: IfMatch = None,
+    ) -> Response[ZapOut]:
+        """New runs use that version; the draft is left alone."""
+        return await _execute(zap_id, RollBackZap(data.version), request, zaps, services, if_match)
+
+    @get("/{zap_id:uuid}/versions", summary="List published versions")
+    async def versions(self, zap_id: UUID, request: AuthedRequest, zaps: Annotated[Zaps, Injected]) -> Page[VersionOut]:
+        """Newest first, all on one page."""
+        loaded = await zaps.load(request.user.tenant_id, zap_id)
+        return Page([_version(loaded, version.number) for version in reversed(loaded.zap.versions)])
+
+    @get("/{zap_id:uuid}/versions/{number:int}", summary="Read a published version")
+    async def version(
+        self, zap_id: UUID, number: int, request: AuthedRequest, zaps: Annotated[Zaps, Injected]
+    ) -> VersionOut:
+        """One immutable version."""
+        return _version(await zaps.load(request.user.tenant_id, zap_id), number)
+
+
+def parse_if_match(header: str | None) -> frozenset[int] | None:
+    """The stream versions that an If-Match header allows, None for any. Raises Problem `malformed`."""
+    if header is None or header.strip() == "*":
+        return None
+    tags = [tag.strip() for tag in header.split(",")]
+    if not all(re.fullmatch(r'(W/)?"[\x21\x23-\x7e]*"', tag) for tag in tags):
+        raise Problem("malformed", 'If-Match: give ETags in quotes, such as "3"')
+    # Weak tags never match (RFC 9110 §13.1.1), and a tag that we did not give out matches nothing.
+    return frozenset(int(tag[1:-1]) for tag in tags if re.fullmatch(r'"[0-9]{1,9}"', tag))
+
+
+async def _execute(
+    zap_id: UUID, command: ZapCommand, request: AuthedRequest, zaps: Zaps, services: Services, if_match: str | None
+) -> Response[ZapOut]:
+    return _respond(await zaps.execute(request.user, zap_id, command, parse_if_match(if_match)), services)
+
+
+def _respond(loaded: LoadedZap, services: Services, status_code: int = 200) -> Response[ZapOut]:
+    zap = loaded.zap
+    body = ZapOut(
+        id=loaded.id,
+        name=zap.name,
+        status=zap.status,
+        version=zap.live,
+        draft=zap.draft,
+        hook_url=services.public_url + hook_path(loaded.owner, loaded.id),
+        position=loaded.position,
+        created_at=loaded.created_at,
+        updated_at=loaded.updated_at,
+    )
+    return Response(body, status_code=status_code, headers={"etag": f'"{loaded.stream_version}"'})
+
+
+def _version(loaded: LoadedZap, number: int) -> VersionOut:
+    version = loaded.zap.version(number)
+    return VersionOut(
+        number=version.number,
+        name=version.name,
+        live=version.number == loaded.zap.live,
+        published_at=loaded.published_at[version.number - 1],
+        definition=version.definition,
+    )

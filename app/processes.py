@@ -1,0 +1,181 @@
+"""Which objects make up each process: the composition root of the roles and of the operator's verbs.
+
+Imports stay inside, so that each process loads only what it runs: the supervisor and the relay need no web framework.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+
+import click
+import structlog
+
+from app.errors import OperatorError
+from app.settings import Settings
+from domain.ports import EventStore, StoreUnavailable
+
+log = structlog.get_logger()
+
+Role = Callable[[Settings, asyncio.Event], Awaitable[None]]
+
+RUNNER_RECORDS = 500
+PROJECTOR_RECORDS = 2_000
+RUNNER_POLL_MS = 2
+PROJECTOR_POLL_MS = 20
+_RESTART_S = 1.0
+
+
+async def run(role: str, settings: Settings, stop: asyncio.Event) -> None:
+    """Run one role until `stop`. Each lives through outages of the database and the broker."""
+    log.info("role.started")
+    await ROLES[role](settings, stop)
+    log.info("role.stopped")
+
+
+async def _api(settings: Settings, stop: asyncio.Event) -> None:
+    from app.server import serve
+    from app.services import Services
+    from consumers.connectors import catalog
+    from sql.event_store import PgEventStore
+
+    async with PgEventStore(settings.database_url, "api", read_connections=8) as store:
+        services = Services(
+            store=store,
+            dsn=settings.database_url,
+            catalog=catalog(),
+            jwt_secret=settings.jwt_secret.encode(),
+            public_url=settings.public_url,
+            max_body=settings.max_body,
+            readiness=lambda: _failing_checks(store),
+        )
+        await serve(services, settings.host, settings.port, stop)
+
+
+async def _relay(settings: Settings, stop: asyncio.Event) -> None:
+    from relay.relay import run as publish
+    from relay.topic import KafkaConfig
+
+    config = KafkaConfig(settings.kafka_bootstrap_servers, settings.kafka_topic, settings.kafka_partitions)
+    await publish(settings.database_url, config, stop)
+
+
+async def _runner(settings: Settings, stop: asyncio.Event) -> None:
+    from consumers.connectors import catalog
+    from consumers.outbound import Outbound
+    from consumers.runner import Runner
+    from consumers.subscription import ConsumerConfig
+    from sql.event_store import PgEventStore
+
+    config = ConsumerConfig(
+        settings.kafka_bootstrap_servers, settings.kafka_topic, "runner", RUNNER_RECORDS, RUNNER_POLL_MS
+    )
+    async with (
+        PgEventStore(settings.database_url, "runner") as store,
+        Outbound(settings.outbound_allow) as http,
+    ):
+        await _again_until(stop, lambda: Runner(store, catalog(), http, config).run(stop))
+
+
+async def _projector(settings: Settings, stop: asyncio.Event) -> None:
+    from consumers.projector import Projector
+    from consumers.subscription import ConsumerConfig
+    from projections.engine import Engine
+    from projections.registry import PROJECTIONS
+    from sql.event_store import PgEventStore
+
+    config = ConsumerConfig(
+        settings.kafka_bootstrap_servers,
+        settings.kafka_topic,
+        "projector",
+        PROJECTOR_RECORDS,
+        PROJECTOR_POLL_MS,
+    )
+    async with PgEventStore(settings.database_url, "projector", read_connections=2) as store:
+
+        async def project() -> None:
+            async with Engine(settings.database_url, PROJECTIONS, settings.kafka_partitions) as engine:
+                await Projector(engine, store, config).run(stop)
+
+        await _again_until(stop, project)
+
+
+async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
+    from consumers.scheduler import Scheduler
+    from sql.event_store import PgEventStore
+
+    async with PgEventStore(settings.database_url, "scheduler", read_connections=1) as store:
+        await Scheduler(store).run(stop)
+
+
+ROLES: Mapping[str, Role] = {
+    "api": _api,
+    "relay": _relay,
+    "runner": _runner,
+    "projector": _projector,
+    "scheduler": _scheduler,
+}
+
+
+async def _again_until(stop: asyncio.Event, work: Callable[[], Awaitable[None]]) -> None:
+    """Do the work again after an outage that it could not wait out inside."""
+    from aiokafka.errors import KafkaError
+
+    from sql.pool import CONNECTION_ERRORS
+
+    while not stop.is_set():
+        try:
+            await work()
+        except (KafkaError, *CONNECTION_ERRORS) as error:
+            log.warning("role.interrupted", error=repr(error))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_RESTART_S):
+                    await stop.wait()
+
+
+async def _failing_checks(store: EventStore) -> list[str]:
+    """What the API needs in order to take requests: the log. The broker's outages are for the relay to wait out."""
+
+    try:
+        async with asyncio.timeout(2):
+            await store.head()
+    except (StoreUnavailable, TimeoutError):
+        return ["database"]
+    return []
+
+
+async def migrate(settings: Settings) -> None:
+    """Bring the schema up to this release, and say what was applied."""
+    from sql.migrate import MigrationEdited
+    from sql.migrate import migrate as apply
+
+    try:
+        applied = await apply(settings.database_url)
+    except MigrationEdited as error:
+        raise OperatorError(str(error)) from None
+    for name in applied:
+        click.echo(f"applied {name}")
+    if not applied:
+        click.echo("the schema is up to date")
+
+
+async def rebuild(settings: Settings, name: str) -> None:
+    """Build a read model anew beside the live one, with its progress shown, and switch."""
+    raise NotImplementedError
+
+
+async def rewind(settings: Settings, position: int) -> None:
+    """Have the relay publish again everything after a position; consumers drop what they have had."""
+    from sql.pool import connect
+    from sql.queries import Queries
+
+    connection = await connect(settings.database_url, "rewind")
+    try:
+        await connection.execute(Queries("queries/relay.sql")["ask_rewind"], position)
+    finally:
+        await connection.close()
+    click.echo(f"the relay will publish again from position {position + 1}")
+
+
+async def verify(settings: Settings) -> int:
+    """Check the chain and the read models, and print what was found. Returns the exit code."""
+    raise NotImplementedError

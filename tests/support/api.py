@@ -1,0 +1,106 @@
+"""The real application over a real Postgres, called in process, and what tests do with it again and again."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from app.asgi import create_app
+from app.services import Services
+from domain.connector import ActionContext, ActionDescriptor, Field, Outcome, Succeeded, TriggerDescriptor
+from domain.definition import Catalog
+from domain.json import JsonObject
+from sql.event_store import PgEventStore
+
+SECRET = b"a secret for tests, 32 bytes long at least"
+PASSWORD = "correct horse battery staple"
+HOOK_URL = "http://testserver.local"
+
+
+async def _echo(config: JsonObject, _context: ActionContext) -> Outcome:
+    return Succeeded(config)
+
+
+CATALOG = Catalog(
+    triggers={
+        "webhook.catch": TriggerDescriptor(type="webhook.catch", name="Catch", description="A request", icon="hook")
+    },
+    actions={
+        "test.echo": ActionDescriptor(
+            type="test.echo",
+            name="Echo",
+            description="Gives back its config",
+            icon="echo",
+            run=_echo,
+            fields=(Field(name="text", label="Text", type="string", required=True),),
+        )
+    },
+)
+
+
+def services(store: PgEventStore, dsn: str, **changes: Any) -> Services:
+    """What the application is built from, with test values."""
+    values: dict[str, Any] = {
+        "store": store, "dsn": dsn, "catalog": CATALOG, "jwt_secret": SECRET, "public_url": HOOK_URL,
+        "max_body": 100_000,
+    } | changes  # fmt: skip
+    return Services(**values)
+
+
+@asynccontextmanager
+async def running_api(dsn: str, **changes: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an application of its own, with its own store, on this database."""
+    async with PgEventStore(dsn, "api test") as store:
+        app = create_app(services(store, dsn, **changes))
+        async with app.lifespan():
+            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url=HOOK_URL) as client:
+                yield client
+
+
+class Person:
+    """Somebody with an account: requests with their access token."""
+
+    def __init__(self, api: httpx.AsyncClient, signed_in: dict[str, Any]) -> None:
+        self.api = api
+        self.id: str = signed_in["user"]["id"]
+        self.access_token: str = signed_in["access_token"]
+        self.refresh_token: str = signed_in["refresh_token"]
+
+    async def __call__(self, method: str, path: str, **options: Any) -> httpx.Response:
+        headers = {"authorization": f"Bearer {self.access_token}"} | options.pop("headers", {})
+        return await self.api.request(method, f"/api/v1{path}", headers=headers, **options)
+
+    async def create_zap(self, name: str = "My zap", text: str = "hello") -> dict[str, Any]:
+        """A draft; the answer's body."""
+        answer = await self("POST", "/zaps", json=zap_body(name, text))
+        assert answer.status_code == 201, answer.text
+        created: dict[str, Any] = answer.json()
+        return created
+
+    async def live_zap(self, name: str = "My zap") -> dict[str, Any]:
+        """A published zap; the answer's body with `hook_url`."""
+        created = await self.create_zap(name)
+        answer = await self("POST", f"/zaps/{created['id']}/publish")
+        assert answer.status_code == 200, answer.text
+        published: dict[str, Any] = answer.json()
+        return published
+
+
+def zap_body(name: str = "My zap", text: str = "hello") -> dict[str, Any]:
+    """A valid zap to create."""
+    return {
+        "name": name,
+        "trigger": {"type": "webhook.catch", "config": {}},
+        "steps": [{"id": "echo", "kind": "action", "type": "test.echo", "config": {"text": text}}],
+    }
+
+
+async def sign_up(api: httpx.AsyncClient, email: str = "", name: str = "Ada") -> Person:
+    """A new account with PASSWORD."""
+    body = {"name": name, "email": email or f"{uuid4().hex}@example.org", "password": PASSWORD}
+    answer = await api.post("/api/v1/auth/signup", json=body)
+    assert answer.status_code == 201, answer.text
+    return Person(api, answer.json())
