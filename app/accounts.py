@@ -47,7 +47,7 @@ class Accounts:
     """What people do with their accounts. Methods raise Problem for refusals and StoreUnavailable."""
 
     def __init__(
-        self, identity: Identity, store: EventStore, tokens: Tokens, passwords: Passwords, now: Clock, new_id: NewId
+        self, *, identity: Identity, store: EventStore, tokens: Tokens, passwords: Passwords, now: Clock, new_id: NewId
     ) -> None:
         self._identity = identity
         self._store = store

@@ -17,7 +17,7 @@ from app.auth import Authenticator, guard
 from app.http.api_keys import ApiKeyController
 from app.http.auth import AuthController, MeController
 from app.http.catalog import CatalogController
-from app.http.docs import docs, problems
+from app.http.docs import describe_hooks, docs, problems
 from app.http.health import healthz, readyz
 from app.http.inputs import MAX_BODY, require_sane_json
 from app.http.runs import RunController
@@ -25,13 +25,14 @@ from app.http.zaps import ZapController
 from app.intake import Intake
 from app.live_zaps import LiveZaps
 from app.passwords import Passwords
-from app.problems import HANDLERS
+from app.problems import HANDLERS, NO_SNIFF
 from app.services import Services
 from app.tokens import Tokens
 from app.zaps import Zaps
 from sql.identity import Identity
 
 T = TypeVar("T")
+_BEARER = SecurityScheme(type="http", scheme="bearer", description="An access token or an API key")
 
 
 def create_app(services: Services) -> Litestar:
@@ -40,9 +41,16 @@ def create_app(services: Services) -> Litestar:
     identity = Identity(services.store.pool)
     tokens = Tokens(services.jwt_secret)
     passwords = Passwords()
-    accounts = Accounts(identity, services.store, tokens, passwords, services.now, services.new_id)
+    accounts = Accounts(
+        identity=identity,
+        store=services.store,
+        tokens=tokens,
+        passwords=passwords,
+        now=services.now,
+        new_id=services.new_id,
+    )
     zaps = Zaps(services.store, services.catalog, live_zaps, services.new_id)
-    return Litestar(
+    app = Litestar(
         route_handlers=[
             *_api(Authenticator(identity, tokens)),
             _hooks(services, live_zaps),
@@ -58,11 +66,14 @@ def create_app(services: Services) -> Litestar:
             "zaps": _value(zaps),
         },
         exception_handlers=HANDLERS,
+        response_headers=NO_SNIFF,
         request_max_body_size=MAX_BODY,
         lifespan=[_background(live_zaps, passwords)],
         openapi_config=_openapi(),
         logging_config=None,
     )
+    describe_hooks(app.openapi_schema)
+    return app
 
 
 def _api(authenticator: Authenticator) -> list[Router]:
@@ -119,7 +130,7 @@ def _openapi() -> OpenAPIConfig:
         render_plugins=[JsonRenderPlugin(path="/openapi.json")],
         components=Components(
             security_schemes={
-                "bearer": SecurityScheme(type="http", scheme="bearer", description="Access token or API key")
+                "bearer": SecurityScheme(type="http", scheme="bearer", description="An access token or an API key")
             }
         ),
     )

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 from uuid import UUID
 
+from litestar.enums import ScopeType
 from litestar.types import HTTPScope, Receive, Scope, Send
 
 from app.intake_headers import stored_headers
@@ -52,7 +53,7 @@ class Intake:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, of which scope["path"] is what stands behind /hooks/catch."""
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             return
         if scope["method"] == "OPTIONS":
             await _send(send, 204, [(b"allow", _ALLOW), *_SAFE], b"")
@@ -118,7 +119,7 @@ class Intake:
 
 
 def dedupe_key(zap_id: UUID, delivery_id: str) -> bytes:
-    """What makes two requests the same delivery: 32 bytes. The zap is part of it, so that nobody can take others' ids."""
+    """What makes two requests the same delivery: 32 bytes. The zap is part of it: nobody can take others' ids."""
     return hashlib.sha256(zap_id.bytes + delivery_id.encode()).digest()
 
 

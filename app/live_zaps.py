@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import assert_never, cast
 from uuid import UUID
 
-import asyncpg
 import msgspec
 import structlog
 
@@ -93,7 +92,7 @@ class LiveZaps:
                 finally:
                     self._watch(following=False)
                     connection.terminate()
-            except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
+            except Exception as error:  # noqa: BLE001 - the task may never end, or entries would be stale for ever
                 log.warning("live_zaps.log_lost", error=repr(error))
             await asyncio.sleep(_BACK_OFF_S[min(self._failures, len(_BACK_OFF_S) - 1)])
             self._failures += 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import asyncpg
 import msgspec
 import structlog
 from litestar import Request, Response
@@ -119,6 +120,8 @@ def as_problem(error: Exception) -> Problem:
             return _of_litestar(error)
         case StoreUnavailable():
             return unavailable("the request could not be stored; nothing happened, try again")
+        case asyncpg.UndefinedTableError():
+            return unavailable("the read model is being built; try again")
         case _ if isinstance(error, CONNECTION_ERRORS):
             log.warning("http.database_unreachable", error=repr(error))
             return unavailable("the database does not answer; try again")

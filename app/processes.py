@@ -1,11 +1,12 @@
 """Which objects make up each process: the composition root of the roles and of the operator's verbs.
 
-Imports stay inside, so that each process loads only what it runs: the supervisor and the relay need no web framework.
+Imports stay inside, so that each process loads only what it runs: the relay needs no web framework.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 import click
 import structlog
@@ -160,7 +161,19 @@ async def migrate(settings: Settings) -> None:
 
 async def rebuild(settings: Settings, name: str) -> None:
     """Build a read model anew beside the live one, with its progress shown, and switch."""
-    raise NotImplementedError
+    from projections.rebuild import rebuild as build
+    from projections.registry import LIVE_FOLDS, PROJECTIONS
+
+    if name in LIVE_FOLDS:
+        click.echo(f"{name} is folded from the log whenever it is read: there is nothing to rebuild")
+        return
+    projection = next((projection for projection in PROJECTIONS if projection.name == name), None)
+    if projection is None:
+        known = ", ".join([*(projection.name for projection in PROJECTIONS), *LIVE_FOLDS])
+        raise OperatorError(f"There is no read model {name!r}; there are: {known}.")
+    with _progress_bar(f"rebuilding {name}") as progress:
+        position = await build(settings.database_url, projection, settings.kafka_partitions, progress)
+    click.echo(f"{name} holds everything up to position {position}, and is live")
 
 
 async def rewind(settings: Settings, position: int) -> None:
@@ -178,4 +191,34 @@ async def rewind(settings: Settings, position: int) -> None:
 
 async def verify(settings: Settings) -> int:
     """Check the chain and the read models, and print what was found. Returns the exit code."""
-    raise NotImplementedError
+    from projections.registry import PROJECTIONS
+    from projections.verify import verify_read_models
+    from sql.verify import verify_chain
+
+    with _progress_bar("hash chain") as progress:
+        report = await verify_chain(settings.database_url, progress)
+    if report.broken_at is not None:
+        click.echo(f"BROKEN: the log is not as it was written, from position {report.broken_at}: {report.reason}")
+        return 1
+    click.echo(f"the hash chain holds: {report.events} events")
+    with _progress_bar("read models") as progress:
+        found = await verify_read_models(settings.database_url, PROJECTIONS, settings.kafka_partitions, progress)
+    for difference in found:
+        click.echo(f"DIFFERENT: {difference.projection}, {difference.side}: {difference.row}")
+    if found:
+        click.echo("`triggerhub rebuild NAME` makes a read model anew from the log")
+        return 1
+    click.echo(f"the read models equal the log: {', '.join(projection.name for projection in PROJECTIONS)}")
+    return 0
+
+
+@contextmanager
+def _progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, nothing elsewhere. Told the position reached, and the head."""
+    with click.progressbar(length=1, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+
+        def show(position: int, head: int) -> None:
+            bar.length = head
+            bar.update(position - bar.pos)
+
+        yield show

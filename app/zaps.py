@@ -94,9 +94,9 @@ class Zaps:
             validate(command.definition, self._catalog)
         for _ in range(ATTEMPTS):
             loaded = await self._load(principal.tenant_id, zap_id)
-            events = zap.decide(command, loaded.zap)
             if expected is not None and loaded.stream_version not in expected:
                 break
+            events = zap.decide(command, loaded.zap)
             if not events:
                 return loaded
             if await self._append(principal, zap_id, loaded.stream_version, events):

@@ -1,5 +1,6 @@
 """A zap's definition: its trigger and its steps, and the rules that a saved one keeps."""
 
+import re
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -11,6 +12,8 @@ from domain.json import Json, JsonObject
 from domain.template import TemplateError, check
 
 MAX_STEPS = 100
+_STEP_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+"""What templates can name as `steps.<id>`."""
 
 
 class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,8 +80,8 @@ def validate(definition: Definition, catalog: Catalog) -> None:
 
 
 def _check_step(step: Step, path: str, seen: set[str], catalog: Catalog, errors: dict[str, str]) -> None:
-    if not step.id.replace("_", "a").isalnum() or not step.id.isascii() or len(step.id) > 64:
-        errors[f"{path}.id"] = "1 to 64 letters, digits or underscores"
+    if not _STEP_ID.fullmatch(step.id):
+        errors[f"{path}.id"] = "1 to 64 letters, digits or underscores, and no digit first"
     elif step.id in seen:
         errors[f"{path}.id"] = f"the id {step.id!r} is taken by an earlier step"
     action = catalog.actions.get(step.type)

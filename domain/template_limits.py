@@ -4,9 +4,10 @@ python-liquid bounds output, loops and locals. It does not bound what a filter m
 chained ten times, nor the sum of many loops; here each render has a budget of work besides.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import msgspec
 from liquid import BoundTemplate, Environment, RenderContext, StrictDefaultUndefined, Token
@@ -17,7 +18,10 @@ MAX_TEMPLATE = 100_000
 """Characters of one template."""
 
 MAX_OUTPUT = 1_000_000
-"""Characters that one template may render to, and that one filter may make."""
+"""Characters that one template may render to."""
+
+MAX_MADE = 5_000_000
+"""What one filter may make: about its characters, and _ITEM for each item of a list."""
 
 MAX_LOOP = 10_000
 """Rounds of nested loops, and the length of a range."""
@@ -26,6 +30,7 @@ BUDGET = 30_000_000
 """Work of one render, about a character handled each: well below a second."""
 
 _ITEM = 20
+_OPEN = re.compile(r"\{\{|\{%(?:-?\s*(raw|doc)\s*-?%\})?")
 _ROUND = 50
 
 
@@ -58,8 +63,8 @@ class _Context(RenderContext):
             self.spend(work, token)
             result = filter_(value, *arguments, **options)
             made = weight(result)
-            if made > MAX_OUTPUT:
-                raise WorkLimitError(f"{name} makes more than {MAX_OUTPUT} characters", token=token)
+            if made > MAX_MADE:
+                raise WorkLimitError(f"{name} makes more than {MAX_MADE} characters", token=token)
             self.spend(made, token)
             return result
 
@@ -115,28 +120,56 @@ class LimitedEnvironment(Environment):
         """Parse a template. Raises LiquidError."""
         if len(text) > MAX_TEMPLATE:
             raise LiquidError(f"a template may have {MAX_TEMPLATE} characters", token=None)
-        parsed = self.from_string(text)
+        parsed = self.from_string(_tidy(text))
         assert isinstance(parsed, _Template)
         parsed.length = len(text)
         return parsed
 
 
+def _tidy(text: str) -> str:
+    """The template with every tag closed, and trimmed inside: over anything else the lexer takes quadratic time."""
+    parts: list[str] = []
+    position = 0
+    while opened := _OPEN.search(text, position):
+        parts.append(text[position : opened.start()])
+        closer = "}}" if opened[0] == "{{" else "%}"
+        start = opened.end()
+        if opened[1]:
+            closed = re.compile(r"\{%-?\s*end" + opened[1] + r"\s*-?%\}").search(text, start)
+            position = closed.end() if closed else -1
+            parts.append(text[opened.start() : position])
+        else:
+            position = text.find(closer, start) + len(closer)
+            parts.append(_trimmed(opened[0], text[start : position - len(closer)], closer))
+        if position < start:
+            raise LiquidError(f"{opened[0]} is never closed", token=None)
+    return "".join((*parts, text[position:]))
+
+
+def _trimmed(opener: str, inner: str, closer: str) -> str:
+    before, after = "-" * inner.startswith("-"), "-" * (len(inner) > 1 and inner.endswith("-"))
+    return f"{opener}{before} {inner[len(before) : len(inner) - len(after)].strip()} {after}{closer}"
+
+
 def weight(value: object) -> int:
-    """About how many characters a value stands for; counting stops past MAX_OUTPUT."""
+    """About how many characters a value stands for; counting stops past MAX_MADE."""
     total = 0
     todo = [value]
-    while todo and total <= MAX_OUTPUT:
+    while todo and total <= MAX_MADE:
         item = todo.pop()
-        if isinstance(item, str):
-            total += len(item)
-        elif isinstance(item, list | tuple):
-            total += _ITEM * len(item)
-            todo.extend(item)
-        elif isinstance(item, dict):
-            total += _ITEM * len(item)
-            todo.extend(item.values())
-        elif isinstance(item, int):
-            total += item.bit_length() // 3
+        kind = type(item)  # and not isinstance: a strict undefined value raises at any touch
+        if issubclass(kind, str):
+            total += len(cast(str, item))
+        elif issubclass(kind, list | tuple):
+            items = cast("list[object]", item)
+            total += _ITEM * len(items)
+            todo.extend(items)
+        elif issubclass(kind, dict):
+            fields = cast("dict[str, object]", item)
+            total += _ITEM * len(fields)
+            todo.extend(fields.values())
+        elif issubclass(kind, int):
+            total += cast(int, item).bit_length() // 3
     return total
 
 
@@ -151,5 +184,5 @@ def _product(name: str, value: object, arguments: tuple[Any, ...]) -> int:
 
 
 def _check_range(value: object, token: Token | None) -> None:
-    if isinstance(value, range) and value.stop - value.start > MAX_LOOP:
+    if type(value) is range and value.stop - value.start > MAX_LOOP:
         raise WorkLimitError(f"a range may have {MAX_LOOP} items", token=token)

@@ -42,6 +42,8 @@ MAX_QUEUED = 5_000
 """Commands waiting; past this the store says it is unavailable instead of growing without bound."""
 APPEND_TIMEOUT_S = 2.0
 """How long a command may wait for its answer before the caller is told to try again later."""
+_CALL_TIMEOUT_S = 15.0
+"""When a call is given up and made again on a new connection; the server's own limit (10 s) comes first."""
 _RETRY_S = 0.1
 
 
@@ -67,7 +69,7 @@ class PgEventStore:
         self._writer: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        await self.pool.__aenter__()
+        self.pool = await self.pool.__aenter__()
         self._writer = asyncio.create_task(self._write_for_ever(), name="event store writer")
         return self
 
@@ -84,6 +86,8 @@ class PgEventStore:
 
     async def append(self, command: Append) -> AppendResult:
         """See domain.ports.EventStore. A caller that is cancelled leaves its command to the writer."""
+        if self._writer is None or self._writer.done():
+            raise StoreUnavailable("the store is not open")
         if len(self._queue) >= MAX_QUEUED:
             raise StoreUnavailable("too many commands are waiting for the log")
         waiting = _encoded(command, asyncio.get_running_loop().create_future())
@@ -152,7 +156,7 @@ class PgEventStore:
                     connection = None
                     batch = [waiting for waiting in batch if not waiting.result.cancelled()]
                     await asyncio.sleep(_RETRY_S)
-                except asyncpg.PostgresError as error:
+                except Exception as error:  # a refusal or a bug: the caller is told, and the writer must live on
                     log.exception("event_store.append_failed", error=repr(error), commands=len(batch))
                     batch = self._split(batch, error)
         finally:
@@ -167,13 +171,14 @@ class PgEventStore:
         log.debug("event_store.connected")
         return connection
 
-    def _split(self, batch: list[_Waiting], error: asyncpg.PostgresError) -> list[_Waiting]:
-        """A command that the database refuses must not take its neighbours along: try them one by one."""
+    def _split(self, batch: list[_Waiting], error: Exception) -> list[_Waiting]:
+        """A command that the database refuses must not take its neighbours along: halve until it stands alone."""
         if len(batch) == 1:
             _refuse(batch[0], f"the log refused the command: {error}")
             return []
-        self._queue.extendleft(reversed(batch[1:]))
-        return batch[:1]
+        half = len(batch) // 2
+        self._queue.extendleft(reversed(batch[half:]))
+        return batch[:half]
 
     async def _next_batch(self) -> list[_Waiting]:
         while not self._queue:
@@ -196,7 +201,7 @@ class PgEventStore:
         return batch
 
     async def _write(self, connection: Connection, batch: list[_Waiting]) -> None:
-        rows = await connection.fetch(_queries["append"], *_columns(batch))
+        rows = await connection.fetch(_queries["append"], *_columns(batch), timeout=_CALL_TIMEOUT_S)
         for row in rows:
             future = batch[row[0] - 1].result
             if not future.done():
@@ -204,11 +209,15 @@ class PgEventStore:
 
 
 def _exclusive_keys(command: Append) -> tuple[object, ...]:
-    stream = (command.kind, command.stream_id)
-    return (stream,) if command.dedupe_key is None else (stream, command.dedupe_key)
+    """What may occur once per call of es.append."""
+    keys: list[object] = [(command.kind, command.stream_id)]
+    keys += [key for key in (command.dedupe_key, command.timer_id) if key is not None]
+    return tuple(keys)
 
 
 def _encoded(command: Append, result: "asyncio.Future[AppendResult]") -> _Waiting:
+    if not command.events:
+        raise ValueError("an append needs at least one event")
     meta = encode_metadata(command.metadata)
     rows = []
     size = 0

@@ -1,11 +1,11 @@
 """API keys: /api/v1/api-keys."""
 
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from litestar import Controller, delete, get, post
+from litestar.params import FromPath, JSONBody
 
 from app.accounts import Accounts
 from app.auth import AuthedRequest
@@ -14,7 +14,7 @@ from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, n
 from sql.identity import ApiKey, Identity
 
 
-class NewApiKey(Input):
+class NewApiKey(Input, frozen=True):
     """What the key is for."""
 
     name: Name
@@ -38,7 +38,7 @@ class ApiKeyController(Controller):
 
     @post("/", summary="Make a key")
     async def create(
-        self, data: NewApiKey, request: AuthedRequest, accounts: Annotated[Accounts, Injected]
+        self, data: JSONBody[NewApiKey], request: AuthedRequest, accounts: Injected[Accounts]
     ) -> CreatedApiKey:
         """The answer is the only place where the whole key stands."""
         kept, key = await accounts.create_key(request.user, data.name)
@@ -48,7 +48,7 @@ class ApiKeyController(Controller):
     async def list_keys(
         self,
         request: AuthedRequest,
-        identity: Annotated[Identity, Injected],
+        identity: Injected[Identity],
         cursor: Cursor = None,
         limit: Limit = DEFAULT_LIMIT,
     ) -> Page[ApiKey]:
@@ -57,6 +57,6 @@ class ApiKeyController(Controller):
         return Page(keys[:limit], next_cursor([key.id for key in keys], limit))
 
     @delete("/{key_id:uuid}", summary="Revoke a key")
-    async def revoke(self, key_id: UUID, request: AuthedRequest, accounts: Annotated[Accounts, Injected]) -> None:
+    async def revoke(self, key_id: FromPath[UUID], request: AuthedRequest, accounts: Injected[Accounts]) -> None:
         """The key is void at once."""
         await accounts.delete_key(request.user, key_id)

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Controller, get, post
+from litestar.params import JSONBody
 
 from app.accounts import Accounts, TokenPair
 from app.auth import AuthedRequest
@@ -13,7 +14,7 @@ from app.problems import Problem
 from sql.identity import Identity, User
 
 
-class SignUp(Input):
+class SignUp(Input, frozen=True):
     """A new account."""
 
     name: Name
@@ -21,14 +22,14 @@ class SignUp(Input):
     password: Password
 
 
-class SignIn(Input):
+class SignIn(Input, frozen=True):
     """Credentials. Their form is not checked: an odd address is just one that nobody has."""
 
     email: Annotated[str, msgspec.Meta(max_length=254)]
     password: Annotated[str, msgspec.Meta(max_length=256)]
 
 
-class Refresh(Input):
+class Refresh(Input, frozen=True):
     """The refresh token to trade."""
 
     refresh_token: Annotated[str, msgspec.Meta(max_length=200)]
@@ -57,19 +58,20 @@ class AuthController(Controller):
     path = "/auth"
     tags = ("Authentication",)
     security = ()
+    response_headers = {"cache-control": "no-store"}  # noqa: RUF012 - Litestar's own declaration
 
     @post("/signup", summary="Make an account and sign in")
-    async def sign_up(self, data: SignUp, accounts: Annotated[Accounts, Injected]) -> SignedIn:
+    async def sign_up(self, data: JSONBody[SignUp], accounts: Injected[Accounts]) -> SignedIn:
         """409 when the address has an account already."""
         return _signed_in(*await accounts.sign_up(data.name, data.email, data.password))
 
     @post("/signin", summary="Sign in", status_code=200)
-    async def sign_in(self, data: SignIn, accounts: Annotated[Accounts, Injected]) -> SignedIn:
+    async def sign_in(self, data: JSONBody[SignIn], accounts: Injected[Accounts]) -> SignedIn:
         """401 for a wrong password and for an unknown address alike."""
         return _signed_in(*await accounts.sign_in(data.email, data.password))
 
     @post("/refresh", summary="Trade a refresh token for new tokens", status_code=200)
-    async def refresh(self, data: Refresh, accounts: Annotated[Accounts, Injected]) -> TokenPair:
+    async def refresh(self, data: JSONBody[Refresh], accounts: Injected[Accounts]) -> TokenPair:
         """Each token is good once; using an old one signs the device out. A repeat within 10 s is a repeat."""
         return await accounts.refresh(data.refresh_token)
 
@@ -80,12 +82,12 @@ class MeController(Controller):
     tags = ("Authentication",)
 
     @post("/auth/signout", summary="End this session", status_code=204)
-    async def sign_out(self, request: AuthedRequest, accounts: Annotated[Accounts, Injected]) -> None:
+    async def sign_out(self, request: AuthedRequest, accounts: Injected[Accounts]) -> None:
         """The access token and the refresh token are void at once."""
         await accounts.sign_out(request.user)
 
     @get("/me", summary="The signed-in user")
-    async def me(self, request: AuthedRequest, identity: Annotated[Identity, Injected]) -> UserOut:
+    async def me(self, request: AuthedRequest, identity: Injected[Identity]) -> UserOut:
         """Whose credentials these are."""
         user = await identity.user_by_id(request.user.user_id)
         if user is None:

@@ -1,7 +1,5 @@
 """What zaps can be made of: /api/v1/triggers/available and /api/v1/actions/available."""
 
-from typing import Annotated
-
 import msgspec
 from litestar import Controller, get
 
@@ -28,12 +26,12 @@ class CatalogController(Controller):
     tags = ("Catalog",)
 
     @get("/triggers/available", summary="All triggers")
-    async def triggers(self, services: Annotated[Services, Injected]) -> list[CatalogItem]:
+    async def triggers(self, services: Injected[Services]) -> list[CatalogItem]:
         """What can start a run."""
         return [_item(trigger) for trigger in services.catalog.triggers.values()]
 
     @get("/actions/available", summary="All actions")
-    async def actions(self, services: Annotated[Services, Injected]) -> list[CatalogItem]:
+    async def actions(self, services: Injected[Services]) -> list[CatalogItem]:
         """What a step can do."""
         return [_item(action) for action in services.catalog.actions.values()]
 

@@ -5,7 +5,17 @@ from html import escape
 
 from litestar import MediaType, Request, Response, get
 from litestar.datastructures import State
-from litestar.openapi.spec import OpenAPI, Operation, PathItem
+from litestar.openapi.spec import (
+    OpenAPI,
+    OpenAPIFormat,
+    OpenAPIResponse,
+    OpenAPIType,
+    Operation,
+    Parameter,
+    PathItem,
+    Reference,
+    Schema,
+)
 
 from app.problems import KINDS
 
@@ -31,10 +41,32 @@ async def docs(request: "Request[object, object, State]") -> Response[str]:
 async def problems() -> Response[str]:
     """Every `code` that a refusal can have; the `type` of a problem leads here."""
     rows = "".join(
-        f'<tr id="{kind.code}"><td><code>{kind.code}</code></td><td>{kind.status}</td><td>{escape(kind.title)}</td></tr>'
+        f'<tr id="{kind.code}"><td><code>{kind.code}</code><td>{kind.status}<td>{escape(kind.title)}'
         for kind in KINDS.values()
     )
     return _page("Problems", f"<table><tr><th>code</th><th>status</th><th>meaning</th></tr>{rows}</table>")
+
+
+def describe_hooks(schema: OpenAPI) -> None:
+    """Add the catch URLs, which are raw ASGI, to the document."""
+    parameters: list[Parameter | Reference] = [
+        Parameter(
+            name=name, param_in="path", required=True, schema=Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.UUID)
+        )
+        for name in ("user_id", "zap_id")
+    ]
+    key = "The sender's id of this delivery: repeats with the same one are answered with the first run"
+    parameters.append(Parameter(name="Idempotency-Key", param_in="header", description=key))
+    operation = Operation(
+        operation_id="catchHook",
+        tags=["Webhooks"],
+        summary="Start a run of a zap, with any method and body",
+        description="200 means stored: {status: accepted or duplicate, run_id, position}. 409 while the zap is paused.",
+        parameters=parameters,
+        responses={"200": OpenAPIResponse(description="The request is committed to the log")},
+    )
+    assert schema.paths is not None
+    schema.paths["/hooks/catch/{user_id}/{zap_id}"] = PathItem(post=operation)
 
 
 def _page(title: str, body: str) -> Response[str]:
@@ -67,9 +99,9 @@ def _all(schema: OpenAPI) -> Iterator[tuple[str, str, Operation]]:
 
 def _details(path: str, method: str, operation: Operation) -> str:
     parameters = "".join(
-        f"<tr><td><code>{escape(item.name)}</code></td><td>{item.param_in}</td><td>{escape(item.description or '')}</td></tr>"
+        f"<tr><td><code>{escape(item.name)}</code><td>{item.param_in}<td>{escape(item.description or '')}"
         for item in operation.parameters or []
-        if hasattr(item, "name")
+        if isinstance(item, Parameter)
     )
     return (
         f"<details><summary><code>{method} {escape(path)}</code> {escape(operation.summary or '')}</summary>"

@@ -1,6 +1,6 @@
 """Is it alive, and can it serve: /healthz and /readyz."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 from litestar import Response, get
@@ -23,7 +23,7 @@ async def healthz() -> Health:
 
 
 @get("/readyz", tags=["Health"], summary="Ready?", security=[])
-async def readyz(services: Annotated[Services, Injected]) -> Response[Health]:
+async def readyz(services: Injected[Services]) -> Response[Health]:
     """503 with the names of failing checks while requests would not succeed."""
     failing = await services.readiness()
     return Response(Health("failing" if failing else "ok", failing), status_code=503 if failing else 200)

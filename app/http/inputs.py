@@ -1,13 +1,14 @@
 """What requests may carry: the base of all inputs, the types that several share, and the check before decoding."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, TypeAlias, TypeVar
 
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
+from litestar.di import NamedDependency
 from litestar.exceptions import InternalServerException
-from litestar.params import Dependency
+from litestar.params import SkipValidation
 
 from app.problems import Problem
 from domain.json import MalformedJson, parse
@@ -15,8 +16,9 @@ from domain.json import MalformedJson, parse
 MAX_BODY = 1_000_000
 """Bytes of a JSON request; webhooks have their own limit."""
 
-Injected = Dependency(skip_validation=True)
-"""Marks an argument that create_app provides."""
+T = TypeVar("T")
+Injected: TypeAlias = NamedDependency[SkipValidation[T]]
+"""An argument that create_app provides."""
 
 # Control characters are no part of a name; some of them (NUL) the database would refuse.
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*\Z")]

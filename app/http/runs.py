@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Controller, Response, get
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from app.auth import AuthedRequest
 from app.http.inputs import Injected, in_utc
@@ -47,15 +47,16 @@ class RunController(Controller):
     async def list_runs(
         self,
         request: AuthedRequest,
-        services: Annotated[Services, Injected],
-        zap_id: UUID | None = None,
-        status: RunStatus | None = None,
-        source: Source | None = None,
-        from_: Annotated[datetime | None, Parameter(query="from", description="Inclusive")] = None,
-        to: Annotated[datetime | None, Parameter(description="Exclusive")] = None,
+        services: Injected[Services],
+        *,
+        zap_id: FromQuery[UUID | None] = None,
+        status: FromQuery[RunStatus | None] = None,
+        source: FromQuery[Source | None] = None,
+        from_: Annotated[datetime | None, QueryParameter(name="from", description="Inclusive")] = None,
+        to: Annotated[datetime | None, QueryParameter(description="Exclusive")] = None,
         cursor: Cursor = None,
         limit: Limit = DEFAULT_LIMIT,
-        min_position: Annotated[int | None, Parameter(ge=0, le=2**63 - 1)] = None,
+        min_position: Annotated[int | None, QueryParameter(ge=0, le=2**63 - 1)] = None,
     ) -> Response[Page[RunListItem]]:
         """Newest first. With `min_position` it waits a moment to include that; if it can not, `Stale: true`."""
         pool = services.store.pool
@@ -74,7 +75,7 @@ class RunController(Controller):
         return Response(page, headers={} if fresh else {"stale": "true"})
 
     @get("/{run_id:uuid}", summary="Read a run")
-    async def read(self, run_id: UUID, request: AuthedRequest, services: Annotated[Services, Injected]) -> RunDetail:
+    async def read(self, run_id: FromPath[UUID], request: AuthedRequest, services: Injected[Services]) -> RunDetail:
         """Trigger, steps with input, output, attempts and timing. Always current."""
         found = await run_detail.get(services.store, request.user.tenant_id, run_id)
         if found is None:
@@ -83,7 +84,7 @@ class RunController(Controller):
 
     @get("/{run_id:uuid}/events", summary="The run's events")
     async def events(
-        self, run_id: UUID, request: AuthedRequest, services: Annotated[Services, Injected]
+        self, run_id: FromPath[UUID], request: AuthedRequest, services: Injected[Services]
     ) -> Page[EventOut]:
         """The whole stream, oldest first, as it was recorded."""
         stored = await services.store.read_stream(StreamKind.RUN, run_id)

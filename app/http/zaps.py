@@ -7,9 +7,10 @@ from uuid import UUID
 
 import msgspec
 from litestar import Controller, Response, delete, get, post, put
-from litestar.params import Parameter
+from litestar.di import Provide
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 
-from app.auth import AuthedRequest
+from app.auth import AuthedRequest, Principal
 from app.http.inputs import Injected, Input, Name, in_utc
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
 from app.problems import Problem
@@ -30,10 +31,10 @@ from domain.zap import (
 )
 from projections.zap_list import ZapListItem, list_zaps
 
-IfMatch = Annotated[str | None, Parameter(header="If-Match", description="The ETag of the zap as you read it")]
+IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="The ETag of the zap as you read it")]
 
 
-class ZapIn(Input):
+class ZapIn(Input, frozen=True):
     """A zap's name and definition. A step's `kind` is `action` when it is left out."""
 
     name: Name
@@ -45,7 +46,7 @@ class ZapIn(Input):
         return Definition(self.trigger, self.steps)
 
 
-class RollBack(Input):
+class RollBack(Input, frozen=True):
     """The published version to use again."""
 
     version: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
@@ -75,23 +76,61 @@ class VersionOut(msgspec.Struct, frozen=True, kw_only=True):
     definition: Definition
 
 
+class Caller(msgspec.Struct, frozen=True):
+    """Who asks, and at which version of the zap: what all routes of this controller need."""
+
+    principal: Principal
+    zaps: Zaps
+    public_url: str
+    if_match: str | None
+
+    async def execute(self, zap_id: UUID, command: ZapCommand) -> Response[ZapOut]:
+        """Carry out a command, under If-Match where that was sent."""
+        expected = parse_if_match(self.if_match)
+        return self.respond(await self.zaps.execute(self.principal, zap_id, command, expected))
+
+    async def load(self, zap_id: UUID, as_of: datetime | None = None) -> LoadedZap:
+        """The caller's zap. Raises NotFound."""
+        return await self.zaps.load(self.principal.tenant_id, zap_id, as_of)
+
+    def respond(self, loaded: LoadedZap, status_code: int = 200) -> Response[ZapOut]:
+        """The zap with its ETag."""
+        body = ZapOut(
+            id=loaded.id,
+            name=loaded.zap.name,
+            status=loaded.zap.status,
+            version=loaded.zap.live,
+            draft=loaded.zap.draft,
+            hook_url=self.public_url + hook_path(loaded.owner, loaded.id),
+            position=loaded.position,
+            created_at=loaded.created_at,
+            updated_at=loaded.updated_at,
+        )
+        return Response(body, status_code=status_code, headers={"etag": f'"{loaded.stream_version}"'})
+
+
+async def provide_caller(
+    request: AuthedRequest,
+    zaps: Injected[Zaps],
+    services: Injected[Services],
+    if_match: IfMatch = None,
+) -> Caller:
+    """A Litestar dependency."""
+    return Caller(request.user, zaps, services.public_url, if_match)
+
+
 class ZapController(Controller):
     """Commands answer with the zap as it is afterwards, its ETag, and `position`: reads can wait for that."""
 
     path = "/zaps"
     tags = ("Zaps",)
+    dependencies = {"caller": Provide(provide_caller)}  # noqa: RUF012 - Litestar's own declaration
 
     @post("/", summary="Create a zap")
-    async def create(
-        self,
-        data: ZapIn,
-        request: AuthedRequest,
-        zaps: Annotated[Zaps, Injected],
-        services: Annotated[Services, Injected],
-    ) -> Response[ZapOut]:
+    async def create(self, data: JSONBody[ZapIn], caller: Injected[Caller]) -> Response[ZapOut]:
         """The new zap is a draft: publish it to make its hook take requests."""
-        created = await zaps.create(request.user, CreateZap(data.name, data.definition()))
-        answer = _respond(created, services, status_code=201)
+        created = await caller.zaps.create(caller.principal, CreateZap(data.name, data.definition()))
+        answer = caller.respond(created, status_code=201)
         answer.headers["location"] = f"/api/v1/zaps/{created.id}"
         return answer
 
@@ -99,7 +138,7 @@ class ZapController(Controller):
     async def list_zaps(
         self,
         request: AuthedRequest,
-        services: Annotated[Services, Injected],
+        services: Injected[Services],
         cursor: Cursor = None,
         limit: Limit = DEFAULT_LIMIT,
     ) -> Page[ZapListItem]:
@@ -110,101 +149,55 @@ class ZapController(Controller):
 
     @get("/{zap_id:uuid}", summary="Read a zap")
     async def read(
-        self,
-        zap_id: UUID,
-        request: AuthedRequest,
-        zaps: Annotated[Zaps, Injected],
-        services: Annotated[Services, Injected],
-        as_of: datetime | None = None,
+        self, zap_id: FromPath[UUID], caller: Injected[Caller], as_of: FromQuery[datetime | None] = None
     ) -> Response[ZapOut]:
         """Always current; with `as_of`, as it was at that moment."""
-        moment = in_utc(as_of) if as_of else None
-        return _respond(await zaps.load(request.user.tenant_id, zap_id, moment), services)
+        return caller.respond(await caller.load(zap_id, in_utc(as_of) if as_of else None))
 
     @put("/{zap_id:uuid}", summary="Replace the draft")
-    async def change(
-        self,
-        zap_id: UUID,
-        data: ZapIn,
-        request: AuthedRequest,
-        zaps: Annotated[Zaps, Injected],
-        services: Annotated[Services, Injected],
-        if_match: IfMatch = None,
-    ) -> Response[ZapOut]:
+    async def change(self, zap_id: FromPath[UUID], data: JSONBody[ZapIn], caller: Injected[Caller]) -> Response[ZapOut]:
         """Published versions stay as they are. Needs If-Match: 412 when somebody else was quicker."""
-        if if_match is None:
+        if caller.if_match is None:
             raise Problem("if_match_required", "send the ETag of the zap as you read it in If-Match")
-        command = ChangeDraft(data.name, data.definition())
-        return _respond(await zaps.execute(request.user, zap_id, command, parse_if_match(if_match)), services)
+        return await caller.execute(zap_id, ChangeDraft(data.name, data.definition()))
 
     @delete("/{zap_id:uuid}", summary="Delete a zap")
-    async def remove(
-        self, zap_id: UUID, request: AuthedRequest, zaps: Annotated[Zaps, Injected], if_match: IfMatch = None
-    ) -> None:
+    async def remove(self, zap_id: FromPath[UUID], caller: Injected[Caller]) -> None:
         """Its hook answers 404 from now on; its history stays."""
-        await zaps.execute(request.user, zap_id, DeleteZap(), parse_if_match(if_match))
+        await caller.execute(zap_id, DeleteZap())
 
     @post("/{zap_id:uuid}/publish", summary="Publish the draft", status_code=200)
-    async def publish(
-        self,
-        zap_id: UUID,
-        request: AuthedRequest,
-        zaps: Annotated[Zaps, Injected],
-        services: Annotated[Services, Injected],
-        if_match: IfMatch = None,
-    ) -> Response[ZapOut]:
+    async def publish(self, zap_id: FromPath[UUID], caller: Injected[Caller]) -> Response[ZapOut]:
         """Makes an immutable version that new runs use; the first one also enables the zap."""
-        return await _execute(zap_id, PublishZap(), request, zaps, services, if_match)
+        return await caller.execute(zap_id, PublishZap())
 
     @post("/{zap_id:uuid}/enable", summary="Take requests again", status_code=200)
-    async def enable(
-        self,
-        zap_id: UUID,
-        request: AuthedRequest,
-        zaps: Annotated[Zaps, Injected],
-        services: Annotated[Services, Injected],
-        if_match: IfMatch = None,
-    ) -> Response[ZapOut]:
+    async def enable(self, zap_id: FromPath[UUID], caller: Injected[Caller]) -> Response[ZapOut]:
         """409 for a zap that was never published."""
-        return await _execute(zap_id, EnableZap(), request, zaps, services, if_match)
+        return await caller.execute(zap_id, EnableZap())
 
     @post("/{zap_id:uuid}/pause", summary="Refuse requests", status_code=200)
-    async def pause(
-        self,
-        zap_id: UUID,
-        request: AuthedRequest,
-        zaps: Annotated[Zaps, Injected],
-        services: Annotated[Services, Injected],
-        if_match: IfMatch = None,
-    ) -> Response[ZapOut]:
+    async def pause(self, zap_id: FromPath[UUID], caller: Injected[Caller]) -> Response[ZapOut]:
         """Its hook answers 409 until the zap is enabled; runs under way go on."""
-        return await _execute(zap_id, PauseZap(), request, zaps, services, if_match)
+        return await caller.execute(zap_id, PauseZap())
 
     @post("/{zap_id:uuid}/rollback", summary="Use an earlier version again", status_code=200)
     async def roll_back(
-        self,
-        zap_id: UUID,
-        data: RollBack,
-        request: AuthedRequest,
-        zaps: Annotated[Zaps, Injected],
-        services: Annotated[Services, Injected],
-        if_match: IfMatch = None,
+        self, zap_id: FromPath[UUID], data: JSONBody[RollBack], caller: Injected[Caller]
     ) -> Response[ZapOut]:
         """New runs use that version; the draft is left alone."""
-        return await _execute(zap_id, RollBackZap(data.version), request, zaps, services, if_match)
+        return await caller.execute(zap_id, RollBackZap(data.version))
 
     @get("/{zap_id:uuid}/versions", summary="List published versions")
-    async def versions(self, zap_id: UUID, request: AuthedRequest, zaps: Annotated[Zaps, Injected]) -> Page[VersionOut]:
+    async def versions(self, zap_id: FromPath[UUID], caller: Injected[Caller]) -> Page[VersionOut]:
         """Newest first, all on one page."""
-        loaded = await zaps.load(request.user.tenant_id, zap_id)
+        loaded = await caller.load(zap_id)
         return Page([_version(loaded, version.number) for version in reversed(loaded.zap.versions)])
 
     @get("/{zap_id:uuid}/versions/{number:int}", summary="Read a published version")
-    async def version(
-        self, zap_id: UUID, number: int, request: AuthedRequest, zaps: Annotated[Zaps, Injected]
-    ) -> VersionOut:
+    async def version(self, zap_id: FromPath[UUID], number: FromPath[int], caller: Injected[Caller]) -> VersionOut:
         """One immutable version."""
-        return _version(await zaps.load(request.user.tenant_id, zap_id), number)
+        return _version(await caller.load(zap_id), number)
 
 
 def parse_if_match(header: str | None) -> frozenset[int] | None:
@@ -216,28 +209,6 @@ def parse_if_match(header: str | None) -> frozenset[int] | None:
         raise Problem("malformed", 'If-Match: give ETags in quotes, such as "3"')
     # Weak tags never match (RFC 9110 §13.1.1), and a tag that we did not give out matches nothing.
     return frozenset(int(tag[1:-1]) for tag in tags if re.fullmatch(r'"[0-9]{1,9}"', tag))
-
-
-async def _execute(
-    zap_id: UUID, command: ZapCommand, request: AuthedRequest, zaps: Zaps, services: Services, if_match: str | None
-) -> Response[ZapOut]:
-    return _respond(await zaps.execute(request.user, zap_id, command, parse_if_match(if_match)), services)
-
-
-def _respond(loaded: LoadedZap, services: Services, status_code: int = 200) -> Response[ZapOut]:
-    zap = loaded.zap
-    body = ZapOut(
-        id=loaded.id,
-        name=zap.name,
-        status=zap.status,
-        version=zap.live,
-        draft=zap.draft,
-        hook_url=services.public_url + hook_path(loaded.owner, loaded.id),
-        position=loaded.position,
-        created_at=loaded.created_at,
-        updated_at=loaded.updated_at,
-    )
-    return Response(body, status_code=status_code, headers={"etag": f'"{loaded.stream_version}"'})
 
 
 def _version(loaded: LoadedZap, number: int) -> VersionOut:

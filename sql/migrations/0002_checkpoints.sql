@@ -30,7 +30,8 @@ create table proj.gates (
 create table proj.projections (
     projection text primary key,
     version    int not null,
-    rebuilt_at timestamptz not null default now()
+    definition int not null,
+    built_at   timestamptz not null default now()
 );
 
 -- Events that a projection could not take, with all later events of their stream.
@@ -46,3 +47,58 @@ create table proj.parked (
 );
 
 create schema rm;
+
+-- Each build of a projection has a schema of its own; the view rm.<projection> shows the live one.
+create function proj.build_schema(_projection text, _version int) returns text language sql immutable as $$
+    select format('rm_%s_v%s', _projection, _version)
+$$;
+
+create function proj.drop_build(_projection text, _version int) returns void language plpgsql as $$
+begin
+    execute format('drop schema if exists %I cascade', proj.build_schema(_projection, _version));
+end $$;
+
+-- The number is above every build that has a schema, so that two can never share one.
+create function proj.begin_build(_projection text) returns int language plpgsql as $$
+declare
+    live int := coalesce((select version from proj.projections where projection = _projection), 0);
+    found record;
+begin
+    for found in
+        select substring(nspname from '_v(\d+)$')::int as version from pg_namespace
+        where nspname ~ format('^rm_%s_v\d+$', _projection)
+    loop
+        if found.version > live then
+            perform proj.drop_build(_projection, found.version);
+        end if;
+    end loop;
+    execute format('create schema %I', proj.build_schema(_projection, live + 1));
+    return live + 1;
+end $$;
+
+create function proj.switch_build(_projection text, _version int, _definition int, _position bigint, _partitions int)
+returns void language plpgsql as $$
+begin
+    -- First the gates, as the projector does: whoever holds them finishes, whoever comes later finds them gone.
+    delete from proj.gates where consumer = _projection;
+    insert into proj.gates (consumer, version, partition, position)
+    select _projection, _version, p, _position from generate_series(0, _partitions - 1) p;
+    delete from proj.parked where consumer = _projection and version <> _version;
+    execute format('drop view if exists rm.%I', _projection);
+    execute format('create view rm.%I as select * from %I.%I', _projection,
+                   proj.build_schema(_projection, _version), _projection);
+    insert into proj.projections (projection, version, definition) values (_projection, _version, _definition)
+    on conflict (projection) do update
+    set version = excluded.version, definition = excluded.definition, built_at = now();
+end $$;
+
+-- Rows in which a scratch build and the live read model differ, as text, with the side that has them.
+create function proj.differences(_projection text, _version int)
+returns table (side text, content text) language plpgsql as $$
+begin
+    return query execute format(
+        $q$(select 'only in the read model', d::text from (select * from rm.%1$I except select * from %2$I.%1$I) d limit 5)
+           union all
+           (select 'only in the log', d::text from (select * from %2$I.%1$I except select * from rm.%1$I) d limit 5)$q$,
+        _projection, proj.build_schema(_projection, _version));
+end $$;

@@ -1,11 +1,13 @@
 """The real application over a real Postgres, called in process, and what tests do with it again and again."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import httpx
+from litestar import Litestar
 
 from app.asgi import create_app
 from app.services import Services
@@ -54,10 +56,29 @@ async def running_api(dsn: str, **changes: Any) -> AsyncIterator[httpx.AsyncClie
     """A client of an application of its own, with its own store, on this database."""
     async with PgEventStore(dsn, "api test") as store:
         app = create_app(services(store, dsn, **changes))
-        async with app.lifespan():
-            transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with _alive(app):
+            transport = httpx.ASGITransport(cast(Any, app), raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url=HOOK_URL) as client:
                 yield client
+
+
+@asynccontextmanager
+async def _alive(app: Litestar) -> AsyncIterator[None]:
+    """The lifespan in a task of its own: it must end where it began, and fixtures are torn down in another task."""
+    started, stop = asyncio.Event(), asyncio.Event()
+
+    async def live() -> None:
+        async with app.lifespan():
+            started.set()
+            await stop.wait()
+
+    living = asyncio.create_task(live())
+    await asyncio.wait({living, asyncio.create_task(started.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        yield
+    finally:
+        stop.set()
+        await living
 
 
 class Person:

@@ -1,0 +1,153 @@
+"""The run detail: folded from the run's stream when it is read, so it is always current and copies no payload."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Literal, assert_never
+from uuid import UUID
+
+import msgspec
+
+from domain.event import RunStatus, StoredEvent, StreamKind
+from domain.json import Json, JsonObject
+from domain.ports import EventStore
+from domain.registry import decode
+from domain.run import (
+    Failure,
+    RunCompleted,
+    RunEvent,
+    RunFailed,
+    RunRequested,
+    RunResumed,
+    Source,
+    StepAttempt,
+    StepAttemptFailed,
+    StepFailed,
+    StepSucceeded,
+    trigger_data,
+)
+from projections.run_list import RunError
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One try of a step."""
+
+    attempt: int
+    started_at: datetime
+    duration_ms: float
+    error: Failure | None = None
+    retry_at: datetime | None = None
+
+
+class StepDetail(msgspec.Struct, kw_only=True):
+    """One step of the run: `input` is the rendered config of its last attempt."""
+
+    id: str
+    status: Literal["waiting", "succeeded", "failed"] = "waiting"
+    attempts: list[Attempt] = []
+    input: Json = None
+    output: Json = None
+    error: Failure | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    duration_ms: float | None = None
+
+
+class RunDetail(msgspec.Struct, kw_only=True):
+    """All that is known of a run. Times are UTC; `duration_ms` is from the request to the end."""
+
+    id: UUID
+    zap_id: UUID
+    zap_version: int
+    status: RunStatus
+    source: Source
+    trigger: JsonObject
+    steps: list[StepDetail]
+    started_at: datetime
+    finished_at: datetime | None = None
+    duration_ms: float | None = None
+    error: RunError | None = None
+    position: int
+
+
+class NotARun(ValueError):
+    """The events are not those of a run."""
+
+
+async def get(store: EventStore, tenant_id: UUID, run_id: UUID) -> RunDetail | None:
+    """A tenant's run, None where there is none of this id."""
+    events = await store.read_stream(StreamKind.RUN, run_id)
+    return fold(events) if events and events[0].tenant_id == tenant_id else None
+
+
+def fold(events: Sequence[StoredEvent]) -> RunDetail:
+    """The detail from a run's whole stream. Raises NotARun."""
+    first = decode(events[0].type, events[0].schema_version, events[0].data) if events else None
+    if not isinstance(first, RunRequested):
+        raise NotARun("a run starts with its request")
+    detail = RunDetail(
+        id=events[0].stream_id,
+        zap_id=first.zap_id,
+        zap_version=first.zap_version,
+        status="queued",
+        source=first.source,
+        trigger=trigger_data(first.request),
+        steps=[],
+        started_at=events[0].recorded_at,
+        position=events[-1].position,
+    )
+    for stored in events[1:]:
+        event = decode(stored.type, stored.schema_version, stored.data)
+        if isinstance(event, RunEvent):
+            _fold(detail, event, stored.recorded_at)
+    return detail
+
+
+def _fold(detail: RunDetail, event: RunEvent, at: datetime) -> None:
+    match event:
+        case RunRequested():
+            pass
+        case StepSucceeded() | StepAttemptFailed() | StepFailed():
+            detail.status = "waiting" if isinstance(event, StepAttemptFailed) else "running"
+            _fold_attempt(_step(detail, event.step_id), event, at)
+        case RunResumed():
+            detail.status = "running"
+        case RunCompleted():
+            _finish(detail, "completed", at)
+        case RunFailed():
+            _finish(detail, "failed", at)
+            detail.error = RunError(event.code, event.message)
+        case _:
+            assert_never(event)
+
+
+def _step(detail: RunDetail, step_id: str) -> StepDetail:
+    if not detail.steps or detail.steps[-1].id != step_id:
+        detail.steps.append(StepDetail(id=step_id, attempts=[]))
+    return detail.steps[-1]
+
+
+def _fold_attempt(step: StepDetail, event: StepAttempt, at: datetime) -> None:
+    failure = event.failure if isinstance(event, StepAttemptFailed | StepFailed) else None
+    retry_at = event.retry_at if isinstance(event, StepAttemptFailed) else None
+    step.attempts.append(
+        Attempt(
+            attempt=event.attempt,
+            started_at=event.started_at,
+            duration_ms=event.duration_ms,
+            error=failure,
+            retry_at=retry_at,
+        )
+    )
+    step.input, step.error = event.input, failure
+    step.started_at = step.started_at or event.started_at
+    if isinstance(event, StepAttemptFailed):
+        return
+    step.status = "succeeded" if isinstance(event, StepSucceeded) else "failed"
+    step.output = event.output if isinstance(event, StepSucceeded) else None
+    step.finished_at = at
+    step.duration_ms = round((at - step.started_at) / timedelta(milliseconds=1), 3)
+
+
+def _finish(detail: RunDetail, status: RunStatus, at: datetime) -> None:
+    detail.status, detail.finished_at = status, at
+    detail.duration_ms = round((at - detail.started_at) / timedelta(milliseconds=1), 3)

@@ -1,0 +1,196 @@
+"""The run list: one row per run, newest first, filtered by zap, status, source and time."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import assert_never
+from uuid import UUID
+
+import msgspec
+
+from domain.event import RunStatus, StoredEvent
+from domain.registry import decode
+from domain.run import (
+    RunCompleted,
+    RunEvent,
+    RunFailed,
+    RunRequested,
+    RunResumed,
+    Source,
+    StepAttemptFailed,
+    StepFailed,
+    StepSucceeded,
+)
+from projections.projection import Projection
+from sql.pool import Connection, Pool
+from sql.queries import Queries
+
+_queries = Queries("projections/run_list.sql")
+MAX_ERROR = 500
+"""Characters of an error that the list keeps; the run's detail has it whole."""
+
+
+class RunError(msgspec.Struct, frozen=True):
+    """Why a run failed, or is waiting to try again."""
+
+    code: str
+    message: str
+
+
+class RunListItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the list. `duration_ms` is from the request to the end; `attempts` counts all attempts of all steps."""
+
+    id: UUID
+    zap_id: UUID
+    zap_version: int
+    status: RunStatus
+    source: Source
+    started_at: datetime
+    finished_at: datetime | None
+    duration_ms: float | None
+    error: RunError | None
+    attempts: int
+    position: int
+
+
+class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs are wanted. `before` is the id after which, going back in time, a page starts."""
+
+    zap_id: UUID | None = None
+    status: RunStatus | None = None
+    source: Source | None = None
+    from_: datetime | None = None
+    to: datetime | None = None
+    before: UUID | None = None
+    limit: int = 20
+
+
+async def list_runs(pool: Pool, tenant_id: UUID, wanted: RunFilter) -> list[RunListItem]:
+    """A page of a tenant's runs, newest first."""
+    arguments: list[object] = [
+        tenant_id, wanted.before, wanted.status, wanted.source, wanted.from_, wanted.to, wanted.limit,
+    ]  # fmt: skip
+    if wanted.zap_id is None:
+        rows = await pool.fetch(_queries["page"], *arguments)
+    else:
+        rows = await pool.fetch(_queries["page_of_zap"], *arguments, wanted.zap_id)
+    return [
+        RunListItem(
+            id=row[0],
+            zap_id=row[1],
+            zap_version=row[2],
+            status=row[3],
+            source=row[4],
+            started_at=row[5],
+            finished_at=row[6],
+            duration_ms=row[7],
+            error=RunError(row[8], row[9]) if row[8] else None,
+            attempts=row[10],
+            position=row[11],
+        )
+        for row in rows
+    ]
+
+
+class _Change(msgspec.Struct):
+    """What a batch does to one run; `requested` is set where the run is new."""
+
+    tenant_id: UUID
+    run_id: UUID
+    requested: RunRequested | None = None
+    started_at: datetime | None = None
+    status: RunStatus = "running"
+    finished_at: datetime | None = None
+    error: RunError | None = None
+    attempts: int = 0
+    position: int = 0
+    stream_version: int = 0
+
+
+async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
+    changes: dict[UUID, _Change] = {}
+    for stored in events:
+        event = decode(stored.type, stored.schema_version, stored.data)
+        if not isinstance(event, RunEvent):
+            continue
+        change = changes.get(stored.stream_id)
+        if change is None:
+            change = changes[stored.stream_id] = _Change(stored.tenant_id, stored.stream_id)
+        _fold(change, event, stored.recorded_at)
+        change.position, change.stream_version = stored.position, stored.version
+    ordered = sorted(changes.values(), key=lambda change: (change.tenant_id, change.run_id))
+    if new := [change for change in ordered if change.requested]:
+        await connection.execute(_queries["insert"], *_columns([_inserted(change) for change in new]))
+    if old := [change for change in ordered if not change.requested]:
+        await connection.execute(_queries["update"], *_columns([_updated(change) for change in old]))
+
+
+def _fold(change: _Change, event: RunEvent, at: datetime) -> None:
+    match event:
+        case RunRequested():
+            change.requested, change.started_at, change.status = event, at, "queued"
+        case StepSucceeded():
+            change.status, change.error = "running", None
+            change.attempts += 1
+        case StepAttemptFailed():
+            change.status, change.error = "waiting", _error(event.failure.code, event.failure.message)
+            change.attempts += 1
+        case StepFailed():
+            change.status, change.error = "running", _error(event.failure.code, event.failure.message)
+            change.attempts += 1
+        case RunResumed():
+            change.status = "running"
+        case RunCompleted():
+            change.status, change.error, change.finished_at = "completed", None, at
+        case RunFailed():
+            change.status, change.error, change.finished_at = "failed", _error(event.code, event.message), at
+        case _:
+            assert_never(event)
+
+
+def _error(code: str, message: str) -> RunError:
+    return RunError(code, message[:MAX_ERROR].replace("\0", ""))
+
+
+def _inserted(change: _Change) -> tuple[object, ...]:
+    requested, error = change.requested, change.error
+    assert requested is not None
+    assert change.started_at is not None
+    duration = None
+    if change.finished_at:
+        duration = (change.finished_at - change.started_at) / timedelta(milliseconds=1)
+    return (
+        change.tenant_id, change.run_id, requested.zap_id, requested.zap_version, change.status, requested.source,
+        change.started_at, change.finished_at, duration, error.code if error else None,
+        error.message if error else None, change.attempts, change.position, change.stream_version,
+    )  # fmt: skip
+
+
+def _updated(change: _Change) -> tuple[object, ...]:
+    error = change.error
+    return (
+        change.tenant_id, change.run_id, change.status, change.finished_at, error.code if error else None,
+        error.message if error else None, change.attempts, change.position, change.stream_version,
+    )  # fmt: skip
+
+
+def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+RUN_LIST = Projection(
+    name="run_list",
+    definition=1,
+    handles=frozenset(
+        {
+            "zap.run.requested",
+            "zap.run.step_succeeded",
+            "zap.run.step_attempt_failed",
+            "zap.run.step_failed",
+            "zap.run.resumed",
+            "zap.run.completed",
+            "zap.run.failed",
+        }
+    ),
+    create=_queries["create"],
+    apply=_apply,
+)

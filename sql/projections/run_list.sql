@@ -1,0 +1,67 @@
+-- name: create
+-- Run ids are UUIDv7, so the primary key also serves a tenant's runs newest first.
+create table run_list (
+    tenant_id      uuid not null,
+    run_id         uuid not null,
+    zap_id         uuid not null,
+    zap_version    int not null,
+    status         text not null,
+    source         text not null,
+    started_at     timestamptz not null,
+    finished_at    timestamptz,
+    duration_ms    double precision,
+    error_code     text,
+    error_message  text,
+    attempts       int not null,
+    position       bigint not null,
+    stream_version int not null,
+    primary key (tenant_id, run_id)
+) with (fillfactor = 85);
+create index run_list_zap on run_list (tenant_id, zap_id, run_id);
+create index run_list_not_completed on run_list (tenant_id, status, run_id) where status <> 'completed';
+
+-- name: insert
+-- New runs, as they stand after the batch. Keys come sorted, so that concurrent writers can not deadlock.
+insert into run_list (tenant_id, run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms,
+                      error_code, error_message, attempts, position, stream_version)
+select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::timestamptz[],
+                     $8::timestamptz[], $9::float8[], $10::text[], $11::text[], $12::int[], $13::bigint[], $14::int[])
+on conflict (tenant_id, run_id) do nothing
+
+-- name: update
+-- What happened in the batch to runs that were there before.
+update run_list r
+set status = u.status, finished_at = u.finished_at,
+    duration_ms = round(extract(epoch from u.finished_at - r.started_at) * 1000, 3)::float8,
+    error_code = u.error_code, error_message = u.error_message, attempts = r.attempts + u.attempts,
+    position = u.position, stream_version = u.stream_version
+from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::int[], $8::bigint[],
+            $9::int[])
+     u(tenant_id, run_id, status, finished_at, error_code, error_message, attempts, position, stream_version)
+where r.tenant_id = u.tenant_id and r.run_id = u.run_id and r.stream_version < u.stream_version
+
+-- name: page
+-- A tenant's runs, newest first.
+select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
+       attempts, position
+from rm.run_list
+where tenant_id = $1
+  and ($2::uuid is null or run_id < $2)
+  and ($3::text is null or status = $3)
+  and ($4::text is null or source = $4)
+  and ($5::timestamptz is null or started_at >= $5)
+  and ($6::timestamptz is null or started_at < $6)
+order by run_id desc limit $7
+
+-- name: page_of_zap
+-- The same for one zap.
+select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
+       attempts, position
+from rm.run_list
+where tenant_id = $1 and zap_id = $8
+  and ($2::uuid is null or run_id < $2)
+  and ($3::text is null or status = $3)
+  and ($4::text is null or source = $4)
+  and ($5::timestamptz is null or started_at >= $5)
+  and ($6::timestamptz is null or started_at < $6)
+order by run_id desc limit $7

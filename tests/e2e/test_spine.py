@@ -1,0 +1,56 @@
+"""The main job from one command: webhooks in, actions out, history, verification."""
+
+import asyncio
+from uuid import UUID
+
+import msgspec
+
+from tests.support.eventually import eventually
+from tests.support.invariants import Evidence, read_log, violations
+from tests.support.sink import running_sink
+from tests.support.system import running_system
+
+WEBHOOKS = 10_000
+CONNECTIONS = 32
+
+
+async def test_a_webhook_becomes_a_completed_run_that_the_history_shows() -> None:
+    async with running_system() as system, running_sink() as sink:
+        await system.sign_up()
+        zap = await system.published_zap(sink.url, {"greeting": "Hello {{ trigger.body.name }}"})
+        run_id = await system.post_hook(zap["hook_url"], {"name": "Grace"}, "first")
+        await eventually(lambda: sink.count)
+        assert [[b'{"greeting":"Hello Grace"}']] == list(sink.deliveries.values())
+
+        async def listed() -> bool:
+            runs = (await system.call("GET", "/api/v1/runs"))["items"]
+            return [(run["id"], run["status"]) for run in runs] == [(str(run_id), "completed")]
+
+        await eventually(listed)
+        detail = await system.call("GET", f"/api/v1/runs/{run_id}")
+        assert detail["steps"][0]["status"] == "succeeded"
+        assert detail["steps"][0]["input"]["body"] == {"greeting": "Hello Grace"}
+        code, output = await system.command("verify")
+        assert code == 0, output
+
+
+async def test_ten_thousand_webhooks_are_ten_thousand_runs_each_delivered_once() -> None:
+    async with running_system() as system, running_sink() as sink:
+        await system.sign_up()
+        zap = await system.published_zap(sink.url, {"n": "{{ trigger.body.n }}"})
+        acknowledged: dict[UUID, bytes] = {}
+        numbers = iter(range(WEBHOOKS))
+
+        async def sender() -> None:
+            for number in numbers:
+                run_id = await system.post_hook(zap["hook_url"], {"n": number}, f"d-{number}")
+                acknowledged[run_id] = f'{{"n": {number}}}'.encode()
+
+        await asyncio.gather(*(sender() for _ in range(CONNECTIONS)))
+        assert len(acknowledged) == WEBHOOKS
+        await system.settled(acknowledged, 50)
+        evidence = Evidence(await read_log(system.dsn), acknowledged, sink.deliveries)
+        assert violations(evidence, exactly_once=True) == []
+        assert {msgspec.json.decode(bodies[0])["n"] for bodies in sink.deliveries.values()} == set(range(WEBHOOKS))
+        code, output = await system.command("verify")
+        assert code == 0, output

@@ -1,0 +1,331 @@
+"""The catch URLs: what is accepted is one committed run, what is not says why, and nothing is a 5xx."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from domain.event import StreamKind
+from domain.json import Json
+from domain.registry import decode
+from domain.run import RunRequested
+from sql.event_store import PgEventStore
+from tests.support.api import Person, running_api, sign_up
+
+
+async def requested(ada: Person, run_id: str) -> dict[str, Any]:
+    """The data of a run's first event."""
+    events = (await ada("GET", f"/runs/{run_id}/events")).json()["items"]
+    assert [event["type"] for event in events] == ["zap.run.requested"]
+    data: dict[str, Any] = events[0]["data"] | {"meta": events[0]["meta"], "position": events[0]["position"]}
+    return data
+
+
+async def test_an_accepted_request_is_in_the_log_as_it_came(ada: Person) -> None:
+    zap = await ada.live_zap()
+    body = b'{"a": [1.10, 12345678901234567890123, "\\u0000\xc3\xa9"], "a": 2}'
+    answer = await ada.api.post(
+        zap["hook_url"] + "/sub/path?x=1&x=%20y", content=body,
+        headers=[(b"content-type", b"application/json"), (b"X-Twice", b"a"), (b"x-twice", b"b"), (b"x-name", b"caf\xe9")],
+    )  # fmt: skip
+    assert answer.status_code == 200
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    accepted = answer.json()
+    assert accepted["status"] == "accepted"
+    data = await requested(ada, accepted["run_id"])
+    request = data["request"]
+    assert (data["zap_id"], data["zap_version"], data["source"]) == (zap["id"], 1, "webhook")
+    assert (request["path"], request["query"], request["body"]) == ("sub/path", "x=1&x=%20y", body.decode())
+    assert (request["headers"]["x-twice"], request["headers"]["x-name"]) == ("a, b", "caf\xe9")
+    assert data["meta"] == {"actor": "hook", "correlation_id": accepted["run_id"]}
+    assert data["position"] == accepted["position"]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "PROPFIND"])
+async def test_any_method_starts_a_run(ada: Person, method: str, dsn: str) -> None:
+    zap = await ada.live_zap()
+    assert (await ada.api.request(method, zap["hook_url"])).status_code == 200
+    connection = await asyncpg.connect(dsn)
+    count = await connection.fetchval("select count(*) from es.events where type = 'zap.run.requested'")
+    await connection.close()
+    assert count == 1
+
+
+async def test_a_preflight_is_answered_and_starts_nothing(ada: Person) -> None:
+    answer = await ada.api.options("/hooks/catch/x/y")
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert "POST" in answer.headers["allow"]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [("text/plain", b"{not json"), ("application/x-www-form-urlencoded", b"a=1&b=%ff"), ("text/xml", b"<a/>"),
+     ("application/octet-stream", bytes(range(256))), ("application/json", b""), ("", b"plain"), ("", b'{"a":1}'),
+     ("nonsense", b"{"), ("application/json; charset=bogus", b"[]"), ("application/cloudevents+json", b"{}")],
+)  # fmt: skip
+async def test_bodies_are_kept_byte_for_byte(ada: Person, dsn: str, content_type: str, body: bytes) -> None:
+    zap = await ada.live_zap()
+    headers = {"content-type": content_type} if content_type else {}
+    answer = await ada.api.post(zap["hook_url"], content=body, headers=headers)
+    assert answer.status_code == 200
+    async with PgEventStore(dsn, "reader") as store:
+        (stored,) = await store.read_stream(StreamKind.RUN, answer.json()["run_id"])
+    event = decode(stored.type, stored.schema_version, stored.data)
+    assert isinstance(event, RunRequested)
+    assert event.request.raw_body() == body
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "application/json; charset=utf-8", "Application/JSON", "a/b+json", ""]
+)
+@pytest.mark.parametrize(
+    "body",
+    [b'{"a":', b"[" * 65 + b"]" * 65, b"[" * 100_000, b'{"a":NaN}', b"[Infinity]", b'{"a":"\xff"}', b'["\\ud800"]',
+     b"{'a':1}", b"[1,]", b"[1] [2]"],
+)  # fmt: skip
+async def test_json_that_is_not_json_is_refused(ada: Person, content_type: str, body: bytes) -> None:
+    zap = await ada.live_zap()
+    headers = {"content-type": content_type} if content_type else {}
+    answer = await ada.api.post(zap["hook_url"], content=body[:99_000], headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("body", [b"NaN", b"\xff", b"\xef\xbb\xbf{}", b"tru", b'"'])
+async def test_what_claims_to_be_json_has_to_be(ada: Person, body: bytes) -> None:
+    zap = await ada.live_zap()
+    headers = {"content-type": "application/json"}
+    assert (await ada.api.post(zap["hook_url"], content=body, headers=headers)).status_code == 400
+
+
+@pytest.mark.parametrize(("size", "status"), [(99_999, 200), (100_000, 200), (100_001, 413)])
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_the_limit_holds_to_the_byte(ada: Person, size: int, status: int, chunked: bool) -> None:
+    zap = await ada.live_zap()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, size, 7_000):
+            yield b"x" * min(7_000, size - start)
+
+    answer = await ada.api.post(zap["hook_url"], content=pieces() if chunked else b"x" * size)
+    assert answer.status_code == status
+
+
+async def test_an_endless_body_is_refused_at_the_limit(ada: Person) -> None:
+    zap = await ada.live_zap()
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += 1
+            yield b"x" * 10_000
+
+    answer = await ada.api.post(zap["hook_url"], content=endless())
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    assert sent <= 12
+
+
+@pytest.mark.parametrize("announced", ["100001", "9" * 30, "9" * 5000])
+async def test_an_announced_size_above_the_limit_is_refused_unread(ada: Person, announced: str) -> None:
+    zap = await ada.live_zap()
+    answer = await ada.api.post(zap["hook_url"], content=b"", headers={"content-length": announced})
+    assert answer.status_code == 413
+
+
+async def test_secrets_in_headers_are_not_kept(ada: Person) -> None:
+    zap = await ada.live_zap()
+    names = ("Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "X-Gitlab-Token", "X-My-Secret", "ApiKey")
+    headers = dict.fromkeys(names, "canary") | {"connection": "keep-alive", "te": "trailers", "x-fine": "kept"}
+    answer = await ada.api.post(zap["hook_url"], headers=headers)
+    kept = (await requested(ada, answer.json()["run_id"]))["request"]["headers"]
+    assert {kept[name.lower()] for name in names} == {"[redacted]"}
+    assert kept["x-fine"] == "kept"
+    assert not {"connection", "te"} & set(kept)
+
+
+@pytest.mark.parametrize("headers", [[(f"x-{i}", "v") for i in range(101)], [("x-big", "v" * 33_000)]])
+async def test_too_many_or_too_large_headers_are_refused(ada: Person, headers: list[tuple[str, str]]) -> None:
+    zap = await ada.live_zap()
+    assert (await ada.api.post(zap["hook_url"], headers=headers)).status_code == 431
+
+
+async def test_a_too_long_query_is_refused(ada: Person) -> None:
+    zap = await ada.live_zap()
+    assert (await ada.api.post(zap["hook_url"] + "?" + "x" * 17_000)).status_code == 413
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "zstd", "x"])
+async def test_compressed_bodies_are_refused(ada: Person, encoding: str) -> None:
+    zap = await ada.live_zap()
+    answer = await ada.api.post(zap["hook_url"], content=b"x", headers={"content-encoding": encoding})
+    assert answer.status_code == 415
+
+
+async def test_a_trace_is_carried_on_when_it_is_one(ada: Person) -> None:
+    zap = await ada.live_zap()
+    good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    for sent, kept in ((good, good), (good.replace("0af7", "0AF7"), None), ("x", None), ("00-" + "0" * 53, None)):
+        answer = await ada.api.post(zap["hook_url"], headers={"traceparent": sent})
+        assert (await requested(ada, answer.json()["run_id"]))["meta"].get("traceparent") == kept
+
+
+async def test_fifty_copies_of_one_delivery_are_one_run(ada: Person, dsn: str) -> None:
+    zap = await ada.live_zap()
+    headers = {"idempotency-key": "delivery-1"}
+    copies = [ada.api.post(zap["hook_url"], json={"n": 1}, headers=headers) for _ in range(50)]
+    answers = [answer.json() for answer in await asyncio.gather(*copies)]
+    assert sorted(answer["status"] for answer in answers) == ["accepted"] + ["duplicate"] * 49
+    assert len({(answer["run_id"], answer["position"]) for answer in answers}) == 1
+    connection = await asyncpg.connect(dsn)
+    count = await connection.fetchval("select count(*) from es.events where type = 'zap.run.requested'")
+    await connection.close()
+    assert count == 1
+
+
+async def test_the_same_delivery_id_at_two_hooks_is_two_deliveries(ada: Person) -> None:
+    headers = {"idempotency-key": "delivery-1"}
+    answers = [await ada.api.post((await ada.live_zap())["hook_url"], headers=headers) for _ in range(2)]
+    assert [answer.json()["status"] for answer in answers] == ["accepted", "accepted"]
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "tab\there", "caf\xe9", "\x01"])
+async def test_an_odd_idempotency_key_is_refused(ada: Person, key: str) -> None:
+    zap = await ada.live_zap()
+    answer = await ada.api.post(zap["hook_url"], headers=[(b"idempotency-key", key.encode("latin-1"))])
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "/", "x", "/x/y", "/{user}", "/{user}/", "/{user}/{user}", "/{zap}/{zap}", "/{user}/{zap}x", "/{user}-{zap}",
+     "/{user}/{unknown}", "/{unknown}/{zap}", "//{user}//", "/%7Buser%7D/%00", "/{{{user}}}/{zap}"],
+)  # fmt: skip
+async def test_where_no_zap_listens_it_says_so(ada: Person, path: str) -> None:
+    zap = await ada.live_zap()
+    ids = {"user": ada.id, "zap": zap["id"], "unknown": "01890000-0000-7000-8000-000000000000"}
+    answer = await ada.api.post("/hooks/catch" + path.format(**ids))
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+async def test_only_a_published_zap_that_is_on_takes_requests(ada: Person) -> None:
+    zap = await ada.create_zap()
+
+    async def hook() -> tuple[int, Json]:
+        answer = await ada.api.post(zap["hook_url"])
+        return answer.status_code, answer.json().get("code")
+
+    seen = [await hook()]
+    for command in ("publish", "pause", "enable"):
+        await ada("POST", f"/zaps/{zap['id']}/{command}")
+        seen.append(await hook())
+    await ada("DELETE", f"/zaps/{zap['id']}")
+    seen.append(await hook())
+    assert seen == [(404, "not_found"), (200, None), (409, "zap_paused"), (200, None), (404, "not_found")]
+
+
+async def test_new_runs_use_the_live_version(ada: Person) -> None:
+    zap = await ada.live_zap()
+    path = f"/zaps/{zap['id']}"
+    versions = []
+    for command, body in (("", None), ("publish", None), ("rollback", {"version": 1})):
+        if command == "publish":
+            await ada("PUT", path, json={**zap["draft"], "name": "Changed"}, headers={"if-match": "*"})
+        if command:
+            await ada("POST", f"{path}/{command}", json=body)
+        answer = await ada.api.post(zap["hook_url"])
+        versions.append((await requested(ada, answer.json()["run_id"]))["zap_version"])
+    assert versions == [1, 2, 1]
+
+
+async def test_what_can_not_be_committed_is_never_acknowledged(ada: Person, dsn: str) -> None:
+    zap = await ada.live_zap()
+    connection = await asyncpg.connect(dsn)
+    assert (await ada.api.post(zap["hook_url"])).status_code == 200
+    async with connection.transaction():
+        await connection.execute("select pg_advisory_xact_lock(7301, 1)")
+        answers = await asyncio.gather(*(ada.api.post(zap["hook_url"]) for _ in range(20)))
+    await connection.close()
+    assert {(answer.status_code, answer.headers["retry-after"]) for answer in answers} == {(503, "1")}
+    assert {answer.json()["code"] for answer in answers} == {"unavailable"}
+
+
+# Whatever a server may hand on: httptools and h11 refuse more than these.
+_header_names = st.text(st.characters(codec="latin-1"), min_size=1, max_size=30).map(
+    lambda name: name.encode("latin-1")
+)
+_header_values = st.binary(max_size=60)
+_known = st.sampled_from([b"content-type", b"idempotency-key", b"traceparent", b"content-length", b"content-encoding"])
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    body=st.one_of(st.binary(max_size=200), st.text(max_size=60).map(str.encode), st.just(b"[" * 3000)),
+    headers=st.lists(st.tuples(st.one_of(_header_names, _known), _header_values), max_size=12),
+    content_type=st.sampled_from([b"application/json", b"text/plain", b"", b"multipart/form-data; boundary=x"]),
+    query=st.binary(max_size=60),
+    suffix=st.text(max_size=20),
+)
+def test_nothing_that_a_sender_sends_is_a_server_error(
+    hook: "Hook",
+    body: bytes,
+    headers: list[tuple[bytes, bytes]],
+    *,
+    content_type: bytes,
+    query: bytes,
+    suffix: str,
+) -> None:
+    status = hook(body, [*headers, (b"content-type", content_type)], query, suffix)
+    assert status in {200, 400, 413, 415, 431}
+
+
+class Hook:
+    """Calls the application without a client in between that would refuse odd headers; one loop for all examples."""
+
+    def __init__(self, runner: asyncio.Runner, app: Any, path: str) -> None:
+        self.runner, self.app, self.path = runner, app, path
+
+    def __call__(self, body: bytes, headers: list[tuple[bytes, bytes]], query: bytes, suffix: str) -> int:
+        statuses: list[int] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+
+        scope = {
+            "type": "http", "method": "POST", "path": f"{self.path}/{suffix}", "raw_path": b"", "root_path": "",
+            "query_string": query, "headers": [(name.lower(), value) for name, value in headers], "scheme": "http",
+            "http_version": "1.1", "server": ("x", 80), "client": ("x", 1), "asgi": {"version": "3.0"},
+        }  # fmt: skip
+        self.runner.run(self.app(scope, receive, send))
+        (status,) = statuses
+        return status
+
+
+@pytest.fixture
+def hook(postgres_server: str) -> Any:
+    """A live hook, on a loop that ordinary functions can drive."""
+    from tests.support import postgres
+
+    with asyncio.Runner() as runner:
+        database = postgres.cloned_database(postgres_server)
+        api = running_api(runner.run(database.__aenter__()))
+        client: httpx.AsyncClient = runner.run(api.__aenter__())
+
+        async def live_zap() -> str:
+            zap = await (await sign_up(client)).live_zap()
+            return httpx.URL(zap["hook_url"]).path
+
+        transport = client._transport
+        assert isinstance(transport, httpx.ASGITransport)
+        yield Hook(runner, transport.app, runner.run(live_zap()))
+        runner.run(api.__aexit__(None, None, None))
+        runner.run(database.__aexit__(None, None, None))

@@ -1,0 +1,58 @@
+"""Nobody sees or touches what is another's: the answer is as if it were not there."""
+
+import pytest
+
+from tests.support.api import Person, zap_body
+
+ROUTES = [
+    ("GET", "/zaps/{zap}"), ("PUT", "/zaps/{zap}"), ("DELETE", "/zaps/{zap}"), ("POST", "/zaps/{zap}/publish"),
+    ("POST", "/zaps/{zap}/enable"), ("POST", "/zaps/{zap}/pause"), ("POST", "/zaps/{zap}/rollback"),
+    ("GET", "/zaps/{zap}/versions"), ("GET", "/zaps/{zap}/versions/1"), ("GET", "/runs/{run}"),
+    ("GET", "/runs/{run}/events"), ("DELETE", "/api-keys/{key}"),
+]  # fmt: skip
+BODIES = {"PUT": zap_body(), "rollback": {"version": 1}}
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+async def test_a_foreign_id_is_answered_like_an_unknown_one(ada: Person, bob: Person, method: str, path: str) -> None:
+    zap = await ada.live_zap()
+    run = (await ada.api.post(zap["hook_url"])).json()["run_id"]
+    key = (await ada("POST", "/api-keys", json={"name": "k"})).json()["id"]
+    body = BODIES.get(method) or BODIES.get(path.rpartition("/")[2])
+    unknown = "01890000-0000-7000-8000-000000000000"
+    foreign, missing = [
+        await bob(method, path.format(**ids), json=body, headers={"if-match": "*"})
+        for ids in ({"zap": zap["id"], "run": run, "key": key}, {"zap": unknown, "run": unknown, "key": unknown})
+    ]
+    assert foreign.status_code == missing.status_code == 404
+    assert foreign.json() == missing.json()
+    before = await ada("GET", f"/zaps/{zap['id']}")
+    assert (before.status_code, before.json()["status"]) == (200, "enabled")
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+async def test_an_id_of_another_kind_of_thing_is_unknown(ada: Person, method: str, path: str) -> None:
+    """One's own user id and zap id name streams too, yet not those of a zap or run."""
+    zap = await ada.live_zap()
+    body = BODIES.get(method) or BODIES.get(path.rpartition("/")[2])
+    ids = {"zap": ada.id, "run": zap["id"], "key": zap["id"]}
+    answer = await ada(method, path.format(**ids), json=body, headers={"if-match": "*"})
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/zaps/7", "/zaps/x", "/runs/null", "/zaps/%00", "/zaps/..%2f", "/api-keys/é"])
+async def test_what_is_no_id_is_unknown(ada: Person, path: str) -> None:
+    answer = await ada("DELETE" if "keys" in path else "GET", path)
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+async def test_lists_hold_only_what_is_ones_own(ada: Person, bob: Person) -> None:
+    await ada("POST", "/api-keys", json={"name": "k"})
+    for path in ("/api-keys", "/zaps", "/runs"):
+        assert (await bob("GET", path)).json() == {"items": [], "next_cursor": None}
+
+
+async def test_a_hook_address_with_another_user_in_it_is_unknown(ada: Person, bob: Person) -> None:
+    zap = await ada.live_zap()
+    answer = await ada.api.post(zap["hook_url"].replace(ada.id, bob.id))
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")

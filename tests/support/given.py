@@ -1,0 +1,64 @@
+"""Given past events, when a command is decided, then these events follow: for the deciders of the domain."""
+
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+import pytest
+
+from domain import run, zap
+from domain.definition import Definition
+from domain.errors import DomainError
+
+C = TypeVar("C")
+S = TypeVar("S")
+E = TypeVar("E")
+
+
+class When(Generic[E]):
+    """A command that is about to be decided."""
+
+    def __init__(self, decide: Callable[[], list[E]]) -> None:
+        self._decide = decide
+
+    def then(self, *expected: E) -> None:
+        """Exactly these events follow."""
+        assert self._decide() == list(expected)
+
+    def then_nothing(self) -> None:
+        """The log already answers the command."""
+        assert self._decide() == []
+
+    def then_raises(self, error: type[DomainError], match: str = "") -> None:
+        """The command is refused."""
+        with pytest.raises(error, match=match):
+            self._decide()
+
+
+class Given(Generic[C, S, E]):
+    """A state that came about by events."""
+
+    def __init__(
+        self,
+        initial: S,
+        evolve: Callable[[S, E], S],
+        decide: Callable[[C, S], list[E]],
+        past: Sequence[E],
+    ) -> None:
+        self.state = initial
+        for event in past:
+            self.state = evolve(self.state, event)
+        self._decide = decide
+
+    def when(self, command: C) -> When[E]:
+        """Decide a command in this state."""
+        return When(lambda: self._decide(command, self.state))
+
+
+def given_zap(*past: zap.ZapEvent) -> Given[zap.ZapCommand, zap.ZapState, zap.ZapEvent]:
+    """A zap with this history."""
+    return Given(zap.INITIAL, zap.evolve, zap.decide, past)
+
+
+def given_run(definition: Definition, *past: run.RunEvent) -> Given[run.RunCommand, run.RunState, run.RunEvent]:
+    """A run of this definition, with this history."""
+    return Given(run.INITIAL, run.evolve, lambda command, state: run.decide(command, state, definition), past)

@@ -1,0 +1,153 @@
+"""A whole TriggerHub, started through its command line with embedded servers, as a user would start it."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import msgspec
+
+from app.child import Child, Service
+from app.data_dir import DataDir
+from tests.support.eventually import eventually
+from tests.support.folders import data_folder
+
+ROOT = Path(__file__).parents[2]
+PASSWORD = "correct horse battery staple"
+
+
+class System:
+    """A running `up` and a signed-up user."""
+
+    def __init__(self, data: Path, port: int, http: aiohttp.ClientSession, lines: list[str]) -> None:
+        self.data = data
+        self.base = f"http://127.0.0.1:{port}"
+        self.http = http
+        self.lines = lines
+        self.token = ""
+
+    def pids(self) -> dict[str, int]:
+        """The processes of the instance by name."""
+        return msgspec.json.decode((self.data / "pids.json").read_bytes(), type=dict[str, int])
+
+    @property
+    def dsn(self) -> str:
+        """The embedded database."""
+        runtime = DataDir(self.data).runtime()
+        assert runtime is not None
+        return runtime.database_url
+
+    async def call(self, method: str, path: str, body: object = None, **headers: str) -> Any:
+        """An API call that has to succeed; gives the decoded answer."""
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        async with self.http.request(method, self.base + path, json=body, headers=headers) as response:
+            text = await response.text()
+            assert response.status < 300, f"{method} {path}: {response.status} {text}"
+            return msgspec.json.decode(text) if text else None
+
+    async def sign_up(self, email: str = "ada@example.com") -> None:
+        """Make a user and use its token from now on."""
+        answer = await self.call(
+            "POST", "/api/v1/auth/signup", {"name": "Ada", "email": email, "password": PASSWORD}
+        )
+        self.token = answer["access_token"]
+
+    async def published_zap(self, target: str, body: object) -> dict[str, Any]:
+        """A zap that posts `body` to `target`, ready to take webhooks."""
+        config = {"method": "POST", "url": target, "body": body}
+        steps = [{"id": "send", "kind": "action", "type": "http.request", "config": config}]
+        zap: dict[str, Any] = await self.call(
+            "POST", "/api/v1/zaps", {"name": "Test", "trigger": {"type": "webhook.catch", "config": {}}, "steps": steps}
+        )
+        await self.call("POST", f"/api/v1/zaps/{zap['id']}/publish", {})
+        return zap
+
+    async def post_hook(self, url: str, body: object, key: str) -> UUID:
+        """Send one webhook as a stubborn sender does: again until a 2xx. Gives the run's id."""
+        while True:
+            try:
+                async with self.http.post(url, json=body, headers={"Idempotency-Key": key}) as response:
+                    if response.status == 200:
+                        return UUID((await response.json())["run_id"])
+                    assert response.status == 503, await response.text()
+            except (aiohttp.ClientError, OSError):
+                pass
+            await asyncio.sleep(0.05)
+
+    async def settled(self, run_ids: Iterable[UUID], timeout_s: float) -> None:
+        """Wait until each of these runs has ended in the log."""
+        import asyncpg
+
+        wanted = list(run_ids)
+        connection = await asyncpg.connect(self.dsn)
+        try:
+
+            async def all_ended() -> bool:
+                ended: int = await connection.fetchval(
+                    "select count(*) from es.events where kind = 1 and stream_id = any($1::uuid[])"
+                    " and type in ('zap.run.completed', 'zap.run.failed')",
+                    wanted,
+                )
+                return ended >= len(wanted)
+
+            await eventually(all_ended, timeout_s, 0.2)
+        finally:
+            await connection.close()
+
+    async def command(self, *arguments: str) -> tuple[int, str]:
+        """Run a `triggerhub` command beside the instance. Gives its exit code and output."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "app.cli", *arguments, cwd=ROOT, env=_environment(self.data, 0),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        output, _ = await process.communicate()
+        return process.returncode or 0, output.decode()
+
+
+@asynccontextmanager
+async def running_system(**variables: str) -> AsyncIterator[System]:
+    """Start `up` in a fresh data directory on a free port; everything is gone afterwards."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    lines: list[str] = []
+    with data_folder() as folder:
+        data = folder / "data"
+        service = Service(
+            name="up",
+            argv=(sys.executable, "-m", "app.cli", "up"),
+            env=_environment(data, port) | variables,
+            cwd=ROOT,
+        )
+        child = await Child.start(service, lambda _name, line: lines.append(line))
+        connector = aiohttp.TCPConnector(limit=100)
+        async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=20)) as http:
+            system = System(data, port, http, lines)
+            try:
+                await eventually(lambda: _ready(system), 60)
+                yield system
+            except BaseException:
+                sys.stderr.write("\n".join(lines[-80:]) + "\n")
+                raise
+            finally:
+                await child.stop(grace_s=20)
+
+
+async def _ready(system: System) -> bool:
+    try:
+        async with system.http.get(system.base + "/readyz") as response:
+            return response.status == 200
+    except aiohttp.ClientError:
+        return False
+
+
+def _environment(data: Path, port: int) -> dict[str, str]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("TRIGGERHUB_")}
+    env |= {"TRIGGERHUB_DATA_DIR": str(data), "TRIGGERHUB_LOG_FORMAT": "console"}
+    return env | ({"TRIGGERHUB_PORT": str(port)} if port else {})

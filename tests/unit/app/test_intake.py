@@ -1,0 +1,112 @@
+"""The intake over a store that only remembers: what a sender can do, and what each answer costs."""
+
+from typing import Any, cast
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from app.intake import Intake, dedupe_key
+from app.live_zaps import LiveZap, LiveZaps
+from domain.event import Append, Appended, AppendResult, Conflict, Duplicate
+from domain.ports import EventStore, StoreUnavailable
+from domain.run import RunRequested
+from sql.clock import new_id
+
+USER, ZAP, FIRST_RUN = UUID(int=1), UUID(int=2), UUID(int=3)
+PATH = f"/{USER}/{ZAP}/"
+
+
+class RememberingStore:
+    """Takes every append and gives the answer it was told to."""
+
+    def __init__(self, answer: AppendResult | Exception) -> None:
+        self.answer = answer
+        self.appended: list[Append] = []
+
+    async def append(self, command: Append) -> AppendResult:
+        self.appended.append(command)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+class OneZap:
+    """Knows a single zap."""
+
+    async def get(self, zap_id: UUID) -> LiveZap | None:
+        return LiveZap(USER, "enabled", 4) if zap_id == ZAP else None
+
+
+def request(*messages: dict[str, Any], headers: dict[str, str] | None = None, path: str = PATH) -> tuple[Any, Any]:
+    """A scope and a receive for it."""
+    waiting = list(messages)
+
+    async def receive() -> dict[str, Any]:
+        return waiting.pop(0)
+
+    raw = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+    return {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": raw}, receive
+
+
+async def call(store: RememberingStore, scope: Any, receive: Any) -> list[dict[str, Any]]:
+    """What the application sent."""
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    intake = Intake(cast(EventStore, store), cast(LiveZaps, OneZap()), new_id, 10)
+    await intake(scope, receive, send)
+    return sent
+
+
+@pytest.mark.parametrize("before", [0, 1, 2])
+async def test_a_sender_that_leaves_before_the_end_starts_nothing_and_is_not_answered(before: int) -> None:
+    store = RememberingStore(Appended(1, 1))
+    pieces: list[dict[str, Any]] = [{"type": "http.request", "body": b"x", "more_body": True}] * before
+    assert await call(store, *request(*pieces, {"type": "http.disconnect"})) == []
+    assert store.appended == []
+
+
+async def test_a_body_in_pieces_is_put_together() -> None:
+    store = RememberingStore(Appended(1, 7))
+    pieces: list[dict[str, Any]] = [{"type": "http.request", "body": b"ab", "more_body": True}] * 2
+    start, body = await call(store, *request(*pieces, {"type": "http.request"}))
+    (event,) = (new.event for new in store.appended[0].events)
+    assert isinstance(event, RunRequested)
+    assert (event.request.body, event.zap_version) == ("abab", 4)
+    run_id = store.appended[0].stream_id
+    assert msgspec.json.decode(body["body"]) == {"status": "accepted", "run_id": str(run_id), "position": 7}
+    assert dict(start["headers"])[b"content-length"] == str(len(body["body"])).encode()
+
+
+async def test_the_run_is_appended_as_a_new_stream_of_the_owner() -> None:
+    store = RememberingStore(Appended(1, 7))
+    await call(store, *request({"type": "http.request"}, headers={"idempotency-key": "d1"}))
+    (append,) = store.appended
+    assert (append.expected, append.tenant_id, append.ordering_key) == (0, USER, append.stream_id)
+    assert append.dedupe_key == dedupe_key(ZAP, "d1")
+    assert append.metadata.correlation_id == append.stream_id
+
+
+async def test_a_duplicate_gets_the_first_run() -> None:
+    store = RememberingStore(Duplicate(FIRST_RUN, 5))
+    _, body = await call(store, *request({"type": "http.request"}, headers={"idempotency-key": "d1"}))
+    assert msgspec.json.decode(body["body"]) == {"status": "duplicate", "run_id": str(FIRST_RUN), "position": 5}
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [(StoreUnavailable("x"), 503), (Conflict(1), 503), (ConnectionResetError(), 503), (RuntimeError("secret"), 500)],
+)
+async def test_without_a_commit_there_is_no_2xx(answer: AppendResult | Exception, status: int) -> None:
+    start, body = await call(RememberingStore(answer), *request({"type": "http.request"}))
+    assert start["status"] == status
+    assert b"secret" not in body["body"]
+
+
+async def test_the_dedupe_key_depends_on_zap_and_delivery() -> None:
+    keys = {dedupe_key(zap, delivery) for zap in (USER, ZAP) for delivery in ("a", "b")}
+    assert len(keys) == 4
+    assert {len(key) for key in keys} == {32}

@@ -1,0 +1,45 @@
+"""Cursors and ETags as text."""
+
+from contextlib import suppress
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.http.paging import decode_cursor, encode_cursor, next_cursor
+from app.http.zaps import parse_if_match
+from app.problems import Problem
+
+
+@given(st.uuids())
+def test_a_cursor_can_be_read_back(last: UUID) -> None:
+    assert decode_cursor(encode_cursor(last)) == last
+
+
+@given(st.text(max_size=40))
+def test_any_other_text_is_refused(text: str) -> None:
+    with pytest.raises(Problem, match="not one that this API gave out"):
+        decode_cursor("!" + text)
+
+
+def test_there_is_a_next_page_when_one_item_too_many_came() -> None:
+    ids = [UUID(int=n) for n in (3, 2, 1)]
+    assert next_cursor(ids, 3) is None
+    assert next_cursor(ids, 2) == encode_cursor(UUID(int=2))
+    assert next_cursor([], 20) is None
+
+
+@pytest.mark.parametrize(
+    ("header", "versions"),
+    [(None, None), ("*", None), (' "3" ', {3}), ('"1","22"', {1, 22}), ('W/"1"', set()), ('"abc"', set()),
+     ('"-1"', set()), ('"12345678901234567890"', set())],
+)  # fmt: skip
+def test_if_match_names_the_versions_it_allows(header: str | None, versions: set[int] | None) -> None:
+    assert parse_if_match(header) == versions
+
+
+@given(st.text(max_size=30))
+def test_no_if_match_header_breaks_the_parser(header: str) -> None:
+    with suppress(Problem):
+        parse_if_match(header)

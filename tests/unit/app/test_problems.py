@@ -1,0 +1,51 @@
+"""Refusals as problem details."""
+
+import msgspec
+import pytest
+from litestar.exceptions import HTTPException, NotFoundException, ValidationException
+
+from app.problems import KINDS, BrokenRule, Problem, as_problem, encode
+from domain.errors import DomainError, Invalid, NotFound, VersionConflict, WrongStatus
+from domain.ports import StoreUnavailable
+
+
+@pytest.mark.parametrize("kind", [NotFound, Invalid, WrongStatus, VersionConflict])
+def test_every_refusal_of_the_domain_has_its_own_status(kind: type[DomainError]) -> None:
+    assert as_problem(kind("because")).kind == KINDS[kind.code]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (NotFound("x"), 404), (WrongStatus("x"), 409), (VersionConflict("x"), 412), (Invalid("x"), 422),
+        (DomainError("x"), 422), (StoreUnavailable("x"), 503), (TimeoutError(), 503), (ConnectionRefusedError(), 503),
+        (NotFoundException(), 404), (ValidationException(), 400), (HTTPException(status_code=418), 400),
+        (HTTPException(status_code=500), 500), (KeyError("x"), 500),
+    ],
+)  # fmt: skip
+def test_whatever_is_raised_becomes_a_problem(error: Exception, status: int) -> None:
+    problem = as_problem(error)
+    body = msgspec.json.decode(encode(problem))
+    assert body["status"] == problem.kind.status == status
+    assert body["type"] == f"/docs/problems#{body['code']}"
+    assert {"title", "detail"} <= set(body)
+
+
+def test_broken_rules_are_listed() -> None:
+    problem = as_problem(Invalid("name: too long", errors=[{"path": "name", "reason": "too long"}]))
+    assert problem.details.errors == (BrokenRule("name", "too long"),)
+
+
+def test_what_is_unexpected_gives_nothing_away_but_an_id() -> None:
+    body = encode(as_problem(RuntimeError("select * from secrets")))
+    assert b"secrets" not in body
+    assert b'"instance":"urn:uuid:' in body
+
+
+def test_what_can_be_tried_again_says_when() -> None:
+    assert as_problem(StoreUnavailable("x")).headers == {"retry-after": "1"}
+
+
+def test_a_code_that_does_not_exist_is_a_mistake_of_ours() -> None:
+    with pytest.raises(KeyError):
+        Problem("nonsense", "x")
