@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -116,13 +117,12 @@ async def _push(api: "_Api", zap: Zap) -> str:
     """Send what GitHub sends on a push; returns the run's id."""
     payload = files("app").joinpath("demo_push.json").read_bytes()
     _title(f"A GitHub push arrives, {len(payload):,} bytes")
-    answer = await api.send(
-        "POST",
-        zap.hook_url,
-        payload,
-        {"content-type": "application/json", "x-github-event": "push", "x-github-delivery": _random_id()},
-    )
+    answer = await api.send("POST", zap.hook_url, payload, _push_headers())
     return str(msgspec.json.decode(answer)["run_id"])
+
+
+def _push_headers() -> dict[str, str]:
+    return {"Content-Type": "application/json", "X-GitHub-Event": "push", "X-GitHub-Delivery": _random_id()}
 
 
 async def _finished(api: "_Api", run_id: str) -> Run:
@@ -152,9 +152,11 @@ def _check_outcome(finished: Run) -> None:
 
 def _show_commands(api: "_Api", zap: Zap, run_id: str) -> None:
     _title("Do it yourself")
+    file = shlex.quote(str(files("app").joinpath("demo_push.json")))
     _say(f"curl -s -H 'Authorization: Bearer {api.token}' {api.url}/api/v1/runs/{run_id}")
-    _say(f"curl -s -H 'Content-Type: application/json' -d '{{\"zen\":\"Keep it simple.\"}}' {zap.hook_url}")
-    _say(click.style("The demo's target is gone by now: look how the second command's run is retried.", dim=True))
+    headers = " ".join(f"-H '{name}: {value}'" for name, value in _push_headers().items())
+    _say(f"curl -s {headers} --data-binary @{file} {zap.hook_url}")
+    _say(click.style("The demo's target is gone by now: a run of the second command waits and is retried.", dim=True))
 
 
 class _Api:

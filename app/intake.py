@@ -4,9 +4,11 @@ This is the hot path, so it speaks ASGI directly and touches nothing but memory 
 Paths are /hooks/catch/{user_id}/{zap_id}, with whatever a sender hangs behind that; any method.
 """
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TypeAlias
 from uuid import UUID
 
@@ -26,6 +28,9 @@ from domain.run import Request, RequestRun, request_body
 MAX_DELIVERY_ID = 255
 """Characters of an Idempotency-Key."""
 MAX_QUERY = 16 * 1024
+"""Bytes of a query string."""
+MAX_QUICK_CHECK = 128 * 1024
+"""Bytes of JSON that are checked in place; more would hold up other senders."""
 
 _Headers: TypeAlias = list[tuple[bytes, bytes]]
 
@@ -76,7 +81,7 @@ class Intake:
         headers = stored_headers(scope["headers"])
         delivery_id = _delivery_id(headers.get("idempotency-key"))
         raw = await _read_body(receive, headers.get("content-length"), self._max_body)
-        _check_content(headers.get("content-type", ""), headers.get("content-encoding"), raw)
+        await _check_content(headers.get("content-type", ""), headers.get("content-encoding"), raw)
         text, encoding = request_body(raw)
         request = Request(
             method=scope["method"],
@@ -160,14 +165,17 @@ async def _read_body(receive: Receive, announced: str | None, limit: int) -> byt
         chunks.append(chunk)
 
 
-def _check_content(content_type: str, content_encoding: str | None, raw: bytes) -> None:
+async def _check_content(content_type: str, content_encoding: str | None, raw: bytes) -> None:
     """What says that it is JSON, or says nothing and looks like it, has to be JSON."""
     if content_encoding is not None and content_encoding.strip().lower() not in {"", "identity"}:
         raise Problem("unsupported_encoding", "send the body as it is: content encodings are not decoded here")
     if not raw or not (_is_json(content_type) if content_type else raw.lstrip()[:1] in {b"{", b"["}):
         return
     try:
-        parse(raw)
+        if len(raw) <= MAX_QUICK_CHECK:
+            parse(raw)
+        else:
+            await asyncio.to_thread(parse, raw)
     except MalformedJson as error:
         raise Problem("malformed", f"the body is not valid JSON: {error}") from None
 
@@ -205,5 +213,7 @@ async def _send_problem(send: Send, problem: Problem) -> None:
 
 async def _send(send: Send, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
     length = (b"content-length", str(len(body)).encode())
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    # Some servers raise when the sender has left meanwhile; what is stored stays stored.
+    with suppress(OSError, RuntimeError):
+        await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+        await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -21,8 +21,9 @@ Role = Callable[[Settings, asyncio.Event], Awaitable[None]]
 
 RUNNER_RECORDS = 500
 PROJECTOR_RECORDS = 2_000
-RUNNER_POLL_MS = 2
-PROJECTOR_POLL_MS = 20
+PROJECTOR_FETCH_WAIT_MS = 50
+PROJECTOR_PACE_S = 0.05
+"""How far read models may lag on an idle machine: rests let batches grow, which is cheaper for everybody."""
 _RESTART_S = 1.0
 
 
@@ -67,9 +68,7 @@ async def _runner(settings: Settings, stop: asyncio.Event) -> None:
     from consumers.subscription import ConsumerConfig
     from sql.event_store import PgEventStore
 
-    config = ConsumerConfig(
-        settings.kafka_bootstrap_servers, settings.kafka_topic, "runner", RUNNER_RECORDS, RUNNER_POLL_MS
-    )
+    config = ConsumerConfig(settings.kafka_bootstrap_servers, settings.kafka_topic, "runner", RUNNER_RECORDS)
     async with (
         PgEventStore(settings.database_url, "runner") as store,
         Outbound(settings.outbound_allow) as http,
@@ -89,7 +88,8 @@ async def _projector(settings: Settings, stop: asyncio.Event) -> None:
         settings.kafka_topic,
         "projector",
         PROJECTOR_RECORDS,
-        PROJECTOR_POLL_MS,
+        PROJECTOR_FETCH_WAIT_MS,
+        PROJECTOR_PACE_S,
     )
     async with PgEventStore(settings.database_url, "projector", read_connections=2) as store:
 

@@ -1,6 +1,5 @@
 """The one HTTP client of all actions: no redirects, no proxies, bounded in time and size, guarded by address."""
 
-import asyncio
 import socket
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
@@ -79,16 +78,14 @@ class Outbound:
         if self._session is None:
             raise RuntimeError("Outbound is used outside its `async with`")
         try:
-            async with (
-                asyncio.timeout(timeout_s),
-                self._session.request(
-                    method,
-                    target,
-                    headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers},
-                    data=body,
-                    allow_redirects=False,
-                ) as response,
-            ):
+            async with self._session.request(
+                method,
+                target,
+                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers},
+                data=body,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=timeout_s),
+            ) as response:
                 return await _read(response)
         except TimeoutError:
             raise Unreachable("timeout", f"no complete answer within {timeout_s:g} s") from None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import structlog
 
 from consumers.gaps import GapReports
-from consumers.subscription import ConsumerConfig, Record, Records, Subscription
+from consumers.subscription import ConsumerConfig, Records, Subscription
 from consumers.watermark import Watermarks
 from domain import envelope
 from domain.event import StoredEvent

@@ -26,13 +26,18 @@ Records: TypeAlias = tuple[Record, ...]
 
 
 class ConsumerConfig(msgspec.Struct, frozen=True):
-    """One consumer group on the topic. `poll_ms` is how long an idle poll may delay a message."""
+    """One consumer group on the topic.
+
+    `fetch_wait_ms` is how long the broker may hold a fetch that finds nothing. `pace_s` is the least time between two
+    full-speed batches: many small fetches cost the broker, and everybody else on the machine, more than a short rest.
+    """
 
     bootstrap_servers: str
     topic: str
     group: str
     max_records: int
-    poll_ms: int
+    fetch_wait_ms: int = 10
+    pace_s: float = 0.0
 
 
 class Subscription:
@@ -62,9 +67,9 @@ class Subscription:
             group_id=config.group,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
-            batch_timeout_ms=config.poll_ms,
+            batch_timeout_ms=1,
             max_records=config.max_records,
-            fetch_max_wait_ms=10,
+            fetch_max_wait_ms=config.fetch_wait_ms,
             session_timeout_ms=6_000,
             heartbeat_interval_ms=1_000,
             listener=_Listener(assigned, revoked),
@@ -79,12 +84,30 @@ class Subscription:
         if stop.is_set():
             return
         await self._broker.start()
+        self._wait_for_records()
         try:
             await stop.wait()
         finally:
             with suppress(TimeoutError, KafkaError):
                 async with asyncio.timeout(5):
                     await self._broker.stop()
+
+    def _wait_for_records(self) -> None:
+        """Let getmany return only with records: after an empty poll FastStream sleeps, which would delay the next."""
+        consumer: AIOKafkaConsumer | None = self._subscriber.consumer
+        assert consumer is not None, "the broker has just started it"
+        poll = consumer.getmany
+        pace_s = self._config.pace_s
+
+        async def getmany(*, timeout_ms: int, max_records: int | None) -> dict[TopicPartition, list[Record]]:
+            if pace_s:
+                await asyncio.sleep(pace_s)
+            while True:
+                found: dict[TopicPartition, list[Record]] = await poll(timeout_ms=1_000, max_records=max_records)
+                if found:
+                    return found
+
+        consumer.getmany = getmany
 
     def owned(self) -> set[int]:
         """The partitions assigned to this consumer at this moment."""

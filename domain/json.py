@@ -16,7 +16,7 @@ JsonObject: TypeAlias = "dict[str, Json]"
 MAX_DEPTH = 64
 """Nesting that is accepted from outside; parsers and databases fail at about a thousand."""
 
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
 _decoder: "msgspec.json.Decoder[Json]" = msgspec.json.Decoder()
 

@@ -60,41 +60,61 @@ async def list_zaps(pool: Pool, tenant_id: UUID, *, before: UUID | None, limit: 
     ]
 
 
+class _Change(msgspec.Struct):
+    """What a batch does to one zap; None where it changes nothing. `created_at` is set where the zap is new."""
+
+    tenant_id: UUID
+    zap_id: UUID
+    name: str | None = None
+    status: ZapStatus | None = None
+    version: int | None = None
+    trigger_type: str | None = None
+    step_count: int | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    position: int = 0
+    stream_version: int = 0
+
+
 async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
+    changes: dict[UUID, _Change] = {}
     for stored in events:
         event = decode(stored.type, stored.schema_version, stored.data)
-        if isinstance(event, ZapCreated):
-            definition = event.definition
-            await connection.execute(
-                _queries["insert"], stored.tenant_id, stored.stream_id, event.name, definition.trigger.type,
-                len(definition.steps), stored.recorded_at, stored.position, stored.version,
+        if isinstance(event, ZapEvent):
+            change = changes.setdefault(stored.stream_id, _Change(stored.tenant_id, stored.stream_id))
+            _fold(change, event)
+            if isinstance(event, ZapCreated):
+                change.created_at = stored.recorded_at
+            change.updated_at, change.position, change.stream_version = (
+                stored.recorded_at, stored.position, stored.version,
             )  # fmt: skip
-        elif isinstance(event, ZapEvent):
-            await connection.execute(
-                _queries["update"], stored.tenant_id, stored.stream_id, *_changed(event), stored.recorded_at,
-                stored.position, stored.version,
-            )  # fmt: skip
+    ordered = sorted(changes.values(), key=lambda change: (change.tenant_id, change.zap_id))
+    if new := [change for change in ordered if change.created_at]:
+        await connection.execute(_queries["insert"], *_columns(new))
+    if old := [change for change in ordered if not change.created_at]:
+        await connection.execute(_queries["update"], *_columns(old))
 
 
-_Changed = tuple[str | None, ZapStatus | None, int | None, str | None, int | None]
-
-
-def _changed(event: ZapEvent) -> _Changed:
-    """Name, status, version, trigger type and step count after the event; None where it changes nothing."""
+def _fold(change: _Change, event: ZapEvent) -> None:
     match event:
         case ZapCreated() | ZapDraftChanged():
-            definition = event.definition
-            return event.name, None, None, definition.trigger.type, len(definition.steps)
+            change.name, change.trigger_type = event.name, event.definition.trigger.type
+            change.step_count = len(event.definition.steps)
         case ZapPublished() | ZapRolledBack():
-            return None, None, event.number, None, None
+            change.version = event.number
         case ZapEnabled():
-            return None, "enabled", None, None, None
+            change.status = "enabled"
         case ZapPaused():
-            return None, "paused", None, None, None
+            change.status = "paused"
         case ZapDeleted():
-            return None, "deleted", None, None, None
+            change.status = "deleted"
         case _:
             assert_never(event)
+
+
+def _columns(changes: Sequence[_Change]) -> list[list[object]]:
+    rows = [msgspec.structs.astuple(change) for change in changes]
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 ZAP_LIST = Projection(

@@ -21,6 +21,8 @@ POLL_S = 0.2
 """LISTEN is a hint; this is how long a missed one can delay an event."""
 CHECK_S = 1.0
 """How often an idle relay looks at the topic and for wishes to rewind."""
+PACE_S = 0.005
+"""Least time between two batches: twelve partitions make a batch of few events dear for the broker."""
 MAX_BACK_OFF_S = 2.0
 
 
@@ -88,9 +90,13 @@ class Relay:
         await self._check()
         batch = await self._read(self._leader.checkpoint.position)
         checked_at = _time()
+        published_at = 0.0
         while not stop.is_set():
             if batch:
+                # A short rest under load lets the next batch grow; a lone event after a quiet moment waits for none.
+                await asyncio.sleep(max(0.0, published_at + PACE_S - _time()))
                 batch = await self._publish(batch)
+                published_at = _time()
                 continue
             await self._sleep()
             if _time() - checked_at > CHECK_S:

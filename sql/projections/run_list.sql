@@ -19,6 +19,7 @@ create table run_list (
 ) with (fillfactor = 85);
 create index run_list_zap on run_list (tenant_id, zap_id, run_id);
 create index run_list_not_completed on run_list (tenant_id, status, run_id) where status <> 'completed';
+create index run_list_not_webhook on run_list (tenant_id, source, run_id) where source <> 'webhook';
 
 -- name: insert
 -- New runs, as they stand after the batch. Keys come sorted, so that concurrent writers can not deadlock.
@@ -41,16 +42,18 @@ from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::text[], $
 where r.tenant_id = u.tenant_id and r.run_id = u.run_id and r.stream_version < u.stream_version
 
 -- name: page
--- A tenant's runs, newest first.
+-- A tenant's runs, newest first. A run's id carries the moment of its making, so a span of time is a range of the
+-- index, too; the five minutes are for clocks that differ and for commits that took long.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
        attempts, position
 from rm.run_list
 where tenant_id = $1
-  and ($2::uuid is null or run_id < $2)
+  and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+  and run_id >= greatest(es.first_uuid_at($5::timestamptz - '5 min'::interval), '00000000-0000-0000-0000-000000000000')
+  and ($5 is null or started_at >= $5) and ($6 is null or started_at < $6)
   and ($3::text is null or status = $3)
   and ($4::text is null or source = $4)
-  and ($5::timestamptz is null or started_at >= $5)
-  and ($6::timestamptz is null or started_at < $6)
+  and ($8::uuid is null or zap_id = $8)
 order by run_id desc limit $7
 
 -- name: page_of_zap
@@ -58,10 +61,36 @@ order by run_id desc limit $7
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
        attempts, position
 from rm.run_list
-where tenant_id = $1 and zap_id = $8
-  and ($2::uuid is null or run_id < $2)
+where tenant_id = $1 and zap_id = $8::uuid
+  and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+  and run_id >= greatest(es.first_uuid_at($5::timestamptz - '5 min'::interval), '00000000-0000-0000-0000-000000000000')
+  and ($5 is null or started_at >= $5) and ($6 is null or started_at < $6)
   and ($3::text is null or status = $3)
   and ($4::text is null or source = $4)
-  and ($5::timestamptz is null or started_at >= $5)
-  and ($6::timestamptz is null or started_at < $6)
+order by run_id desc limit $7
+
+-- name: page_of_status
+-- The same for a status other than completed; the second condition lets the planner take the partial index.
+select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
+       attempts, position
+from rm.run_list
+where tenant_id = $1 and status = $3::text and status <> 'completed'
+  and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+  and run_id >= greatest(es.first_uuid_at($5::timestamptz - '5 min'::interval), '00000000-0000-0000-0000-000000000000')
+  and ($5 is null or started_at >= $5) and ($6 is null or started_at < $6)
+  and ($4::text is null or source = $4)
+  and ($8::uuid is null or zap_id = $8)
+order by run_id desc limit $7
+
+-- name: page_of_source
+-- The same for a source other than webhook.
+select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
+       attempts, position
+from rm.run_list
+where tenant_id = $1 and source = $4::text and source <> 'webhook'
+  and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+  and run_id >= greatest(es.first_uuid_at($5::timestamptz - '5 min'::interval), '00000000-0000-0000-0000-000000000000')
+  and ($5 is null or started_at >= $5) and ($6 is null or started_at < $6)
+  and ($3::text is null or status = $3)
+  and ($8::uuid is null or zap_id = $8)
 order by run_id desc limit $7

@@ -1,4 +1,5 @@
 -- name: create
+-- Zap ids are UUIDv7, so the primary key also serves a tenant's zaps newest first.
 create table zap_list (
     tenant_id      uuid not null,
     zap_id         uuid not null,
@@ -15,22 +16,33 @@ create table zap_list (
 ) with (fillfactor = 70);
 
 -- name: insert
+-- New zaps, as they stand after the batch. Keys come sorted, so that concurrent writers can not deadlock.
 insert into zap_list (tenant_id, zap_id, name, status, version, trigger_type, step_count, created_at, updated_at,
                       position, stream_version)
-values ($1, $2, $3, 'draft', 0, $4, $5, $6, $6, $7, $8)
+select tenant_id, zap_id, name, coalesce(status, 'draft'), coalesce(version, 0), trigger_type, step_count, created_at,
+       updated_at, position, stream_version
+from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::text[], $7::int[], $8::timestamptz[],
+            $9::timestamptz[], $10::bigint[], $11::int[])
+     u(tenant_id, zap_id, name, status, version, trigger_type, step_count, created_at, updated_at, position,
+       stream_version)
 on conflict (tenant_id, zap_id) do nothing
 
 -- name: update
--- What is null stays as it is.
-update zap_list
-set name = coalesce($3, name), status = coalesce($4, status), version = coalesce($5, version),
-    trigger_type = coalesce($6, trigger_type), step_count = coalesce($7, step_count),
-    updated_at = $8, position = $9, stream_version = $10
-where tenant_id = $1 and zap_id = $2 and stream_version < $10
+-- What the batch changed in zaps that were there before; what is null stays as it is.
+update zap_list z
+set name = coalesce(u.name, z.name), status = coalesce(u.status, z.status), version = coalesce(u.version, z.version),
+    trigger_type = coalesce(u.trigger_type, z.trigger_type), step_count = coalesce(u.step_count, z.step_count),
+    updated_at = u.updated_at, position = u.position, stream_version = u.stream_version
+from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::text[], $7::int[], $8::timestamptz[],
+            $9::timestamptz[], $10::bigint[], $11::int[])
+     u(tenant_id, zap_id, name, status, version, trigger_type, step_count, created_at, updated_at, position,
+       stream_version)
+where z.tenant_id = u.tenant_id and z.zap_id = u.zap_id and z.stream_version < u.stream_version
 
 -- name: page
 -- A tenant's zaps, newest first; deleted ones are gone from the list.
 select zap_id, name, status, version, trigger_type, step_count, created_at, updated_at, position
 from rm.zap_list
-where tenant_id = $1 and status <> 'deleted' and ($2::uuid is null or zap_id < $2)
+where tenant_id = $1 and status <> 'deleted'
+  and zap_id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
 order by zap_id desc limit $3

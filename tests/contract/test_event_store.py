@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple
 from uuid import UUID
 
 import pytest
@@ -34,28 +34,11 @@ LATER = START + timedelta(hours=1)
 DueTimers = Callable[[datetime], Awaitable[list[DueTimer]]]
 
 
-class Subject(Protocol):
+class Subject(NamedTuple):
     """A store under test, and a way to see its timers."""
 
     store: EventStore
     due: DueTimers
-
-
-class Memory:
-    def __init__(self) -> None:
-        self.store = MemoryStore()
-
-    async def due(self, moment: datetime) -> list[DueTimer]:
-        return self.store.due(moment)
-
-
-class Postgres:
-    def __init__(self, store: PgEventStore) -> None:
-        self.store = store
-
-    async def due(self, moment: datetime) -> list[DueTimer]:
-        rows = await self.store.pool.fetch(Queries("queries/timers.sql")["due"], moment, 100)
-        return [DueTimer(row[0], row[1], StreamKind(row[2]), *row[3:]) for row in rows]
 
 
 @pytest.fixture(params=["memory", "postgres"])
@@ -67,10 +50,20 @@ def backend(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 async def subject(backend: str) -> AsyncIterator[Subject]:
     if not backend:
-        yield Memory()
+        memory = MemoryStore()
+
+        async def due_in_memory(moment: datetime) -> list[DueTimer]:
+            return memory.due(moment)
+
+        yield Subject(memory, due_in_memory)
         return
     async with PgEventStore(backend, "contract") as store:
-        yield Postgres(store)
+
+        async def due(moment: datetime) -> list[DueTimer]:
+            rows = await store.pool.fetch(Queries("queries/timers.sql")["due"], moment, 100)
+            return [DueTimer(row[0], row[1], StreamKind(row[2]), *row[3:]) for row in rows]
+
+        yield Subject(store, due)
 
 
 @pytest.fixture

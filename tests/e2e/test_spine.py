@@ -20,7 +20,7 @@ async def test_a_webhook_becomes_a_completed_run_that_the_history_shows() -> Non
         zap = await system.published_zap(sink.url, {"greeting": "Hello {{ trigger.body.name }}"})
         run_id = await system.post_hook(zap["hook_url"], {"name": "Grace"}, "first")
         await eventually(lambda: sink.count)
-        assert [[b'{"greeting":"Hello Grace"}']] == list(sink.deliveries.values())
+        assert list(sink.deliveries.values()) == [[b'{"greeting":"Hello Grace"}']]
 
         async def listed() -> bool:
             runs = (await system.call("GET", "/api/v1/runs"))["items"]

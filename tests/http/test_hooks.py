@@ -22,7 +22,8 @@ async def requested(ada: Person, run_id: str) -> dict[str, Any]:
     """The data of a run's first event."""
     events = (await ada("GET", f"/runs/{run_id}/events")).json()["items"]
     assert [event["type"] for event in events] == ["zap.run.requested"]
-    data: dict[str, Any] = events[0]["data"] | {"meta": events[0]["meta"], "position": events[0]["position"]}
+    event = events[0]
+    data: dict[str, Any] = event["data"] | {"meta": event["meta"], "position": event["position"]}
     return data
 
 
@@ -173,6 +174,14 @@ async def test_a_trace_is_carried_on_when_it_is_one(ada: Person) -> None:
     for sent, kept in ((good, good), (good.replace("0af7", "0AF7"), None), ("x", None), ("00-" + "0" * 53, None)):
         answer = await ada.api.post(zap["hook_url"], headers={"traceparent": sent})
         assert (await requested(ada, answer.json()["run_id"]))["meta"].get("traceparent") == kept
+
+
+async def test_a_large_body_is_checked_like_a_small_one(dsn: str) -> None:
+    async with running_api(dsn, max_body=1_000_000) as api:
+        url = (await (await sign_up(api)).live_zap())["hook_url"]
+        large = b"[" + b"1," * 200_000
+        assert (await api.post(url, content=large + b"1]")).status_code == 200
+        assert (await api.post(url, content=large)).status_code == 400
 
 
 async def test_fifty_copies_of_one_delivery_are_one_run(ada: Person, dsn: str) -> None:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from projections.rebuild import rebuild
+from projections.registry import PROJECTIONS
 from tests.support.api import Person, zap_body
 
 ROUTES = [
@@ -46,8 +48,11 @@ async def test_what_is_no_id_is_unknown(ada: Person, path: str) -> None:
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
 
 
-async def test_lists_hold_only_what_is_ones_own(ada: Person, bob: Person) -> None:
+async def test_lists_hold_only_what_is_ones_own(ada: Person, bob: Person, dsn: str) -> None:
     await ada("POST", "/api-keys", json={"name": "k"})
+    await ada.api.post((await ada.live_zap())["hook_url"])
+    for projection in PROJECTIONS:
+        await rebuild(dsn, projection, 1)
     for path in ("/api-keys", "/zaps", "/runs"):
         assert (await bob("GET", path)).json() == {"items": [], "next_cursor": None}
 

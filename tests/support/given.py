@@ -28,7 +28,7 @@ class When(Generic[E]):
         """The log already answers the command."""
         assert self._decide() == []
 
-    def then_raises(self, error: type[DomainError], match: str = "") -> None:
+    def then_raises(self, error: type[DomainError], match: str | None = None) -> None:
         """The command is refused."""
         with pytest.raises(error, match=match):
             self._decide()

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import asyncpg
+
 from sql.migrate import migrate
 
 with warnings.catch_warnings():

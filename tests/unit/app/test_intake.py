@@ -106,6 +106,17 @@ async def test_without_a_commit_there_is_no_2xx(answer: AppendResult | Exception
     assert b"secret" not in body["body"]
 
 
+async def test_a_sender_that_left_before_the_answer_is_no_error() -> None:
+    store = RememberingStore(Appended(1, 7))
+    scope, receive = request({"type": "http.request"})
+
+    async def send(_message: Any) -> None:
+        raise RuntimeError("the handler is closed")
+
+    await Intake(cast(EventStore, store), cast(LiveZaps, OneZap()), new_id, 10)(scope, receive, send)
+    assert len(store.appended) == 1
+
+
 async def test_the_dedupe_key_depends_on_zap_and_delivery() -> None:
     keys = {dedupe_key(zap, delivery) for zap in (USER, ZAP) for delivery in ("a", "b")}
     assert len(keys) == 4

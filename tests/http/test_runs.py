@@ -1,0 +1,153 @@
+"""Run history: lists from the read model, details from the log."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from domain.event import Append, Metadata, NewEvent, StreamKind
+from domain.run import Failure as StepFailure
+from domain.run import RunFailed, StepFailed, StepSucceeded
+from projections.rebuild import rebuild
+from projections.registry import PROJECTIONS
+from sql.clock import new_id, now
+from sql.event_store import PgEventStore
+from tests.support.api import Person
+
+PARTITIONS = 3
+Project = Callable[[], Awaitable[None]]
+
+
+@pytest.fixture
+def project(dsn: str) -> Project:
+    """Brings the read models up to the head of the log."""
+
+    async def bring_up_to_date() -> None:
+        for projection in PROJECTIONS:
+            await rebuild(dsn, projection, PARTITIONS)
+
+    return bring_up_to_date
+
+
+async def hook(person: Person, zap: dict[str, Any], **options: Any) -> dict[str, Any]:
+    """Start a run; the answer's body."""
+    answer = await person.api.post(zap["hook_url"], **options)
+    assert answer.status_code == 200, answer.text
+    accepted: dict[str, Any] = answer.json()
+    return accepted
+
+
+async def fail_run(dsn: str, person: Person, run_id: str) -> None:
+    """Record a first step that went well and a second that did not."""
+    attempt: dict[str, Any] = {"attempt": 1, "started_at": now(), "duration_ms": 1.5, "input": {"text": "hello"}}
+    events = (
+        StepSucceeded(step_id="echo", output={"text": "hello"}, **attempt),
+        StepFailed(step_id="next", failure=StepFailure(code="http_status", message="500"), **attempt),
+        RunFailed(step_id="next", code="http_status", message="500"),
+    )
+    async with PgEventStore(dsn, "test") as store:
+        await store.append(
+            Append(
+                kind=StreamKind.RUN,
+                stream_id=UUID(run_id),
+                expected=1,
+                tenant_id=UUID(person.id),
+                ordering_key=UUID(run_id),
+                events=tuple(NewEvent(new_id(), event) for event in events),
+                metadata=Metadata(actor="runner"),
+            )
+        )
+
+
+async def test_zaps_are_listed_newest_first_page_by_page(ada: Person, project: Project) -> None:
+    for name in ("one", "two", "three"):
+        await ada.create_zap(name)
+    await project()
+    first = (await ada("GET", "/zaps?limit=2")).json()
+    second = (await ada("GET", f"/zaps?limit=2&cursor={first['next_cursor']}")).json()
+    assert [zap["name"] for zap in first["items"] + second["items"]] == ["three", "two", "one"]
+    assert second["next_cursor"] is None
+
+
+async def test_runs_are_listed_newest_first_page_by_page(ada: Person, project: Project) -> None:
+    zap = await ada.live_zap()
+    started = [(await hook(ada, zap, json={"n": n}))["run_id"] for n in range(5)]
+    await project()
+    seen: list[str] = []
+    cursor = ""
+    while True:
+        page = (await ada("GET", f"/runs?limit=2{cursor}")).json()
+        seen += [run["id"] for run in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert seen == started[::-1]
+
+
+async def test_runs_are_filtered(ada: Person, bob: Person, dsn: str, project: Project) -> None:
+    zap, other = await ada.live_zap(), await ada.live_zap()
+    await hook(bob, await bob.live_zap())
+    failed, queued, third = [(await hook(ada, one))["run_id"] for one in (zap, zap, other)]
+    await fail_run(dsn, ada, failed)
+    await project()
+    all_runs = (await ada("GET", "/runs")).json()["items"]
+    middle = next(run["started_at"] for run in all_runs if run["id"] == queued)
+    for query, expected in (
+        ("", [third, queued, failed]), (f"zap_id={zap['id']}", [queued, failed]), ("status=failed", [failed]),
+        ("status=completed", []), ("source=webhook", [third, queued, failed]), ("source=replay", []),
+        (f"from={middle}", [third, queued]), (f"to={middle}", [failed]), (f"zap_id={bob.id}", []),
+    ):  # fmt: skip
+        answer = await ada("GET", f"/runs?{query}")
+        assert [run["id"] for run in answer.json()["items"]] == expected, query
+    run = next(run for run in all_runs if run["id"] == failed)
+    assert (run["zap_version"], run["error"]) == (1, {"code": "http_status", "message": "500"})
+    assert run["duration_ms"] >= 0
+
+
+async def test_a_list_waits_for_what_its_reader_has_written_or_says_that_it_is_stale(
+    ada: Person, project: Project
+) -> None:
+    zap = await ada.live_zap()
+    before = await hook(ada, zap)
+    await project()
+    after = await hook(ada, zap)
+    fresh = await ada("GET", f"/runs?min_position={before['position']}")
+    assert (fresh.status_code, "stale" in fresh.headers, len(fresh.json()["items"])) == (200, False, 1)
+    stale = await ada("GET", f"/runs?min_position={after['position']}")
+    assert (stale.status_code, stale.headers["stale"], len(stale.json()["items"])) == (200, "true", 1)
+    beyond = await ada("GET", f"/runs?min_position={2**62}")
+    assert beyond.headers["stale"] == "true"
+
+
+async def test_a_read_model_that_is_not_built_yet_is_unavailable_for_now(ada: Person) -> None:
+    for path in ("/zaps", "/runs"):
+        answer = await ada("GET", path)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+async def test_a_run_shows_its_trigger_and_what_each_step_did(ada: Person, dsn: str) -> None:
+    zap = await ada.live_zap()
+    run_id = (await hook(ada, zap, json={"who": "Ada"}))["run_id"]
+    queued = (await ada("GET", f"/runs/{run_id}")).json()
+    assert (queued["status"], queued["trigger"]["body"], queued["steps"]) == ("queued", {"who": "Ada"}, [])
+    await fail_run(dsn, ada, run_id)
+    run = (await ada("GET", f"/runs/{run_id}")).json()
+    assert (run["id"], run["status"], run["error"]["code"]) == (run_id, "failed", "http_status")
+    first, second = run["steps"]
+    assert (first["id"], first["status"], first["output"], first["input"]) == (
+        "echo", "succeeded", {"text": "hello"}, {"text": "hello"},
+    )  # fmt: skip
+    assert (second["status"], second["attempts"][0]["duration_ms"]) == ("failed", 1.5)
+
+
+async def test_a_run_shows_its_events_in_order(api: httpx.AsyncClient, ada: Person, dsn: str) -> None:
+    zap = await ada.live_zap()
+    run_id = (await hook(ada, zap))["run_id"]
+    await fail_run(dsn, ada, run_id)
+    events = (await ada("GET", f"/runs/{run_id}/events")).json()["items"]
+    assert [(event["version"], event["type"]) for event in events] == [
+        (1, "zap.run.requested"), (2, "zap.run.step_succeeded"), (3, "zap.run.step_failed"), (4, "zap.run.failed"),
+    ]  # fmt: skip
+    assert [event["position"] for event in events] == sorted(event["position"] for event in events)

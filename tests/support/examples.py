@@ -1,0 +1,58 @@
+"""One example of every event, with every field set; golden samples are made from them."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from domain import identity, run, zap
+from domain.event import Event
+from tests.support.builders import ZAP, a_definition
+from tests.support.clock import START
+
+_ID = UUID("01900000-0000-7000-8000-0000000000aa")
+_DEFINITION = a_definition(
+    "look_up", "send", config={"url": "https://example.com/{{ trigger.body.id }}", "headers": {"x": "1"}, "n": 1.5}
+)
+_FAILURE = run.Failure(code="http_503", message="the target answered 503", output={"status": 503, "body": None})
+_REQUEST = run.Request(
+    method="PUT",
+    path="/hooks/catch/u/z",
+    query="a=1&a=2",
+    headers={"content-type": "application/json", "x-é": "ü"},
+    body='{"id":1}',
+    encoding="utf-8",
+)
+
+
+def _attempt(number: int) -> dict[str, object]:
+    return {
+        "step_id": "look_up",
+        "attempt": number,
+        "started_at": START,
+        "duration_ms": 12.375,
+        "input": {"url": "https://example.com/1", "nested": [None, True, 1, 2.5, "é"]},
+    }
+
+
+EXAMPLES: tuple[Event, ...] = (
+    zap.ZapCreated(name="Orders → CRM", definition=_DEFINITION),
+    zap.ZapDraftChanged(name="Orders → CRM", definition=_DEFINITION),
+    zap.ZapPublished(number=3, name="Orders → CRM", definition=_DEFINITION),
+    zap.ZapRolledBack(number=2),
+    zap.ZapEnabled(),
+    zap.ZapPaused(),
+    zap.ZapDeleted(),
+    run.RunRequested(
+        zap_id=ZAP, zap_version=3, source="webhook", request=_REQUEST, dedupe_id="evt_1", replay_of=_ID
+    ),
+    run.StepSucceeded(**_attempt(2), output={"status": 200, "body": {"id": 7}}),  # type: ignore[arg-type]
+    run.StepAttemptFailed(**_attempt(1), failure=_FAILURE, retry_at=START + timedelta(seconds=5)),  # type: ignore[arg-type]
+    run.StepFailed(**_attempt(5), failure=_FAILURE),  # type: ignore[arg-type]
+    run.RunResumed(timer_id=_ID),
+    run.RunCompleted(),
+    run.RunFailed(step_id="look_up", code="http_503", message="the target answered 503"),
+    identity.UserSignedUp(name="Ada"),
+    identity.UserSignedIn(),
+    identity.UserSignedOut(session_id=_ID),
+    identity.ApiKeyCreated(key_id=_ID, name="CI"),
+    identity.ApiKeyDeleted(key_id=_ID),
+)

@@ -1,0 +1,239 @@
+"""Field mapping: what templates make of a run's data, and what hostile ones can not do."""
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from domain.json import MAX_DEPTH
+from domain.template import TemplateError, check, render
+from domain.template_limits import MAX_LOOP, MAX_TEMPLATE
+
+BODY: dict[str, Any] = {
+    "email": "ada@example.com",
+    "count": 3,
+    "price": 1.5,
+    "paid": True,
+    "none": None,
+    "items": [{"sku": "a"}, {"sku": "b"}],
+    "address": {"city": "Wien", "x-id": 9},
+    "size": "XL",
+    "long": "x" * 100_000,
+}
+CONTEXT: dict[str, Any] = {
+    "trigger": {"body": BODY, "headers": {"x-id": "7"}},
+    "steps": {"look_up": {"output": {"id": 42}}},
+    "run": {"id": "r1"},
+    "zap": {"id": "z1", "version": 2},
+}
+
+
+def rendered(template: Any) -> Any:
+    return render({"field": template}, CONTEXT)["field"]
+
+
+@pytest.mark.parametrize("path", ["count", "price", "paid", "none", "items", "address"])
+def test_a_lone_path_keeps_its_json_type(path: str) -> None:
+    assert rendered(f"{{{{ trigger.body.{path} }}}}") == BODY[path]
+    assert type(rendered(f"{{{{trigger.body.{path}}}}}")) is type(BODY[path])
+
+
+@pytest.mark.parametrize(
+    ("template", "value"),
+    [
+        ("{{ trigger.body.items[1].sku }}", "b"),
+        ("{{ trigger.body.items.size }}", 2),
+        ("{{ trigger.body.items.last.sku }}", "b"),
+        ("{{ trigger.body.items.first }}", {"sku": "a"}),
+        ("{{ trigger.body.size }}", "XL"),
+        ('{{ trigger.headers["x-id"] }}', "7"),
+        ("{{ trigger.body['address']['x-id'] }}", 9),
+        ("{{ trigger.body.address.x-id }}", 9),
+        ("{{- steps.look_up.output.id -}}", 42),
+        ("{{ zap.version }}", 2),
+    ],
+)
+def test_paths_reach_fields_items_and_sizes(template: str, value: object) -> None:
+    assert rendered(template) == value
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("no template { at } all %}", "no template { at } all %}"),
+        ("Dear {{ trigger.body.email }}!", "Dear ada@example.com!"),
+        ("{{ trigger.body.count }}{{ trigger.body.paid }}{{ trigger.body.none }}", "3true"),
+        ("{{ trigger.body.email | upcase }}", "ADA@EXAMPLE.COM"),
+        ("{% for item in trigger.body.items %}{{ item.sku }};{% endfor %}", "a;b;"),
+        ("{% if trigger.body.count > 2 %}many{% else %}few{% endif %}", "many"),
+        ("{% raw %}{{ {% }}{% endraw %}", "{{ {% }}"),
+        ("{{ true }} {{ nil }}", "true "),
+        ("a {{- ' b ' -}} c", "a b c"),
+    ],
+)
+def test_anything_else_renders_to_text(template: str, text: str) -> None:
+    assert rendered(template) == text
+
+
+def test_objects_and_lists_in_text_are_json() -> None:
+    assert rendered("items={{ trigger.body.items }}") == 'items=[{"sku":"a"},{"sku":"b"}]'
+    assert rendered("{{ trigger.body.address }}.") == '{"city":"Wien","x-id":9}.'
+
+
+def test_configs_are_rendered_all_the_way_down() -> None:
+    config = {"a": [{"b": "{{ trigger.body.count }}"}, "x"], "n": 5, "{{ key }}": None}
+    assert render(config, CONTEXT) == {"a": [{"b": 3}, "x"], "n": 5, "{{ key }}": None}
+
+
+@pytest.mark.parametrize(
+    ("template", "named"),
+    [
+        ("{{ trigger.body.nope }}", "trigger.body.nope"),
+        ("{{ trigger.body.nope.deeper }}", "trigger.body.nope"),
+        ("Dear {{ trigger.body.nope }}", "trigger.body.nope"),
+        ("{{ trigger.body.items[2] }}", "trigger.body.items[2]"),
+        ("{{ steps.later.output }}", "steps.later.output"),
+        ("{{ nope }}", "nope"),
+        ("{{ trigger.body.email.nope }}", "trigger.body.email.nope"),
+    ],
+)
+def test_a_missing_path_is_named(template: str, named: str) -> None:
+    with pytest.raises(TemplateError) as caught:
+        render({"headers": {"x": [template]}}, CONTEXT)
+    assert named in caught.value.message
+    assert "undefined" in caught.value.message
+    assert caught.value.path == ".headers.x.0"
+
+
+def test_default_stands_in_for_what_is_missing() -> None:
+    assert rendered("{{ trigger.body.nope | default: 'none' }}") == "none"
+    assert rendered("{{ trigger.nope.deeper | default: 5 }}") == "5"
+    assert rendered("{{ trigger.body.email | default: 'none' }}") == "ada@example.com"
+
+
+@pytest.mark.parametrize("bad", ["{{ a", "{% if a %}", "{{ a | nope }}", "{% nope %}", "{{ }}", "{{ a..b }}", "{% raw %}"])
+def test_what_does_not_parse_is_found_before_any_run(bad: str) -> None:
+    if "nope }}" in bad:
+        with pytest.raises(TemplateError, match="nope"):
+            rendered(bad.replace("a |", "'a' |"))
+        return
+    with pytest.raises(TemplateError) as caught:
+        check({"body": {"text": bad}})
+    assert caught.value.path == ".body.text"
+
+
+def test_a_config_nested_too_deep_is_refused() -> None:
+    config: Any = "x"
+    for _ in range(100_000):
+        config = [config]
+    with pytest.raises(TemplateError, match=str(MAX_DEPTH)):
+        check(config)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ ''.__class__ }}",
+        "{{ trigger.__class__ }}",
+        "{{ trigger.body.email.__class__.__mro__ }}",
+        "{{ trigger.body.items.append }}",
+        "{{ trigger.body.keys }}",
+        "x{{ trigger.body.__init__ }}",
+        "{{ trigger['__class__'] }}",
+        "{% include '/etc/passwd' %}",
+        "{% render '/etc/passwd' %}",
+        "{% include trigger.body.email %}",
+        "{% extends 'x' %}",
+    ],
+)
+def test_templates_reach_neither_python_nor_files(template: str) -> None:
+    with pytest.raises(TemplateError):
+        rendered(template)
+
+
+BOMBS = {
+    "range": "{% for i in (1..1000000000) %}x{% endfor %}",
+    "range joined": "{{ (1..1000000000) | join }}",
+    "range assigned": "{% assign r = (1..9999999999) %}{% if r contains 'a' %}{% endif %}",
+    "table": "{% tablerow i in (1..1000000000) %}x{% endtablerow %}",
+    "nested loops": "{% for i in (1..9999) %}{% for j in (1..9999) %}x{% endfor %}{% endfor %}",
+    "many loops": "{% for i in (1..9999) %}{% endfor %}" * 2_000,
+    "long loop": "{% for i in (1..9999) %}" + "{{ '' }}" * 10_000 + "{% endfor %}",
+    "replace chain": "{{ 'xxxxxxxxxx' " + "| replace: 'x', 'xxxxxxxxxx' " * 12 + "}}",
+    "replace every letter": "{{ trigger.body.long | replace: '', trigger.body.long }}",
+    "join": "{{ trigger.body.long | split: '' | join: trigger.body.long }}",
+    "doubling": "{% assign a = 'xx' %}{% for i in (1..99) %}{% assign a = a | append: a %}{% endfor %}",
+    "doubling lists": "{% assign a = 'x,y' | split: ',' %}{% for i in (1..99) %}{% assign a = a | concat: a %}{% endfor %}",
+    "work in a loop": "{% for i in (1..9999) %}{{ trigger.body.long | upcase | size }}{% endfor %}",
+    "capture": "{% capture a %}{% for i in (1..9999) %}{{ trigger.body.long }}{% endfor %}{% endcapture %}",
+    "numbers": "{{ 9 " + "| times: 99999999999999999999 " * 3_000 + "}}",
+    "exponent": "{{ '1e999999999' | ceil }}",
+    "never closed": "{{" * 45_000,
+    "tags never closed": "{%" * 45_000,
+    "raw never closed": "{% raw %}" * 10_000,
+    "white space": "{{" + " " * 90_000 + "}}",
+    "white space in a tag": "{% if" + " " * 90_000 + "%}{% endif %}",
+    "deep blocks": "{% if true %}" * 7_000,
+    "deep brackets": "{{ a" + "[a" * 20_000 + "]" * 20_000 + " }}",
+    "long condition": "{% if " + "a or " * 15_000 + "a %}{% endif %}",
+    "long": "{{ 1 }}" + "x" * MAX_TEMPLATE,
+    "huge index": "{{ trigger.body.items[" + "9" * 5_000 + "] }}",
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_is_an_error_within_a_second(name: str) -> None:
+    began = time.process_time()
+    with pytest.raises(TemplateError):
+        rendered(BOMBS[name])
+    assert time.process_time() - began < 1
+
+
+def test_ordinary_work_is_well_within_the_limits() -> None:
+    letter = "<p>{{ item }}</p>" * 20
+    text = rendered("{% for item in (1..1000) %}" + letter + "{% endfor %}")
+    assert text.count("<p>") == 20_000
+    assert rendered("{{ trigger.body.long | replace: 'x', 'yz' | size }}") == "200000"
+    assert MAX_LOOP >= 10_000
+
+
+pieces = st.sampled_from(
+    ["{{", "}}", "{%", "%}", " ", "-", "|", ":", ",", ".", "'", '"', "(", ")", "[", "]", "1", "..", "é", "x"]
+    + ["trigger", "body", "items", "count", "none", "size", "first", "if", "endif", "for", "in", "endfor", "assign"]
+    + ["=", "==", "contains", "and", "raw", "endraw", "comment", "endcomment", "case", "when", "liquid", "echo"]
+    + ["upcase", "split", "join", "date", "times", "divided_by", "sort", "map", "slice", "round", "default", "sum"]
+)
+filters = st.sampled_from(
+    "abs append at_least at_most base64_decode base64_encode base64_url_safe_decode capitalize ceil compact concat date "
+    "default divided_by downcase escape escape_once find find_index first floor has join last lstrip map minus modulo "
+    "newline_to_br plus prepend reject remove remove_first remove_last replace replace_first replace_last reverse round "
+    "rstrip size slice sort sort_natural split strip strip_html strip_newlines sum times truncate truncatewords uniq "
+    "upcase url_decode url_encode where".split()
+)
+values = st.sampled_from(
+    ["trigger.body", "trigger.body.items", "trigger.body.none", "trigger.body.nope", "trigger.body.email", "(1..9)", "-1"]
+    + ["0", "1.5", "99999999999999999999", "true", "nil", "empty", "''", "'1e400'", "'%Y %'", "'now'", "'\x00'", "'é'"]
+)
+calls = st.builds(
+    lambda name, arguments: f" | {name}" + (": " + ", ".join(arguments) if arguments else ""),
+    filters,
+    st.lists(values, max_size=2),
+)
+expressions = st.builds(lambda value, used: "{{ " + value + "".join(used) + " }}", values, st.lists(calls, max_size=4))
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text() | st.lists(pieces, max_size=25).map("".join) | st.lists(pieces, max_size=25).map(" ".join) | expressions)
+def test_rendering_raises_nothing_but_a_template_error(template: str) -> None:
+    try:
+        check(template)
+        rendered(template)
+    except TemplateError as error:
+        assert error.message
+
+
+@given(st.text(alphabet=st.characters(exclude_characters="{")))
+def test_text_without_liquid_is_left_alone(text: str) -> None:
+    assert rendered(text) == text

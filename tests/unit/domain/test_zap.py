@@ -1,0 +1,186 @@
+"""The life of a zap: drafts, numbered versions, and whether its hook takes requests."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.definition import Definition
+from domain.errors import DomainError, NotFound, WrongStatus
+from domain.zap import (
+    INITIAL,
+    ChangeDraft,
+    CreateZap,
+    DeleteZap,
+    EnableZap,
+    PauseZap,
+    PublishedVersion,
+    PublishZap,
+    RollBackZap,
+    Zap,
+    ZapCommand,
+    ZapCreated,
+    ZapDeleted,
+    ZapDraftChanged,
+    ZapEnabled,
+    ZapEvent,
+    ZapPaused,
+    ZapPublished,
+    ZapRolledBack,
+    ZapState,
+    decide,
+    evolve,
+)
+from tests.support.builders import a_definition
+from tests.support.given import given_zap
+
+ONE, TWO = a_definition("one"), a_definition("one", "two")
+CREATED = ZapCreated(name="Orders", definition=ONE)
+PUBLISHED = ZapPublished(number=1, name="Orders", definition=ONE)
+CHANGED = ZapDraftChanged(name="Orders", definition=TWO)
+PUBLISHED_TWICE = (CREATED, PUBLISHED, ZapEnabled(), CHANGED, ZapPublished(number=2, name="Orders", definition=TWO))
+EXISTING: list[ZapCommand] = [ChangeDraft("x", ONE), PublishZap(), RollBackZap(1), EnableZap(), PauseZap()]
+
+
+def test_a_new_zap_is_a_draft() -> None:
+    given_zap().when(CreateZap("Orders", ONE)).then(CREATED)
+    assert given_zap(CREATED).state == Zap(name="Orders", draft=ONE)
+
+
+def test_a_stream_holds_one_zap() -> None:
+    given_zap(CREATED).when(CreateZap("Other", TWO)).then_raises(WrongStatus)
+
+
+@pytest.mark.parametrize("command", [*EXISTING, DeleteZap()], ids=lambda command: type(command).__name__)
+def test_what_never_was_can_not_be_changed(command: ZapCommand) -> None:
+    given_zap().when(command).then_raises(NotFound)
+
+
+@pytest.mark.parametrize("command", EXISTING, ids=lambda command: type(command).__name__)
+def test_a_deleted_zap_can_not_be_changed(command: ZapCommand) -> None:
+    given_zap(CREATED, PUBLISHED, ZapDeleted()).when(command).then_raises(NotFound)
+
+
+def test_deleting_twice_is_deleting_once() -> None:
+    given_zap(CREATED).when(DeleteZap()).then(ZapDeleted())
+    given_zap(CREATED, ZapDeleted()).when(DeleteZap()).then_nothing()
+
+
+def test_the_draft_changes_only_when_it_differs() -> None:
+    given_zap(CREATED).when(ChangeDraft("Orders", TWO)).then(CHANGED)
+    given_zap(CREATED).when(ChangeDraft("Orders", ONE)).then_nothing()
+    given_zap(CREATED).when(ChangeDraft("Bills", ONE)).then(ZapDraftChanged(name="Bills", definition=ONE))
+
+
+@pytest.mark.parametrize(("old", "new"), [(1, True), (1, 1.0), (0, False), ([1], [True])])
+def test_values_that_only_python_takes_for_equal_are_a_change(old: object, new: object) -> None:
+    before, after = a_definition("one", config={"n": old}), a_definition("one", config={"n": new})  # type: ignore[dict-item]
+    given_zap(ZapCreated(name="Orders", definition=before)).when(ChangeDraft("Orders", after)).then(
+        ZapDraftChanged(name="Orders", definition=after)
+    )
+
+
+def test_the_order_of_keys_is_no_change() -> None:
+    before, after = a_definition("one", config={"a": 1, "b": 2}), a_definition("one", config={"b": 2, "a": 1})
+    given_zap(ZapCreated(name="Orders", definition=before)).when(ChangeDraft("Orders", after)).then_nothing()
+
+
+def test_the_first_publish_enables() -> None:
+    given_zap(CREATED).when(PublishZap()).then(PUBLISHED, ZapEnabled())
+
+
+def test_publishing_an_unchanged_draft_makes_no_version() -> None:
+    given_zap(CREATED, PUBLISHED, ZapEnabled()).when(PublishZap()).then_nothing()
+
+
+def test_publishing_a_paused_zap_leaves_it_paused() -> None:
+    given_zap(CREATED, PUBLISHED, ZapEnabled(), ZapPaused(), CHANGED).when(PublishZap()).then(
+        ZapPublished(number=2, name="Orders", definition=TWO)
+    )
+
+
+def test_versions_are_numbered_on_after_a_roll_back() -> None:
+    given_zap(*PUBLISHED_TWICE, ZapRolledBack(number=1)).when(PublishZap()).then(
+        ZapPublished(number=3, name="Orders", definition=TWO)
+    )
+
+
+def test_rolling_back_uses_an_earlier_version_and_keeps_the_draft() -> None:
+    given_zap(*PUBLISHED_TWICE).when(RollBackZap(1)).then(ZapRolledBack(number=1))
+    given_zap(*PUBLISHED_TWICE).when(RollBackZap(2)).then_nothing()
+    given_zap(*PUBLISHED_TWICE).when(RollBackZap(3)).then_raises(NotFound, "version 3")
+    state = given_zap(*PUBLISHED_TWICE, ZapRolledBack(number=1)).state
+    assert isinstance(state, Zap)
+    assert (state.live, state.draft) == (1, TWO)
+    assert state.version(1) == PublishedVersion(1, "Orders", ONE)
+
+
+def test_enabling_and_pausing_need_a_published_version() -> None:
+    given_zap(CREATED).when(EnableZap()).then_raises(WrongStatus, "publish")
+    given_zap(CREATED).when(PauseZap()).then_raises(WrongStatus, "publish")
+
+
+def test_enabling_and_pausing_what_already_is_so_does_nothing() -> None:
+    live = (CREATED, PUBLISHED, ZapEnabled())
+    given_zap(*live).when(EnableZap()).then_nothing()
+    given_zap(*live).when(PauseZap()).then(ZapPaused())
+    given_zap(*live, ZapPaused()).when(PauseZap()).then_nothing()
+    given_zap(*live, ZapPaused()).when(EnableZap()).then(ZapEnabled())
+
+
+names = st.sampled_from(["Orders", "Bills"])
+definitions: st.SearchStrategy[Definition] = st.sampled_from([ONE, TWO, a_definition()])
+commands: st.SearchStrategy[ZapCommand] = st.one_of(
+    st.builds(CreateZap, names, definitions),
+    st.builds(ChangeDraft, names, definitions),
+    st.builds(RollBackZap, st.integers(0, 4)),
+    st.sampled_from([PublishZap(), EnableZap(), PauseZap(), DeleteZap()]),
+)
+events: st.SearchStrategy[ZapEvent] = st.one_of(
+    st.builds(ZapCreated, name=names, definition=definitions),
+    st.builds(ZapDraftChanged, name=names, definition=definitions),
+    st.builds(ZapPublished, number=st.integers(-1, 5), name=names, definition=definitions),
+    st.builds(ZapRolledBack, number=st.integers(-1, 5)),
+    st.sampled_from([ZapEnabled(), ZapPaused(), ZapDeleted()]),
+)
+
+
+def decided(command: ZapCommand, state: ZapState) -> list[ZapEvent]:
+    try:
+        return decide(command, state)
+    except DomainError:
+        return []
+
+
+def folded(state: ZapState, happened: Sequence[ZapEvent]) -> ZapState:
+    for event in happened:
+        state = evolve(state, event)
+    return state
+
+
+@given(st.lists(commands, max_size=12), commands)
+def test_deciding_twice_yields_nothing_new(past: list[ZapCommand], command: ZapCommand) -> None:
+    state: ZapState = INITIAL
+    for earlier in past:
+        state = folded(state, decided(earlier, state))
+    state = folded(state, decided(command, state))
+    assert decided(command, state) == []
+
+
+@given(st.lists(commands, max_size=20))
+def test_published_versions_never_change_and_are_numbered_without_holes(past: list[ZapCommand]) -> None:
+    state: ZapState = INITIAL
+    versions: tuple[PublishedVersion, ...] = ()
+    for command in past:
+        state = folded(state, decided(command, state))
+        if isinstance(state, Zap):
+            assert state.versions[: len(versions)] == versions
+            versions = state.versions
+            assert [version.number for version in versions] == list(range(1, len(versions) + 1))
+            assert state.live == 0 or state.version(state.live)
+
+
+@given(st.lists(events, max_size=12))
+def test_evolve_takes_any_events_in_any_order(happened: list[ZapEvent]) -> None:
+    folded(INITIAL, happened)
