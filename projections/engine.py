@@ -2,46 +2,56 @@
 
 Per projection, build and partition there is a gate: the position up to which its rows hold everything. Rows and gates
 move in one transaction, by compare and set, so a repeated batch, a second projector or a crash changes nothing.
+
+Nothing is notified after a batch: NOTIFY holds a lock of the whole database through the commit's fsync, for which the
+appends to the log would wait. Whoever needs fresh rows asks for the gate (projections/freshness.py).
 """
 
+import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
-from uuid import UUID
 
+import asyncpg
 import msgspec
 import structlog
 
 from domain.event import StoredEvent
+from domain.registry import EVENT_TYPES
+from projections.build import FEW_ROWS, Build, is_poison
 from projections.projection import Projection
-from projections.rebuild import rebuild
-from sql.pool import CONNECTION_ERRORS, Connection, connect
+from projections.rebuild import ensure_built
+from sql.pool import Connection, connect
 from sql.queries import Queries
 
 log = structlog.get_logger()
 _gates = Queries("queries/gates.sql")
+_KNOWN_TYPES = frozenset(kind.name for kind in EVENT_TYPES)
 
 Batch = Mapping[int, Sequence[StoredEvent]]
 """Events by partition, in order of position."""
 
 
 class GateMoved(Exception):
-    """Somebody else moved a gate: another projector owns the partition now, or a rebuild was switched in."""
+    """Somebody else moved a gate: another projector owns the partition now, or a rebuild was switched in.
+
+    Nothing of the batch was stored. Read the gates again, and repeat it.
+    """
 
 
-class Poison(Exception):
-    """A projection could not take an event for a reason that a repeat would not heal."""
+class GateLost(Exception):
+    """A gate stands before what this engine has stored: the database went back in time. Start anew from the gates."""
 
-    def __init__(self, projection: str, error: Exception) -> None:
-        super().__init__(f"{projection}: {error!r}")
-        self.projection = projection
-        self.error = error
+
+class NewerRelease(Exception):
+    """A read model is of a definition that only a newer release knows how to keep."""
 
 
 class _Move(msgspec.Struct, frozen=True):
-    """One gate to be moved, and the events behind it that its projection takes."""
+    """One gate to be moved, and the events behind it."""
 
-    projection: Projection
+    build: Build
     partition: int
     seen: int
     position: int
@@ -49,16 +59,19 @@ class _Move(msgspec.Struct, frozen=True):
 
 
 class Engine:
-    """Keeps all projections. Open it with `async with`; not for use by several tasks at once."""
+    """Keeps all projections. Open it with `async with`; tasks that use it at once wait for one another."""
 
     def __init__(self, dsn: str, projections: Sequence[Projection], partitions: int) -> None:
         self._dsn = dsn
-        self._projections = {projection.name: projection for projection in projections}
+        self._projections = projections
         self._partitions = partitions
+        self._lock = asyncio.Lock()
         self._connection: Connection | None = None
-        self._versions: dict[str, int] = {}
+        self._builds: list[Build] = []
         self._seen: dict[tuple[str, int], int] = {}
-        self._parked: set[tuple[str, UUID]] = set()
+        self._applied: dict[int, int] = {}
+        self.unknown: Counter[str] = Counter()
+        """Events skipped so far as this release does not know their type, by type."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -70,61 +83,87 @@ class Engine:
             self._connection.terminate()
 
     async def start(self) -> None:
-        """Build what was never built, or is of an older definition. Any number of projectors may race."""
-        for projection in self._projections.values():
-            if not await self._is_current(projection):
-                await rebuild(self._dsn, projection, self._partitions, only_if_older=True)
+        """Build what was never built, or is of an older definition. Any number of projectors may race.
+
+        Raises NewerRelease, and what connections raise.
+        """
+        for projection in self._projections:
+            await ensure_built(self._dsn, projection, self._partitions)
 
     async def gates(self, partitions: Iterable[int]) -> dict[int, int]:
-        """Read the gates afresh; gives the smallest of all projections by partition."""
-        connection = await self._connect()
-        wanted = list(partitions)
-        live = await connection.fetch(_gates["live"])
-        self._versions = {row[0]: row[1] for row in live if row[0] in self._projections}
-        names, versions = list(self._versions), list(self._versions.values())
-        await connection.execute(_gates["ensure"], names, versions, wanted)
-        rows = await connection.fetch(_gates["read"], names, versions, wanted)
-        self._seen.update({(row[0], row[1]): row[2] for row in rows})
-        self._parked = {(row[0], row[1]) for row in await connection.fetch(_gates["parked_streams"], names, versions)}
-        return {partition: min(self._seen[name, partition] for name in names) for partition in wanted}
+        """Read the gates afresh; gives the smallest of all projections by partition. Raises NewerRelease, GateLost."""
+        async with self._lock:
+            await self._load(await self._connect())
+            names = [build.projection.name for build in self._builds]
+            return {partition: min(self._seen.get((name, partition), 0) for name in names) for partition in partitions}
 
     async def apply(self, batch: Batch) -> None:
-        """Take a batch to all projections. Raises GateMoved, and what connections raise."""
-        try:
-            await self._apply(batch)
-        except Poison as poison:
-            log.warning("projection.poison", projection=poison.projection, error=repr(poison.error))
-            await self._apply_singly(batch)
+        """Take a batch to all projections. Raises GateMoved, and what connections raise; then nothing was stored,
+        or it was without our learning of it, which the next attempt finds out by the gates.
+        """
+        async with self._lock:
+            connection = await self._connect()
+            if not self._builds:
+                await self._load(connection)
+            moves = self._moves(batch)
+            try:
+                await self._store(connection, moves)
+            except (asyncpg.TransactionRollbackError, asyncpg.InvalidTransactionStateError) as error:
+                raise GateMoved from error
+        self._seen.update({(move.build.projection.name, move.partition): move.position for move in moves})
+        self._applied.update({partition: events[-1].position for partition, events in batch.items() if events})
+        self._count_unknown(moves)
 
-    async def _apply(self, batch: Batch) -> None:
-        moves = [
-            move
-            for partition, events in batch.items()
-            for projection in self._projections.values()
-            if (move := self._move(projection, partition, events))
-        ]
+    async def retry_parked(self, name: str) -> int:
+        """Take again what a projection parked. Gives how many events stay parked."""
+        async with self._lock:
+            connection = await self._connect()
+            await self._load(connection)
+            build = next(build for build in self._builds if build.projection.name == name)
+            async with connection.transaction():
+                # With the gates held no projector is in the middle of a batch, and none parks on what it remembers.
+                await connection.execute(_gates["lock_gates"], name)
+                events = [StoredEvent(*row) for row in await connection.fetch(_gates["unpark"], name, build.version)]
+                build.parked.clear()
+                await build.take(connection, events, singly=True)
+                await build.load_parked(connection)
+                return int(await connection.fetchval(_gates["parked_count"], name))
+
+    def _moves(self, batch: Batch) -> list[_Move]:
+        moves = []
+        for build in self._builds:
+            for partition, events in batch.items():
+                seen = self._seen.get((build.projection.name, partition), 0)
+                fresh = [event for event in events if event.position > seen]
+                if fresh:
+                    moves.append(_Move(build, partition, seen, fresh[-1].position, fresh))
+        return moves
+
+    async def _store(self, connection: Connection, moves: Sequence[_Move]) -> None:
         if not moves:
             return
-        connection = await self._connect()
+        try:
+            await self._transact(connection, moves, singly=False)
+        except GateMoved:
+            raise
+        except Exception as error:
+            if not is_poison(error):
+                raise
+            log.warning("projection.poison", error=repr(error))
+            await self._transact(connection, moves, singly=True)
+
+    async def _transact(self, connection: Connection, moves: Sequence[_Move], *, singly: bool) -> None:
         async with connection.transaction():
             await self._move_gates(connection, moves)
-            for projection in self._projections.values():
-                events = [event for move in moves if move.projection is projection for event in move.events]
-                await self._apply_to(connection, projection, events)
-        self._seen.update({(move.projection.name, move.partition): move.position for move in moves})
-
-    def _move(self, projection: Projection, partition: int, events: Sequence[StoredEvent]) -> _Move | None:
-        seen = self._seen[projection.name, partition]
-        if not events or events[-1].position <= seen:
-            return None
-        handled = [event for event in events if event.position > seen and event.type in projection.handles]
-        return _Move(projection, partition, seen, events[-1].position, handled)
+            for build in self._builds:
+                events = [event for move in moves if move.build is build for event in move.events]
+                await build.take(connection, events, singly=singly)
 
     async def _move_gates(self, connection: Connection, moves: Sequence[_Move]) -> None:
         moved = await connection.fetchval(
             _gates["move"],
-            [move.projection.name for move in moves],
-            [self._versions[move.projection.name] for move in moves],
+            [move.build.projection.name for move in moves],
+            [move.build.version for move in moves],
             [move.partition for move in moves],
             [move.seen for move in moves],
             [move.position for move in moves],
@@ -132,55 +171,43 @@ class Engine:
         if moved != len(moves):
             raise GateMoved
 
-    async def _apply_to(self, connection: Connection, projection: Projection, events: Sequence[StoredEvent]) -> None:
-        parked = [event for event in events if (projection.name, event.stream_id) in self._parked]
-        for event in parked:
-            await self._park(connection, projection, event, "an earlier event of this stream is parked")
-        healthy = [event for event in events if event not in parked] if parked else events
-        if not healthy:
-            return
-        try:
-            await projection.apply(connection, healthy)
-        except CONNECTION_ERRORS:
-            raise
-        except Exception as error:  # whatever a bad event makes of a projection, the others must go on
-            raise Poison(projection.name, error) from error
+    def _count_unknown(self, moves: Sequence[_Move]) -> None:
+        # Every projection has the same events, but for those that one had had before.
+        for event in (event for move in moves if move.build is self._builds[0] for event in move.events):
+            if event.type not in _KNOWN_TYPES:
+                if event.type not in self.unknown:
+                    log.warning("projection.unknown_type", type=event.type, position=event.position)
+                self.unknown[event.type] += 1
 
-    async def _apply_singly(self, batch: Batch) -> None:
-        """Find the poison: event by event, parking what fails together with the rest of its stream."""
-        for partition, events in batch.items():
-            for event in events:
-                await self._apply_or_park(partition, event)
-
-    async def _apply_or_park(self, partition: int, event: StoredEvent) -> None:
-        while True:
-            try:
-                await self._apply({partition: [event]})
-                return
-            except Poison as poison:
-                log.exception(
-                    "projection.parked",
-                    projection=poison.projection,
-                    stream_id=str(event.stream_id),
-                    position=event.position,
-                )
-                self._parked.add((poison.projection, event.stream_id))
-                connection = await self._connect()
-                await self._park(connection, self._projections[poison.projection], event, repr(poison.error))
-
-    async def _park(self, connection: Connection, projection: Projection, event: StoredEvent, error: str) -> None:
-        await connection.execute(
-            _gates["park"], projection.name, self._versions[projection.name], event.stream_id, event.position,
-            event.type, error[:1_000].replace("\0", ""),
-        )  # fmt: skip
-
-    async def _is_current(self, projection: Projection) -> bool:
-        connection = await self._connect()
-        live: dict[str, int] = {row[0]: row[2] for row in await connection.fetch(_gates["live"])}
-        return live.get(projection.name, 0) >= projection.definition
+    async def _load(self, connection: Connection) -> None:
+        live = {row[0]: row for row in await connection.fetch(_gates["live"])}
+        builds = []
+        for projection in self._projections:
+            row = live[projection.name]
+            if row["definition"] > projection.definition:
+                raise NewerRelease(f"{projection.name} is of definition {row['definition']}")
+            build = Build(projection, row["version"], set())
+            await build.load_parked(connection)
+            builds.append(build)
+        seen = {(row[0], row[1]): row[2] for row in await connection.fetch(_gates["read"])}
+        self._builds, self._seen = builds, seen
+        applied, self._applied = self._applied, {}
+        for build in builds:
+            for partition, position in applied.items():
+                if seen.get((build.projection.name, partition), 0) < position:
+                    raise GateLost(f"{build.projection.name} is behind {position} in partition {partition}")
+        self._applied = applied
 
     async def _connect(self) -> Connection:
         """The connection whose unqualified table names are the live read models."""
         if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self._dsn, "projector", search_path="rm", statement_timeout="60s")
+            self._connection = await connect(
+                self._dsn,
+                "projector",
+                search_path="rm",
+                statement_timeout="60s",
+                # A projector that is stopped in its tracks must not keep the gates from others.
+                idle_in_transaction_session_timeout="30s",
+                **FEW_ROWS,
+            )
         return self._connection

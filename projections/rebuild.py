@@ -1,17 +1,19 @@
 """Builds a read model anew from the log, beside the live one, and switches to it in one transaction.
 
-The rule that keeps it exactly-once: when the build is switched in, all its gates stand at the log's position up to
-which it was filled, whatever the live gates were. Kafka then repeats some events, which those gates drop. The projector
-that still works for the old build finds its gates deleted, and reads the new ones.
+The rule that keeps it exactly-once: the switch first locks the live gates, so that no projector stores anything, then
+fills the build to the log's head, and sets all its gates to that position. It holds what the old build held and more,
+as no gate is beyond the head; what the topic still brings of it, the gates drop. A projector that waited for its gate
+finds it deleted, reads the new ones, and goes on.
 """
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
 
 import structlog
 
 from domain.event import StoredEvent
-from domain.partitioning import partition_of
+from projections.build import FEW_ROWS, Build, is_poison
 from projections.projection import Projection
 from sql.pool import CONNECTION_ERRORS, Connection, connect
 from sql.queries import Queries
@@ -22,7 +24,7 @@ _events = Queries("queries/events.sql")
 
 PAGE = 5_000
 NEAR = 2_000
-"""Events behind the head at which a build is near enough to catch up while the switch waits for it."""
+"""Positions behind the head at which a build is near enough to catch up while the projector waits for it."""
 
 Progress = Callable[[int, int], None]
 """Told the position reached, and the head."""
@@ -32,96 +34,115 @@ def silent(_position: int, _head: int) -> None:
     """Progress for nobody."""
 
 
-async def rebuild(
-    dsn: str, projection: Projection, partitions: int, progress: Progress = silent, *, only_if_older: bool = False
-) -> int:
-    """Build and switch. Returns the position of the log that the new build holds.
+async def rebuild(dsn: str, projection: Projection, partitions: int, progress: Progress = silent) -> int:
+    """Build and switch, while the live build serves on. Returns the position of the log that the new build holds.
 
-    `only_if_older`: do nothing when the live build is of today's definition, as another process made it meanwhile.
-    A crash in the middle leaves the live build live; the next rebuild clears up.
+    A crash in the middle leaves the live build live; the next rebuild clears up. Raises what connections raise.
     """
-    builder = await connect(dsn, f"rebuild {projection.name}")
+    async with _locked(dsn, projection) as builder:
+        return await _rebuild(builder, dsn, projection, partitions, progress)
+
+
+async def ensure_built(dsn: str, projection: Projection, partitions: int) -> None:
+    """Build what was never built, or for an older definition or another number of partitions. Any number may race."""
+    async with _locked(dsn, projection) as builder:
+        live = {row[0]: row for row in await builder.fetch(_gates["live"])}.get(projection.name)
+        if live and live["definition"] >= projection.definition and live["partitions"] == partitions:
+            return
+        await _rebuild(builder, dsn, projection, partitions, silent)
+
+
+@asynccontextmanager
+async def _locked(dsn: str, projection: Projection) -> AsyncIterator[Connection]:
+    # Commits need not wait for the disk: the switch does, and a build that is not switched in is worth nothing.
+    builder = await connect(dsn, f"rebuild {projection.name}", synchronous_commit="off", **FEW_ROWS)
     try:
         await builder.execute(_gates["lock_rebuild"], projection.name)
-        live = {row[0]: row for row in await builder.fetch(_gates["live"])}
-        old = live.get(projection.name)
-        if only_if_older and old and old["definition"] >= projection.definition:
-            return 0
-        version = await _begin(builder, projection)
-        position = await _fill(builder, projection, 0, progress, NEAR)
-        async with builder.transaction():
-            position = await _fill(builder, projection, position, progress, 0)
-            await builder.execute(
-                _gates["switch_build"], projection.name, version, projection.definition, position, partitions
-            )
-        log.info("projection.rebuilt", projection=projection.name, version=version, position=position)
-        if old:
-            await builder.execute(_gates["drop_build"], projection.name, old["version"])
+        yield builder
+    finally:
+        with suppress(*CONNECTION_ERRORS):
+            await builder.close(timeout=5)
+
+
+async def _rebuild(
+    builder: Connection, dsn: str, projection: Projection, partitions: int, progress: Progress
+) -> int:
+    build = await begin(builder, projection)
+    position = await _fill_beside(builder, dsn, build, progress)
+    async with builder.transaction():
+        await builder.execute(_gates["commit_durably"])
+        await builder.fetch(_gates["lock_gates"], projection.name)
+        head: int = await builder.fetchval(_events["head"])
+        async for events in pages(builder, projection, position, head):
+            await take(builder, build, events)
+        await builder.execute(
+            _gates["switch_build"], projection.name, build.version, projection.definition, head, partitions
+        )
+    log.info("projection.rebuilt", projection=projection.name, version=build.version, position=head)
+    await builder.execute(_gates["drop_build"], projection.name, build.version - 1)
+    return head
+
+
+async def begin(connection: Connection, projection: Projection) -> Build:
+    """An empty build, to which the connection's unqualified table names lead from now on."""
+    version: int = await connection.fetchval(_gates["begin_build"], projection.name)
+    await connection.execute(_gates["enter_build"], projection.name, version)
+    await connection.execute(projection.create)
+    return Build(projection, version, set())
+
+
+async def _fill_beside(builder: Connection, dsn: str, build: Build, progress: Progress) -> int:
+    """Fill the build until it is near the head; a second connection reads ahead. Returns the position reached."""
+    reader = await connect(dsn, f"rebuild {build.projection.name} reads")
+    try:
+        position, near = 0, False
+        while not near:
+            head: int = await reader.fetchval(_events["head"])
+            async with aclosing(_ahead(pages(reader, build.projection, position, head))) as ahead:
+                async for events in ahead:
+                    await take(builder, build, events)
+                    progress(events[-1].position, head)
+            near = head - position <= NEAR
+            position = head
         return position
     finally:
-        await _close(builder)
+        reader.terminate()
 
 
-async def scratch_build(
-    connection: Connection, projection: Projection, until: int, partitions: int, progress: Progress = silent
-) -> tuple[int, dict[int, int]]:
-    """Fill a build that is never switched in, up to a position; `drop_build` is the caller's.
-
-    Returns its number, and the last position in each partition.
-    """
-    version = await _begin(connection, projection)
-    last: dict[int, int] = {}
-    after = 0
-    while after < until:
-        events = await _page(connection, after, min(PAGE, until - after))
-        await _apply(connection, projection, events)
-        last.update((partition_of(event.ordering_key, partitions), event.position) for event in events)
-        after = events[-1].position
-        progress(after, until)
-    return version, last
+async def pages(
+    connection: Connection, projection: Projection, after: int, until: int
+) -> AsyncGenerator[list[StoredEvent]]:
+    """What a projection handles, after a position and up to another."""
+    handled = sorted(projection.handles)
+    full = True
+    while full:
+        rows = await connection.fetch(_gates["read_handled"], after, until, handled, PAGE)
+        if rows:
+            yield [StoredEvent(*row) for row in rows]
+            after = rows[-1][0]
+        full = len(rows) == PAGE
 
 
-async def apply_up_to(
-    connection: Connection, projection: Projection, after: int, gates: Mapping[int, int], partitions: int
-) -> None:
-    """Add to a scratch build what the live one holds beyond `after`, gate by gate."""
-    end = max(gates.values(), default=0)
-    while after < end:
-        page = await _page(connection, after, min(PAGE, end - after))
-        events = [e for e in page if e.position <= gates.get(partition_of(e.ordering_key, partitions), 0)]
-        await _apply(connection, projection, events)
-        after = page[-1].position
+async def _ahead(source: AsyncIterator[list[StoredEvent]]) -> AsyncGenerator[list[StoredEvent]]:
+    """The same pages, each read while the one before is in use."""
+    coming = asyncio.ensure_future(anext(source, None))
+    try:
+        while (page := await coming) is not None:
+            coming = asyncio.ensure_future(anext(source, None))
+            yield page
+    finally:
+        coming.cancel()
+        with suppress(asyncio.CancelledError):
+            await coming
 
 
-async def _begin(builder: Connection, projection: Projection) -> int:
-    version: int = await builder.fetchval(_gates["begin_build"], projection.name)
-    await builder.execute(_gates["enter_build"], projection.name, version)
-    await builder.execute(projection.create)
-    return version
-
-
-async def _fill(builder: Connection, projection: Projection, after: int, progress: Progress, near: int) -> int:
-    """Add events until at most `near` are missing. Returns the position reached."""
-    while True:
-        head: int = await builder.fetchval(_events["head"])
-        if head - after <= near:
-            return after
-        events = await _page(builder, after, PAGE)
-        await _apply(builder, projection, events)
-        after = events[-1].position
-        progress(after, head)
-
-
-async def _page(connection: Connection, after: int, limit: int) -> list[StoredEvent]:
-    return [StoredEvent(*row) for row in await connection.fetch(_events["read_log"], after, limit)]
-
-
-async def _apply(connection: Connection, projection: Projection, events: list[StoredEvent]) -> None:
-    handled = [event for event in events if event.type in projection.handles]
-    if handled:
-        await projection.apply(connection, handled)
-
-
-async def _close(connection: Connection) -> None:
-    with suppress(*CONNECTION_ERRORS):
-        await connection.close(timeout=5)
+async def take(connection: Connection, build: Build, events: list[StoredEvent]) -> None:
+    """Add events to a build that nobody else writes to; poison is parked."""
+    try:
+        async with connection.transaction():
+            await build.take(connection, events, singly=False)
+    except Exception as error:
+        if not is_poison(error):
+            raise
+        async with connection.transaction():
+            await build.take(connection, events, singly=True)

@@ -156,8 +156,7 @@ class PgEventStore:
                     connection = None
                     batch = [waiting for waiting in batch if not waiting.result.cancelled()]
                     await asyncio.sleep(_RETRY_S)
-                except Exception as error:  # a refusal or a bug: the caller is told, and the writer must live on
-                    log.exception("event_store.append_failed", error=repr(error), commands=len(batch))
+                except Exception as error:  # noqa: BLE001 - a refusal or a bug: logged, the caller told; the writer lives
                     batch = self._split(batch, error)
         finally:
             for waiting in batch:
@@ -174,8 +173,10 @@ class PgEventStore:
     def _split(self, batch: list[_Waiting], error: Exception) -> list[_Waiting]:
         """A command that the database refuses must not take its neighbours along: halve until it stands alone."""
         if len(batch) == 1:
+            log.error("event_store.command_refused", stream=str(batch[0].command.stream_id), exc_info=error)
             _refuse(batch[0], f"the log refused the command: {error}")
             return []
+        log.warning("event_store.batch_refused", error=repr(error), commands=len(batch))
         half = len(batch) // 2
         self._queue.extendleft(reversed(batch[half:]))
         return batch[:half]

@@ -1,6 +1,6 @@
 """Fixtures that every layer of tests may use."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -8,9 +8,9 @@ from tests.support import postgres
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
+async def postgres_server() -> AsyncIterator[str]:
     """A Postgres server for the whole session."""
-    with postgres.server() as dsn:
+    async with postgres.server() as dsn:
         yield dsn
 
 

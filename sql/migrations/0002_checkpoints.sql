@@ -58,7 +58,7 @@ begin
     execute format('drop schema if exists %I cascade', proj.build_schema(_projection, _version));
 end $$;
 
--- The number is above every build that has a schema, so that two can never share one.
+-- Whatever is not the live build was left by a crash.
 create function proj.begin_build(_projection text) returns int language plpgsql as $$
 declare
     live int := coalesce((select version from proj.projections where projection = _projection), 0);
@@ -68,10 +68,11 @@ begin
         select substring(nspname from '_v(\d+)$')::int as version from pg_namespace
         where nspname ~ format('^rm_%s_v\d+$', _projection)
     loop
-        if found.version > live then
+        if found.version <> live then
             perform proj.drop_build(_projection, found.version);
         end if;
     end loop;
+    delete from proj.parked where consumer = _projection and version <> live;
     execute format('create schema %I', proj.build_schema(_projection, live + 1));
     return live + 1;
 end $$;

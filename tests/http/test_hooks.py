@@ -32,7 +32,7 @@ async def test_an_accepted_request_is_in_the_log_as_it_came(ada: Person) -> None
     body = b'{"a": [1.10, 12345678901234567890123, "\\u0000\xc3\xa9"], "a": 2}'
     answer = await ada.api.post(
         zap["hook_url"] + "/sub/path?x=1&x=%20y", content=body,
-        headers=[(b"content-type", b"application/json"), (b"X-Twice", b"a"), (b"x-twice", b"b"), (b"x-name", b"caf\xe9")],
+        headers=[(b"content-type", b"application/json"), (b"X-Two", b"a"), (b"x-two", b"b"), (b"x-name", b"caf\xe9")],
     )  # fmt: skip
     assert answer.status_code == 200
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -42,7 +42,7 @@ async def test_an_accepted_request_is_in_the_log_as_it_came(ada: Person) -> None
     request = data["request"]
     assert (data["zap_id"], data["zap_version"], data["source"]) == (zap["id"], 1, "webhook")
     assert (request["path"], request["query"], request["body"]) == ("sub/path", "x=1&x=%20y", body.decode())
-    assert (request["headers"]["x-twice"], request["headers"]["x-name"]) == ("a, b", "caf\xe9")
+    assert (request["headers"]["x-two"], request["headers"]["x-name"]) == ("a, b", "caf\xe9")
     assert data["meta"] == {"actor": "hook", "correlation_id": accepted["run_id"]}
     assert data["position"] == accepted["position"]
 

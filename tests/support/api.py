@@ -87,6 +87,7 @@ class Person:
     def __init__(self, api: httpx.AsyncClient, signed_in: dict[str, Any]) -> None:
         self.api = api
         self.id: str = signed_in["user"]["id"]
+        self.email: str = signed_in["user"]["email"]
         self.access_token: str = signed_in["access_token"]
         self.refresh_token: str = signed_in["refresh_token"]
 

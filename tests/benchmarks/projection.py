@@ -1,0 +1,86 @@
+"""The read models: following the topic, and built anew from the log."""
+
+import asyncio
+import time
+
+import asyncpg
+
+from consumers.projector import Projector
+from consumers.subscription import ConsumerConfig
+from domain.partitioning import partition_of
+from projections.engine import Engine
+from projections.rebuild import rebuild
+from projections.registry import PROJECTIONS
+from sql.event_store import PgEventStore
+from tests.benchmarks.instance import instance
+from tests.benchmarks.relay import published, relaying
+from tests.benchmarks.support import (
+    BODY,
+    PARTITIONS,
+    Report,
+    Row,
+    database_settings,
+    fill,
+    measured_rate,
+)
+
+
+async def run(*, quick: bool) -> Report:
+    """Events per second of all read models together live, and of each one rebuilt."""
+    events = 30_000 if quick else 300_000
+    async with instance() as running:
+        dsn, servers = running.dsn, running.servers
+        await _start_empty(dsn)
+        head = await fill(dsn, events)
+        async with relaying(dsn, servers) as connection:
+            await measured_rate(lambda: published(connection), head)
+        live = await _live(dsn, servers)
+        rows = [Row(what="live, from the topic, all read models", rate=live, unit="events/s", note="baseline")]
+        for projection in PROJECTIONS:
+            started = time.perf_counter()
+            await rebuild(dsn, projection, PARTITIONS)
+            rate = head / (time.perf_counter() - started)
+            rows.append(Row(what=f"rebuild {projection.name}", rate=rate, unit="events/s", ratio=rate / live))
+        settings = (
+            f"{await database_settings(dsn)}; embedded broker, {PARTITIONS} partitions; {head:,} events, "
+            f"{head // 3:,} runs with webhook bodies of {len(BODY)} bytes."
+        )
+    return Report(settings, rows)
+
+
+async def _start_empty(dsn: str) -> None:
+    """Build the read models while there is nothing to build from, so that all of it is left to the topic."""
+    async with Engine(dsn, PROJECTIONS, PARTITIONS) as engine:
+        await engine.start()
+
+
+async def _live(dsn: str, servers: str) -> float:
+    stop = asyncio.Event()
+    config = ConsumerConfig(servers, "zap-events", "projector", 2_000, 20)
+    connection = await asyncpg.connect(dsn)
+    async with PgEventStore(dsn, "bench") as store, Engine(dsn, PROJECTIONS, PARTITIONS) as engine:
+        ends = await _ends(store)
+        projector = asyncio.create_task(Projector(engine, store, config).run(stop))
+
+        async def progress() -> float:
+            """Positions are spread evenly, so the mean of the gates is how many events were taken."""
+            rows = await connection.fetch(
+                "select partition, position from proj.gates g join proj.projections p"
+                " on p.projection = g.consumer and p.version = g.version where consumer = 'run_list'"
+            )
+            return sum(row["position"] for row in rows) / PARTITIONS
+
+        try:
+            return await measured_rate(progress, sum(ends.values()) / PARTITIONS)
+        finally:
+            stop.set()
+            await projector
+            await connection.close()
+
+
+async def _ends(store: PgEventStore) -> dict[int, int]:
+    """The last position of each partition."""
+    ends: dict[int, int] = {}
+    async for page in store.iterate_log(0, await store.head()):
+        ends.update((partition_of(event.ordering_key, PARTITIONS), event.position) for event in page)
+    return ends

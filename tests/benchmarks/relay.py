@@ -1,0 +1,69 @@
+"""The relay: a log full of events to the topic, against only reading that log."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from relay.relay import run as publish
+from relay.topic import KafkaConfig
+from sql.event_store import PgEventStore
+from tests.benchmarks.instance import instance
+from tests.benchmarks.support import (
+    BODY,
+    PARTITIONS,
+    Report,
+    Row,
+    database_settings,
+    fill,
+    measured_rate,
+)
+
+
+async def run(*, quick: bool) -> Report:
+    """Events per second, from the first acknowledged batch to the last."""
+    events = 30_000 if quick else 300_000
+    async with instance() as running:
+        dsn, servers = running.dsn, running.servers
+        head = await fill(dsn, events)
+        read = Row(what="read the log", rate=await _read(dsn, head), unit="events/s", note="baseline")
+        cpu = time.process_time()
+        async with relaying(dsn, servers) as connection:
+            rate = await measured_rate(lambda: published(connection), head)
+        cpu = (time.process_time() - cpu) / head * 1000
+        note = f"CPU of the relay {cpu:.3f} s per 1,000 events"
+        sent = Row(what="log → topic", rate=rate, unit="events/s", ratio=rate / (read.rate or 1), note=note)
+        settings = (
+            f"{await database_settings(dsn)}; embedded broker, {PARTITIONS} partitions; {head:,} events of runs with "
+            f"webhook bodies of {len(BODY)} bytes."
+        )
+    return Report(settings, [read, sent])
+
+
+@asynccontextmanager
+async def relaying(dsn: str, servers: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """The relay at work in this process; yields a connection to watch it with."""
+    stop = asyncio.Event()
+    connection = await asyncpg.connect(dsn)
+    task = asyncio.create_task(publish(dsn, KafkaConfig(servers, "zap-events", PARTITIONS), stop))
+    try:
+        yield connection
+    finally:
+        stop.set()
+        await task
+        await connection.close()
+
+
+async def published(connection: "asyncpg.Connection[asyncpg.Record]") -> float:
+    """The position that the relay has come to."""
+    return float(await connection.fetchval("select position from relay.checkpoint where lane = 0"))
+
+
+async def _read(dsn: str, head: int) -> float:
+    async with PgEventStore(dsn, "bench") as store:
+        started = time.perf_counter()
+        async for _page in store.iterate_log(0, head):
+            pass
+        return head / (time.perf_counter() - started)

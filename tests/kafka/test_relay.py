@@ -1,0 +1,268 @@
+"""The relay against a real broker: everything arrives, in order per key, whatever happens to the broker."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from uuid import UUID
+
+import asyncpg
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from domain import envelope
+from domain.partitioning import partition_of
+from relay import relay
+from relay.leader import Deposed, lead
+from relay.topic import KafkaConfig
+from sql.clock import new_id
+from sql.event_store import PgEventStore
+from sql.queries import Queries
+from tests.support.broker import Broker, topic_name
+from tests.support.builders import a_run_requested, an_append
+from tests.support.eventually import eventually
+
+PARTITIONS = 4
+ROOT = Path(__file__).parents[2]
+_relay = Queries("queries/relay.sql")
+
+
+@asynccontextmanager
+async def relaying(dsn: str, broker: Broker, topic: str) -> AsyncIterator[None]:
+    """A relay in this process."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(relay.run(dsn, KafkaConfig(broker.servers, topic, PARTITIONS), stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 15)
+
+
+async def append(dsn: str, count: int, keys: int = 5, body: str = "{}") -> list[int]:
+    """Store events under a few ordering keys. Gives their positions."""
+    ordering = [new_id() for _ in range(keys)]
+    async with PgEventStore(dsn, "test") as store:
+        results = [
+            await store.append(an_append(a_run_requested(body), ordering_key=ordering[number % keys]))
+            for number in range(count)
+        ]
+    return [result.position for result in results]  # type: ignore[union-attr]  # a Conflict fails right here
+
+
+async def positions(broker: Broker, topic: str) -> list[int]:
+    return [int(message.position) for message in await broker.messages(topic, PARTITIONS)]
+
+
+async def published(broker: Broker, topic: str, wanted: Iterable[int], within_s: float = 20) -> None:
+    """Wait until all these positions are in the topic."""
+
+    async def all_there() -> bool:
+        return set(wanted) <= set(await positions(broker, topic))
+
+    await eventually(all_there, within_s, 0.1)
+
+
+def by_key(messages: Sequence[envelope.Envelope]) -> dict[UUID, list[int]]:
+    found: dict[UUID, list[int]] = {}
+    for message in messages:
+        found.setdefault(message.orderingkey, []).append(int(message.position))
+    return found
+
+
+async def execute(dsn: str, *statements: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def fetch(dsn: str, query: str, *arguments: object) -> object:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetchval(query, *arguments)
+    finally:
+        await connection.close()
+
+
+async def test_events_arrive_once_in_order_per_key_and_name_their_predecessor(dsn: str, broker: Broker) -> None:
+    topic = topic_name()
+    async with relaying(dsn, broker, topic):
+        stored = await append(dsn, 60)
+        await published(broker, topic, stored)
+    messages = await broker.messages(topic, PARTITIONS)
+    assert sorted(int(message.position) for message in messages) == stored
+    assert all(found == sorted(found) for found in by_key(messages).values())
+    last = dict.fromkeys(range(PARTITIONS), 0)
+    for message in sorted(messages, key=lambda message: int(message.position)):
+        partition = partition_of(message.orderingkey, PARTITIONS)
+        assert int(message.previous) == last[partition]
+        last[partition] = int(message.position)
+
+
+async def test_a_large_payload_travels_by_reference(dsn: str, broker: Broker) -> None:
+    topic = topic_name()
+    async with relaying(dsn, broker, topic):
+        stored = await append(dsn, 1, body="x" * (envelope.MAX_INLINE_DATA + 1))
+        await published(broker, topic, stored)
+    (message,) = await broker.messages(topic, PARTITIONS)
+    assert message.stored() is None
+
+
+async def test_a_wiped_broker_gets_again_what_no_consumer_has_taken(dsn: str, broker: Broker) -> None:
+    topic = topic_name()
+    async with relaying(dsn, broker, topic):
+        before = await append(dsn, 30)
+        await published(broker, topic, before)
+        await broker.kill()
+        await broker.start()
+        await published(broker, topic, before)
+        after = await append(dsn, 10)
+        await published(broker, topic, after)
+
+
+async def test_what_every_consumer_has_taken_is_not_published_again(dsn: str, broker: Broker) -> None:
+    topic = topic_name()
+    async with relaying(dsn, broker, topic):
+        taken = await append(dsn, 30)
+        await published(broker, topic, taken)
+        await execute(
+            dsn,
+            "insert into proj.gates (consumer, version, partition, position) "
+            f"select 'runner', 1, p, {taken[-1]} from generate_series(0, {PARTITIONS - 1}) p",
+        )
+        await broker.kill()
+        await broker.start()
+        fresh = await append(dsn, 5)
+        await published(broker, topic, fresh)
+    assert set(await positions(broker, topic)) == set(fresh)
+
+
+async def test_a_deleted_topic_is_made_anew_and_filled(dsn: str, broker: Broker) -> None:
+    topic = topic_name()
+    async with relaying(dsn, broker, topic):
+        stored = await append(dsn, 20)
+        await published(broker, topic, stored)
+        admin = AIOKafkaAdminClient(bootstrap_servers=broker.servers)
+        await admin.start()
+        await admin.delete_topics([topic])
+        await admin.close()
+        await published(broker, topic, stored)
+
+
+async def test_an_outage_of_the_broker_only_delays(dsn: str, broker: Broker) -> None:
+    topic = topic_name()
+    async with relaying(dsn, broker, topic):
+        await published(broker, topic, await append(dsn, 5))
+        await broker.kill()
+        during = await append(dsn, 50)
+        await eventually(lambda: fetch(dsn, _relay["lag"]), 5)
+        await broker.start()
+        await published(broker, topic, during)
+
+
+async def test_a_cut_database_connection_only_delays(dsn: str, broker: Broker) -> None:
+    topic = topic_name()
+    async with relaying(dsn, broker, topic):
+        await published(broker, topic, await append(dsn, 5))
+        for _ in range(3):
+            await execute(
+                dsn,
+                "select pg_terminate_backend(pid) from pg_stat_activity"
+                " where application_name = 'triggerhub relay' and datname = current_database()",
+            )
+            await published(broker, topic, await append(dsn, 5))
+
+
+async def test_a_wish_to_rewind_publishes_again_from_there(dsn: str, broker: Broker) -> None:
+    topic = topic_name()
+    async with relaying(dsn, broker, topic):
+        stored = await append(dsn, 10)
+        await published(broker, topic, stored)
+        connection = await asyncpg.connect(dsn)
+        await connection.execute(_relay["ask_rewind"], stored[4])
+        await connection.close()
+
+        async def again() -> bool:
+            found = await positions(broker, topic)
+            return all(found.count(position) == 2 for position in stored[5:])
+
+        await eventually(again, 15, 0.1)
+        found = await positions(broker, topic)
+        assert [found.count(position) for position in stored[:5]] == [1] * 5
+
+
+async def test_a_gap_in_the_log_stops_the_relay_before_it(dsn: str, broker: Broker) -> None:
+    topic = topic_name()
+    stored = await append(dsn, 10)
+    await execute(
+        dsn, "set session_replication_role = replica", f"delete from es.events where position = {stored[5]}"
+    )
+    async with relaying(dsn, broker, topic):
+        await eventually(lambda: fetch(dsn, "select epoch >= 3 from relay.checkpoint"), 10)
+        assert await fetch(dsn, "select position from relay.checkpoint") == 0
+
+
+async def test_a_restored_log_stops_the_relay_until_it_is_told_to_rewind(dsn: str, broker: Broker) -> None:
+    topic = topic_name()
+    stored = await append(dsn, 10)
+    await execute(dsn, "update relay.checkpoint set position = 1000")
+    async with relaying(dsn, broker, topic):
+        await eventually(lambda: fetch(dsn, "select epoch >= 2 from relay.checkpoint"), 10)
+        connection = await asyncpg.connect(dsn)
+        await connection.execute(_relay["ask_rewind"], 0)
+        await connection.close()
+        await published(broker, topic, stored)
+
+
+async def test_a_deposed_leader_can_not_move_the_checkpoint(dsn: str) -> None:
+    stop, wake = asyncio.Event(), asyncio.Event()
+    async with lead(dsn, stop, wake) as old:
+        assert old is not None
+        await execute(dsn, "update relay.checkpoint set epoch = epoch + 1")
+        with pytest.raises(Deposed):
+            await old.advance(5, {})
+        with pytest.raises(Deposed):
+            await old.rewind(0, {})
+
+
+async def test_a_standby_takes_over_within_five_seconds_of_a_kill(dsn: str, broker: Broker) -> None:
+    topic = topic_name()
+    environment = os.environ | {
+        "TRIGGERHUB_DATABASE_URL": dsn,
+        "TRIGGERHUB_KAFKA_BOOTSTRAP_SERVERS": broker.servers,
+        "TRIGGERHUB_KAFKA_TOPIC": topic,
+        "TRIGGERHUB_KAFKA_PARTITIONS": str(PARTITIONS),
+        "TRIGGERHUB_JWT_SECRET": "x" * 40,
+        "TRIGGERHUB_ENCRYPTION_KEY": "A" * 43 + "=",
+    }
+
+    async def start() -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "app.cli", "relay", env=environment, cwd=ROOT, stderr=asyncio.subprocess.DEVNULL
+        )
+
+    leader = await start()
+    try:
+        await published(broker, topic, await append(dsn, 3))
+        standby = await start()
+        try:
+            waiting = (
+                "select count(*) = 2 from pg_stat_activity"
+                " where application_name = 'triggerhub relay' and datname = current_database()"
+            )
+            await eventually(lambda: fetch(dsn, waiting), 15)
+            os.kill(leader.pid, signal.SIGKILL)
+            await published(broker, topic, await append(dsn, 3), within_s=5)
+        finally:
+            standby.terminate()
+            await standby.wait()
+    finally:
+        with suppress(ProcessLookupError):
+            leader.kill()
+        await leader.wait()

@@ -1,0 +1,274 @@
+"""What only Postgres can promise: a log that refuses change, a chain that proves it, batches that share no fate."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from domain.event import Append, Appended, AppendResult, Conflict, StreamKind
+from domain.ports import StoreUnavailable
+from sql import event_store
+from sql.clock import new_id
+from sql.event_store import PgEventStore
+from sql.pool import Connection, connect
+from sql.queries import Queries, all_queries
+from tests.support.builders import a_run_requested, a_zap_created, an_append
+from tests.support.chain import assert_log_is_whole
+from tests.support.clock import START
+from tests.support.eventually import eventually
+
+CORE, RUN = StreamKind.CORE, StreamKind.RUN
+APPEND = Queries("queries/events.sql")["append"]
+
+
+@pytest.fixture
+async def store(dsn: str) -> AsyncIterator[PgEventStore]:
+    async with PgEventStore(dsn, "test") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def connection(dsn: str) -> AsyncIterator[Connection]:
+    opened = await connect(dsn, "test")
+    yield opened
+    await opened.close()
+
+
+async def leaves(connection: Connection) -> list[str]:
+    rows = await connection.fetch("select relid::regclass::text from pg_partition_tree('es.events') where isleaf")
+    return sorted(row[0] for row in rows)
+
+
+async def fill(store: PgEventStore) -> None:
+    """An event in the core leaf, the month's leaf, and the rest leaf (an id that is older than all leaves)."""
+    old = new_id()
+    for command in (
+        an_append(a_zap_created(), kind=CORE),
+        an_append(),
+        an_append(stream_id=type(old)(int=old.int & (2**80 - 1) | 1 << 80)),
+    ):
+        assert isinstance(await store.append(command), Appended)
+
+
+async def test_every_named_query_prepares_on_the_migrated_schema(connection: Connection) -> None:
+    for name, sql in all_queries().items():
+        try:
+            await connection.prepare(sql)
+        except asyncpg.PostgresError as error:
+            if not name.startswith("projections/"):  # these speak of tables that a rebuild makes
+                pytest.fail(f"{name}: {error}")
+
+
+@pytest.mark.parametrize("action", ["update {} set data = '{{}}'", "delete from {}", "truncate {}"])
+async def test_the_log_refuses_change_everywhere(
+    store: PgEventStore, connection: Connection, dsn: str, action: str
+) -> None:
+    await fill(store)
+    tables = ["es.events", "es.events_run", "es.commits", *await leaves(connection)]
+    assert len(tables) >= 8
+    for table in tables:
+        statement = action.format(table)
+        if table == "es.commits":
+            statement = statement.replace("set data = '{}'", "set hash = ''")
+        rows = await connection.fetchval(f"select count(*) from {table}")
+        if rows or "truncate" in action:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
+                await connection.execute(statement)
+    assert len(await assert_log_is_whole(dsn)) == 3
+
+
+@pytest.mark.parametrize("isolation", ["repeatable_read", "serializable"])
+async def test_a_caller_with_an_old_snapshot_is_refused(connection: Connection, isolation: Any) -> None:
+    with pytest.raises(asyncpg.RaiseError, match="read committed"):
+        async with connection.transaction(isolation=isolation):
+            await connection.fetch(APPEND, *([] for _ in range(15)))
+
+
+async def test_run_streams_go_to_the_leaf_of_their_month(store: PgEventStore, connection: Connection) -> None:
+    await fill(store)
+    counts = {leaf: await connection.fetchval(f"select count(*) from {leaf}") for leaf in await leaves(connection)}
+    month = await connection.fetchval("select to_char(now() at time zone 'UTC', 'YYYYMM')")
+    assert {leaf: n for leaf, n in counts.items() if n} == {
+        "es.events_core": 1,
+        f"es.events_run_{month}": 1,
+        "es.events_run_rest": 1,
+    }
+    assert sum(leaf.startswith("es.events_run_2") for leaf in counts) == 4
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Pacific/Kiritimati", "Australia/Lord_Howe"])
+async def test_months_are_utc_and_leave_no_gap(connection: Connection, zone: str) -> None:
+    """In local time, a month from 30 April 20:00 is 30 May 20:00, which is still May in UTC."""
+    await connection.execute(f"set timezone = '{zone}'")
+    assert await connection.fetchval("select es.ensure_run_months(30)") == 27
+    assert await connection.fetchval("select es.ensure_run_months(30)") == 0
+    bounds = await connection.fetch(
+        r"""
+        select (regexp_match(b, 'FROM \(''([^'']*)''\) TO \(''([^'']*)''\)'))[1]::uuid as low,
+               (regexp_match(b, 'FROM \(''([^'']*)''\) TO \(''([^'']*)''\)'))[2]::uuid as high
+        from (select pg_get_expr(c.relpartbound, c.oid) b from pg_class c
+              where c.relname ~ '^events_run_\d{6}$' and c.relkind = 'r') x order by 1"""
+    )
+    assert len(bounds) == 31
+    assert all(one["high"] == other["low"] for one, other in zip(bounds, bounds[1:], strict=False))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await connection.execute(f"truncate {(await leaves(connection))[-2]}")
+
+
+async def test_racing_housekeepers_make_each_month_once(dsn: str) -> None:
+    connections = [await connect(dsn, "test") for _ in range(4)]
+    made = await asyncio.gather(*(c.fetchval("select es.ensure_run_months(12)") for c in connections))
+    assert sorted(made) == [0, 0, 0, 9]
+    for opened in connections:
+        await opened.close()
+
+
+async def test_a_month_whose_runs_are_in_the_rest_leaf_does_not_block_the_next(
+    store: PgEventStore, connection: Connection
+) -> None:
+    """As after months without housekeeping."""
+    far = await connection.fetchval("select es.first_uuid_at(date_trunc('month', now(), 'UTC') + interval '4 months 5 days')")
+    assert isinstance(await store.append(an_append(stream_id=far)), Appended)
+    warnings: list[str] = []
+    connection.add_log_listener(lambda _connection, message: warnings.append(str(message)))
+    assert await connection.fetchval("select es.ensure_run_months(6)") == 2
+    assert len(warnings) == 1
+    assert "events_run_rest" in warnings[0]
+
+
+async def test_the_chain_over_the_log_is_what_python_computes(store: PgEventStore, dsn: str) -> None:
+    streams = [new_id() for _ in range(5)]
+    for burst in range(10):
+        await asyncio.gather(
+            *(
+                store.append(an_append(*[a_run_requested("ü" * n) for n in range(burst % 3 + 1)], stream_id=stream))
+                for stream in streams
+            ),
+            store.append(an_append(expected=9)),
+            store.append(an_append(a_zap_created(), kind=CORE)),
+        )
+    rows = await assert_log_is_whole(dsn)
+    assert len(rows) > 100
+
+
+async def test_a_changed_row_breaks_the_chain(store: PgEventStore, connection: Connection, dsn: str) -> None:
+    await fill(store)
+    await assert_log_is_whole(dsn)
+    await connection.execute("set session_replication_role = replica")  # what only a superuser can do
+    await connection.execute("update es.events set data = '{}' where position = 2")
+    with pytest.raises(AssertionError):
+        await assert_log_is_whole(dsn)
+
+
+async def test_recorded_times_never_go_back(store: PgEventStore, connection: Connection) -> None:
+    for _ in range(20):
+        await store.append(an_append())
+    times = [row[0] for row in await connection.fetch("select recorded_at from es.events order by position")]
+    assert times == sorted(times)
+
+
+async def test_one_notification_tells_of_a_whole_batch(store: PgEventStore, connection: Connection) -> None:
+    heard: list[str] = []
+    await connection.add_listener("es", lambda *arguments: heard.append(str(arguments[-1])))
+    await store.append(an_append())
+    await asyncio.gather(*(store.append(an_append(a_run_requested(), a_run_requested())) for _ in range(50)))
+    await eventually(lambda: heard and heard[-1] == "101")
+    assert heard[0] == "1"
+    assert len(heard) < 20
+    await store.append(an_append(expected=5))
+    await connection.execute("select 1")
+    assert heard[-1] == "101", "a batch of refusals is no news"
+
+
+async def test_commands_that_wait_share_a_commit(store: PgEventStore, connection: Connection) -> None:
+    await asyncio.gather(*(store.append(an_append()) for _ in range(400)))
+    assert await connection.fetchval("select count(*) - 1 from es.commits") < 20
+
+
+async def the_timer_that_exists_twice(store: PgEventStore) -> Append:
+    """The id of its event already names a timer of another stream: the database refuses the whole call."""
+    taken = new_id()
+    await store.append(an_append(ids=[taken], due_at=START))
+    return an_append(ids=[taken], due_at=START)
+
+
+async def test_a_poisonous_command_harms_no_neighbour(store: PgEventStore, dsn: str) -> None:
+    poison = await the_timer_that_exists_twice(store)
+    commands = [an_append() for _ in range(300)]
+    commands[123] = poison
+    results = await asyncio.gather(*(store.append(command) for command in commands), return_exceptions=True)
+    assert [n for n, result in enumerate(results) if not isinstance(result, Appended)] == [123]
+    assert isinstance(results[123], StoreUnavailable)
+    assert len(await assert_log_is_whole(dsn)) == 300
+
+
+async def test_a_command_that_can_not_be_sent_harms_no_neighbour(store: PgEventStore, dsn: str) -> None:
+    commands = [an_append() for _ in range(50)]
+    commands[7] = an_append(expected=2**40)  # no int of Postgres
+    commands[8] = an_append(dedupe_key="text")  # type: ignore[arg-type]
+    results = await asyncio.gather(*(store.append(command) for command in commands), return_exceptions=True)
+    assert [n for n, result in enumerate(results) if not isinstance(result, Appended)] == [7, 8]
+    assert len(await assert_log_is_whole(dsn)) == 48
+
+
+async def test_a_cancelled_caller_leaves_the_writer_at_work(store: PgEventStore, dsn: str) -> None:
+    tasks = [asyncio.create_task(store.append(an_append())) for _ in range(100)]
+    await asyncio.sleep(0)
+    for task in tasks[::2]:
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(result, Appended) for result in results[1::2])
+    assert isinstance(await store.append(an_append()), Appended)
+    rows = await assert_log_is_whole(dsn)
+    assert 51 <= len(rows) <= 101
+
+
+async def test_a_store_that_is_not_open_says_so_at_once(dsn: str) -> None:
+    store = PgEventStore(dsn, "test")
+    with pytest.raises(StoreUnavailable, match="not open"):
+        await store.append(an_append())
+    async with store:
+        assert isinstance(await store.append(an_append()), Appended)
+    with pytest.raises(StoreUnavailable, match="not open"):
+        await store.append(an_append())
+
+
+async def test_closing_answers_everyone_who_waits(dsn: str) -> None:
+    waiting: list[asyncio.Task[AppendResult]] = []
+    async with PgEventStore(dsn, "test") as store:
+        waiting = [asyncio.create_task(store.append(an_append())) for _ in range(1_500)]
+        await asyncio.sleep(0)
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(result, Appended | StoreUnavailable) for result in results)
+    acknowledged = sum(isinstance(result, Appended) for result in results)
+    assert len(await assert_log_is_whole(dsn)) >= acknowledged
+
+
+async def test_too_many_waiting_commands_are_refused_at_once(store: PgEventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_store, "MAX_QUEUED", 10)
+    results = await asyncio.gather(*(store.append(an_append()) for _ in range(30)), return_exceptions=True)
+    assert sum(isinstance(result, Appended) for result in results) == 10
+    assert sum(isinstance(result, StoreUnavailable) for result in results) == 20
+
+
+async def test_big_payloads_are_kept_and_batched_by_size(store: PgEventStore, dsn: str) -> None:
+    commands = [an_append(a_run_requested("x" * 3_000_000)) for _ in range(6)]
+    results = await asyncio.gather(*(store.append(command) for command in commands))
+    assert all(isinstance(result, Appended) for result in results)
+    assert len(await assert_log_is_whole(dsn)) == 6
+
+
+async def test_a_conflict_in_a_long_stream_is_answered_by_index(store: PgEventStore, connection: Connection) -> None:
+    stream = new_id()
+    for _ in range(4):
+        await store.append(an_append(*[a_run_requested() for _ in range(250)], stream_id=stream))
+    assert await store.append(an_append(stream_id=stream, expected=10)) == Conflict(1_000)
+    assert await store.versions(RUN, [stream, new_id()]) == {stream: 1_000}
+    plan = await connection.fetchval(
+        "explain (format json) select version from es.events where kind = 1 and stream_id = $1"
+        " order by version desc limit 1",
+        stream,
+    )
+    assert "Seq Scan" not in str(plan)

@@ -1,0 +1,90 @@
+"""Migrations: each once, forward only, and never edited."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from sql import migrate as module
+from sql.clock import new_id
+from sql.migrate import Migration, MigrationEdited, migrate, migrations
+from sql.pool import connect
+
+
+@pytest.fixture
+async def empty(postgres_server: str) -> AsyncIterator[str]:
+    """A database without anything in it."""
+    name = f"m_{new_id().hex}"
+    admin = await connect(postgres_server.format("postgres"), "test")
+    await admin.execute(f"create database {name} template template0")
+    yield postgres_server.format(name)
+    await admin.execute(f"drop database {name} with (force)")
+    await admin.close()
+
+
+def use(monkeypatch: pytest.MonkeyPatch, *steps: Migration) -> list[str]:
+    monkeypatch.setattr(module, "migrations", lambda: list(steps))
+    return [step.name for step in steps]
+
+
+async def applied(dsn: str) -> list[tuple[str, str]]:
+    connection = await connect(dsn, "test")
+    rows = await connection.fetch("select name, checksum from public.triggerhub_migrations order by name")
+    await connection.close()
+    return [(row[0], row[1]) for row in rows]
+
+
+def test_files_are_numbered_without_holes() -> None:
+    numbers = [int(migration.name[:4]) for migration in migrations()]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+async def test_a_new_database_gets_all_and_then_nothing(empty: str) -> None:
+    names = [migration.name for migration in migrations()]
+    assert await migrate(empty) == names
+    assert await migrate(empty) == []
+    checksums = [(m.name, hashlib.sha256(m.sql.encode()).hexdigest()) for m in migrations()]
+    assert await applied(empty) == checksums
+
+
+async def test_racing_migrators_apply_each_once(empty: str) -> None:
+    done = await asyncio.gather(*(migrate(empty) for _ in range(5)))
+    assert sorted(done)[-1] == [migration.name for migration in migrations()]
+    assert sorted(done)[:-1] == [[], [], [], []]
+
+
+async def test_a_later_release_adds_only_what_is_new(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = Migration("0001_a.sql", "create table a ()"), Migration("0002_b.sql", "create table b ()")
+    use(monkeypatch, one)
+    assert await migrate(empty) == ["0001_a.sql"]
+    use(monkeypatch, one, two)
+    assert await migrate(empty) == ["0002_b.sql"]
+
+
+async def test_an_edited_file_is_refused_and_nothing_changes(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, Migration("0001_a.sql", "create table a ()"))
+    await migrate(empty)
+    before = await applied(empty)
+    use(monkeypatch, Migration("0001_a.sql", "create table a (x int)"), Migration("0002_b.sql", "create table b ()"))
+    with pytest.raises(MigrationEdited, match="0001_a.sql"):
+        await migrate(empty)
+    assert await applied(empty) == before
+
+
+async def test_a_failing_migration_leaves_no_trace(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = Migration("0001_a.sql", "create table a ()")
+    use(monkeypatch, good, Migration("0002_b.sql", "create table b (); create table a ();"))
+    with pytest.raises(asyncpg.DuplicateTableError):
+        await migrate(empty)
+    assert [name for name, _ in await applied(empty)] == ["0001_a.sql"]
+    use(monkeypatch, good, Migration("0002_b.sql", "create table b ()"))
+    assert await migrate(empty) == ["0002_b.sql"]
+
+
+async def test_the_lock_is_free_after_a_failure(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, Migration("0001_a.sql", "nonsense"))
+    for _ in range(3):
+        with pytest.raises(asyncpg.PostgresSyntaxError):
+            await asyncio.wait_for(migrate(empty), 5)

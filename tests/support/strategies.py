@@ -1,0 +1,102 @@
+"""Hypothesis strategies for everything the log can hold."""
+
+import string
+from datetime import UTC, datetime
+
+from hypothesis import strategies as st
+
+from domain import identity, run, zap
+from domain.definition import ActionStep, Definition, Trigger
+from domain.event import Event, Metadata, StoredEvent
+from domain.registry import encode, encode_metadata, event_type
+
+texts = st.text(max_size=8)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+json_objects = st.dictionaries(texts, json_values, max_size=3)
+moments = st.datetimes(datetime(1970, 1, 1), datetime(2999, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - as asked
+numbers = st.integers(0, 2**31 - 1)
+definitions = st.builds(
+    Definition,
+    st.builds(Trigger, texts, json_objects),
+    st.lists(st.builds(ActionStep, texts, texts, json_objects), max_size=3).map(tuple),
+)
+failures = st.builds(run.Failure, code=texts, message=texts, output=json_values)
+requests = st.builds(
+    run.Request,
+    method=texts,
+    path=texts,
+    query=texts,
+    headers=st.dictionaries(texts, texts, max_size=3),
+    body=texts,
+    encoding=st.sampled_from(["utf-8", "base64"]),
+)
+_attempt = {
+    "step_id": texts,
+    "attempt": numbers,
+    "started_at": moments,
+    "duration_ms": st.floats(0, 1e9),
+    "input": json_values,
+}
+
+EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
+    zap.ZapCreated: st.builds(zap.ZapCreated, name=texts, definition=definitions),
+    zap.ZapDraftChanged: st.builds(zap.ZapDraftChanged, name=texts, definition=definitions),
+    zap.ZapPublished: st.builds(zap.ZapPublished, number=numbers, name=texts, definition=definitions),
+    zap.ZapRolledBack: st.builds(zap.ZapRolledBack, number=numbers),
+    zap.ZapEnabled: st.builds(zap.ZapEnabled),
+    zap.ZapPaused: st.builds(zap.ZapPaused),
+    zap.ZapDeleted: st.builds(zap.ZapDeleted),
+    run.RunRequested: st.builds(
+        run.RunRequested,
+        zap_id=st.uuids(),
+        zap_version=numbers,
+        source=st.sampled_from(["webhook", "schedule", "manual", "replay"]),
+        request=requests,
+        dedupe_id=texts,
+        replay_of=st.none() | st.uuids(),
+    ),
+    run.StepSucceeded: st.builds(run.StepSucceeded, **_attempt, output=json_values),
+    run.StepAttemptFailed: st.builds(run.StepAttemptFailed, **_attempt, failure=failures, retry_at=moments),
+    run.StepFailed: st.builds(run.StepFailed, **_attempt, failure=failures),
+    run.RunResumed: st.builds(run.RunResumed, timer_id=st.uuids()),
+    run.RunCompleted: st.builds(run.RunCompleted),
+    run.RunFailed: st.builds(run.RunFailed, step_id=texts, code=texts, message=texts),
+    identity.UserSignedUp: st.builds(identity.UserSignedUp, name=texts),
+    identity.UserSignedIn: st.builds(identity.UserSignedIn),
+    identity.UserSignedOut: st.builds(identity.UserSignedOut, session_id=st.uuids()),
+    identity.ApiKeyCreated: st.builds(identity.ApiKeyCreated, key_id=st.uuids(), name=texts),
+    identity.ApiKeyDeleted: st.builds(identity.ApiKeyDeleted, key_id=st.uuids()),
+}
+events: st.SearchStrategy[Event] = st.one_of(*EVENTS.values())
+metadata = st.builds(
+    Metadata,
+    actor=texts,
+    correlation_id=st.none() | st.uuids(),
+    causation_id=st.none() | st.uuids(),
+    traceparent=st.text(string.hexdigits + "-", max_size=55),
+)
+
+
+@st.composite
+def stored_events(draw: st.DrawFn) -> StoredEvent:
+    """A row of the log."""
+    event = draw(events)
+    kind = event_type(event)
+    return StoredEvent(
+        position=draw(st.integers(1, 2**62)),
+        kind=draw(st.sampled_from([0, 1])),
+        stream_id=draw(st.uuids()),
+        version=draw(st.integers(1, 2**31 - 1)),
+        tenant_id=draw(st.uuids()),
+        ordering_key=draw(st.uuids()),
+        event_id=draw(st.uuids()),
+        type=kind.name,
+        schema_version=kind.schema_version,
+        recorded_at=draw(moments),
+        meta=encode_metadata(draw(metadata)),
+        data=encode(event),
+    )
