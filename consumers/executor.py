@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from consumers.definitions import CompiledVersion, Definitions, compile_definition
+from consumers.slots import Slots
 from domain.connector import ActionContext, Failed, HttpClient, Outcome, Retry
 from domain.definition import Catalog, Definition, Step, Trigger
 from domain.errors import NotFound
@@ -86,7 +87,7 @@ class Executor:
         *,
         clock: Clock,
         new_id: NewId,
-        concurrency: int,
+        slots: Slots,
     ) -> None:
         self._store = store
         self._catalog = catalog
@@ -94,7 +95,7 @@ class Executor:
         self._clock = clock
         self._new_id = new_id
         self._definitions = Definitions(store)
-        self._slots = asyncio.Semaphore(concurrency)
+        self._slots = slots
 
     async def advance(self, run: Progress) -> None:
         """Carry a run on until it ends or waits for a timer. Outages of the log are waited out."""
@@ -116,7 +117,7 @@ class Executor:
         return await self._attempt(run, state, step, version), version
 
     async def _attempt(self, run: Progress, state: ActiveRun, step: Step, version: CompiledVersion) -> RecordAttempt:
-        async with self._slots:
+        async with self._slots.of(state.requested.zap_id):
             started_at, began = self._clock(), time.perf_counter()
             config: Json = None
             try:
@@ -133,7 +134,7 @@ class Executor:
             finished_at=self._clock(),
             input=config,
             outcome=outcome,
-            jitter=random.random(),
+            jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
         )
 
     async def _act(self, run: Progress, step: Step, config: Json) -> Outcome:

@@ -12,6 +12,7 @@ import structlog
 from consumers.executor import Executor, Progress, fold
 from consumers.gaps import GapReports
 from consumers.lanes import Lanes
+from consumers.slots import Slots
 from consumers.subscription import ConsumerConfig, Record, Records, Subscription
 from consumers.watermark import Watermark, Watermarks
 from domain import envelope
@@ -29,10 +30,12 @@ _runner = Queries("queries/runner.sql")
 
 WAKING_EVENTS = frozenset({"zap.run.requested.v1", "zap.run.resumed.v1"})
 """The events after which a run has something to do that no runner is doing yet."""
-MAX_OPEN = 2_000
+MAX_OPEN = 10_000
 """Runs taken from the topic and not finished; past this the runner stops taking more."""
 CONCURRENCY = 200
 """Actions running at once in one process."""
+CONCURRENCY_PER_ZAP = 100
+"""Actions of one zap running at once: a target that hangs must leave room for the others."""
 SAVE_EVERY_S = 0.2
 REVOKE_PATIENCE_S = 4.0
 DRAIN_S = 10.0
@@ -54,7 +57,8 @@ class Runner:
 
     def __init__(self, store: PgEventStore, catalog: Catalog, http: HttpClient, config: ConsumerConfig) -> None:
         self._store = store
-        self._executor = Executor(store, catalog, http, clock=now, new_id=new_id, concurrency=CONCURRENCY)
+        slots = Slots(CONCURRENCY, CONCURRENCY_PER_ZAP)
+        self._executor = Executor(store, catalog, http, clock=now, new_id=new_id, slots=slots)
         self._lanes = Lanes(MAX_OPEN)
         self._marks = Watermarks(self._gates, GapReports(store.pool, "runner"))
         self._saved: dict[int, int] = {}

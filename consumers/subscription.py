@@ -18,6 +18,10 @@ from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
+from faststream.kafka.security import parse_security
+from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
+
+from domain.kafka import NO_SECURITY, KafkaSecurity
 
 log = structlog.get_logger()
 
@@ -38,6 +42,10 @@ class ConsumerConfig(msgspec.Struct, frozen=True):
     max_records: int
     fetch_wait_ms: int = 10
     pace_s: float = 0.0
+    security: KafkaSecurity = NO_SECURITY
+
+
+_SASL = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
 
 
 class Subscription:
@@ -53,6 +61,7 @@ class Subscription:
         self._config = config
         self._broker = KafkaBroker(
             config.bootstrap_servers,
+            security=_security(config.security),
             allow_auto_create_topics=False,
             apply_types=False,
             logger=None,
@@ -80,7 +89,7 @@ class Subscription:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop`. Raises KafkaError when the broker can not be reached at the start."""
-        await wait_for_topic(self._config.bootstrap_servers, self._config.topic, stop)
+        await wait_for_topic(self._config, stop)
         if stop.is_set():
             return
         await self._broker.start()
@@ -153,13 +162,20 @@ async def _decode(message: KafkaMessage) -> object:
     return message.raw_message
 
 
-async def wait_for_topic(bootstrap_servers: str, topic: str, stop: asyncio.Event) -> None:
+def _security(security: KafkaSecurity) -> BaseSecurity:
+    """The same in FastStream's words."""
+    if not security.mechanism:
+        return BaseSecurity(ssl_context=security.tls)
+    return _SASL[security.mechanism](security.username, security.password, ssl_context=security.tls)
+
+
+async def wait_for_topic(config: ConsumerConfig, stop: asyncio.Event) -> None:
     """Return once the relay has made the topic: a consumer that subscribes earlier would learn of it late."""
     while not stop.is_set():
         try:
-            if topic in await _topics(bootstrap_servers):
+            if config.topic in await _topics(config):
                 return
-            log.debug("consumer.waiting_for_topic", topic=topic)
+            log.debug("consumer.waiting_for_topic", topic=config.topic)
         except (KafkaError, OSError) as error:
             log.warning("consumer.broker_unreachable", error=repr(error))
         with suppress(TimeoutError):
@@ -167,8 +183,12 @@ async def wait_for_topic(bootstrap_servers: str, topic: str, stop: asyncio.Event
                 await stop.wait()
 
 
-async def _topics(bootstrap_servers: str) -> list[str]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=5_000)
+async def _topics(config: ConsumerConfig) -> list[str]:
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=config.bootstrap_servers,
+        request_timeout_ms=5_000,
+        **parse_security(_security(config.security)),
+    )
     try:
         await admin.start()
         topics: list[str] = await admin.list_topics()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from domain import identity, run, zap
+from domain import identity, intake, run, zap
 from domain.event import Event, Metadata
 from domain.json import JsonObject
 
@@ -28,6 +28,10 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("zap.enabled", 1, zap.ZapEnabled),
     EventType("zap.paused", 1, zap.ZapPaused),
     EventType("zap.deleted", 1, zap.ZapDeleted),
+    EventType("zap.secrets_changed", 1, zap.ZapSecretsChanged),
+    EventType("zap.request.rejected", 1, intake.RequestRejected),
+    EventType("zap.request.counted", 1, intake.RequestsCounted),
+    EventType("zap.request.admitted", 1, intake.RequestAdmitted),
     EventType("zap.run.requested", 1, run.RunRequested),
     EventType("zap.run.step_succeeded", 1, run.StepSucceeded),
     EventType("zap.run.step_attempt_failed", 1, run.StepAttemptFailed),

@@ -23,7 +23,10 @@ Source: TypeAlias = Literal["webhook", "schedule", "manual", "replay"]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the sender sent, verbatim: `body` is the text itself, or base64 where it is not UTF-8."""
+    """What the sender sent, verbatim: `body` is the text itself, or base64 where it is not UTF-8.
+
+    `raw` where templates shall see that text, too, whatever format it is of.
+    """
 
     method: str = "POST"
     path: str = ""
@@ -31,6 +34,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     headers: Mapping[str, str] = {}
     body: str = ""
     encoding: Literal["utf-8", "base64"] = "utf-8"
+    raw: bool = False
 
     def raw_body(self) -> bytes:
         """The bytes that were received."""

@@ -55,6 +55,12 @@ class ZapDeleted(Event, frozen=True, kw_only=True):
     """The zap is gone for its owner; its history stays in the log."""
 
 
+class ZapSecretsChanged(Event, frozen=True, kw_only=True):
+    """The secrets that senders sign with were replaced: how many there are now. They are kept elsewhere, encrypted."""
+
+    count: int
+
+
 class CreateZap(msgspec.Struct, frozen=True):
     name: str
     definition: Definition
@@ -85,8 +91,23 @@ class DeleteZap(msgspec.Struct, frozen=True):
     pass
 
 
-ZapCommand: TypeAlias = CreateZap | ChangeDraft | PublishZap | RollBackZap | EnableZap | PauseZap | DeleteZap
-ZapEvent: TypeAlias = ZapCreated | ZapDraftChanged | ZapPublished | ZapRolledBack | ZapEnabled | ZapPaused | ZapDeleted
+class ChangeSecrets(msgspec.Struct, frozen=True):
+    count: int
+
+
+ZapCommand: TypeAlias = (
+    CreateZap | ChangeDraft | PublishZap | RollBackZap | EnableZap | PauseZap | DeleteZap | ChangeSecrets
+)
+ZapEvent: TypeAlias = (
+    ZapCreated
+    | ZapDraftChanged
+    | ZapPublished
+    | ZapRolledBack
+    | ZapEnabled
+    | ZapPaused
+    | ZapDeleted
+    | ZapSecretsChanged
+)
 
 
 class NoZap(msgspec.Struct, frozen=True):
@@ -156,6 +177,8 @@ def _decide_existing(command: ZapCommand, zap: Zap) -> list[ZapEvent]:
             return [] if zap.status == "paused" else [ZapPaused()]
         case DeleteZap():
             return [ZapDeleted()]
+        case ChangeSecrets(count):
+            return [ZapSecretsChanged(count=count)]
         case _:
             assert_never(command)
 
@@ -203,6 +226,8 @@ def _evolve_existing(zap: Zap, event: ZapEvent) -> Zap:
             return replace(zap, status="paused")
         case ZapDeleted():
             return replace(zap, status="deleted")
+        case ZapSecretsChanged():
+            return zap
         case _:
             assert_never(event)
 

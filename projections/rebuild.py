@@ -6,8 +6,7 @@ as no gate is beyond the head; what the topic still brings of it, the gates drop
 finds it deleted, reads the new ones, and goes on.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 
 import structlog
@@ -17,6 +16,7 @@ from projections.build import FEW_ROWS, Build, is_poison
 from projections.projection import Projection
 from sql.pool import CONNECTION_ERRORS, Connection, connect
 from sql.queries import Queries
+from sql.read_ahead import read_ahead
 
 log = structlog.get_logger()
 _gates = Queries("queries/gates.sql")
@@ -64,9 +64,7 @@ async def _locked(dsn: str, projection: Projection) -> AsyncIterator[Connection]
             await builder.close(timeout=5)
 
 
-async def _rebuild(
-    builder: Connection, dsn: str, projection: Projection, partitions: int, progress: Progress
-) -> int:
+async def _rebuild(builder: Connection, dsn: str, projection: Projection, partitions: int, progress: Progress) -> int:
     build = await begin(builder, projection)
     position = await _fill_beside(builder, dsn, build, progress)
     async with builder.transaction():
@@ -98,7 +96,7 @@ async def _fill_beside(builder: Connection, dsn: str, build: Build, progress: Pr
         position, near = 0, False
         while not near:
             head: int = await reader.fetchval(_events["head"])
-            async with aclosing(_ahead(pages(reader, build.projection, position, head))) as ahead:
+            async with aclosing(read_ahead(pages(reader, build.projection, position, head))) as ahead:
                 async for events in ahead:
                     await take(builder, build, events)
                     progress(events[-1].position, head)
@@ -111,7 +109,7 @@ async def _fill_beside(builder: Connection, dsn: str, build: Build, progress: Pr
 
 async def pages(
     connection: Connection, projection: Projection, after: int, until: int
-) -> AsyncGenerator[list[StoredEvent]]:
+) -> AsyncIterator[list[StoredEvent]]:
     """What a projection handles, after a position and up to another."""
     handled = sorted(projection.handles)
     full = True
@@ -121,19 +119,6 @@ async def pages(
             yield [StoredEvent(*row) for row in rows]
             after = rows[-1][0]
         full = len(rows) == PAGE
-
-
-async def _ahead(source: AsyncIterator[list[StoredEvent]]) -> AsyncGenerator[list[StoredEvent]]:
-    """The same pages, each read while the one before is in use."""
-    coming = asyncio.ensure_future(anext(source, None))
-    try:
-        while (page := await coming) is not None:
-            coming = asyncio.ensure_future(anext(source, None))
-            yield page
-    finally:
-        coming.cancel()
-        with suppress(asyncio.CancelledError):
-            await coming
 
 
 async def take(connection: Connection, build: Build, events: list[StoredEvent]) -> None:

@@ -131,7 +131,7 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
 
 
 def _fold(change: _Change, event: RunEvent, at: datetime) -> None:
-    """Each event sets status and error anew, so that it makes no difference where one batch ends and the next begins."""
+    """Each event sets status and error anew, so that it makes no difference where one batch ends."""
     match event:
         case RunRequested():
             change.requested, change.started_at, change.status = event, at, "queued"

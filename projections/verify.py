@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from domain.event import StoredEvent
 from domain.partitioning import partition_of
+from projections.build import FEW_ROWS, Build
 from projections.projection import Projection
 from projections.rebuild import Progress, begin, pages, silent, take
 from sql.pool import Connection, connect
@@ -24,11 +26,20 @@ class Difference(msgspec.Struct, frozen=True):
     row: str
 
 
-class _Comparison(msgspec.Struct):
-    """`behind`: the last event that is not applied yet, by partition."""
+class _Gates(msgspec.Struct, frozen=True):
+    """What the live build holds: everything up to the gate of each partition, but for what is parked."""
 
-    differences: list[Difference]
-    behind: dict[int, int]
+    positions: Mapping[int, int]
+    partitions: int
+    parked: frozenset[int]
+
+    def hold(self, event: StoredEvent) -> bool:
+        """Whether the event has been taken to the read model, parked or not."""
+        return event.position <= self.positions.get(self.partition(event), 0)
+
+    def partition(self, event: StoredEvent) -> int:
+        """The partition of an event."""
+        return partition_of(event.ordering_key, self.partitions)
 
 
 async def verify_read_models(
@@ -41,7 +52,7 @@ async def verify_read_models(
     """
     found: list[Difference] = []
     for projection in projections:
-        connection = await connect(dsn, f"verify {projection.name}", statement_timeout="0")
+        connection = await connect(dsn, f"verify {projection.name}", statement_timeout="0", **FEW_ROWS)
         try:
             await connection.execute(_gates["lock_rebuild"], projection.name)
             found += await _verify(connection, projection, partitions, progress, patience_s)
@@ -56,60 +67,53 @@ async def _verify(
     head: int = await connection.fetchval(_events["head"])
     deadline = asyncio.get_running_loop().time() + patience_s
     while True:
-        comparison = await _compare(connection, projection, partitions, head, progress)
-        if not comparison.behind:
-            return comparison.differences
-        if not await _reached(connection, projection, comparison.behind, deadline):
+        differences, behind = await _compare(connection, projection, partitions, head, progress)
+        if not behind:
+            return differences
+        if not await _reached(connection, projection, behind, deadline):
             lag = f"not everything up to position {head} has been applied"
-            return [*comparison.differences, Difference(projection.name, "lagging", lag)]
+            return [*differences, Difference(projection.name, "lagging", lag)]
 
 
 async def _compare(
     connection: Connection, projection: Projection, partitions: int, head: int, progress: Progress
-) -> _Comparison:
-    """All in one snapshot, of which gates, rows and log agree; rolled back, so that nothing of it stays."""
+) -> tuple[list[Difference], dict[int, int]]:
+    """All in one snapshot, in which gates, rows and log agree; rolled back, so that nothing of it stays.
+
+    Gives the differences, and by partition the last event up to `head` that is still to be applied.
+    """
     transaction = connection.transaction(isolation="repeatable_read")
     await transaction.start()
     try:
         parked = await connection.fetch(_gates["parked"], projection.name)
-        behind = await _fold(connection, projection, partitions, head, {row["position"] for row in parked}, progress)
-        build = await connection.fetchval(_gates["scratch"], projection.name)
-        rows = await connection.fetch(_gates["differences"], projection.name, build)
-        differences = [Difference(projection.name, row[0], row[1]) for row in rows]
-        differences += [
-            Difference(projection.name, "parked", f"{row['type']} at position {row['position']}: {row['error']}")
-            for row in parked
-        ]
-        return _Comparison(differences, behind)
+        positions = await _live_gates(connection, projection)
+        gates = _Gates(positions, partitions, frozenset(row["position"] for row in parked))
+        build = await begin(connection, projection)
+        behind = await _fold(connection, build, gates, head, progress)
+        rows = await connection.fetch(_gates["differences"], projection.name, build.version)
     finally:
         await transaction.rollback()
+    differences = [Difference(projection.name, row[0], row[1]) for row in rows]
+    for row in parked:
+        what = f"{row['type']} at position {row['position']}: {row['error']}"
+        differences.append(Difference(projection.name, "parked", what))
+    return differences, behind
 
 
-async def _fold(
-    connection: Connection, projection: Projection, partitions: int, head: int, parked: set[int], progress: Progress
-) -> dict[int, int]:
-    """Fill a scratch build with what the live one should hold. Gives what it should come to hold, by partition."""
-    gates = await _live_gates(connection, projection)
-    build = await begin(connection, projection)
+async def _fold(connection: Connection, build: Build, gates: _Gates, head: int, progress: Progress) -> dict[int, int]:
+    """Fill the scratch build with what the live one should hold. Gives what that one has still to take."""
     behind: dict[int, int] = {}
-    end = max(head, *gates.values(), 0)
-    async for page in pages(connection, projection, 0, end):
-        events = []
-        for event in page:
-            partition = partition_of(event.ordering_key, partitions)
-            if event.position > gates.get(partition, 0):
-                if event.position <= head:
-                    behind[partition] = event.position
-            elif event.position not in parked:
-                events.append(event)
-        await take(connection, build, events)
+    end = max(head, *gates.positions.values(), 0)
+    async for page in pages(connection, build.projection, 0, end):
+        held = [event for event in page if gates.hold(event)]
+        await take(connection, build, [event for event in held if event.position not in gates.parked])
+        late = page if len(held) < len(page) else []
+        behind.update((gates.partition(e), e.position) for e in late if e.position <= head and not gates.hold(e))
         progress(page[-1].position, end)
     return behind
 
 
-async def _reached(
-    connection: Connection, projection: Projection, wanted: Mapping[int, int], deadline: float
-) -> bool:
+async def _reached(connection: Connection, projection: Projection, wanted: Mapping[int, int], deadline: float) -> bool:
     while True:
         gates = await _live_gates(connection, projection)
         if all(gates.get(partition, 0) >= position for partition, position in wanted.items()):

@@ -18,6 +18,7 @@ from domain.zap import (
     ZapPaused,
     ZapPublished,
     ZapRolledBack,
+    ZapSecretsChanged,
     ZapStatus,
 )
 from projections.projection import Projection
@@ -108,6 +109,8 @@ def _fold(change: _Change, event: ZapEvent) -> None:
             change.status = "paused"
         case ZapDeleted():
             change.status = "deleted"
+        case ZapSecretsChanged():
+            pass
         case _:
             assert_never(event)
 

@@ -49,8 +49,12 @@ class Publisher:
 
     def __init__(self, config: KafkaConfig) -> None:
         self._config = config
+        self._producer: AIOKafkaProducer
+
+    async def __aenter__(self) -> Self:
+        await ensure_topic(self._config)
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=config.bootstrap_servers,
+            **self._config.client_options(),
             client_id="triggerhub-relay",
             acks="all",
             max_batch_size=MAX_BATCH_BYTES,
@@ -58,18 +62,21 @@ class Publisher:
             retry_backoff_ms=50,
             metadata_max_age_ms=10_000,
         )
+        try:
+            await self._producer.start()
+            await self._check_partitions()
+        except BaseException:
+            await self._producer.stop()
+            raise
+        return self
 
-    async def __aenter__(self) -> Self:
-        await ensure_topic(self._config)
-        await self._producer.start()
+    async def _check_partitions(self) -> None:
         found = await self._producer.partitions_for(self._config.topic)
         if len(found) != self._config.partitions:
-            await self._producer.stop()
             raise WrongPartitionCount(
                 f"topic {self._config.topic} has {len(found)} partitions, "
                 f"TRIGGERHUB_KAFKA_PARTITIONS says {self._config.partitions}"
             )
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,44 +1,108 @@
 """The topic on the broker: made explicitly, and watched for having been wiped."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaConnectionError, KafkaError, NoError, TopicAlreadyExistsError, for_code
 from aiokafka.structs import TopicPartition
+
+from domain.kafka import NO_SECURITY, KafkaSecurity
 
 log = structlog.get_logger()
 _TIMEOUT_MS = 5_000
+_HOUR_MS = 3_600_000
 
 
 class KafkaConfig(msgspec.Struct, frozen=True):
-    """Where and what to publish."""
+    """Where and what to publish. `retention_hours` 0: as the broker does by default. `create`: make a missing topic."""
 
     bootstrap_servers: str
     topic: str
     partitions: int
     replication_factor: int = 1
+    retention_hours: int = 0
+    create: bool = True
+    security: KafkaSecurity = NO_SECURITY
+
+    def client_options(self) -> dict[str, Any]:
+        """Keyword arguments of every aiokafka client."""
+        return {
+            "bootstrap_servers": self.bootstrap_servers,
+            "security_protocol": self.security.protocol,
+            "ssl_context": self.security.tls,
+            "sasl_mechanism": self.security.mechanism or "PLAIN",
+            "sasl_plain_username": self.security.username or None,
+            "sasl_plain_password": self.security.password or None,
+        }
 
 
 class TopicLost(KafkaError):
     """The topic is gone, or ends before what was acknowledged: the broker was wiped or the topic re-created."""
 
 
+class TopicMissing(KafkaError):
+    """The topic does not exist, and it is not for the relay to make it."""
+
+
+class TopicState(msgspec.Struct, frozen=True):
+    """The topic as the broker has it."""
+
+    partitions: int
+    replication_factor: int
+    settings: Mapping[str, str]
+
+
 async def ensure_topic(config: KafkaConfig) -> None:
-    """Create the topic if it is missing: explicitly, as auto-created ones have one partition. Raises KafkaError."""
+    """Create the topic if it is missing. Raises TopicMissing when that is not wanted, KafkaError."""
     async with _admin(config) as admin:
         if config.topic in await admin.list_topics():
             return
-        topic = NewTopic(config.topic, config.partitions, config.replication_factor)
-        answer = (await admin.create_topics([topic])).to_object()
-        for error in answer["topic_errors"]:
-            problem = for_code(error["error_code"])
-            if problem not in {NoError, TopicAlreadyExistsError}:
-                raise problem(f"topic {config.topic} can not be created: {error.get('error_message')}")
-        log.info("relay.topic_created", topic=config.topic, partitions=config.partitions)
+        if not config.create:
+            raise TopicMissing(f"there is no topic {config.topic}: `triggerhub topics` makes it")
+        await _create(admin, config)
+
+
+async def create_topic(config: KafkaConfig) -> bool:
+    """Create the topic, whether or not the relay may. Returns whether it was missing. Raises KafkaError."""
+    async with _admin(config) as admin:
+        return config.topic not in await admin.list_topics() and await _create(admin, config)
+
+
+async def _create(admin: AIOKafkaAdminClient, config: KafkaConfig) -> bool:
+    """Explicitly, as auto-created topics have one partition. Returns whether nobody else was quicker."""
+    settings = {"retention.ms": str(config.retention_hours * _HOUR_MS)} if config.retention_hours else {}
+    topic = NewTopic(config.topic, config.partitions, config.replication_factor, topic_configs=settings)
+    answer = (await admin.create_topics([topic])).to_object()
+    problem = for_code(answer["topic_errors"][0]["error_code"])
+    if problem is TopicAlreadyExistsError:
+        return False
+    if problem is not NoError:
+        raise problem(f"topic {config.topic} can not be created: {answer['topic_errors'][0].get('error_message')}")
+    log.info("relay.topic_created", topic=config.topic, partitions=config.partitions)
+    return True
+
+
+async def describe_topic(config: KafkaConfig) -> TopicState | None:
+    """What the broker has; None when there is no such topic. Raises KafkaError."""
+    async with _admin(config) as admin:
+        # All topics: asking for one by name would make a broker with auto-creation create it.
+        found = [topic for topic in await admin.describe_topics() if topic["topic"] == config.topic]
+        if not found:
+            return None
+        partitions = found[0]["partitions"]
+        return TopicState(len(partitions), len(partitions[0]["replicas"]), await _settings(admin, config.topic))
+
+
+async def _settings(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
+    wanted = {"retention.ms": None, "cleanup.policy": None, "min.insync.replicas": None}
+    (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic, wanted)])
+    return {entry[0]: entry[1] for resource in answer.resources for entry in resource[4] if entry[0] in wanted}
 
 
 async def end_offsets(config: KafkaConfig) -> dict[int, int]:
@@ -47,12 +111,10 @@ async def end_offsets(config: KafkaConfig) -> dict[int, int]:
         if config.topic not in await admin.list_topics():
             raise TopicLost(f"topic {config.topic} does not exist any more")
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=config.bootstrap_servers,
-        request_timeout_ms=_TIMEOUT_MS,
-        client_id="triggerhub-relay",
+        **config.client_options(), request_timeout_ms=_TIMEOUT_MS, client_id="triggerhub-relay"
     )
-    await consumer.start()
     try:
+        await consumer.start()
         partitions = [TopicPartition(config.topic, number) for number in range(config.partitions)]
         ends = await consumer.end_offsets(partitions)
         return {partition.partition: offset for partition, offset in ends.items()}
@@ -62,9 +124,11 @@ async def end_offsets(config: KafkaConfig) -> dict[int, int]:
 
 @asynccontextmanager
 async def _admin(config: KafkaConfig) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=config.bootstrap_servers, request_timeout_ms=_TIMEOUT_MS)
-    await admin.start()
+    admin = AIOKafkaAdminClient(**config.client_options(), request_timeout_ms=_TIMEOUT_MS)
     try:
+        await admin.start()
         yield admin
+    except TimeoutError as error:
+        raise KafkaConnectionError(f"{config.bootstrap_servers} does not answer") from error
     finally:
         await admin.close()

@@ -97,26 +97,24 @@ begin
     ),
     cmds as materialized (
         select c.o::int as cmd, c.k, c.s, c.v, c.t, c.key, c.tm, c.dk, coalesce(h.version, 0) as cur,
-               (c.tm is null or exists (select from es.timers t where t.timer_id = c.tm)) as alive,
-               d.stream_id as seen_stream, d.position as seen_position,
-               a.version as already_version, a.position as already_position
+               (c.tm is null or t.timer_id is not null) as alive,
+               d.stream_id as seen_stream, d.position as seen_position, f.id as last_id,
+               -- Where the command's last event stands if the same call was made before; with any version,
+               -- that is looked for among the last hundred of the stream.
+               case when c.v <> -1 then c.v + f.n
+                    else (select max(e.version) from es.events e
+                          where e.kind = c.k and e.stream_id = c.s and e.version > h.version - 100
+                            and e.event_id = f.id)
+               end as again
         from unnest(_kind, _stream, _expected, _tenant, _key, _timer, _dedupe)
              with ordinality c(k, s, v, t, key, tm, dk, o)
         left join lateral (
             select e.version from es.events e where e.kind = c.k and e.stream_id = c.s
             order by e.version desc limit 1
         ) h on true
+        left join es.timers t on t.timer_id = c.tm
         left join es.dedupe d on d.key = c.dk
-        -- The same call was made before if the command's last event stands where it would have put it;
-        -- with any version, among the last hundred of its stream.
         left join ev f on f.cmd = c.o and f.off = f.n
-        left join lateral (
-            select e.version, e.position from es.events e
-            where e.kind = c.k and e.stream_id = c.s and e.event_id = f.id
-              and h.version >= c.v + f.n
-              and e.version between case when c.v = -1 then h.version - 99 else c.v + f.n end
-                                and case when c.v = -1 then h.version else c.v + f.n end
-        ) a on true
     ),
     ins as (
         insert into es.events (kind, stream_id, version, position, tenant_id, ordering_key, event_id, type,
@@ -124,7 +122,7 @@ begin
         select c.k, c.s, c.cur + ev.off, head + row_number() over (order by ev.o), c.t, c.key, ev.id, ev.type,
                ev.sv, ts, ev.meta, ev.data, ev.hash
         from ev join cmds c on c.cmd = ev.cmd
-        where c.alive and c.seen_stream is null and c.already_version is null and c.v in (c.cur, -1)
+        where c.alive and c.seen_stream is null and (c.v = c.cur or c.v = -1 and c.again is null)
         returning kind, stream_id, version, position, event_id, ordering_key, tenant_id, hash
     ),
     tm as (
@@ -151,17 +149,24 @@ begin
         select c.dk, c.s, g.p, ts from cmds c join got g on g.kind = c.k and g.stream_id = c.s
         where c.dk is not null
     )
-    select c.cmd,
-           (case when g.p is not null then 0
-                 when c.already_position is not null then 1
-                 when c.seen_stream is not null then 3
+    select r.cmd,
+           (case when r.p is not null then 0
+                 when r.again_position is not null then 1
+                 when r.seen_stream is not null then 3
                  else 2 end)::smallint,
-           coalesce(g.v, c.already_version, c.cur),
-           coalesce(g.p, c.already_position, c.seen_position),
-           case when g.p is null and c.already_position is null and c.seen_stream is not null
-                then c.seen_stream else c.s end
-    from cmds c
-    left join got g on g.kind = c.k and g.stream_id = c.s;
+           case when r.p is not null then r.stored_version
+                when r.again_position is not null then r.again::int
+                else r.cur end,
+           coalesce(r.p, r.again_position, r.seen_position),
+           case when r.p is null and r.again_position is null then coalesce(r.seen_stream, r.s) else r.s end
+    from (
+        select c.*, g.p, g.v as stored_version,
+               case when g.p is null then
+                   (select e.position from es.events e
+                    where e.kind = c.k and e.stream_id = c.s and e.version = c.again and e.event_id = c.last_id)
+               end as again_position
+        from cmds c left join got g on g.kind = c.k and g.stream_id = c.s
+    ) r;
 
     select c.last_position into tail from es.commits c order by c.last_position desc limit 1;
     if tail > head then

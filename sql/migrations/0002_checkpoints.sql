@@ -95,7 +95,9 @@ end $$;
 
 -- Rows in which a scratch build and the live read model differ, as text, with the side that has them.
 create function proj.differences(_projection text, _version int)
-returns table (side text, content text) language plpgsql as $$
+returns table (side text, content text) language plpgsql
+set enable_seqscan = on
+as $$
 begin
     return query execute format(
         $q$(select 'only in the read model', d::text from (select * from rm.%1$I except select * from %2$I.%1$I) d limit 5)

@@ -1,7 +1,9 @@
-"""The README's tables say what the code says, and its shell block names what exists."""
+"""The documents say what the code says, and name what exists."""
 
 import re
 from pathlib import Path
+
+import pytest
 
 from app.cli import main
 from app.settings import PREFIX, Settings
@@ -40,6 +42,9 @@ def test_the_first_zap_uses_what_the_catalog_has() -> None:
     assert types <= {*catalog().triggers, *catalog().actions}
 
 
-def test_links_lead_to_files() -> None:
-    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"])
+def test_files_that_are_named_exist(document: str) -> None:
+    text = (ROOT / document).read_text()
+    links = re.findall(r"\]\((?!http)([^)]+)\)", text)
+    paths = re.findall(r"`((?:app|consumers|domain|projections|relay|sql|tests)/[\w./]*)`", text)
+    assert [target for target in [*links, *paths] if "NAME" not in target and not (ROOT / target).exists()] == []

@@ -10,6 +10,7 @@ import importlib
 
 import uvloop
 
+from app import log
 from tests.benchmarks.support import Benchmark, machine, table
 
 NAMES = ("append", "relay", "projection", "verify", "accept", "end_to_end", "latency", "memory")
@@ -23,12 +24,13 @@ def main() -> None:
     chosen = parser.parse_args()
     if unknown := set(chosen.names) - set(NAMES):
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
-    print(f"Machine: {machine()}\n", flush=True)
+    log.configure("benchmark", "warning", "console")
+    print(f"Machine: {machine()}\n", flush=True)  # noqa: T201 - the table is what it is for
     for name in chosen.names or NAMES:
         benchmark: Benchmark = importlib.import_module(f"tests.benchmarks.{name}").run
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             report = runner.run(benchmark(quick=chosen.quick))
-        print(f"### {name}\n\n{report.settings}\n\n{table(report.rows)}\n", flush=True)
+        print(f"### {name}\n\n{report.settings}\n\n{table(report.rows)}\n", flush=True)  # noqa: T201 - same
 
 
 if __name__ == "__main__":

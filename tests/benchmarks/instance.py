@@ -14,7 +14,9 @@ import msgspec
 import psutil
 
 from app.data_dir import DataDir, Runtime
+from app.settings import Secret, Settings
 from sql.migrate import migrate
+from tests.support.folders import data_folder
 
 ROOT = Path(__file__).parents[2]
 BOOT_S = 40.0
@@ -26,9 +28,10 @@ class Instance:
     def __init__(self, data: Path, runtime: Runtime) -> None:
         self._data = data
         self.dsn = runtime.database_url
-        self.servers = runtime.kafka_bootstrap_servers
-        self.port = runtime.port
         self.url = runtime.public_url
+        self.settings = Settings(
+            database_url=Secret(runtime.database_url), kafka_bootstrap_servers=runtime.kafka_bootstrap_servers
+        )
 
     def processes(self) -> dict[str, psutil.Process]:
         """The processes by name."""
@@ -57,20 +60,24 @@ class Instance:
 @asynccontextmanager
 async def instance(*roles: str) -> AsyncIterator[Instance]:
     """Start it in a folder of its own on free ports; all is gone afterwards."""
-    from tests.support.folders import data_folder
-
     with data_folder() as folder:
         data = folder / "data"
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.benchmarks.start", *roles),
-            cwd=ROOT,
-            env=_environment(data),
-            stdin=asyncio.subprocess.DEVNULL,
-        )
+        output = folder / "output"
+        with output.open("wb") as file:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "tests.benchmarks.start", *roles),
+                cwd=ROOT,
+                env=_environment(data),
+                stdout=file,
+                stderr=asyncio.subprocess.STDOUT,
+            )
         try:
             started = Instance(data, await _runtime(data, process))
             await _serving(started, roles)
             yield started
+        except BaseException:
+            sys.stderr.write(output.read_text()[-4_000:])
+            raise
         finally:
             if process.returncode is None:
                 process.terminate()
@@ -122,7 +129,8 @@ async def _post(http: aiohttp.ClientSession, path: str, body: object, token: str
     async with http.post(path, json=body, headers={"Authorization": f"Bearer {token}"}) as answer:
         text = await answer.text()
         assert answer.status < 300, f"{path}: {answer.status} {text}"
-        return msgspec.json.decode(text, type=dict[str, str | object])  # type: ignore[return-value]
+        answered: dict[str, str] = msgspec.json.decode(text)
+        return answered
 
 
 def _cpu(process: psutil.Process, roots: set[int]) -> float:

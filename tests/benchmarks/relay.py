@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from relay.relay import run as publish
-from relay.topic import KafkaConfig
+from app import processes
+from app.settings import Settings
 from sql.event_store import PgEventStore
 from tests.benchmarks.instance import instance
 from tests.benchmarks.support import (
@@ -26,11 +26,11 @@ async def run(*, quick: bool) -> Report:
     """Events per second, from the first acknowledged batch to the last."""
     events = 30_000 if quick else 300_000
     async with instance() as running:
-        dsn, servers = running.dsn, running.servers
+        dsn = running.dsn
         head = await fill(dsn, events)
         read = Row(what="read the log", rate=await _read(dsn, head), unit="events/s", note="baseline")
         cpu = time.process_time()
-        async with relaying(dsn, servers) as connection:
+        async with relaying(running.settings) as connection:
             rate = await measured_rate(lambda: published(connection), head)
         cpu = (time.process_time() - cpu) / head * 1000
         note = f"CPU of the relay {cpu:.3f} s per 1,000 events"
@@ -43,11 +43,11 @@ async def run(*, quick: bool) -> Report:
 
 
 @asynccontextmanager
-async def relaying(dsn: str, servers: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """The relay at work in this process; yields a connection to watch it with."""
+async def relaying(settings: Settings) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """The relay as `up` runs it, but in this process; yields a connection to watch it with."""
     stop = asyncio.Event()
-    connection = await asyncpg.connect(dsn)
-    task = asyncio.create_task(publish(dsn, KafkaConfig(servers, "zap-events", PARTITIONS), stop))
+    connection = await asyncpg.connect(settings.database_url)
+    task = asyncio.create_task(processes.run("relay", settings, stop))
     try:
         yield connection
     finally:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import platform
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -31,7 +31,8 @@ ORDER = {
     ],
     "total": {"currency": "EUR", "amount": 184.35, "paid": True},
     "ship_to": {"street": "Storgatan 12", "city": "Malmö", "postcode": "211 42", "country": "SE"},
-    "note": "Leave with the neighbour if nobody is home.",
+    "note": "Leave it with the neighbour if nobody is home. "
+    "The bell does not work: knock, please, or call us ahead of time.",
 }
 BODY = msgspec.json.encode(ORDER)
 """A webhook as shops send it; `order-00000000` is where its number goes."""
@@ -58,7 +59,7 @@ class Report(msgspec.Struct):
 class Benchmark(Protocol):
     """The `run` of each module here."""
 
-    def __call__(self, *, quick: bool) -> Awaitable[Report]: ...
+    def __call__(self, *, quick: bool) -> Coroutine[None, None, Report]: ...
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -15,7 +15,7 @@ from domain.ports import StoreUnavailable
 from sql.clock import new_id
 from sql.event_store import PgEventStore
 from tests.support.api import Person, running_api
-from tests.support.polling import eventually
+from tests.support.eventually import eventually
 
 
 class CountingStore(PgEventStore):
@@ -39,7 +39,7 @@ async def test_other_processes_see_a_change_within_a_second(ada: Person, dsn: st
             async def seen(status: int = status) -> bool:
                 return (await other.post(zap["hook_url"])).status_code == status
 
-            await eventually(seen, within_s=1, every_s=0.01)
+            await eventually(seen, timeout_s=1, interval_s=0.01)
             assert time.monotonic() - changed < 1
 
 
@@ -59,7 +59,7 @@ async def test_a_zap_that_was_unknown_a_moment_ago_is_found_once_it_is_there(ada
         async def found() -> bool:
             return (await other.post(zap["hook_url"])).status_code == 200
 
-        await eventually(found, within_s=1, every_s=0.01)
+        await eventually(found, timeout_s=1, interval_s=0.01)
 
 
 async def test_known_zaps_and_garbage_are_answered_from_memory(ada: Person, dsn: str) -> None:
@@ -67,7 +67,7 @@ async def test_known_zaps_and_garbage_are_answered_from_memory(ada: Person, dsn:
     async with CountingStore(dsn, "counting") as store:
         cache = LiveZaps(store, dsn)
         following = asyncio.create_task(cache.follow())
-        await eventually(lambda: cache._following)
+        await eventually(lambda: cache._following, timeout_s=20)
         for zap_id in (UUID(zap["id"]), new_id(), UUID(ada.id)):
             store.reads = 0
             found = {await cache.get(zap_id) for _ in range(20)}
@@ -120,7 +120,7 @@ async def test_it_follows_the_log_again_after_the_connection_was_cut(
         "where application_name = 'triggerhub live zaps' and datname = current_database()"
     )
     async with running_api(dsn) as other:
-        await eventually(lambda: connection.fetchval(alive))
+        await eventually(lambda: connection.fetchval(alive), timeout_s=20)
         assert (await other.post(zap["hook_url"])).status_code == 200
         await connection.execute(cut + " and datname = current_database()")
         await ada("POST", f"/zaps/{zap['id']}/pause")
@@ -128,18 +128,18 @@ async def test_it_follows_the_log_again_after_the_connection_was_cut(
         async def seen() -> bool:
             return (await other.post(zap["hook_url"])).status_code == 409
 
-        await eventually(seen, within_s=1, every_s=0.01)
+        await eventually(seen, timeout_s=1, interval_s=0.01)
 
         async def both_are_back() -> bool:
             return bool(await connection.fetchval(alive) == 2)
 
-        await eventually(both_are_back)
+        await eventually(both_are_back, timeout_s=20)
         await ada("POST", f"/zaps/{zap['id']}/enable")
 
         async def seen_again() -> bool:
             return (await other.post(zap["hook_url"])).status_code == 200
 
-        await eventually(seen_again, within_s=1, every_s=0.01)
+        await eventually(seen_again, timeout_s=1, interval_s=0.01)
     await connection.close()
 
 

@@ -1,4 +1,4 @@
-"""A broker for all tests here; one that a test kills comes back empty."""
+"""A broker for all tests here: the embedded one, or Apache Kafka (see tests/support/broker.py)."""
 
 from collections.abc import AsyncIterator
 

@@ -119,8 +119,7 @@ async def test_a_wiped_broker_gets_again_what_no_consumer_has_taken(dsn: str, br
     async with relaying(dsn, broker, topic):
         before = await append(dsn, 30)
         await published(broker, topic, before)
-        await broker.kill()
-        await broker.start()
+        await broker.wipe()
         await published(broker, topic, before)
         after = await append(dsn, 10)
         await published(broker, topic, after)
@@ -136,8 +135,7 @@ async def test_what_every_consumer_has_taken_is_not_published_again(dsn: str, br
             "insert into proj.gates (consumer, version, partition, position) "
             f"select 'runner', 1, p, {taken[-1]} from generate_series(0, {PARTITIONS - 1}) p",
         )
-        await broker.kill()
-        await broker.start()
+        await broker.wipe()
         fresh = await append(dsn, 5)
         await published(broker, topic, fresh)
     assert set(await positions(broker, topic)) == set(fresh)
@@ -200,9 +198,7 @@ async def test_a_wish_to_rewind_publishes_again_from_there(dsn: str, broker: Bro
 async def test_a_gap_in_the_log_stops_the_relay_before_it(dsn: str, broker: Broker) -> None:
     topic = topic_name()
     stored = await append(dsn, 10)
-    await execute(
-        dsn, "set session_replication_role = replica", f"delete from es.events where position = {stored[5]}"
-    )
+    await execute(dsn, "set session_replication_role = replica", f"delete from es.events where position = {stored[5]}")
     async with relaying(dsn, broker, topic):
         await eventually(lambda: fetch(dsn, "select epoch >= 3 from relay.checkpoint"), 10)
         assert await fetch(dsn, "select position from relay.checkpoint") == 0

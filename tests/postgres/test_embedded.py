@@ -13,8 +13,8 @@ import pytest
 from app.child import Child, Service, StartError, port_answers, running
 from app.data_dir import DataDir
 from app.embedded import EmbeddedBroker, EmbeddedPostgres, _stop_left_over
+from tests.support.eventually import eventually
 from tests.support.folders import data_folder
-from tests.support.polling import eventually
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ async def test_broker_starts_empty_each_time_on_the_same_port(directory: DataDir
     for service in (first, second):
         async with running(service):
             assert await port_answers(host, int(port))
-        await eventually(lambda: _closed(host, int(port)))
+        await eventually(lambda: _closed(host, int(port)), timeout_s=20)
     assert first.argv != second.argv  # each start is a cluster of its own
 
 
@@ -128,19 +128,15 @@ async def test_a_service_that_dies_says_why(tmp_path: Path) -> None:
 
 async def test_a_deaf_service_is_killed(tmp_path: Path) -> None:
     lines: list[str] = []
-    service = Service(
-        name="deaf", argv=("/bin/sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done")
-    )
+    service = Service(name="deaf", argv=("/bin/sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"))
     child = await Child.start(service, lambda _name, line: lines.append(line))
-    await eventually(lambda: lines == ["deaf"])
+    await eventually(lambda: lines == ["deaf"], timeout_s=20)
     assert await child.stop(grace_s=0.1) == -signal.SIGKILL
 
 
 async def test_lines_of_any_length_and_encoding_come_through() -> None:
     lines: list[str] = []
-    service = Service(
-        name="loud", argv=("/bin/sh", "-c", "head -c 300000 /dev/zero | tr '\\0' x; printf '\\n\\377'")
-    )
+    service = Service(name="loud", argv=("/bin/sh", "-c", "head -c 300000 /dev/zero | tr '\\0' x; printf '\\n\\377'"))
     child = await Child.start(service, lambda _name, line: lines.append(line))
     assert await child.wait() == 0
     assert [len(line) for line in lines] == [300_000, 1]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any
 
 import asyncpg
@@ -112,7 +113,7 @@ async def test_months_are_utc_and_leave_no_gap(connection: Connection, zone: str
               where c.relname ~ '^events_run_\d{6}$' and c.relkind = 'r') x order by 1"""
     )
     assert len(bounds) == 31
-    assert all(one["high"] == other["low"] for one, other in zip(bounds, bounds[1:], strict=False))
+    assert all(one["high"] == other["low"] for one, other in pairwise(bounds))
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await connection.execute(f"truncate {(await leaves(connection))[-2]}")
 
@@ -129,7 +130,9 @@ async def test_a_month_whose_runs_are_in_the_rest_leaf_does_not_block_the_next(
     store: PgEventStore, connection: Connection
 ) -> None:
     """As after months without housekeeping."""
-    far = await connection.fetchval("select es.first_uuid_at(date_trunc('month', now(), 'UTC') + interval '4 months 5 days')")
+    far = await connection.fetchval(
+        "select es.first_uuid_at(date_trunc('month', now(), 'UTC') + interval '4 months 5 days')"
+    )
     assert isinstance(await store.append(an_append(stream_id=far)), Appended)
     warnings: list[str] = []
     connection.add_log_listener(lambda _connection, message: warnings.append(str(message)))
@@ -246,7 +249,9 @@ async def test_closing_answers_everyone_who_waits(dsn: str) -> None:
     assert len(await assert_log_is_whole(dsn)) >= acknowledged
 
 
-async def test_too_many_waiting_commands_are_refused_at_once(store: PgEventStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_many_waiting_commands_are_refused_at_once(
+    store: PgEventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(event_store, "MAX_QUEUED", 10)
     results = await asyncio.gather(*(store.append(an_append()) for _ in range(30)), return_exceptions=True)
     assert sum(isinstance(result, Appended) for result in results) == 10

@@ -57,13 +57,12 @@ async def test_a_writer_whose_connection_is_cut_again_and_again_stores_each_even
     done = asyncio.Event()
 
     async def append_on() -> None:
-        stream, version = new_id(), 0
-        for _ in range(60):
+        stream = new_id()
+        for version in range(60):
             command = an_append(stream_id=stream, expected=version)
             commands.append(command)
             result = await append_until_stored(store, command)
             results.append(result)
-            version += 1
 
     async def cut() -> None:
         nonlocal cuts

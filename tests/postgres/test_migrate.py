@@ -51,8 +51,7 @@ async def test_a_new_database_gets_all_and_then_nothing(empty: str) -> None:
 
 async def test_racing_migrators_apply_each_once(empty: str) -> None:
     done = await asyncio.gather(*(migrate(empty) for _ in range(5)))
-    assert sorted(done)[-1] == [migration.name for migration in migrations()]
-    assert sorted(done)[:-1] == [[], [], [], []]
+    assert sorted(done) == [[], [], [], [], [migration.name for migration in migrations()]]
 
 
 async def test_a_later_release_adds_only_what_is_new(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +67,7 @@ async def test_an_edited_file_is_refused_and_nothing_changes(empty: str, monkeyp
     await migrate(empty)
     before = await applied(empty)
     use(monkeypatch, Migration("0001_a.sql", "create table a (x int)"), Migration("0002_b.sql", "create table b ()"))
-    with pytest.raises(MigrationEdited, match="0001_a.sql"):
+    with pytest.raises(MigrationEdited, match=r"0001_a\.sql"):
         await migrate(empty)
     assert await applied(empty) == before
 

@@ -1,5 +1,7 @@
-"""A real Kafka-protocol broker for tests, that can be killed and brought back empty on its port."""
+"""A Kafka broker for tests: the embedded one, or Apache Kafka where TRIGGERHUB_TEST_KAFKA says `apache`."""
 
+import os
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import uuid4
@@ -12,29 +14,28 @@ from app.embedded import EmbeddedBroker
 from domain import envelope
 from tests.support.folders import data_folder
 
+APACHE = os.environ.get("TRIGGERHUB_TEST_KAFKA", "embedded") == "apache"
 
-class Broker:
-    """The broker of a test session."""
 
-    def __init__(self, embedded: EmbeddedBroker) -> None:
-        self._embedded = embedded
-        self._child: Child | None = None
+class Broker(ABC):
+    """A broker that tests may kill, start again on its port, and wipe."""
 
     @property
+    @abstractmethod
     def servers(self) -> str:
         """Where to bootstrap."""
-        return self._embedded.bootstrap_servers
 
+    @abstractmethod
     async def start(self) -> None:
-        """Start, empty."""
-        self._child = await Child.start(self._embedded.service(), lambda _name, _line: None)
-        await self._child.wait_ready(20)
+        """Start, with what survived the last kill."""
 
+    @abstractmethod
     async def kill(self) -> None:
-        """SIGKILL: it forgets everything."""
-        if self._child:
-            await self._child.stop(grace_s=0)
-            self._child = None
+        """SIGKILL."""
+
+    @abstractmethod
+    async def wipe(self) -> None:
+        """SIGKILL, lose everything, and be back."""
 
     async def messages(self, topic: str, partitions: int) -> list[envelope.Envelope]:
         """All that the topic holds now, by partition and offset."""
@@ -56,13 +57,44 @@ class Broker:
             await consumer.stop()
 
 
+class MemoryBroker(Broker):
+    """The embedded broker; killed, it comes back empty."""
+
+    def __init__(self, directory: DataDir) -> None:
+        self._embedded = EmbeddedBroker(directory)
+        self._child: Child | None = None
+
+    @property
+    def servers(self) -> str:
+        """Where to bootstrap."""
+        return self._embedded.bootstrap_servers
+
+    async def start(self) -> None:
+        """Start, empty."""
+        self._child = await Child.start(self._embedded.service(), lambda _name, _line: None)
+        await self._child.wait_ready(20)
+
+    async def kill(self) -> None:
+        """SIGKILL: it forgets everything."""
+        if self._child:
+            await self._child.stop(grace_s=0)
+            self._child = None
+
+    async def wipe(self) -> None:
+        """Killing it is enough."""
+        await self.kill()
+        await self.start()
+
+
 @asynccontextmanager
 async def running_broker() -> AsyncIterator[Broker]:
     """A broker on a free port."""
+    from tests.support.kafka_server import KafkaServer
+
     with data_folder() as folder:
         directory = DataDir(folder / "data")
         directory.create()
-        broker = Broker(EmbeddedBroker(directory))
+        broker: Broker = KafkaServer(directory) if APACHE else MemoryBroker(directory)
         await broker.start()
         try:
             yield broker

@@ -3,20 +3,18 @@
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
-T = TypeVar("T")
+from collections.abc import Callable
+from typing import Any
 
 
-async def eventually(check: Callable[[], T | Awaitable[T]], timeout_s: float = 5, interval_s: float = 0.02) -> T:
+async def eventually(check: Callable[[], object], timeout_s: float = 5, interval_s: float = 0.02) -> Any:
     """The first true answer of `check`, plain or async. An OSError or AssertionError from it means "not yet"."""
     deadline = time.monotonic() + timeout_s
     while True:
         failure: Exception | None = None
         try:
             asked = check()
-            answer: T = await asked if inspect.isawaitable(asked) else asked
+            answer = await asked if inspect.isawaitable(asked) else asked
             if answer:
                 return answer
         except (OSError, AssertionError) as error:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from domain import identity, run, zap
+from domain import identity, intake, run, zap
 from domain.event import Event
 from tests.support.builders import ZAP, a_definition
 from tests.support.clock import START
@@ -41,9 +41,26 @@ EXAMPLES: tuple[Event, ...] = (
     zap.ZapEnabled(),
     zap.ZapPaused(),
     zap.ZapDeleted(),
-    run.RunRequested(
-        zap_id=ZAP, zap_version=3, source="webhook", request=_REQUEST, dedupe_id="evt_1", replay_of=_ID
+    zap.ZapSecretsChanged(count=2),
+    intake.RequestRejected(
+        zap_id=ZAP,
+        reason="filtered",
+        status=200,
+        detail="the filter does not match",
+        method="PUT",
+        path="a/b",
+        content_type="text/plain",
+        size=2,
+        excerpt="hi",
+        dedupe_id="evt_1",
+        zap_version=3,
+        request=_REQUEST,
+    ),  # fmt: skip
+    intake.RequestsCounted(
+        zap_id=ZAP, reason="duplicate", count=7, since=START, until=START + timedelta(minutes=1), repeats={str(_ID): 7}
     ),
+    intake.RequestAdmitted(zap_id=ZAP, request_id=_ID, run_id=_ID),
+    run.RunRequested(zap_id=ZAP, zap_version=3, source="webhook", request=_REQUEST, dedupe_id="evt_1", replay_of=_ID),
     run.StepSucceeded(**_attempt(2), output={"status": 200, "body": {"id": 7}}),  # type: ignore[arg-type]
     run.StepAttemptFailed(**_attempt(1), failure=_FAILURE, retry_at=START + timedelta(seconds=5)),  # type: ignore[arg-type]
     run.StepFailed(**_attempt(5), failure=_FAILURE),  # type: ignore[arg-type]

@@ -97,4 +97,6 @@ def _deliveries(evidence: Evidence, *, exactly_once: bool) -> list[str]:
         if exactly_once and len(bodies) != 1:
             problems.append(f"I4: key {key} came {len(bodies)} times")
     delivered = {key.split(".")[0] for key in evidence.deliveries}
-    return problems + [f"I3: run {run} never reached the sink" for run in evidence.acknowledged if str(run) not in delivered]
+    return problems + [
+        f"I3: run {run} never reached the sink" for run in evidence.acknowledged if str(run) not in delivered
+    ]

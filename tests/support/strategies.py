@@ -2,10 +2,11 @@
 
 import string
 from datetime import UTC, datetime
+from typing import get_args
 
 from hypothesis import strategies as st
 
-from domain import identity, run, zap
+from domain import identity, intake, run, zap
 from domain.definition import ActionStep, Definition, Trigger
 from domain.event import Event, Metadata, StoredEvent
 from domain.registry import encode, encode_metadata, event_type
@@ -50,6 +51,34 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     zap.ZapEnabled: st.builds(zap.ZapEnabled),
     zap.ZapPaused: st.builds(zap.ZapPaused),
     zap.ZapDeleted: st.builds(zap.ZapDeleted),
+    zap.ZapSecretsChanged: st.builds(zap.ZapSecretsChanged, count=numbers),
+    intake.RequestRejected: st.builds(
+        intake.RequestRejected,
+        zap_id=st.uuids(),
+        reason=st.sampled_from(get_args(intake.Reason)),
+        status=numbers,
+        detail=texts,
+        method=texts,
+        path=texts,
+        content_type=texts,
+        size=numbers,
+        excerpt=texts,
+        dedupe_id=texts,
+        zap_version=numbers,
+        request=st.none() | requests,
+    ),
+    intake.RequestsCounted: st.builds(
+        intake.RequestsCounted,
+        zap_id=st.uuids(),
+        reason=st.sampled_from(get_args(intake.Reason)),
+        count=numbers,
+        since=moments,
+        until=moments,
+        repeats=st.dictionaries(texts, numbers, max_size=3),
+    ),
+    intake.RequestAdmitted: st.builds(
+        intake.RequestAdmitted, zap_id=st.uuids(), request_id=st.uuids(), run_id=st.uuids()
+    ),
     run.RunRequested: st.builds(
         run.RunRequested,
         zap_id=st.uuids(),

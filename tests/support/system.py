@@ -54,9 +54,7 @@ class System:
 
     async def sign_up(self, email: str = "ada@example.com") -> None:
         """Make a user and use its token from now on."""
-        answer = await self.call(
-            "POST", "/api/v1/auth/signup", {"name": "Ada", "email": email, "password": PASSWORD}
-        )
+        answer = await self.call("POST", "/api/v1/auth/signup", {"name": "Ada", "email": email, "password": PASSWORD})
         self.token = answer["access_token"]
 
     async def published_zap(self, target: str, body: object) -> dict[str, Any]:

@@ -26,8 +26,18 @@ EVENTS: tuple[RunEvent, ...] = (
 def log(*events: RunEvent, run_id: UUID = RUN, start: int = 1) -> list[StoredEvent]:
     return [
         StoredEvent(
-            start + index, 1, run_id, index + 1, UUID(int=2), run_id, UUID(int=100 + start + index),
-            event_type(event).name, 1, NOW, b"{}", encode(event),
+            start + index,
+            1,
+            run_id,
+            index + 1,
+            UUID(int=2),
+            run_id,
+            UUID(int=100 + start + index),
+            event_type(event).name,
+            1,
+            NOW,
+            b"{}",
+            encode(event),
         )  # fmt: skip
         for index, event in enumerate(events)
     ]

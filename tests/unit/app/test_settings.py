@@ -44,9 +44,7 @@ def test_an_empty_variable_counts_as_absent() -> None:
         ({"OUTBOUND_ALLOW": "10.0.0.0/8, fd00::/8"}, ("10.0.0.0/8", "fd00::/8")),
     ],
 )
-def test_loopback_may_be_called_only_when_all_is_local(
-    variables: dict[str, str], allowed: tuple[str, ...]
-) -> None:
+def test_loopback_may_be_called_only_when_all_is_local(variables: dict[str, str], allowed: tuple[str, ...]) -> None:
     assert settings(**variables).outbound_allow == tuple(ip_network(network) for network in allowed)
 
 
@@ -126,9 +124,7 @@ def test_children_read_the_very_same_settings() -> None:
 
 
 def test_misspelt_variables_are_found() -> None:
-    assert unknown_variables({"TRIGGERHUB_PROT": "1", "TRIGGERHUB_PORT": "1", "PATH": ""}) == [
-        "TRIGGERHUB_PROT"
-    ]
+    assert unknown_variables({"TRIGGERHUB_PROT": "1", "TRIGGERHUB_PORT": "1", "PATH": ""}) == ["TRIGGERHUB_PROT"]
 
 
 def test_example_file_lists_every_setting() -> None:
@@ -167,9 +163,7 @@ def test_a_running_up_is_found(directory: DataDir) -> None:
 
 def test_what_is_set_wins_over_a_running_up(directory: DataDir) -> None:
     with directory.held():
-        got = settings(DATA_DIR=str(directory.path), DATABASE_URL="postgresql://mine/x").resolve(
-            "database_url"
-        )
+        got = settings(DATA_DIR=str(directory.path), DATABASE_URL="postgresql://mine/x").resolve("database_url")
     assert got.database_url == "postgresql://mine/x"
     assert got.port == 8000
 

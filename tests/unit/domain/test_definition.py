@@ -4,7 +4,15 @@ from typing import Any
 
 import pytest
 
-from domain.connector import ActionContext, ActionDescriptor, Field, Outcome, Succeeded, TriggerDescriptor, config_schema
+from domain.connector import (
+    ActionContext,
+    ActionDescriptor,
+    Field,
+    Outcome,
+    Succeeded,
+    TriggerDescriptor,
+    config_schema,
+)
 from domain.definition import MAX_STEPS, ActionStep, Catalog, Definition, Trigger, same, validate
 from domain.errors import Invalid
 from domain.json import JsonObject

@@ -80,7 +80,9 @@ def test_a_message_gives_the_stored_event_back(event: StoredEvent, previous: int
     assert (header.type, header.previous) == (envelope.type, envelope.previous)
 
 
-@pytest.mark.parametrize(("size", "inline"), [(MAX_INLINE_DATA, True), (MAX_INLINE_DATA + 1, False), (5_000_000, False)])
+@pytest.mark.parametrize(
+    ("size", "inline"), [(MAX_INLINE_DATA, True), (MAX_INLINE_DATA + 1, False), (5_000_000, False)]
+)
 def test_a_big_payload_travels_by_reference(size: int, inline: bool) -> None:
     event = replace(EVENT, data=b'"' + b"x" * (size - 2) + b'"', meta=encode_metadata(Metadata(actor="hook")))
     raw = encode(event, 0)

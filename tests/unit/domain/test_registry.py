@@ -81,7 +81,7 @@ def test_an_old_shape_is_carried_forward_version_by_version() -> None:
 
 
 def test_a_hole_in_the_chain_is_an_unknown_event() -> None:
-    with pytest.raises(UnknownEvent, match="person.named v2"):
+    with pytest.raises(UnknownEvent, match=r"person\.named v2"):
         upcast("person.named", 1, 3, {"first": "A", "last": "B"}, {("person.named", 1): full_name})
 
 

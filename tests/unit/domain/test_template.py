@@ -1,6 +1,7 @@
 """Field mapping: what templates make of a run's data, and what hostile ones can not do."""
 
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -83,7 +84,7 @@ def test_objects_and_lists_in_text_are_json() -> None:
 
 
 def test_configs_are_rendered_all_the_way_down() -> None:
-    config = {"a": [{"b": "{{ trigger.body.count }}"}, "x"], "n": 5, "{{ key }}": None}
+    config: dict[str, Any] = {"a": [{"b": "{{ trigger.body.count }}"}, "x"], "n": 5, "{{ key }}": None}
     assert render(config, CONTEXT) == {"a": [{"b": 3}, "x"], "n": 5, "{{ key }}": None}
 
 
@@ -113,12 +114,13 @@ def test_default_stands_in_for_what_is_missing() -> None:
     assert rendered("{{ trigger.body.email | default: 'none' }}") == "ada@example.com"
 
 
-@pytest.mark.parametrize("bad", ["{{ a", "{% if a %}", "{{ a | nope }}", "{% nope %}", "{{ }}", "{{ a..b }}", "{% raw %}"])
+def test_an_unknown_filter_is_named() -> None:
+    with pytest.raises(TemplateError, match="unknown filter 'nope'"):
+        rendered("{{ 'a' | nope }}")
+
+
+@pytest.mark.parametrize("bad", ["{{ a", "{% if a %}", "{% nope %}", "{{ }}", "{{ a..b }}", "{% raw %}"])
 def test_what_does_not_parse_is_found_before_any_run(bad: str) -> None:
-    if "nope }}" in bad:
-        with pytest.raises(TemplateError, match="nope"):
-            rendered(bad.replace("a |", "'a' |"))
-        return
     with pytest.raises(TemplateError) as caught:
         check({"body": {"text": bad}})
     assert caught.value.path == ".body.text"
@@ -165,7 +167,8 @@ BOMBS = {
     "replace every letter": "{{ trigger.body.long | replace: '', trigger.body.long }}",
     "join": "{{ trigger.body.long | split: '' | join: trigger.body.long }}",
     "doubling": "{% assign a = 'xx' %}{% for i in (1..99) %}{% assign a = a | append: a %}{% endfor %}",
-    "doubling lists": "{% assign a = 'x,y' | split: ',' %}{% for i in (1..99) %}{% assign a = a | concat: a %}{% endfor %}",
+    "doubling lists": "{% assign a = 'x y' | split: ' ' %}"
+    "{% for i in (1..99) %}{% assign a = a | concat: a %}{% endfor %}",
     "work in a loop": "{% for i in (1..9999) %}{{ trigger.body.long | upcase | size }}{% endfor %}",
     "capture": "{% capture a %}{% for i in (1..9999) %}{{ trigger.body.long }}{% endfor %}{% endcapture %}",
     "numbers": "{{ 9 " + "| times: 99999999999999999999 " * 3_000 + "}}",
@@ -199,22 +202,25 @@ def test_ordinary_work_is_well_within_the_limits() -> None:
     assert MAX_LOOP >= 10_000
 
 
-pieces = st.sampled_from(
-    ["{{", "}}", "{%", "%}", " ", "-", "|", ":", ",", ".", "'", '"', "(", ")", "[", "]", "1", "..", "é", "x"]
-    + ["trigger", "body", "items", "count", "none", "size", "first", "if", "endif", "for", "in", "endfor", "assign"]
-    + ["=", "==", "contains", "and", "raw", "endraw", "comment", "endcomment", "case", "when", "liquid", "echo"]
-    + ["upcase", "split", "join", "date", "times", "divided_by", "sort", "map", "slice", "round", "default", "sum"]
+def words(text: str) -> st.SearchStrategy[str]:
+    return st.sampled_from(text.split())
+
+
+pieces = st.just(" ") | words(
+    """{{ }} {% %} - | : , . ' " ( ) [ ] 1 .. é x trigger body items count none size first if endif for in endfor
+    assign = == contains and raw endraw comment endcomment case when liquid echo upcase split join date times
+    divided_by sort map slice round default sum"""
 )
-filters = st.sampled_from(
-    "abs append at_least at_most base64_decode base64_encode base64_url_safe_decode capitalize ceil compact concat date "
-    "default divided_by downcase escape escape_once find find_index first floor has join last lstrip map minus modulo "
-    "newline_to_br plus prepend reject remove remove_first remove_last replace replace_first replace_last reverse round "
-    "rstrip size slice sort sort_natural split strip strip_html strip_newlines sum times truncate truncatewords uniq "
-    "upcase url_decode url_encode where".split()
+filters = words(
+    """abs append at_least at_most base64_decode base64_encode base64_url_safe_decode capitalize ceil compact concat
+    date default divided_by downcase escape escape_once find find_index first floor has join last lstrip map minus
+    modulo newline_to_br plus prepend reject remove remove_first remove_last replace replace_first replace_last
+    reverse round rstrip size slice sort sort_natural split strip strip_html strip_newlines sum times truncate
+    truncatewords uniq upcase url_decode url_encode where"""
 )
-values = st.sampled_from(
-    ["trigger.body", "trigger.body.items", "trigger.body.none", "trigger.body.nope", "trigger.body.email", "(1..9)", "-1"]
-    + ["0", "1.5", "99999999999999999999", "true", "nil", "empty", "''", "'1e400'", "'%Y %'", "'now'", "'\x00'", "'é'"]
+values = words(
+    """trigger.body trigger.body.items trigger.body.none trigger.body.nope trigger.body.email (1..9) -1 0 1.5
+    99999999999999999999 true nil empty '' '1e400' '%Y%' 'now' 'Ū' 'é'"""
 )
 calls = st.builds(
     lambda name, arguments: f" | {name}" + (": " + ", ".join(arguments) if arguments else ""),
@@ -225,13 +231,11 @@ expressions = st.builds(lambda value, used: "{{ " + value + "".join(used) + " }}
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.text() | st.lists(pieces, max_size=25).map("".join) | st.lists(pieces, max_size=25).map(" ".join) | expressions)
+@given(st.text() | expressions | st.builds(str.join, st.sampled_from(["", " "]), st.lists(pieces, max_size=25)))
 def test_rendering_raises_nothing_but_a_template_error(template: str) -> None:
-    try:
+    with suppress(TemplateError):
         check(template)
         rendered(template)
-    except TemplateError as error:
-        assert error.message
 
 
 @given(st.text(alphabet=st.characters(exclude_characters="{")))

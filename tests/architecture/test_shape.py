@@ -1,0 +1,128 @@
+"""Habits that keep the code small and its parts apart; each is checked because each was broken somewhere before."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from domain.registry import EVENT_TYPES
+from sql.queries import all_queries
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("app", "consumers", "domain", "projections", "relay", "sql")
+MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
+PLANNED = {"commit_at", "position_at", "lag", "next_due"}
+"""Queries that nothing asks yet; whoever uses one takes it off this list."""
+MAX_FUNCTION_LINES = 60
+MAX_FILE_LINES = 500
+SQL = re.compile(
+    r"\b(select\s.+\sfrom\s|insert\s+into\s|update\s+[\w.]+\s+set\s|delete\s+from\s|truncate\s|"
+    r"(create|drop|alter)\s+(table|schema|view|index|function)\s)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def where(path: Path, node: ast.AST) -> str:
+    return f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"), str(path))
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def literals(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
+    """Strings that are not docstrings; of an f-string, its fixed parts."""
+    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield node, "x".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and not {id(node)} & (docs | inner):
+            yield node, node.value
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert len(MODULES) > 30
+    assert len(TESTS) > 20
+
+
+def test_the_import_contracts_are_kept(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+    monkeypatch.chdir(ROOT)
+    status = lint_imports(no_cache=True)
+    assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_functions_and_files_are_short(path: Path) -> None:
+    assert len(path.read_text("utf-8").splitlines()) <= MAX_FILE_LINES
+    for function in functions(parsed(path)):
+        assert (function.end_lineno or 0) - function.lineno < MAX_FUNCTION_LINES, where(path, function)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_sql_stands_in_sql_files(path: Path) -> None:
+    """Then each statement is prepared by a test, and none is put together from strings."""
+    found = [where(path, node) for node, text in literals(parsed(path)) if SQL.search(f"{text} ")]
+    assert found == []
+
+
+def test_the_sql_check_sees_what_it_should() -> None:
+    code = ["'delete from doc'", "a = 'SELECT 1 FROM t'", "b = f'drop table {a}'", "c = 'select a file'"]
+    tree = ast.parse("\n".join(code))
+    assert [text for _, text in literals(tree) if SQL.search(f"{text} ")] == ["SELECT 1 FROM t", "drop table "]
+
+
+def sleeps(tree: ast.Module) -> Iterator[ast.Call]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "sleep":
+            yields = [ast.unparse(argument) for argument in node.args] == ["0"]
+            if not yields:
+                yield node
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_tests_wait_for_something_and_never_sleep(path: Path) -> None:
+    """tests/support/eventually.py asks again and again instead; stand-ins that are slow on purpose live there too."""
+    assert [where(path, call) for call in sleeps(parsed(path))] == []
+
+
+def test_no_package_marker_under_tests() -> None:
+    """An __init__.py there makes pytest import tests/unit/domain as `domain`, which breaks every import."""
+    assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+
+def test_every_named_query_is_used() -> None:
+    code = "".join(path.read_text("utf-8") for path in MODULES)
+    names = {name.split(":")[1] for name in all_queries() if not name.startswith("projections/")}
+    assert {name for name in names if f'"{name}"' not in code} == PLANNED
+
+
+def test_every_event_belongs_to_one_aggregate_and_is_folded_by_it() -> None:
+    """A new event needs an arm in evolve; mypy's assert_never says so too, but only to who runs mypy."""
+    from typing import get_args
+
+    from domain import identity, run, zap
+    from domain.definition import Definition, Trigger
+    from tests.support.examples import EXAMPLES
+
+    unions = [set(get_args(union)) for union in (zap.ZapEvent, run.RunEvent, identity.IdentityEvent)]
+    assert sum(map(len, unions)) == len(set.union(*unions)) == len(EVENT_TYPES)
+    assert set.union(*unions) == {kind.struct for kind in EVENT_TYPES}
+    existing_zap = zap.Zap(name="x", draft=Definition(Trigger("t")))
+    requested = next(event for event in EXAMPLES if isinstance(event, run.RunRequested))
+    for event in EXAMPLES:
+        if isinstance(event, zap.ZapEvent):
+            zap.evolve(existing_zap, event)
+        elif isinstance(event, run.RunEvent):
+            run.evolve(run.ActiveRun(requested=requested), event)

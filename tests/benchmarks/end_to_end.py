@@ -1,0 +1,75 @@
+"""Everything: webhooks in at full speed, one HTTP action each, arrivals counted at a sink of another process."""
+
+import asyncio
+import time
+
+import asyncpg
+
+from app.supervisor import ROLES
+from tests.benchmarks.instance import Instance, instance, usage
+from tests.benchmarks.support import BODY, Report, Row, database_settings
+from tests.benchmarks.traffic import Load, Sink, running_sink
+
+CONNECTIONS = 32
+WARM_UP = range(90_000_000, 90_000_500)
+
+
+async def run(*, quick: bool) -> Report:
+    """Webhooks per second as accepted, and as runs whose request has arrived, with what was lost or came twice."""
+    numbers = range(2_000 if quick else 20_000)
+    async with instance(*ROLES) as running, running_sink() as sink:
+        hook = await running.published_hook(sink.url)
+        await _measure(running, hook, sink, WARM_UP)
+        rows = await _measure(running, hook, sink, numbers)
+        settings = (
+            f"{await database_settings(running.dsn)}; embedded broker, one process per role; {len(numbers):,} webhooks "
+            f"over {CONNECTIONS} connections, bodies of {len(BODY)} bytes, load generator and sink on the same CPUs."
+        )
+    return Report(settings, rows)
+
+
+async def _measure(running: Instance, hook: str, sink: Sink, numbers: range) -> list[Row]:
+    load = Load(hook)
+    cpu, completed, repeats = running.cpu_seconds(), await _completed(running), (await sink.noted()).repeats
+    started = time.monotonic_ns()
+    await load.closed_loop(CONNECTIONS, iter(numbers), lambda: True)
+    took = time.monotonic_ns() - started
+    noted = await sink.wait_for(load.result.accepted)
+    await _settled(running, completed + len(load.result.accepted))
+    total, parts = usage(cpu, running.cpu_seconds(), len(numbers))
+    arrived = {number: at for number, at in noted.arrivals.items() if number in load.result.accepted}
+    lost, repeated = len(load.result.accepted) - len(arrived), (await sink.noted()).repeats - repeats
+    recorded = await _completed(running) - completed
+    return [
+        Row(
+            what="accepted meanwhile",
+            rate=len(load.result.accepted) / took * 1e9,
+            unit="webhooks/s",
+            latencies_s=load.result.latencies_s,
+            note=f"baseline; {len(load.result.failures)} refused",
+        ),
+        Row(
+            what="arrived at the sink",
+            rate=(rate := len(arrived) / (max(arrived.values()) - started) * 1e9),
+            unit="runs/s",
+            latencies_s=[(at - load.result.sent_ns[number]) / 1e9 for number, at in arrived.items()],
+            ratio=rate / (len(load.result.accepted) / took * 1e9),
+            note=f"lost {lost}, repeated {repeated}, recorded {recorded:,}; CPU s per 1,000: {total:.3f} ({parts})",
+        ),
+    ]
+
+
+async def _settled(running: Instance, wanted: int, patience_s: float = 15) -> None:
+    """Wait until as many runs are recorded as completed, so that all their CPU time is counted."""
+    deadline = time.monotonic() + patience_s
+    while await _completed(running) < wanted and time.monotonic() < deadline:  # noqa: ASYNC110 - other processes
+        await asyncio.sleep(0.25)
+
+
+async def _completed(running: Instance) -> int:
+    connection = await asyncpg.connect(running.dsn)
+    try:
+        count: int = await connection.fetchval("select count(*) from es.events where type = 'zap.run.completed'")
+    finally:
+        await connection.close()
+    return count

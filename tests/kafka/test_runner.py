@@ -1,0 +1,303 @@
+"""The runner and the scheduler, over a real log, a real broker and a real target."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from consumers.addresses import parse_networks
+from consumers.connectors import catalog
+from consumers.outbound import Outbound
+from consumers.runner import Runner
+from consumers.scheduler import Scheduler
+from consumers.subscription import ConsumerConfig
+from domain.definition import ActionStep, Definition, Trigger
+from domain.event import Appended, StreamKind
+from domain.json import JsonObject
+from domain.registry import decode
+from domain.retry import JITTER, SCHEDULE_S
+from domain.run import (
+    Request,
+    RunCompleted,
+    RunEvent,
+    RunFailed,
+    RunRequested,
+    RunResumed,
+    StepAttemptFailed,
+    StepFailed,
+    StepSucceeded,
+)
+from domain.zap import ZapCreated, ZapEnabled, ZapPublished
+from relay import relay
+from relay.topic import KafkaConfig
+from sql.clock import new_id, now
+from sql.event_store import PgEventStore
+from sql.queries import Queries
+from tests.support.broker import Broker, topic_name
+from tests.support.builders import an_append
+from tests.support.eventually import eventually
+from tests.support.postgres import cloned_database
+from tests.support.sink import Sink, running_sink
+
+PARTITIONS = 4
+
+
+class Bench:
+    """A relay and a runner at work on one database."""
+
+    def __init__(self, store: PgEventStore, topic: str) -> None:
+        self.store = store
+        self.topic = topic
+        self.scheduler = Scheduler(store)
+
+    async def zap(self, *configs: JsonObject) -> UUID:
+        """A published zap of HTTP requests."""
+        zap_id = new_id()
+        steps = tuple(ActionStep(f"step{n}", "http.request", config) for n, config in enumerate(configs, 1))
+        definition = Definition(Trigger("webhook.catch"), steps)
+        created = ZapCreated(name="z", definition=definition)
+        published = ZapPublished(number=1, name="z", definition=definition)
+        await self.store.append(
+            an_append(
+                created,
+                published,
+                ZapEnabled(),
+                stream_id=zap_id,
+                kind=StreamKind.CORE,
+                expected=0,
+                ordering_key=zap_id,
+            )
+        )
+        return zap_id
+
+    async def request(self, zap_id: UUID, body: str = "{}") -> UUID:
+        """Ask for a run."""
+        run_id = new_id()
+        event = RunRequested(zap_id=zap_id, zap_version=1, source="webhook", request=Request(body=body))
+        result = await self.store.append(an_append(event, stream_id=run_id, expected=0, ordering_key=run_id))
+        assert isinstance(result, Appended)
+        return run_id
+
+    async def events(self, run_id: UUID) -> list[RunEvent]:
+        """The run's history."""
+        found = [decode(e.type, e.schema_version, e.data) for e in await self.store.read_stream(StreamKind.RUN, run_id)]
+        return [event for event in found if isinstance(event, RunEvent)]
+
+    async def has(self, run_id: UUID, *types: type[RunEvent], within_s: float = 10) -> list[RunEvent]:
+        """Wait until the history is of exactly these types after the request."""
+
+        async def so() -> bool:
+            return [type(event) for event in (await self.events(run_id))[1:]] == list(types)
+
+        await eventually(so, within_s)
+        return (await self.events(run_id))[1:]
+
+
+@asynccontextmanager
+async def at_work(dsn: str, broker: Broker) -> AsyncIterator[Bench]:
+    topic, stop = topic_name(), asyncio.Event()
+    async with PgEventStore(dsn, "test") as store, Outbound(parse_networks("127.0.0.0/8")) as http:
+        runner = Runner(store, catalog(), http, ConsumerConfig(broker.servers, topic, f"runner-{topic}", 500))
+        tasks = [
+            asyncio.create_task(relay.run(dsn, KafkaConfig(broker.servers, topic, PARTITIONS), stop)),
+            asyncio.create_task(runner.run(stop)),
+        ]
+        try:
+            yield Bench(store, topic)
+        finally:
+            stop.set()
+            await asyncio.wait_for(asyncio.gather(*tasks), 30)
+
+
+@pytest.fixture(scope="module")
+async def bench(postgres_server: str, broker: Broker) -> AsyncIterator[Bench]:
+    """One for all tests here, as it takes seconds to join a consumer group; each test has its own zaps and sink."""
+    async with cloned_database(postgres_server) as dsn, at_work(dsn, broker) as bench:
+        yield bench
+
+
+@pytest.fixture
+async def sink() -> AsyncIterator[Sink]:
+    async with running_sink() as sink:
+        yield sink
+
+
+async def test_steps_run_in_order_and_later_ones_see_earlier_outputs(bench: Bench, sink: Sink) -> None:
+    zap = await bench.zap(
+        {"url": sink.url, "body": {"name": "{{ trigger.body.name }}"}},
+        {"url": sink.url, "body": {"status": "{{ steps.step1.output.status }}"}},
+    )
+    run_id = await bench.request(zap, '{"name": "Ada"}')
+    await bench.has(run_id, StepSucceeded, StepSucceeded, RunCompleted)
+    assert dict(sink.deliveries) == {f"{run_id}.step1": [b'{"name":"Ada"}'], f"{run_id}.step2": [b'{"status":200}']}
+
+
+async def test_a_zap_without_steps_completes_at_once(bench: Bench) -> None:
+    await bench.has(await bench.request(await bench.zap()), RunCompleted)
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 503])
+async def test_a_failure_that_may_heal_is_tried_again_when_its_timer_fires(
+    bench: Bench, sink: Sink, status: int
+) -> None:
+    sink.status = status
+    run_id = await bench.request(await bench.zap({"url": sink.url}))
+    (failed,) = await bench.has(run_id, StepAttemptFailed)
+    assert isinstance(failed, StepAttemptFailed)
+    delay = (failed.retry_at - failed.started_at).total_seconds() - failed.duration_ms / 1000
+    assert SCHEDULE_S[0] * (1 - JITTER) - 0.1 <= delay <= SCHEDULE_S[0] * (1 + JITTER) + 0.1
+    sink.status = 200
+    await bench.scheduler.fire_due(failed.retry_at - timedelta(milliseconds=1))
+    assert len(await bench.events(run_id)) == 2
+    await bench.scheduler.fire_due(failed.retry_at)
+    await bench.has(run_id, StepAttemptFailed, RunResumed, StepSucceeded, RunCompleted)
+    assert len(sink.deliveries[f"{run_id}.step1"]) == 2
+
+
+async def test_a_run_fails_for_good_when_the_schedule_ends(bench: Bench, sink: Sink) -> None:
+    sink.status = 500
+    run_id = await bench.request(await bench.zap({"url": sink.url}))
+    history: list[type[RunEvent]] = []
+    for _ in SCHEDULE_S:
+        history.append(StepAttemptFailed)
+        await bench.has(run_id, *history)
+        await bench.scheduler.fire_due(now() + timedelta(hours=1))
+        history.append(RunResumed)
+    events = await bench.has(run_id, *history, StepFailed, RunFailed)
+    attempts = [event.attempt for event in events if isinstance(event, StepAttemptFailed | StepFailed)]
+    assert attempts == list(range(1, len(SCHEDULE_S) + 2))
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 404, 410])
+async def test_other_answers_fail_the_run_at_once(bench: Bench, sink: Sink, status: int) -> None:
+    sink.status = status
+    run_id = await bench.request(await bench.zap({"url": sink.url}))
+    events = await bench.has(run_id, StepFailed, RunFailed)
+    assert isinstance(events[1], RunFailed)
+    assert events[1].code == f"http_{status}"
+
+
+async def test_a_refused_connection_is_tried_again(bench: Bench) -> None:
+    run_id = await bench.request(await bench.zap({"url": "http://127.0.0.1:9/"}))
+    (failed,) = await bench.has(run_id, StepAttemptFailed)
+    assert isinstance(failed, StepAttemptFailed)
+    assert failed.failure.code == "connect"
+
+
+async def test_a_target_that_hangs_is_given_up_at_the_time_limit(bench: Bench, sink: Sink) -> None:
+    sink.delay_s = 30
+    run_id = await bench.request(await bench.zap({"url": sink.url, "timeout_s": 0.3}))
+    (failed,) = await bench.has(run_id, StepAttemptFailed)
+    assert isinstance(failed, StepAttemptFailed)
+    assert failed.failure.code == "timeout"
+
+
+async def test_an_internal_address_is_refused_for_good(bench: Bench) -> None:
+    run_id = await bench.request(await bench.zap({"url": "http://169.254.169.254/latest/meta-data"}))
+    events = await bench.has(run_id, StepFailed, RunFailed)
+    assert isinstance(events[1], RunFailed)
+    assert events[1].code == "address_refused"
+
+
+async def test_a_missing_path_fails_the_run_and_is_named(bench: Bench, sink: Sink) -> None:
+    run_id = await bench.request(await bench.zap({"url": sink.url, "body": {"x": "{{ trigger.body.nope }}"}}))
+    events = await bench.has(run_id, StepFailed, RunFailed)
+    assert isinstance(events[1], RunFailed)
+    assert "trigger.body.nope" in events[1].message
+    assert sink.count == 0
+
+
+async def test_a_payload_that_travels_by_reference_is_run(bench: Bench, sink: Sink) -> None:
+    text = "x" * 300_000
+    run_id = await bench.request(
+        await bench.zap({"url": sink.url, "body": {"t": "{{ trigger.body.t }}"}}), f'{{"t":"{text}"}}'
+    )
+    await bench.has(run_id, StepSucceeded, RunCompleted)
+    assert len(sink.deliveries[f"{run_id}.step1"][0]) > 300_000
+
+
+async def test_messages_that_come_again_do_nothing_again(bench: Bench, sink: Sink) -> None:
+    zap = await bench.zap({"url": sink.url})
+    runs = [await bench.request(zap) for _ in range(20)]
+    for run_id in runs:
+        await bench.has(run_id, StepSucceeded, RunCompleted)
+    await bench.store.pool.execute(Queries("queries/relay.sql")["ask_rewind"], 0)
+    last = await bench.request(zap)
+    await bench.has(last, StepSucceeded, RunCompleted)
+    await eventually(lambda: bench.store.pool.fetchval("select rewind_to is null from relay.checkpoint"))
+    after = await bench.request(zap)
+    await bench.has(after, StepSucceeded, RunCompleted)
+    assert sink.count == 22
+
+
+async def test_a_new_runner_folds_what_was_done_and_repeats_nothing(dsn: str, broker: Broker, sink: Sink) -> None:
+    async with at_work(dsn, broker) as first:
+        zap = await first.zap({"url": sink.url})
+        runs = [await first.request(zap) for _ in range(10)]
+        for run_id in runs:
+            await first.has(run_id, StepSucceeded, RunCompleted)
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("delete from proj.gates")
+    await connection.execute("update relay.checkpoint set position = 0, offsets = '{}'")
+    await connection.close()
+    async with at_work(dsn, broker) as second:
+        run_id = await second.request(zap)
+        await second.has(run_id, StepSucceeded, RunCompleted)
+    assert sink.count == 11
+
+
+async def test_a_zap_whose_target_hangs_does_not_delay_another(bench: Bench, sink: Sink) -> None:
+    async with running_sink() as hanging:
+        hanging.delay_s = 60
+        stuck = await bench.zap({"url": hanging.url, "timeout_s": 8})
+        for _ in range(300):
+            await bench.request(stuck)
+        await eventually(lambda: hanging.count >= 100)
+        healthy = await bench.zap({"url": sink.url})
+        run_id = await bench.request(healthy)
+        await bench.has(run_id, StepSucceeded, RunCompleted, within_s=3)
+
+
+async def test_timers_that_several_schedulers_see_fire_once(bench: Bench, sink: Sink) -> None:
+    sink.status = 500
+    zap = await bench.zap({"url": sink.url})
+    runs = [await bench.request(zap) for _ in range(20)]
+    for run_id in runs:
+        await bench.has(run_id, StepAttemptFailed)
+    sink.status = 200
+    later = now() + timedelta(minutes=1)
+    schedulers = [Scheduler(bench.store) for _ in range(4)]
+    await asyncio.gather(*(scheduler.fire_due(later) for scheduler in schedulers))
+    for run_id in runs:
+        await bench.has(run_id, StepAttemptFailed, RunResumed, StepSucceeded, RunCompleted)
+
+
+async def test_two_runners_share_the_work_and_survive_each_other(dsn: str, broker: Broker, sink: Sink) -> None:
+    async with at_work(dsn, broker) as bench:
+        zap = await bench.zap({"url": sink.url})
+        runs: list[UUID] = [await bench.request(zap) for _ in range(20)]
+        stop = asyncio.Event()
+        async with PgEventStore(dsn, "second") as store, Outbound(parse_networks("127.0.0.0/8")) as http:
+            config = ConsumerConfig(broker.servers, bench.topic, f"runner-{bench.topic}", 500)
+            second = asyncio.create_task(Runner(store, catalog(), http, config).run(stop))
+            for _ in range(10):
+                runs += await asyncio.gather(*(bench.request(zap) for _ in range(20)))
+            stop.set()
+            await asyncio.wait_for(second, 30)
+        runs += await asyncio.gather(*(bench.request(zap) for _ in range(20)))
+        await _all_completed(bench, runs)
+    assert all(len(set(bodies)) == 1 for bodies in sink.deliveries.values())
+
+
+async def _all_completed(bench: Bench, runs: Sequence[UUID]) -> None:
+    async def so() -> bool:
+        streams = await bench.store.read_streams(StreamKind.RUN, list(runs))
+        return all(events[-1].type == "zap.run.completed" for events in streams.values())
+
+    await eventually(so, 30, 0.1)
+    for run_id in runs:
+        assert [type(event) for event in (await bench.events(run_id))[1:]] == [StepSucceeded, RunCompleted]

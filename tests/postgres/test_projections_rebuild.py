@@ -1,0 +1,168 @@
+"""Rebuilds: equal to what was live, while it stays live, and no harm done by a crash."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+
+from projections import rebuild as rebuilding
+from projections.engine import Engine, GateMoved
+from projections.projection import Projection
+from projections.rebuild import rebuild
+from projections.registry import PROJECTIONS
+from projections.run_list import RUN_LIST, RunFilter, list_runs
+from projections.verify import verify_read_models
+from sql.clock import new_id
+from sql.event_store import PgEventStore
+from sql.pool import Connection, connect
+from tests.support.projected import PARTITIONS, batch_of, live_many, rows_of, tamper
+
+TENANT = new_id()
+
+
+@pytest.fixture
+async def store(dsn: str) -> AsyncIterator[PgEventStore]:
+    async with PgEventStore(dsn, "test") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def engine(dsn: str) -> AsyncIterator[Engine]:
+    async with Engine(dsn, PROJECTIONS, PARTITIONS) as started:
+        await started.start()
+        yield started
+
+
+@pytest.fixture
+async def connection(dsn: str) -> AsyncIterator[Connection]:
+    opened = await connect(dsn, "test")
+    yield opened
+    await opened.close()
+
+
+async def builds(connection: Connection) -> list[str]:
+    return [row[0] for row in await connection.fetch("select nspname from pg_namespace where nspname ~ '^rm_' order by 1")]
+
+
+async def test_a_rebuild_equals_what_was_live(
+    dsn: str, engine: Engine, store: PgEventStore, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuilding, "PAGE", 7)
+    await live_many(store, TENANT, 40)
+    log = await store.read_log(0, 1_000)
+    await engine.apply(batch_of(log))
+    live = await rows_of(connection)
+    seen: list[tuple[int, int]] = []
+    head = await rebuild(dsn, RUN_LIST, PARTITIONS, lambda position, head: seen.append((position, head)))
+    assert head == len(log)
+    assert seen == sorted(seen)
+    assert seen[-1] == (head, head)
+    assert await rows_of(connection) == live
+    assert await builds(connection) == ["rm_run_list_v2", "rm_zap_list_v1"]
+
+
+async def test_the_projector_goes_on_through_rebuilds_and_nothing_is_lost_or_doubled(
+    dsn: str, engine: Engine, store: PgEventStore
+) -> None:
+    """Each event is handed to the engine once, as Kafka does: what a switch skipped, nobody would bring again."""
+
+    async def project() -> None:
+        after = 0
+        while events := await store.read_log(after, 3):
+            while True:
+                try:
+                    await engine.apply(batch_of(events))
+                    break
+                except GateMoved:
+                    await engine.gates(range(PARTITIONS))
+            after = events[-1].position
+
+    async def rebuild_often() -> None:
+        for _ in range(8):
+            await rebuild(dsn, RUN_LIST, PARTITIONS)
+
+    await live_many(store, TENANT, 100)
+    await asyncio.gather(project(), rebuild_often(), live_many(store, TENANT, 50, seed=2))
+    await project()
+    assert await verify_read_models(dsn, PROJECTIONS, PARTITIONS) == []
+
+
+async def test_a_switch_waits_for_the_batch_that_holds_the_gates_and_includes_it(
+    dsn: str, engine: Engine, store: PgEventStore, connection: Connection
+) -> None:
+    await live_many(store, TENANT, 10)
+    log = await store.read_log(0, 1_000)
+    await engine.apply(batch_of(log[:5]))
+    async with connection.transaction():
+        await connection.execute("select * from proj.gates where consumer = 'run_list' for update")
+        running = asyncio.create_task(rebuild(dsn, RUN_LIST, PARTITIONS))
+        async with asyncio.timeout(20):
+            while not await connection.fetchval(
+                "select exists (select from pg_locks where not granted and locktype in ('tuple', 'transactionid'))"
+            ):
+                assert not running.done()
+        await live_many(store, TENANT, 10, seed=3)
+    head = await running
+    assert head == await store.head()
+    with pytest.raises(GateMoved):
+        await engine.apply(batch_of(log))
+    gates = await engine.gates(range(PARTITIONS))
+    assert max(gates.values()) < head, "the zap list is still where it was"
+    await engine.apply(batch_of(await store.read_log(0, 1_000)))
+    assert await verify_read_models(dsn, PROJECTIONS, PARTITIONS) == []
+
+
+async def test_a_crash_in_the_middle_leaves_the_live_build_and_the_next_rebuild_clears_up(
+    dsn: str, engine: Engine, store: PgEventStore, connection: Connection
+) -> None:
+    await live_many(store, TENANT, 10)
+    await engine.apply(batch_of(await store.read_log(0, 1_000)))
+    live = await rows_of(connection)
+    with pytest.raises(KeyboardInterrupt):
+        await rebuild(dsn, RUN_LIST, PARTITIONS, _crash)
+    assert await builds(connection) == ["rm_run_list_v1", "rm_run_list_v2", "rm_zap_list_v1"]
+    assert await rows_of(connection) == live
+    await rebuild(dsn, RUN_LIST, PARTITIONS)
+    assert await builds(connection) == ["rm_run_list_v2", "rm_zap_list_v1"]
+    assert await rows_of(connection) == live
+
+
+def _crash(_position: int, _head: int) -> None:
+    raise KeyboardInterrupt
+
+
+async def test_a_poison_event_in_the_log_is_parked_by_the_rebuild(
+    dsn: str, engine: Engine, store: PgEventStore, connection: Connection
+) -> None:
+    runs = await live_many(store, TENANT, 10)
+    await tamper(dsn, "update es.events set data = '[]' where position = 1")
+    await rebuild(dsn, RUN_LIST, PARTITIONS)
+    assert len(await list_runs(store.pool, TENANT, RunFilter(limit=100))) == len(runs) - 1
+    assert await connection.fetchval("select min(position) from proj.parked where version = 2") == 1
+    await rebuild(dsn, RUN_LIST, PARTITIONS)
+    assert await connection.fetchval("select array_agg(distinct version) from proj.parked") == [3]
+
+
+async def test_a_new_definition_is_built_at_the_start_by_one_of_many(
+    dsn: str, engine: Engine, store: PgEventStore, connection: Connection
+) -> None:
+    await live_many(store, TENANT, 10)
+    newer: list[Projection] = [msgspec.structs.replace(projection, definition=2) for projection in PROJECTIONS]
+    engines = [Engine(dsn, newer, PARTITIONS) for _ in range(3)]
+    await asyncio.gather(*(starting.start() for starting in engines))
+    assert await builds(connection) == ["rm_run_list_v2", "rm_zap_list_v2"]
+    assert len(await list_runs(store.pool, TENANT, RunFilter(limit=100))) == 10
+
+
+async def test_another_number_of_partitions_asks_for_new_gates(
+    dsn: str, engine: Engine, store: PgEventStore, connection: Connection
+) -> None:
+    await live_many(store, TENANT, 10)
+    await engine.apply(batch_of(await store.read_log(0, 1_000)))
+    live = await rows_of(connection)
+    async with Engine(dsn, PROJECTIONS, 5) as repartitioned:
+        await repartitioned.start()
+        head = await store.head()
+        assert await repartitioned.gates(range(5)) == dict.fromkeys(range(5), head)
+    assert await rows_of(connection) == live

@@ -1,0 +1,135 @@
+"""Logs for tests of the read side: runs that ended every way, and the batches in which the topic would bring them."""
+
+import random
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+
+from domain.event import ANY_VERSION, Append, Appended, Event, Metadata, NewEvent, StoredEvent, StreamKind
+from domain.partitioning import partition_of
+from domain.run import (
+    Failure,
+    Request,
+    RunCompleted,
+    RunFailed,
+    RunRequested,
+    RunResumed,
+    Source,
+    StepAttemptFailed,
+    StepFailed,
+    StepSucceeded,
+)
+from projections.registry import PROJECTIONS
+from sql.clock import new_id
+from sql.event_store import PgEventStore
+from tests.support.clock import START
+
+PARTITIONS = 3
+NO_ANSWER = Failure(code="http_503", message="no answer")
+
+
+def requested(zap_id: UUID, source: Source = "webhook") -> RunRequested:
+    return RunRequested(zap_id=zap_id, zap_version=1, source=source, request=Request(body="{}"))
+
+
+def succeeded(attempt: int = 1) -> StepSucceeded:
+    return StepSucceeded(step_id="send", attempt=attempt, started_at=START, duration_ms=2.5, output={"ok": True})
+
+
+def attempt_failed(attempt: int = 1) -> StepAttemptFailed:
+    return StepAttemptFailed(
+        step_id="send",
+        attempt=attempt,
+        started_at=START,
+        duration_ms=2.5,
+        failure=NO_ANSWER,
+        retry_at=START + timedelta(seconds=5),
+    )
+
+
+def resumed() -> RunResumed:
+    return RunResumed(timer_id=new_id())
+
+
+def failed(attempt: int = 1) -> tuple[Event, Event]:
+    return (
+        StepFailed(step_id="send", attempt=attempt, started_at=START, duration_ms=2.5, failure=NO_ANSWER),
+        RunFailed(step_id="send", code="http_503", message="no answer"),
+    )
+
+
+LIVES: tuple[tuple[Event, ...], ...] = (
+    (),
+    (succeeded(),),
+    (succeeded(), RunCompleted()),
+    (attempt_failed(),),
+    (attempt_failed(), resumed()),
+    (attempt_failed(), resumed(), succeeded(2), RunCompleted()),
+    (attempt_failed(), resumed(), *failed(2)),
+    failed(),
+)
+"""What can follow a request: queued, running, completed, waiting, running again, completed late, failed late, failed."""
+
+
+async def append(
+    store: PgEventStore, stream_id: UUID, *events: Event, tenant_id: UUID, key: UUID, kind: StreamKind = StreamKind.RUN
+) -> int:
+    """Add events to a stream; gives the position of the last."""
+    result = await store.append(
+        Append(
+            kind=kind,
+            stream_id=stream_id,
+            expected=ANY_VERSION,
+            tenant_id=tenant_id,
+            ordering_key=key,
+            events=tuple(NewEvent(new_id(), event) for event in events),
+            metadata=Metadata(actor="test"),
+        )
+    )
+    assert isinstance(result, Appended)
+    return result.position
+
+
+async def live_many(store: PgEventStore, tenant_id: UUID, count: int, seed: int = 1) -> list[UUID]:
+    """Runs of some zaps, one event at a time, with their events mixed. Gives their ids."""
+    dice = random.Random(seed)
+    zaps = [new_id() for _ in range(5)]
+    lives = {new_id(): (requested(zap), *dice.choice(LIVES)) for zap in zaps * (count // 5)}
+    keys = {run_id: life[0].zap_id for run_id, life in lives.items()}
+    left = {run_id: list(life) for run_id, life in lives.items()}
+    while left:
+        run_id = dice.choice(list(left))
+        await append(store, run_id, left[run_id].pop(0), tenant_id=tenant_id, key=keys[run_id])
+        if not left[run_id]:
+            del left[run_id]
+    return list(lives)
+
+
+def batch_of(events: Sequence[StoredEvent]) -> dict[int, list[StoredEvent]]:
+    """Events as the topic's partitions bring them."""
+    batch: dict[int, list[StoredEvent]] = {}
+    for event in events:
+        batch.setdefault(partition_of(event.ordering_key, PARTITIONS), []).append(event)
+    return batch
+
+
+async def rows_of(connection: "asyncpg.Connection[asyncpg.Record]") -> dict[str, list[tuple[object, ...]]]:
+    """Everything that the read models show, by projection."""
+    return {
+        projection.name: [
+            tuple(row) for row in await connection.fetch(f"select * from rm.{projection.name} order by 2")
+        ]
+        for projection in PROJECTIONS
+    }
+
+
+async def tamper(dsn: str, statement: str) -> None:
+    """Change what the database guards, as its superuser can."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute("set session_replication_role = replica")
+        assert await connection.execute(statement) != "UPDATE 0"
+    finally:
+        await connection.close()
