@@ -55,6 +55,8 @@ class EmbeddedPostgres:
     `settings` override POSTGRES_SETTINGS, for tests.
     """
 
+    locale = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+
     def __init__(self, directory: DataDir, settings: Mapping[str, str] | None = None) -> None:
         self._directory = directory
         self._settings = {**POSTGRES_SETTINGS, **(settings or {})}
@@ -125,7 +127,7 @@ class EmbeddedPostgres:
                     f"--pwfile={password}",
                     "--auth=scram-sha-256",
                 ),
-                *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+                *("--encoding=UTF8", *self.locale),
             )
             self._run(
                 "postgres", "--single", "-D", str(new), "postgres", stdin="create database triggerhub\n"

@@ -23,7 +23,8 @@ from domain.definition import Definition, Trigger
 from domain.event import Append, Appended, AppendResult, Conflict, Duplicate, Metadata, NewEvent, StreamKind
 from domain.json import MalformedJson, parse
 from domain.ports import EventStore, NewId
-from domain.run import Request, RequestRun, request_body
+from domain.request import Request, request_body
+from domain.run import RequestRun
 
 MAX_DELIVERY_ID = 255
 """Characters of an Idempotency-Key."""

@@ -42,7 +42,15 @@ class Projector:
         self._marks.drop(partitions)
 
     async def _handle(self, records: Records) -> None:
-        await self._marks.ensure(self._subscription.owned() & {record.partition for record in records})
+        partitions = self._subscription.owned() & {record.partition for record in records}
+        try:
+            await self._marks.ensure(partitions)
+            await self._project(records)
+        except Exception:  # FastStream would swallow it and go on behind events that had no effect
+            log.exception("projector.batch_failed", partitions=sorted(partitions))
+            self._marks.drop(partitions)
+
+    async def _project(self, records: Records) -> None:
         batch: dict[int, list[StoredEvent]] = {}
         for record in records:
             taken = await self._marks.take(record)
@@ -69,8 +77,7 @@ class Projector:
         failures = 0
         while True:
             try:
-                await self._engine.apply(batch)
-                return
+                return await self._engine.apply(batch)
             except GateMoved:
                 # Another owner, or a rebuild that was switched in: what is new is for the gates to say.
                 log.info("projector.gate_moved", partitions=sorted(batch))

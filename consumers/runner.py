@@ -20,6 +20,7 @@ from domain.connector import HttpClient
 from domain.definition import Catalog
 from domain.event import StoredEvent, StreamKind
 from domain.ports import StoreUnavailable
+from domain.registry import UnknownEvent
 from sql.clock import new_id, now
 from sql.event_store import PgEventStore
 from sql.pool import CONNECTION_ERRORS
@@ -42,14 +43,18 @@ DRAIN_S = 10.0
 
 
 class Waking(msgspec.Struct, frozen=True):
-    """A message that wakes a run: `event` is None where its payload travels by reference."""
+    """A message that wakes a run: `event` is None where its payload travels by reference.
+
+    `untouched`: the run was requested after the partition came to this runner, so nobody can have begun it (but a
+    former owner that does not know yet; of its record and ours the log takes one).
+    """
 
     position: int
     mark: Watermark
     run_id: UUID
     ordering_key: UUID
-    version: int
     event: StoredEvent | None
+    untouched: bool
 
 
 class Runner:
@@ -62,6 +67,7 @@ class Runner:
         self._lanes = Lanes(MAX_OPEN)
         self._marks = Watermarks(self._gates, GapReports(store.pool, "runner"))
         self._saved: dict[int, int] = {}
+        self._head_at_assignment = 0
         self._subscription = Subscription(config, self._handle, self._assigned, self._revoked)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -92,18 +98,28 @@ class Runner:
             self._saved.pop(partition, None)
 
     async def _gates(self, partitions: Sequence[int]) -> dict[int, int]:
+        self._head_at_assignment = await self._store.head()
         rows = await self._store.pool.fetch(_runner["gates"], list(partitions))
         return {row[0]: row[1] for row in rows}
 
     async def _handle(self, records: Records) -> None:
-        await self._lanes.room()
-        await self._marks.ensure(self._subscription.owned() & {record.partition for record in records})
+        partitions = self._subscription.owned() & {record.partition for record in records}
+        try:
+            await self._lanes.room()
+            await self._marks.ensure(partitions)
+            await self._wake(records)
+        except Exception:  # FastStream would swallow it and go on behind runs that nobody carries on
+            log.exception("runner.batch_failed", partitions=sorted(partitions))
+            self._marks.drop(partitions)
+
+    async def _wake(self, records: Records) -> None:
         waking = [found for record in records if (found := await self._take(record))]
         if not waking:
             return
         runs = await self._progress(waking)
         for item in waking:
-            self._lanes.submit(item.ordering_key, partial(self._advance, item, runs.get(item.run_id)))
+            if run := runs.get(item.run_id):
+                self._lanes.submit(item.ordering_key, partial(self._advance, item, run))
 
     async def _take(self, record: Record) -> Waking | None:
         taken = await self._marks.take(record)
@@ -114,37 +130,45 @@ class Runner:
         mark.open(header, record.offset)
         message = envelope.decode(value)
         return Waking(
-            int(header.position),
+            header.position,
             mark,
             message.subject,
             message.orderingkey,
-            message.streamversion,
             message.stored(),
+            message.streamversion == 1 and header.position > self._head_at_assignment,
         )
 
     async def _progress(self, waking: Sequence[Waking]) -> dict[UUID, Progress]:
-        """Where the runs stand. A stream no longer than the message that woke it need not be read."""
+        """Where the runs stand: from the message where it is the whole story, else from the log."""
+        runs: dict[UUID, Progress] = {}
+        for item in waking:
+            if item.event is not None and item.untouched:
+                self._fold(runs, item.run_id, [item.event])
+        missing = [item.run_id for item in waking if item.run_id not in runs]
+        for run_id, events in (await self._streams(missing)).items() if missing else ():
+            self._fold(runs, run_id, events)
+        return runs
+
+    def _fold(self, runs: dict[UUID, Progress], run_id: UUID, events: Sequence[StoredEvent]) -> None:
+        try:
+            runs[run_id] = fold(events)
+        except (UnknownEvent, msgspec.DecodeError):
+            # Of a newer release, or damaged. It stays open, so that a runner that can read it takes it on at its start.
+            log.exception("runner.unreadable_run", run_id=str(run_id))
+
+    async def _streams(self, run_ids: Sequence[UUID]) -> dict[UUID, list[StoredEvent]]:
         failures = 0
         while True:
             try:
-                versions = await self._store.versions(StreamKind.RUN, [item.run_id for item in waking])
-                fresh = {
-                    item.run_id: fold([item.event])
-                    for item in waking
-                    if item.event is not None and item.version == 1 and versions.get(item.run_id) == 1
-                }
-                missing = [run_id for run_id in versions if run_id not in fresh]
-                streams = await self._store.read_streams(StreamKind.RUN, missing) if missing else {}
-                return fresh | {run_id: fold(events) for run_id, events in streams.items()}
+                return await self._store.read_streams(StreamKind.RUN, run_ids)
             except StoreUnavailable as error:
                 log.warning("runner.store_unavailable", error=str(error))
                 failures += 1
                 await asyncio.sleep(min(0.1 * 2**failures, 2.0))
 
-    async def _advance(self, item: Waking, run: Progress | None) -> None:
+    async def _advance(self, item: Waking, run: Progress) -> None:
         try:
-            if run is not None:
-                await self._executor.advance(run)
+            await self._executor.advance(run)
         except Exception:
             # Left open: the watermark stays before it, so that a restart does it again. An operator sees the log.
             log.exception("runner.run_stuck", run_id=str(item.run_id))

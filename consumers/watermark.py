@@ -7,7 +7,7 @@ import structlog
 
 from consumers.gaps import GapReports
 from consumers.subscription import Record
-from domain.envelope import Header, decode_header
+from domain.envelope import Header, NotAnEnvelope, decode_header
 from domain.ports import StoreUnavailable
 from sql.pool import CONNECTION_ERRORS
 
@@ -31,18 +31,17 @@ class Watermark:
 
     def take(self, header: Header, offset: int) -> bool:
         """Whether the message is new. Raises Gap when one before it is missing."""
-        position, previous = int(header.position), int(header.previous)
-        if position <= self.seen:
+        if header.position <= self.seen:
             return False
-        if previous > self.seen:
+        if header.previous > self.seen:
             raise Gap
-        self.seen = position
+        self.seen = header.position
         self.next_offset = offset + 1
         return True
 
     def open(self, header: Header, offset: int) -> None:
         """Work on a taken message has begun; the watermark stays before it until `close`."""
-        self._open[int(header.position)] = (int(header.previous), offset)
+        self._open[header.position] = (header.previous, offset)
         self.idle.clear()
 
     def close(self, position: int) -> None:
@@ -103,7 +102,12 @@ class Watermarks:
         mark = self.by_partition.get(record.partition)
         if mark is None or record.value is None:
             return None
-        header = decode_header(record.value)
+        try:
+            header = decode_header(record.value)
+        except NotAnEnvelope as error:
+            # Not of the relay's making. Were it an event, the next message would name it as missing.
+            log.warning("consumer.foreign_message", partition=record.partition, offset=record.offset, error=str(error))
+            return None
         try:
             return (header, record.value) if mark.take(header, record.offset) else None
         except Gap:

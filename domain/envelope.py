@@ -62,9 +62,19 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
         )
 
 
+class NotAnEnvelope(ValueError):
+    """The message is not one of the relay's."""
+
+
 class Header(msgspec.Struct, frozen=True, gc=False):
     """The few attributes that a consumer needs before it decides to read the rest."""
 
+    type: str
+    position: int
+    previous: int
+
+
+class _WireHeader(msgspec.Struct, frozen=True, gc=False):
     type: str
     position: str
     previous: str
@@ -72,7 +82,7 @@ class Header(msgspec.Struct, frozen=True, gc=False):
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Envelope)
-_header_decoder = msgspec.json.Decoder(Header)
+_header_decoder = msgspec.json.Decoder(_WireHeader)
 
 
 def encode(event: StoredEvent, previous: int) -> bytes:
@@ -108,5 +118,9 @@ def decode(message: bytes) -> Envelope:
 
 
 def decode_header(message: bytes) -> Header:
-    """Only what is needed to route a message. Raises msgspec.DecodeError."""
-    return _header_decoder.decode(message)
+    """Only what is needed to route a message. Raises NotAnEnvelope."""
+    try:
+        wire = _header_decoder.decode(message)
+        return Header(wire.type, int(wire.position), int(wire.previous))
+    except ValueError as error:  # msgspec's errors, bad UTF-8 and positions that are no numbers
+        raise NotAnEnvelope(str(error)) from error

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from uuid import UUID, uuid5
 
 from domain.event import Event
-from domain.run import Request
+from domain.request import Request
 
 Reason: TypeAlias = Literal[
     "bad_signature", "malformed", "too_large", "over_limit", "paused", "filtered", "duplicate", "handshake"

@@ -3,8 +3,6 @@
 The names and fields of events are the storage format: a changed meaning is a new event, a new field has a default.
 """
 
-import base64
-import binascii
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias, assert_never
@@ -16,39 +14,11 @@ from domain.connector import Failed, Outcome, Retry, Succeeded
 from domain.definition import Definition, Step
 from domain.errors import WrongStatus
 from domain.event import Event, RunStatus
-from domain.json import Json, JsonObject, MalformedJson, parse
+from domain.json import Json, JsonObject
+from domain.request import Request, trigger_data
 from domain.retry import retry_delay_s
 
 Source: TypeAlias = Literal["webhook", "schedule", "manual", "replay"]
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the sender sent, verbatim: `body` is the text itself, or base64 where it is not UTF-8.
-
-    `raw` where templates shall see that text, too, whatever format it is of.
-    """
-
-    method: str = "POST"
-    path: str = ""
-    query: str = ""
-    headers: Mapping[str, str] = {}
-    body: str = ""
-    encoding: Literal["utf-8", "base64"] = "utf-8"
-    raw: bool = False
-
-    def raw_body(self) -> bytes:
-        """The bytes that were received."""
-        if self.encoding == "base64":
-            return base64.b64decode(self.body)
-        return self.body.encode("utf-8", "surrogatepass")
-
-
-def request_body(raw: bytes) -> tuple[str, Literal["utf-8", "base64"]]:
-    """Received bytes as the two fields of Request that keep them."""
-    try:
-        return raw.decode("utf-8"), "utf-8"
-    except UnicodeDecodeError:
-        return binascii.b2a_base64(raw, newline=False).decode("ascii"), "base64"
 
 
 class RunRequested(Event, frozen=True, kw_only=True):
@@ -321,24 +291,6 @@ def template_context(run_id: UUID, run: ActiveRun) -> dict[str, Json]:
         "steps": steps,
         "run": {"id": str(run_id)},
         "zap": {"id": str(requested.zap_id), "version": requested.zap_version},
-    }
-
-
-def trigger_data(request: Request) -> JsonObject:
-    """The trigger as templates and the run detail see it; a body that is not JSON is its text."""
-    body: Json = request.body
-    if request.encoding == "utf-8":
-        try:
-            body = parse(request.body.encode("utf-8", "surrogatepass")) if request.body else None
-        except MalformedJson:
-            body = request.body
-    headers: JsonObject = dict(request.headers)
-    return {
-        "method": request.method,
-        "path": request.path,
-        "query": request.query,
-        "headers": headers,
-        "body": body,
     }
 
 

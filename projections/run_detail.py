@@ -11,6 +11,7 @@ from domain.event import RunStatus, StoredEvent, StreamKind
 from domain.json import Json, JsonObject
 from domain.ports import EventStore
 from domain.registry import decode
+from domain.request import trigger_data
 from domain.run import (
     Failure,
     RunCompleted,
@@ -23,7 +24,6 @@ from domain.run import (
     StepAttemptFailed,
     StepFailed,
     StepSucceeded,
-    trigger_data,
 )
 from projections.run_list import RunError
 

@@ -1,7 +1,7 @@
 """The run list: one row per run, newest first, filtered by zap, status, source and time."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import assert_never
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from sql.pool import Connection, Pool
 from sql.queries import Queries, Query
 
 _queries = Queries("projections/run_list.sql")
+_DAWN = datetime(1970, 1, 2, tzinfo=UTC)
 MAX_ERROR = 500
 """Characters of an error that the list keeps; the run's detail has it whole."""
 
@@ -67,8 +68,8 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
 async def list_runs(pool: Pool, tenant_id: UUID, wanted: RunFilter) -> list[RunListItem]:
     """A page of a tenant's runs, newest first."""
     rows = await pool.fetch(
-        page_query(wanted), tenant_id, wanted.before, wanted.status, wanted.source, wanted.from_, wanted.to,
-        wanted.limit, wanted.zap_id,
+        page_query(wanted), tenant_id, wanted.before, wanted.status, wanted.source, _not_too_early(wanted.from_),
+        _not_too_early(wanted.to), wanted.limit, wanted.zap_id,
     )  # fmt: skip
     return [
         RunListItem(
@@ -86,6 +87,11 @@ async def list_runs(pool: Pool, tenant_id: UUID, wanted: RunFilter) -> list[RunL
         )
         for row in rows
     ]
+
+
+def _not_too_early(moment: datetime | None) -> datetime | None:
+    """No id is of a time before 1970, nor was a run."""
+    return moment and max(moment, _DAWN)
 
 
 def page_query(wanted: RunFilter) -> Query:

@@ -99,10 +99,10 @@ class Relay:
                 published_at = _time()
                 continue
             await self._sleep()
-            if _time() - checked_at > CHECK_S:
+            batch = await self._read(self._leader.checkpoint.position)
+            if not batch and _time() - checked_at > CHECK_S:
                 await self._check()
                 checked_at = _time()
-            batch = await self._read(self._leader.checkpoint.position)
 
     async def _publish(self, batch: Sequence[StoredEvent]) -> list[StoredEvent]:
         """Publish one batch while the next one is read, then checkpoint. Returns the next one."""

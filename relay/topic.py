@@ -102,7 +102,8 @@ async def describe_topic(config: KafkaConfig) -> TopicState | None:
 async def _settings(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
     wanted = {"retention.ms": None, "cleanup.policy": None, "min.insync.replicas": None}
     (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic, wanted)])
-    return {entry[0]: entry[1] for resource in answer.resources for entry in resource[4] if entry[0] in wanted}
+    (resource,) = answer.to_object()["resources"]
+    return {entry["config_names"]: entry["config_value"] for entry in resource["config_entries"]}
 
 
 async def end_offsets(config: KafkaConfig) -> dict[int, int]:

@@ -112,10 +112,6 @@ class PgEventStore:
             streams.setdefault(event.stream_id, []).append(event)
         return streams
 
-    async def versions(self, kind: StreamKind, stream_ids: Sequence[UUID]) -> dict[UUID, int]:
-        """The current version of each stream that has events."""
-        return {row[0]: row[1] for row in await self._fetch(_queries["versions"], int(kind), stream_ids)}
-
     async def read_log(self, after: int, limit: int) -> list[StoredEvent]:
         return _stored(await self._fetch(_queries["read_log"], after, limit))
 

@@ -80,7 +80,7 @@ def _structured(body: bytes) -> CloudEvent:
         raise MalformedEvent(str(error)) from error
     if not isinstance(event, dict):
         raise MalformedEvent("a structured event is a JSON object")
-    attributes = {
+    attributes: JsonObject = {
         name: value
         for name, value in event.items()
         if name not in {"data", "data_base64"} and _MEMBER.fullmatch(name) and isinstance(value, str | int)

@@ -88,7 +88,7 @@ class Twilio(_Preset, frozen=True, tag="twilio"):
     """https://www.twilio.com/docs/usage/webhooks/webhooks-security: signs the public URL and the form's fields."""
 
 
-class Hmac(_Timed, frozen=True, tag="hmac"):
+class Hmac(_Timed, frozen=True, kw_only=True, tag="hmac"):
     """Any scheme that puts an HMAC over `template` into one header.
 
     `template` has {body} once, and {timestamp} exactly where a `timestamp_header` (unix seconds) is named.
@@ -108,7 +108,7 @@ class Hmac(_Timed, frozen=True, tag="hmac"):
             raise ValueError("a timestamp_header and {timestamp} in the template go together")
 
 
-class Basic(_Preset, frozen=True, tag="basic"):
+class Basic(_Preset, frozen=True, kw_only=True, tag="basic"):
     """HTTP Basic (RFC 7617); the secret is the password."""
 
     username: Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^:\x00-\x1f\x7f]*$")]
@@ -118,13 +118,13 @@ class Bearer(_Preset, frozen=True, tag="bearer"):
     """`Authorization: Bearer`, or the query field access_token (RFC 6750, which CloudEvents senders use)."""
 
 
-class HeaderToken(_Preset, frozen=True, tag="header_token"):
+class HeaderToken(_Preset, frozen=True, kw_only=True, tag="header_token"):
     """A header that holds the secret itself, like an API key."""
 
     header: HeaderName
 
 
-class IpAllow(_Preset, frozen=True, tag="ip_allow"):
+class IpAllow(_Preset, frozen=True, kw_only=True, tag="ip_allow"):
     """Requests from these networks only."""
 
     cidrs: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=100)]
@@ -161,6 +161,7 @@ Preset: TypeAlias = (
 def load_preset(config: Json) -> Preset | Unknown:
     """A stored configuration; what does not fit is Unknown, so that a mistake closes the door and never opens it."""
     try:
-        return msgspec.convert(config, Preset)
+        preset: Preset = msgspec.convert(config, Preset)
     except (msgspec.ValidationError, RecursionError) as error:
         return Unknown(str(error))
+    return preset

@@ -164,9 +164,9 @@ def _decoded(text: bytes) -> bytes:
 
 def _ed25519_verifies(signatures: Sequence[str], message: bytes, keys: Keys) -> bool:
     public = [_decoded(key.removeprefix(b"whpk_")) for key in keys if key.startswith(b"whpk_")]
-    raw = [_decoded(text.encode()) for text in signatures]
-    canonical = [one for one, text in zip(raw, signatures, strict=True) if _base64(one) in {text}]
-    return any(_ed25519(one, message, key) for key in public for one in canonical)
+    decoded = [(text, _decoded(text.encode())) for text in signatures]
+    canonical = [raw for text, raw in decoded if _base64(raw) == text]  # base64 has idle bits at its end
+    return any(_ed25519(raw, message, key) for key in public for raw in canonical)
 
 
 def _ed25519(signature: bytes, message: bytes, public_key: bytes) -> bool:

@@ -78,10 +78,17 @@ set plan_cache_mode = force_generic_plan
 as $$
 #variable_conflict use_column
 declare
-    head bigint; prev bytea; ts timestamptz; tail bigint;
+    head bigint; prev bytea; ts timestamptz; tail bigint; last_ids uuid[]; counts int[];
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception 'es.append needs read committed';
+    end if;
+    -- Each command's last event, and how many it has; as arrays, for joins of CTEs are nested loops.
+    select array_agg(l.id order by l.cmd), array_agg(l.n order by l.cmd) into last_ids, counts
+    from (select e.cmd, (array_agg(e.id order by e.o desc))[1] as id, count(*)::int as n
+          from unnest(_cmd, _id) with ordinality e(cmd, id, o) group by e.cmd) l;
+    if cardinality(last_ids) <> cardinality(_kind) then
+        raise exception 'every command needs an event';
     end if;
     -- Taken before numbering and freed after the commit is visible: positions are contiguous and in commit order.
     perform pg_advisory_xact_lock(7301, 1);
@@ -90,31 +97,29 @@ begin
 
     return query
     with ev as materialized (
-        select x.*, row_number() over (partition by x.cmd order by x.o) as off,
-               count(*) over (partition by x.cmd) as n
+        select x.*, row_number() over (partition by x.cmd order by x.o) as off
         from unnest(_cmd, _id, _type, _sv, _meta, _data, _hash, _due)
              with ordinality x(cmd, id, type, sv, meta, data, hash, due, o)
     ),
     cmds as materialized (
         select c.o::int as cmd, c.k, c.s, c.v, c.t, c.key, c.tm, c.dk, coalesce(h.version, 0) as cur,
                (c.tm is null or t.timer_id is not null) as alive,
-               d.stream_id as seen_stream, d.position as seen_position, f.id as last_id,
+               d.stream_id as seen_stream, d.position as seen_position, c.last_id,
                -- Where the command's last event stands if the same call was made before; with any version,
                -- that is looked for among the last hundred of the stream.
-               case when c.v <> -1 then c.v + f.n
+               case when c.v <> -1 then c.v + c.n
                     else (select max(e.version) from es.events e
                           where e.kind = c.k and e.stream_id = c.s and e.version > h.version - 100
-                            and e.event_id = f.id)
+                            and e.event_id = c.last_id)
                end as again
-        from unnest(_kind, _stream, _expected, _tenant, _key, _timer, _dedupe)
-             with ordinality c(k, s, v, t, key, tm, dk, o)
+        from unnest(_kind, _stream, _expected, _tenant, _key, _timer, _dedupe, last_ids, counts)
+             with ordinality c(k, s, v, t, key, tm, dk, last_id, n, o)
         left join lateral (
             select e.version from es.events e where e.kind = c.k and e.stream_id = c.s
             order by e.version desc limit 1
         ) h on true
         left join es.timers t on t.timer_id = c.tm
         left join es.dedupe d on d.key = c.dk
-        left join ev f on f.cmd = c.o and f.off = f.n
     ),
     ins as (
         insert into es.events (kind, stream_id, version, position, tenant_id, ordering_key, event_id, type,
@@ -155,7 +160,7 @@ begin
                  when r.seen_stream is not null then 3
                  else 2 end)::smallint,
            case when r.p is not null then r.stored_version
-                when r.again_position is not null then r.again::int
+                when r.again_position is not null then r.again
                 else r.cur end,
            coalesce(r.p, r.again_position, r.seen_position),
            case when r.p is null and r.again_position is null then coalesce(r.seen_stream, r.s) else r.s end

@@ -12,7 +12,8 @@ import asyncpg
 import msgspec
 
 from domain.event import Append, Appended, Metadata, NewEvent, StreamKind
-from domain.run import Request, RunCompleted, RunRequested, StepSucceeded
+from domain.request import Request
+from domain.run import RunCompleted, RunRequested, StepSucceeded
 from sql.clock import new_id, now
 from sql.event_store import PgEventStore
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from consumers.addresses import parse_networks
 from consumers.connectors import catalog
@@ -301,3 +302,50 @@ async def _all_completed(bench: Bench, runs: Sequence[UUID]) -> None:
     await eventually(so, 30, 0.1)
     for run_id in runs:
         assert [type(event) for event in (await bench.events(run_id))[1:]] == [StepSucceeded, RunCompleted]
+
+
+async def test_foreign_bytes_in_the_topic_are_passed_over(bench: Bench, broker: Broker, sink: Sink) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=broker.servers)
+    await producer.start()
+    try:
+        for partition in range(PARTITIONS):
+            for garbage in (b"", b"{", b"\xff\xfe", b'{"type":1}', b'{"type":"x","position":"y","previous":"0"}'):
+                await producer.send_and_wait(bench.topic, garbage, partition=partition)
+    finally:
+        await producer.stop()
+    zap = await bench.zap({"url": sink.url})
+    for run_id in [await bench.request(zap) for _ in range(20)]:
+        await bench.has(run_id, StepSucceeded, RunCompleted, within_s=20)
+    assert sink.count == 20
+
+
+async def test_an_unreadable_run_does_not_hold_up_others(bench: Bench, sink: Sink) -> None:
+    zap = await bench.zap({"url": sink.url})
+    unreadable = await bench.request(zap)
+    await bench.has(unreadable, StepSucceeded, RunCompleted)
+    async with bench.store.pool.acquire() as connection:
+        await connection.execute("set session_replication_role = replica")
+        await connection.execute("update es.events set schema_version = 99 where stream_id = $1", unreadable)
+        await connection.execute("set session_replication_role = origin")
+    await bench.store.pool.execute(Queries("queries/relay.sql")["ask_rewind"], 0)
+    for run_id in [await bench.request(zap) for _ in range(5)]:
+        await bench.has(run_id, StepSucceeded, RunCompleted, within_s=20)
+
+
+async def test_a_batch_that_fails_unexpectedly_comes_again(
+    bench: Bench, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zap = await bench.zap({"url": sink.url})
+    failed = asyncio.Event()
+
+    def fail(*_: object) -> None:
+        failed.set()
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("consumers.runner.fold", fail)
+        run_id = await bench.request(zap)
+        await asyncio.wait_for(failed.wait(), 10)
+    for _ in range(3 * PARTITIONS):
+        await bench.request(zap)
+    await bench.has(run_id, StepSucceeded, RunCompleted, within_s=20)

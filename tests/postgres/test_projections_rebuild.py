@@ -42,7 +42,9 @@ async def connection(dsn: str) -> AsyncIterator[Connection]:
 
 
 async def builds(connection: Connection) -> list[str]:
-    return [row[0] for row in await connection.fetch("select nspname from pg_namespace where nspname ~ '^rm_' order by 1")]
+    return [
+        row[0] for row in await connection.fetch("select nspname from pg_namespace where nspname ~ '^rm_' order by 1")
+    ]
 
 
 async def test_a_rebuild_equals_what_was_live(

@@ -51,7 +51,7 @@ class Broker(ABC):
                 polled = await consumer.getmany(timeout_ms=200)
                 quiet = 0 if polled else quiet + 1
                 for partition in sorted(polled):
-                    found += [envelope.decode(record.value) for record in polled[partition]]
+                    found += [envelope.decode(record.value) for record in polled[partition] if record.value]
             return found
         finally:
             await consumer.stop()

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from domain import identity, intake, run, zap
 from domain.event import Event
+from domain.request import Request
 from tests.support.builders import ZAP, a_definition
 from tests.support.clock import START
 
@@ -13,7 +14,7 @@ _DEFINITION = a_definition(
     "look_up", "send", config={"url": "https://example.com/{{ trigger.body.id }}", "headers": {"x": "1"}, "n": 1.5}
 )
 _FAILURE = run.Failure(code="http_503", message="the target answered 503", output={"status": 503, "body": None})
-_REQUEST = run.Request(
+_REQUEST = Request(
     method="PUT",
     path="/hooks/catch/u/z",
     query="a=1&a=2",

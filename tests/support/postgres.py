@@ -1,34 +1,95 @@
-"""A real Postgres for the test session: one server, one migrated template, a clone (about 50 ms) per test."""
+"""A real Postgres for the test session: one server, one migrated template, a clone (about 50 ms) per test.
 
+The server is the embedded one, or the machine's own where TRIGGERHUB_TEST_POSTGRES says `system`.
+"""
+
+import os
+import shutil
+import signal
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
 
-from app.child import running
+from app.child import Child
 from app.data_dir import DataDir
 from app.embedded import EmbeddedPostgres
 from sql.migrate import migrate
 from tests.support.folders import data_folder
 
 TEMPLATE = "triggerhub_template"
+SYSTEM = os.environ.get("TRIGGERHUB_TEST_POSTGRES", "embedded") == "system"
+
+
+class SystemPostgres(EmbeddedPostgres):
+    """The machine's own PostgreSQL, 14 or newer, set up just as the embedded one is."""
+
+    locale = ("--locale=C",)  # the builtin provider came with 17
+
+    def __init__(self, directory: DataDir, settings: Mapping[str, str] | None = None) -> None:
+        super().__init__(directory, settings)
+        self._bin = system_binaries()
+
+
+def system_binaries() -> Path:
+    """Where the newest PostgreSQL server of this machine has its programs; on Debian none of them is on the PATH."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    program = found[-1] if found else shutil.which("initdb")
+    assert program, "there is no PostgreSQL server on this machine"
+    return Path(program).resolve().parent
+
+
+class PostgresServer:
+    """A server that tests may kill and start again."""
+
+    def __init__(self, directory: DataDir, settings: Mapping[str, str] | None = None) -> None:
+        kind = SystemPostgres if SYSTEM else EmbeddedPostgres
+        self._embedded = kind(directory, {"max_connections": "200", **(settings or {})})
+        self._child: Child | None = None
+
+    @property
+    def dsn(self) -> str:
+        """With a place for the database's name."""
+        return urlsplit(self._embedded.url)._replace(path="/{}").geturl()
+
+    async def start(self) -> None:
+        """Set up at first, recover after a kill, and wait until it answers."""
+        self._embedded.prepare()
+        self._child = await Child.start(self._embedded.service(), lambda _name, _line: None)
+        await self._child.wait_ready(30)
+
+    async def kill(self, number: int = signal.SIGKILL) -> None:
+        """End it without a word; `prepare` clears up what is left of it."""
+        if self._child:
+            self._child.signal(number)
+            await self._child.wait()
+            self._child = None
+
+
+@asynccontextmanager
+async def running_postgres(settings: Mapping[str, str] | None = None) -> AsyncIterator[PostgresServer]:
+    """A fresh server on a free port; gone, with its data, afterwards."""
+    with data_folder() as folder:
+        directory = DataDir(folder / "data")
+        directory.create()
+        server = PostgresServer(directory, settings)
+        await server.start()
+        try:
+            yield server
+        finally:
+            await server.kill(signal.SIGINT)
 
 
 @asynccontextmanager
 async def server() -> AsyncIterator[str]:
     """A fresh server with a migrated template database. Yields a DSN with a place for the database's name."""
-    with data_folder() as folder:
-        directory = DataDir(folder / "data")
-        directory.create()
-        embedded = EmbeddedPostgres(directory, {"max_connections": "200"})
-        embedded.prepare()
-        async with running(embedded.service(), grace_s=5):
-            dsn = urlsplit(embedded.url)._replace(path="/{}").geturl()
-            await _execute(dsn.format("postgres"), f"create database {TEMPLATE}")
-            await migrate(dsn.format(TEMPLATE))
-            yield dsn
+    async with running_postgres() as running:
+        await _execute(running.dsn.format("postgres"), f"create database {TEMPLATE}")
+        await migrate(running.dsn.format(TEMPLATE))
+        yield running.dsn
 
 
 @asynccontextmanager

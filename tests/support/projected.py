@@ -9,6 +9,7 @@ import asyncpg
 
 from domain.event import ANY_VERSION, Append, Appended, Event, Metadata, NewEvent, StoredEvent, StreamKind
 from domain.partitioning import partition_of
+from domain.ports import EventStore
 from domain.run import (
     Failure,
     Request,
@@ -23,7 +24,6 @@ from domain.run import (
 )
 from projections.registry import PROJECTIONS
 from sql.clock import new_id
-from sql.event_store import PgEventStore
 from tests.support.clock import START
 
 PARTITIONS = 3
@@ -70,11 +70,11 @@ LIVES: tuple[tuple[Event, ...], ...] = (
     (attempt_failed(), resumed(), *failed(2)),
     failed(),
 )
-"""What can follow a request: queued, running, completed, waiting, running again, completed late, failed late, failed."""
+"""What can follow a request: queued, running, completed, waiting, running again, completed, failed late, failed."""
 
 
 async def append(
-    store: PgEventStore, stream_id: UUID, *events: Event, tenant_id: UUID, key: UUID, kind: StreamKind = StreamKind.RUN
+    store: EventStore, stream_id: UUID, *events: Event, tenant_id: UUID, key: UUID, kind: StreamKind = StreamKind.RUN
 ) -> int:
     """Add events to a stream; gives the position of the last."""
     result = await store.append(
@@ -92,7 +92,7 @@ async def append(
     return result.position
 
 
-async def live_many(store: PgEventStore, tenant_id: UUID, count: int, seed: int = 1) -> list[UUID]:
+async def live_many(store: EventStore, tenant_id: UUID, count: int, seed: int = 1) -> list[UUID]:
     """Runs of some zaps, one event at a time, with their events mixed. Gives their ids."""
     dice = random.Random(seed)
     zaps = [new_id() for _ in range(5)]

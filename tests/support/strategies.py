@@ -10,6 +10,7 @@ from domain import identity, intake, run, zap
 from domain.definition import ActionStep, Definition, Trigger
 from domain.event import Event, Metadata, StoredEvent
 from domain.registry import encode, encode_metadata, event_type
+from domain.request import Request
 
 texts = st.text(max_size=8)
 json_values = st.recursive(
@@ -27,7 +28,7 @@ definitions = st.builds(
 )
 failures = st.builds(run.Failure, code=texts, message=texts, output=json_values)
 requests = st.builds(
-    run.Request,
+    Request,
     method=texts,
     path=texts,
     query=texts,

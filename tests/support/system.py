@@ -1,11 +1,15 @@
-"""A whole TriggerHub, started through its command line with embedded servers, as a user would start it."""
+"""A whole TriggerHub, started through its command line with embedded servers, as a user would start it.
+
+Where TRIGGERHUB_TEST_KAFKA says `apache` its broker is Apache Kafka instead of the embedded one.
+"""
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,8 +19,10 @@ import msgspec
 
 from app.child import Child, Service
 from app.data_dir import DataDir
+from tests.support.broker import APACHE
 from tests.support.eventually import eventually
 from tests.support.folders import data_folder
+from tests.support.kafka_server import KafkaServer, running_kafka
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "correct horse battery staple"
@@ -31,6 +37,7 @@ class System:
         self.http = http
         self.lines = lines
         self.token = ""
+        self.kafka: KafkaServer | None = None
 
     def pids(self) -> dict[str, int]:
         """The processes of the instance by name."""
@@ -99,6 +106,16 @@ class System:
         finally:
             await connection.close()
 
+    async def kill(self, name: str) -> None:
+        """SIGKILL one process of the instance; returns once another has taken its place."""
+        if name == "broker" and self.kafka:
+            await self.kafka.kill()
+            await self.kafka.start()
+            return
+        pid = self.pids()[name]
+        os.kill(pid, signal.SIGKILL)
+        await eventually(lambda: self.pids().get(name, pid) != pid, 30)
+
     async def command(self, *arguments: str) -> tuple[int, str]:
         """Run a `triggerhub` command beside the instance. Gives its exit code and output."""
         process = await asyncio.create_subprocess_exec(
@@ -115,18 +132,20 @@ async def running_system(**variables: str) -> AsyncIterator[System]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     lines: list[str] = []
-    with data_folder() as folder:
-        data = folder / "data"
+    async with AsyncExitStack() as stack:
+        kafka = await stack.enter_async_context(running_kafka()) if APACHE else None
+        data = stack.enter_context(data_folder()) / "data"
         service = Service(
             name="up",
             argv=(sys.executable, "-m", "app.cli", "up"),
-            env=_environment(data, port) | variables,
+            env=_environment(data, port) | _broker(kafka) | variables,
             cwd=ROOT,
         )
         child = await Child.start(service, lambda _name, line: lines.append(line))
         connector = aiohttp.TCPConnector(limit=100)
         async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=20)) as http:
             system = System(data, port, http, lines)
+            system.kafka = kafka
             try:
                 await eventually(lambda: _ready(system), 60)
                 yield system
@@ -135,6 +154,13 @@ async def running_system(**variables: str) -> AsyncIterator[System]:
                 raise
             finally:
                 await child.stop(grace_s=20)
+
+
+def _broker(kafka: KafkaServer | None) -> dict[str, str]:
+    """Given a broker, `up` does not let actions reach loopback unless told so."""
+    if kafka is None:
+        return {}
+    return {"TRIGGERHUB_KAFKA_BOOTSTRAP_SERVERS": kafka.servers, "TRIGGERHUB_OUTBOUND_ALLOW": "127.0.0.0/8"}
 
 
 async def _ready(system: System) -> bool:

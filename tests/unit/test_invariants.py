@@ -8,7 +8,8 @@ import pytest
 
 from domain.event import StoredEvent
 from domain.registry import encode, event_type
-from domain.run import Request, RunCompleted, RunEvent, RunRequested, StepSucceeded
+from domain.request import Request
+from domain.run import RunCompleted, RunEvent, RunRequested, StepSucceeded
 from tests.support.invariants import Evidence, violations
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -76,8 +76,8 @@ def test_a_message_gives_the_stored_event_back(event: StoredEvent, previous: int
         meta.traceparent,
     )
     header = decode_header(raw)
-    assert header.position == str(event.position)
-    assert (header.type, header.previous) == (envelope.type, envelope.previous)
+    assert (header.position, header.previous) == (event.position, previous)
+    assert header.type == envelope.type
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ class SecretBox:
         try:
             return self._cipher.decrypt(box[:_NONCE], box[_NONCE:], zap_id.bytes).decode()
         except (InvalidTag, ValueError):
-            log.error("secrets.unreadable", zap_id=str(zap_id))
+            log.warning("secrets.unreadable", zap_id=str(zap_id))
             return None
 
 

@@ -1,0 +1,120 @@
+"""Reading request bodies: counted against the limit as they come, and against what this process has room for.
+
+Every byte of a body is held several times until its event is stored: as it came, as text, as JSON, in the driver's
+buffer. So the sum of all bodies under way is bounded; a sender beyond that waits a moment, then is asked to come again.
+"""
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from litestar.types import Receive
+
+from app.problems import Problem, unavailable
+
+ROOM = 64 * 2**20
+"""Bytes of all bodies under way in one process, unless a single one may be larger."""
+PATIENCE_S = 1.0
+"""How long a sender waits for room."""
+
+
+class SenderLeft(Exception):
+    """The connection closed before the body was complete: nobody waits for an answer."""
+
+
+class Bodies:
+    """The bodies under way in this process. `max_body` is the limit of each, in bytes."""
+
+    def __init__(self, max_body: int, room: int = ROOM, patience_s: float = PATIENCE_S) -> None:
+        self.max_body = max_body
+        self.free = max(room, max_body)
+        self._patience_s = patience_s
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    def share(self) -> "Share":
+        """A request's share of the room, for use in a `with`."""
+        return Share(self)
+
+    async def take(self, size: int) -> None:
+        """Wait for room, in turn. Raises Problem `unavailable`."""
+        if size <= self.free and not self._waiting:
+            self.free -= size
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, turn))
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await turn
+        except TimeoutError:
+            if turn.cancelled():
+                raise unavailable("too many large requests are under way; try again") from None
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.give(size)
+            raise
+        finally:
+            with suppress(ValueError):
+                self._waiting.remove((size, turn))
+            self.give(0)
+
+    def give(self, size: int) -> None:
+        """Return room, and let in whom it suffices for."""
+        self.free += size
+        while self._waiting and self._waiting[0][0] <= self.free:
+            size, turn = self._waiting.popleft()
+            if not turn.done():
+                self.free -= size
+                turn.set_result(None)
+
+
+class Share:
+    """What one request holds, until it is answered."""
+
+    __slots__ = ("_bodies", "_held")
+
+    def __init__(self, bodies: Bodies) -> None:
+        self._bodies = bodies
+        self._held = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._held:
+            self._bodies.give(self._held)
+
+    async def read(self, receive: Receive, announced: str | None) -> bytes:
+        """The whole body. Raises Problem `too_large` or `unavailable`, and SenderLeft."""
+        limit = self._bodies.max_body
+        if announced is not None and announced.isdecimal():
+            length = int(announced[:20])
+            if length > limit:
+                raise _too_large(limit)
+            await self._hold(length)
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise SenderLeft
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > limit:
+                raise _too_large(limit)
+            if size > self._held:
+                await self._hold(size)
+            if not message.get("more_body", False):
+                return b"".join((*chunks, chunk)) if chunks else chunk
+            chunks.append(chunk)
+
+    async def _hold(self, size: int) -> None:
+        await self._bodies.take(size - self._held)
+        self._held = size
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem("too_large", f"a webhook body has at most {limit} bytes")

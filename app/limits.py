@@ -1,0 +1,88 @@
+"""Rate limits that all API processes share: a bucket of tokens per zap or user in the database.
+
+A process takes tokens in portions of a hundredth of a minute's worth, so that the database is asked rarely and a
+limit is exceeded, or missed, by at most a portion per process. A bucket holds a minute's worth: that is the burst.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from uuid import UUID
+
+import msgspec
+
+from app.problems import Problem
+from domain.ports import StoreUnavailable
+from sql.hooks import HookTables
+from sql.pool import CONNECTION_ERRORS
+
+PORTIONS = 100
+"""In a minute's worth."""
+CAPACITY = 10_000
+"""Limits remembered; the one unused for longest makes room, and with it a portion at most."""
+MAX_REFUSAL_S = 1.0
+"""How long a process refuses from memory before it asks the database again."""
+ANSWER_S = 1.5
+
+
+class _Portion(msgspec.Struct):
+    tokens: int = 0
+    refused_until: float = 0.0
+    retry_at: float = 0.0
+    asking: "asyncio.Task[None] | None" = None
+
+
+class RateLimits:
+    """Tokens of this process."""
+
+    def __init__(self, tables: HookTables) -> None:
+        self._tables = tables
+        self._portions: OrderedDict[UUID, _Portion] = OrderedDict()
+
+    async def take(self, key: UUID, per_minute: int) -> float | None:
+        """Take one token of `key`, a zap or a user. None when it was there, else the seconds until one may be.
+
+        Raises StoreUnavailable.
+        """
+        portion = self._portion(key)
+        while portion.tokens <= 0:
+            moment = time.monotonic()
+            if moment < portion.refused_until:
+                return portion.retry_at - moment
+            if portion.asking is None:
+                portion.asking = asyncio.create_task(self._ask(portion, key, per_minute))
+            await asyncio.shield(portion.asking)
+        portion.tokens -= 1
+        return None
+
+    def _portion(self, key: UUID) -> _Portion:
+        portion = self._portions.get(key)
+        if portion is None:
+            portion = self._portions[key] = _Portion()
+            if len(self._portions) > CAPACITY:
+                self._portions.popitem(last=False)
+        else:
+            self._portions.move_to_end(key)
+        return portion
+
+    async def _ask(self, portion: _Portion, key: UUID, per_minute: int) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                lease = await self._tables.lease(key, per_minute, max(1, per_minute // PORTIONS))
+        except CONNECTION_ERRORS as error:
+            raise StoreUnavailable("rate limits can not be read") from error
+        finally:
+            portion.asking = None
+        portion.tokens += lease.granted
+        if not lease.granted:
+            moment = time.monotonic()
+            portion.retry_at = moment + lease.retry_after_s
+            portion.refused_until = moment + min(lease.retry_after_s, MAX_REFUSAL_S)
+
+
+def over_limit(retry_after_s: float, whose: str) -> Problem:
+    """The refusal, with Retry-After in whole seconds."""
+    seconds = max(1, int(retry_after_s) + 1)
+    return Problem(
+        "rate_limited", f"{whose} takes no more requests for now", headers={"retry-after": str(seconds)}
+    )

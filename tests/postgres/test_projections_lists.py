@@ -1,0 +1,192 @@
+"""Lists: pages in order, every filter, indexes under each, and freshness that can be waited for."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from domain.event import StreamKind
+from domain.run import RunCompleted
+from projections.engine import Engine
+from projections.freshness import wait_until
+from projections.registry import PROJECTIONS
+from projections.run_list import RunFilter, list_runs, page_query
+from projections.zap_list import list_zaps
+from sql.clock import new_id
+from sql.event_store import PgEventStore
+from sql.pool import Connection, connect
+from sql.queries import Queries
+from tests.support.builders import a_zap_created
+from tests.support.projected import PARTITIONS, append, batch_of, failed, live_many, requested, succeeded
+
+TENANT = UUID("00000000-0000-7000-8000-000000000001")
+ZAP = UUID("00000000-0000-7000-8000-000000000002")
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+"""When the first of the many runs started; they follow a second apart."""
+
+
+@pytest.fixture
+async def store(dsn: str) -> AsyncIterator[PgEventStore]:
+    async with PgEventStore(dsn, "test") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def engine(dsn: str) -> AsyncIterator[Engine]:
+    async with Engine(dsn, PROJECTIONS, PARTITIONS) as started:
+        await started.start()
+        yield started
+
+
+@pytest.fixture
+async def many(dsn: str, engine: Engine) -> AsyncIterator[Connection]:
+    """20,000 runs of two tenants and ten zaps: one in a hundred failed, one in two hundred is a replay."""
+    connection = await connect(dsn, "test")
+    await connection.execute(
+        """
+        insert into rm.run_list
+        select format('00000000-0000-7000-8000-00000000000%s', 1 + n % 2 * 7)::uuid,
+               (left(es.first_uuid_at(at)::text, 14) || '7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
+               format('00000000-0000-7000-8000-00000000000%s', n / 2 % 8 + 2)::uuid, 1,
+               case when n % 100 = 0 then 'failed' else 'completed' end,
+               case when n % 200 = 2 then 'replay' else 'webhook' end,
+               at, at, 0, null, null, 1, n, 3
+        from (select n, $$2026-01-01T00:00:00Z$$::timestamptz + n * interval '1 second' as at
+              from generate_series(0, 19999) n) runs
+        """
+    )
+    await connection.execute("analyze rm_run_list_v1.run_list")
+    yield connection
+    await connection.close()
+
+
+WANTED = {
+    "all": (RunFilter(), "run_list_pkey"),
+    "older": (RunFilter(before=UUID("019b7700-0000-7000-8000-000000000000")), "run_list_pkey"),
+    "completed": (RunFilter(status="completed"), "run_list_pkey"),
+    "failed": (RunFilter(status="failed"), "run_list_not_completed"),
+    "failed of a zap": (RunFilter(status="failed", zap_id=ZAP), "run_list_not_completed"),
+    "replays": (RunFilter(source="replay"), "run_list_not_webhook"),
+    "of a zap": (RunFilter(zap_id=ZAP), "run_list_zap"),
+    "of an hour": (
+        RunFilter(from_=FIRST + timedelta(hours=1), to=FIRST + timedelta(hours=2)), "run_list_pkey",
+    ),
+    "of an hour, of a zap": (
+        RunFilter(from_=FIRST + timedelta(hours=1), to=FIRST + timedelta(hours=2), zap_id=ZAP), "run_list_zap",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WANTED)
+async def test_a_page_reads_few_rows_by_the_right_index_whatever_plan_is_cached(
+    many: Connection, engine: Engine, name: str
+) -> None:
+    wanted, index = WANTED[name]
+    for mode in ("force_custom_plan", "force_generic_plan"):
+        await many.execute(f"set plan_cache_mode = {mode}")
+        plan = await many.fetchval(
+            "explain (analyze, format json) " + page_query(wanted),
+            TENANT, wanted.before, wanted.status, wanted.source, wanted.from_, wanted.to, wanted.limit, wanted.zap_id,
+        )  # fmt: skip
+        scan = json.loads(plan)[0]["Plan"]
+        while "Plans" in scan:
+            (scan,) = scan["Plans"]
+        assert scan["Index Name"] == index, (mode, scan)
+        assert scan["Actual Rows"] + scan.get("Rows Removed by Filter", 0) <= 400, (mode, scan)
+
+
+async def test_each_filter_gives_what_a_plain_search_gives(
+    many: Connection, engine: Engine, store: PgEventStore
+) -> None:
+    everything = list(await many.fetch("select * from rm.run_list where tenant_id = $1", TENANT))
+    for name, (wanted, _index) in WANTED.items():
+        expected = sorted(
+            (
+                row["run_id"]
+                for row in everything
+                if (wanted.zap_id is None or row["zap_id"] == wanted.zap_id)
+                and (wanted.status is None or row["status"] == wanted.status)
+                and (wanted.source is None or row["source"] == wanted.source)
+                and (wanted.from_ is None or row["started_at"] >= wanted.from_)
+                and (wanted.to is None or row["started_at"] < wanted.to)
+                and (wanted.before is None or row["run_id"] < wanted.before)
+            ),
+            reverse=True,
+        )
+        assert expected, name
+        found = [run.id for run in await list_runs(store.pool, TENANT, wanted)]
+        assert found == expected[: wanted.limit], name
+
+
+@pytest.mark.parametrize("year", [1, 1969, 1970, 9999])
+async def test_times_far_from_any_run_are_no_trouble(
+    many: Connection, engine: Engine, store: PgEventStore, year: int
+) -> None:
+    then = datetime(year, 6, 1, tzinfo=UTC)
+    assert len(await list_runs(store.pool, TENANT, RunFilter(from_=then))) == (20 if year < 2000 else 0)
+    assert len(await list_runs(store.pool, TENANT, RunFilter(to=then))) == (0 if year < 2000 else 20)
+
+
+async def test_pages_follow_one_another_without_gap_or_repeat(engine: Engine, store: PgEventStore) -> None:
+    runs = await live_many(store, TENANT, 45)
+    await engine.apply(batch_of(await store.read_log(0, 1_000)))
+    found: list[UUID] = []
+    while page := await list_runs(store.pool, TENANT, RunFilter(before=found[-1] if found else None, limit=7)):
+        found += [run.id for run in page]
+    assert found == sorted(runs, reverse=True)
+
+
+async def test_every_status_a_run_passes_through_is_shown_with_its_error(engine: Engine, store: PgEventStore) -> None:
+    run, zap = new_id(), new_id()
+    seen = []
+    for events in ([requested(zap)], [succeeded()], [*failed()]):
+        await append(store, run, *events, tenant_id=TENANT, key=zap)
+        await engine.apply(batch_of(await store.read_log(0, 1_000)))
+        (listed,) = await list_runs(store.pool, TENANT, RunFilter())
+        seen.append((listed.status, listed.error.code if listed.error else None, listed.attempts))
+    assert seen == [("queued", None, 0), ("running", None, 1), ("failed", "http_503", 2)]
+
+
+async def test_zaps_are_paged_newest_first(engine: Engine, store: PgEventStore) -> None:
+    zaps = [new_id() for _ in range(5)]
+    for zap in zaps:
+        await append(store, zap, a_zap_created(), tenant_id=TENANT, key=zap, kind=StreamKind.CORE)
+    await engine.apply(batch_of(await store.read_log(0, 10)))
+    first = [item.id for item in await list_zaps(store.pool, TENANT, before=None, limit=3)]
+    rest = [item.id for item in await list_zaps(store.pool, TENANT, before=first[-1], limit=3)]
+    assert first + rest == sorted(zaps, reverse=True)
+
+
+async def test_waiting_for_an_event_ends_when_the_gate_of_its_partition_passes_it(
+    engine: Engine, store: PgEventStore
+) -> None:
+    zap = new_id()
+    position = await append(store, new_id(), requested(zap), RunCompleted(), tenant_id=TENANT, key=zap)
+    assert not await wait_until(store.pool, "run_list", position, 0)
+    waiting = asyncio.create_task(wait_until(store.pool, "run_list", position, 20))
+    await engine.apply(batch_of(await store.read_log(0, 1)))
+    assert not waiting.done()
+    await engine.apply(batch_of(await store.read_log(0, 2)))
+    assert await waiting
+    assert await wait_until(store.pool, "run_list", position - 1, 0)
+
+
+async def test_waiting_for_the_future_or_for_an_unknown_read_model_ends_at_once(
+    engine: Engine, store: PgEventStore
+) -> None:
+    assert not await wait_until(store.pool, "run_list", 10**9, 20)
+    assert not await wait_until(store.pool, "no_list", 10**9, 20)
+    assert await wait_until(store.pool, "run_list", 0, 20)
+
+
+async def test_every_query_of_a_read_model_prepares_on_its_build(dsn: str, engine: Engine) -> None:
+    """Those that other tables have are prepared in test_queries.py."""
+    connection = await connect(dsn, "test", search_path="rm")
+    for projection in PROJECTIONS:
+        for name, sql in Queries(f"projections/{projection.name}.sql").items():
+            if name != "create":
+                await connection.prepare(sql)
+    await connection.close()

@@ -1,0 +1,190 @@
+"""Verification finds what was changed behind our back, and says where."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from projections.engine import Engine
+from projections.registry import PROJECTIONS
+from projections.verify import verify_read_models
+from sql import verify
+from sql.clock import new_id
+from sql.event_store import PgEventStore
+from sql.hashing import GENESIS
+from sql.pool import Connection, connect
+from sql.verify import verify_chain
+from tests.support.projected import PARTITIONS, append, batch_of, live_many, requested, tamper
+
+TENANT = new_id()
+
+
+@pytest.fixture
+async def store(dsn: str) -> AsyncIterator[PgEventStore]:
+    async with PgEventStore(dsn, "test") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def log(store: PgEventStore) -> int:
+    """A log of some commits. Gives its head."""
+    await asyncio.gather(live_many(store, TENANT, 20, seed=1), live_many(store, TENANT, 20, seed=2))
+    return await store.head()
+
+
+@pytest.fixture
+async def engine(dsn: str, log: int, store: PgEventStore) -> AsyncIterator[Engine]:
+    """An engine that has applied the whole log, from the topic."""
+    async with Engine(dsn, PROJECTIONS, PARTITIONS) as started:
+        await started.start()
+        yield started
+
+
+@pytest.fixture
+async def connection(dsn: str) -> AsyncIterator[Connection]:
+    opened = await connect(dsn, "test")
+    yield opened
+    await opened.close()
+
+
+async def test_an_empty_log_is_whole(dsn: str) -> None:
+    report = await verify_chain(dsn)
+    assert (report.position, report.events, report.broken_at) == (0, 0, None)
+    assert report.hash == GENESIS.hex()
+
+
+async def test_a_log_as_it_was_written_is_whole(
+    dsn: str, log: int, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify, "PAGE", 7)
+    seen: list[tuple[int, int]] = []
+    report = await verify_chain(dsn, lambda position, head: seen.append((position, head)))
+    assert (report.position, report.events, report.broken_at, report.reason) == (log, log, None, "")
+    assert bytes.fromhex(report.hash) == await connection.fetchval(
+        "select hash from es.commits order by last_position desc limit 1"
+    )
+    assert seen[-1] == (log, log)
+
+
+async def test_appends_may_go_on_meanwhile(dsn: str, log: int, store: PgEventStore) -> None:
+    report, _ = await asyncio.gather(verify_chain(dsn), live_many(store, TENANT, 20, seed=3))
+    assert report.broken_at is None
+
+
+TAMPERED = {
+    "update es.events set data = data || ' ' where position = 11": (11, "the event was changed"),
+    "update es.events set meta = '{}' where position = 11": (11, "the event was changed"),
+    "update es.events set type = 'zap.run.completed', schema_version = 2 where position = 11": (
+        11, "the event was changed",
+    ),
+    "update es.events set tenant_id = gen_random_uuid() where position = 11": (11, "the event was changed"),
+    "update es.events set hash = sha256(hash) where position = 11": (11, "the event was changed"),
+    "update es.events set recorded_at = recorded_at + interval '1 us' where position = 11": (
+        11, "the event's time is not that of its commit",
+    ),
+    "delete from es.events where position = 11": (11, "the event is missing"),
+    "update es.events set version = version + 100 where position = 11": (11, "hash does not follow"),
+    "update es.commits set hash = sha256(hash) where last_position = 11": (11, "hash does not"),
+    "update es.commits set recorded_at = recorded_at + interval '1 us' where last_position = 11":
+        (11, "the event's time"),
+    "delete from es.commits where last_position = 11": (11, "a commit is missing"),
+    "delete from es.commits where last_position > 60": (61, "belongs to no commit"),
+    """insert into es.events select kind, gen_random_uuid(), 1, position + 1000000, tenant_id, ordering_key, event_id,
+       type, schema_version, recorded_at, meta, data, hash from es.events where position = 11""": (
+        1_000_011, "belongs to no commit",
+    ),
+    """insert into es.events select kind, gen_random_uuid(), 1, position, tenant_id, ordering_key, event_id,
+       type, schema_version, recorded_at, meta, data, hash from es.events where position = 11""": (11, "the event"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("statement", TAMPERED)
+async def test_what_was_tampered_with_is_named_by_position(dsn: str, store: PgEventStore, statement: str) -> None:
+    """Each event is a commit of its own here, so that the commit at fault has the event's position."""
+    zap = new_id()
+    for _ in range(70):
+        await append(store, new_id(), requested(zap), tenant_id=TENANT, key=zap)
+    await tamper(dsn, statement)
+    report = await verify_chain(dsn)
+    position, reason = TAMPERED[statement]
+    assert report.broken_at is not None
+    assert report.broken_at in {position, position + 1} if reason == "the event" else report.broken_at == position
+    assert reason in report.reason
+
+
+async def test_events_that_changed_places_are_found(dsn: str, log: int) -> None:
+    await tamper(dsn, "update es.events set position = case position when 5 then 9 else 5 end where position in (5, 9)")
+    report = await verify_chain(dsn)
+    assert report.broken_at is not None
+    assert report.broken_at <= 5
+
+
+async def test_read_models_that_equal_the_log_have_no_differences(
+    dsn: str, engine: Engine, connection: Connection
+) -> None:
+    assert await verify_read_models(dsn, PROJECTIONS, PARTITIONS) == []
+    builds = await connection.fetch("select nspname from pg_namespace where nspname ~ '^rm_' order by 1")
+    assert [row[0] for row in builds] == ["rm_run_list_v1", "rm_zap_list_v1"]
+
+
+async def test_a_changed_a_missing_and_an_invented_row_are_named(
+    dsn: str, engine: Engine, connection: Connection
+) -> None:
+    rows = await connection.fetch("select run_id from rm.run_list order by run_id limit 2")
+    changed, missing = (row[0] for row in rows)
+    invented = new_id()
+    await connection.execute("update rm.run_list set attempts = attempts + 77 where run_id = $1", changed)
+    await connection.execute(
+        """insert into rm.run_list select tenant_id, $1, zap_id, zap_version, status, source, started_at, finished_at,
+           duration_ms, error_code, error_message, attempts, position, stream_version
+           from rm.run_list where run_id = $2""",
+        invented,
+        missing,
+    )
+    await connection.execute("delete from rm.run_list where run_id = $1", missing)
+    found = await verify_read_models(dsn, PROJECTIONS, PARTITIONS)
+    assert {difference.projection for difference in found} == {"run_list"}
+    sides = sorted(
+        (difference.side, name)
+        for difference in found
+        for name, run in (("changed", changed), ("missing", missing), ("invented", invented))
+        if str(run) in difference.row
+    )
+    assert sides == [
+        ("only in the log", "changed"),
+        ("only in the log", "missing"),
+        ("only in the read model", "changed"),
+        ("only in the read model", "invented"),
+    ]
+    assert len(found) == 4
+
+
+async def test_a_read_model_that_is_still_behind_is_lagging_not_different(
+    dsn: str, engine: Engine, store: PgEventStore
+) -> None:
+    await live_many(store, TENANT, 10, seed=3)
+    found = await verify_read_models(dsn, PROJECTIONS[:1], PARTITIONS, patience_s=0)
+    assert [(difference.projection, difference.side) for difference in found] == [("run_list", "lagging")]
+
+
+async def test_a_read_model_that_catches_up_in_time_has_no_differences(
+    dsn: str, engine: Engine, store: PgEventStore
+) -> None:
+    head = await store.head()
+    await live_many(store, TENANT, 10, seed=3)
+    verifying = asyncio.create_task(verify_read_models(dsn, PROJECTIONS, PARTITIONS, patience_s=30))
+    for event in await store.read_log(head, 1_000):
+        await engine.apply(batch_of([event]))
+        assert not verifying.done() or not verifying.result()
+    assert await verifying == []
+
+
+async def test_a_parked_event_is_named_and_not_taken_for_a_difference(
+    dsn: str, log: int, store: PgEventStore, connection: Connection
+) -> None:
+    await tamper(dsn, "update es.events set data = '[]' where position = 1")
+    async with Engine(dsn, PROJECTIONS, PARTITIONS) as engine:
+        await engine.start()
+    found = await verify_read_models(dsn, PROJECTIONS, PARTITIONS)
+    assert {difference.side for difference in found} == {"parked"}
+    assert "zap.run.requested at position 1: ValidationError" in found[0].row
