@@ -96,7 +96,7 @@ def verify() -> None:
 @main.command()
 def demo() -> None:
     """Show a zap at work on a running TriggerHub."""
-    settings = _settings("demo", "database_url")
+    settings = _settings("demo")
     from app.demo import run
 
     _run(run(settings))

@@ -56,6 +56,12 @@ class Zap(msgspec.Struct):
     hook_url: str
 
 
+class NothingRunning(OperatorError):
+    """There is no API at the public URL."""
+
+    exit_code = 2
+
+
 async def run(settings: Settings) -> None:
     """Show one run from the webhook to its record. Raises OperatorError when there is none to show."""
     async with aiohttp.ClientSession() as http, _target() as target:
@@ -172,7 +178,7 @@ class _Api:
             async with self._http.get(f"{self.url}/readyz", timeout=aiohttp.ClientTimeout(5)) as answer:
                 ready, said = answer.status == 200, await answer.text()
         except (aiohttp.ClientError, TimeoutError):
-            raise OperatorError(f"Nothing answers at {self.url}: start `triggerhub up`.") from None
+            raise NothingRunning(f"Nothing is running at {self.url}: start `triggerhub up`.") from None
         if not ready:
             raise OperatorError(f"{self.url}/readyz says {said[:200]}: `triggerhub doctor` tells more.")
 

@@ -7,13 +7,15 @@ a command of this process, and by following the log for commands of others.
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import assert_never, cast
+from typing import TypeAlias, cast
 from uuid import UUID
 
 import msgspec
 import structlog
 
+from app.hooks import PLAIN, Hook, compile_hook
 from domain import zap
 from domain.event import StoredEvent, StreamKind
 from domain.ports import EventStore, StoreUnavailable
@@ -43,12 +45,22 @@ _BACK_OFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 _FOR_EVER = float("inf")
 
 
-class LiveZap(msgspec.Struct, frozen=True, gc=False):
+SecretsOf: TypeAlias = Callable[[UUID], Awaitable[tuple[str, ...]]]
+"""The secrets of a zap, newest first."""
+
+
+async def no_secrets(_zap_id: UUID) -> tuple[str, ...]:
+    """For a cache of zaps that verify nothing."""
+    return ()
+
+
+class LiveZap(msgspec.Struct, frozen=True):
     """What the intake needs of a zap. `version` is the published one that new runs use, 0 when there is none."""
 
     owner: UUID
     status: ZapStatus
     version: int
+    hook: Hook = PLAIN
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -59,9 +71,10 @@ class _Entry(msgspec.Struct, frozen=True):
 class LiveZaps:
     """The cache, and the follower that keeps it honest: run `follow` beside the server."""
 
-    def __init__(self, store: EventStore, dsn: str) -> None:
+    def __init__(self, store: EventStore, dsn: str, secrets_of: SecretsOf = no_secrets) -> None:
         self._store = store
         self._dsn = dsn
+        self._secrets_of = secrets_of
         self._entries: OrderedDict[UUID, _Entry] = OrderedDict()
         self._loading: dict[UUID, asyncio.Task[LiveZap | None]] = {}
         self._following = False
@@ -132,7 +145,15 @@ class LiveZaps:
 
     async def _read(self, zap_id: UUID) -> LiveZap | None:
         async with asyncio.timeout(LOAD_S):
-            return live_zap(await self._store.read_stream(StreamKind.CORE, zap_id))
+            state, owner = fold(await self._store.read_stream(StreamKind.CORE, zap_id))
+            if isinstance(state, zap.NoZap) or owner is None:
+                return None
+            if not state.live or state.status == "deleted":
+                return LiveZap(owner, state.status, state.live)
+            trigger = state.version(state.live).definition.trigger
+            # Secrets that change after this are told of by an event, which drops what is loaded now.
+            secrets = await self._secrets_of(zap_id) if trigger.config else ()
+            return LiveZap(owner, state.status, state.live, compile_hook(trigger, secrets))
 
     def _keep(self, zap_id: UUID, done: "asyncio.Task[LiveZap | None]") -> None:
         failed = done.cancelled() or done.exception() is not None
@@ -148,18 +169,12 @@ class LiveZaps:
             self._entries.popitem(last=False)
 
 
-def live_zap(events: list[StoredEvent]) -> LiveZap | None:
-    """The fold of a zap's stream, as far as the intake needs it; None for a stream that is not a zap's."""
-    if not events or events[0].type != "zap.created":
-        return None
+def fold(events: list[StoredEvent]) -> tuple[ZapState, UUID | None]:
+    """A zap and whose it is, from its stream; no zap for a stream of something else."""
     state: ZapState = zap.INITIAL
+    if not events or events[0].type != "zap.created":
+        return state, None
     for event in events:
         decoded = decode(event.type, event.schema_version, event.data)
         state = zap.evolve(state, cast(ZapEvent, decoded))
-    match state:
-        case zap.NoZap():
-            return None
-        case zap.Zap():
-            return LiveZap(events[0].tenant_id, state.status, state.live)
-        case _:
-            assert_never(state)
+    return state, events[0].tenant_id

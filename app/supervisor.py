@@ -39,6 +39,12 @@ def role_command(role: str) -> tuple[str, ...]:
     return (sys.executable, "-P", "-m", "app.cli", role)
 
 
+RUNNER_READY_WITHIN_S = 6.0
+"""How long the API waits for the runner at most; it takes webhooks without one, too."""
+READY_EVENT = "role.ready"
+"""What a role logs once it is at work."""
+
+
 async def up(settings: Settings, *, roles: Sequence[str] = ROLES, command: Command = role_command) -> None:
     """Run everything until SIGINT or SIGTERM; raises OperatorError when it cannot start.
 
@@ -104,9 +110,7 @@ class _Keeper:
     async def _launch_again(self) -> None:
         try:
             await self._launch()
-        except (
-            OSError
-        ) as error:  # out of processes or memory: the ended child stays, and the next round tries again
+        except OSError as error:  # out of processes or memory: the ended child stays, and the next round tries again
             log.warning("process cannot be started", process=self.name, error=str(error))
         if self._stopping.is_set() and self.child is not None:
             await self.child.stop(GRACE_S)  # we were asked to stop while it started
@@ -119,6 +123,7 @@ class _Supervisor:
         self._command = command
         self._output = Output(sys.stdout, prefix=settings.log_format == "console")
         self._stop = asyncio.Event()
+        self._ready = asyncio.Event()
         self._servers: list[_Keeper] = []
         self._roles: list[_Keeper] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -129,7 +134,10 @@ class _Supervisor:
             try:
                 self._settings = await self._start_servers(self._with_secrets(self._settings))
                 await self._or_stopped(self._migrate())
-                for role in roles:
+                # The API comes last: once it answers, a webhook finds a runner that is at work already.
+                for role in sorted(roles, key="api".__eq__):
+                    if role == "api" and "runner" in roles:
+                        await self._or_stopped(self._runner_ready())
                     await self._start(self._roles, partial(self._role, role))
                 self._tasks.append(asyncio.create_task(self._announce()))
                 await self._stop.wait()
@@ -175,6 +183,16 @@ class _Supervisor:
         )
         return settings
 
+    async def _runner_ready(self) -> None:
+        """Wait until the runner says that it has its partitions; joining a consumer group takes seconds."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ready.wait(), RUNNER_READY_WITHIN_S)
+
+    def _role_line(self, name: str, line: str) -> None:
+        if name == "runner" and READY_EVENT in line:
+            self._ready.set()
+        self._output.line(name, line)
+
     async def _migrate(self) -> None:
         child = await Child.start(self._role("migrate"), self._output.line)
         try:
@@ -188,7 +206,7 @@ class _Supervisor:
         return Service(name=role, argv=self._command(role), env=self._settings.child_env())
 
     async def _start(self, keepers: list[_Keeper], make: Callable[[], Service]) -> None:
-        keeper = _Keeper(make, self._output.line, self._write_pids)
+        keeper = _Keeper(make, self._role_line, self._write_pids)
         keepers.append(keeper)
         await keeper.start()
 
@@ -219,9 +237,7 @@ class _Supervisor:
                     continue
                 used = psutil.Process(broker.child.pid).memory_info().rss
                 if used > self._settings.broker_memory_limit:
-                    log.info(
-                        "broker recycled", used_bytes=used, limit_bytes=self._settings.broker_memory_limit
-                    )
+                    log.info("broker recycled", used_bytes=used, limit_bytes=self._settings.broker_memory_limit)
                     broker.child.signal(signal.SIGKILL)
 
     async def _take_down(self) -> None:

@@ -85,6 +85,7 @@ class Runner:
     async def _assigned(self, partitions: Sequence[int]) -> None:
         await self._marks.ensure(partitions)
         log.info("runner.assigned", partitions=sorted(partitions))
+        log.info("role.ready")
 
     async def _revoked(self, partitions: Sequence[int]) -> None:
         """Let open runs come to a record before another runner takes over; what does not is done again there."""

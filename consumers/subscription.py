@@ -106,15 +106,19 @@ class Subscription:
         consumer: AIOKafkaConsumer | None = self._subscriber.consumer
         assert consumer is not None, "the broker has just started it"
         poll = consumer.getmany
-        pace_s = self._config.pace_s
+        rest_s = 0.0
 
         async def getmany(*, timeout_ms: int, max_records: int | None) -> dict[TopicPartition, list[Record]]:
             del timeout_ms  # what FastStream would wait for an empty answer
-            if pace_s:
-                await asyncio.sleep(pace_s)
+            nonlocal rest_s
+            if rest_s:
+                await asyncio.sleep(rest_s)
             while True:
                 found: dict[TopicPartition, list[Record]] = await poll(timeout_ms=1_000, max_records=max_records)
                 if found:
+                    # Behind a full batch there is more: only a reader that has caught up may rest.
+                    caught_up = sum(map(len, found.values())) < self._config.max_records
+                    rest_s = self._config.pace_s if caught_up else 0.0
                     return found
 
         consumer.getmany = getmany  # type: ignore[method-assign,assignment]  # aiokafka has no hook for this

@@ -46,7 +46,7 @@ def _property(field: Field) -> JsonObject:
 
 
 class TriggerDescriptor(msgspec.Struct, frozen=True, kw_only=True):
-    """A way to start runs, as the catalog lists it."""
+    """A way to start runs, as the catalog lists it. `check` knows more of its config than the fields say."""
 
     type: str
     name: str
@@ -54,6 +54,11 @@ class TriggerDescriptor(msgspec.Struct, frozen=True, kw_only=True):
     icon: str
     fields: tuple[Field, ...] = ()
     example: Json = None
+    check: Callable[[JsonObject], dict[str, str]] | None = None
+
+    def problems(self, config: JsonObject) -> dict[str, str]:
+        """What is wrong with a config as saved, by path."""
+        return self.check(config) if self.check else problems(self.fields, config)
 
 
 class Succeeded(msgspec.Struct, frozen=True):

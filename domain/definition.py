@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from domain.connector import ActionDescriptor, TriggerDescriptor, problems
+from domain.connector import ActionDescriptor, TriggerDescriptor
 from domain.errors import Invalid
 from domain.json import Json, JsonObject
 from domain.template import TemplateError, check
@@ -65,8 +65,8 @@ def validate(definition: Definition, catalog: Catalog) -> None:
     if trigger is None:
         errors["trigger.type"] = f"unknown trigger; known: {', '.join(sorted(catalog.triggers))}"
     else:
-        found = problems(trigger.fields, definition.trigger.config)
-        errors.update((f"trigger.config.{key}", reason) for key, reason in found.items())
+        found = trigger.problems(definition.trigger.config)
+        errors.update((f"trigger.config.{key}".rstrip("."), reason) for key, reason in found.items())
     if len(definition.steps) > MAX_STEPS:
         errors["steps"] = f"at most {MAX_STEPS} steps"
     seen: set[str] = set()

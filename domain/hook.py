@@ -39,6 +39,7 @@ _OURS = re.compile(
 )
 """Headers that say how the answer is framed, or that tell browsers what this host is."""
 _PRINTABLE = re.compile(r"[\x20-\x7e]{0,500}")
+_UNKNOWN = re.compile(r"unknown field `(.*?)`")
 _AT = re.compile(r" - at `\$\.?(.*)`$")
 
 
@@ -103,13 +104,13 @@ class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HookConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Everything about the hook. `filter` is a condition; `split` makes a run of each item of the body, or of the list
-    at a path in it.
+    """Everything about the hook but its `filter`, which is a condition.
+
+    `split` makes a run of each item of the body, or of the list at a path in it.
     """
 
     verification: Preset = Unverified()
     dedupe: DedupeConfig = DedupeConfig()
-    filter: None = None
     reply: ReplyConfig = ReplyConfig()
     split: bool | str = False
     limit: Limit | None = None
@@ -137,12 +138,11 @@ class BadHookConfig(ValueError):
 def load(config: JsonObject) -> HookConfig:
     """A trigger's configuration. Raises BadHookConfig."""
     try:
-        loaded = msgspec.convert({**config, "filter": None}, HookConfig)
-    except msgspec.ValidationError as error:
+        return msgspec.convert({key: value for key, value in config.items() if key != "filter"}, HookConfig)
+    except (msgspec.ValidationError, RecursionError) as error:
         message = str(error)
-        at = _AT.search(message)
-        raise BadHookConfig({at[1] if at else "": _AT.sub("", message)}) from None
-    return loaded
+        parts = [found[1] for found in (_AT.search(message), _UNKNOWN.search(message)) if found]
+        raise BadHookConfig({".".join(parts): _AT.sub("", message)}) from None
 
 
 def problems(config: JsonObject) -> dict[str, str]:

@@ -97,7 +97,7 @@ def _not_too_early(moment: datetime | None) -> datetime | None:
 def page_query(wanted: RunFilter) -> Query:
     """The query whose index passes over the fewest runs: those of a rare status or source are few, a zap's are some."""
     if wanted.status not in {None, "completed"}:
-        return _queries["page_of_status"]
+        return _queries["page_of_zap_and_status" if wanted.zap_id else "page_of_status"]
     if wanted.source not in {None, "webhook"}:
         return _queries["page_of_source"]
     return _queries["page_of_zap" if wanted.zap_id else "page"]

@@ -99,7 +99,7 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
 def _fold(change: _Change, event: ZapEvent) -> None:
     match event:
         case ZapCreated() | ZapDraftChanged():
-            change.name, change.trigger_type = event.name, event.definition.trigger.type
+            change.name, change.trigger_type = event.name.replace("\0", ""), event.definition.trigger.type
             change.step_count = len(event.definition.steps)
         case ZapPublished() | ZapRolledBack():
             change.version = event.number

@@ -19,6 +19,7 @@ create table run_list (
 ) with (fillfactor = 85);
 create index run_list_zap on run_list (tenant_id, zap_id, run_id);
 create index run_list_not_completed on run_list (tenant_id, status, run_id) where status <> 'completed';
+create index run_list_zap_not_completed on run_list (tenant_id, zap_id, status, run_id) where status <> 'completed';
 create index run_list_not_webhook on run_list (tenant_id, source, run_id) where source <> 'webhook';
 
 -- name: insert
@@ -79,7 +80,19 @@ where tenant_id = $1 and status = $3::text and status <> 'completed'
   and run_id >= greatest(es.first_uuid_at($5::timestamptz - '5 min'::interval), '00000000-0000-0000-0000-000000000000')
   and ($5 is null or started_at >= $5) and ($6 is null or started_at < $6)
   and ($4::text is null or source = $4)
-  and ($8::uuid is null or zap_id = $8)
+  and $8::uuid is null
+order by run_id desc limit $7
+
+-- name: page_of_zap_and_status
+-- The same for both.
+select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
+       attempts, position
+from rm.run_list
+where tenant_id = $1 and zap_id = $8::uuid and status = $3::text and status <> 'completed'
+  and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+  and run_id >= greatest(es.first_uuid_at($5::timestamptz - '5 min'::interval), '00000000-0000-0000-0000-000000000000')
+  and ($5 is null or started_at >= $5) and ($6 is null or started_at < $6)
+  and ($4::text is null or source = $4)
 order by run_id desc limit $7
 
 -- name: page_of_source

@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from domain.event import Append, Appended, AppendResult, Conflict, StreamKind
 from domain.ports import StoreUnavailable
@@ -156,6 +157,17 @@ async def test_the_chain_over_the_log_is_what_python_computes(store: PgEventStor
     assert len(rows) > 100
 
 
+async def test_stores_of_several_processes_wait_for_each_other(store: PgEventStore, dsn: str) -> None:
+    async with PgEventStore(dsn, "second") as second, PgEventStore(dsn, "third") as third:
+
+        async def write(to: PgEventStore) -> list[AppendResult]:
+            return [await to.append(an_append()) for _ in range(30)]
+
+        results = await asyncio.gather(*(write(to) for to in (store, second, third) for _ in range(5)))
+    assert all(isinstance(result, Appended) for told in results for result in told)
+    assert len(await assert_log_is_whole(dsn)) == 3 * 5 * 30
+
+
 async def test_a_changed_row_breaks_the_chain(store: PgEventStore, connection: Connection, dsn: str) -> None:
     await fill(store)
     await assert_log_is_whole(dsn)
@@ -201,9 +213,12 @@ async def test_a_poisonous_command_harms_no_neighbour(store: PgEventStore, dsn: 
     poison = await the_timer_that_exists_twice(store)
     commands = [an_append() for _ in range(300)]
     commands[123] = poison
-    results = await asyncio.gather(*(store.append(command) for command in commands), return_exceptions=True)
+    with capture_logs() as logs:
+        results = await asyncio.gather(*(store.append(command) for command in commands), return_exceptions=True)
     assert [n for n, result in enumerate(results) if not isinstance(result, Appended)] == [123]
     assert isinstance(results[123], StoreUnavailable)
+    refused = [line["stream"] for line in logs if line["event"] == "event_store.command_refused"]
+    assert refused == [str(poison.stream_id)]
     assert len(await assert_log_is_whole(dsn)) == 300
 
 
@@ -211,7 +226,8 @@ async def test_a_command_that_can_not_be_sent_harms_no_neighbour(store: PgEventS
     commands = [an_append() for _ in range(50)]
     commands[7] = an_append(expected=2**40)  # no int of Postgres
     commands[8] = an_append(dedupe_key="text")  # type: ignore[arg-type]
-    results = await asyncio.gather(*(store.append(command) for command in commands), return_exceptions=True)
+    with capture_logs():
+        results = await asyncio.gather(*(store.append(command) for command in commands), return_exceptions=True)
     assert [n for n, result in enumerate(results) if not isinstance(result, Appended)] == [7, 8]
     assert len(await assert_log_is_whole(dsn)) == 48
 

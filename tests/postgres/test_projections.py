@@ -213,15 +213,17 @@ async def test_what_is_still_poison_stays_parked(engine: Engine, store: PgEventS
     assert await parked(connection) == [("run_list", 1), ("run_list", 2)]
 
 
-async def test_text_that_postgres_refuses_is_poison_too(
+async def test_a_value_that_postgres_refuses_is_poison_too(
     engine: Engine, store: PgEventStore, connection: Connection
 ) -> None:
     zaps = [new_id(), new_id()]
-    await append(store, zaps[0], a_zap_created("nul\0"), tenant_id=TENANT, key=zaps[0], kind=StreamKind.CORE)
-    await append(store, zaps[1], a_zap_created("fine"), tenant_id=TENANT, key=zaps[1], kind=StreamKind.CORE)
+    published = ZapPublished(number=2**40, name="Orders", definition=a_definition("send"))
+    await append(store, zaps[0], a_zap_created(), published, tenant_id=TENANT, key=zaps[0], kind=StreamKind.CORE)
+    await append(store, zaps[1], a_zap_created("n\0ul"), tenant_id=TENANT, key=zaps[1], kind=StreamKind.CORE)
     await engine.apply(batch_of(await store.read_log(0, 10)))
-    assert [zap.id for zap in await list_zaps(store.pool, TENANT, before=None, limit=10)] == [zaps[1]]
-    assert await parked(connection) == [("zap_list", 1)]
+    listed = await list_zaps(store.pool, TENANT, before=None, limit=10)
+    assert {(zap.id, zap.name, zap.version) for zap in listed} == {(zaps[0], "Orders", 0), (zaps[1], "nul", 0)}
+    assert await parked(connection) == [("zap_list", 2)]
 
 
 async def test_a_table_that_does_not_fit_parks_nothing(

@@ -68,7 +68,7 @@ WANTED = {
     "older": (RunFilter(before=UUID("019b7700-0000-7000-8000-000000000000")), "run_list_pkey"),
     "completed": (RunFilter(status="completed"), "run_list_pkey"),
     "failed": (RunFilter(status="failed"), "run_list_not_completed"),
-    "failed of a zap": (RunFilter(status="failed", zap_id=ZAP), "run_list_not_completed"),
+    "failed of a zap": (RunFilter(status="failed", zap_id=ZAP), "run_list_zap_not_completed"),
     "replays": (RunFilter(source="replay"), "run_list_not_webhook"),
     "of a zap": (RunFilter(zap_id=ZAP), "run_list_zap"),
     "of an hour": (

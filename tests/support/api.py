@@ -11,7 +11,8 @@ from litestar import Litestar
 
 from app.asgi import create_app
 from app.services import Services
-from domain.connector import ActionContext, ActionDescriptor, Field, Outcome, Succeeded, TriggerDescriptor
+from consumers.connectors import webhook
+from domain.connector import ActionContext, ActionDescriptor, Field, Outcome, Succeeded
 from domain.definition import Catalog
 from domain.json import JsonObject
 from sql.event_store import PgEventStore
@@ -26,9 +27,7 @@ async def _echo(config: JsonObject, _context: ActionContext) -> Outcome:
 
 
 CATALOG = Catalog(
-    triggers={
-        "webhook.catch": TriggerDescriptor(type="webhook.catch", name="Catch", description="A request", icon="hook")
-    },
+    triggers={trigger.type: trigger for trigger in webhook.CONNECTOR.triggers},
     actions={
         "test.echo": ActionDescriptor(
             type="test.echo",

@@ -61,6 +61,10 @@ class KafkaServer(Broker):
         """Where to bootstrap on a listener."""
         return f"{HOST}:{self._ports[name]}"
 
+    def port(self, name: str) -> int:
+        """Where a listener really is."""
+        return self._ports[name]
+
     @property
     def pid(self) -> int:
         """The running process."""

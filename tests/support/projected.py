@@ -10,9 +10,9 @@ import asyncpg
 from domain.event import ANY_VERSION, Append, Appended, Event, Metadata, NewEvent, StoredEvent, StreamKind
 from domain.partitioning import partition_of
 from domain.ports import EventStore
+from domain.request import Request
 from domain.run import (
     Failure,
-    Request,
     RunCompleted,
     RunFailed,
     RunRequested,
@@ -96,15 +96,14 @@ async def live_many(store: EventStore, tenant_id: UUID, count: int, seed: int = 
     """Runs of some zaps, one event at a time, with their events mixed. Gives their ids."""
     dice = random.Random(seed)
     zaps = [new_id() for _ in range(5)]
-    lives = {new_id(): (requested(zap), *dice.choice(LIVES)) for zap in zaps * (count // 5)}
-    keys = {run_id: life[0].zap_id for run_id, life in lives.items()}
-    left = {run_id: list(life) for run_id, life in lives.items()}
+    keys = {new_id(): zap for zap in zaps * (count // 5)}
+    left: dict[UUID, list[Event]] = {run: [requested(zap), *dice.choice(LIVES)] for run, zap in keys.items()}
     while left:
         run_id = dice.choice(list(left))
         await append(store, run_id, left[run_id].pop(0), tenant_id=tenant_id, key=keys[run_id])
         if not left[run_id]:
             del left[run_id]
-    return list(lives)
+    return list(keys)
 
 
 def batch_of(events: Sequence[StoredEvent]) -> dict[int, list[StoredEvent]]:

@@ -1,0 +1,80 @@
+"""A zap's hook, ready to take requests: its configuration compiled, with the secrets that senders sign with."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import msgspec
+import structlog
+
+from domain import condition, hook
+from domain.definition import Trigger
+from domain.hook import HookConfig, ReplyConfig
+from domain.json import Json
+from domain.path import Path, parse_path
+from domain.template import Context, TemplateError, compiled
+from domain.webhooks.presets import Preset, Unknown, Unverified
+
+log = structlog.get_logger()
+RAW = "webhook.catch_raw"
+
+
+class Hook(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What the intake does with a request.
+
+    `plain`: nothing is configured, so that the request need not be looked into. `raw`: nor is its body to be parsed.
+    """
+
+    plain: bool = True
+    raw: bool = False
+    preset: Preset | Unknown = Unverified()
+    secrets: tuple[str, ...] = ()
+    dedupe_window: timedelta = timedelta(days=30)
+    filter: condition.Condition | None = None
+    reply: ReplyConfig = ReplyConfig()
+    render: Callable[[Context], Json] | None = None
+    split: Path | None = None
+    per_minute: int | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether anybody who knows the address may send."""
+        return isinstance(self.preset, Unverified)
+
+    def __repr__(self) -> str:
+        """Without the secrets: logs and tracebacks show locals."""
+        return f"Hook(preset={self.preset!r})"
+
+
+PLAIN = Hook()
+
+
+def compile_hook(trigger: Trigger, secrets: tuple[str, ...]) -> Hook:
+    """Never raises: what is not understood takes no requests."""
+    if not trigger.config and trigger.type != RAW:
+        return PLAIN
+    try:
+        return _compile(hook.load(trigger.config), trigger, secrets)
+    except (hook.BadHookConfig, condition.InvalidCondition, TemplateError) as error:
+        log.warning("hook.not_understood", error=str(error))
+        return Hook(plain=False, preset=Unknown("the trigger's configuration is not understood"))
+
+
+def _compile(config: HookConfig, trigger: Trigger, secrets: tuple[str, ...]) -> Hook:
+    return Hook(
+        plain=not trigger.config,
+        raw=trigger.type == RAW,
+        preset=config.preset(),
+        secrets=secrets,
+        dedupe_window=timedelta(days=config.dedupe.window_days),
+        filter=hook.filter_of(trigger.config),
+        reply=config.reply,
+        render=compiled(config.reply.body) if config.reply.mode == "custom" else None,
+        split=_split(config.split),
+        per_minute=config.limit.per_minute if config.limit else None,
+    )
+
+
+def _split(wish: bool | str) -> Path | None:
+    if isinstance(wish, str):
+        return parse_path(wish)
+    return () if wish else None

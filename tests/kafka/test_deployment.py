@@ -1,0 +1,89 @@
+"""Two of every role on one broker and database, through rebalances, kills and cut networks."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.support.broker import APACHE, Broker, topic_name
+from tests.support.deployment import ROLES, Deployment, deployment
+from tests.support.eventually import eventually
+from tests.support.kafka_server import KafkaServer
+from tests.support.load import under_load
+from tests.support.proxy import running_proxy
+from tests.support.sink import running_sink
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+only_apache = pytest.mark.skipif(not APACHE, reason="the embedded broker has one listener and keeps nothing")
+
+
+@asynccontextmanager
+async def two_of_each(dsn: str, broker: Broker) -> AsyncIterator[Deployment]:
+    async with deployment(dsn, broker.servers, topic_name()) as deployed:
+        for role in ROLES:
+            await deployed.start(role)
+            await deployed.start(role)
+        await deployed.ready()
+        yield deployed
+
+
+async def test_consumers_that_come_and_go_lose_and_double_nothing(dsn: str, broker: Broker) -> None:
+    async with two_of_each(dsn, broker) as deployed, running_sink() as sink:
+        async with under_load(deployed, sink) as load:
+            for role in ("runner", "projector", "runner", "projector"):
+                extra = await deployed.start(role)
+                await deployed.says(extra, f"{role}.assigned")
+                await load.more()
+                assert await deployed.stop(extra) == 0
+                await load.more(100)
+        await load.proven()
+
+
+async def test_a_standby_relay_takes_over_within_five_seconds(dsn: str, broker: Broker) -> None:
+    async with two_of_each(dsn, broker) as deployed, running_sink() as sink:
+        async with under_load(deployed, sink, senders=2) as load:
+            await load.more(20)
+            await eventually(lambda: sink.count, 20)
+            leader = next(name for line in deployed.lines if "relay.leading" in line for name in [line.split()[0]])
+            await deployed.stop(leader)
+            seen = sink.count
+            await eventually(lambda: sink.count > seen + 20, 5)
+        await load.proven()
+
+
+@only_apache
+async def test_a_killed_broker_comes_back_with_what_it_had(dsn: str, broker: Broker) -> None:
+    async with two_of_each(dsn, broker) as deployed, running_sink() as sink:
+        async with under_load(deployed, sink) as load:
+            await load.more()
+            for _ in range(2):
+                await broker.kill()
+                await load.more(50)
+                await broker.start()
+                await load.more()
+        await load.proven()
+
+
+@only_apache
+@pytest.mark.parametrize("role", ["relay", "runner", "projector"])
+async def test_a_role_cut_off_from_the_broker_only_delays(dsn: str, broker: Broker, role: str) -> None:
+    """Frozen, not refused: nobody tells either side. Then all its connections break at once."""
+    assert isinstance(broker, KafkaServer)
+    async with (
+        running_proxy(broker.proxy_port, broker.port("PROXIED")) as proxy,
+        deployment(dsn, broker.servers, topic_name()) as deployed,
+        running_sink() as sink,
+    ):
+        for name in ROLES:
+            through = {"TRIGGERHUB_KAFKA_BOOTSTRAP_SERVERS": proxy.address} if name == role else {}
+            await deployed.start(name, **through)
+        await deployed.ready()
+        async with under_load(deployed, sink, senders=4) as load:
+            await load.more()
+            proxy.cut()
+            await load.more(400)
+            proxy.heal()
+            await load.more()
+            proxy.reset()
+            await load.more()
+        await load.proven()

@@ -1,0 +1,126 @@
+"""TriggerHub as a team deploys it: any number of processes per role, on a given Postgres and Kafka."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+
+import aiohttp
+
+from app.child import Child, Service
+from tests.support.eventually import eventually
+from tests.support.folders import data_folder
+from tests.support.system import ROOT, System
+
+SECRETS = {"TRIGGERHUB_JWT_SECRET": "x" * 40, "TRIGGERHUB_ENCRYPTION_KEY": "A" * 43 + "="}
+ROLES = ("api", "relay", "runner", "projector", "scheduler")
+
+
+class Deployment(System):
+    """`environment` is that of every process. Processes are named as containers are: runner-1, runner-2 ..."""
+
+    def __init__(self, environment: Mapping[str, str], port: int, data: Path, http: aiohttp.ClientSession) -> None:
+        super().__init__(data, port, http, [])
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("TRIGGERHUB_")},
+            "TRIGGERHUB_DATA_DIR": str(data),
+            "TRIGGERHUB_PORT": str(port),
+            "TRIGGERHUB_LOG_FORMAT": "console",
+            **SECRETS,
+            **environment,
+        }
+        self._children: dict[str, Child] = {}
+        self._numbers = count(1)
+
+    @property
+    def dsn(self) -> str:
+        """The database of all processes."""
+        return self.environment["TRIGGERHUB_DATABASE_URL"]
+
+    def pids(self) -> dict[str, int]:
+        """The processes by name."""
+        return {name: child.pid for name, child in self._children.items()}
+
+    async def start(self, role: str, **variables: str) -> str:
+        """One more process of a role. Gives its name."""
+        name = f"{role}-{next(self._numbers)}"
+        service = Service(
+            name=name,
+            argv=(sys.executable, "-m", "app.cli", role),
+            env=self.environment | variables,
+            cwd=ROOT,
+        )
+        self._children[name] = await Child.start(service, lambda name, line: self.lines.append(f"{name} {line}"))
+        return name
+
+    async def kill(self, name: str) -> None:
+        """SIGKILL a process and start another in its place, under its name."""
+        child = self._children[name]
+        child.signal(child.service.kill)
+        await child.wait()
+        self._children[name] = await Child.start(child.service, lambda name, line: self.lines.append(f"{name} {line}"))
+
+    async def stop(self, name: str) -> int:
+        """Ask a process to end, as a scale-down does. Gives its exit code."""
+        return await self._children.pop(name).stop(grace_s=20)
+
+    async def stop_all(self) -> None:
+        await asyncio.gather(*(child.stop(grace_s=20) for child in self._children.values()))
+        self._children.clear()
+
+    async def ready(self, timeout_s: float = 60) -> None:
+        """Wait until the API takes requests."""
+
+        async def answers() -> bool:
+            try:
+                async with self.http.get(self.base + "/readyz") as response:
+                    return response.status == 200
+            except aiohttp.ClientError:
+                return False
+
+        await eventually(answers, timeout_s)
+
+    async def says(self, name: str, event: str, timeout_s: float = 20) -> None:
+        """Wait until a process has logged an event."""
+        await eventually(lambda: any(line.startswith(f"{name} ") and event in line for line in self.lines), timeout_s)
+
+    async def command(self, *arguments: str) -> tuple[int, str]:
+        """Run a `triggerhub` command with the processes' environment. Gives its exit code and output."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "app.cli", *arguments),
+            cwd=ROOT,
+            env=self.environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+        return process.returncode or 0, output.decode()
+
+
+@asynccontextmanager
+async def deployment(dsn: str, servers: str, topic: str, **variables: str) -> AsyncIterator[Deployment]:
+    """A deployment without processes yet; whatever was started in it is stopped afterwards."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    environment = {
+        "TRIGGERHUB_DATABASE_URL": dsn,
+        "TRIGGERHUB_KAFKA_BOOTSTRAP_SERVERS": servers,
+        "TRIGGERHUB_KAFKA_TOPIC": topic,
+        "TRIGGERHUB_OUTBOUND_ALLOW": "127.0.0.0/8",
+        **variables,
+    }
+    with data_folder() as folder:
+        connector = aiohttp.TCPConnector(limit=100)
+        async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=20)) as http:
+            deployed = Deployment(environment, port, folder / "data", http)
+            try:
+                yield deployed
+            except BaseException:
+                sys.stderr.write("\n".join(deployed.lines[-120:]) + "\n")
+                raise
+            finally:
+                await deployed.stop_all()
