@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar
 
 from litestar import Litestar, Router, asgi
@@ -14,21 +14,31 @@ from litestar.types import Receive, Scope, Send
 
 from app.accounts import Accounts
 from app.auth import Authenticator, guard
+from app.bodies import Bodies
+from app.hook_secrets import HookSecrets, SecretBox
 from app.http.api_keys import ApiKeyController
 from app.http.auth import AuthController, MeController
 from app.http.catalog import CatalogController
 from app.http.docs import describe_hooks, docs, problems
 from app.http.health import healthz, readyz
 from app.http.inputs import MAX_BODY, require_sane_json
+from app.http.run_commands import RunCommandController
 from app.http.runs import RunController
 from app.http.zaps import ZapController
 from app.intake import Intake
+from app.intake_replies import Replies
+from app.limits import RateLimits
 from app.live_zaps import LiveZaps
 from app.passwords import Passwords
 from app.problems import HANDLERS, NO_SNIFF
+from app.request_log import RequestLog
+from app.requests import Requests
+from app.run_watch import RunWatch
+from app.runs import Runs
 from app.services import Services
 from app.tokens import Tokens
 from app.zaps import Zaps
+from sql.hooks import HookTables
 from sql.identity import Identity
 
 T = TypeVar("T")
@@ -37,7 +47,9 @@ _BEARER = SecurityScheme(type="http", scheme="bearer", description="An access to
 
 def create_app(services: Services) -> Litestar:
     """The application for one API process; any number may run beside each other."""
-    live_zaps = LiveZaps(services.store, services.dsn)
+    secrets = HookSecrets(HookTables(services.store.pool), SecretBox(services.encryption_key))
+    live_zaps = LiveZaps(services.store, services.dsn, secrets.of)
+    request_log = RequestLog(services.store, services.now, services.new_id)
     identity = Identity(services.store.pool)
     tokens = Tokens(services.jwt_secret)
     passwords = Passwords()
@@ -53,7 +65,7 @@ def create_app(services: Services) -> Litestar:
     app = Litestar(
         route_handlers=[
             *_api(Authenticator(identity, tokens)),
-            _hooks(services, live_zaps),
+            _hooks(services, live_zaps, request_log),
             healthz,
             readyz,
             docs,
@@ -64,11 +76,14 @@ def create_app(services: Services) -> Litestar:
             "identity": _value(identity),
             "accounts": _value(accounts),
             "zaps": _value(zaps),
+            "runs": _value(Runs(services.store, zaps, services.new_id)),
+            "hook_secrets": _value(secrets),
+            "requests": _value(Requests(services.store, zaps, live_zaps, services.new_id)),
         },
         exception_handlers=HANDLERS,
         response_headers=NO_SNIFF,
         request_max_body_size=MAX_BODY,
-        lifespan=[_background(live_zaps, passwords)],
+        lifespan=[_background(live_zaps, request_log, passwords)],
         openapi_config=_openapi(),
         logging_config=None,
     )
@@ -79,7 +94,14 @@ def create_app(services: Services) -> Litestar:
 def _api(authenticator: Authenticator) -> list[Router]:
     private = Router(
         "/api/v1",
-        route_handlers=[MeController, ApiKeyController, CatalogController, ZapController, RunController],
+        route_handlers=[
+            MeController,
+            ApiKeyController,
+            CatalogController,
+            ZapController,
+            RunController,
+            RunCommandController,
+        ],
         guards=[guard(authenticator)],
         before_request=require_sane_json,
         security=[{"bearer": []}],
@@ -88,8 +110,19 @@ def _api(authenticator: Authenticator) -> list[Router]:
     return [private, public]
 
 
-def _hooks(services: Services, live_zaps: LiveZaps) -> "asgi":
-    intake = Intake(services.store, live_zaps, services.new_id, services.max_body)
+def _hooks(services: Services, live_zaps: LiveZaps, request_log: RequestLog) -> "asgi":
+    intake = Intake(
+        store=services.store,
+        live_zaps=live_zaps,
+        bodies=Bodies(services.max_body),
+        limits=RateLimits(HookTables(services.store.pool)),
+        requests=request_log,
+        replies=Replies(RunWatch(services.store), services.public_url),
+        now=services.now,
+        new_id=services.new_id,
+        public_url=services.public_url,
+        user_per_minute=services.user_per_minute,
+    )
 
     @asgi("/hooks/catch", is_mount=True, copy_scope=False)
     async def catch(scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,16 +140,22 @@ def _value(value: T) -> Provide:
     return Provide(give, sync_to_thread=False)
 
 
-def _background(live_zaps: LiveZaps, passwords: Passwords) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+def _background(
+    live_zaps: LiveZaps, request_log: RequestLog, passwords: Passwords
+) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
-        following = asyncio.create_task(live_zaps.follow(), name="live zaps")
+        tasks = [
+            asyncio.create_task(live_zaps.follow(), name="live zaps"),
+            asyncio.create_task(request_log.write_counts(), name="request counts"),
+        ]
         try:
             yield
         finally:
-            following.cancel()
-            with suppress(asyncio.CancelledError):
-                await following
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await request_log.flush()
             passwords.close()
 
     return lifespan

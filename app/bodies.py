@@ -70,13 +70,14 @@ class Bodies:
 
 
 class Share:
-    """What one request holds, until it is answered."""
+    """What one request holds, until it is answered. `body` is what was read, once it is complete."""
 
-    __slots__ = ("_bodies", "_held")
+    __slots__ = ("_bodies", "_held", "body")
 
     def __init__(self, bodies: Bodies) -> None:
         self._bodies = bodies
         self._held = 0
+        self.body = b""
 
     def __enter__(self) -> Self:
         return self
@@ -108,7 +109,8 @@ class Share:
             if size > self._held:
                 await self._hold(size)
             if not message.get("more_body", False):
-                return b"".join((*chunks, chunk)) if chunks else chunk
+                self.body = b"".join((*chunks, chunk)) if chunks else chunk
+                return self.body
             chunks.append(chunk)
 
     async def _hold(self, size: int) -> None:

@@ -54,9 +54,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 class Child:
     """A running Service. Make it with `Child.start`."""
 
-    def __init__(
-        self, service: Service, process: asyncio.subprocess.Process, output: asyncio.Task[None]
-    ) -> None:
+    def __init__(self, service: Service, process: asyncio.subprocess.Process, output: asyncio.Task[None]) -> None:
         self.service = service
         self._process = process
         self._output = output
@@ -121,9 +119,7 @@ class Child:
         deadline = time.monotonic() + within_s
         while self.service.ready is not None:
             if not self.alive:
-                raise StartError(
-                    f"{self.service.name} ended with code {await self.wait()}{self._last_words()}"
-                )
+                raise StartError(f"{self.service.name} ended with code {await self.wait()}{self._last_words()}")
             if await self.service.ready():
                 return
             if time.monotonic() > deadline:

@@ -65,6 +65,15 @@ def migrate() -> None:
 
 
 @main.command()
+def topics() -> None:
+    """Create the topic where it is missing, and show it."""
+    settings = _settings("topics", "kafka_bootstrap_servers")
+    from app import kafka
+
+    _run(kafka.topics(settings))
+
+
+@main.command()
 @click.argument("name")
 def rebuild(name: str) -> None:
     """Rebuild the read model NAME from the log, beside the live one."""

@@ -58,9 +58,7 @@ class DataDir:
                     break
                 time.sleep(0.03)
             else:
-                raise Busy(
-                    f"Another `triggerhub up` runs with {self.path}: stop it, or set TRIGGERHUB_DATA_DIR."
-                )
+                raise Busy(f"Another `triggerhub up` runs with {self.path}: stop it, or set TRIGGERHUB_DATA_DIR.")
             yield
         finally:
             os.close(handle)

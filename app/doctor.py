@@ -1,6 +1,5 @@
 """`triggerhub doctor`: the settings as understood, and one line, with the remedy, for each thing needed."""
 
-import asyncio
 import platform
 import shutil
 import sys
@@ -9,11 +8,10 @@ from pathlib import Path
 import click
 import msgspec
 
-from app.child import port_answers
+from app.errors import OperatorError
 from app.settings import PREFIX, Secret, Settings, unknown_variables
 
 LEAST_DISK = 2**30
-WAIT_S = 5.0
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -58,25 +56,31 @@ def _disk(data_dir: Path) -> Finding:
 async def _database(settings: Settings) -> Finding:
     if not settings.database_url:
         return Finding("database", "none", f"start `triggerhub up`, or set {PREFIX}DATABASE_URL")
-    import asyncpg  # only here, and it is large
+    from app.startup import database_problem  # only here, and it is large
 
     try:
-        connection = await asyncpg.connect(settings.database_url, timeout=WAIT_S)
-        version = await connection.fetchval("show server_version")
-        await connection.close()
-    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        return Finding("database", type(error).__name__, f"check the server and {PREFIX}DATABASE_URL")
-    old = int(str(version).split(".", maxsplit=1)[0]) < 16
-    return Finding("database", f"PostgreSQL {version}", "use PostgreSQL 16 or newer" if old else "")
+        problem = await database_problem(settings)
+    except OperatorError as error:
+        problem = str(error)
+    remedy = f"check the server and {PREFIX}DATABASE_URL" if problem else ""
+    return Finding("database", problem or "usable, and its schema is up to date", remedy)
 
 
 async def _broker(settings: Settings) -> Finding:
-    servers = [server.rsplit(":", 1) for server in settings.kafka_bootstrap_servers.split(",") if server]
-    if not servers:
+    if not settings.kafka_bootstrap_servers:
         return Finding("broker", "none", f"start `triggerhub up`, or set {PREFIX}KAFKA_BOOTSTRAP_SERVERS")
-    up = await asyncio.gather(*(port_answers(host.strip("[]"), int(port)) for host, port in servers))
-    remedy = "" if any(up) else f"check the broker and {PREFIX}KAFKA_BOOTSTRAP_SERVERS"
-    return Finding("broker", f"{sum(up)} of {len(up)} servers answer", remedy)
+    from aiokafka.errors import KafkaError
+
+    from app import kafka
+
+    remedy = f"check the broker and {PREFIX}KAFKA_BOOTSTRAP_SERVERS"
+    try:
+        up = await kafka.check_access(settings)
+        problem = await kafka.check_topic(settings)
+    except (OperatorError, KafkaError) as error:
+        return Finding("broker", str(error), remedy)
+    of_all = settings.kafka_bootstrap_servers.count(",") + 1
+    return Finding("broker", f"{up} of {of_all} servers answer", problem)
 
 
 def _spelling() -> Finding:

@@ -129,9 +129,7 @@ class EmbeddedPostgres:
                 ),
                 *("--encoding=UTF8", *self.locale),
             )
-            self._run(
-                "postgres", "--single", "-D", str(new), "postgres", stdin="create database triggerhub\n"
-            )
+            self._run("postgres", "--single", "-D", str(new), "postgres", stdin="create database triggerhub\n")
         finally:
             password.unlink()
         new.rename(self._cluster)
@@ -153,9 +151,7 @@ class EmbeddedPostgres:
         )
         if done.returncode != 0:
             reason = (done.stderr or done.stdout).strip()
-            raise StartError(
-                f"PostgreSQL could not be set up in {self._directory.path}: {program} says: {reason}"
-            )
+            raise StartError(f"PostgreSQL could not be set up in {self._directory.path}: {program} says: {reason}")
 
     def _open_path(self) -> None:
         if self._owner is not None:

@@ -5,128 +5,255 @@ Paths are /hooks/catch/{user_id}/{zap_id}, with whatever a sender hangs behind t
 """
 
 import asyncio
-import hashlib
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TypeAlias
 from uuid import UUID
 
+import msgspec
 from litestar.enums import ScopeType
 from litestar.types import HTTPScope, Receive, Scope, Send
 
+from app import intake_replies
+from app.bodies import Bodies, SenderLeft, Share
+from app.intake_checks import (
+    authenticate,
+    check_content,
+    excerpt,
+    idempotency_key,
+    is_plain,
+    signed_request,
+    stored_query,
+)
 from app.intake_headers import stored_headers
-from app.live_zaps import LiveZaps
-from app.problems import MEDIA_TYPE, Problem, as_problem, encode, unavailable
-from domain import run
-from domain.definition import Definition, Trigger
-from domain.event import Append, Appended, AppendResult, Conflict, Duplicate, Metadata, NewEvent, StreamKind
-from domain.json import MalformedJson, parse
-from domain.ports import EventStore, NewId
-from domain.request import Request, request_body
-from domain.run import RequestRun
+from app.intake_replies import SAFE, Replies, Reply
+from app.intake_runs import Arrival, items_of, start, start_each
+from app.limits import RateLimits, over_limit
+from app.live_zaps import LiveZap, LiveZaps
+from app.problems import MEDIA_TYPE, Problem, as_problem, encode
+from app.request_log import RequestLog
+from domain import condition
+from domain.intake import MAX_DETAIL, MAX_EXCERPT, Reason, RequestRejected
+from domain.ports import Clock, EventStore, NewId, StoreUnavailable
+from domain.request import Request, request_body, trigger_data
 
-MAX_DELIVERY_ID = 255
-"""Characters of an Idempotency-Key."""
 MAX_QUERY = 16 * 1024
 """Bytes of a query string."""
-MAX_QUICK_CHECK = 128 * 1024
-"""Bytes of JSON that are checked in place; more would hold up other senders."""
+MAX_QUICK_FILTER = 128 * 1024
+"""Bytes of a body that is parsed for the filter in place; more would hold up other senders."""
 
-_Headers: TypeAlias = list[tuple[bytes, bytes]]
-
-_PRINTABLE = re.compile(r"[\x20-\x7e]+")
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-_NO_DEFINITION = Definition(Trigger("webhook.catch"))
-"""Asking for a run does not depend on what the zap does."""
-_SAFE: _Headers = [(b"x-content-type-options", b"nosniff"), (b"content-security-policy", b"sandbox")]
-_JSON_HEADERS: _Headers = [(b"content-type", b"application/json"), *_SAFE]
+_ORIGIN = re.compile(rb"[\x21-\x7e]{1,253}")
 _ALLOW = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+_REASONS: dict[str, Reason] = {
+    "bad_signature": "bad_signature",
+    "malformed": "malformed",
+    "unsupported_encoding": "malformed",
+    "too_large": "too_large",
+    "headers_too_large": "too_large",
+}
+"""Refusals of what nobody vouches for, by the code of the problem."""
 
 
-class _SenderLeft(Exception):
-    """The connection closed before the body was complete: nobody waits for an answer."""
+class _Target(msgspec.Struct, frozen=True, gc=False):
+    """The zap that a path leads to, and what stands behind it."""
+
+    zap_id: UUID
+    zap: LiveZap
+    suffix: str
 
 
 class Intake:
-    """The ASGI application behind the catch URLs."""
+    """The ASGI application behind the catch URLs. `user_per_minute` limits the requests to all zaps of a user."""
 
-    def __init__(self, store: EventStore, live_zaps: LiveZaps, new_id: NewId, max_body: int) -> None:
+    def __init__(
+        self,
+        *,
+        store: EventStore,
+        live_zaps: LiveZaps,
+        bodies: Bodies,
+        limits: RateLimits,
+        requests: RequestLog,
+        replies: Replies,
+        now: Clock,
+        new_id: NewId,
+        public_url: str,
+        user_per_minute: int | None = None,
+    ) -> None:
         self._store = store
         self._live_zaps = live_zaps
+        self._bodies = bodies
+        self._limits = limits
+        self._requests = requests
+        self._replies = replies
+        self._now = now
         self._new_id = new_id
-        self._max_body = max_body
+        self._public_url = public_url
+        self._user_per_minute = user_per_minute
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, of which scope["path"] is what stands behind /hooks/catch."""
         if scope["type"] != ScopeType.HTTP:
             return
-        if scope["method"] == "OPTIONS":
-            await _send(send, 204, [(b"allow", _ALLOW), *_SAFE], b"")
-            return
         try:
-            body = await self._accept(scope, receive)
-        except _SenderLeft:
+            reply = await (self._preflight(scope) if scope["method"] == "OPTIONS" else self._take(scope, receive))
+        except SenderLeft:
             return
         except Exception as error:  # noqa: BLE001 - as_problem logs what it does not expect
             await _send_problem(send, as_problem(error))
         else:
-            await _send(send, 200, _JSON_HEADERS, body)
+            await _send(send, reply.status, reply.headers, reply.body)
 
-    async def _accept(self, scope: HTTPScope, receive: Receive) -> bytes:
-        user_id, zap_id, suffix = _parse_path(scope["path"])
-        zap_version = await self._runnable_version(user_id, zap_id)
-        query = scope["query_string"]
+    async def _preflight(self, scope: HTTPScope) -> Reply:
+        """Consent to deliveries is given to who asks for it (CloudEvents http-webhook §4), for a zap that is live."""
+        headers = dict(scope["headers"])
+        origin = headers.get(b"webhook-request-origin")
+        if origin is None or not _ORIGIN.fullmatch(origin):
+            return Reply(204, [(b"allow", _ALLOW), *SAFE], b"")
+        zap = (await self._find(scope["path"])).zap
+        rate = str(zap.hook.per_minute).encode() if zap.hook.per_minute else b"*"
+        consent = [(b"webhook-allowed-origin", origin), (b"webhook-allowed-rate", rate)]
+        return Reply(200, [(b"allow", _ALLOW), *consent, *SAFE], b"")
+
+    async def _take(self, scope: HTTPScope, receive: Receive) -> Reply:
+        target = await self._find(scope["path"])
+        with self._bodies.share() as share:
+            try:
+                arrival = await self._read(scope, receive, share, target)
+            except Problem as problem:
+                await self._refuse(problem, scope, share.body, target)
+                raise
+            return arrival if isinstance(arrival, Reply) else await self._decide(arrival)
+
+    async def _find(self, path: str) -> _Target:
+        user_id, zap_id, suffix = _parse_path(path)
+        zap = await self._live_zaps.get(zap_id)
+        if zap is None or zap.owner != user_id or zap.status in {"draft", "deleted"}:
+            raise _no_such_hook()
+        return _Target(zap_id, zap, suffix)
+
+    async def _read(self, scope: HTTPScope, receive: Receive, share: Share, target: _Target) -> Arrival | Reply:
+        """The authentic request; a reply where its sender wants nothing but that. Raises Problem."""
+        hook, query = target.zap.hook, scope["query_string"]
         if len(query) > MAX_QUERY:
             raise Problem("too_large", f"the query string is longer than {MAX_QUERY} bytes")
         headers = stored_headers(scope["headers"])
-        delivery_id = _delivery_id(headers.get("idempotency-key"))
-        raw = await _read_body(receive, headers.get("content-length"), self._max_body)
-        await _check_content(headers.get("content-type", ""), headers.get("content-encoding"), raw)
+        raw = await share.read(receive, headers.get("content-length"))
+        if is_plain(hook, headers):
+            delivery_id = idempotency_key(headers.get("idempotency-key"))
+        else:
+            verified = await authenticate(hook, signed_request(scope, self._public_url, raw), self._now())
+            if verified.challenge is not None:
+                self._requests.count(target.zap_id, target.zap.owner, "handshake")
+                return intake_replies.challenged(verified.challenge)
+            delivery_id = verified.delivery_id or ""
+        await check_content(hook, headers, raw, self._bodies.max_body)
         text, encoding = request_body(raw)
+        trace = headers.get("traceparent")
         request = Request(
             method=scope["method"],
-            path=suffix,
-            query=query.decode("latin-1"),
+            path=target.suffix,
+            query=stored_query(query),
             headers=headers,
             body=text,
             encoding=encoding,
+            raw=hook.raw,
         )
-        command = RequestRun(zap_id, zap_version, "webhook", request, delivery_id)
-        append = self._append(command, user_id, headers.get("traceparent", ""))
-        return _answer(append.stream_id, await self._store.append(append))
-
-    async def _runnable_version(self, user_id: UUID, zap_id: UUID) -> int:
-        zap = await self._live_zaps.get(zap_id)
-        if zap is None or zap.owner != user_id:
-            raise _no_such_hook()
-        match zap.status:
-            case "enabled":
-                return zap.version
-            case "paused":
-                raise Problem("zap_paused", "this zap is paused and takes no requests until it is enabled again")
-            case "draft" | "deleted":
-                raise _no_such_hook()
-
-    def _append(self, command: RequestRun, tenant_id: UUID, traceparent: str) -> Append:
-        run_id = self._new_id()
-        events = run.decide(command, run.INITIAL, _NO_DEFINITION)
-        valid_trace = traceparent and _TRACEPARENT.fullmatch(traceparent)
-        return Append(
-            kind=StreamKind.RUN,
-            stream_id=run_id,
-            expected=0,
-            tenant_id=tenant_id,
-            ordering_key=run_id,
-            events=tuple([NewEvent(self._new_id(), event) for event in events]),
-            metadata=Metadata(actor="hook", correlation_id=run_id, traceparent=traceparent if valid_trace else ""),
-            dedupe_key=dedupe_key(command.zap_id, command.dedupe_id) if command.dedupe_id else None,
+        return Arrival(
+            zap_id=target.zap_id,
+            zap=target.zap,
+            request=request,
+            delivery_id=delivery_id,
+            traceparent=trace if trace and _TRACEPARENT.fullmatch(trace) else "",
         )
 
+    async def _decide(self, arrival: Arrival) -> Reply:
+        """An authentic request: a run, or a record from which it can be let in later."""
+        zap, hook = arrival.zap, arrival.zap.hook
+        if zap.status == "paused":
+            problem = Problem("zap_paused", "this zap is paused and takes no requests until it is enabled again")
+            raise await self._turn_away(arrival, "paused", problem)
+        if hook.per_minute is not None or self._user_per_minute is not None:
+            await self._limit(arrival)
+        if hook.filter is not None:
+            reason = await _filtered_by(hook.filter, arrival.request)
+            if reason is not None:
+                return intake_replies.filtered(await self._keep(arrival, "filtered", 200, reason))
+        items = items_of(arrival, hook.split) if hook.split is not None else None
+        if items is not None:
+            return intake_replies.accepted_all(await start_each(self._store, self._new_id, items))
+        started = await start(self._store, self._new_id, arrival)
+        if started.duplicate:
+            self._requests.count(arrival.zap_id, zap.owner, "duplicate", started.run_id)
+        return await self._replies.of(arrival, started)
 
-def dedupe_key(zap_id: UUID, delivery_id: str) -> bytes:
-    """What makes two requests the same delivery: 32 bytes. The zap is part of it: nobody can take others' ids."""
-    return hashlib.sha256(zap_id.bytes + delivery_id.encode()).digest()
+    async def _limit(self, arrival: Arrival) -> None:
+        zap = arrival.zap
+        for key, per_minute, whose in (
+            (arrival.zap_id, zap.hook.per_minute, "this zap"),
+            (zap.owner, self._user_per_minute, "this zap's owner"),
+        ):
+            wait_s = None if per_minute is None else await self._limits.take(key, per_minute)
+            if wait_s is not None:
+                raise await self._turn_away(arrival, "over_limit", over_limit(wait_s, whose))
+
+    async def _turn_away(self, arrival: Arrival, reason: Reason, problem: Problem) -> Problem:
+        """The problem to raise, once the request is on record."""
+        with suppress(StoreUnavailable):
+            await self._keep(arrival, reason, problem.kind.status, problem.details.detail)
+        return problem
+
+    async def _keep(self, arrival: Arrival, reason: Reason, status: int, detail: str) -> UUID | None:
+        request = arrival.request
+        rejected = RequestRejected(
+            zap_id=arrival.zap_id,
+            reason=reason,
+            status=status,
+            detail=detail[:MAX_DETAIL],
+            method=request.method[:20],
+            path=request.path[:MAX_EXCERPT],
+            content_type=request.headers.get("content-type", "")[:200],
+            size=len(request.body),
+            excerpt=excerpt(request.body[:MAX_EXCERPT].encode("utf-8", "replace"), MAX_EXCERPT),
+            dedupe_id=arrival.delivery_id,
+            zap_version=arrival.zap.version,
+            request=request,
+        )
+        return await self._requests.record(arrival.zap.owner, rejected)
+
+    async def _refuse(self, problem: Problem, scope: HTTPScope, body: bytes, target: _Target) -> None:
+        """Put on record what was refused, as far as the log takes it: the answer does not depend on that."""
+        reason = _REASONS.get(problem.kind.code)
+        if reason is None:
+            return
+        content_type = dict(scope["headers"]).get(b"content-type", b"")
+        rejected = RequestRejected(
+            zap_id=target.zap_id,
+            reason=reason,
+            status=problem.kind.status,
+            detail=problem.details.detail[:MAX_DETAIL],
+            method=scope["method"][:20],
+            path=target.suffix[:MAX_EXCERPT],
+            content_type=content_type[:200].decode("latin-1"),
+            size=len(body),
+            excerpt=excerpt(body, MAX_EXCERPT),
+            zap_version=target.zap.version,
+        )
+        try:
+            await self._requests.record(target.zap.owner, rejected)
+        except StoreUnavailable:
+            self._requests.count(target.zap_id, target.zap.owner, reason)
+
+
+async def _filtered_by(wanted: condition.Condition, request: Request) -> str | None:
+    """Why a request does not pass the zap's filter, None when it does."""
+    data = (
+        trigger_data(request)
+        if len(request.body) <= MAX_QUICK_FILTER and "content-encoding" not in request.headers
+        else await asyncio.to_thread(trigger_data, request)
+    )
+    decision = condition.explain(wanted, {"trigger": data})
+    return None if decision.holds else decision.reason
 
 
 def _parse_path(path: str) -> tuple[UUID, UUID, str]:
@@ -140,75 +267,13 @@ def _parse_path(path: str) -> tuple[UUID, UUID, str]:
     raise _no_such_hook()
 
 
-def _delivery_id(key: str | None) -> str:
-    if key is None:
-        return ""
-    if len(key) > MAX_DELIVERY_ID or not _PRINTABLE.fullmatch(key):
-        raise Problem("malformed", f"an Idempotency-Key has 1 to {MAX_DELIVERY_ID} printable ASCII characters")
-    return key
-
-
-async def _read_body(receive: Receive, announced: str | None, limit: int) -> bytes:
-    if announced is not None and announced.isdecimal() and int(announced[:20]) > limit:
-        raise _too_large(limit)
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise _SenderLeft
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise _too_large(limit)
-        if not message.get("more_body", False):
-            return b"".join((*chunks, chunk)) if chunks else chunk
-        chunks.append(chunk)
-
-
-async def _check_content(content_type: str, content_encoding: str | None, raw: bytes) -> None:
-    """What says that it is JSON, or says nothing and looks like it, has to be JSON."""
-    if content_encoding is not None and content_encoding.strip().lower() not in {"", "identity"}:
-        raise Problem("unsupported_encoding", "send the body as it is: content encodings are not decoded here")
-    if not raw or not (_is_json(content_type) if content_type else raw.lstrip()[:1] in {b"{", b"["}):
-        return
-    try:
-        if len(raw) <= MAX_QUICK_CHECK:
-            parse(raw)
-        else:
-            await asyncio.to_thread(parse, raw)
-    except MalformedJson as error:
-        raise Problem("malformed", f"the body is not valid JSON: {error}") from None
-
-
-def _is_json(content_type: str) -> bool:
-    media_type = content_type.partition(";")[0].strip().lower()
-    return media_type == "application/json" or media_type.endswith("+json") or media_type == "text/json"
-
-
-def _answer(run_id: UUID, result: AppendResult) -> bytes:
-    match result:
-        case Appended():
-            return b'{"status":"accepted","run_id":"%b","position":%d}' % (str(run_id).encode(), result.position)
-        case Duplicate():
-            first = str(result.stream_id).encode()
-            return b'{"status":"duplicate","run_id":"%b","position":%d}' % (first, result.position)
-        case Conflict():
-            # A new id names an empty stream, so this can not be; if it is, nothing was stored.
-            raise unavailable("the request could not be stored; nothing happened, try again")
-
-
 def _no_such_hook() -> Problem:
     return Problem("not_found", "no published zap listens at this address")
 
 
-def _too_large(limit: int) -> Problem:
-    return Problem("too_large", f"a webhook body has at most {limit} bytes")
-
-
 async def _send_problem(send: Send, problem: Problem) -> None:
     extra = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
-    headers = [(b"content-type", MEDIA_TYPE.encode()), *_SAFE, *extra]
+    headers = [(b"content-type", MEDIA_TYPE.encode()), *SAFE, *extra]
     await _send(send, problem.kind.status, headers, encode(problem))
 
 

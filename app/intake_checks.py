@@ -39,10 +39,13 @@ _json: "msgspec.json.Decoder[msgspec.Raw]" = msgspec.json.Decoder(msgspec.Raw)
 """Checks that it is JSON without making objects of it: ten times as fast, and in no memory at all."""
 
 
-async def authenticate(hook: Hook, request: SignedRequest, headers: Mapping[str, str], now: datetime) -> Verified:
+def is_plain(hook: Hook, headers: Mapping[str, str]) -> bool:
+    """Whether nothing is to be verified, and no header but Idempotency-Key can name the delivery."""
+    return hook.plain and "ce-specversion" not in headers and "cloudevents" not in headers.get("content-type", "")
+
+
+async def authenticate(hook: Hook, request: SignedRequest, now: datetime) -> Verified:
     """Who sent it, by the zap's preset. Raises Problem `bad_signature`, or `malformed` for a bad delivery id."""
-    if hook.plain and "ce-specversion" not in headers and "cloudevents" not in headers.get("content-type", ""):
-        return Verified(_idempotency_key(headers.get("idempotency-key")))
     if len(request.body) <= MAX_QUICK_CHECK:
         answer = verify(hook.preset, request, hook.secrets, now)
     else:
@@ -58,9 +61,10 @@ def _refusal(hook: Hook, refused: Refused) -> Problem:
     return Problem("bad_signature", refused.reason)
 
 
-def _idempotency_key(key: str | None) -> str | None:
+def idempotency_key(key: str | None) -> str:
+    """The id of a delivery from its header, empty where there is none. Raises Problem `malformed`."""
     if key is None:
-        return None
+        return ""
     if len(key) > MAX_DELIVERY_ID or not _PRINTABLE.fullmatch(key):
         raise Problem("malformed", f"an Idempotency-Key has 1 to {MAX_DELIVERY_ID} printable ASCII characters")
     return key

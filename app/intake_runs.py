@@ -13,8 +13,7 @@ from domain import run
 from domain.definition import Definition, Trigger
 from domain.event import Append, Appended, AppendResult, Conflict, Duplicate, Metadata, NewEvent, StreamKind
 from domain.inflate import inflate
-from domain.json import Json, MalformedJson, parse
-from domain.path import Path, look_up
+from domain.path import Path
 from domain.ports import EventStore, NewId
 from domain.request import MAX_INFLATED, Request
 from domain.run import RequestRun
@@ -22,6 +21,8 @@ from domain.run import RequestRun
 MAX_ITEMS = 1_000
 """Runs that one request may start."""
 
+_list: "msgspec.json.Decoder[list[msgspec.Raw]]" = msgspec.json.Decoder(list[msgspec.Raw])
+_object: "msgspec.json.Decoder[dict[str, msgspec.Raw]]" = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NO_DEFINITION = Definition(Trigger("webhook.catch"))
 """Asking for a run does not depend on what the zap does."""
 
@@ -86,32 +87,37 @@ def run_append(new_id: NewId, arrival: Arrival) -> Append:
 
 
 def items_of(arrival: Arrival, path: Path) -> list[Arrival] | None:
-    """An arrival for each item of the list at a path of the body; None where there is no list.
+    """An arrival for each item of the list at a path of the body; None where there is no list, or an empty one.
 
-    The whole body is the list for the empty path. Each item keeps the bytes it had in the body.
+    The whole body is the list for the empty path. Each item keeps the bytes that it had in the body.
     """
-    found = look_up(_whole(arrival.request), path)
-    if not isinstance(found, list):
+    try:
+        items = _list.decode(_part(_content(arrival.request), path))
+        return [_item(arrival, index, bytes(item).decode()) for index, item in enumerate(items)] or None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError):
         return None
-    return [_item(arrival, index, item) for index, item in enumerate(found)]
 
 
-def _whole(request: Request) -> Json:
+def _content(request: Request) -> bytes:
     raw = request.raw_body()
     encoding = request.headers.get("content-encoding")
     content = inflate(encoding, raw, MAX_INFLATED) if encoding else raw
-    try:
-        return parse(content) if isinstance(content, bytes) else None
-    except MalformedJson:
-        return None
+    return content if isinstance(content, bytes) else b""
 
 
-def _item(arrival: Arrival, index: int, item: Json) -> Arrival:
+def _part(content: bytes | msgspec.Raw, path: Path) -> bytes | msgspec.Raw:
+    """The bytes of what stands at a path. Raises LookupError and msgspec.DecodeError."""
+    for key in path:
+        content = _list.decode(content)[int(key)] if key.isdecimal() else _object.decode(content)[key]
+    return content
+
+
+def _item(arrival: Arrival, index: int, item: str) -> Arrival:
     headers = {name: value for name, value in arrival.request.headers.items() if name != "content-encoding"}
     request = msgspec.structs.replace(
         arrival.request,
         headers={**headers, "content-type": "application/json"},
-        body=msgspec.json.encode(item).decode(),
+        body=item,
         encoding="utf-8",
     )
     delivery_id = f"{arrival.delivery_id}#{index}" if arrival.delivery_id else ""

@@ -83,6 +83,4 @@ class RateLimits:
 def over_limit(retry_after_s: float, whose: str) -> Problem:
     """The refusal, with Retry-After in whole seconds."""
     seconds = max(1, int(retry_after_s) + 1)
-    return Problem(
-        "rate_limited", f"{whose} takes no more requests for now", headers={"retry-after": str(seconds)}
-    )
+    return Problem("rate_limited", f"{whose} takes no more requests for now", headers={"retry-after": str(seconds)})

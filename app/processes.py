@@ -29,6 +29,11 @@ _RESTART_S = 1.0
 
 async def run(role: str, settings: Settings, stop: asyncio.Event) -> None:
     """Run one role until `stop`. Each lives through outages of the database and the broker."""
+    from app.startup import wait_until_usable
+
+    await wait_until_usable(role, settings, stop)
+    if stop.is_set():
+        return
     log.info("role.started")
     await ROLES[role](settings, stop)
     log.info("role.stopped")
@@ -46,6 +51,7 @@ async def _api(settings: Settings, stop: asyncio.Event) -> None:
             dsn=settings.database_url,
             catalog=catalog(),
             jwt_secret=settings.jwt_secret.encode(),
+            encryption_key=settings.encryption_key,
             public_url=settings.public_url,
             max_body=settings.max_body,
             readiness=lambda: _failing_checks(store),
@@ -54,21 +60,27 @@ async def _api(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def _relay(settings: Settings, stop: asyncio.Event) -> None:
+    from app import kafka
     from relay.relay import run as publish
-    from relay.topic import KafkaConfig
 
-    config = KafkaConfig(settings.kafka_bootstrap_servers, settings.kafka_topic, settings.kafka_partitions)
-    await publish(settings.database_url, config, stop)
+    await publish(settings.database_url, kafka.config(settings), stop)
 
 
 async def _runner(settings: Settings, stop: asyncio.Event) -> None:
+    from app import kafka
     from consumers.connectors import catalog
     from consumers.outbound import Outbound
     from consumers.runner import Runner
     from consumers.subscription import ConsumerConfig
     from sql.event_store import PgEventStore
 
-    config = ConsumerConfig(settings.kafka_bootstrap_servers, settings.kafka_topic, "runner", RUNNER_RECORDS)
+    config = ConsumerConfig(
+        settings.kafka_bootstrap_servers,
+        settings.kafka_topic,
+        "runner",
+        RUNNER_RECORDS,
+        security=kafka.security(settings),
+    )
     async with (
         PgEventStore(settings.database_url, "runner") as store,
         Outbound(settings.outbound_allow) as http,
@@ -77,6 +89,7 @@ async def _runner(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def _projector(settings: Settings, stop: asyncio.Event) -> None:
+    from app import kafka
     from consumers.projector import Projector
     from consumers.subscription import ConsumerConfig
     from projections.engine import Engine
@@ -90,6 +103,7 @@ async def _projector(settings: Settings, stop: asyncio.Event) -> None:
         PROJECTOR_RECORDS,
         PROJECTOR_FETCH_WAIT_MS,
         PROJECTOR_PACE_S,
+        kafka.security(settings),
     )
     async with PgEventStore(settings.database_url, "projector", read_connections=2) as store:
 

@@ -148,4 +148,3 @@ class RequestLog:
                 metadata=Metadata(actor="hook"),
             )
         )
-

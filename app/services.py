@@ -18,6 +18,7 @@ async def always_ready() -> list[str]:
 class Services:
     """`dsn` is for the connection that listens to the log; `max_body` is in bytes, for webhooks only.
 
+    `encryption_key` is 32 bytes in URL-safe base64; `user_per_minute` limits the webhooks to all zaps of one user.
     `readiness` names the checks that fail right now.
     """
 
@@ -25,8 +26,10 @@ class Services:
     dsn: str = field(repr=False)
     catalog: Catalog
     jwt_secret: bytes = field(repr=False)
+    encryption_key: str = field(repr=False)
     public_url: str
     max_body: int = 10 * 2**20
+    user_per_minute: int | None = None
     now: Clock = clock.now
     new_id: NewId = clock.new_id
     readiness: Callable[[], Awaitable[list[str]]] = always_ready

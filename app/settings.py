@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -20,10 +20,12 @@ from app.data_dir import DataDir
 from app.errors import OperatorError
 
 PREFIX = "TRIGGERHUB_"
+SASL_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 LOOPBACK = "127.0.0.0/8,::1/128"
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LogFormat = Literal["console", "json"]
+OnOff = Literal["on", "off"]
 T = TypeVar("T")
 
 
@@ -49,6 +51,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     kafka_bootstrap_servers: str = ""
     kafka_topic: str = "zap-events"
     kafka_partitions: int = 12
+    kafka_replication: int = 1
+    kafka_retention_hours: int = 0
+    kafka_create_topic: OnOff = "on"
+    kafka_sasl_mechanism: str = ""
+    kafka_username: str = ""
+    kafka_password: Secret = Secret("")
+    kafka_tls: OnOff = "off"
+    kafka_ca_file: str = ""
+    kafka_cert_file: str = ""
+    kafka_key_file: str = ""
     data_dir: Path = Path(".triggerhub")
     host: str = "127.0.0.1"
     port: int = 8000
@@ -75,6 +87,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             kafka_bootstrap_servers=bootstrap,
             kafka_topic=read("KAFKA_TOPIC", "zap-events", _topic),
             kafka_partitions=read("KAFKA_PARTITIONS", "12", _integer(1, 10_000)),
+            **_kafka_cluster(read),
             data_dir=read("DATA_DIR", ".triggerhub", lambda text: Path(text).expanduser().absolute()),
             host=host,
             port=port,
@@ -100,9 +113,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def child_env(self) -> dict[str, str]:
         """The environment for a child process that shall run with these settings."""
         # Where this package lies comes first, so that the child runs the same code wherever it is started.
-        path = os.pathsep.join(
-            filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-        )
+        path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]))
         return {**os.environ, **self.to_env(), "PYTHONUNBUFFERED": "1", "PYTHONPATH": path}
 
     def resolve(self, *needs: str) -> Self:
@@ -133,6 +144,33 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return resolved
 
 
+def _kafka_cluster(read: "_Reader") -> dict[str, Any]:
+    """What only a Kafka of one's own needs."""
+    mechanism = read("KAFKA_SASL_MECHANISM", "", lambda text: text and _one_of(*SASL_MECHANISMS)(text).upper())
+    username, password = read("KAFKA_USERNAME", "", str), read("KAFKA_PASSWORD", "", str)
+    if bool(mechanism) != bool(username and password):
+        raise SettingsError(
+            f"{PREFIX}KAFKA_SASL_MECHANISM, {PREFIX}KAFKA_USERNAME and {PREFIX}KAFKA_PASSWORD go together: "
+            "set all three or none."
+        )
+    ca, cert, key = (read(f"KAFKA_{name}_FILE", "", str) for name in ("CA", "CERT", "KEY"))
+    tls = read("KAFKA_TLS", "on" if ca or cert else "off", _on_off)
+    if tls == "off" and (ca or cert):
+        raise SettingsError(f"{PREFIX}KAFKA_TLS is off, but certificates are set: set it to on, or leave them out.")
+    return {
+        "kafka_replication": read("KAFKA_REPLICATION", "1", _integer(1, 100)),
+        "kafka_retention_hours": read("KAFKA_RETENTION_HOURS", "0", _integer(0, 1_000_000)),
+        "kafka_create_topic": read("KAFKA_CREATE_TOPIC", "on", _on_off),
+        "kafka_sasl_mechanism": mechanism,
+        "kafka_username": username,
+        "kafka_password": Secret(password),
+        "kafka_tls": tls,
+        "kafka_ca_file": ca,
+        "kafka_cert_file": cert,
+        "kafka_key_file": key,
+    }
+
+
 def unknown_variables(env: Mapping[str, str] | None = None) -> list[str]:
     """Variables with our prefix that no setting reads: most likely misspelt."""
     known = {PREFIX + name.upper() for name in Settings.__struct_fields__}
@@ -151,9 +189,7 @@ class _Reader:
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
 
-    def __call__(
-        self, name: str, default: str, parse: Callable[[str], T], *, may_be_empty: bool = False
-    ) -> T:
+    def __call__(self, name: str, default: str, parse: Callable[[str], T], *, may_be_empty: bool = False) -> T:
         text = self._env.get(PREFIX + name)
         if text is None or (not text.strip() and not may_be_empty):
             text = default
@@ -175,11 +211,18 @@ def _integer(low: int, high: int) -> Callable[[str], int]:
 
 def _one_of(*choices: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
-        if text.lower() not in choices:
+        if text.lower() not in {choice.lower() for choice in choices}:
             raise ValueError(f"give one of {', '.join(choices)}")
         return text.lower()
 
     return parse
+
+
+def _on_off(text: str) -> OnOff:
+    words: dict[str, OnOff] = {"on": "on", "true": "on", "1": "on", "off": "off", "false": "off", "0": "off"}
+    if text.lower() not in words:
+        raise ValueError("give on or off")
+    return words[text.lower()]
 
 
 def _log_format(text: str) -> LogFormat:
@@ -262,7 +305,5 @@ def _text(value: object) -> str:
 def _remedy(name: str, data_dir: Path) -> str:
     variable = PREFIX + name.upper()
     if name in {"jwt_secret", "encryption_key"}:
-        return (
-            f"{variable} is missing: set it to the output of `openssl rand -base64 32`, the same everywhere."
-        )
+        return f"{variable} is missing: set it to the output of `openssl rand -base64 32`, the same everywhere."
     return f"Nothing is running with {data_dir}: start `triggerhub up`, or set {variable}."

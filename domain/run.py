@@ -12,7 +12,7 @@ import msgspec
 
 from domain.connector import Failed, Outcome, Retry, Succeeded
 from domain.definition import Definition, Step
-from domain.errors import WrongStatus
+from domain.errors import NotFound, WrongStatus
 from domain.event import Event, RunStatus
 from domain.json import Json, JsonObject
 from domain.request import Request, trigger_data
@@ -30,6 +30,8 @@ class RunRequested(Event, frozen=True, kw_only=True):
     request: Request
     dedupe_id: str = ""
     replay_of: UUID | None = None
+    outputs: Mapping[str, Json] = {}
+    """Outcomes of steps, by id, that a replay from a later step takes over."""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -87,8 +89,12 @@ class RunFailed(Event, frozen=True, kw_only=True):
     message: str
 
 
+class RunCancelled(Event, frozen=True, kw_only=True):
+    """Somebody stopped the run; an action that was under way may still have its effect. Terminal."""
+
+
 RunEvent: TypeAlias = (
-    RunRequested | StepSucceeded | StepAttemptFailed | StepFailed | RunResumed | RunCompleted | RunFailed
+    RunRequested | StepSucceeded | StepAttemptFailed | StepFailed | RunResumed | RunCompleted | RunFailed | RunCancelled
 )
 
 
@@ -100,6 +106,8 @@ class RequestRun(msgspec.Struct, frozen=True):
     source: Source
     request: Request
     dedupe_id: str = ""
+    replay_of: UUID | None = None
+    outputs: Mapping[str, Json] = {}
 
 
 class RecordAttempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +141,11 @@ class FailRun(msgspec.Struct, frozen=True):
     message: str
 
 
-RunCommand: TypeAlias = RequestRun | RecordAttempt | FinishRun | ResumeRun | FailRun
+class CancelRun(msgspec.Struct, frozen=True):
+    """Stop a run, whatever it is doing or waiting for."""
+
+
+RunCommand: TypeAlias = RequestRun | RecordAttempt | FinishRun | ResumeRun | FailRun | CancelRun
 
 
 class NoRun(msgspec.Struct, frozen=True):
@@ -186,6 +198,8 @@ def decide(command: RunCommand, state: RunState, definition: Definition) -> list
             return [RunResumed(timer_id=timer_id)] if state.retry_at else []
         case FailRun(step_id, code, message):
             return [RunFailed(step_id=step_id, code=code, message=message)]
+        case CancelRun():
+            return [RunCancelled()]
         case _:
             assert_never(command)
 
@@ -200,8 +214,38 @@ def _request(command: RequestRun, state: RunState) -> list[RunEvent]:
             source=command.source,
             request=command.request,
             dedupe_id=command.dedupe_id,
+            replay_of=command.replay_of,
+            outputs=command.outputs,
         )
     ]
+
+
+def replay(run: ActiveRun | EndedRun, run_id: UUID, definition: Definition, from_step: str | None) -> RequestRun:
+    """The command for a new run of what this one was asked for; `definition` is that of the version it will use.
+
+    From a step on: the outcomes of the steps before it are taken over. Raises NotFound when there is no such step,
+    WrongStatus when a step before it has no outcome.
+    """
+    requested = run.requested
+    before = _steps_before(definition, from_step) if from_step is not None else []
+    for step_id in before:
+        if step_id not in run.outputs:
+            raise WrongStatus(f"the step {step_id}, before {from_step}, has no outcome in this run to go on from")
+    return RequestRun(
+        requested.zap_id,
+        requested.zap_version,
+        "replay",
+        requested.request,
+        replay_of=run_id,
+        outputs={step_id: run.outputs[step_id] for step_id in before},
+    )
+
+
+def _steps_before(definition: Definition, step_id: str) -> list[str]:
+    ids = [step.id for step in definition.steps]
+    if step_id not in ids:
+        raise NotFound(f"the version to be run has no step {step_id}")
+    return ids[: ids.index(step_id)]
 
 
 def _record(command: RecordAttempt, run: ActiveRun, definition: Definition) -> list[RunEvent]:
@@ -261,7 +305,7 @@ def _fail(command: RecordAttempt, outcome: Retry | Failed) -> list[RunEvent]:
 def evolve(state: RunState, event: RunEvent) -> RunState:
     """The state after the event. Total: never raises."""
     if isinstance(event, RunRequested):
-        return ActiveRun(requested=event) if isinstance(state, NoRun) else state
+        return ActiveRun(requested=event, outputs=event.outputs) if isinstance(state, NoRun) else state
     if not isinstance(state, ActiveRun):
         return state
     replace = msgspec.structs.replace
@@ -278,6 +322,8 @@ def evolve(state: RunState, event: RunEvent) -> RunState:
             return EndedRun(requested=state.requested, status="completed", outputs=state.outputs)
         case RunFailed():
             return EndedRun(requested=state.requested, status="failed", outputs=state.outputs)
+        case RunCancelled():
+            return EndedRun(requested=state.requested, status="cancelled", outputs=state.outputs)
         case _:
             assert_never(event)
 

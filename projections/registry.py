@@ -1,7 +1,8 @@
 """All projections with a table of their own. `run_detail` has none: it is folded when it is read."""
 
+from projections.request_list import REQUEST_LIST
 from projections.run_list import RUN_LIST
 from projections.zap_list import ZAP_LIST
 
-PROJECTIONS = (RUN_LIST, ZAP_LIST)
+PROJECTIONS = (RUN_LIST, ZAP_LIST, REQUEST_LIST)
 LIVE_FOLDS = frozenset({"run_detail"})

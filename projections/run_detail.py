@@ -14,6 +14,7 @@ from domain.registry import decode
 from domain.request import trigger_data
 from domain.run import (
     Failure,
+    RunCancelled,
     RunCompleted,
     RunEvent,
     RunFailed,
@@ -66,6 +67,7 @@ class RunDetail(msgspec.Struct, kw_only=True):
     finished_at: datetime | None = None
     duration_ms: float | None = None
     error: RunError | None = None
+    replay_of: UUID | None = None
     position: int
 
 
@@ -91,8 +93,9 @@ def fold(events: Sequence[StoredEvent]) -> RunDetail:
         status="queued",
         source=first.source,
         trigger=trigger_data(first.request),
-        steps=[],
+        steps=[StepDetail(id=step, status="succeeded", output=output) for step, output in first.outputs.items()],
         started_at=events[0].recorded_at,
+        replay_of=first.replay_of,
         position=events[-1].position,
     )
     for stored in events[1:]:
@@ -116,6 +119,8 @@ def _fold(detail: RunDetail, event: RunEvent, at: datetime) -> None:
         case RunFailed():
             _finish(detail, "failed", at)
             detail.error = RunError(event.code, event.message)
+        case RunCancelled():
+            _finish(detail, "cancelled", at)
         case _:
             assert_never(event)
 

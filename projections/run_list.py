@@ -10,6 +10,7 @@ import msgspec
 from domain.event import RunStatus, StoredEvent
 from domain.registry import decode
 from domain.run import (
+    RunCancelled,
     RunCompleted,
     RunEvent,
     RunFailed,
@@ -156,6 +157,9 @@ def _fold(change: _Change, event: RunEvent, at: datetime) -> None:
             change.status, change.error, change.finished_at = "completed", None, at
         case RunFailed():
             change.status, change.error, change.finished_at = "failed", _error(event.code, event.message), at
+        case RunCancelled():
+            change.status, change.finished_at = "cancelled", at
+            change.error = None
         case _:
             assert_never(event)
 
@@ -202,6 +206,7 @@ RUN_LIST = Projection(
             "zap.run.resumed",
             "zap.run.completed",
             "zap.run.failed",
+            "zap.run.cancelled",
         }
     ),
     create=_queries["create"],

@@ -111,9 +111,7 @@ async def end_offsets(config: KafkaConfig) -> dict[int, int]:
     async with _admin(config) as admin:
         if config.topic not in await admin.list_topics():
             raise TopicLost(f"topic {config.topic} does not exist any more")
-    consumer = AIOKafkaConsumer(
-        **config.client_options(), request_timeout_ms=_TIMEOUT_MS, client_id="triggerhub-relay"
-    )
+    consumer = AIOKafkaConsumer(**config.client_options(), request_timeout_ms=_TIMEOUT_MS, client_id="triggerhub-relay")
     try:
         await consumer.start()
         partitions = [TopicPartition(config.topic, number) for number in range(config.partitions)]

@@ -3,6 +3,7 @@
 import hashlib
 from importlib.resources import files
 
+import asyncpg
 import msgspec
 
 from sql.pool import Connection, connect
@@ -45,6 +46,15 @@ async def migrate(dsn: str) -> list[str]:
         return await _apply_missing(connection)
     finally:
         await connection.close()
+
+
+async def missing_migrations(connection: Connection) -> list[str]:
+    """The names of this release's migrations that the database lacks."""
+    try:
+        applied = {row["name"] for row in await connection.fetch(_queries["applied"])}
+    except asyncpg.UndefinedTableError:
+        applied = set()
+    return [migration.name for migration in migrations() if migration.name not in applied]
 
 
 async def _apply_missing(connection: Connection) -> list[str]:

@@ -37,7 +37,8 @@ async def require_sane_json(request: "Request[object, object, State]") -> None:
     except InternalServerException:
         raise Problem("malformed", "the connection closed before the body was complete") from None
     if not body:
-        if request.route_handler.parsed_data_field is not None:
+        expected = request.route_handler.parsed_data_field
+        if expected is not None and not expected.is_optional:
             raise Problem("malformed", "a JSON body is needed")
         return
     try:

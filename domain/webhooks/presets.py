@@ -11,9 +11,10 @@ import msgspec
 from domain.json import Json
 from domain.path import parse_path
 
-_HEADER_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$"  # RFC 9110 §5.6.2
+_END = r"$(?!\n)"  # Python's $ alone lets a newline follow
+_HEADER_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}" + _END  # RFC 9110 §5.6.2
 HeaderName: TypeAlias = Annotated[str, msgspec.Meta(pattern=_HEADER_NAME)]
-Affix: TypeAlias = Annotated[str, msgspec.Meta(max_length=100, pattern=r"^[\x20-\x7e]*$")]
+Affix: TypeAlias = Annotated[str, msgspec.Meta(max_length=100, pattern=r"^[\x20-\x7e]*" + _END)]
 
 
 class DedupeHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="from", tag="header"):
@@ -111,7 +112,7 @@ class Hmac(_Timed, frozen=True, kw_only=True, tag="hmac"):
 class Basic(_Preset, frozen=True, kw_only=True, tag="basic"):
     """HTTP Basic (RFC 7617); the secret is the password."""
 
-    username: Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^:\x00-\x1f\x7f]*$")]
+    username: Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^:\x00-\x1f\x7f]*" + _END)]
 
 
 class Bearer(_Preset, frozen=True, tag="bearer"):

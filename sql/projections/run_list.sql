@@ -71,7 +71,8 @@ where tenant_id = $1 and zap_id = $8::uuid
 order by run_id desc limit $7
 
 -- name: page_of_status
--- The same for a status other than completed; the second condition lets the planner take the partial index.
+-- The same for a status other than completed; that condition, written out, lets the planner take the partial index.
+-- All pages take the same parameters, hence the one about a zap.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
        attempts, position
 from rm.run_list

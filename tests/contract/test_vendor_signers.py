@@ -40,7 +40,9 @@ from domain.webhooks.request import SignedRequest
 from tests.support.webhooks import URL, github_examples, request
 
 NOW = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
-JSON_BODY = json.dumps({"id": "evt_1", "event_id": "Ev1", "amount": 10.50, "text": "Grüße"}, ensure_ascii=False).encode()
+JSON_BODY = json.dumps(
+    {"id": "evt_1", "event_id": "Ev1", "amount": 10.50, "text": "Grüße"}, ensure_ascii=False
+).encode()
 FORM_FIELDS = {"CallSid": "CA1234567890ABCDE", "From": "+14158675309", "Body": "Grüße & more", "Empty": ""}
 FORM_BODY = urlencode(FORM_FIELDS).encode()
 Sign = Callable[[str, bytes, datetime], dict[str, str]]
@@ -176,10 +178,14 @@ TWILIO: dict[str, Any] = {
     "delivery_id": "token-1",
 }
 FORM = "application/x-www-form-urlencoded"
-CHALLENGE = b'{"token":"t","challenge":"3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P","type":"url_verification"}'
+CHALLENGE = (
+    b'{"token":"t","challenge":"3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P","type":"url_verification"}'
+)
 
 SENDERS = [
-    Sender("stripe", Stripe(), sign_stripe, "Stripe-Signature", timestamp_header="Stripe-Signature", delivery_id="evt_1"),
+    Sender(
+        "stripe", Stripe(), sign_stripe, "Stripe-Signature", timestamp_header="Stripe-Signature", delivery_id="evt_1"
+    ),
     Sender("github json", **GITHUB),
     Sender("github form", body=urlencode({"payload": JSON_BODY}).encode(), content_type=FORM, **GITHUB),
     Sender(
@@ -315,7 +321,9 @@ def test_two_copies_of_the_header(sender: Sender) -> None:
 @every_sender
 def test_non_ascii_beside_a_true_signature(sender: Sender) -> None:
     sent = sender.send()
-    assert isinstance(answer(sender, with_header(sent, sender.header, value_of(sent, sender.header) + b"\xc3")), Refused)
+    assert isinstance(
+        answer(sender, with_header(sent, sender.header, value_of(sent, sender.header) + b"\xc3")), Refused
+    )
 
 
 @every_sender
@@ -341,7 +349,9 @@ def test_no_secret_closes_the_door(sender: Sender, secrets: list[str | bytes]) -
 
 
 @every_timed_sender
-@pytest.mark.parametrize(("offset", "accepted"), [(-301, False), (-300, True), (300, True), (301, False), (86400, False)])
+@pytest.mark.parametrize(
+    ("offset", "accepted"), [(-301, False), (-300, True), (300, True), (301, False), (86400, False)]
+)
 def test_time_of_sending(sender: Sender, offset: int, accepted: bool) -> None:
     result = answer(sender, sender.send(at=NOW + timedelta(seconds=offset)))
     assert isinstance(result, Verified) is accepted
@@ -397,7 +407,7 @@ def test_duplicate_delivery(sender: Sender) -> None:
 
 @every_sender
 def test_duplicate_to_another_hook(sender: Sender) -> None:
-    """Another zap has its own secret; with the same one, ids are still kept apart, since zaps are part of their keys."""
+    """Another zap has its own secret; with the same one the ids are equal: the zap makes the difference."""
     sent = sender.send()
     assert isinstance(answer(sender, sent, sender.secrets[1]), Refused)
     assert isinstance(answer(sender, sent), Verified)

@@ -38,7 +38,6 @@ def test_a_sample_decodes_today(path: Path) -> None:
 
 
 @pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: type(event).__name__)
-def test_a_sample_shows_every_field(event: Event) -> None:
-    kind = event_type(event)
-    shown = msgspec.json.decode(sample_path(kind.name, kind.schema_version).read_bytes())
-    assert set(shown) == set(event.__struct_encode_fields__)
+def test_an_example_sets_every_field(event: Event) -> None:
+    """A field at its default is not stored, so that a sample would not speak for it."""
+    assert set(msgspec.json.decode(encode(event))) == set(event.__struct_encode_fields__)

@@ -10,7 +10,8 @@ ROUTES = [
     ("GET", "/zaps/{zap}"), ("PUT", "/zaps/{zap}"), ("DELETE", "/zaps/{zap}"), ("POST", "/zaps/{zap}/publish"),
     ("POST", "/zaps/{zap}/enable"), ("POST", "/zaps/{zap}/pause"), ("POST", "/zaps/{zap}/rollback"),
     ("GET", "/zaps/{zap}/versions"), ("GET", "/zaps/{zap}/versions/1"), ("GET", "/runs/{run}"),
-    ("GET", "/runs/{run}/events"), ("DELETE", "/api-keys/{key}"),
+    ("GET", "/runs/{run}/events"), ("POST", "/runs/{run}/cancel"), ("POST", "/runs/{run}/replay"),
+    ("DELETE", "/api-keys/{key}"),
 ]  # fmt: skip
 BODIES = {"PUT": zap_body(), "rollback": {"version": 1}}
 

@@ -158,7 +158,10 @@ async def test_a_roll_back_needs_a_version_number(ada: Person, body: dict[str, A
 
 
 async def test_what_the_catalog_offers_is_described(ada: Person) -> None:
-    assert [item["type"] for item in (await ada("GET", "/triggers/available")).json()] == ["webhook.catch"]
+    assert [item["type"] for item in (await ada("GET", "/triggers/available")).json()] == [
+        "webhook.catch",
+        "webhook.catch_raw",
+    ]
     (action,) = (await ada("GET", "/actions/available")).json()
     assert action["config_schema"]["required"] == ["text"]
     assert set(action) == {"type", "name", "description", "icon", "config_schema", "example"}

@@ -18,6 +18,7 @@ from domain.json import JsonObject
 from sql.event_store import PgEventStore
 
 SECRET = b"a secret for tests, 32 bytes long at least"
+ENCRYPTION_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 PASSWORD = "correct horse battery staple"
 HOOK_URL = "http://testserver.local"
 
@@ -44,7 +45,8 @@ CATALOG = Catalog(
 def services(store: PgEventStore, dsn: str, **changes: Any) -> Services:
     """What the application is built from, with test values."""
     values: dict[str, Any] = {
-        "store": store, "dsn": dsn, "catalog": CATALOG, "jwt_secret": SECRET, "public_url": HOOK_URL,
+        "store": store, "dsn": dsn, "catalog": CATALOG, "jwt_secret": SECRET,
+        "encryption_key": ENCRYPTION_KEY, "public_url": HOOK_URL,
         "max_body": 100_000,
     } | changes  # fmt: skip
     return Services(**values)

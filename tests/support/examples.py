@@ -61,12 +61,21 @@ EXAMPLES: tuple[Event, ...] = (
         zap_id=ZAP, reason="duplicate", count=7, since=START, until=START + timedelta(minutes=1), repeats={str(_ID): 7}
     ),
     intake.RequestAdmitted(zap_id=ZAP, request_id=_ID, run_id=_ID),
-    run.RunRequested(zap_id=ZAP, zap_version=3, source="webhook", request=_REQUEST, dedupe_id="evt_1", replay_of=_ID),
+    run.RunRequested(
+        zap_id=ZAP,
+        zap_version=3,
+        source="webhook",
+        request=_REQUEST,
+        dedupe_id="evt_1",
+        replay_of=_ID,
+        outputs={"look_up": {"id": 7}},
+    ),
     run.StepSucceeded(**_attempt(2), output={"status": 200, "body": {"id": 7}}),  # type: ignore[arg-type]
     run.StepAttemptFailed(**_attempt(1), failure=_FAILURE, retry_at=START + timedelta(seconds=5)),  # type: ignore[arg-type]
     run.StepFailed(**_attempt(5), failure=_FAILURE),  # type: ignore[arg-type]
     run.RunResumed(timer_id=_ID),
     run.RunCompleted(),
+    run.RunCancelled(),
     run.RunFailed(step_id="look_up", code="http_503", message="the target answered 503"),
     identity.UserSignedUp(name="Ada"),
     identity.UserSignedIn(),

@@ -6,12 +6,18 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from app.intake import Intake, dedupe_key
+from app.bodies import Bodies
+from app.intake import Intake
+from app.intake_replies import Replies
+from app.intake_runs import dedupe_key
+from app.limits import RateLimits
 from app.live_zaps import LiveZap, LiveZaps
+from app.request_log import RequestLog
+from app.run_watch import RunWatch
 from domain.event import Append, Appended, AppendResult, Conflict, Duplicate
 from domain.ports import EventStore, StoreUnavailable
 from domain.run import RunRequested
-from sql.clock import new_id
+from sql.clock import new_id, now
 
 USER, ZAP, FIRST_RUN = UUID(int=1), UUID(int=2), UUID(int=3)
 PATH = f"/{USER}/{ZAP}/"
@@ -49,6 +55,21 @@ def request(*messages: dict[str, Any], headers: dict[str, str] | None = None, pa
     return {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": raw}, receive
 
 
+def make_intake(store: RememberingStore, max_body: int = 10) -> Intake:
+    """An intake of which only the store is looked at."""
+    return Intake(
+        store=cast(EventStore, store),
+        live_zaps=cast(LiveZaps, OneZap()),
+        bodies=Bodies(max_body),
+        limits=cast(RateLimits, None),
+        requests=RequestLog(cast(EventStore, store), now, new_id),
+        replies=Replies(cast(RunWatch, None), "http://testserver.local"),
+        now=now,
+        new_id=new_id,
+        public_url="http://testserver.local",
+    )
+
+
 async def call(store: RememberingStore, scope: Any, receive: Any) -> list[dict[str, Any]]:
     """What the application sent."""
     sent: list[dict[str, Any]] = []
@@ -56,8 +77,7 @@ async def call(store: RememberingStore, scope: Any, receive: Any) -> list[dict[s
     async def send(message: Any) -> None:
         sent.append(message)
 
-    intake = Intake(cast(EventStore, store), cast(LiveZaps, OneZap()), new_id, 10)
-    await intake(scope, receive, send)
+    await make_intake(store)(scope, receive, send)
     return sent
 
 
@@ -113,7 +133,7 @@ async def test_a_sender_that_left_before_the_answer_is_no_error() -> None:
     async def send(_message: Any) -> None:
         raise RuntimeError("the handler is closed")
 
-    await Intake(cast(EventStore, store), cast(LiveZaps, OneZap()), new_id, 10)(scope, receive, send)
+    await make_intake(store)(scope, receive, send)
     assert len(store.appended) == 1
 
 

@@ -15,6 +15,7 @@ from domain.retry import SCHEDULE_S
 from domain.run import (
     INITIAL,
     ActiveRun,
+    CancelRun,
     EndedRun,
     FailRun,
     Failure,
@@ -23,6 +24,7 @@ from domain.run import (
     RecordAttempt,
     RequestRun,
     ResumeRun,
+    RunCancelled,
     RunCommand,
     RunCompleted,
     RunEvent,
@@ -155,6 +157,14 @@ def test_a_waiting_run_is_resumed_once() -> None:
     given_run(DEFINITION, REQUESTED).when(ResumeRun(TIMER)).then_nothing()
 
 
+def test_a_run_is_cancelled_whatever_it_waits_for_and_stays_so() -> None:
+    given_run(DEFINITION, REQUESTED).when(CancelRun()).then(RunCancelled())
+    given_run(DEFINITION, REQUESTED, attempt_failed()).when(CancelRun()).then(RunCancelled())
+    for command in (CancelRun(), attempt(), ResumeRun(TIMER)):
+        given_run(DEFINITION, REQUESTED, attempt_failed(), RunCancelled()).when(command).then_nothing()
+    given_run(DEFINITION, REQUESTED, succeeded(), succeeded("two"), RunCompleted()).when(CancelRun()).then_nothing()
+
+
 def test_a_run_without_steps_is_finished() -> None:
     given_run(a_definition(), REQUESTED).when(FinishRun()).then(RunCompleted())
     given_run(DEFINITION, REQUESTED).when(FinishRun()).then_nothing()
@@ -215,6 +225,7 @@ others: st.SearchStrategy[RunCommand] = st.sampled_from(
         RequestRun(ZAP, 1, "webhook", Request()),
         FinishRun(),
         ResumeRun(TIMER),
+        CancelRun(),
         FailRun("", "definition_missing", "gone"),
     ]
 )
@@ -230,7 +241,9 @@ events: st.SearchStrategy[RunEvent] = st.one_of(
     st.builds(StepSucceeded, **shared, output=json_values),
     st.builds(StepAttemptFailed, **shared, failure=failures, retry_at=st.just(START)),
     st.builds(StepFailed, **shared, failure=failures),
-    st.sampled_from([RunResumed(timer_id=TIMER), RunCompleted(), RunFailed(step_id="", code="", message="")]),
+    st.sampled_from(
+        [RunResumed(timer_id=TIMER), RunCompleted(), RunCancelled(), RunFailed(step_id="", code="", message="")]
+    ),
     st.just(REQUESTED),
 )
 
@@ -297,7 +310,11 @@ class RunMachine(RuleBasedStateMachine):
 
     @invariant()
     def ends_once_and_nothing_follows(self) -> None:
-        ends = [number for number, event in enumerate(self.log) if isinstance(event, RunCompleted | RunFailed)]
+        ends = [
+            number
+            for number, event in enumerate(self.log)
+            if isinstance(event, RunCompleted | RunFailed | RunCancelled)
+        ]
         assert ends in ([], [len(self.log) - 1])
         assert isinstance(self.state, EndedRun) == bool(ends)
         assert not isinstance(self.state, NoRun) or not self.log

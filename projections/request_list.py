@@ -1,0 +1,117 @@
+"""The request list: what came to a zap's hook and started no run, newest first; runs are in the run list."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import cast
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from domain.event import StoredEvent
+from domain.intake import IntakeEvent, Reason, RequestAdmitted, RequestRejected, RequestsCounted
+from domain.registry import decode
+from projections.projection import Projection
+from sql.pool import Connection, Pool
+from sql.queries import Queries
+
+_queries = Queries("projections/request_list.sql")
+
+
+class RequestListItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A rejected request, or `count` of them until `until` that were only counted.
+
+    `admissible`: it was kept whole, and can be let in. `run_id`: it was. `repeats`: run id → how often its delivery
+    came again. `excerpt` is the beginning of the body, without what looks like a secret.
+    """
+
+    id: UUID
+    reason: Reason
+    count: int
+    at: datetime
+    until: datetime | None
+    status: int | None
+    detail: str
+    method: str
+    path: str
+    content_type: str
+    size: int
+    excerpt: str
+    delivery_id: str
+    admissible: bool
+    run_id: UUID | None
+    repeats: dict[str, int]
+    position: int
+
+
+async def list_requests(
+    pool: Pool, tenant_id: UUID, zap_id: UUID, *, reason: Reason | None, before: UUID | None, limit: int
+) -> list[RequestListItem]:
+    """A page of a zap's rejected requests, newest first."""
+    rows = await pool.fetch(_queries["page"], tenant_id, zap_id, before, reason, limit)
+    return [_item(row) for row in rows]
+
+
+async def get_request(pool: Pool, tenant_id: UUID, zap_id: UUID, request_id: UUID) -> RequestListItem | None:
+    """One of them."""
+    row = await pool.fetchrow(_queries["one"], tenant_id, zap_id, request_id)
+    return _item(row) if row else None
+
+
+def _item(row: "asyncpg.Record") -> RequestListItem:
+    fields = dict(zip(RequestListItem.__struct_fields__, row, strict=True))
+    return RequestListItem(**fields | {"repeats": msgspec.json.decode(fields["repeats"], type=dict[str, int])})
+
+
+async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
+    rows: list[tuple[object, ...]] = []
+    admitted: list[tuple[object, ...]] = []
+    for stored in events:
+        event = cast(IntakeEvent, decode(stored.type, stored.schema_version, stored.data))
+        match event:
+            case RequestRejected():
+                rows.append(_rejected(stored, event))
+            case RequestsCounted():
+                rows.append(_counted(stored, event))
+            case RequestAdmitted():
+                admitted.append((stored.tenant_id, event.zap_id, event.request_id, event.run_id))
+    if rows:
+        await connection.execute(
+            _queries["insert"], *_columns(sorted(rows, key=lambda row: cast(tuple[UUID], row[:3])))
+        )
+    if admitted:
+        await connection.execute(_queries["admit"], *_columns(admitted))
+
+
+def _rejected(stored: StoredEvent, event: RequestRejected) -> tuple[object, ...]:
+    texts = (event.detail, event.method, event.path, event.content_type)
+    return (
+        stored.tenant_id, event.zap_id, stored.event_id, event.reason, 1, stored.recorded_at, None, event.status,
+        *map(_text, texts), event.size, _text(event.excerpt), _text(event.dedupe_id), event.request is not None, None,
+        "{}", stored.position,
+    )  # fmt: skip
+
+
+def _counted(stored: StoredEvent, event: RequestsCounted) -> tuple[object, ...]:
+    return (
+        stored.tenant_id, event.zap_id, stored.event_id, event.reason, event.count, event.since, event.until, None,
+        "", "", "", "", 0, "", "", False, None, msgspec.json.encode(event.repeats).decode(), stored.position,
+    )  # fmt: skip
+
+
+def _text(text: str) -> str:
+    """Without what Postgres can not store."""
+    return text.replace("\0", "\ufffd")
+
+
+def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+REQUEST_LIST = Projection(
+    name="request_list",
+    definition=1,
+    handles=frozenset({"zap.request.rejected", "zap.request.counted", "zap.request.admitted"}),
+    create=_queries["create"],
+    apply=_apply,
+)

@@ -1,0 +1,54 @@
+-- name: create
+-- One row per rejected request, and one per count. Ids are UUIDv7, so the primary key serves them newest first.
+create table request_list (
+    tenant_id    uuid not null,
+    zap_id       uuid not null,
+    request_id   uuid not null,
+    reason       text not null,
+    count        int not null,
+    at           timestamptz not null,
+    until        timestamptz,
+    status       int,
+    detail       text not null,
+    method       text not null,
+    path         text not null,
+    content_type text not null,
+    size         int not null,
+    excerpt      text not null,
+    delivery_id  text not null,
+    admissible   boolean not null,
+    run_id       uuid,
+    repeats      text not null,
+    position     bigint not null,
+    primary key (tenant_id, zap_id, request_id)
+) with (fillfactor = 90);
+create index request_list_reason on request_list (tenant_id, zap_id, reason, request_id);
+
+-- name: insert
+-- New rows, sorted by key, so that concurrent writers can not deadlock.
+insert into request_list (tenant_id, zap_id, request_id, reason, count, at, until, status, detail, method, path,
+                          content_type, size, excerpt, delivery_id, admissible, run_id, repeats, position)
+select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::int[], $6::timestamptz[], $7::timestamptz[],
+                     $8::int[], $9::text[], $10::text[], $11::text[], $12::text[], $13::int[], $14::text[],
+                     $15::text[], $16::bool[], $17::uuid[], $18::text[], $19::bigint[])
+on conflict (tenant_id, zap_id, request_id) do nothing
+
+-- name: admit
+-- Requests that were let in, and their runs.
+update request_list r set run_id = u.run_id
+from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[]) u(tenant_id, zap_id, request_id, run_id)
+where r.tenant_id = u.tenant_id and r.zap_id = u.zap_id and r.request_id = u.request_id
+
+-- name: page
+-- A zap's rejected requests, newest first.
+select request_id, reason, count, at, until, status, detail, method, path, content_type, size, excerpt, delivery_id,
+       admissible, run_id, repeats, position
+from rm.request_list
+where tenant_id = $1 and zap_id = $2 and ($4::text is null or reason = $4)
+  and request_id < coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+order by request_id desc limit $5
+
+-- name: one
+select request_id, reason, count, at, until, status, detail, method, path, content_type, size, excerpt, delivery_id,
+       admissible, run_id, repeats, position
+from rm.request_list where tenant_id = $1 and zap_id = $2 and request_id = $3

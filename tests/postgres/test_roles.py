@@ -1,0 +1,92 @@
+"""The application's role: everything the processes do, and nothing to the log but appending."""
+
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from projections.rebuild import rebuild
+from projections.registry import PROJECTIONS
+from sql.event_store import PgEventStore
+from sql.pool import Connection, connect
+from tests.support.builders import a_run_requested, an_append
+from tests.support.chain import assert_log_is_whole
+
+
+@pytest.fixture
+async def app_dsn(dsn: str) -> str:
+    """The same database as the application's role."""
+    owner = await connect(dsn, "test")
+    await owner.execute("alter role triggerhub_app login password 'app'")
+    await owner.close()
+    parts = urlsplit(dsn)
+    return parts._replace(netloc=f"triggerhub_app:app@{parts.hostname}:{parts.port}").geturl()
+
+
+@pytest.fixture
+async def app(app_dsn: str) -> AsyncIterator[Connection]:
+    connection = await connect(app_dsn, "test")
+    yield connection
+    await connection.close()
+
+
+async def test_it_appends_and_reads(app_dsn: str, dsn: str) -> None:
+    async with PgEventStore(app_dsn, "test") as store:
+        for _ in range(3):
+            await store.append(an_append(a_run_requested()))
+        assert len(await store.read_log(0, 10)) == 3
+        await store.pool.execute("select es.ensure_run_months(4)")
+    assert len(await assert_log_is_whole(dsn)) == 3
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "insert into es.events select * from es.events",
+        "update es.events set data = ''",
+        "delete from es.events",
+        "truncate es.events",
+        "insert into es.commits values (9, 8, now(), '')",
+        "update es.commits set hash = ''",
+        "delete from es.commits",
+        "delete from es.timers",
+        "insert into es.timers select * from es.timers",
+        "drop table es.events",
+        "alter table es.events disable trigger append_only",
+        "set session_replication_role = replica",
+        "create or replace function es.refuse_change() returns trigger language plpgsql as 'begin return new; end'",
+        "insert into public.triggerhub_migrations values ('9', '', now())",
+        "create schema mine",
+        "select es.grant_app()",
+    ],
+)
+async def test_it_may_not_touch_the_log(app: Connection, statement: str) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await app.execute(statement)
+
+
+async def test_it_rebuilds_read_models_again_and_again(app_dsn: str) -> None:
+    for projection in PROJECTIONS:
+        for _ in range(3):
+            await rebuild(app_dsn, projection, 2)
+
+
+async def test_what_the_owner_built_becomes_its_with_the_next_grant(dsn: str, app_dsn: str) -> None:
+    projection = PROJECTIONS[0]
+    await rebuild(dsn, projection, 2)
+    owner = await connect(dsn, "test")
+    assert await owner.fetchval("select es.grant_app()")
+    await owner.close()
+    await rebuild(app_dsn, projection, 2)
+
+
+async def test_a_stranger_sees_nothing(dsn: str) -> None:
+    owner = await connect(dsn, "test")
+    try:
+        for function in ("es.append", "es.grant_app", "proj.create_build_schema"):
+            query = "select bool_or(has_function_privilege('pg_monitor', oid, 'execute')) from pg_proc where oid = $1::regproc"
+            assert not await owner.fetchval(query, function)
+        assert not await owner.fetchval("select has_table_privilege('pg_monitor', 'es.events', 'select')")
+    finally:
+        await owner.close()
