@@ -21,6 +21,7 @@ from app.http.auth import AuthController, MeController
 from app.http.catalog import CatalogController
 from app.http.docs import describe_hooks, docs, problems
 from app.http.health import healthz, readyz
+from app.http.hooks import HookController
 from app.http.inputs import MAX_BODY, require_sane_json
 from app.http.run_commands import RunCommandController
 from app.http.runs import RunController
@@ -99,6 +100,7 @@ def _api(authenticator: Authenticator) -> list[Router]:
             ApiKeyController,
             CatalogController,
             ZapController,
+            HookController,
             RunController,
             RunCommandController,
         ],

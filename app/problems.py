@@ -11,7 +11,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from domain.errors import DomainError
-from domain.ports import StoreUnavailable
+from domain.ports import AppendRefused, StoreUnavailable
 from sql.clock import new_id
 from sql.pool import CONNECTION_ERRORS
 
@@ -120,6 +120,8 @@ def as_problem(error: Exception) -> Problem:
             return _of_domain(error)
         case HTTPException() if error.status_code < 500:
             return _of_litestar(error)
+        case AppendRefused():
+            return Problem("malformed", "the request holds something that can not be stored, such as text that is no Unicode")
         case StoreUnavailable():
             return unavailable("the request could not be stored; nothing happened, try again")
         case asyncpg.UndefinedTableError():

@@ -26,7 +26,7 @@ from domain.event import (
     StreamKind,
 )
 from domain.json import Json
-from domain.ports import Clock, EventStore, NewId, StoreUnavailable
+from domain.ports import AppendRefused, Clock, EventStore, NewId, StoreUnavailable
 from domain.registry import decode
 from domain.run import (
     INITIAL,
@@ -36,6 +36,7 @@ from domain.run import (
     RecordAttempt,
     RunCommand,
     RunEvent,
+    RunFailed,
     RunState,
     StepAttemptFailed,
     decide,
@@ -102,7 +103,7 @@ class Executor:
         while isinstance(run.state, ActiveRun) and run.state.retry_at is None:
             command, definition = await self._next_command(run, run.state)
             events = decide(command, run.state, definition.definition)
-            if not events or not await self._record(run, events):
+            if not events or not await self._record_or_fail(run, events):
                 await self._reload(run)
 
     async def _next_command(self, run: Progress, state: ActiveRun) -> tuple[RunCommand, CompiledVersion]:
@@ -150,8 +151,21 @@ class Executor:
             log.exception("action.crashed", run_id=str(run.run_id), step_id=step.id, action=step.type)
             return Retry(code="crashed", message=f"the action crashed: {type(error).__name__}")
 
+    async def _record_or_fail(self, run: Progress, events: Sequence[RunEvent]) -> bool:
+        """As _record; an outcome that the log will never take ends the run, instead of being offered for ever."""
+        try:
+            return await self._record(run, events)
+        except AppendRefused as error:
+            log.error("run.unrecordable", run_id=str(run.run_id), error=str(error))  # noqa: TRY400 - it is the store's to trace
+            failed = RunFailed(step_id="", code="unrecordable", message="the outcome of a step could not be stored")
+            return await self._record(run, [failed])
+
     async def _record(self, run: Progress, events: Sequence[RunEvent]) -> bool:
-        """Append events to the run's stream; False when somebody else was there first."""
+        """Append events to the run's stream; False when somebody else was there first. Raises AppendRefused."""
+        new_events = tuple(
+            NewEvent(self._new_id(), event, event.retry_at if isinstance(event, StepAttemptFailed) else None)
+            for event in events
+        )
         result = await self._patiently_append(
             Append(
                 kind=StreamKind.RUN,
@@ -159,14 +173,7 @@ class Executor:
                 expected=run.version,
                 tenant_id=run.tenant_id,
                 ordering_key=run.ordering_key,
-                events=tuple(
-                    NewEvent(
-                        self._new_id(),
-                        event,
-                        event.retry_at if isinstance(event, StepAttemptFailed) else None,
-                    )
-                    for event in events
-                ),
+                events=new_events,
                 metadata=Metadata(actor=_RUNNER, correlation_id=run.run_id, causation_id=run.last_event_id),
             )
         )
@@ -174,7 +181,7 @@ class Executor:
             case Appended(version, _position):
                 for event in events:
                     run.state = evolve(run.state, event)
-                run.version = version
+                run.version, run.last_event_id = version, new_events[-1].event_id
                 return True
             case Conflict() | Duplicate():
                 log.info("run.outrun", run_id=str(run.run_id))

@@ -104,10 +104,15 @@ async def _read(response: aiohttp.ClientResponse) -> HttpReply:
             break
     return HttpReply(
         status=response.status,
-        headers={name.lower(): value for name, value in response.headers.items()},
+        headers={name.lower(): _clean(value) for name, value in response.headers.items()},
         body=b"".join(chunks)[:MAX_REPLY_BYTES],
         truncated=size > MAX_REPLY_BYTES,
     )
+
+
+def _clean(value: str) -> str:
+    """aiohttp hands on bytes that are not UTF-8 as lone surrogates, which no JSON text can hold."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _checked(url: str, allowed: Sequence[Network]) -> URL:

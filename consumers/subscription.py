@@ -60,7 +60,7 @@ class Subscription:
     ) -> None:
         self._config = config
         self._broker = KafkaBroker(
-            config.bootstrap_servers,
+            config.bootstrap_servers.split(","),  # one text with several servers would be one address to it
             security=_security(config.security),
             allow_auto_create_topics=False,
             apply_types=False,

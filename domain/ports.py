@@ -24,7 +24,7 @@ class EventStore(Protocol):
     """The log. Positions are contiguous from 1 and become visible in order."""
 
     async def append(self, command: Append) -> AppendResult:
-        """Store a command's events durably. Raises StoreUnavailable when that can not be done or known in time."""
+        """Store a command's events durably. Raises AppendRefused, and StoreUnavailable when it can not be done in time."""
 
     async def read_stream(self, kind: StreamKind, stream_id: UUID, after: int = 0) -> list[StoredEvent]:
         """The events of one stream with version > `after`, in order."""
@@ -40,6 +40,10 @@ class EventStore(Protocol):
 
     async def head(self) -> int:
         """The last position, 0 while the log is empty."""
+
+
+class AppendRefused(Exception):
+    """The log will not take these events, now or later: for instance text that is no Unicode. Nothing was stored."""
 
 
 class StoreUnavailable(Exception):

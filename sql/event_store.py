@@ -26,7 +26,7 @@ from domain.event import (
     StoredEvent,
     StreamKind,
 )
-from domain.ports import StoreUnavailable
+from domain.ports import AppendRefused, StoreUnavailable
 from domain.registry import encode, encode_metadata, event_type
 from sql.hashing import event_hash
 from sql.pool import CONNECTION_ERRORS, Connection, Pool, connect, create_pool
@@ -81,7 +81,7 @@ class PgEventStore:
             with suppress(asyncio.CancelledError):
                 await self._writer
         for waiting in self._queue:
-            _refuse(waiting, "the store is closing")
+            _refuse(waiting, StoreUnavailable("the store is closing"))
         self.pool.terminate()
 
     async def append(self, command: Append) -> AppendResult:
@@ -90,7 +90,10 @@ class PgEventStore:
             raise StoreUnavailable("the store is not open")
         if len(self._queue) >= MAX_QUEUED:
             raise StoreUnavailable("too many commands are waiting for the log")
-        waiting = _encoded(command, asyncio.get_running_loop().create_future())
+        try:
+            waiting = _encoded(command, asyncio.get_running_loop().create_future())
+        except UnicodeEncodeError as error:
+            raise AppendRefused(f"the events can not be written as UTF-8: {error}") from error
         self._queue.append(waiting)
         self._arrived.set()
         try:
@@ -111,6 +114,11 @@ class PgEventStore:
         for event in _stored(await self._fetch(_queries["read_streams"], int(kind), stream_ids)):
             streams.setdefault(event.stream_id, []).append(event)
         return streams
+
+    async def versions(self, kind: StreamKind, stream_ids: Sequence[UUID]) -> dict[UUID, int]:
+        """The current version of each stream that has events."""
+        rows = await self._fetch(_queries["versions"], int(kind), stream_ids)
+        return {row[0]: row[1] for row in rows}
 
     async def read_log(self, after: int, limit: int) -> list[StoredEvent]:
         return _stored(await self._fetch(_queries["read_log"], after, limit))
@@ -156,7 +164,7 @@ class PgEventStore:
                     batch = self._split(batch, error)
         finally:
             for waiting in batch:
-                _refuse(waiting, "the store is closing")
+                _refuse(waiting, StoreUnavailable("the store is closing"))
             _drop(connection)
 
     async def _connect(self) -> Connection:
@@ -170,7 +178,7 @@ class PgEventStore:
         """A command that the database refuses must not take its neighbours along: halve until it stands alone."""
         if len(batch) == 1:
             log.error("event_store.command_refused", stream=str(batch[0].command.stream_id), exc_info=error)
-            _refuse(batch[0], f"the log refused the command: {error}")
+            _refuse(batch[0], AppendRefused(f"the log refused the command: {error}"))
             return []
         log.warning("event_store.batch_refused", error=repr(error), commands=len(batch))
         half = len(batch) // 2
@@ -263,9 +271,9 @@ def _result(row: "asyncpg.Record") -> AppendResult:
             return Conflict(row[2])
 
 
-def _refuse(waiting: _Waiting, reason: str) -> None:
+def _refuse(waiting: _Waiting, error: Exception) -> None:
     if not waiting.result.done():
-        waiting.result.set_exception(StoreUnavailable(reason))
+        waiting.result.set_exception(error)
         # The caller may be gone already; asyncio would complain about an exception that nobody took.
         waiting.result.exception()
 

@@ -17,6 +17,15 @@ select position, kind, stream_id, version, tenant_id, ordering_key, event_id, ty
        meta, data
 from es.events where kind = $1 and stream_id = any($2::uuid[]) order by stream_id, version
 
+-- name: versions
+-- The current version of several streams.
+select s.stream_id, h.version
+from unnest($2::uuid[]) s(stream_id)
+cross join lateral (
+    select e.version from es.events e where e.kind = $1 and e.stream_id = s.stream_id
+    order by e.version desc limit 1
+) h
+
 -- name: read_log
 -- The log after a position, in order and without gaps.
 select position, kind, stream_id, version, tenant_id, ordering_key, event_id, type, schema_version, recorded_at,

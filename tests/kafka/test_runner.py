@@ -21,8 +21,8 @@ from domain.event import Appended, StreamKind
 from domain.json import JsonObject
 from domain.registry import decode
 from domain.retry import JITTER, SCHEDULE_S
+from domain.request import Request
 from domain.run import (
-    Request,
     RunCompleted,
     RunEvent,
     RunFailed,
@@ -349,3 +349,16 @@ async def test_a_batch_that_fails_unexpectedly_comes_again(
     for _ in range(3 * PARTITIONS):
         await bench.request(zap)
     await bench.has(run_id, StepSucceeded, RunCompleted, within_s=20)
+
+
+async def test_an_answer_that_is_no_unicode_is_recorded_all_the_same(bench: Bench) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nX-Name: caf\xe9\r\nContent-Length: 3\r\n\r\n\xff\xfe\x00")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        run_id = await bench.request(await bench.zap({"url": f"http://127.0.0.1:{port}/"}))
+        await bench.has(run_id, StepSucceeded, RunCompleted)

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from domain.event import Append, Appended, AppendResult, Conflict, StreamKind
-from domain.ports import StoreUnavailable
+from domain.ports import AppendRefused, StoreUnavailable
 from sql import event_store
 from sql.clock import new_id
 from sql.event_store import PgEventStore
@@ -216,7 +216,7 @@ async def test_a_poisonous_command_harms_no_neighbour(store: PgEventStore, dsn: 
     with capture_logs() as logs:
         results = await asyncio.gather(*(store.append(command) for command in commands), return_exceptions=True)
     assert [n for n, result in enumerate(results) if not isinstance(result, Appended)] == [123]
-    assert isinstance(results[123], StoreUnavailable)
+    assert isinstance(results[123], AppendRefused)
     refused = [line["stream"] for line in logs if line["event"] == "event_store.command_refused"]
     assert refused == [str(poison.stream_id)]
     assert len(await assert_log_is_whole(dsn)) == 300

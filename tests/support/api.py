@@ -1,7 +1,7 @@
 """The real application over a real Postgres, called in process, and what tests do with it again and again."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 from uuid import uuid4
@@ -96,16 +96,25 @@ class Person:
         headers = {"authorization": f"Bearer {self.access_token}"} | options.pop("headers", {})
         return await self.api.request(method, f"/api/v1{path}", headers=headers, **options)
 
-    async def create_zap(self, name: str = "My zap", text: str = "hello") -> dict[str, Any]:
+    async def create_zap(
+        self, name: str = "My zap", text: str = "hello", trigger: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         """A draft; the answer's body."""
-        answer = await self("POST", "/zaps", json=zap_body(name, text))
+        body = zap_body(name, text)
+        body["trigger"]["config"] = trigger or {}
+        answer = await self("POST", "/zaps", json=body)
         assert answer.status_code == 201, answer.text
         created: dict[str, Any] = answer.json()
         return created
 
-    async def live_zap(self, name: str = "My zap") -> dict[str, Any]:
-        """A published zap; the answer's body with `hook_url`."""
-        created = await self.create_zap(name)
+    async def live_zap(
+        self, name: str = "My zap", trigger: dict[str, Any] | None = None, secrets: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """A published zap, with this config of its trigger; the answer's body with `hook_url`."""
+        created = await self.create_zap(name, trigger=trigger)
+        if secrets:
+            kept = await self("PUT", f"/zaps/{created['id']}/secrets", json={"secrets": list(secrets)})
+            assert kept.status_code == 200, kept.text
         answer = await self("POST", f"/zaps/{created['id']}/publish")
         assert answer.status_code == 200, answer.text
         published: dict[str, Any] = answer.json()

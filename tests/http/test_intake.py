@@ -1,0 +1,352 @@
+"""What a hook can be told to do: verify, filter, limit, split, answer; and its account of every request."""
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import pytest
+
+from app import request_log
+from projections.rebuild import rebuild
+from projections.request_list import REQUEST_LIST
+from sql.clock import new_id
+from tests.support.api import Person, running_api, sign_up
+from tests.support.eventually import eventually
+
+SECRET = "It's a Secret to Everybody"
+GITHUB = {"verification": {"preset": "github"}}
+Rejected = Callable[[dict[str, Any]], Awaitable[list[dict[str, Any]]]]
+
+
+@pytest.fixture
+def rejected(ada: Person, dsn: str) -> Rejected:
+    """What is listed of a zap's requests, once the read model is up to date."""
+
+    async def read(zap: dict[str, Any], query: str = "") -> list[dict[str, Any]]:
+        await rebuild(dsn, REQUEST_LIST, 3)
+        answer = await ada("GET", f"/zaps/{zap['id']}/requests{query}")
+        assert answer.status_code == 200, answer.text
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return items
+
+    return read
+
+
+def signed(body: bytes, secret: str = SECRET, delivery: str = "") -> dict[str, str]:
+    """Headers as GitHub sends them."""
+    digest = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    headers = {"x-hub-signature-256": f"sha256={digest}", "content-type": "application/json"}
+    return headers | ({"x-github-delivery": delivery} if delivery else {})
+
+
+async def context(ada: Person, run_id: str) -> dict[str, Any]:
+    """The trigger as the run's templates see it."""
+    trigger: dict[str, Any] = (await ada("GET", f"/runs/{run_id}")).json()["trigger"]
+    return trigger
+
+
+async def test_a_signed_request_is_accepted_and_one_bit_off_is_not(ada: Person) -> None:
+    zap = await ada.live_zap(trigger=GITHUB, secrets=[SECRET])
+    body = b'{"zen":"x"}'
+    assert (await ada.api.post(zap["hook_url"], content=body, headers=signed(body))).status_code == 200
+    for content, headers in ((b'{"zen":"y"}', signed(body)), (body, {}), (body, signed(body, "other"))):
+        answer = await ada.api.post(zap["hook_url"], content=content, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "bad_signature")
+
+
+async def test_without_a_secret_nobody_is_let_in(ada: Person) -> None:
+    zap = await ada.live_zap(trigger=GITHUB)
+    assert (await ada.api.post(zap["hook_url"], content=b"x", headers=signed(b"x", ""))).status_code == 401
+
+
+async def test_two_secrets_live_side_by_side(ada: Person) -> None:
+    zap = await ada.live_zap(trigger=GITHUB, secrets=["the new one", "the old one"])
+    for secret, status in (("the new one", 200), ("the old one", 200), ("the older", 401)):
+        answer = await ada.api.post(zap["hook_url"], content=b"{}", headers=signed(b"{}", secret))
+        assert answer.status_code == status
+    too_many = await ada("PUT", f"/zaps/{zap['id']}/secrets", json={"secrets": ["a" * 8, "b" * 8, "c" * 8]})
+    assert too_many.status_code == 400
+
+
+async def test_secrets_go_in_and_never_come_out(ada: Person, bob: Person, dsn: str) -> None:
+    zap = await ada.live_zap(trigger=GITHUB, secrets=["canary-secret"])
+    path = f"/zaps/{zap['id']}/secrets"
+    told = await ada("GET", path)
+    assert told.json()["count"] == 1
+    assert told.json()["changed_at"]
+    assert (await bob("GET", path)).status_code == 404
+    assert (await bob("PUT", path, json={"secrets": ["x" * 8]})).status_code == 404
+    connection = await asyncpg.connect(dsn)
+    boxes = await connection.fetchval("select boxes from hooks.secrets")
+    log = await connection.fetch("select data, meta from es.events")
+    await connection.close()
+    assert len(boxes) == 1
+    everything = [*boxes, *(value for row in log for value in row), told.content, (await ada("GET", "/zaps")).content]
+    assert not [value for value in everything if b"canary" in value]
+    assert b'{"count":1}' in {row["data"] for row in log}
+
+
+async def test_other_processes_see_changed_secrets_within_a_second(ada: Person, dsn: str) -> None:
+    zap = await ada.live_zap(trigger=GITHUB, secrets=["first secret"])
+    async with running_api(dsn) as other:
+        for secret in ("second secret", "third secret"):
+            assert (await other.post(zap["hook_url"], headers=signed(b"", secret))).status_code == 401
+            await ada("PUT", f"/zaps/{zap['id']}/secrets", json={"secrets": [secret]})
+            changed = time.monotonic()
+
+            async def seen(secret: str = secret) -> bool:
+                return (await other.post(zap["hook_url"], headers=signed(b"", secret))).status_code == 200
+
+            await eventually(seen, 1, 0.01)
+            assert time.monotonic() - changed < 1
+
+
+async def test_an_authentic_body_that_does_not_parse_is_kept_as_text(ada: Person) -> None:
+    zap = await ada.live_zap(trigger=GITHUB, secrets=[SECRET])
+    answer = await ada.api.post(zap["hook_url"], content=b'{"a":', headers=signed(b'{"a":'))
+    assert answer.status_code == 200
+    assert (await context(ada, answer.json()["run_id"]))["body"] == '{"a":'
+
+
+@pytest.mark.parametrize(
+    ("config", "path"),
+    [
+        ({"verification": {"preset": "nope"}}, "trigger.config.verification.preset"),
+        ({"x": 1}, "trigger.config.x"),
+        ({"dedupe": {"window_days": 0}}, "trigger.config.dedupe.window_days"),
+        ({"filter": {"all": []}}, "trigger.config.filter.all"),
+        ({"reply": {"mode": "custom", "body": "{{ x"}}, "trigger.config.reply.body"),
+        ({"reply": {"mode": "custom", "headers": {"set-cookie": "a=b"}}}, "trigger.config.reply"),
+        ({"reply": {"mode": "wait", "timeout_s": 31}}, "trigger.config.reply.timeout_s"),
+        ({"limit": {"per_minute": 0}}, "trigger.config.limit.per_minute"),
+        ({"split": "a b"}, "trigger.config"),
+    ],
+)
+async def test_a_config_that_is_no_good_is_refused_with_its_path(ada: Person, config: Any, path: str) -> None:
+    body = {"name": "Z", "trigger": {"type": "webhook.catch", "config": config}}
+    answer = await ada("POST", "/zaps", json=body)
+    assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, path)
+
+
+async def test_slack_s_challenge_is_echoed_and_starts_no_run(ada: Person) -> None:
+    zap = await ada.live_zap(trigger={"verification": {"preset": "slack"}}, secrets=[SECRET])
+    body, moment = b'{"type":"url_verification","challenge":"3eZbrw1aB"}', str(int(time.time()))
+    digest = hmac.new(SECRET.encode(), b"v0:" + moment.encode() + b":" + body, hashlib.sha256).hexdigest()
+    headers = {"x-slack-signature": f"v0={digest}", "x-slack-request-timestamp": moment}
+    answer = await ada.api.post(zap["hook_url"], content=body, headers=headers)
+    assert (answer.status_code, answer.text) == (200, "3eZbrw1aB")
+    assert answer.headers["content-type"].startswith("text/plain")
+
+
+async def test_templates_see_query_and_form_and_no_secrets(ada: Person) -> None:
+    zap = await ada.live_zap()
+    answer = await ada.api.post(zap["hook_url"] + "/a/b?x=1&x=2&api_key=canary&y=", data={"name": "Ada", "n": "1"})
+    trigger = await context(ada, answer.json()["run_id"])
+    assert trigger["query"] == {"x": ["1", "2"], "api_key": "[redacted]", "y": ""}
+    assert trigger["query_string"] == "x=1&x=2&api_key=[redacted]&y="
+    assert (trigger["body"], trigger["path"]) == ({"name": "Ada", "n": "1"}, "a/b")
+
+
+async def test_a_raw_hook_parses_nothing(ada: Person) -> None:
+    body = {"name": "Z", "trigger": {"type": "webhook.catch_raw", "config": {}}}
+    zap = (await ada("POST", "/zaps", json=body)).json()
+    await ada("POST", f"/zaps/{zap['id']}/publish")
+    answer = await ada.api.post(zap["hook_url"], json={"a": 1})
+    assert (await context(ada, answer.json()["run_id"]))["body"] == '{"a":1}'
+
+
+async def test_a_compressed_body_is_unpacked_for_templates_and_kept_as_it_came(ada: Person) -> None:
+    import gzip
+
+    zap = await ada.live_zap()
+    headers = {"content-encoding": "gzip", "content-type": "application/json"}
+    answer = await ada.api.post(zap["hook_url"], content=gzip.compress(b'{"a":1}'), headers=headers)
+    assert (await context(ada, answer.json()["run_id"]))["body"] == {"a": 1}
+    bomb = gzip.compress(b"0" * 50_000_000)
+    assert (await ada.api.post(zap["hook_url"], content=bomb, headers=headers)).status_code == 413
+
+
+async def test_a_filtered_request_is_on_record_and_can_be_let_in(ada: Person, dsn: str, rejected: Rejected) -> None:
+    wanted = {"field": "trigger.body.amount", "operator": "greater_than", "value": 100}
+    zap = await ada.live_zap(trigger={"filter": wanted})
+    assert (await ada.api.post(zap["hook_url"], json={"amount": 101})).json()["status"] == "accepted"
+    answer = await ada.api.post(zap["hook_url"], json={"amount": 7, "password": "canary"})
+    assert (answer.status_code, answer.json()["status"]) == (200, "filtered")
+    (item,) = await rejected(zap)
+    assert (item["id"], item["reason"], item["admissible"]) == (answer.json()["request_id"], "filtered", True)
+    assert "amount" in item["detail"]
+    assert "canary" not in item["excerpt"]
+    path = f"/zaps/{zap['id']}/requests/{item['id']}/admit"
+    let_in = [(await ada("POST", path)).json() for _ in range(2)]
+    assert [one["status"] for one in let_in] == ["accepted", "duplicate"]
+    assert let_in[0]["run_id"] == let_in[1]["run_id"]
+    assert (await context(ada, let_in[0]["run_id"]))["body"]["amount"] == 7
+    (item,) = await rejected(zap)
+    assert item["run_id"] == let_in[0]["run_id"]
+
+
+async def test_a_paused_zap_keeps_what_it_refuses(ada: Person, bob: Person, dsn: str, rejected: Rejected) -> None:
+    zap = await ada.live_zap()
+    await ada("POST", f"/zaps/{zap['id']}/pause")
+    answer = await ada.api.post(zap["hook_url"], json={"n": 1}, headers={"idempotency-key": "d1"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "zap_paused")
+    (item,) = await rejected(zap)
+    path = f"/zaps/{zap['id']}/requests/{item['id']}/admit"
+    assert (await bob("POST", path)).status_code == 404
+    await ada("POST", f"/zaps/{zap['id']}/enable")
+    repeat = await ada.api.post(zap["hook_url"], json={"n": 1}, headers={"idempotency-key": "d1"})
+    assert (await ada("POST", path)).json() == repeat.json() | {"status": "duplicate"}
+
+
+async def test_forgeries_are_on_record_and_can_not_be_let_in(ada: Person, dsn: str, rejected: Rejected) -> None:
+    zap = await ada.live_zap(trigger=GITHUB, secrets=[SECRET])
+    await ada.api.post(zap["hook_url"] + "/x", content=b"token=canary&a=\x00" + b"y" * 5_000)
+    (item,) = await rejected(zap)
+    assert (item["reason"], item["status"], item["path"], item["size"]) == ("bad_signature", 401, "x", 5_016)
+    assert len(item["excerpt"]) <= 1_024
+    assert "canary" not in item["excerpt"]
+    answer = await ada("POST", f"/zaps/{zap['id']}/requests/{item['id']}/admit")
+    assert (answer.status_code, item["admissible"]) == (409, False)
+    assert (await ada("POST", f"/zaps/{zap['id']}/requests/{new_id()}/admit")).status_code == 404
+
+
+async def test_every_refusal_has_its_reason(ada: Person, dsn: str, rejected: Rejected) -> None:
+    zap = await ada.live_zap()
+    for options in (
+        {"content": b"{", "headers": {"content-type": "application/json"}},
+        {"content": b"x" * 100_001},
+        {"headers": {"x": "v" * 33_000}},
+        {"content": b"&" * 1_001, "headers": {"content-type": "application/x-www-form-urlencoded"}},
+    ):
+        assert (await ada.api.post(zap["hook_url"], **options)).status_code >= 400  # type: ignore[arg-type]
+    reasons = [item["reason"] for item in await rejected(zap)]
+    assert reasons == ["malformed", "too_large", "too_large", "malformed"]
+    assert len(await rejected(zap, "?reason=malformed")) == 2  # type: ignore[call-arg]
+
+
+async def test_a_flood_is_counted_and_does_not_fill_the_log(
+    ada: Person, dsn: str, rejected: Rejected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_log, "PER_MINUTE", 5)
+    async with running_api(dsn) as api:
+        zap = await (await sign_up(api)).live_zap(trigger=GITHUB, secrets=[SECRET])
+        await asyncio.gather(*(api.post(zap["hook_url"], content=b"forged") for _ in range(50)))
+        assert (await api.post(zap["hook_url"], content=b"{}", headers=signed(b"{}"))).status_code == 200
+    connection = await asyncpg.connect(dsn)
+    types = await connection.fetch(
+        "select type, count(*) from es.events where type like 'zap.request.%' group by 1 order by 1"
+    )
+    counted = await connection.fetchval("select convert_from(data, 'UTF8') from es.events where type = $1", types[0][0])
+    await connection.close()
+    assert [tuple(row) for row in types] == [("zap.request.counted", 1), ("zap.request.rejected", 5)]
+    assert '"count":45' in counted
+
+
+async def test_repeats_are_counted_under_their_run(ada: Person, dsn: str, rejected: Rejected) -> None:
+    zap = await ada.live_zap()
+    headers = {"idempotency-key": "d1"}
+    runs = {(await ada.api.post(zap["hook_url"], headers=headers)).json()["run_id"] for _ in range(4)}
+
+    async def listed() -> list[dict[str, Any]]:
+        return await rejected(zap)
+
+    (item,) = await eventually(listed)
+    assert (item["reason"], item["count"], item["repeats"]) == ("duplicate", 3, {runs.pop(): 3})
+
+
+async def test_a_custom_reply(ada: Person) -> None:
+    reply = {"mode": "custom", "status": 201, "headers": {"X-Mine": "yes"}, "body": "Hi {{ trigger.body.name }}"}
+    zap = await ada.live_zap(trigger={"reply": reply})
+    answer = await ada.api.post(zap["hook_url"], json={"name": "<b>"})
+    assert (answer.status_code, answer.text, answer.headers["x-mine"]) == (201, "Hi <b>", "yes")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.headers["content-security-policy"] == "sandbox"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert (await ada.api.post(zap["hook_url"], json={})).json()["status"] == "accepted"
+    lone = {"mode": "custom", "headers": {"content-type": "application/json"}, "body": "{{ trigger.body }}"}
+    zap = await ada.live_zap(trigger={"reply": lone})
+    assert (await ada.api.post(zap["hook_url"], json={"a": [1]})).json() == {"a": [1]}
+
+
+async def test_a_waiting_sender_hears_of_the_run(ada: Person, dsn: str) -> None:
+    from tests.http.test_runs import fail_run
+
+    zap = await ada.live_zap(trigger={"reply": {"mode": "wait", "timeout_s": 5}})
+    waiting = asyncio.create_task(ada.api.post(zap["hook_url"]))
+    connection = await asyncpg.connect(dsn)
+    run_id = await eventually(
+        lambda: connection.fetchval("select stream_id::text from es.events where type = 'zap.run.requested'")
+    )
+    await connection.close()
+    await fail_run(dsn, ada, run_id)
+    answer = await waiting
+    assert (answer.status_code, answer.json()["status"], answer.json()["run_id"]) == (200, "failed", run_id)
+    assert answer.json()["error"]["code"] == "http_status"
+    zap = await ada.live_zap(trigger={"reply": {"mode": "wait", "timeout_s": 0.05}})
+    answer = await ada.api.post(zap["hook_url"])
+    assert (answer.status_code, answer.json()["status"]) == (202, "running")
+    assert answer.headers["location"] == answer.json()["url"]
+
+
+async def test_a_list_becomes_a_run_per_item(ada: Person) -> None:
+    zap = await ada.live_zap(trigger={"split": "data.items"})
+    body, headers = b'{"data":{"items":[{"n":1.10},"two",3]}}', {"idempotency-key": "d1"}
+    first = (await ada.api.post(zap["hook_url"], content=body, headers=headers)).json()
+    assert (first["status"], len(first["run_ids"])) == ("accepted", 3)
+    bodies = [(await context(ada, run_id))["body"] for run_id in first["run_ids"]]
+    assert bodies == [{"n": 1.10}, "two", 3]
+    again = (await ada.api.post(zap["hook_url"], content=body, headers=headers)).json()
+    assert again == first | {"status": "duplicate"}
+    alone = (await ada.api.post(zap["hook_url"], json={"data": 1})).json()
+    assert "run_ids" not in alone
+
+
+async def test_a_limit_is_shared_by_all_processes(ada: Person, dsn: str, rejected: Rejected) -> None:
+    zap = await ada.live_zap(trigger={"limit": {"per_minute": 100}})
+    async with running_api(dsn) as one, running_api(dsn) as two, running_api(dsn) as three:
+        apis = (ada.api, one, two, three)
+        answers = await asyncio.gather(*(apis[n % 4].post(zap["hook_url"], json={"n": n}) for n in range(200)))
+    accepted = [answer for answer in answers if answer.status_code == 200]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert len(accepted) + len(refused) == 200
+    assert 100 <= len(accepted) <= 110
+    assert {1 <= int(answer.headers["retry-after"]) <= 60 for answer in refused} == {True}
+    assert {item["reason"] for item in await rejected(zap)} == {"over_limit"}
+
+
+async def test_a_user_s_zaps_share_a_limit(dsn: str) -> None:
+    async with running_api(dsn, user_per_minute=10) as api:
+        ada = await sign_up(api)
+        zaps = [await ada.live_zap() for _ in range(2)]
+        statuses = [(await api.post(zaps[n % 2]["hook_url"])).status_code for n in range(14)]
+        assert statuses[:10] == [200] * 10
+        assert set(statuses[12:]) == {429}
+
+
+async def test_cloud_events_in_both_forms(ada: Person) -> None:
+    zap = await ada.live_zap()
+    binary = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/s", "ce-type": "t", "ce-note": "Euro%20%E2%82%AC"}
+    structured = {"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data": {"a": 1}}
+    first = await ada.api.post(zap["hook_url"], json={"a": 1}, headers=binary)
+    event = (await context(ada, first.json()["run_id"]))["event"]
+    assert (event["data"], event["note"]) == ({"a": 1}, "Euro €")
+    headers = {"content-type": "application/cloudevents+json"}
+    again = await ada.api.post(zap["hook_url"], json=structured, headers=headers)
+    assert again.json() == first.json() | {"status": "duplicate"}
+    for broken in ({**binary, "ce-note": "%C0%A0"}, {"ce-specversion": "1.0"}):
+        assert (await ada.api.post(zap["hook_url"], json={}, headers=broken)).status_code == 400
+
+
+async def test_consent_is_given_to_who_asks_for_it(ada: Person) -> None:
+    zap = await ada.live_zap(trigger={"limit": {"per_minute": 120}})
+    headers = {"webhook-request-origin": "eventemitter.example.com", "webhook-request-rate": "500"}
+    answer = await ada.api.options(zap["hook_url"], headers=headers)
+    assert answer.status_code == 200
+    assert answer.headers["webhook-allowed-origin"] == "eventemitter.example.com"
+    assert answer.headers["webhook-allowed-rate"] == "120"
+    assert "webhook-allowed-origin" not in (await ada.api.options(zap["hook_url"])).headers
+    assert (await ada.api.options(f"/hooks/catch/{ada.id}/{new_id()}", headers=headers)).status_code == 404
