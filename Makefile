@@ -1,6 +1,6 @@
 # Needs make and Python >= 3.11 with venv; everything else is installed into .venv from the hash locks.
 .DEFAULT_GOAL := help
-.PHONY: up demo test check bench lock format clean help
+.PHONY: up demo test test-kafka test-postgres kafka-jars soak check bench lock format clean help
 .DELETE_ON_ERROR:
 
 PYTHON ?=
@@ -11,7 +11,7 @@ find_python = for found in $(or $(PYTHON),python3 python3.13 python3.12 python3.
 	"$$found" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; found=; done
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
 up: .venv/.run ## start everything on this machine (Ctrl-C stops it)
 	@exec $(run) app.cli up
@@ -21,6 +21,18 @@ demo: .venv/.run ## show a zap at work on a running `make up`
 
 test: .venv/.dev ## every test but benchmarks and soaks
 	@$(run) pytest tests --ignore=tests/benchmarks -m "not soak and not benchmark" $(ARGS)
+
+test-kafka: .venv/.dev .kafka/.jars ## the tests that touch Kafka, on Apache Kafka (needs Java 17 and Maven)
+	@TRIGGERHUB_TEST_KAFKA=apache $(run) pytest tests/kafka tests/faults tests/e2e -m "not soak and not benchmark" $(ARGS)
+
+test-postgres: .venv/.dev ## the tests of the database, on this machine's PostgreSQL (14 or newer)
+	@TRIGGERHUB_TEST_POSTGRES=system $(run) pytest tests/postgres tests/contract $(ARGS)
+
+soak: .venv/.dev .kafka/.jars ## load on Apache Kafka while everything is killed at random (MINUTES=5, SEED=...)
+	@TRIGGERHUB_TEST_KAFKA=apache TRIGGERHUB_SOAK_MINUTES=$(or $(MINUTES),5) TRIGGERHUB_SOAK_SEED=$(SEED) \
+		$(run) pytest tests/soak -m soak -s $(ARGS)
+
+kafka-jars: .kafka/.jars ## fetch the Apache Kafka server for the tests
 
 check: .venv/.dev ## lint, format, types, import rules
 	$(run) ruff check .
@@ -43,7 +55,7 @@ compile = $(run) uv pip compile pyproject.toml --quiet --universal --generate-ha
 	--python-version 3.11 --custom-compile-command "make lock" $(ARGS)
 
 clean: ## remove the environment and all caches; data in .triggerhub stays
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf .kafka .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find app domain projections relay consumers sql tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps make a second run instant. Installing the test tools also installs all that `up` needs.
@@ -62,6 +74,11 @@ clean: ## remove the environment and all caches; data in .triggerhub stays
 		echo "No Python 3.11 or newer with venv was found. Install one (on Debian and Ubuntu: python3 python3-venv)," >&2; \
 		echo "or name it: make PYTHON=/path/to/python3 ..." >&2; exit 1; fi; \
 	echo "Creating .venv with $$("$$found" --version)"; "$$found" -m venv --clear .venv; }
+	@touch $@
+
+.kafka/.jars: tests/kafka/pom.xml
+	@rm -rf .kafka && mkdir .kafka
+	@mvn -q -B -f $< dependency:copy-dependencies
 	@touch $@
 
 # uv itself comes through pip with its hashes from the lock; pip also stands in where uv cannot reach an index.

@@ -16,6 +16,10 @@ from app.problems import Problem, unavailable
 
 ROOM = 64 * 2**20
 """Bytes of all bodies under way in one process, unless a single one may be larger."""
+SMALL = 64 * 1024
+"""Bytes of a body that needs no room, so that nobody can shut others out with large ones that never come."""
+TIME_S = 30.0
+"""How long a sender may take for a body that is not small."""
 PATIENCE_S = 1.0
 """How long a sender waits for room."""
 
@@ -37,11 +41,11 @@ class Bodies:
         """A request's share of the room, for use in a `with`."""
         return Share(self)
 
-    async def take(self, size: int) -> None:
-        """Wait for room, in turn. Raises Problem `unavailable`."""
+    async def take(self, size: int) -> int:
+        """Wait for room, in turn; gives `size` back. Raises Problem `unavailable`."""
         if size <= self.free and not self._waiting:
             self.free -= size
-            return
+            return size
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((size, turn))
         try:
@@ -58,6 +62,7 @@ class Bodies:
             with suppress(ValueError):
                 self._waiting.remove((size, turn))
             self.give(0)
+        return size
 
     def give(self, size: int) -> None:
         """Return room, and let in whom it suffices for."""
@@ -89,33 +94,45 @@ class Share:
             self._bodies.give(self._held)
 
     async def read(self, receive: Receive, announced: str | None) -> bytes:
-        """The whole body. Raises Problem `too_large` or `unavailable`, and SenderLeft."""
+        """The whole body. Raises Problem `too_large`, `too_slow` or `unavailable`, and SenderLeft."""
         limit = self._bodies.max_body
-        if announced is not None and announced.isdecimal():
-            length = int(announced[:20])
-            if length > limit:
-                raise _too_large(limit)
-            await self._hold(length)
-        chunks: list[bytes] = []
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] != "http.request":
-                raise SenderLeft
-            chunk = message.get("body", b"")
-            size += len(chunk)
-            if size > limit:
-                raise _too_large(limit)
-            if size > self._held:
-                await self._hold(size)
-            if not message.get("more_body", False):
-                self.body = b"".join((*chunks, chunk)) if chunks else chunk
-                return self.body
-            chunks.append(chunk)
+        length = int(announced[:20]) if announced is not None and announced.isdecimal() else 0
+        if length > limit:
+            raise _too_large(limit)
+        chunk, more = await _receive(receive)
+        if len(chunk) > limit:
+            raise _too_large(limit)
+        if not more and len(chunk) <= SMALL:
+            self.body = chunk
+        else:
+            self.body = await self._read_large(receive, [chunk], length, more=more)
+        return self.body
 
-    async def _hold(self, size: int) -> None:
-        await self._bodies.take(size - self._held)
-        self._held = size
+    async def _read_large(self, receive: Receive, chunks: list[bytes], announced: int, *, more: bool) -> bytes:
+        size, limit = len(chunks[0]), self._bodies.max_body
+        try:
+            async with asyncio.timeout(TIME_S):
+                while more or size > SMALL:
+                    if not self._held and max(size, announced) > SMALL:
+                        # Of unknown length: as if it were the largest. If all took as they grew, none might finish.
+                        self._held = await self._bodies.take(max(size, announced) if announced or not more else limit)
+                    if not more:
+                        break
+                    chunk, more = await _receive(receive)
+                    chunks.append(chunk)
+                    size += len(chunk)
+                    if size > limit:
+                        raise _too_large(limit)
+        except TimeoutError:
+            raise Problem("too_slow", f"a body has to arrive within {TIME_S:.0f} s") from None
+        return b"".join(chunks)
+
+
+async def _receive(receive: Receive) -> tuple[bytes, bool]:
+    message = await receive()
+    if message["type"] != "http.request":
+        raise SenderLeft
+    return message.get("body", b""), message.get("more_body", False)
 
 
 def _too_large(limit: int) -> Problem:

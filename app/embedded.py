@@ -55,7 +55,7 @@ class EmbeddedPostgres:
     `settings` override POSTGRES_SETTINGS, for tests.
     """
 
-    locale = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+    locale: tuple[str, ...] = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
 
     def __init__(self, directory: DataDir, settings: Mapping[str, str] | None = None) -> None:
         self._directory = directory

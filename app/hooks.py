@@ -1,7 +1,6 @@
 """A zap's hook, ready to take requests: its configuration compiled, with the secrets that senders sign with."""
 
 from collections.abc import Callable
-from datetime import timedelta
 
 import msgspec
 import structlog
@@ -16,6 +15,7 @@ from domain.webhooks.presets import Preset, Unknown, Unverified
 
 log = structlog.get_logger()
 RAW = "webhook.catch_raw"
+DAY_S = 24 * 3600
 
 
 class Hook(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -28,7 +28,7 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     raw: bool = False
     preset: Preset | Unknown = Unverified()
     secrets: tuple[str, ...] = ()
-    dedupe_window: timedelta = timedelta(days=30)
+    dedupe_window_s: int = 30 * DAY_S
     filter: condition.Condition | None = None
     reply: ReplyConfig = ReplyConfig()
     render: Callable[[Context], Json] | None = None
@@ -65,7 +65,7 @@ def _compile(config: HookConfig, trigger: Trigger, secrets: tuple[str, ...]) -> 
         raw=trigger.type == RAW,
         preset=config.preset(),
         secrets=secrets,
-        dedupe_window=timedelta(days=config.dedupe.window_days),
+        dedupe_window_s=config.dedupe.window_days * DAY_S,
         filter=hook.filter_of(trigger.config),
         reply=config.reply,
         render=compiled(config.reply.body) if config.reply.mode == "custom" else None,

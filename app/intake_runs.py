@@ -83,6 +83,7 @@ def run_append(new_id: NewId, arrival: Arrival) -> Append:
             traceparent=arrival.traceparent,
         ),
         dedupe_key=_key(arrival),
+        dedupe_window_s=arrival.zap.hook.dedupe_window_s,
     )
 
 

@@ -16,7 +16,7 @@ from aiokafka.errors import (
 from app.errors import OperatorError
 from app.settings import PREFIX, Settings, SettingsError
 from domain.kafka import KafkaSecurity
-from relay.topic import KafkaConfig, TopicState, create_topic, describe_topic
+from relay.topic import KafkaConfig, create_topic, describe_topic, topic_settings
 
 _TIMEOUT_S = 5.0
 _REFUSALS = (
@@ -131,16 +131,15 @@ async def topics(settings: Settings) -> None:
         made = await create_topic(config(settings))
         found = await describe_topic(config(settings))
         if found is not None:
-            click.echo(_shown("created" if made else "found", settings.kafka_topic, found))
+            shown = await topic_settings(config(settings))
+            click.echo(
+                f"{'created' if made else 'found'} {settings.kafka_topic}: {found.partitions} partitions, "
+                f"replication {found.replication_factor}{''.join(f', {name}={shown[name]}' for name in sorted(shown))}"
+            )
         if problem := await check_topic(settings):
             raise OperatorError(f"The brokers do not show the topic yet: {problem}.")
     except KafkaError as error:
         raise OperatorError(f"The topic can not be made: {_reason(error)}.") from None
-
-
-def _shown(word: str, name: str, topic: TopicState) -> str:
-    settings = "".join(f", {setting}={value}" for setting, value in sorted(topic.settings.items()))
-    return f"{word} {name}: {topic.partitions} partitions, replication {topic.replication_factor}{settings}"
 
 
 def _reason(error: BaseException) -> str:

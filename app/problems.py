@@ -38,6 +38,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("bad_signature", 401, "The request is not its sender's"),
         Kind("not_found", 404, "There is no such thing"),
         Kind("method_not_allowed", 405, "This method is not offered here"),
+        Kind("too_slow", 408, "The request took too long to arrive"),
         Kind("email_taken", 409, "The e-mail address is taken"),
         Kind("limit_reached", 409, "A limit is reached"),
         Kind("wrong_status", 409, "The present status does not allow this"),
@@ -121,7 +122,9 @@ def as_problem(error: Exception) -> Problem:
         case HTTPException() if error.status_code < 500:
             return _of_litestar(error)
         case AppendRefused():
-            return Problem("malformed", "the request holds something that can not be stored, such as text that is no Unicode")
+            return Problem(
+                "malformed", "the request holds something that can not be stored, such as text that is no Unicode"
+            )
         case StoreUnavailable():
             return unavailable("the request could not be stored; nothing happened, try again")
         case asyncpg.UndefinedTableError():

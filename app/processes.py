@@ -19,6 +19,8 @@ log = structlog.get_logger()
 
 Role = Callable[[Settings, asyncio.Event], Awaitable[None]]
 
+API_PATIENCE_S = 1.8
+"""How long a request waits for the log: senders have their 503 within two seconds."""
 RUNNER_RECORDS = 500
 PROJECTOR_RECORDS = 2_000
 PROJECTOR_FETCH_WAIT_MS = 50
@@ -45,7 +47,7 @@ async def _api(settings: Settings, stop: asyncio.Event) -> None:
     from consumers.connectors import catalog
     from sql.event_store import PgEventStore
 
-    async with PgEventStore(settings.database_url, "api", read_connections=8) as store:
+    async with PgEventStore(settings.database_url, "api", read_connections=8, patience_s=API_PATIENCE_S) as store:
         services = Services(
             store=store,
             dsn=settings.database_url,

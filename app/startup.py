@@ -1,6 +1,7 @@
 """What a role looks at before it starts: what will not heal by itself ends it with one line, the rest is waited for."""
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -60,7 +61,9 @@ async def database_problem(settings: Settings) -> str:
         raise DatabaseRefused(f"PostgreSQL refuses us: {error}. See {PREFIX}DATABASE_URL.") from None
     except asyncpg.InsufficientPrivilegeError as error:
         raise DatabaseRefused(f"PostgreSQL: {error}. `triggerhub migrate`, as the owner, grants the rights.") from None
-    except (asyncpg.ClientConfigurationError, ValueError) as error:
+    except ssl.SSLError as error:
+        raise DatabaseRefused(f"TLS with PostgreSQL fails: {error}. See {PREFIX}DATABASE_URL.") from None
+    except (asyncpg.ClientConfigurationError, FileNotFoundError, ValueError) as error:
         raise DatabaseRefused(f"{PREFIX}DATABASE_URL can not be used: {error}.") from None
     except CONNECTION_ERRORS as error:
         return f"PostgreSQL does not answer: {str(error) or type(error).__name__}"

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
@@ -22,7 +22,6 @@ BATCH = 1_000
 POLL_S = 0.25
 """How late a timer may fire on an idle system."""
 HOUSEKEEPING_S = 3_600.0
-DEDUPE_KEPT = timedelta(days=30)
 
 
 class Scheduler:
@@ -73,4 +72,4 @@ class Scheduler:
 
     async def _keep_house(self) -> None:
         await self._store.pool.execute(_events["ensure_run_months"], 3)
-        await self._store.pool.execute(_events["prune_dedupe"], now() - DEDUPE_KEPT)
+        await self._store.pool.execute(_events["prune_dedupe"], now())

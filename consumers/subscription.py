@@ -92,9 +92,9 @@ class Subscription:
         await wait_for_topic(self._config, stop)
         if stop.is_set():
             return
-        await self._broker.start()
-        self._wait_for_records()
         try:
+            await self._broker.start()
+            self._wait_for_records()
             await stop.wait()
         finally:
             with suppress(TimeoutError, KafkaError):

@@ -49,7 +49,7 @@ class Append(msgspec.Struct, frozen=True, kw_only=True):
 
     `expected` is the version (number of events) that the stream must have; `timer_id` makes the append
     conditional on that timer being still set, and clears it; `dedupe_key` (32 bytes) makes a second append
-    with the same key answer Duplicate.
+    with the same key, within `dedupe_window_s` seconds of the first, answer Duplicate.
     """
 
     kind: StreamKind
@@ -61,6 +61,7 @@ class Append(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Metadata
     timer_id: UUID | None = None
     dedupe_key: bytes | None = None
+    dedupe_window_s: int = 30 * 24 * 3600
 
 
 class Appended(msgspec.Struct, frozen=True):

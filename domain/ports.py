@@ -24,7 +24,7 @@ class EventStore(Protocol):
     """The log. Positions are contiguous from 1 and become visible in order."""
 
     async def append(self, command: Append) -> AppendResult:
-        """Store a command's events durably. Raises AppendRefused, and StoreUnavailable when it can not be done in time."""
+        """Store a command's events durably. Raises AppendRefused; StoreUnavailable when it takes too long."""
 
     async def read_stream(self, kind: StreamKind, stream_id: UUID, after: int = 0) -> list[StoredEvent]:
         """The events of one stream with version > `after`, in order."""

@@ -1,7 +1,7 @@
 """The topic on the broker: made explicitly, and watched for having been wiped."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -55,7 +55,6 @@ class TopicState(msgspec.Struct, frozen=True):
 
     partitions: int
     replication_factor: int
-    settings: Mapping[str, str]
 
 
 async def ensure_topic(config: KafkaConfig) -> None:
@@ -96,14 +95,18 @@ async def describe_topic(config: KafkaConfig) -> TopicState | None:
         if not found:
             return None
         partitions = found[0]["partitions"]
-        return TopicState(len(partitions), len(partitions[0]["replicas"]), await _settings(admin, config.topic))
+        return TopicState(len(partitions), len(partitions[0]["replicas"]))
 
 
-async def _settings(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
+async def topic_settings(config: KafkaConfig) -> Mapping[str, str]:
+    """What the topic is set to; nothing from a broker that does not tell, as the embedded one."""
     wanted = {"retention.ms": None, "cleanup.policy": None, "min.insync.replicas": None}
-    (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic, wanted)])
-    (resource,) = answer.to_object()["resources"]
-    return {entry["config_names"]: entry["config_value"] for entry in resource["config_entries"]}
+    with suppress(KafkaError):
+        async with _admin(config) as admin:
+            (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, config.topic, wanted)])
+            (resource,) = answer.to_object()["resources"]
+            return {entry["config_names"]: entry["config_value"] for entry in resource["config_entries"]}
+    return {}
 
 
 async def end_offsets(config: KafkaConfig) -> dict[int, int]:

@@ -255,6 +255,7 @@ def _columns(batch: list[_Waiting]) -> list[list[object]]:
         [command.ordering_key for command in commands],
         [command.timer_id for command in commands],
         [command.dedupe_key for command in commands],
+        [command.dedupe_window_s for command in commands],
     ]
     rows = [(number, *row) for number, waiting in enumerate(batch, 1) for row in waiting.rows]
     columns.extend(list(column) for column in zip(*rows, strict=True))

@@ -2,6 +2,7 @@
 
 from domain import hook
 from domain.connector import Connector, Field, TriggerDescriptor
+from domain.json import JsonObject
 
 _FIELDS = (
     Field(
@@ -37,7 +38,7 @@ _FIELDS = (
     ),
     Field(name="limit", label="Limit", type="object", help="{per_minute}: further requests are answered 429."),
 )
-_EXAMPLE = {
+_EXAMPLE: JsonObject = {
     "method": "POST",
     "path": "",
     "query": {"source": "shop"},

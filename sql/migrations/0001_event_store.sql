@@ -52,24 +52,25 @@ create table es.timers (
 );
 create index timers_due_at on es.timers (due_at);
 
--- Deliveries already seen: key = sha256(zap id, delivery id).
+-- Deliveries already seen: key = sha256(zap id, delivery id). Past expires_at the key is free again.
 create table es.dedupe (
-    key         bytea primary key,
-    stream_id   uuid not null,
-    position    bigint not null,
-    recorded_at timestamptz not null
+    key        bytea primary key,
+    stream_id  uuid not null,
+    position   bigint not null,
+    expires_at timestamptz not null
 );
-create index dedupe_recorded_at on es.dedupe using brin (recorded_at);
+create index dedupe_expires_at on es.dedupe using brin (expires_at);
 
 -- Stores a batch of commands, each whole or not at all, in one statement and one transaction.
 --
--- Per command: kind, stream, expected version (-1 any), tenant, ordering key, timer that must still be set, dedupe key.
+-- Per command: kind, stream, expected version (-1 any), tenant, ordering key, timer that must still be set, dedupe key
+-- and for how many seconds.
 -- Per event:   its command (1-based), id, type, schema version, meta, data, hash, due time of a timer to set.
 -- A stream, a dedupe key and a timer may occur once per call. A timer is cleared only by a command that is stored.
 -- Outcome: 0 stored, 1 already stored (the same call was made before), 2 conflict, 3 duplicate delivery.
 create function es.append(
     _kind smallint[], _stream uuid[], _expected int[], _tenant uuid[], _key uuid[], _timer uuid[], _dedupe bytea[],
-    _cmd int[], _id uuid[], _type text[], _sv smallint[], _meta bytea[], _data bytea[], _hash bytea[],
+    _window int[], _cmd int[], _id uuid[], _type text[], _sv smallint[], _meta bytea[], _data bytea[], _hash bytea[],
     _due timestamptz[]
 ) returns table (cmd int, outcome smallint, version int, pos bigint, stream uuid)
 language plpgsql security definer
@@ -102,7 +103,7 @@ begin
              with ordinality x(cmd, id, type, sv, meta, data, hash, due, o)
     ),
     cmds as materialized (
-        select c.o::int as cmd, c.k, c.s, c.v, c.t, c.key, c.tm, c.dk, coalesce(h.version, 0) as cur,
+        select c.o::int as cmd, c.k, c.s, c.v, c.t, c.key, c.tm, c.dk, c.dw, coalesce(h.version, 0) as cur,
                (c.tm is null or t.timer_id is not null) as alive,
                d.stream_id as seen_stream, d.position as seen_position, c.last_id,
                -- Where the command's last event stands if the same call was made before; with any version,
@@ -112,14 +113,14 @@ begin
                           where e.kind = c.k and e.stream_id = c.s and e.version > h.version - 100
                             and e.event_id = c.last_id)
                end as again
-        from unnest(_kind, _stream, _expected, _tenant, _key, _timer, _dedupe, last_ids, counts)
-             with ordinality c(k, s, v, t, key, tm, dk, last_id, n, o)
+        from unnest(_kind, _stream, _expected, _tenant, _key, _timer, _dedupe, _window, last_ids, counts)
+             with ordinality c(k, s, v, t, key, tm, dk, dw, last_id, n, o)
         left join lateral (
             select e.version from es.events e where e.kind = c.k and e.stream_id = c.s
             order by e.version desc limit 1
         ) h on true
         left join es.timers t on t.timer_id = c.tm
-        left join es.dedupe d on d.key = c.dk
+        left join es.dedupe d on d.key = c.dk and d.expires_at > ts
     ),
     ins as (
         insert into es.events (kind, stream_id, version, position, tenant_id, ordering_key, event_id, type,
@@ -150,9 +151,12 @@ begin
         where t.timer_id = c.tm
     ),
     dd as (
-        insert into es.dedupe (key, stream_id, position, recorded_at)
-        select c.dk, c.s, g.p, ts from cmds c join got g on g.kind = c.k and g.stream_id = c.s
+        insert into es.dedupe (key, stream_id, position, expires_at)
+        select c.dk, c.s, g.p, ts + make_interval(secs => c.dw)
+        from cmds c join got g on g.kind = c.k and g.stream_id = c.s
         where c.dk is not null
+        on conflict (key) do update
+        set stream_id = excluded.stream_id, position = excluded.position, expires_at = excluded.expires_at
     )
     select r.cmd,
            (case when r.p is not null then 0

@@ -1,9 +1,9 @@
 -- name: append
 -- The one way into the log. See sql/migrations/0001_event_store.sql.
 select cmd, outcome, version, pos, stream
-from es.append($1::smallint[], $2::uuid[], $3::int[], $4::uuid[], $5::uuid[], $6::uuid[], $7::bytea[],
-               $8::int[], $9::uuid[], $10::text[], $11::smallint[], $12::bytea[], $13::bytea[], $14::bytea[],
-               $15::timestamptz[])
+from es.append($1::smallint[], $2::uuid[], $3::int[], $4::uuid[], $5::uuid[], $6::uuid[], $7::bytea[], $8::int[],
+               $9::int[], $10::uuid[], $11::text[], $12::smallint[], $13::bytea[], $14::bytea[], $15::bytea[],
+               $16::timestamptz[])
 
 -- name: read_stream
 -- One stream in order, after a version.
@@ -59,8 +59,8 @@ select stream_id, max(position) as position from es.events where kind = 0 and po
 select last_position from es.commits where recorded_at <= $1 order by last_position desc limit 1
 
 -- name: prune_dedupe
--- Forget deliveries that were seen before a moment.
-delete from es.dedupe where recorded_at < $1
+-- Forget deliveries whose time was over at a moment.
+delete from es.dedupe where expires_at < $1
 
 -- name: ensure_run_months
 -- Make the leaves that run streams of the coming months go to.

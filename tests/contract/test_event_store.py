@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from domain.event import (
@@ -195,6 +196,16 @@ async def test_of_50_racing_deliveries_one_is_stored(store: EventStore) -> None:
     [winner] = [c for c, result in zip(commands, results, strict=True) if isinstance(result, Appended)]
     assert results.count(Duplicate(winner.stream_id, 1)) == 49
     assert await store.head() == 1
+
+
+async def test_a_dedupe_key_is_free_again_when_its_time_is_over(store: EventStore) -> None:
+    """A window of no seconds is over at once; the next delivery renews it."""
+    key = b"w" * 32
+    over = msgspec.structs.replace(an_append(expected=0, dedupe_key=key), dedupe_window_s=0)
+    assert isinstance(await store.append(over), Appended)
+    renewed = an_append(expected=0, dedupe_key=key)
+    assert await store.append(renewed) == Appended(1, 2)
+    assert await store.append(an_append(expected=0, dedupe_key=key)) == Duplicate(renewed.stream_id, 2)
 
 
 async def test_a_refused_append_leaves_its_dedupe_key_free(store: EventStore) -> None:

@@ -20,8 +20,8 @@ from domain.definition import ActionStep, Definition, Trigger
 from domain.event import Appended, StreamKind
 from domain.json import JsonObject
 from domain.registry import decode
-from domain.retry import JITTER, SCHEDULE_S
 from domain.request import Request
+from domain.retry import JITTER, SCHEDULE_S
 from domain.run import (
     RunCompleted,
     RunEvent,

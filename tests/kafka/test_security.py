@@ -1,6 +1,6 @@
 """Passwords and certificates on Apache Kafka; what is wrong is one line and an exit code, or is waited for."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -73,7 +73,7 @@ def tls(folder: Path, client: str = "", authority: str = "ca") -> dict[str, str]
     }
 
 
-WAYS_IN = {
+WAYS_IN: dict[str, tuple[str, Callable[[Path], dict[str, str]]]] = {
     "PLAIN": ("SASL_PLAINTEXT", lambda _folder: sasl("PLAIN")),
     "SCRAM-256": ("SASL_PLAINTEXT", lambda _folder: sasl("SCRAM-SHA-256")),
     "SCRAM-512 over TLS": ("SASL_SSL", lambda folder: sasl("SCRAM-SHA-512") | tls(folder)),

@@ -85,7 +85,7 @@ async def test_the_log_refuses_change_everywhere(
 async def test_a_caller_with_an_old_snapshot_is_refused(connection: Connection, isolation: Any) -> None:
     with pytest.raises(asyncpg.RaiseError, match="read committed"):
         async with connection.transaction(isolation=isolation):
-            await connection.fetch(APPEND, *([] for _ in range(15)))
+            await connection.fetch(APPEND, *([] for _ in range(16)))
 
 
 async def test_run_streams_go_to_the_leaf_of_their_month(store: PgEventStore, connection: Connection) -> None:

@@ -31,7 +31,7 @@ class Authority:
         )
         for ending, content in (("crt", certificate), ("key", secret), ("pem", secret + certificate)):
             file = self._folder / f"{name}.{ending}"
-            file.touch(0o600)
+            file.touch(0o644 if ending == "crt" else 0o600)
             file.write_bytes(content)
         return self._folder / f"{name}.pem"
 

@@ -88,12 +88,12 @@ class Deployment(System):
         """Wait until a process has logged an event."""
         await eventually(lambda: any(line.startswith(f"{name} ") and event in line for line in self.lines), timeout_s)
 
-    async def command(self, *arguments: str) -> tuple[int, str]:
+    async def command(self, *arguments: str, **variables: str) -> tuple[int, str]:
         """Run a `triggerhub` command with the processes' environment. Gives its exit code and output."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "app.cli", *arguments),
             cwd=ROOT,
-            env=self.environment,
+            env=self.environment | variables,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )

@@ -56,7 +56,7 @@ EXAMPLES: tuple[Event, ...] = (
         dedupe_id="evt_1",
         zap_version=3,
         request=_REQUEST,
-    ),  # fmt: skip
+    ),
     intake.RequestsCounted(
         zap_id=ZAP, reason="duplicate", count=7, since=START, until=START + timedelta(minutes=1), repeats={str(_ID): 7}
     ),

@@ -16,7 +16,7 @@ class Load:
 
     def __init__(self, system: System, sink: Sink) -> None:
         self._system = system
-        self._sink = sink
+        self.sink = sink
         self.acknowledged: dict[UUID, bytes] = {}
         self.done = asyncio.Event()
 
@@ -39,7 +39,7 @@ class Load:
     async def proven(self, within_s: float = 60, *, exactly_once: bool = False) -> None:
         """Every acknowledged run has ended in the log and reached the sink, and the read models equal the log."""
         await self._system.settled(self.acknowledged, within_s)
-        evidence = Evidence(await read_log(self._system.dsn), self.acknowledged, self._sink.deliveries)
+        evidence = Evidence(await read_log(self._system.dsn), self.acknowledged, self.sink.deliveries)
         assert violations(evidence, exactly_once=exactly_once) == []
         await eventually(self._verified, 60, 1)
 

@@ -1,7 +1,7 @@
 """domain.ports.EventStore in memory: the same answers as Postgres, which tests/contract holds it to."""
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from domain.event import (
@@ -30,7 +30,7 @@ class MemoryStore:
         self.timers: dict[UUID, DueTimer] = {}
         self._clock = clock or FixedClock()
         self._streams: dict[tuple[int, UUID], list[StoredEvent]] = {}
-        self._dedupe: dict[bytes, Duplicate] = {}
+        self._dedupe: dict[bytes, tuple[datetime, Duplicate]] = {}
 
     async def append(self, command: Append) -> AppendResult:
         """See domain.ports.EventStore."""
@@ -47,7 +47,8 @@ class MemoryStore:
             del self.timers[command.timer_id]
         self._set_timers(command)
         if command.dedupe_key is not None:
-            self._dedupe[command.dedupe_key] = Duplicate(command.stream_id, len(self.log))
+            until = self._clock() + timedelta(seconds=command.dedupe_window_s)
+            self._dedupe[command.dedupe_key] = until, Duplicate(command.stream_id, len(self.log))
         return Appended(len(stream), len(self.log))
 
     async def read_stream(self, kind: StreamKind, stream_id: UUID, after: int = 0) -> list[StoredEvent]:
@@ -84,7 +85,9 @@ class MemoryStore:
 
     def _refusal(self, command: Append, stream: list[StoredEvent]) -> Conflict | Duplicate | None:
         if command.dedupe_key in self._dedupe:
-            return self._dedupe[command.dedupe_key]
+            until, duplicate = self._dedupe[command.dedupe_key]
+            if until > self._clock():
+                return duplicate
         if command.timer_id is not None and command.timer_id not in self.timers:
             return Conflict(len(stream))
         if command.expected not in (ANY_VERSION, len(stream)):

@@ -39,7 +39,7 @@ def log(*events: RunEvent, run_id: UUID = RUN, start: int = 1) -> list[StoredEve
             NOW,
             b"{}",
             encode(event),
-        )  # fmt: skip
+        )
         for index, event in enumerate(events)
     ]
 
