@@ -66,6 +66,10 @@ class HookSecrets:
         opened = (self._box.open(box, zap_id) for box in stored.boxes)
         return tuple(secret for secret in opened if secret is not None)
 
+    async def forget(self, principal: Principal, zap_id: UUID) -> None:
+        """Of a zap that is gone: its secrets are kept no longer."""
+        await self._tables.put_secrets(zap_id, principal.tenant_id, [])
+
     async def state(self, zaps: Zaps, principal: Principal, zap_id: UUID) -> SecretsState:
         """How many there are. Raises NotFound."""
         await zaps.load(principal.tenant_id, zap_id)

@@ -51,7 +51,14 @@ class RateLimits:
                 return portion.retry_at - moment
             if portion.asking is None:
                 portion.asking = asyncio.create_task(self._ask(portion, key, per_minute))
-            await asyncio.shield(portion.asking)
+                # Whoever waited for it may be gone; asyncio would complain about an error that nobody took.
+                portion.asking.add_done_callback(lambda done: done.cancelled() or done.exception())
+            try:
+                # Shielded: a query that is cancelled while the server stands still does not end.
+                async with asyncio.timeout(ANSWER_S):
+                    await asyncio.shield(portion.asking)
+            except TimeoutError:
+                raise StoreUnavailable("rate limits can not be read in time") from None
         portion.tokens -= 1
         return None
 
@@ -67,8 +74,7 @@ class RateLimits:
 
     async def _ask(self, portion: _Portion, key: UUID, per_minute: int) -> None:
         try:
-            async with asyncio.timeout(ANSWER_S):
-                lease = await self._tables.lease(key, per_minute, max(1, per_minute // PORTIONS))
+            lease = await self._tables.lease(key, per_minute, max(1, per_minute // PORTIONS))
         except CONNECTION_ERRORS as error:
             raise StoreUnavailable("rate limits can not be read") from error
         finally:

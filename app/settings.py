@@ -45,7 +45,10 @@ class Secret(str):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Sizes are bytes. Empty database_url or kafka_bootstrap_servers: `up` brings its own server."""
+    """Sizes are bytes; a user_per_minute of 0 is no limit.
+
+    Empty database_url or kafka_bootstrap_servers: `up` brings its own server.
+    """
 
     database_url: Secret = Secret("")
     kafka_bootstrap_servers: str = ""
@@ -69,6 +72,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     encryption_key: Secret = Secret("")
     outbound_allow: tuple[Network, ...] = ()
     max_body: int = 10 * 2**20
+    user_per_minute: int = 0
     broker_memory_limit: int = 2**30
     log_level: str = "info"
     log_format: LogFormat = "json"
@@ -96,6 +100,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             encryption_key=Secret(read("ENCRYPTION_KEY", "", _encryption_key)),
             outbound_allow=read("OUTBOUND_ALLOW", LOOPBACK if local else "", _networks, may_be_empty=True),
             max_body=read("MAX_BODY", "10MB", parse_size),
+            user_per_minute=read("USER_PER_MINUTE", "0", _integer(0, 10_000_000)),
             broker_memory_limit=read("BROKER_MEMORY_LIMIT", "1GB", parse_size),
             log_level=read("LOG_LEVEL", "info", _one_of("debug", "info", "warning", "error")),
             log_format=read("LOG_FORMAT", "console" if sys.stderr.isatty() else "json", _log_format),

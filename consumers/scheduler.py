@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -17,11 +17,14 @@ from sql.queries import Queries
 log = structlog.get_logger()
 _timers = Queries("queries/timers.sql")
 _events = Queries("queries/events.sql")
+_hooks = Queries("queries/hooks.sql")
 
 BATCH = 1_000
 POLL_S = 0.25
 """How late a timer may fire on an idle system."""
 HOUSEKEEPING_S = 3_600.0
+BUCKET_KEPT = timedelta(hours=1)
+"""A rate limit that nobody has asked for so long is full again."""
 
 
 class Scheduler:
@@ -73,3 +76,4 @@ class Scheduler:
     async def _keep_house(self) -> None:
         await self._store.pool.execute(_events["ensure_run_months"], 3)
         await self._store.pool.execute(_events["prune_dedupe"], now())
+        await self._store.pool.execute(_hooks["prune_buckets"], now() - BUCKET_KEPT)

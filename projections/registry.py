@@ -4,5 +4,5 @@ from projections.request_list import REQUEST_LIST
 from projections.run_list import RUN_LIST
 from projections.zap_list import ZAP_LIST
 
-PROJECTIONS = (RUN_LIST, ZAP_LIST, REQUEST_LIST)
+PROJECTIONS = (REQUEST_LIST, RUN_LIST, ZAP_LIST)
 LIVE_FOLDS = frozenset({"run_detail"})

@@ -61,7 +61,10 @@ def describe_hooks(schema: OpenAPI) -> None:
         operation_id="catchHook",
         tags=["Webhooks"],
         summary="Start a run of a zap, with any method and body",
-        description="200 means stored: {status: accepted or duplicate, run_id, position}. 409 while the zap is paused.",
+        description=(
+            "200 means stored: {status: accepted or duplicate, run_id, position}, unless the zap says otherwise. "
+            "401: the signature is wrong; 409: the zap is paused; 429: over its limit; 503: come again."
+        ),
         parameters=parameters,
         responses={"200": OpenAPIResponse(description="The request is committed to the log")},
     )

@@ -11,6 +11,7 @@ from litestar.di import Provide
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 
 from app.auth import AuthedRequest, Principal
+from app.hook_secrets import HookSecrets
 from app.http.inputs import Injected, Input, Name, in_utc
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
 from app.problems import Problem
@@ -162,9 +163,12 @@ class ZapController(Controller):
         return await caller.execute(zap_id, ChangeDraft(data.name, data.definition()))
 
     @delete("/{zap_id:uuid}", summary="Delete a zap")
-    async def remove(self, zap_id: FromPath[UUID], caller: Injected[Caller]) -> None:
-        """Its hook answers 404 from now on; its history stays."""
+    async def remove(
+        self, zap_id: FromPath[UUID], caller: Injected[Caller], hook_secrets: Injected[HookSecrets]
+    ) -> None:
+        """Its hook answers 404 from now on, and its secrets are gone; its history stays."""
         await caller.execute(zap_id, DeleteZap())
+        await hook_secrets.forget(caller.principal, zap_id)
 
     @post("/{zap_id:uuid}/publish", summary="Publish the draft", status_code=200)
     async def publish(self, zap_id: FromPath[UUID], caller: Injected[Caller]) -> Response[ZapOut]:

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ async def test_its_commands_with_its_environment_run_the_demo(broker: Broker) ->
         assert admin.port
         assert admin.password
         env = {
-            name: environment(name, broker.servers, admin.port, admin.password) for name in (*ROLES, "migrate", "topics")
+            name: environment(name, broker.servers, admin.port, admin.password) for name in ("api", "migrate", "topics")
         }
         async with deployment("", "", "", **env["api"]) as deployed:
             deployed.environment["TRIGGERHUB_PUBLIC_URL"] = deployed.base
@@ -99,6 +100,14 @@ def test_the_compose_plugin_accepts_it() -> None:
     command = [docker, "compose", "-f", str(ROOT / "compose.yaml"), "config", "--quiet"]
     done = subprocess.run(command, env=os.environ | SECRETS, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_linter_likes_the_dockerfile() -> None:
+    linter = shutil.which("hadolint", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+    if not linter:
+        pytest.skip("hadolint is not on this machine")
+    done = subprocess.run([linter, str(ROOT / "Dockerfile")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 async def _execute(dsn: str, statement: str) -> None:

@@ -88,6 +88,10 @@ async def test_secrets_go_in_and_never_come_out(ada: Person, bob: Person, dsn: s
     everything = [*boxes, *(value for row in log for value in row), told.content, (await ada("GET", "/zaps")).content]
     assert not [value for value in everything if b"canary" in value]
     assert b'{"count":1}' in {row["data"] for row in log}
+    await ada("DELETE", f"/zaps/{zap['id']}")
+    connection = await asyncpg.connect(dsn)
+    assert await connection.fetchval("select boxes from hooks.secrets") == []
+    await connection.close()
 
 
 async def test_other_processes_see_changed_secrets_within_a_second(ada: Person, dsn: str) -> None:

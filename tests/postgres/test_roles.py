@@ -85,7 +85,7 @@ async def test_a_stranger_sees_nothing(dsn: str) -> None:
     owner = await connect(dsn, "test")
     try:
         for function in ("es.append", "es.grant_app", "proj.create_build_schema"):
-            query = "select bool_or(has_function_privilege('pg_monitor', oid, 'execute')) from pg_proc where oid = $1::regproc"
+            query = "select has_function_privilege('pg_monitor', $1::text::regproc, 'execute')"
             assert not await owner.fetchval(query, function)
         assert not await owner.fetchval("select has_table_privilege('pg_monitor', 'es.events', 'select')")
     finally:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
 from tests.support.eventually import eventually
@@ -29,7 +29,8 @@ class Load:
             self.acknowledged[run_id] = f'{{"n": "{key}"}}'.encode()
             number += 1
             if pause_s:
-                await asyncio.sleep(pause_s)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.done.wait(), pause_s)
 
     async def more(self, count: int = 200, within_s: float = 30) -> None:
         """Wait until so many more were acknowledged."""

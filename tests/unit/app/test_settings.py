@@ -178,3 +178,35 @@ def test_a_missing_secret_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(SettingsError, match=f"{PREFIX}{name.upper()} is missing") as raised:
         settings(DATA_DIR=str(tmp_path)).resolve(name)
     assert raised.value.exit_code == 2
+
+
+def test_a_kafka_of_ones_own_needs_all_parts_of_its_password() -> None:
+    whole = {"KAFKA_SASL_MECHANISM": "scram-sha-512", "KAFKA_USERNAME": "ada", "KAFKA_PASSWORD": "hunter2"}
+    got = settings(**whole)
+    assert (got.kafka_sasl_mechanism, got.kafka_tls) == ("SCRAM-SHA-512", "off")
+    assert "hunter2" not in repr(got)
+    assert Settings.from_env(got.to_env()) == got
+    for missing in whole:
+        with pytest.raises(SettingsError, match="go together"):
+            settings(**{name: value for name, value in whole.items() if name != missing})
+
+
+def test_a_certificate_turns_tls_on_and_contradicts_off() -> None:
+    assert settings(KAFKA_CA_FILE="/ca.pem").kafka_tls == "on"
+    assert settings(KAFKA_TLS="true").kafka_tls == "on"
+    with pytest.raises(SettingsError, match="KAFKA_TLS is off"):
+        settings(KAFKA_CA_FILE="/ca.pem", KAFKA_TLS="off")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("KAFKA_TLS", "maybe"),
+        ("KAFKA_SASL_MECHANISM", "GSSAPI"),
+        ("KAFKA_REPLICATION", "0"),
+        ("KAFKA_CREATE_TOPIC", "x"),
+    ],
+)
+def test_kafka_settings_are_checked(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        settings(**{name: value})
