@@ -13,7 +13,7 @@ import structlog
 
 from domain.event import StoredEvent
 from projections.projection import Projection
-from sql.pool import CONNECTION_ERRORS, Connection
+from sql.pool import CONNECTION_ERRORS, DATA_ERRORS, Connection
 from sql.queries import Queries
 
 log = structlog.get_logger()
@@ -23,11 +23,6 @@ FEW_ROWS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin
 """Settings of a connection that writes batches into large tables: always by the index. A plan made, and kept, while
 the table was small would scan it whole for every batch."""
 
-_BLAMES_DATA = (
-    asyncpg.DataError,
-    asyncpg.IntegrityConstraintViolationError,
-    asyncpg.ProgramLimitExceededError,
-)
 _BEHIND_PARKED = "an earlier event of this stream is parked"
 
 
@@ -37,7 +32,7 @@ def is_poison(error: Exception) -> bool:
     Not so for outages, lost races, or a table that does not fit its statements: those would park everything.
     """
     if isinstance(error, asyncpg.PostgresError):
-        return isinstance(error, _BLAMES_DATA)
+        return isinstance(error, DATA_ERRORS)
     return not isinstance(error, CONNECTION_ERRORS)
 
 

@@ -29,7 +29,7 @@ from domain.event import (
 from domain.ports import AppendRefused, StoreUnavailable
 from domain.registry import encode, encode_metadata, event_type
 from sql.hashing import event_hash
-from sql.pool import CONNECTION_ERRORS, Connection, Pool, connect, create_pool
+from sql.pool import CONNECTION_ERRORS, DATA_ERRORS, Connection, Pool, connect, create_pool
 from sql.queries import Queries, Query
 
 log = structlog.get_logger()
@@ -178,7 +178,9 @@ class PgEventStore:
         """A command that the database refuses must not take its neighbours along: halve until it stands alone."""
         if len(batch) == 1:
             log.error("event_store.command_refused", stream=str(batch[0].command.stream_id), exc_info=error)
-            _refuse(batch[0], AppendRefused(f"the log refused the command: {error}"))
+            blamed = isinstance(error, DATA_ERRORS) or not isinstance(error, asyncpg.PostgresError)
+            refusal = AppendRefused if blamed else StoreUnavailable
+            _refuse(batch[0], refusal(f"the log refused the command: {error}"))
             return []
         log.warning("event_store.batch_refused", error=repr(error), commands=len(batch))
         half = len(batch) // 2

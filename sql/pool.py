@@ -24,6 +24,13 @@ CONNECTION_ERRORS = (
 )
 """What an unreachable, restarting, full or busy server raises; worth another try, unlike a wrong statement."""
 
+DATA_ERRORS = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+)
+"""What the server raises when the values are to blame: they will be refused again, whatever is repaired."""
+
 # A peer that vanished without a word must not keep its locks: the server gives it up within seconds.
 _KEEPALIVE = {"tcp_keepalives_idle": "2", "tcp_keepalives_interval": "1", "tcp_keepalives_count": "3"}
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from tests.support.broker import APACHE, Broker, topic_name
 from tests.support.deployment import ROLES, Deployment, deployment
@@ -48,6 +49,19 @@ async def test_a_standby_relay_takes_over_within_five_seconds(dsn: str, broker: 
             await deployed.stop(leader)
             seen = sink.count
             await eventually(lambda: sink.count > seen + 20, 5)
+        await load.proven()
+
+
+async def test_a_topic_deleted_under_load_is_made_anew_and_consumed_from_its_start(dsn: str, broker: Broker) -> None:
+    async with two_of_each(dsn, broker) as deployed, running_sink() as sink:
+        async with under_load(deployed, sink, senders=4) as load:
+            for _ in range(2):
+                await load.more()
+                admin = AIOKafkaAdminClient(bootstrap_servers=broker.servers)
+                await admin.start()
+                await admin.delete_topics([deployed.environment["TRIGGERHUB_KAFKA_TOPIC"]])
+                await admin.close()
+                await load.arrived(400)
         await load.proven()
 
 

@@ -37,6 +37,11 @@ class Load:
         enough = len(self.acknowledged) + count
         await eventually(lambda: len(self.acknowledged) >= enough, within_s)
 
+    async def arrived(self, count: int, within_s: float = 30) -> None:
+        """Wait until so many more have reached the sink."""
+        enough = self.sink.count + count
+        await eventually(lambda: self.sink.count >= enough, within_s)
+
     async def proven(self, within_s: float = 60, *, exactly_once: bool = False) -> None:
         """Every acknowledged run has ended in the log and reached the sink, and the read models equal the log."""
         await self._system.settled(self.acknowledged, within_s)
