@@ -83,6 +83,16 @@ def rebuild(name: str) -> None:
     _run(processes.rebuild(settings, name))
 
 
+@main.command("retry-parked")
+@click.argument("name")
+def retry_parked(name: str) -> None:
+    """Offer the read model NAME again the events that it could not take."""
+    settings = _settings("retry-parked", "database_url")
+    from app import processes
+
+    _run(processes.retry_parked(settings, name))
+
+
 @main.command()
 @click.argument("position", type=click.IntRange(min=0))
 def rewind(position: int) -> None:

@@ -192,6 +192,18 @@ async def rebuild(settings: Settings, name: str) -> None:
     click.echo(f"{name} holds everything up to position {position}, and is live")
 
 
+async def retry_parked(settings: Settings, name: str) -> None:
+    """Offer a read model again the events that it could not take, for instance after an upgrade."""
+    from projections.engine import Engine
+    from projections.registry import PROJECTIONS
+
+    if name not in {projection.name for projection in PROJECTIONS}:
+        raise OperatorError(f"There is no read model {name!r} that could have parked events.")
+    async with Engine(settings.database_url, PROJECTIONS, settings.kafka_partitions) as engine:
+        remaining = await engine.retry_parked(name)
+    click.echo(f"{remaining} events stay parked" if remaining else f"{name} has taken all its events")
+
+
 async def rewind(settings: Settings, position: int) -> None:
     """Have the relay publish again everything after a position; consumers drop what they have had."""
     from sql.pool import connect
@@ -216,7 +228,7 @@ async def verify(settings: Settings) -> int:
     if report.broken_at is not None:
         click.echo(f"BROKEN: the log is not as it was written, from position {report.broken_at}: {report.reason}")
         return 1
-    click.echo(f"the hash chain holds: {report.events} events")
+    click.echo(f"the hash chain holds: {report.events} events, the last with {report.hash}")
     with _progress_bar("read models") as progress:
         found = await verify_read_models(settings.database_url, PROJECTIONS, settings.kafka_partitions, progress)
     for difference in found:
