@@ -14,8 +14,11 @@ from tests.support.load import under_load
 from tests.support.proxy import running_proxy
 from tests.support.sink import running_sink
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
-only_apache = pytest.mark.skipif(not APACHE, reason="the embedded broker has one listener and keeps nothing")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(not APACHE, reason="the embedded broker serves one process per role and keeps nothing"),
+]
 
 
 @asynccontextmanager
@@ -65,7 +68,6 @@ async def test_a_topic_deleted_under_load_is_made_anew_and_consumed_from_its_sta
         await load.proven()
 
 
-@only_apache
 async def test_a_killed_broker_comes_back_with_what_it_had(dsn: str, broker: Broker) -> None:
     async with two_of_each(dsn, broker) as deployed, running_sink() as sink:
         async with under_load(deployed, sink) as load:
@@ -78,7 +80,6 @@ async def test_a_killed_broker_comes_back_with_what_it_had(dsn: str, broker: Bro
         await load.proven()
 
 
-@only_apache
 @pytest.mark.parametrize("role", ["relay", "runner", "projector"])
 async def test_a_role_cut_off_from_the_broker_only_delays(dsn: str, broker: Broker, role: str) -> None:
     """Frozen, not refused: nobody tells either side. Then all its connections break at once."""
