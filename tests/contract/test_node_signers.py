@@ -94,9 +94,12 @@ def installed(npm: str) -> Path:
 
 
 def install(npm: str, folder: Path) -> None:
-    command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--fetch-retries=1"]
+    quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"]
+    patient = ["--prefer-offline", "--fetch-retries=0", "--fetch-timeout=20000"]
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=45, check=False)
+        done = subprocess.run(
+            [npm, "install", *quiet, *patient], cwd=folder, capture_output=True, timeout=45, check=False
+        )
     except subprocess.TimeoutExpired:
         pytest.skip("npm did not get the libraries in time")
     if done.returncode:
