@@ -100,11 +100,13 @@ class Child:
         """Ask it to end, and end it when it has not after `grace_s` seconds."""
         self.signal(self.service.stop)
         try:
-            return await asyncio.wait_for(self.wait(), grace_s)
+            async with asyncio.timeout(grace_s):
+                return await self.wait()
         except TimeoutError:
             self.signal(self.service.kill)
         try:
-            return await asyncio.wait_for(self.wait(), grace_s)
+            async with asyncio.timeout(grace_s):
+                return await self.wait()
         except TimeoutError:
             self.signal(signal.SIGKILL)
             return await self.wait()
@@ -150,7 +152,8 @@ async def running(
 async def port_answers(host: str, port: int) -> bool:
     """Whether somebody accepts TCP connections there."""
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), timeout=1)
+        async with asyncio.timeout(1):
+            _, writer = await asyncio.open_connection(host, port)
     except (OSError, TimeoutError):
         return False
     writer.close()

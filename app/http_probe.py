@@ -9,7 +9,8 @@ async def answers_ok(host: str, port: int, path: str, timeout_s: float = 2) -> b
     # A server bound to the wildcard address is reached through loopback.
     target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     try:
-        return await asyncio.wait_for(_get(target, port, path), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            return await _get(target, port, path)
     except (OSError, TimeoutError):
         return False
 

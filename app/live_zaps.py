@@ -118,7 +118,8 @@ class LiveZaps:
         self._failures = 0
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(notified.wait(), POLL_S)
+                async with asyncio.timeout(POLL_S):
+                    await notified.wait()
             notified.clear()
             rows = await connection.fetch(_queries["changed_core_streams"], position, timeout=ANSWER_S)
             for row in rows:

@@ -37,6 +37,7 @@ async def serve(services: Services, host: str, port: int, stop: asyncio.Event) -
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # a sender could name any address as its own, also from this very machine
         date_header=False,
         timeout_graceful_shutdown=DRAIN_S,
         h11_max_incomplete_event_size=64 * 1024,

@@ -102,7 +102,8 @@ class _Keeper:
                 pause = FIRST_PAUSE_S
             log.warning("process ended, starting it again", process=self.name, exit_code=code, pause_s=pause)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._stopping.wait()
                 return
             pause, started = min(pause * 2, LONGEST_PAUSE_S), time.monotonic()
             await self._launch_again()
@@ -186,7 +187,8 @@ class _Supervisor:
     async def _runner_ready(self) -> None:
         """Wait until the runner says that it has its partitions; joining a consumer group takes seconds."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ready.wait(), RUNNER_READY_WITHIN_S)
+            async with asyncio.timeout(RUNNER_READY_WITHIN_S):
+                await self._ready.wait()
 
     def _role_line(self, name: str, line: str) -> None:
         if name == "runner" and READY_EVENT in line:
