@@ -28,5 +28,9 @@ class GapReports:
             return
         self._asked_at[partition] = at
         log.warning("consumer.gap", consumer=self._consumer, partition=partition, seen=seen)
+        await self.ask(seen)
+
+    async def ask(self, seen: int) -> None:
+        """Have everything after a position published again."""
         with suppress(*CONNECTION_ERRORS):
             await self._pool.execute(_relay["ask_rewind"], seen)

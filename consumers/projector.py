@@ -48,7 +48,7 @@ class Projector:
             await self._project(records)
         except Exception:  # FastStream would swallow it and go on behind events that had no effect
             log.exception("projector.batch_failed", partitions=sorted(partitions))
-            self._marks.drop(partitions)
+            await self._marks.start_over(partitions)
 
     async def _project(self, records: Records) -> None:
         batch: dict[int, list[StoredEvent]] = {}

@@ -111,7 +111,7 @@ class Runner:
             await self._wake(records)
         except Exception:  # FastStream would swallow it and go on behind runs that nobody carries on
             log.exception("runner.batch_failed", partitions=sorted(partitions))
-            self._marks.drop(partitions)
+            await self._marks.start_over(partitions)
 
     async def _wake(self, records: Records) -> None:
         waking = [found for record in records if (found := await self._take(record))]

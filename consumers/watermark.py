@@ -12,6 +12,8 @@ from domain.ports import StoreUnavailable
 from sql.pool import CONNECTION_ERRORS
 
 log = structlog.get_logger()
+FAILURE_PAUSE_S = 1.0
+"""Between a batch that failed and its next try: what is broken may stay so for a while."""
 
 
 class Gap(Exception):
@@ -96,6 +98,15 @@ class Watermarks:
         """Forget partitions that went to another consumer."""
         for partition in partitions:
             self.by_partition.pop(partition, None)
+
+    async def start_over(self, partitions: Iterable[int]) -> None:
+        """After a batch that failed: go back to the gates, and have what lies behind them published again."""
+        again = list(partitions)
+        self.drop(again)
+        await asyncio.sleep(FAILURE_PAUSE_S)
+        await self.ensure(again)
+        if again:
+            await self._gaps.ask(min(self.by_partition[partition].seen for partition in again))
 
     async def take(self, record: Record) -> tuple[Header, bytes] | None:
         """The header and bytes of a message that is new here; None for repeats, and for what has to come again."""
