@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -58,11 +59,14 @@ async def test_a_writer_whose_connection_is_cut_again_and_again_stores_each_even
 
     async def append_on() -> None:
         stream = new_id()
-        for version in range(60):
+        for version in range(200):
             command = an_append(stream_id=stream, expected=version)
             commands.append(command)
             result = await append_until_stored(store, command)
             results.append(result)
+
+    def went_on(enough: int) -> bool:
+        return len(results) >= enough or done.is_set()
 
     async def cut() -> None:
         nonlocal cuts
@@ -70,7 +74,7 @@ async def test_a_writer_whose_connection_is_cut_again_and_again_stores_each_even
             # Only after progress: cut quicker than a connection warms up, nothing at all could be stored.
             enough = len(results) + 20
             cuts += len(await connection.fetch(f"select pg_terminate_backend(pid) from ({WRITERS}) w"))
-            await eventually(lambda enough=enough: len(results) >= enough or done.is_set(), 30)
+            await eventually(partial(went_on, enough), 30)
 
     async with PgEventStore(dsn, "test", patience_s=5) as store, asyncio.TaskGroup() as tasks:
         tasks.create_task(cut())
