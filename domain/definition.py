@@ -10,6 +10,7 @@ from domain.connector import ActionDescriptor, TriggerDescriptor
 from domain.errors import Invalid
 from domain.json import Json, JsonObject
 from domain.template import TemplateError, check
+from domain.zap_settings import DEFAULT, ZapSettings
 
 MAX_STEPS = 100
 _STEP_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -40,6 +41,12 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     trigger: Trigger
     steps: tuple[Step, ...] = ()
+    settings: ZapSettings | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def behaviour(self) -> ZapSettings:
+        """The settings, with their defaults where none are stored."""
+        return DEFAULT if isinstance(self.settings, msgspec.UnsetType) else self.settings
 
     def step(self, step_id: str) -> Step | None:
         """The step with this id, if there is one."""
@@ -67,6 +74,12 @@ def validate(definition: Definition, catalog: Catalog) -> None:
     else:
         found = trigger.problems(definition.trigger.config)
         errors.update((f"trigger.config.{key}".rstrip("."), reason) for key, reason in found.items())
+    key = definition.behaviour.concurrency.key
+    if key is not None:
+        try:
+            check(key)
+        except TemplateError as error:
+            errors["settings.concurrency.key"] = error.message
     if len(definition.steps) > MAX_STEPS:
         errors["steps"] = f"at most {MAX_STEPS} steps"
     seen: set[str] = set()

@@ -30,6 +30,7 @@ from domain.zap import (
     ZapStatus,
     hook_path,
 )
+from domain.zap_settings import ZapSettings
 from projections.zap_list import ZapListItem, list_zaps
 
 IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="The ETag of the zap as you read it")]
@@ -41,10 +42,11 @@ class ZapIn(Input, frozen=True):
     name: Name
     trigger: Trigger
     steps: tuple[Step, ...] = ()
+    settings: ZapSettings | msgspec.UnsetType = msgspec.UNSET
 
     def definition(self) -> Definition:
         """The definition as the domain has it."""
-        return Definition(self.trigger, self.steps)
+        return Definition(self.trigger, self.steps, self.settings)
 
 
 class RollBack(Input, frozen=True):

@@ -1,0 +1,66 @@
+"""How a zap behaves beside its steps: the order of its runs, their deadline, its failures, and what a pause does."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+
+MAX_PARALLEL = 1_000
+MAX_DEADLINE_S = 366 * 24 * 3600
+MAX_RECIPIENTS = 10
+
+Email = Annotated[str, msgspec.Meta(max_length=254, pattern=r"^[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]+\Z")]
+Url = Annotated[str, msgspec.Meta(max_length=2_000, pattern=r"^https?://[^\s\x00-\x1f\x7f]+\Z")]
+
+
+class Concurrency(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Whether runs of the zap go side by side.
+
+    `parallel`: any number, or `limit` actions at a time. `serial`: one run at a time, in the order of their requests,
+    retries included; with `key`, a template over `trigger` such as `{{ trigger.body.customer.id }}`, one at a time
+    for each value. `when_busy`: what becomes of a run that comes while another one is on its way.
+    """
+
+    mode: Literal["parallel", "serial"] = "parallel"
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_PARALLEL)] | None = None
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=1_000)] | None = None
+    when_busy: Literal["queue", "drop_new", "cancel_old"] = "queue"
+
+    def __post_init__(self) -> None:
+        if self.mode == "serial" and self.limit is not None:
+            raise ValueError("a limit goes with mode parallel: serial runs are one at a time")
+        if self.mode == "parallel" and (self.key is not None or self.when_busy != "queue"):
+            raise ValueError("key and when_busy go with mode serial")
+
+
+class OnFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Whom to tell when runs have failed for good, timed out included: all channels that are set.
+
+    Failures are grouped: after a message the next one comes `every_s` seconds later at the earliest, and tells of
+    all that failed since. `zap_id` is an error zap: it is run with the message as its trigger's body.
+    A zap of which no run has completed, and some have failed, for `flag_after_s` seconds is flagged; with `pause` it
+    is paused as well.
+    """
+
+    email: Annotated[tuple[Email, ...], msgspec.Meta(max_length=MAX_RECIPIENTS)] = ()
+    webhook: Url | None = None
+    zap_id: UUID | None = None
+    every_s: Annotated[int, msgspec.Meta(ge=10, le=7 * 24 * 3600)] = 900
+    flag_after_s: Annotated[int, msgspec.Meta(ge=60, le=30 * 24 * 3600)] = 24 * 3600
+    pause: bool = False
+
+
+class ZapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Part of a zap's definition, and so of each published version.
+
+    `deadline_s`: a run that has not ended so many seconds after its request is timed out, whatever it does or waits
+    for. `when_paused`: whether the hook of the paused zap refuses requests, or holds them to be released later.
+    """
+
+    concurrency: Concurrency = Concurrency()
+    deadline_s: Annotated[int, msgspec.Meta(ge=1, le=MAX_DEADLINE_S)] | None = None
+    on_failure: OnFailure = OnFailure()
+    when_paused: Literal["refuse", "hold"] = "refuse"
+
+
+DEFAULT = ZapSettings()
