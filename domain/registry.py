@@ -39,6 +39,7 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("zap.run.resumed", 1, run.RunResumed),
     EventType("zap.run.completed", 1, run.RunCompleted),
     EventType("zap.run.failed", 1, run.RunFailed),
+    EventType("zap.run.timed_out", 1, run.RunTimedOut),
     EventType("zap.run.cancelled", 1, run.RunCancelled),
     EventType("user.signed_up", 1, identity.UserSignedUp),
     EventType("user.signed_in", 1, identity.UserSignedIn),

@@ -89,12 +89,27 @@ class RunFailed(Event, frozen=True, kw_only=True):
     message: str
 
 
+class RunTimedOut(Event, frozen=True, kw_only=True):
+    """The run's deadline passed while it was at `step_id`, or before its first step. Terminal: also a dead letter."""
+
+    step_id: str
+    message: str
+
+
 class RunCancelled(Event, frozen=True, kw_only=True):
     """Somebody stopped the run; an action that was under way may still have its effect. Terminal."""
 
 
 RunEvent: TypeAlias = (
-    RunRequested | StepSucceeded | StepAttemptFailed | StepFailed | RunResumed | RunCompleted | RunFailed | RunCancelled
+    RunRequested
+    | StepSucceeded
+    | StepAttemptFailed
+    | StepFailed
+    | RunResumed
+    | RunCompleted
+    | RunFailed
+    | RunTimedOut
+    | RunCancelled
 )
 
 
@@ -302,6 +317,14 @@ def _fail(command: RecordAttempt, outcome: Retry | Failed) -> list[RunEvent]:
     return [failed, RunFailed(step_id=command.step_id, code=outcome.code, message=outcome.message)]
 
 
+_STATUS: Mapping[type[Event], RunStatus] = {
+    RunCompleted: "completed",
+    RunFailed: "failed",
+    RunTimedOut: "timed_out",
+    RunCancelled: "cancelled",
+}
+
+
 def evolve(state: RunState, event: RunEvent) -> RunState:
     """The state after the event. Total: never raises."""
     if isinstance(event, RunRequested):
@@ -318,12 +341,8 @@ def evolve(state: RunState, event: RunEvent) -> RunState:
             return replace(state, attempts=event.attempt, retry_at=None)
         case RunResumed():
             return replace(state, retry_at=None)
-        case RunCompleted():
-            return EndedRun(requested=state.requested, status="completed", outputs=state.outputs)
-        case RunFailed():
-            return EndedRun(requested=state.requested, status="failed", outputs=state.outputs)
-        case RunCancelled():
-            return EndedRun(requested=state.requested, status="cancelled", outputs=state.outputs)
+        case RunCompleted() | RunFailed() | RunTimedOut() | RunCancelled():
+            return EndedRun(requested=state.requested, status=_STATUS[type(event)], outputs=state.outputs)
         case _:
             assert_never(event)
 

@@ -20,6 +20,7 @@ from domain.run import (
     RunFailed,
     RunRequested,
     RunResumed,
+    RunTimedOut,
     Source,
     StepAttempt,
     StepAttemptFailed,
@@ -119,6 +120,9 @@ def _fold(detail: RunDetail, event: RunEvent, at: datetime) -> None:
         case RunFailed():
             _finish(detail, "failed", at)
             detail.error = RunError(event.code, event.message)
+        case RunTimedOut():
+            _finish(detail, "timed_out", at)
+            detail.error = RunError("deadline", event.message)
         case RunCancelled():
             _finish(detail, "cancelled", at)
         case _:

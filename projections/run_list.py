@@ -16,6 +16,7 @@ from domain.run import (
     RunFailed,
     RunRequested,
     RunResumed,
+    RunTimedOut,
     Source,
     StepAttemptFailed,
     StepFailed,
@@ -157,6 +158,8 @@ def _fold(change: _Change, event: RunEvent, at: datetime) -> None:
             change.status, change.error, change.finished_at = "completed", None, at
         case RunFailed():
             change.status, change.error, change.finished_at = "failed", _error(event.code, event.message), at
+        case RunTimedOut():
+            change.status, change.error, change.finished_at = "timed_out", _error("deadline", event.message), at
         case RunCancelled():
             change.status, change.finished_at = "cancelled", at
             change.error = None
@@ -196,7 +199,7 @@ def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
 
 RUN_LIST = Projection(
     name="run_list",
-    definition=1,
+    definition=2,
     handles=frozenset(
         {
             "zap.run.requested",
@@ -206,6 +209,7 @@ RUN_LIST = Projection(
             "zap.run.resumed",
             "zap.run.completed",
             "zap.run.failed",
+            "zap.run.timed_out",
             "zap.run.cancelled",
         }
     ),

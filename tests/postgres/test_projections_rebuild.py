@@ -150,7 +150,7 @@ async def test_a_new_definition_is_built_at_the_start_by_one_of_many(
     dsn: str, engine: Engine, store: PgEventStore, connection: Connection
 ) -> None:
     await live_many(store, TENANT, 10)
-    newer: list[Projection] = [msgspec.structs.replace(projection, definition=2) for projection in PROJECTIONS]
+    newer: list[Projection] = [msgspec.structs.replace(projection, definition=9) for projection in PROJECTIONS]
     engines = [Engine(dsn, newer, PARTITIONS) for _ in range(3)]
     await asyncio.gather(*(starting.start() for starting in engines))
     assert await builds(connection) == ["rm_request_list_v2", "rm_run_list_v2", "rm_zap_list_v2"]

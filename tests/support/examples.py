@@ -75,6 +75,7 @@ EXAMPLES: tuple[Event, ...] = (
     run.StepFailed(**_attempt(5), failure=_FAILURE),  # type: ignore[arg-type]
     run.RunResumed(timer_id=_ID),
     run.RunCompleted(),
+    run.RunTimedOut(step_id="look_up", message="not ended within 3600 s"),
     run.RunCancelled(),
     run.RunFailed(step_id="look_up", code="http_503", message="the target answered 503"),
     identity.UserSignedUp(name="Ada"),

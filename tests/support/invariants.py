@@ -12,7 +12,16 @@ import msgspec
 
 from domain.event import StoredEvent
 from domain.registry import decode
-from domain.run import RunCancelled, RunCompleted, RunEvent, RunFailed, RunRequested, StepAttempt, StepAttemptFailed
+from domain.run import (
+    RunCancelled,
+    RunCompleted,
+    RunEvent,
+    RunFailed,
+    RunRequested,
+    RunTimedOut,
+    StepAttempt,
+    StepAttemptFailed,
+)
 from sql.queries import Queries
 
 _read_log = Queries("queries/events.sql")["read_log"]
@@ -72,7 +81,7 @@ def _run(run_id: UUID, events: Sequence[RunEvent], body: bytes | None) -> list[s
         problems.append(f"I1: run {run_id} does not start with its request")
     elif body is not None and first.request.raw_body() != body:
         problems.append(f"I1: run {run_id} holds other bytes than were acknowledged")
-    ends = [event for event in events if isinstance(event, RunCompleted | RunFailed | RunCancelled)]
+    ends = [event for event in events if isinstance(event, RunCompleted | RunFailed | RunTimedOut | RunCancelled)]
     if len(ends) != 1 or events[-1] is not ends[0]:
         problems.append(f"I3: run {run_id} has {len(ends)} ends")
     outcomes = Counter(e.step_id for e in events if isinstance(e, StepAttempt) and not isinstance(e, StepAttemptFailed))

@@ -95,6 +95,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     run.StepFailed: st.builds(run.StepFailed, **_attempt, failure=failures),
     run.RunResumed: st.builds(run.RunResumed, timer_id=st.uuids()),
     run.RunCompleted: st.builds(run.RunCompleted),
+    run.RunTimedOut: st.builds(run.RunTimedOut, step_id=texts, message=texts),
     run.RunCancelled: st.builds(run.RunCancelled),
     run.RunFailed: st.builds(run.RunFailed, step_id=texts, code=texts, message=texts),
     identity.UserSignedUp: st.builds(identity.UserSignedUp, name=texts),
