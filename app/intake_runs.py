@@ -9,22 +9,19 @@ import msgspec
 
 from app.live_zaps import LiveZap
 from app.problems import Problem, unavailable
-from domain import run
-from domain.definition import Definition, Trigger
-from domain.event import Append, Appended, AppendResult, Conflict, Duplicate, Metadata, NewEvent, StreamKind
+from domain.event import Append, Appended, AppendResult, Conflict, Duplicate, Metadata
 from domain.inflate import inflate
 from domain.path import Path
 from domain.ports import EventStore, NewId
 from domain.request import MAX_INFLATED, Request
-from domain.run import RequestRun
+from domain.run_decider import RequestRun
+from domain.run_request import request_append
 
 MAX_ITEMS = 1_000
 """Runs that one request may start."""
 
 _list: "msgspec.json.Decoder[list[msgspec.Raw]]" = msgspec.json.Decoder(list[msgspec.Raw])
 _object: "msgspec.json.Decoder[dict[str, msgspec.Raw]]" = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_NO_DEFINITION = Definition(Trigger("webhook.catch"))
-"""Asking for a run does not depend on what the zap does."""
 
 
 class Arrival(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -66,22 +63,12 @@ async def start_each(store: EventStore, new_id: NewId, items: Sequence[Arrival])
 
 def run_append(new_id: NewId, arrival: Arrival) -> Append:
     """The command that starts a run."""
-    run_id = new_id()
-    command = RequestRun(arrival.zap_id, arrival.zap.version, "webhook", arrival.request, arrival.delivery_id)
-    events = run.decide(command, run.INITIAL, _NO_DEFINITION)
-    return Append(
-        kind=StreamKind.RUN,
-        stream_id=run_id,
-        expected=0,
+    return request_append(
+        RequestRun(arrival.zap_id, arrival.zap.version, "webhook", arrival.request, arrival.delivery_id),
+        arrival.zap.settings,
         tenant_id=arrival.zap.owner,
-        ordering_key=run_id,
-        events=tuple([NewEvent(new_id(), event) for event in events]),
-        metadata=Metadata(
-            actor=arrival.actor,
-            correlation_id=run_id,
-            causation_id=arrival.request_id,
-            traceparent=arrival.traceparent,
-        ),
+        new_id=new_id,
+        metadata=Metadata(actor=arrival.actor, causation_id=arrival.request_id, traceparent=arrival.traceparent),
         dedupe_key=_key(arrival),
         dedupe_window_s=arrival.zap.hook.dedupe_window_s,
     )

@@ -21,6 +21,7 @@ from domain.event import StoredEvent, StreamKind
 from domain.ports import EventStore, StoreUnavailable
 from domain.registry import decode
 from domain.zap import ZapEvent, ZapState, ZapStatus
+from domain.zap_settings import DEFAULT, ZapSettings
 from sql.pool import CONNECTION_ERRORS, Connection, connect
 from sql.queries import Queries
 
@@ -61,6 +62,7 @@ class LiveZap(msgspec.Struct, frozen=True):
     status: ZapStatus
     version: int
     hook: Hook = PLAIN
+    settings: ZapSettings = DEFAULT
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -151,10 +153,11 @@ class LiveZaps:
                 return None
             if not state.live or state.status == "deleted":
                 return LiveZap(owner, state.status, state.live)
-            trigger = state.version(state.live).definition.trigger
+            definition = state.version(state.live).definition
+            trigger = definition.trigger
             # Secrets that change after this are told of by an event, which drops what is loaded now.
             secrets = await self._secrets_of(zap_id) if trigger.config else ()
-            return LiveZap(owner, state.status, state.live, compile_hook(trigger, secrets))
+            return LiveZap(owner, state.status, state.live, compile_hook(trigger, secrets), definition.behaviour)
 
     def _keep(self, zap_id: UUID, done: "asyncio.Task[LiveZap | None]") -> None:
         failed = done.cancelled() or done.exception() is not None

@@ -88,7 +88,8 @@ async def _runner(settings: Settings, stop: asyncio.Event) -> None:
         PgEventStore(settings.database_url, "runner") as store,
         Outbound(settings.outbound_allow) as http,
     ):
-        await _again_until(stop, lambda: Runner(store, catalog(), http, config).run(stop))
+        partitions = settings.kafka_partitions
+        await _again_until(stop, lambda: Runner(store, catalog(), http, config, partitions=partitions).run(stop))
 
 
 async def _projector(settings: Settings, stop: asyncio.Event) -> None:

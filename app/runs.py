@@ -8,14 +8,16 @@ import msgspec
 
 from app.auth import Principal
 from app.zaps import Zaps
-from domain import run
+from domain import run, run_decider
 from domain.definition import Definition, Trigger
 from domain.errors import NotFound, WrongStatus
 from domain.event import ANY_VERSION, Append, Appended, NewEvent, StoredEvent, StreamKind
 from domain.json import Json
 from domain.ports import EventStore, NewId, StoreUnavailable
-from domain.registry import decode
-from domain.run import ActiveRun, CancelRun, EndedRun, NoRun, RunEvent, RunState
+from domain.run import ActiveRun, EndedRun, NoRun
+from domain.run_decider import CancelRun
+from domain.run_events import RunEvent
+from domain.run_request import request_append
 
 ATTEMPTS = 5
 """How often a cancellation is decided anew when the runner was quicker."""
@@ -38,7 +40,7 @@ class LoadedRun(msgspec.Struct, frozen=True):
     @property
     def timer_id(self) -> UUID | None:
         """The timer that the run waits for: a timer has the id of the event that set it."""
-        waiting = isinstance(self.state, ActiveRun) and self.state.retry_at is not None
+        waiting = isinstance(self.state, ActiveRun) and self.state.waits_until is not None
         return self.events[-1].event_id if waiting else None
 
 
@@ -53,10 +55,7 @@ class Runs:
     async def load(self, tenant_id: UUID, run_id: UUID) -> LoadedRun:
         """The run as it is now. Raises NotFound."""
         events = await self._store.read_stream(StreamKind.RUN, run_id)
-        state: RunState = run.INITIAL
-        for stored in events:
-            event = decode(stored.type, stored.schema_version, stored.data)
-            state = run.evolve(state, event) if isinstance(event, RunEvent) else state
+        state = run.fold(events)
         if isinstance(state, NoRun) or events[0].tenant_id != tenant_id:
             raise NotFound("no such run")
         return LoadedRun(run_id, state, events)
@@ -69,7 +68,7 @@ class Runs:
                 if loaded.state.status == "cancelled":
                     return loaded
                 raise WrongStatus(f"the run has ended already: it is {loaded.state.status}")
-            events = run.decide(CancelRun(), loaded.state, _ANY_DEFINITION)
+            events = run_decider.decide(CancelRun(), loaded.state, _ANY_DEFINITION)
             await self._append(principal, loaded, events)
         raise StoreUnavailable("the run went on at every attempt to stop it")
 
@@ -89,31 +88,23 @@ class Runs:
         loaded = await self.load(principal.tenant_id, run_id)
         zap = (await self._zaps.load(principal.tenant_id, loaded.state.requested.zap_id)).zap
         number = zap.live if version == "latest" else loaded.state.requested.zap_version
-        command = run.replay(loaded.state, run_id, zap.version(number).definition, from_step)
+        command = run_decider.replay(loaded.state, run_id, zap.version(number).definition, from_step)
         changed = msgspec.structs.replace(command, zap_version=number)
         if payload is not msgspec.UNSET:
             body = msgspec.json.encode(payload).decode()
             request = msgspec.structs.replace(command.request, body=body, encoding="utf-8")
             changed = msgspec.structs.replace(changed, request=request)
-        new_run = self._new_id()
-        result = await self._store.append(
-            Append(
-                kind=StreamKind.RUN,
-                stream_id=new_run,
-                expected=0,
-                tenant_id=principal.tenant_id,
-                ordering_key=new_run,
-                events=tuple(
-                    NewEvent(self._new_id(), event) for event in run.decide(changed, run.INITIAL, _ANY_DEFINITION)
-                ),
-                metadata=msgspec.structs.replace(
-                    principal.metadata, correlation_id=new_run, causation_id=loaded.events[0].event_id
-                ),
-            )
+        append = request_append(
+            changed,
+            zap.version(number).definition.behaviour,
+            tenant_id=principal.tenant_id,
+            new_id=self._new_id,
+            metadata=msgspec.structs.replace(principal.metadata, causation_id=loaded.events[0].event_id),
         )
+        result = await self._store.append(append)
         if not isinstance(result, Appended):
             raise StoreUnavailable("the new run's id was taken")
-        return new_run, result.position
+        return append.stream_id, result.position
 
     async def _append(self, principal: Principal, loaded: LoadedRun, events: Sequence[RunEvent]) -> None:
         """Append, and clear the timer that the run waits for, so that none fires into a run that has ended.

@@ -2,11 +2,12 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from typing import assert_never
 from uuid import UUID
 
 import msgspec
 
-from domain.definition import Definition
+from domain.definition import ActionStep, Definition, DelayStep, Step
 from domain.errors import NotFound
 from domain.event import StreamKind
 from domain.json import Json
@@ -19,7 +20,7 @@ CACHE_SIZE = 2_000
 
 
 class CompiledVersion(msgspec.Struct, frozen=True):
-    """A definition, and a renderer for each step's config by step id."""
+    """A definition, and by step id a renderer of what its templates are in: an action's config, the end of a delay."""
 
     definition: Definition
     renderers: Mapping[str, Callable[[Context], Json]]
@@ -57,4 +58,14 @@ class Definitions:
 
 def compile_definition(definition: Definition) -> CompiledVersion:
     """Parse every template of a definition. Raises TemplateError."""
-    return CompiledVersion(definition, {step.id: compiled(step.config) for step in definition.steps})
+    return CompiledVersion(definition, {step.id: _renderer(step) for _path, step in definition.all_steps()})
+
+
+def _renderer(step: Step) -> Callable[[Context], Json]:
+    match step:
+        case ActionStep():
+            return compiled(step.config)
+        case DelayStep():
+            return compiled(step.until or None)
+        case _:
+            assert_never(step)

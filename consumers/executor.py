@@ -1,55 +1,43 @@
 """Carries one run forward, step by step in process, until it ends or has to wait. The log is its only memory."""
 
-import asyncio
 import random
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
 import structlog
 
+from consumers.attempts import Attempts, delay_end
 from consumers.definitions import CompiledVersion, Definitions, compile_definition
+from consumers.patience import patiently
 from consumers.slots import Slots
-from domain.connector import ActionContext, Failed, HttpClient, Outcome, Retry
-from domain.definition import Catalog, Definition, Step, Trigger
+from domain.connector import Failed, HttpClient, Outcome, Succeeded
+from domain.definition import ActionStep, Catalog, Definition, DelayStep, Step, Trigger
 from domain.errors import NotFound
-from domain.event import (
-    Append,
-    Appended,
-    AppendResult,
-    Conflict,
-    Duplicate,
-    Metadata,
-    NewEvent,
-    StoredEvent,
-    StreamKind,
-)
+from domain.event import Append, Appended, Conflict, Duplicate, Metadata, NewEvent, StoredEvent, StreamKind
 from domain.json import Json
-from domain.ports import AppendRefused, Clock, EventStore, NewId, StoreUnavailable
-from domain.registry import decode
-from domain.run import (
-    INITIAL,
-    ActiveRun,
+from domain.ports import AppendRefused, Clock, EventStore, NewId
+from domain.run import ActiveRun, RunState, evolve, next_step
+from domain.run import fold as fold_run
+from domain.run_decider import (
+    BeginAttempt,
+    CancelRun,
+    DelayRun,
     FailRun,
     FinishRun,
     RecordAttempt,
     RunCommand,
-    RunEvent,
-    RunFailed,
-    RunState,
-    StepAttemptFailed,
+    SettleUnknown,
+    TimeOutRun,
     decide,
-    evolve,
-    idempotency_key,
-    next_step,
-    template_context,
 )
+from domain.run_events import RunEvent, RunFailed, due_at
 from domain.template import TemplateError
 
 log = structlog.get_logger()
 _RUNNER = "runner"
-_MAX_BACK_OFF_S = 2.0
 
 
 class Progress(msgspec.Struct):
@@ -65,16 +53,8 @@ class Progress(msgspec.Struct):
 
 def fold(events: Sequence[StoredEvent]) -> Progress:
     """The progress of a run from its whole stream (at least one event)."""
-    state: RunState = INITIAL
-    for stored in events:
-        state = _evolved(state, stored)
     last = events[-1]
-    return Progress(last.stream_id, last.tenant_id, last.ordering_key, state, last.version, last.event_id)
-
-
-def _evolved(state: RunState, stored: StoredEvent) -> RunState:
-    event = decode(stored.type, stored.schema_version, stored.data)
-    return evolve(state, event) if isinstance(event, RunEvent) else state
+    return Progress(last.stream_id, last.tenant_id, last.ordering_key, fold_run(events), last.version, last.event_id)
 
 
 class Executor:
@@ -91,42 +71,107 @@ class Executor:
         slots: Slots,
     ) -> None:
         self._store = store
-        self._catalog = catalog
-        self._http = http
         self._clock = clock
         self._new_id = new_id
+        self._attempts = Attempts(catalog, http, clock)
         self._definitions = Definitions(store)
         self._slots = slots
 
     async def advance(self, run: Progress) -> None:
         """Carry a run on until it ends or waits for a timer. Outages of the log are waited out."""
-        while isinstance(run.state, ActiveRun) and run.state.retry_at is None:
+        while isinstance(run.state, ActiveRun) and run.state.waits_until is None:
             command, definition = await self._next_command(run, run.state)
-            events = decide(command, run.state, definition.definition)
-            if not events or not await self._record_or_fail(run, events):
-                await self._reload(run)
+            if command is None or not await self._carry_out(run, command, definition):
+                await self.reload(run)
 
-    async def _next_command(self, run: Progress, state: ActiveRun) -> tuple[RunCommand, CompiledVersion]:
+    async def cancel(self, run: Progress, code: str, message: str) -> None:
+        """End a run, also one that somebody else is carrying on."""
+        while isinstance(run.state, ActiveRun):
+            if not await self._carry_out(run, CancelRun(code, message), _NO_STEPS.definition):
+                await self.reload(run)
+        self.interrupt(run.run_id)
+
+    def interrupt(self, run_id: UUID) -> None:
+        """Stop the action of a run that has ended meanwhile, if one is under way here."""
+        self._attempts.interrupt(run_id)
+
+    async def version_of(self, state: ActiveRun) -> CompiledVersion | None:
+        """The version that a run pins, None where it is missing or not understood."""
         try:
-            version = await self._patiently_get(state)
-        except (NotFound, TemplateError) as error:
-            command = FailRun("", "definition_missing", error.message)
-            return command, _NO_STEPS
-        step = next_step(state, version.definition)
-        if step is None:
-            return FinishRun(), version
-        return await self._attempt(run, state, step, version), version
+            return await self._version(state)
+        except (NotFound, TemplateError):
+            return None
 
-    async def _attempt(self, run: Progress, state: ActiveRun, step: Step, version: CompiledVersion) -> RecordAttempt:
+    async def reload(self, run: Progress) -> None:
+        """Read the run again: somebody else carried it on."""
+        fresh = fold(await patiently(lambda: self._store.read_stream(StreamKind.RUN, run.run_id)))
+        run.state, run.version, run.last_event_id = fresh.state, fresh.version, fresh.last_event_id
+
+    async def _version(self, state: ActiveRun) -> CompiledVersion:
+        requested = state.requested
+        return await patiently(lambda: self._definitions.get(requested.zap_id, requested.zap_version))
+
+    async def _next_command(self, run: Progress, state: ActiveRun) -> tuple[RunCommand | None, Definition]:
+        """What is to be done next, None where somebody else was quicker."""
+        try:
+            version = await self._version(state)
+        except (NotFound, TemplateError) as error:
+            return FailRun("", "definition_missing", error.message), _NO_STEPS.definition
+        deadline = state.requested.deadline
+        if deadline is not None and self._clock() >= deadline:
+            return TimeOutRun(), version.definition
+        match next_step(state, version.definition):
+            case None:
+                return FinishRun(), version.definition
+            case DelayStep() as step:
+                return self._delay(run, state, step, version), version.definition
+            case ActionStep() as step if state.started:
+                doubt = self._attempts.on_unknown(step)
+                return SettleUnknown(at=self._clock(), jitter=_jitter(), on_unknown=doubt), version.definition
+            case ActionStep() as step:
+                return await self._attempt(run, state, step, version), version.definition
+
+    def _delay(self, run: Progress, state: ActiveRun, step: DelayStep, version: CompiledVersion) -> RunCommand:
+        now = self._clock()
+        if state.delayed_until is not None:
+            waited = Succeeded({"until": state.delayed_until.isoformat()})
+            return self._recorded(state, step, waited, now)
+        try:
+            return DelayRun(step.id, delay_end(run.run_id, state, step, version, now))
+        except TemplateError as error:
+            failed = Failed(code="template", message=f"{error.path[1:]}: {error.message}")
+            return self._recorded(state, step, failed, now)
+
+    async def _attempt(
+        self, run: Progress, state: ActiveRun, step: ActionStep, version: CompiledVersion
+    ) -> RecordAttempt | None:
         async with self._slots.of(state.requested.zap_id):
             started_at, began = self._clock(), time.perf_counter()
-            config: Json = None
-            try:
-                config = version.renderers[step.id](template_context(run.run_id, state))
-                outcome = await self._act(run, step, config)
-            except TemplateError as error:
-                outcome = Failed(code="template", message=f"config{error.path}: {error.message}")
+            config = self._attempts.render(run.run_id, state, step, version)
+            if isinstance(config, Failed):
+                return self._recorded(state, step, config, started_at)
+            if self._attempts.is_announced(step):
+                announced = BeginAttempt(
+                    step_id=step.id, attempt=state.attempts + 1, started_at=started_at, input=config
+                )
+                await self._carry_out(run, announced, version.definition)
+                if not isinstance(run.state, ActiveRun) or run.state.started is None:
+                    return None
+            outcome = await self._attempts.make(run.run_id, state, step, config)
             duration_ms = round((time.perf_counter() - began) * 1000, 3)
+        recorded = self._recorded(state, step, outcome, started_at, config=config, duration_ms=duration_ms)
+        return msgspec.structs.replace(recorded, on_unknown=self._attempts.on_unknown(step))
+
+    def _recorded(
+        self,
+        state: ActiveRun,
+        step: Step,
+        outcome: Outcome,
+        started_at: datetime,
+        *,
+        config: Json = None,
+        duration_ms: float = 0.0,
+    ) -> RecordAttempt:
         return RecordAttempt(
             step_id=step.id,
             attempt=state.attempts + 1,
@@ -135,24 +180,17 @@ class Executor:
             finished_at=self._clock(),
             input=config,
             outcome=outcome,
-            jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
+            jitter=_jitter(),
         )
 
-    async def _act(self, run: Progress, step: Step, config: Json) -> Outcome:
-        action = self._catalog.actions.get(step.type)
-        if action is None:
-            return Failed(code="unknown_action", message=f"no connector offers {step.type}")
-        if not isinstance(config, dict):
-            return Failed(code="template", message="the config is not an object")
-        context = ActionContext(self._http, idempotency_key(run.run_id, step.id), run.run_id, self._clock)
-        try:
-            return await action.run(config, context)
-        except Exception as error:  # a connector's bug must become the run's visible failure, never a stuck run
-            log.exception("action.crashed", run_id=str(run.run_id), step_id=step.id, action=step.type)
-            return Retry(code="crashed", message=f"the action crashed: {type(error).__name__}")
+    async def _carry_out(self, run: Progress, command: RunCommand, definition: Definition) -> bool:
+        """Decide and record; False when there is nothing to record, or somebody else was there first.
 
-    async def _record_or_fail(self, run: Progress, events: Sequence[RunEvent]) -> bool:
-        """As _record; an outcome that the log will never take ends the run, instead of being offered for ever."""
+        An outcome that the log will never take ends the run, instead of being offered for ever.
+        """
+        events = decide(command, run.state, definition)
+        if not events:
+            return False
         try:
             return await self._record(run, events)
         except AppendRefused as error:
@@ -162,65 +200,29 @@ class Executor:
 
     async def _record(self, run: Progress, events: Sequence[RunEvent]) -> bool:
         """Append events to the run's stream; False when somebody else was there first. Raises AppendRefused."""
-        new_events = tuple(
-            NewEvent(self._new_id(), event, event.retry_at if isinstance(event, StepAttemptFailed) else None)
-            for event in events
+        append = Append(
+            kind=StreamKind.RUN,
+            stream_id=run.run_id,
+            expected=run.version,
+            tenant_id=run.tenant_id,
+            ordering_key=run.ordering_key,
+            events=tuple([NewEvent(self._new_id(), event, due_at(event)) for event in events]),
+            metadata=Metadata(actor=_RUNNER, correlation_id=run.run_id, causation_id=run.last_event_id),
         )
-        result = await self._patiently_append(
-            Append(
-                kind=StreamKind.RUN,
-                stream_id=run.run_id,
-                expected=run.version,
-                tenant_id=run.tenant_id,
-                ordering_key=run.ordering_key,
-                events=new_events,
-                metadata=Metadata(actor=_RUNNER, correlation_id=run.run_id, causation_id=run.last_event_id),
-            )
-        )
-        match result:
+        # What was done is done: the same events, under the same ids, until the log takes them.
+        match await patiently(lambda: self._store.append(append)):
             case Appended(version, _position):
                 for event in events:
                     run.state = evolve(run.state, event)
-                run.version, run.last_event_id = version, new_events[-1].event_id
+                run.version, run.last_event_id = version, append.events[-1].event_id
                 return True
             case Conflict() | Duplicate():
                 log.info("run.outrun", run_id=str(run.run_id))
                 return False
 
-    async def _reload(self, run: Progress) -> None:
-        fresh = fold(await self._patiently_read(run.run_id))
-        run.state, run.version, run.last_event_id = fresh.state, fresh.version, fresh.last_event_id
 
-    async def _patiently_append(self, command: Append) -> AppendResult:
-        """The action has been done, so its outcome is offered until the log takes it: same events, same ids."""
-        failures = 0
-        while True:
-            try:
-                return await self._store.append(command)
-            except StoreUnavailable as error:
-                failures = await _back_off(failures, error)
-
-    async def _patiently_read(self, run_id: UUID) -> list[StoredEvent]:
-        failures = 0
-        while True:
-            try:
-                return await self._store.read_stream(StreamKind.RUN, run_id)
-            except StoreUnavailable as error:
-                failures = await _back_off(failures, error)
-
-    async def _patiently_get(self, state: ActiveRun) -> CompiledVersion:
-        failures = 0
-        while True:
-            try:
-                return await self._definitions.get(state.requested.zap_id, state.requested.zap_version)
-            except StoreUnavailable as error:
-                failures = await _back_off(failures, error)
-
-
-async def _back_off(failures: int, error: StoreUnavailable) -> int:
-    log.warning("runner.store_unavailable", error=str(error), failures=failures)
-    await asyncio.sleep(min(0.1 * 2**failures, _MAX_BACK_OFF_S))
-    return failures + 1
+def _jitter() -> float:
+    return random.random()  # noqa: S311 - spreads retries, guards nothing
 
 
 _NO_STEPS = compile_definition(Definition(Trigger("")))

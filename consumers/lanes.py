@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from uuid import UUID
 
 Job = Callable[[], Awaitable[None]]
@@ -14,7 +14,7 @@ class Lanes:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._queues: dict[UUID, deque[Job]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[UUID, asyncio.Task[None]] = {}
         self._open = 0
         self._room = asyncio.Event()
         self._room.set()
@@ -22,6 +22,10 @@ class Lanes:
     async def room(self) -> None:
         """Wait until fewer than the limit of jobs are open: back-pressure for whoever submits."""
         await self._room.wait()
+
+    def is_busy(self, key: UUID) -> bool:
+        """Whether a job of this key is open."""
+        return key in self._queues
 
     def submit(self, key: UUID, job: Job) -> None:
         """Do the job after all earlier ones of the same key. A job must not raise."""
@@ -33,9 +37,7 @@ class Lanes:
             queue.append(job)
             return
         self._queues[key] = deque((job,))
-        task = asyncio.create_task(self._work(key))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[key] = asyncio.create_task(self._work(key))
 
     async def _work(self, key: UUID) -> None:
         queue = self._queues[key]
@@ -46,11 +48,17 @@ class Lanes:
                 if self._open < self._limit:
                     self._room.set()
         finally:
-            del self._queues[key]
+            del self._queues[key], self._tasks[key]
+
+    async def finished(self, keys: Iterable[UUID]) -> None:
+        """Wait until what is open of these keys is done."""
+        tasks = [self._tasks[key] for key in keys if key in self._tasks]
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def drain(self, timeout_s: float) -> bool:
         """Wait until no job is open; False when the time did not suffice, and the rest was cancelled."""
-        tasks = set(self._tasks)
+        tasks = set(self._tasks.values())
         if not tasks:
             return True
         _done, late = await asyncio.wait(tasks, timeout=timeout_s)

@@ -12,6 +12,8 @@ import structlog
 from consumers.executor import Executor, Progress, fold
 from consumers.gaps import GapReports
 from consumers.lanes import Lanes
+from consumers.patience import patiently
+from consumers.serial_runs import Entry, SerialRuns, concurrency_of
 from consumers.slots import Slots
 from consumers.subscription import ConsumerConfig, Record, Records, Subscription
 from consumers.watermark import Watermark, Watermarks
@@ -19,8 +21,9 @@ from domain import envelope
 from domain.connector import HttpClient
 from domain.definition import Catalog
 from domain.event import StoredEvent, StreamKind
-from domain.ports import StoreUnavailable
+from domain.ports import Clock
 from domain.registry import UnknownEvent
+from domain.run import ActiveRun
 from sql.clock import new_id, now
 from sql.event_store import PgEventStore
 from sql.pool import CONNECTION_ERRORS
@@ -31,6 +34,10 @@ _runner = Queries("queries/runner.sql")
 
 WAKING_EVENTS = frozenset({"zap.run.requested.v1", "zap.run.resumed.v1"})
 """The events after which a run has something to do that no runner is doing yet."""
+STOPPING_EVENTS = frozenset({"zap.run.cancelled.v1", "zap.run.timed_out.v1"})
+"""Ends that come from elsewhere, while an action of the run may be under way here."""
+ENDING_EVENTS = STOPPING_EVENTS | {"zap.run.completed.v1", "zap.run.failed.v1"}
+"""After these it is the next run's turn in a serial zap."""
 MAX_OPEN = 10_000
 """Runs taken from the topic and not finished; past this the runner stops taking more."""
 CONCURRENCY = 200
@@ -43,7 +50,7 @@ DRAIN_S = 10.0
 
 
 class Waking(msgspec.Struct, frozen=True):
-    """A message that wakes a run: `event` is None where its payload travels by reference.
+    """A message that wakes a run: `event` is None where its payload travels by reference; `resumed` by a timer.
 
     `untouched`: the run was requested after the partition came to this runner, so nobody can have begun it (but a
     former owner that does not know yet; of its record and ours the log takes one).
@@ -54,17 +61,28 @@ class Waking(msgspec.Struct, frozen=True):
     run_id: UUID
     ordering_key: UUID
     event: StoredEvent | None
+    resumed: bool
     untouched: bool
 
 
 class Runner:
     """Consumes the topic, runs actions in lanes per ordering key, and keeps a watermark per partition."""
 
-    def __init__(self, store: PgEventStore, catalog: Catalog, http: HttpClient, config: ConsumerConfig) -> None:
+    def __init__(
+        self,
+        store: PgEventStore,
+        catalog: Catalog,
+        http: HttpClient,
+        config: ConsumerConfig,
+        *,
+        partitions: int,
+        clock: Clock = now,
+    ) -> None:
         self._store = store
         slots = Slots(CONCURRENCY, CONCURRENCY_PER_ZAP)
-        self._executor = Executor(store, catalog, http, clock=now, new_id=new_id, slots=slots)
+        self._executor = Executor(store, catalog, http, clock=clock, new_id=new_id, slots=slots)
         self._lanes = Lanes(MAX_OPEN)
+        self._serial = SerialRuns(store, self._executor, self._lanes, partitions)
         self._marks = Watermarks(self._gates, GapReports(store.pool, "runner"))
         self._saved: dict[int, int] = {}
         self._head_at_assignment = 0
@@ -79,6 +97,9 @@ class Runner:
             saver.cancel()
             with suppress(asyncio.CancelledError):
                 await saver
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_S):
+                    await self._serial.give_up(list(self._marks.by_partition))
             await self._lanes.drain(DRAIN_S)
             await self._save()
 
@@ -92,7 +113,7 @@ class Runner:
         marks = [mark for p, mark in self._marks.by_partition.items() if p in partitions]
         with suppress(TimeoutError):
             async with asyncio.timeout(REVOKE_PATIENCE_S):
-                await asyncio.gather(*(mark.idle.wait() for mark in marks))
+                await asyncio.gather(self._serial.give_up(partitions), *(mark.idle.wait() for mark in marks))
         await self._save()
         self._marks.drop(partitions)
         for partition in partitions:
@@ -101,6 +122,7 @@ class Runner:
     async def _gates(self, partitions: Sequence[int]) -> dict[int, int]:
         self._head_at_assignment = await self._store.head()
         rows = await self._store.pool.fetch(_runner["gates"], list(partitions))
+        await self._serial.own(partitions)
         return {row[0]: row[1] for row in rows}
 
     async def _handle(self, records: Records) -> None:
@@ -118,15 +140,35 @@ class Runner:
         if not waking:
             return
         runs = await self._progress(waking)
+        serial = [entry for item in waking if (entry := await self._entry(item, runs.get(item.run_id)))]
+        if serial:
+            await self._serial.enter(serial)
         for item in waking:
-            if run := runs.get(item.run_id):
-                self._lanes.submit(item.ordering_key, partial(self._advance, item, run))
+            if self._serial.knows(item.ordering_key):
+                # Its queue holds it from now on, whatever becomes of this process.
+                self._serial.wake(item.ordering_key)
+                item.mark.close(item.position)
+            elif run := runs.get(item.run_id):
+                again = self._lanes.is_busy(run.run_id)
+                self._lanes.submit(run.run_id, partial(self._advance, item, run, again))
+
+    async def _entry(self, item: Waking, run: Progress | None) -> Entry | None:
+        """What puts a run into the queue of its serial zap; None for others, and for runs that are in it already."""
+        if run is None or item.ordering_key == item.run_id or not isinstance(run.state, ActiveRun) or item.resumed:
+            return None
+        version = await self._executor.version_of(run.state)
+        concurrency = concurrency_of(version.definition) if version else None
+        return Entry(item.position, run, concurrency) if concurrency else None
 
     async def _take(self, record: Record) -> Waking | None:
         taken = await self._marks.take(record)
-        if taken is None or taken[0].type not in WAKING_EVENTS:
+        if taken is None:
             return None
         header, value = taken
+        if header.type in ENDING_EVENTS:
+            self._end(header, value)
+        if header.type not in WAKING_EVENTS:
+            return None
         mark = self._marks.by_partition[record.partition]
         mark.open(header, record.offset)
         message = envelope.decode(value)
@@ -136,8 +178,16 @@ class Runner:
             message.subject,
             message.orderingkey,
             message.stored(),
+            message.streamversion > 1,
             message.streamversion == 1 and header.position > self._head_at_assignment,
         )
+
+    def _end(self, header: envelope.Header, value: bytes) -> None:
+        if header.type in STOPPING_EVENTS or self._serial.any:
+            message = envelope.decode(value)
+            self._executor.interrupt(message.subject)
+            if self._serial.knows(message.orderingkey):
+                self._serial.wake(message.orderingkey)
 
     async def _progress(self, waking: Sequence[Waking]) -> dict[UUID, Progress]:
         """Where the runs stand: from the message where it is the whole story, else from the log."""
@@ -146,8 +196,10 @@ class Runner:
             if item.event is not None and item.untouched:
                 self._fold(runs, item.run_id, [item.event])
         missing = [item.run_id for item in waking if item.run_id not in runs]
-        for run_id, events in (await self._streams(missing)).items() if missing else ():
-            self._fold(runs, run_id, events)
+        if missing:
+            streams = await patiently(lambda: self._store.read_streams(StreamKind.RUN, missing))
+            for run_id, events in streams.items():
+                self._fold(runs, run_id, events)
         return runs
 
     def _fold(self, runs: dict[UUID, Progress], run_id: UUID, events: Sequence[StoredEvent]) -> None:
@@ -157,18 +209,10 @@ class Runner:
             # Of a newer release, or damaged. It stays open, so that a runner that can read it takes it on at its start.
             log.exception("runner.unreadable_run", run_id=str(run_id))
 
-    async def _streams(self, run_ids: Sequence[UUID]) -> dict[UUID, list[StoredEvent]]:
-        failures = 0
-        while True:
-            try:
-                return await self._store.read_streams(StreamKind.RUN, run_ids)
-            except StoreUnavailable as error:
-                log.warning("runner.store_unavailable", error=str(error))
-                failures += 1
-                await asyncio.sleep(min(0.1 * 2**failures, 2.0))
-
-    async def _advance(self, item: Waking, run: Progress) -> None:
+    async def _advance(self, item: Waking, run: Progress, again: bool) -> None:
         try:
+            if again:  # what the message says was true before the job ahead of this one
+                await self._executor.reload(run)
             await self._executor.advance(run)
         except Exception:
             # Left open: the watermark stays before it, so that a restart does it again. An operator sees the log.

@@ -1,14 +1,23 @@
 """The scheduler: turns due timers into events. Any number may race, as es.append clears each timer once."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
+import msgspec
 import structlog
 
-from domain.event import ANY_VERSION, Append, Appended, DueTimer, Metadata, NewEvent, StreamKind
+from consumers.definitions import Definitions
+from domain.definition import Definition, Trigger
+from domain.errors import NotFound
+from domain.event import Append, Appended, DueTimer, Metadata, NewEvent, StoredEvent, StreamKind
 from domain.ports import StoreUnavailable
-from domain.run import RunResumed
+from domain.registry import UnknownEvent
+from domain.run import ActiveRun, fold
+from domain.run_decider import ResumeRun, TimeOutRun, decide
+from domain.run_events import RunEvent
+from domain.template import TemplateError
 from sql.clock import new_id, now
 from sql.event_store import PgEventStore
 from sql.pool import CONNECTION_ERRORS
@@ -19,12 +28,18 @@ _timers = Queries("queries/timers.sql")
 _events = Queries("queries/events.sql")
 _hooks = Queries("queries/hooks.sql")
 
-BATCH = 1_000
+BATCH = 500
 POLL_S = 0.25
 """How late a timer may fire on an idle system."""
+REST = 0.5
+"""After a full batch: the rest, as a share of the batch's own time, in which others have the log to themselves."""
+PUT_OFF = timedelta(minutes=5)
+"""When a timer is looked at again whose run can not be read, as it is of a newer release or damaged."""
 HOUSEKEEPING_S = 3_600.0
 BUCKET_KEPT = timedelta(hours=1)
 """A rate limit that nobody has asked for so long is full again."""
+_ANY_DEFINITION = Definition(Trigger(""))
+"""What a timer leads to does not depend on what the zap does, but for the step that a deadline is said to be at."""
 
 
 class Scheduler:
@@ -32,46 +47,78 @@ class Scheduler:
 
     def __init__(self, store: PgEventStore) -> None:
         self._store = store
+        self._definitions = Definitions(store)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Fire timers until `stop`, through outages of the database."""
         house_kept_at = -HOUSEKEEPING_S
         while not stop.is_set():
+            began = asyncio.get_running_loop().time()
+            pause_s = POLL_S
             try:
-                if asyncio.get_running_loop().time() - house_kept_at > HOUSEKEEPING_S:
+                if began - house_kept_at > HOUSEKEEPING_S:
                     await self._keep_house()
-                    house_kept_at = asyncio.get_running_loop().time()
+                    house_kept_at = began
                 if await self.fire_due(now()) == BATCH:
-                    continue
+                    pause_s = (asyncio.get_running_loop().time() - began) * REST
             except (*CONNECTION_ERRORS, StoreUnavailable) as error:
                 log.warning("scheduler.store_unavailable", error=repr(error))
             with suppress(TimeoutError):
-                async with asyncio.timeout(POLL_S):
+                async with asyncio.timeout(pause_s):
                     await stop.wait()
 
     async def fire_due(self, moment: datetime) -> int:
         """Fire what is due at `moment`, at most a batch. Returns how many timers were found."""
         rows = await self._store.pool.fetch(_timers["due"], moment, BATCH)
         timers = [DueTimer(row[0], row[1], StreamKind(row[2]), *row[3:]) for row in rows]
-        fired = await asyncio.gather(*(self._fire(timer) for timer in timers))
-        if timers:
-            log.info("scheduler.fired", due=len(timers), fired=sum(fired))
+        if not timers:
+            return 0
+        streams = await self._store.read_streams(StreamKind.RUN, [timer.stream_id for timer in timers])
+        fired = await asyncio.gather(*(self._fire(timer, streams.get(timer.stream_id, []), moment) for timer in timers))
+        log.info("scheduler.fired", due=len(timers), fired=sum(fired))
         return len(timers)
 
-    async def _fire(self, timer: DueTimer) -> bool:
+    async def _fire(self, timer: DueTimer, stream: Sequence[StoredEvent], moment: datetime) -> bool:
+        """Whether the timer became an event. One that its run does not wait for any more is dropped."""
+        try:
+            events = await self._fired(timer, stream)
+        except (UnknownEvent, msgspec.DecodeError) as error:
+            log.error("scheduler.unreadable_run", run_id=str(timer.stream_id), error=repr(error))  # noqa: TRY400 - said whole
+            await self._store.pool.execute(_timers["put_off"], timer.timer_id, moment + PUT_OFF)
+            return False
+        if not events:
+            await self._store.pool.execute(_timers["drop"], timer.timer_id)
+            return False
         result = await self._store.append(
             Append(
                 kind=timer.kind,
                 stream_id=timer.stream_id,
-                expected=ANY_VERSION,
+                expected=stream[-1].version,
                 tenant_id=timer.tenant_id,
                 ordering_key=timer.ordering_key,
-                events=(NewEvent(new_id(), RunResumed(timer_id=timer.timer_id)),),
+                events=tuple([NewEvent(new_id(), event) for event in events]),
                 metadata=Metadata(actor="scheduler", correlation_id=timer.stream_id, causation_id=timer.timer_id),
                 timer_id=timer.timer_id,
             )
         )
         return isinstance(result, Appended)
+
+    async def _fired(self, timer: DueTimer, stream: Sequence[StoredEvent]) -> list[RunEvent]:
+        """What follows from a timer: the end of a run whose deadline it is, or that the run goes on."""
+        state = fold(stream)
+        if not isinstance(state, ActiveRun):
+            return []
+        set_by = next((stored.type for stored in stream if stored.event_id == timer.timer_id), "")
+        if set_by != "zap.run.requested":
+            return decide(ResumeRun(timer.timer_id), state, _ANY_DEFINITION)
+        return decide(TimeOutRun(), state, await self._definition(state))
+
+    async def _definition(self, run: ActiveRun) -> Definition:
+        try:
+            version = await self._definitions.get(run.requested.zap_id, run.requested.zap_version)
+        except (NotFound, TemplateError):
+            return _ANY_DEFINITION
+        return version.definition
 
     async def _keep_house(self) -> None:
         await self._store.pool.execute(_events["ensure_run_months"], 3)

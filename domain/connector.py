@@ -84,7 +84,15 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
     output: Json = None
 
 
-Outcome: TypeAlias = Succeeded | Retry | Failed
+class Postponed(msgspec.Struct, frozen=True, kw_only=True):
+    """Nothing was sent, so it was no attempt: to be offered again after `after_s` seconds."""
+
+    code: str
+    message: str
+    after_s: float
+
+
+Outcome: TypeAlias = Succeeded | Retry | Failed | Postponed
 
 
 class HttpReply(msgspec.Struct, frozen=True, kw_only=True):

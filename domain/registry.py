@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from domain import identity, intake, run, zap
+from domain import identity, intake, run_events, zap
 from domain.event import Event, Metadata
 from domain.json import JsonObject
 
@@ -32,15 +32,18 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("zap.request.rejected", 1, intake.RequestRejected),
     EventType("zap.request.counted", 1, intake.RequestsCounted),
     EventType("zap.request.admitted", 1, intake.RequestAdmitted),
-    EventType("zap.run.requested", 1, run.RunRequested),
-    EventType("zap.run.step_succeeded", 1, run.StepSucceeded),
-    EventType("zap.run.step_attempt_failed", 1, run.StepAttemptFailed),
-    EventType("zap.run.step_failed", 1, run.StepFailed),
-    EventType("zap.run.resumed", 1, run.RunResumed),
-    EventType("zap.run.completed", 1, run.RunCompleted),
-    EventType("zap.run.failed", 1, run.RunFailed),
-    EventType("zap.run.timed_out", 1, run.RunTimedOut),
-    EventType("zap.run.cancelled", 1, run.RunCancelled),
+    EventType("zap.run.requested", 1, run_events.RunRequested),
+    EventType("zap.run.step_started", 1, run_events.StepStarted),
+    EventType("zap.run.step_succeeded", 1, run_events.StepSucceeded),
+    EventType("zap.run.step_attempt_failed", 1, run_events.StepAttemptFailed),
+    EventType("zap.run.step_failed", 1, run_events.StepFailed),
+    EventType("zap.run.step_postponed", 1, run_events.StepPostponed),
+    EventType("zap.run.step_delayed", 1, run_events.StepDelayed),
+    EventType("zap.run.resumed", 1, run_events.RunResumed),
+    EventType("zap.run.completed", 1, run_events.RunCompleted),
+    EventType("zap.run.failed", 1, run_events.RunFailed),
+    EventType("zap.run.timed_out", 1, run_events.RunTimedOut),
+    EventType("zap.run.cancelled", 1, run_events.RunCancelled),
     EventType("user.signed_up", 1, identity.UserSignedUp),
     EventType("user.signed_in", 1, identity.UserSignedIn),
     EventType("user.signed_out", 1, identity.UserSignedOut),

@@ -12,7 +12,7 @@ from domain.json import Json, JsonObject
 from domain.ports import EventStore
 from domain.registry import decode
 from domain.request import trigger_data
-from domain.run import (
+from domain.run_events import (
     Failure,
     RunCancelled,
     RunCompleted,
@@ -24,7 +24,10 @@ from domain.run import (
     Source,
     StepAttempt,
     StepAttemptFailed,
+    StepDelayed,
     StepFailed,
+    StepPostponed,
+    StepStarted,
     StepSucceeded,
 )
 from projections.run_list import RunError
@@ -40,11 +43,24 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     retry_at: datetime | None = None
 
 
+class Postponement(msgspec.Struct, frozen=True, kw_only=True):
+    """What keeps a step from being tried, `times` in a row, and until when."""
+
+    code: str
+    message: str
+    until: datetime
+    times: int = 1
+
+
 class StepDetail(msgspec.Struct, kw_only=True):
-    """One step of the run: `input` is the rendered config of its last attempt."""
+    """One step of the run: `input` is the rendered config of its last attempt.
+
+    `running` is told of steps only whose attempts are announced, as they are not to be repeated blindly.
+    `waits_until`: when a delay, or a step that was put off, goes on.
+    """
 
     id: str
-    status: Literal["waiting", "succeeded", "failed"] = "waiting"
+    status: Literal["waiting", "running", "succeeded", "failed"] = "waiting"
     attempts: list[Attempt] = []
     input: Json = None
     output: Json = None
@@ -52,6 +68,8 @@ class StepDetail(msgspec.Struct, kw_only=True):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     duration_ms: float | None = None
+    waits_until: datetime | None = None
+    postponed: Postponement | None = None
 
 
 class RunDetail(msgspec.Struct, kw_only=True):
@@ -69,6 +87,7 @@ class RunDetail(msgspec.Struct, kw_only=True):
     duration_ms: float | None = None
     error: RunError | None = None
     replay_of: UUID | None = None
+    deadline: datetime | None = None
     position: int
 
 
@@ -94,9 +113,10 @@ def fold(events: Sequence[StoredEvent]) -> RunDetail:
         status="queued",
         source=first.source,
         trigger=trigger_data(first.request),
-        steps=[StepDetail(id=step, status="succeeded", output=output) for step, output in first.outputs.items()],
+        steps=_taken_over(first),
         started_at=events[0].recorded_at,
         replay_of=first.replay_of,
+        deadline=first.deadline,
         position=events[-1].position,
     )
     for stored in events[1:]:
@@ -106,6 +126,12 @@ def fold(events: Sequence[StoredEvent]) -> RunDetail:
     return detail
 
 
+def _taken_over(requested: RunRequested) -> list[StepDetail]:
+    succeeded = [StepDetail(id=id_, status="succeeded", output=output) for id_, output in requested.outputs.items()]
+    failed = [StepDetail(id=id_, status="failed", error=error) for id_, error in requested.errors.items()]
+    return succeeded + failed
+
+
 def _fold(detail: RunDetail, event: RunEvent, at: datetime) -> None:
     match event:
         case RunRequested():
@@ -113,8 +139,35 @@ def _fold(detail: RunDetail, event: RunEvent, at: datetime) -> None:
         case StepSucceeded() | StepAttemptFailed() | StepFailed():
             detail.status = "waiting" if isinstance(event, StepAttemptFailed) else "running"
             _fold_attempt(_step(detail, event.step_id), event, at)
+        case StepStarted() | StepPostponed() | StepDelayed():
+            detail.status = "running" if isinstance(event, StepStarted) else "waiting"
+            _fold_way(_step(detail, event.step_id), event, at)
         case RunResumed():
             detail.status = "running"
+            if detail.steps:
+                detail.steps[-1].waits_until = None
+        case RunCompleted() | RunFailed() | RunTimedOut() | RunCancelled():
+            _end(detail, event, at)
+        case _:
+            assert_never(event)
+
+
+def _fold_way(step: StepDetail, event: StepStarted | StepPostponed | StepDelayed, at: datetime) -> None:
+    match event:
+        case StepStarted():
+            step.status, step.input, step.started_at = "running", event.input, step.started_at or event.started_at
+        case StepPostponed():
+            times = step.postponed.times + 1 if step.postponed else 1
+            step.status, step.waits_until = "waiting", event.until
+            step.postponed = Postponement(code=event.code, message=event.message, until=event.until, times=times)
+        case StepDelayed():
+            step.waits_until, step.started_at = event.until, at
+        case _:
+            assert_never(event)
+
+
+def _end(detail: RunDetail, event: RunCompleted | RunFailed | RunTimedOut | RunCancelled, at: datetime) -> None:
+    match event:
         case RunCompleted():
             _finish(detail, "completed", at)
         case RunFailed():
@@ -125,6 +178,7 @@ def _fold(detail: RunDetail, event: RunEvent, at: datetime) -> None:
             detail.error = RunError("deadline", event.message)
         case RunCancelled():
             _finish(detail, "cancelled", at)
+            detail.error = RunError(event.code, event.message) if event.code else None
         case _:
             assert_never(event)
 
@@ -133,6 +187,12 @@ def _step(detail: RunDetail, step_id: str) -> StepDetail:
     if not detail.steps or detail.steps[-1].id != step_id:
         detail.steps.append(StepDetail(id=step_id, attempts=[]))
     return detail.steps[-1]
+
+
+def _fold_postponed(step: StepDetail, event: StepPostponed) -> None:
+    times = step.postponed.times + 1 if step.postponed else 1
+    step.status, step.waits_until = "waiting", event.until
+    step.postponed = Postponement(code=event.code, message=event.message, until=event.until, times=times)
 
 
 def _fold_attempt(step: StepDetail, event: StepAttempt, at: datetime) -> None:
@@ -147,9 +207,10 @@ def _fold_attempt(step: StepDetail, event: StepAttempt, at: datetime) -> None:
             retry_at=retry_at,
         )
     )
-    step.input, step.error = event.input, failure
+    step.input, step.error, step.postponed, step.waits_until = event.input, failure, None, retry_at
     step.started_at = step.started_at or event.started_at
     if isinstance(event, StepAttemptFailed):
+        step.status = "waiting"
         return
     step.status = "succeeded" if isinstance(event, StepSucceeded) else "failed"
     step.output = event.output if isinstance(event, StepSucceeded) else None

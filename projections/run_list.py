@@ -9,7 +9,7 @@ import msgspec
 
 from domain.event import RunStatus, StoredEvent
 from domain.registry import decode
-from domain.run import (
+from domain.run_events import (
     RunCancelled,
     RunCompleted,
     RunEvent,
@@ -19,7 +19,10 @@ from domain.run import (
     RunTimedOut,
     Source,
     StepAttemptFailed,
+    StepDelayed,
     StepFailed,
+    StepPostponed,
+    StepStarted,
     StepSucceeded,
 )
 from projections.projection import Projection
@@ -143,26 +146,38 @@ def _fold(change: _Change, event: RunEvent, at: datetime) -> None:
     match event:
         case RunRequested():
             change.requested, change.started_at, change.status = event, at, "queued"
-        case StepSucceeded():
+        case StepStarted() | RunResumed():
             change.status, change.error = "running", None
-            change.attempts += 1
-        case StepAttemptFailed():
-            change.status, change.error = "waiting", _error(event.failure.code, event.failure.message)
-            change.attempts += 1
-        case StepFailed():
-            change.status, change.error = "running", _error(event.failure.code, event.failure.message)
-            change.attempts += 1
-        case RunResumed():
-            change.status, change.error = "running", None
+        case StepSucceeded() | StepAttemptFailed() | StepFailed():
+            _fold_attempt(change, event)
+        case StepPostponed():
+            change.status, change.error = "waiting", _error(event.code, event.message)
+        case StepDelayed():
+            change.status, change.error = "waiting", None
+        case RunCompleted() | RunFailed() | RunTimedOut() | RunCancelled():
+            change.finished_at = at
+            _end(change, event)
+        case _:
+            assert_never(event)
+
+
+def _fold_attempt(change: _Change, event: StepSucceeded | StepAttemptFailed | StepFailed) -> None:
+    change.attempts += 1
+    change.status = "waiting" if isinstance(event, StepAttemptFailed) else "running"
+    change.error = None if isinstance(event, StepSucceeded) else _error(event.failure.code, event.failure.message)
+
+
+def _end(change: _Change, event: RunCompleted | RunFailed | RunTimedOut | RunCancelled) -> None:
+    match event:
         case RunCompleted():
-            change.status, change.error, change.finished_at = "completed", None, at
+            change.status, change.error = "completed", None
         case RunFailed():
-            change.status, change.error, change.finished_at = "failed", _error(event.code, event.message), at
+            change.status, change.error = "failed", _error(event.code, event.message)
         case RunTimedOut():
-            change.status, change.error, change.finished_at = "timed_out", _error("deadline", event.message), at
+            change.status, change.error = "timed_out", _error("deadline", event.message)
         case RunCancelled():
-            change.status, change.finished_at = "cancelled", at
-            change.error = None
+            change.status = "cancelled"
+            change.error = _error(event.code, event.message) if event.code else None
         case _:
             assert_never(event)
 
@@ -203,9 +218,12 @@ RUN_LIST = Projection(
     handles=frozenset(
         {
             "zap.run.requested",
+            "zap.run.step_started",
             "zap.run.step_succeeded",
             "zap.run.step_attempt_failed",
             "zap.run.step_failed",
+            "zap.run.step_postponed",
+            "zap.run.step_delayed",
             "zap.run.resumed",
             "zap.run.completed",
             "zap.run.failed",

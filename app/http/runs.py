@@ -14,7 +14,7 @@ from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, n
 from app.services import Services
 from domain.errors import NotFound
 from domain.event import RunStatus, StreamKind
-from domain.run import Source
+from domain.run_events import Source
 from projections import run_detail
 from projections.freshness import wait_until
 from projections.run_detail import RunDetail

@@ -14,10 +14,11 @@ from app.auth import AuthedRequest, Principal
 from app.hook_secrets import HookSecrets
 from app.http.inputs import Injected, Input, Name, in_utc
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
-from app.problems import Problem
+from app.problems import BrokenRule, Problem
 from app.services import Services
 from app.zaps import LoadedZap, Zaps
 from domain.definition import Definition, Step, Trigger
+from domain.json import Json, JsonObject
 from domain.zap import (
     ChangeDraft,
     CreateZap,
@@ -37,16 +38,29 @@ IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="Th
 
 
 class ZapIn(Input, frozen=True):
-    """A zap's name and definition. A step's `kind` is `action` when it is left out."""
+    """A zap's name and definition. Steps are as in the answer's draft; a `kind` that is left out is `action`."""
 
     name: Name
     trigger: Trigger
-    steps: tuple[Step, ...] = ()
+    steps: tuple[dict[str, Json], ...] = ()
     settings: ZapSettings | msgspec.UnsetType = msgspec.UNSET
 
     def definition(self) -> Definition:
-        """The definition as the domain has it."""
-        return Definition(self.trigger, self.steps, self.settings)
+        """The definition as the domain has it. Raises Problem `bad_request`."""
+        try:
+            steps = msgspec.convert([_with_kind(step) for step in self.steps], tuple[Step, ...])
+        except (msgspec.ValidationError, RecursionError) as error:
+            raise Problem("bad_request", f"steps: {error}", errors=(BrokenRule("steps", str(error)),)) from None
+        return Definition(self.trigger, steps, self.settings)
+
+
+def _with_kind(step: JsonObject) -> JsonObject:
+    """The step as it is stored, those of its error path included."""
+    on_error = step.get("on_error")
+    if isinstance(on_error, dict) and isinstance(path := on_error.get("steps"), list):
+        on_error = on_error | {"steps": [_with_kind(inner) if isinstance(inner, dict) else inner for inner in path]}
+        step = step | {"on_error": on_error}
+    return {"kind": "action"} | step
 
 
 class RollBack(Input, frozen=True):

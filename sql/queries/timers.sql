@@ -5,3 +5,11 @@ where due_at <= $1 order by due_at limit $2
 
 -- name: next_due
 select min(due_at) from es.timers
+
+-- name: drop
+-- Forget a timer whose run has ended.
+select es.drop_timer($1)
+
+-- name: put_off
+-- Look at a timer again at a later moment.
+select es.put_off_timer($1, $2)

@@ -13,7 +13,7 @@ import msgspec
 
 from domain.event import Append, Appended, Metadata, NewEvent, StreamKind
 from domain.request import Request
-from domain.run import RunCompleted, RunRequested, StepSucceeded
+from domain.run_events import RunCompleted, RunRequested, StepSucceeded
 from sql.clock import new_id, now
 from sql.event_store import PgEventStore
 

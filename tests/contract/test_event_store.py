@@ -22,7 +22,7 @@ from domain.event import (
 )
 from domain.ports import EventStore
 from domain.registry import decode
-from domain.run import RunResumed
+from domain.run_events import RunResumed
 from sql.clock import new_id
 from sql.event_store import PgEventStore
 from sql.queries import Queries

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from domain.event import StreamKind
 from domain.json import Json
 from domain.registry import decode
-from domain.run import RunRequested
+from domain.run_events import RunRequested
 from sql.event_store import PgEventStore
 from tests.support.api import Person, running_api, sign_up
 

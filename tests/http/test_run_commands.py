@@ -6,8 +6,8 @@ from uuid import UUID
 import pytest
 
 from domain.event import ANY_VERSION, Append, Appended, Conflict, Metadata, NewEvent, StreamKind
-from domain.run import Failure as StepFailure
-from domain.run import RunCompleted, RunEvent, RunResumed, StepAttemptFailed, StepSucceeded
+from domain.run_events import Failure as StepFailure
+from domain.run_events import RunCompleted, RunEvent, RunResumed, StepAttemptFailed, StepSucceeded
 from sql.clock import new_id, now
 from sql.event_store import PgEventStore
 from tests.support.api import Person

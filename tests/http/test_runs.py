@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from domain.event import Append, Metadata, NewEvent, StreamKind
-from domain.run import Failure as StepFailure
-from domain.run import RunFailed, StepFailed, StepSucceeded
+from domain.run_events import Failure as StepFailure
+from domain.run_events import RunFailed, StepFailed, StepSucceeded
 from projections.rebuild import rebuild
 from projections.registry import PROJECTIONS
 from sql.clock import new_id, now

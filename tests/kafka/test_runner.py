@@ -21,8 +21,8 @@ from domain.event import Appended, StreamKind
 from domain.json import JsonObject
 from domain.registry import decode
 from domain.request import Request
-from domain.retry import JITTER, SCHEDULE_S
-from domain.run import (
+from domain.retry import DEFAULT, JITTER, FixedRetry
+from domain.run_events import (
     RunCompleted,
     RunEvent,
     RunFailed,
@@ -57,9 +57,12 @@ class Bench:
 
     async def zap(self, *configs: JsonObject) -> UUID:
         """A published zap of HTTP requests."""
+        steps = (ActionStep(f"step{n}", "http.request", config) for n, config in enumerate(configs, 1))
+        return await self.publish(Definition(Trigger("webhook.catch"), tuple(steps)))
+
+    async def publish(self, definition: Definition) -> UUID:
+        """A published zap."""
         zap_id = new_id()
-        steps = tuple(ActionStep(f"step{n}", "http.request", config) for n, config in enumerate(configs, 1))
-        definition = Definition(Trigger("webhook.catch"), steps)
         created = ZapCreated(name="z", definition=definition)
         published = ZapPublished(number=1, name="z", definition=definition)
         await self.store.append(
@@ -102,7 +105,8 @@ class Bench:
 async def at_work(dsn: str, broker: Broker) -> AsyncIterator[Bench]:
     topic, stop = topic_name(), asyncio.Event()
     async with PgEventStore(dsn, "test") as store, Outbound(parse_networks("127.0.0.0/8")) as http:
-        runner = Runner(store, catalog(), http, ConsumerConfig(broker.servers, topic, f"runner-{topic}", 500))
+        config = ConsumerConfig(broker.servers, topic, f"runner-{topic}", 500)
+        runner = Runner(store, catalog(), http, config, partitions=PARTITIONS)
         tasks = [
             asyncio.create_task(relay.run(dsn, KafkaConfig(broker.servers, topic, PARTITIONS), stop)),
             asyncio.create_task(runner.run(stop)),
@@ -150,7 +154,7 @@ async def test_a_failure_that_may_heal_is_tried_again_when_its_timer_fires(
     (failed,) = await bench.has(run_id, StepAttemptFailed)
     assert isinstance(failed, StepAttemptFailed)
     delay = (failed.retry_at - failed.started_at).total_seconds() - failed.duration_ms / 1000
-    assert SCHEDULE_S[0] * (1 - JITTER) - 0.1 <= delay <= SCHEDULE_S[0] * (1 + JITTER) + 0.1
+    assert DEFAULT.first_s * (1 - JITTER) - 0.1 <= delay <= DEFAULT.first_s * (1 + JITTER) + 0.1
     sink.status = 200
     await bench.scheduler.fire_due(failed.retry_at - timedelta(milliseconds=1))
     assert len(await bench.events(run_id)) == 2
@@ -161,16 +165,18 @@ async def test_a_failure_that_may_heal_is_tried_again_when_its_timer_fires(
 
 async def test_a_run_fails_for_good_when_the_schedule_ends(bench: Bench, sink: Sink) -> None:
     sink.status = 500
-    run_id = await bench.request(await bench.zap({"url": sink.url}))
+    retry = FixedRetry(delays_s=(5.0, 30.0, 120.0))
+    step = ActionStep("step1", "http.request", {"url": sink.url}, retry=retry)
+    run_id = await bench.request(await bench.publish(Definition(Trigger("webhook.catch"), (step,))))
     history: list[type[RunEvent]] = []
-    for _ in SCHEDULE_S:
+    for _ in retry.delays_s:
         history.append(StepAttemptFailed)
         await bench.has(run_id, *history)
-        await bench.scheduler.fire_due(now() + timedelta(hours=1))
+        await bench.scheduler.fire_due(now() + timedelta(hours=6))
         history.append(RunResumed)
     events = await bench.has(run_id, *history, StepFailed, RunFailed)
     attempts = [event.attempt for event in events if isinstance(event, StepAttemptFailed | StepFailed)]
-    assert attempts == list(range(1, len(SCHEDULE_S) + 2))
+    assert attempts == list(range(1, len(retry.delays_s) + 2))
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 404, 410])
@@ -284,7 +290,7 @@ async def test_two_runners_share_the_work_and_survive_each_other(dsn: str, broke
         stop = asyncio.Event()
         async with PgEventStore(dsn, "second") as store, Outbound(parse_networks("127.0.0.0/8")) as http:
             config = ConsumerConfig(broker.servers, bench.topic, f"runner-{bench.topic}", 500)
-            second = asyncio.create_task(Runner(store, catalog(), http, config).run(stop))
+            second = asyncio.create_task(Runner(store, catalog(), http, config, partitions=PARTITIONS).run(stop))
             for _ in range(10):
                 runs += await asyncio.gather(*(bench.request(zap) for _ in range(20)))
             stop.set()

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from domain.event import StoredEvent, StreamKind
-from domain.run import RunCompleted
+from domain.run_events import RunCompleted
 from domain.zap import ZapDeleted, ZapEnabled, ZapPaused, ZapPublished
 from projections.engine import Engine, GateLost, GateMoved, NewerRelease
 from projections.registry import PROJECTIONS

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from domain.event import StreamKind
-from domain.run import RunCompleted
+from domain.run_events import RunCompleted
 from projections.engine import Engine
 from projections.freshness import wait_until
 from projections.registry import PROJECTIONS

@@ -8,7 +8,7 @@ from domain.definition import ActionStep, Definition, Trigger
 from domain.event import ANY_VERSION, Append, Event, Metadata, NewEvent, StreamKind
 from domain.json import JsonObject
 from domain.request import Request
-from domain.run import RunRequested
+from domain.run_events import RunRequested
 from domain.zap import ZapCreated
 from sql.clock import new_id
 

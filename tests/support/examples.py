@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from domain import identity, intake, run, zap
+from domain import identity, intake, run_events, zap
 from domain.event import Event
 from domain.request import Request
 from tests.support.builders import ZAP, a_definition
@@ -13,7 +13,7 @@ _ID = UUID("01900000-0000-7000-8000-0000000000aa")
 _DEFINITION = a_definition(
     "look_up", "send", config={"url": "https://example.com/{{ trigger.body.id }}", "headers": {"x": "1"}, "n": 1.5}
 )
-_FAILURE = run.Failure(code="http_503", message="the target answered 503", output={"status": 503, "body": None})
+_FAILURE = run_events.Failure(code="http_503", message="the target answered 503", output={"status": 503, "body": None})
 _REQUEST = Request(
     method="PUT",
     path="/hooks/catch/u/z",
@@ -61,7 +61,7 @@ EXAMPLES: tuple[Event, ...] = (
         zap_id=ZAP, reason="duplicate", count=7, since=START, until=START + timedelta(minutes=1), repeats={str(_ID): 7}
     ),
     intake.RequestAdmitted(zap_id=ZAP, request_id=_ID, run_id=_ID),
-    run.RunRequested(
+    run_events.RunRequested(
         zap_id=ZAP,
         zap_version=3,
         source="webhook",
@@ -69,15 +69,26 @@ EXAMPLES: tuple[Event, ...] = (
         dedupe_id="evt_1",
         replay_of=_ID,
         outputs={"look_up": {"id": 7}},
+        errors={"send": _FAILURE},
+        deadline=START + timedelta(hours=1),
     ),
-    run.StepSucceeded(**_attempt(2), output={"status": 200, "body": {"id": 7}}),  # type: ignore[arg-type]
-    run.StepAttemptFailed(**_attempt(1), failure=_FAILURE, retry_at=START + timedelta(seconds=5)),  # type: ignore[arg-type]
-    run.StepFailed(**_attempt(5), failure=_FAILURE),  # type: ignore[arg-type]
-    run.RunResumed(timer_id=_ID),
-    run.RunCompleted(),
-    run.RunTimedOut(step_id="look_up", message="not ended within 3600 s"),
-    run.RunCancelled(),
-    run.RunFailed(step_id="look_up", code="http_503", message="the target answered 503"),
+    run_events.StepStarted(step_id="look_up", attempt=2, started_at=START, input={"url": "https://example.com/1"}),
+    run_events.StepSucceeded(**_attempt(2), output={"status": 200, "body": {"id": 7}}),  # type: ignore[arg-type]
+    run_events.StepAttemptFailed(**_attempt(1), failure=_FAILURE, retry_at=START + timedelta(seconds=5)),  # type: ignore[arg-type]
+    run_events.StepFailed(**_attempt(5), failure=_FAILURE),  # type: ignore[arg-type]
+    run_events.StepPostponed(
+        step_id="look_up",
+        code="circuit_open",
+        message="the target failed too often",
+        at=START,
+        until=START + timedelta(seconds=30),
+    ),
+    run_events.StepDelayed(step_id="look_up", until=START + timedelta(days=30)),
+    run_events.RunResumed(timer_id=_ID),
+    run_events.RunCompleted(),
+    run_events.RunTimedOut(step_id="look_up", message="not ended within 3600 s"),
+    run_events.RunCancelled(code="superseded", message="a newer run was requested"),
+    run_events.RunFailed(step_id="look_up", code="http_503", message="the target answered 503"),
     identity.UserSignedUp(name="Ada"),
     identity.UserSignedIn(),
     identity.UserSignedOut(session_id=_ID),

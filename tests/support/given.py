@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 import pytest
 
-from domain import run, zap
+from domain import run, run_decider, run_events, zap
 from domain.definition import Definition
 from domain.errors import DomainError
 
@@ -59,6 +59,8 @@ def given_zap(*past: zap.ZapEvent) -> Given[zap.ZapCommand, zap.ZapState, zap.Za
     return Given(zap.INITIAL, zap.evolve, zap.decide, past)
 
 
-def given_run(definition: Definition, *past: run.RunEvent) -> Given[run.RunCommand, run.RunState, run.RunEvent]:
+def given_run(
+    definition: Definition, *past: run_events.RunEvent
+) -> Given[run_decider.RunCommand, run.RunState, run_events.RunEvent]:
     """A run of this definition, with this history."""
-    return Given(run.INITIAL, run.evolve, lambda command, state: run.decide(command, state, definition), past)
+    return Given(run.INITIAL, run.evolve, lambda command, state: run_decider.decide(command, state, definition), past)

@@ -12,7 +12,7 @@ import msgspec
 
 from domain.event import StoredEvent
 from domain.registry import decode
-from domain.run import (
+from domain.run_events import (
     RunCancelled,
     RunCompleted,
     RunEvent,

@@ -11,7 +11,7 @@ from domain.event import ANY_VERSION, Append, Appended, Event, Metadata, NewEven
 from domain.partitioning import partition_of
 from domain.ports import EventStore
 from domain.request import Request
-from domain.run import (
+from domain.run_events import (
     Failure,
     RunCompleted,
     RunFailed,

@@ -6,7 +6,7 @@ from typing import get_args
 
 from hypothesis import strategies as st
 
-from domain import identity, intake, run, zap
+from domain import identity, intake, run_events, zap
 from domain.definition import ActionStep, Definition, Trigger
 from domain.event import Event, Metadata, StoredEvent
 from domain.registry import encode, encode_metadata, event_type
@@ -26,7 +26,7 @@ definitions = st.builds(
     st.builds(Trigger, texts, json_objects),
     st.lists(st.builds(ActionStep, texts, texts, json_objects), max_size=3).map(tuple),
 )
-failures = st.builds(run.Failure, code=texts, message=texts, output=json_values)
+failures = st.builds(run_events.Failure, code=texts, message=texts, output=json_values)
 requests = st.builds(
     Request,
     method=texts,
@@ -80,8 +80,8 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     intake.RequestAdmitted: st.builds(
         intake.RequestAdmitted, zap_id=st.uuids(), request_id=st.uuids(), run_id=st.uuids()
     ),
-    run.RunRequested: st.builds(
-        run.RunRequested,
+    run_events.RunRequested: st.builds(
+        run_events.RunRequested,
         zap_id=st.uuids(),
         zap_version=numbers,
         source=st.sampled_from(["webhook", "schedule", "manual", "replay"]),
@@ -89,15 +89,26 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
         dedupe_id=texts,
         replay_of=st.none() | st.uuids(),
         outputs=st.dictionaries(texts, json_values, max_size=3),
+        errors=st.dictionaries(texts, failures, max_size=3),
+        deadline=st.none() | moments,
     ),
-    run.StepSucceeded: st.builds(run.StepSucceeded, **_attempt, output=json_values),
-    run.StepAttemptFailed: st.builds(run.StepAttemptFailed, **_attempt, failure=failures, retry_at=moments),
-    run.StepFailed: st.builds(run.StepFailed, **_attempt, failure=failures),
-    run.RunResumed: st.builds(run.RunResumed, timer_id=st.uuids()),
-    run.RunCompleted: st.builds(run.RunCompleted),
-    run.RunTimedOut: st.builds(run.RunTimedOut, step_id=texts, message=texts),
-    run.RunCancelled: st.builds(run.RunCancelled),
-    run.RunFailed: st.builds(run.RunFailed, step_id=texts, code=texts, message=texts),
+    run_events.StepStarted: st.builds(
+        run_events.StepStarted, step_id=texts, attempt=numbers, started_at=moments, input=json_values
+    ),
+    run_events.StepPostponed: st.builds(
+        run_events.StepPostponed, step_id=texts, code=texts, message=texts, at=moments, until=moments
+    ),
+    run_events.StepDelayed: st.builds(run_events.StepDelayed, step_id=texts, until=moments),
+    run_events.StepSucceeded: st.builds(run_events.StepSucceeded, **_attempt, output=json_values),
+    run_events.StepAttemptFailed: st.builds(
+        run_events.StepAttemptFailed, **_attempt, failure=failures, retry_at=moments
+    ),
+    run_events.StepFailed: st.builds(run_events.StepFailed, **_attempt, failure=failures),
+    run_events.RunResumed: st.builds(run_events.RunResumed, timer_id=st.uuids()),
+    run_events.RunCompleted: st.builds(run_events.RunCompleted),
+    run_events.RunTimedOut: st.builds(run_events.RunTimedOut, step_id=texts, message=texts),
+    run_events.RunCancelled: st.builds(run_events.RunCancelled, code=texts, message=texts),
+    run_events.RunFailed: st.builds(run_events.RunFailed, step_id=texts, code=texts, message=texts),
     identity.UserSignedUp: st.builds(identity.UserSignedUp, name=texts),
     identity.UserSignedIn: st.builds(identity.UserSignedIn),
     identity.UserSignedOut: st.builds(identity.UserSignedOut, session_id=st.uuids()),

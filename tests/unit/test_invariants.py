@@ -9,7 +9,7 @@ import pytest
 from domain.event import StoredEvent
 from domain.registry import encode, event_type
 from domain.request import Request
-from domain.run import RunCompleted, RunEvent, RunRequested, StepSucceeded
+from domain.run_events import RunCompleted, RunEvent, RunRequested, StepSucceeded
 from tests.support.invariants import Evidence, violations
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -16,7 +16,7 @@ from app.request_log import RequestLog
 from app.run_watch import RunWatch
 from domain.event import Append, Appended, AppendResult, Conflict, Duplicate
 from domain.ports import EventStore, StoreUnavailable
-from domain.run import RunRequested
+from domain.run_events import RunRequested
 from sql.clock import new_id, now
 
 USER, ZAP, FIRST_RUN = UUID(int=1), UUID(int=2), UUID(int=3)

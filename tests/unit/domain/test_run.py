@@ -3,49 +3,66 @@
 from datetime import timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from domain.connector import Failed, Outcome, Retry, Succeeded
+from domain.connector import Failed, Outcome, Postponed, Retry, Succeeded
+from domain.definition import ActionStep, Definition, DelayStep, ErrorPath, OnError, OnUnknown, Step, Trigger
 from domain.errors import WrongStatus
 from domain.request import Request, request_body, trigger_data
-from domain.retry import SCHEDULE_S
+from domain.retry import FixedRetry
 from domain.run import (
     INITIAL,
     ActiveRun,
-    CancelRun,
     EndedRun,
-    FailRun,
-    Failure,
-    FinishRun,
     NoRun,
-    RecordAttempt,
-    RequestRun,
-    ResumeRun,
-    RunCancelled,
-    RunCommand,
-    RunCompleted,
-    RunEvent,
-    RunFailed,
-    RunRequested,
-    RunResumed,
     RunState,
-    StepAttemptFailed,
-    StepFailed,
-    StepSucceeded,
-    decide,
     evolve,
     idempotency_key,
     next_step,
     template_context,
 )
+from domain.run_decider import (
+    BeginAttempt,
+    CancelRun,
+    DelayRun,
+    FailRun,
+    FinishRun,
+    RecordAttempt,
+    RequestRun,
+    ResumeRun,
+    RunCommand,
+    SettleUnknown,
+    TimeOutRun,
+    decide,
+    replay,
+)
+from domain.run_events import (
+    Failure,
+    RunCancelled,
+    RunCompleted,
+    RunEvent,
+    RunFailed,
+    RunRequested,
+    RunResumed,
+    RunTimedOut,
+    StepAttemptFailed,
+    StepDelayed,
+    StepFailed,
+    StepPostponed,
+    StepStarted,
+    StepSucceeded,
+)
 from tests.support.builders import ZAP, a_definition, a_run_requested
 from tests.support.clock import START
 from tests.support.given import given_run
 
-DEFINITION = a_definition("one", "two")
+SCHEDULE_S = (5.0, 30.0, 120.0, 600.0)
+STEP = ActionStep("one", "http.request", retry=FixedRetry(delays_s=SCHEDULE_S))
+DEFINITION = Definition(Trigger("webhook.catch"), (STEP, msgspec.structs.replace(STEP, id="two")))
 REQUESTED = a_run_requested()
 TIMER = UUID(int=7)
 BROKEN = Retry(code="http_500", message="the target answered 500")
@@ -125,11 +142,12 @@ def test_a_failure_that_may_heal_is_tried_again_by_schedule() -> None:
     given_run(DEFINITION, REQUESTED).when(attempt(outcome=BROKEN)).then(attempt_failed())
     waiting = given_run(DEFINITION, REQUESTED, attempt_failed()).state
     assert isinstance(waiting, ActiveRun)
-    assert waiting.retry_at == START + timedelta(seconds=6)
+    assert waiting.waits_until == START + timedelta(seconds=6)
 
 
 def test_the_last_attempt_fails_the_run() -> None:
-    past = [attempt_failed(number) for number in range(1, len(SCHEDULE_S) + 1)]
+    resumed = RunResumed(timer_id=TIMER)
+    past = [event for number in range(1, len(SCHEDULE_S) + 1) for event in (attempt_failed(number), resumed)]
     last = len(SCHEDULE_S) + 1
     given_run(DEFINITION, REQUESTED, *past).when(attempt(number=last, outcome=BROKEN)).then(
         step_failed(last, BROKEN.code, BROKEN.message),
@@ -170,6 +188,186 @@ def test_a_run_without_steps_is_finished() -> None:
     given_run(DEFINITION, REQUESTED).when(FinishRun()).then_nothing()
 
 
+def definition(*steps: Step) -> Definition:
+    return Definition(Trigger("webhook.catch"), steps)
+
+
+def action(step_id: str, on_error: OnError = "fail") -> ActionStep:
+    return ActionStep(step_id, "http.request", retry=FixedRetry(), on_error=on_error)
+
+
+REFUSED = Failed(code="http_404", message="no such thing", output={"status": 404})
+
+
+def test_a_failure_that_is_passed_over_is_seen_by_later_steps() -> None:
+    zap = definition(action("one", "continue"), action("two"))
+    failed = StepFailed(
+        step_id="one",
+        attempt=1,
+        started_at=START,
+        duration_ms=5.0,
+        input={"url": "https://example.com"},
+        failure=Failure(code=REFUSED.code, message=REFUSED.message, output=REFUSED.output),
+    )
+    given_run(zap, REQUESTED).when(attempt(outcome=REFUSED)).then(failed)
+    run = given_run(zap, REQUESTED, failed)
+    assert isinstance(run.state, ActiveRun)
+    assert template_context(UUID(int=1), run.state)["steps"] == {
+        "one": {"output": None, "error": {"code": "http_404", "message": "no such thing", "output": {"status": 404}}}
+    }
+    run.when(attempt("two")).then(succeeded("two"), RunCompleted())
+
+
+def test_the_last_step_may_fail_and_be_passed_over() -> None:
+    zap = definition(action("one", "continue"))
+    assert [type(e) for e in decide(attempt(outcome=REFUSED), evolve(INITIAL, REQUESTED), zap)] == [
+        StepFailed,
+        RunCompleted,
+    ]
+
+
+def test_an_error_path_takes_the_place_of_the_remaining_steps() -> None:
+    path = ErrorPath((action("tell"), action("undo")))
+    zap = definition(action("one", path), action("two"))
+    run: RunState = folded(
+        evolve(INITIAL, REQUESTED), decide(attempt(outcome=REFUSED), evolve(INITIAL, REQUESTED), zap)
+    )
+    done: list[str] = []
+    while isinstance(run, ActiveRun) and (step := next_step(run, zap)):
+        done.append(step.id)
+        run = folded(run, decide(attempt(step.id), run, zap))
+    assert done == ["tell", "undo"]
+    assert isinstance(run, EndedRun)
+    assert run.status == "completed"
+
+
+def test_a_failure_within_an_error_path_fails_the_run() -> None:
+    zap = definition(action("one", ErrorPath((action("tell"),))), action("two"))
+    run = folded(evolve(INITIAL, REQUESTED), decide(attempt(outcome=REFUSED), evolve(INITIAL, REQUESTED), zap))
+    assert [type(e) for e in decide(attempt("tell", outcome=REFUSED), run, zap)] == [StepFailed, RunFailed]
+
+
+def test_without_a_failure_the_error_path_is_left_alone() -> None:
+    zap = definition(action("one", ErrorPath((action("tell"),))))
+    given_run(zap, REQUESTED).when(attempt()).then(succeeded(), RunCompleted())
+
+
+def test_what_was_put_off_is_no_attempt_and_waits_for_its_timer() -> None:
+    busy = Postponed(code="circuit_open", message="the target is down", after_s=30)
+    at = START + timedelta(seconds=1)
+    postponed = StepPostponed(
+        step_id="one", code=busy.code, message=busy.message, at=at, until=at + timedelta(seconds=30)
+    )
+    given_run(DEFINITION, REQUESTED).when(attempt(outcome=busy)).then(postponed)
+    run = given_run(DEFINITION, REQUESTED, postponed)
+    run.when(attempt()).then_nothing()
+    run.when(ResumeRun(TIMER)).then(RunResumed(timer_id=TIMER))
+    given_run(DEFINITION, REQUESTED, postponed, RunResumed(timer_id=TIMER)).when(attempt()).then(succeeded())
+
+
+def test_a_step_is_not_put_off_beyond_its_time() -> None:
+    long_ago = START - timedelta(hours=24)
+    postponed = StepPostponed(step_id="one", code="busy", message="", at=long_ago, until=START)
+    past = (REQUESTED, postponed, RunResumed(timer_id=TIMER))
+    state = folded(INITIAL, list(past))
+    happened = decide(attempt(outcome=Postponed(code="busy", message="too much", after_s=30)), state, DEFINITION)
+    assert [type(event) for event in happened] == [StepFailed, RunFailed]
+    assert isinstance(happened[1], RunFailed)
+    assert happened[1].code == "busy"
+
+
+def test_all_retries_together_stay_within_the_total() -> None:
+    zap = definition(ActionStep("one", "http.request", retry=FixedRetry(delays_s=(5.0, 5.0, 5.0), max_total_s=12)))
+    first = msgspec.structs.replace(attempt_failed(), started_at=START - timedelta(seconds=10))
+    state = folded(INITIAL, [REQUESTED, first, RunResumed(timer_id=TIMER)])
+    assert [type(e) for e in decide(attempt(number=2, outcome=BROKEN), state, zap)] == [StepFailed, RunFailed]
+
+
+BEGIN = BeginAttempt(step_id="one", attempt=1, started_at=START, input={"n": 1})
+STARTED = StepStarted(step_id="one", attempt=1, started_at=START, input={"n": 1})
+
+
+def test_an_attempt_is_announced_once_and_its_outcome_ends_the_doubt() -> None:
+    given_run(DEFINITION, REQUESTED).when(BEGIN).then(STARTED)
+    given_run(DEFINITION, REQUESTED, STARTED).when(BEGIN).then_nothing()
+    given_run(DEFINITION, REQUESTED, STARTED).when(attempt()).then(succeeded())
+    given_run(DEFINITION, REQUESTED, STARTED, succeeded()).when(
+        SettleUnknown(at=START, jitter=0.5, on_unknown="fail")
+    ).then_nothing()
+
+
+@pytest.mark.parametrize(
+    ("on_unknown", "expected"), [("fail", [StepFailed, RunFailed]), ("retry", [StepAttemptFailed])]
+)
+def test_an_attempt_whose_outcome_nobody_knows_is_surfaced(on_unknown: OnUnknown, expected: list[type]) -> None:
+    state = folded(INITIAL, [REQUESTED, STARTED])
+    later = START + timedelta(seconds=2)
+    happened = decide(SettleUnknown(at=later, jitter=0.5, on_unknown=on_unknown), state, DEFINITION)
+    assert [type(event) for event in happened] == expected
+    first = happened[0]
+    assert isinstance(first, StepFailed | StepAttemptFailed)
+    assert (first.failure.code, first.attempt, first.duration_ms, first.input) == ("unknown_outcome", 1, 2000, {"n": 1})
+
+
+@pytest.mark.parametrize(
+    ("code", "on_unknown", "expected", "recorded"),
+    [
+        ("timeout", "fail", StepFailed, "unknown_outcome"),
+        ("broken", "fail", StepFailed, "unknown_outcome"),
+        ("crashed", "fail", StepFailed, "unknown_outcome"),
+        ("connect", "fail", StepAttemptFailed, "connect"),
+        ("http_503", "fail", StepAttemptFailed, "http_503"),
+        ("timeout", "retry", StepAttemptFailed, "timeout"),
+    ],
+)
+def test_what_may_have_had_its_effect_is_not_repeated_blindly(
+    code: str, on_unknown: OnUnknown, expected: type, recorded: str
+) -> None:
+    command = msgspec.structs.replace(attempt(outcome=Retry(code=code, message="x")), on_unknown=on_unknown)
+    first = decide(command, evolve(INITIAL, REQUESTED), DEFINITION)[0]
+    assert isinstance(first, StepFailed | StepAttemptFailed)
+    assert (type(first), first.failure.code) == (expected, recorded)
+
+
+def test_a_delay_begins_once_and_is_over_after_its_timer() -> None:
+    zap = definition(DelayStep("wait", for_s=60), action("one"))
+    until = START + timedelta(seconds=60)
+    delayed = StepDelayed(step_id="wait", until=until)
+    given_run(zap, REQUESTED).when(DelayRun("wait", until)).then(delayed)
+    given_run(zap, REQUESTED, delayed).when(DelayRun("wait", until)).then_nothing()
+    given_run(zap, REQUESTED, delayed).when(attempt("wait")).then_nothing()
+    over = (REQUESTED, delayed, RunResumed(timer_id=TIMER))
+    given_run(zap, *over).when(DelayRun("wait", until)).then_nothing()
+    given_run(zap, *over).when(attempt("wait")).then(succeeded("wait"))
+
+
+def test_a_deadline_ends_a_run_whatever_it_waits_for_and_says_where_it_was() -> None:
+    requested = msgspec.structs.replace(REQUESTED, deadline=START)
+    message = f"the run had not ended by its deadline, {START.isoformat()}"
+    given_run(DEFINITION, requested, succeeded()).when(TimeOutRun()).then(RunTimedOut(step_id="two", message=message))
+    given_run(DEFINITION, requested, attempt_failed()).when(TimeOutRun()).then(
+        RunTimedOut(step_id="one", message=message)
+    )
+    ended = (requested, attempt_failed(), RunTimedOut(step_id="one", message=message))
+    for command in (TimeOutRun(), ResumeRun(TIMER), attempt(number=2), CancelRun()):
+        given_run(DEFINITION, *ended).when(command).then_nothing()
+
+
+def test_a_replay_from_within_an_error_path_takes_over_what_led_there() -> None:
+    zap = definition(action("zero"), action("one", ErrorPath((action("tell"), action("undo")))), action("two"))
+    state = folded(INITIAL, [REQUESTED, succeeded("zero")])
+    for step_id, outcome in (("one", REFUSED), ("tell", Succeeded(1)), ("undo", REFUSED)):
+        state = folded(state, decide(attempt(step_id, outcome=outcome), state, zap))
+    assert isinstance(state, EndedRun)
+    wanted = replay(state, UUID(int=9), zap, "undo")
+    assert (set(wanted.outputs), set(wanted.errors)) == ({"zero", "tell"}, {"one"})
+    new = folded(INITIAL, decide(wanted, INITIAL, zap))
+    assert isinstance(new, ActiveRun)
+    assert next_step(new, zap) == action("undo")
+    with pytest.raises(WrongStatus, match="undo"):
+        replay(state, UUID(int=9), definition(*zap.steps[:1], action("undo"), action("two")), "two")
+
+
 def test_templates_see_the_trigger_and_earlier_outputs() -> None:
     run = given_run(DEFINITION, a_run_requested('{"order": 7}'), succeeded()).state
     assert isinstance(run, ActiveRun)
@@ -207,7 +405,8 @@ step_ids = st.sampled_from(["one", "two", "three"])
 outcomes: st.SearchStrategy[Outcome] = st.one_of(
     st.builds(Succeeded, json_values),
     st.builds(Retry, code=st.just("x"), message=st.text(max_size=5), after_s=st.none() | st.floats()),
-    st.builds(Failed, code=st.just("x"), message=st.text(max_size=5)),
+    st.builds(Failed, code=st.sampled_from(["x", "timeout", "http_404"]), message=st.text(max_size=5)),
+    st.builds(Postponed, code=st.just("busy"), message=st.just(""), after_s=st.floats(0, 100_000)),
 )
 attempts = st.builds(
     RecordAttempt,
@@ -219,6 +418,10 @@ attempts = st.builds(
     input=json_values,
     outcome=outcomes,
     jitter=st.floats(0, 1),
+    on_unknown=st.sampled_from(["retry", "fail"]),
+)
+begun = st.builds(
+    BeginAttempt, step_id=step_ids, attempt=st.integers(0, 6), started_at=st.just(START), input=json_values
 )
 others: st.SearchStrategy[RunCommand] = st.sampled_from(
     [
@@ -226,23 +429,38 @@ others: st.SearchStrategy[RunCommand] = st.sampled_from(
         FinishRun(),
         ResumeRun(TIMER),
         CancelRun(),
+        TimeOutRun(),
         FailRun("", "definition_missing", "gone"),
+        SettleUnknown(at=START, jitter=0.5, on_unknown="retry"),
+        SettleUnknown(at=START, jitter=0.5, on_unknown="fail"),
+        DelayRun("one", START),
+        DelayRun("three", START),
     ]
 )
-commands: st.SearchStrategy[RunCommand] = st.one_of(attempts, others)
+commands: st.SearchStrategy[RunCommand] = st.one_of(attempts, begun, others)
 shared = {
     "step_id": step_ids,
     "attempt": st.integers(-1, 9),
     "started_at": st.just(START),
     "duration_ms": st.just(1.0),
 }
+moments = st.just(START)
 failures = st.just(Failure(code="x", message="y"))
 events: st.SearchStrategy[RunEvent] = st.one_of(
     st.builds(StepSucceeded, **shared, output=json_values),
     st.builds(StepAttemptFailed, **shared, failure=failures, retry_at=st.just(START)),
     st.builds(StepFailed, **shared, failure=failures),
+    st.builds(StepPostponed, step_id=step_ids, code=st.just("busy"), message=st.just(""), at=moments, until=moments),
+    st.builds(StepDelayed, step_id=step_ids, until=moments),
+    st.builds(StepStarted, step_id=step_ids, attempt=st.integers(-1, 9), started_at=moments),
     st.sampled_from(
-        [RunResumed(timer_id=TIMER), RunCompleted(), RunCancelled(), RunFailed(step_id="", code="", message="")]
+        [
+            RunResumed(timer_id=TIMER),
+            RunCompleted(),
+            RunCancelled(),
+            RunFailed(step_id="", code="", message=""),
+            RunTimedOut(step_id="", message=""),
+        ]
     ),
     st.just(REQUESTED),
 )
@@ -313,7 +531,7 @@ class RunMachine(RuleBasedStateMachine):
         ends = [
             number
             for number, event in enumerate(self.log)
-            if isinstance(event, RunCompleted | RunFailed | RunCancelled)
+            if isinstance(event, RunCompleted | RunFailed | RunTimedOut | RunCancelled)
         ]
         assert ends in ([], [len(self.log) - 1])
         assert isinstance(self.state, EndedRun) == bool(ends)

@@ -8,7 +8,7 @@ import pytest
 
 from domain.event import Event, StoredEvent, StreamKind
 from domain.registry import encode, event_type
-from domain.run import RunCompleted
+from domain.run_events import RunCompleted
 from projections import run_detail
 from projections.run_detail import NotARun, fold
 from sql.clock import new_id

@@ -1,0 +1,25 @@
+"""Waiting out the log's outages: what has to be done is offered again until the log answers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+
+from domain.ports import StoreUnavailable
+
+log = structlog.get_logger()
+T = TypeVar("T")
+MAX_PAUSE_S = 2.0
+
+
+async def patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """The answer of `call`, asked again after each StoreUnavailable. Raises whatever else it raises."""
+    failures = 0
+    while True:
+        try:
+            return await call()
+        except StoreUnavailable as error:
+            log.warning("store.unavailable", error=str(error), failures=failures)
+            await asyncio.sleep(min(0.1 * 2**failures, MAX_PAUSE_S))
+            failures = min(failures + 1, 10)
