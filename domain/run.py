@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.connector import Failed, Outcome, Retry, Succeeded
+from domain.connector import Failed, Outcome, Postponed, Retry, Succeeded
 from domain.definition import Definition, Step
 from domain.errors import NotFound, WrongStatus
 from domain.event import Event, RunStatus
@@ -277,6 +277,8 @@ def _record(command: RecordAttempt, run: ActiveRun, definition: Definition) -> l
             return _fail(command, command.outcome)
         case Failed():
             return _fail(command, command.outcome)
+        case Postponed(code=code, message=message, after_s=after_s):
+            return [_retry(command, Retry(code=code, message=message), timedelta(seconds=after_s))]
         case _:
             assert_never(command.outcome)
 
