@@ -132,6 +132,17 @@ def test_a_target_is_left_in_peace_as_long_as_it_wishes() -> None:
     assert len(under_way(circuit, 90)) == FIRST_CALLS
 
 
+def test_a_wish_is_over_when_the_target_answers() -> None:
+    circuit = Circuit(middle)
+    early = entered(circuit, 0)
+    circuit.leave(entered(circuit, 0), 0, "ill", 1_000.0)
+    circuit.leave(early, 1, "well")
+    for _ in range(FAILURES):
+        circuit.leave(entered(circuit, 1), 1, "ill")
+    assert circuit.enter(1 + OPEN_S - 0.001) is None
+    entered(circuit, 1 + OPEN_S)
+
+
 @pytest.mark.parametrize("wish_s", [1e9, float("inf")])
 def test_a_wish_is_believed_up_to_a_limit(wish_s: float) -> None:
     circuit = Circuit(middle)
