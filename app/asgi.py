@@ -28,7 +28,6 @@ from app.http.runs import RunController
 from app.http.zaps import ZapController
 from app.intake import Intake
 from app.intake_replies import Replies
-from app.limits import RateLimits
 from app.live_zaps import LiveZaps
 from app.passwords import Passwords
 from app.problems import HANDLERS, NO_SNIFF
@@ -41,6 +40,7 @@ from app.tokens import Tokens
 from app.zaps import Zaps
 from sql.hooks import HookTables
 from sql.identity import Identity
+from sql.rate_limits import RateLimits
 
 T = TypeVar("T")
 _BEARER = SecurityScheme(type="http", scheme="bearer", description="An access token or an API key")
@@ -117,7 +117,7 @@ def _hooks(services: Services, live_zaps: LiveZaps, request_log: RequestLog) -> 
         store=services.store,
         live_zaps=live_zaps,
         bodies=Bodies(services.max_body),
-        limits=RateLimits(HookTables(services.store.pool)),
+        limits=RateLimits(services.store.pool),
         requests=request_log,
         replies=Replies(RunWatch(services.store), services.public_url),
         now=services.now,

@@ -22,13 +22,13 @@ from app.intake_checks import (
     excerpt,
     idempotency_key,
     is_plain,
+    over_limit,
     signed_request,
     stored_query,
 )
 from app.intake_headers import stored_headers
 from app.intake_replies import SAFE, Replies, Reply
 from app.intake_runs import Arrival, items_of, start, start_each
-from app.limits import RateLimits, over_limit
 from app.live_zaps import LiveZap, LiveZaps
 from app.problems import MEDIA_TYPE, Problem, as_problem, encode
 from app.request_log import RequestLog
@@ -36,6 +36,7 @@ from domain import condition
 from domain.intake import MAX_DETAIL, MAX_EXCERPT, Reason, RequestRejected
 from domain.ports import Clock, EventStore, NewId, StoreUnavailable
 from domain.request import Request, request_body, trigger_data
+from sql.rate_limits import RateLimits
 
 MAX_QUERY = 16 * 1024
 """Bytes of a query string."""

@@ -148,3 +148,9 @@ def excerpt(body: bytes, limit: int) -> str:
     """The beginning of a refused body, fit to be shown."""
     text = body[: limit * 2].decode("utf-8", "replace")
     return _CONTROL.sub("\ufffd", _SECRET_TEXT.sub(rf"\1{REDACTED}", text))[:limit]
+
+
+def over_limit(retry_after_s: float, whose: str) -> Problem:
+    """The refusal, with Retry-After in whole seconds."""
+    seconds = max(1, int(retry_after_s) + 1)
+    return Problem("rate_limited", f"{whose} takes no more requests for now", headers={"retry-after": str(seconds)})

@@ -14,6 +14,7 @@ from domain.errors import NotFound, WrongStatus
 from domain.event import ANY_VERSION, Append, Appended, NewEvent, StoredEvent, StreamKind
 from domain.json import Json
 from domain.ports import EventStore, NewId, StoreUnavailable
+from domain.replay import replay
 from domain.run import ActiveRun, EndedRun, NoRun
 from domain.run_decider import CancelRun
 from domain.run_events import RunEvent
@@ -88,7 +89,7 @@ class Runs:
         loaded = await self.load(principal.tenant_id, run_id)
         zap = (await self._zaps.load(principal.tenant_id, loaded.state.requested.zap_id)).zap
         number = zap.live if version == "latest" else loaded.state.requested.zap_version
-        command = run_decider.replay(loaded.state, run_id, zap.version(number).definition, from_step)
+        command = replay(loaded.state, run_id, zap.version(number).definition, from_step)
         changed = msgspec.structs.replace(command, zap_version=number)
         if payload is not msgspec.UNSET:
             body = msgspec.json.encode(payload).decode()

@@ -7,7 +7,8 @@ from uuid import UUID
 import structlog
 
 from consumers.definitions import CompiledVersion
-from domain.connector import ActionContext, ActionDescriptor, Failed, HttpClient, Outcome, Retry
+from consumers.targets import Targets
+from domain.connector import ActionContext, ActionDescriptor, Failed, Outcome, Retry
 from domain.definition import ActionStep, Catalog, DelayStep, OnUnknown
 from domain.json import Json
 from domain.ports import Clock
@@ -22,9 +23,9 @@ MAX_ATTEMPT_S = 3_600.0
 class Attempts:
     """The actions of the catalog, and how to interrupt those under way."""
 
-    def __init__(self, catalog: Catalog, http: HttpClient, clock: Clock) -> None:
+    def __init__(self, catalog: Catalog, targets: Targets, clock: Clock) -> None:
         self._catalog = catalog
-        self._http = http
+        self._targets = targets
         self._clock = clock
         self._timers: dict[UUID, asyncio.Timeout] = {}
 
@@ -45,14 +46,15 @@ class Attempts:
         except TemplateError as error:
             return Failed(code="template", message=f"config{error.path}: {error.message}")
 
-    async def make(self, run_id: UUID, run: ActiveRun, step: ActionStep, config: Json) -> Outcome:
+    async def make(self, run_id: UUID, tenant_id: UUID, run: ActiveRun, step: ActionStep, config: Json) -> Outcome:
         """Run the action. Never raises: a connector's bug becomes the run's visible failure."""
         action = self._catalog.actions.get(step.type)
         if action is None:
             return Failed(code="unknown_action", message=f"no connector offers {step.type}")
         if not isinstance(config, dict):
             return Failed(code="template", message="the config is not an object")
-        context = ActionContext(self._http, idempotency_key(run_id, step.id), run_id, self._clock)
+        http = self._targets.of(tenant_id, step.rate_limit.per_minute if step.rate_limit else None)
+        context = ActionContext(http, idempotency_key(run_id, step.id), run_id, self._clock)
         limit_s = self._limit_s(step, run.requested.deadline)
         timer = asyncio.timeout(limit_s)
         try:

@@ -12,8 +12,9 @@ import structlog
 from consumers.attempts import Attempts, delay_end
 from consumers.definitions import CompiledVersion, Definitions, compile_definition
 from consumers.patience import patiently
-from consumers.slots import Slots
-from domain.connector import Failed, HttpClient, Outcome, Succeeded
+from consumers.slots import Busy, Slots
+from consumers.targets import Targets
+from domain.connector import Failed, Outcome, Postponed, Succeeded
 from domain.definition import ActionStep, Catalog, Definition, DelayStep, Step, Trigger
 from domain.errors import NotFound
 from domain.event import Append, Appended, Conflict, Duplicate, Metadata, NewEvent, StoredEvent, StreamKind
@@ -64,7 +65,7 @@ class Executor:
         self,
         store: EventStore,
         catalog: Catalog,
-        http: HttpClient,
+        targets: Targets,
         *,
         clock: Clock,
         new_id: NewId,
@@ -73,7 +74,7 @@ class Executor:
         self._store = store
         self._clock = clock
         self._new_id = new_id
-        self._attempts = Attempts(catalog, http, clock)
+        self._attempts = Attempts(catalog, targets, clock)
         self._definitions = Definitions(store)
         self._slots = slots
 
@@ -145,20 +146,32 @@ class Executor:
     async def _attempt(
         self, run: Progress, state: ActiveRun, step: ActionStep, version: CompiledVersion
     ) -> RecordAttempt | None:
-        async with self._slots.of(state.requested.zap_id):
-            started_at, began = self._clock(), time.perf_counter()
-            config = self._attempts.render(run.run_id, state, step, version)
-            if isinstance(config, Failed):
-                return self._recorded(state, step, config, started_at)
-            if self._attempts.is_announced(step):
-                announced = BeginAttempt(
-                    step_id=step.id, attempt=state.attempts + 1, started_at=started_at, input=config
-                )
-                await self._carry_out(run, announced, version.definition)
-                if not isinstance(run.state, ActiveRun) or run.state.started is None:
-                    return None
-            outcome = await self._attempts.make(run.run_id, state, step, config)
-            duration_ms = round((time.perf_counter() - began) * 1000, 3)
+        limit = version.definition.behaviour.concurrency.limit
+        try:
+            async with self._slots.of(state.requested.zap_id, limit):
+                return await self._try(run, state, step, version)
+        except Busy as busy:
+            # It waits in the log, where it takes no memory, and no room from other zaps.
+            message = "the zap has more to do than it gets done"
+            return self._recorded(
+                state, step, Postponed(code="busy", message=message, after_s=busy.after_s), self._clock()
+            )
+
+    async def _try(
+        self, run: Progress, state: ActiveRun, step: ActionStep, version: CompiledVersion
+    ) -> RecordAttempt | None:
+        started_at, began = self._clock(), time.perf_counter()
+        config = self._attempts.render(run.run_id, state, step, version)
+        if isinstance(config, Failed):
+            return self._recorded(state, step, config, started_at)
+        if self._attempts.is_announced(step):
+            attempt = state.attempts + 1
+            announced = BeginAttempt(step_id=step.id, attempt=attempt, started_at=started_at, input=config)
+            await self._carry_out(run, announced, version.definition)
+            if not isinstance(run.state, ActiveRun) or run.state.started is None:
+                return None
+        outcome = await self._attempts.make(run.run_id, run.tenant_id, state, step, config)
+        duration_ms = round((time.perf_counter() - began) * 1000, 3)
         recorded = self._recorded(state, step, outcome, started_at, config=config, duration_ms=duration_ms)
         return msgspec.structs.replace(recorded, on_unknown=self._attempts.on_unknown(step))
 

@@ -1,6 +1,8 @@
 """The runner: takes run events from the topic and carries each run on. Kafka only wakes it; the log decides."""
 
 import asyncio
+import random
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -16,6 +18,7 @@ from consumers.patience import patiently
 from consumers.serial_runs import Entry, SerialRuns, concurrency_of
 from consumers.slots import Slots
 from consumers.subscription import ConsumerConfig, Record, Records, Subscription
+from consumers.targets import Targets
 from consumers.watermark import Watermark, Watermarks
 from domain import envelope
 from domain.connector import HttpClient
@@ -28,6 +31,7 @@ from sql.clock import new_id, now
 from sql.event_store import PgEventStore
 from sql.pool import CONNECTION_ERRORS
 from sql.queries import Queries
+from sql.rate_limits import RateLimits
 
 log = structlog.get_logger()
 _runner = Queries("queries/runner.sql")
@@ -80,7 +84,9 @@ class Runner:
     ) -> None:
         self._store = store
         slots = Slots(CONCURRENCY, CONCURRENCY_PER_ZAP)
-        self._executor = Executor(store, catalog, http, clock=clock, new_id=new_id, slots=slots)
+        limits = RateLimits(store.pool)
+        targets = Targets(http, limits, clock=clock, monotonic=time.monotonic, random=random.random)
+        self._executor = Executor(store, catalog, targets, clock=clock, new_id=new_id, slots=slots)
         self._lanes = Lanes(MAX_OPEN)
         self._serial = SerialRuns(store, self._executor, self._lanes, partitions)
         self._marks = Watermarks(self._gates, GapReports(store.pool, "runner"))

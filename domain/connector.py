@@ -1,6 +1,8 @@
 """What a connector declares: its triggers and actions as data, and the outcomes an action can have."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Literal, Protocol, TypeAlias
 from uuid import UUID
 
@@ -103,6 +105,16 @@ class HttpReply(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     truncated: bool = False
 
+    def retry_after_s(self, at: datetime) -> float | None:
+        """The target's wish in seconds: a number or a date (RFC 9110 §10.2.3); None where it makes no sense."""
+        text = self.headers.get("retry-after", "").strip()
+        if text.isascii() and text.isdigit():
+            return float(text[:9])
+        try:
+            return max(0.0, (parsedate_to_datetime(text) - at).total_seconds())
+        except (ValueError, TypeError, IndexError, OverflowError):
+            return None
+
 
 class HttpClient(Protocol):
     """The one way out: guarded against internal addresses, no redirects, bounded in time and size.
@@ -116,13 +128,18 @@ class HttpClient(Protocol):
 
 
 class Unreachable(Exception):
-    """No complete answer came. `code` is one of address_refused, dns, connect, tls, timeout, broken, bad_url."""
+    """No complete answer came.
 
-    def __init__(self, code: str, message: str, *, permanent: bool = False) -> None:
+    `code` is one of address_refused, dns, connect, tls, timeout, broken, bad_url, bad_request; or circuit_open or
+    rate_limited, with `after_s`: nothing was sent, and may be in so many seconds.
+    """
+
+    def __init__(self, code: str, message: str, *, permanent: bool = False, after_s: float | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.permanent = permanent
+        self.after_s = after_s
 
 
 class ActionContext(msgspec.Struct, frozen=True):

@@ -8,8 +8,8 @@ from uuid import UUID
 import msgspec
 
 from domain.connector import Failed, Outcome, Postponed, Retry, Succeeded
-from domain.definition import ActionStep, Definition, ErrorPath, OnUnknown, Step
-from domain.errors import NotFound, WrongStatus
+from domain.definition import ActionStep, Definition, OnUnknown, Step
+from domain.errors import WrongStatus
 from domain.json import Json
 from domain.request import Request
 from domain.retry import DEFAULT, Policy, is_retried, retry_delay_s
@@ -281,7 +281,7 @@ def _postpone(
 
 
 def _fail_for_good(failed: StepFailed, run: ActiveRun, step: Step, definition: Definition) -> list[RunEvent]:
-    if _goes_on(step):
+    if goes_on(step):
         return _with_end(run, failed, definition)
     ended = RunFailed(step_id=failed.step_id, code=failed.failure.code, message=failed.failure.message)
     return [failed, ended]
@@ -313,45 +313,6 @@ def _shared(command: RecordAttempt) -> _Shared:
     }
 
 
-def replay(run: ActiveRun | EndedRun, run_id: UUID, definition: Definition, from_step: str | None) -> RequestRun:
-    """The command for a new run of what this one was asked for; `definition` is that of the version it will use.
-
-    From a step on: the outcomes of the steps before it are taken over. Raises NotFound when there is no such step,
-    WrongStatus when a step before it has no outcome.
-    """
-    requested = run.requested
-    before = _before(definition.steps, from_step) if from_step is not None else []
-    if before is None:
-        raise NotFound(f"the version to be run has no step {from_step}")
-    for step in before:
-        if step.id not in run.outputs and not (step.id in run.errors and _goes_on(step)):
-            raise WrongStatus(f"the step {step.id}, before {from_step}, has no outcome in this run to go on from")
-    ids = [step.id for step in before]
-    return RequestRun(
-        requested.zap_id,
-        requested.zap_version,
-        "replay",
-        requested.request,
-        replay_of=run_id,
-        outputs={step_id: run.outputs[step_id] for step_id in ids if step_id in run.outputs},
-        errors={step_id: run.errors[step_id] for step_id in ids if step_id in run.errors},
-    )
-
-
-def _before(steps: tuple[Step, ...], step_id: str) -> list[Step] | None:
-    """The steps on the way to a step, None where it is not among these."""
-    before: list[Step] = []
-    for step in steps:
-        if step.id == step_id:
-            return before
-        before.append(step)
-        if isinstance(step, ActionStep) and isinstance(step.on_error, ErrorPath):
-            within = _before(step.on_error.steps, step_id)
-            if within is not None:
-                return before + within
-    return None
-
-
-def _goes_on(step: Step) -> bool:
+def goes_on(step: Step) -> bool:
     """Whether the run goes on after a failure of this step."""
     return isinstance(step, ActionStep) and bool(step.on_error) and step.on_error != "fail"

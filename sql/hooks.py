@@ -1,4 +1,4 @@
-"""What the webhook intake keeps outside the log: encrypted secrets of zaps, and the buckets of rate limits."""
+"""What the webhook intake keeps outside the log: encrypted secrets of zaps."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,13 +19,6 @@ class StoredSecrets(msgspec.Struct, frozen=True):
     changed_at: datetime | None
 
 
-class Lease(msgspec.Struct, frozen=True):
-    """Tokens taken from a bucket; with none, `retry_after_s` is how long it takes until there is one."""
-
-    granted: int
-    retry_after_s: float
-
-
 class HookTables:
     """The tables of schema hooks. Methods raise sql.pool.CONNECTION_ERRORS while the database is away."""
 
@@ -40,9 +33,3 @@ class HookTables:
         """A zap's secrets, none where there never were any."""
         row = await self._pool.fetchrow(_queries["secrets"], zap_id)
         return StoredSecrets(tuple(row[0]), row[1]) if row else StoredSecrets((), None)
-
-    async def lease(self, key: UUID, per_minute: int, want: int) -> Lease:
-        """Take up to `want` tokens of a bucket that takes `per_minute`."""
-        row = await self._pool.fetchrow(_queries["lease"], key, per_minute, want)
-        assert row is not None
-        return Lease(row[0], row[1])

@@ -1,6 +1,5 @@
 """HTTP: send a request to any API."""
 
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlencode
 
 import msgspec
@@ -13,6 +12,7 @@ from domain.connector import (
     Field,
     HttpReply,
     Outcome,
+    Postponed,
     Retry,
     Succeeded,
     Unreachable,
@@ -46,6 +46,8 @@ async def request(config: JsonObject, context: ActionContext) -> Outcome:
     except Unreachable as error:
         if error.permanent:
             return Failed(code=error.code, message=error.message)
+        if error.after_s is not None:
+            return Postponed(code=error.code, message=error.message, after_s=error.after_s)
         return Retry(code=error.code, message=error.message)
     return _outcome(reply, context.clock)
 
@@ -56,7 +58,7 @@ def _outcome(reply: HttpReply, clock: Clock) -> Outcome:
         return Succeeded(output)
     code, message = f"http_{reply.status}", f"the target answered {reply.status}"
     if reply.status in RETRIED_STATUSES or reply.status >= 500:
-        return Retry(code=code, message=message, after_s=_retry_after_s(reply, clock), output=output)
+        return Retry(code=code, message=message, after_s=reply.retry_after_s(clock()), output=output)
     return Failed(code=code, message=message, output=output)
 
 
@@ -72,18 +74,6 @@ def _output(reply: HttpReply) -> JsonObject:
     if reply.truncated:
         output["truncated"] = True
     return output
-
-
-def _retry_after_s(reply: HttpReply, clock: Clock) -> float | None:
-    """The target's wish in seconds: a number or a date (RFC 9110 §10.2.3); None where it makes no sense."""
-    text = reply.headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        wished = parsedate_to_datetime(text)
-        return max(0.0, (wished - clock()).total_seconds())
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
 
 
 def _method(config: JsonObject) -> str:

@@ -10,7 +10,6 @@ from app.bodies import Bodies
 from app.intake import Intake
 from app.intake_replies import Replies
 from app.intake_runs import dedupe_key
-from app.limits import RateLimits
 from app.live_zaps import LiveZap, LiveZaps
 from app.request_log import RequestLog
 from app.run_watch import RunWatch
@@ -18,6 +17,7 @@ from domain.event import Append, Appended, AppendResult, Conflict, Duplicate
 from domain.ports import EventStore, StoreUnavailable
 from domain.run_events import RunRequested
 from sql.clock import new_id, now
+from sql.rate_limits import RateLimits
 
 USER, ZAP, FIRST_RUN = UUID(int=1), UUID(int=2), UUID(int=3)
 PATH = f"/{USER}/{ZAP}/"

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from domain.connector import Failed, Outcome, Postponed, Retry, Succeeded
 from domain.definition import ActionStep, Definition, DelayStep, ErrorPath, OnError, OnUnknown, Step, Trigger
 from domain.errors import WrongStatus
+from domain.replay import replay
 from domain.request import Request, request_body, trigger_data
 from domain.retry import FixedRetry
 from domain.run import (
@@ -38,7 +39,6 @@ from domain.run_decider import (
     SettleUnknown,
     TimeOutRun,
     decide,
-    replay,
 )
 from domain.run_events import (
     Failure,

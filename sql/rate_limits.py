@@ -1,4 +1,4 @@
-"""Rate limits that all API processes share: a bucket of tokens per zap or user in the database.
+"""Rate limits that all processes share: a bucket of tokens in the database per zap, user, or target of actions.
 
 A process takes tokens in portions of a hundredth of a minute's worth, so that the database is asked rarely and a
 limit is exceeded, or missed, by at most a portion per process. A bucket holds a minute's worth: that is the burst.
@@ -11,10 +11,11 @@ from uuid import UUID
 
 import msgspec
 
-from app.problems import Problem
 from domain.ports import StoreUnavailable
-from sql.hooks import HookTables
-from sql.pool import CONNECTION_ERRORS
+from sql.pool import CONNECTION_ERRORS, Pool
+from sql.queries import Queries
+
+_queries = Queries("queries/hooks.sql")
 
 PORTIONS = 100
 """In a minute's worth."""
@@ -35,12 +36,12 @@ class _Portion(msgspec.Struct):
 class RateLimits:
     """Tokens of this process."""
 
-    def __init__(self, tables: HookTables) -> None:
-        self._tables = tables
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
         self._portions: OrderedDict[UUID, _Portion] = OrderedDict()
 
     async def take(self, key: UUID, per_minute: int) -> float | None:
-        """Take one token of `key`, a zap or a user. None when it was there, else the seconds until one may be.
+        """Take one token of `key`. None when it was there, else the seconds until one may be.
 
         Raises StoreUnavailable.
         """
@@ -74,19 +75,16 @@ class RateLimits:
 
     async def _ask(self, portion: _Portion, key: UUID, per_minute: int) -> None:
         try:
-            lease = await self._tables.lease(key, per_minute, max(1, per_minute // PORTIONS))
+            want = max(1, per_minute // PORTIONS)
+            row = await self._pool.fetchrow(_queries["lease"], key, per_minute, want)
         except CONNECTION_ERRORS as error:
             raise StoreUnavailable("rate limits can not be read") from error
         finally:
             portion.asking = None
-        portion.tokens += lease.granted
-        if not lease.granted:
+        assert row is not None
+        granted, retry_after_s = row
+        portion.tokens += granted
+        if not granted:
             moment = time.monotonic()
-            portion.retry_at = moment + lease.retry_after_s
-            portion.refused_until = moment + min(lease.retry_after_s, MAX_REFUSAL_S)
-
-
-def over_limit(retry_after_s: float, whose: str) -> Problem:
-    """The refusal, with Retry-After in whole seconds."""
-    seconds = max(1, int(retry_after_s) + 1)
-    return Problem("rate_limited", f"{whose} takes no more requests for now", headers={"retry-after": str(seconds)})
+            portion.retry_at = moment + retry_after_s
+            portion.refused_until = moment + min(retry_after_s, MAX_REFUSAL_S)

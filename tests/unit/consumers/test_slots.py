@@ -1,0 +1,164 @@
+"""Slots: who waits, who is sent away, and that nothing of it is ever lost."""
+
+import asyncio
+from contextlib import suppress
+from itertools import pairwise
+from uuid import UUID
+
+import pytest
+
+from consumers import slots
+from consumers.slots import WAITERS, Busy, Slots
+
+ZAP, OTHER = UUID(int=1), UUID(int=2)
+
+
+class Work:
+    """Actions that run until they are told to end."""
+
+    def __init__(self, slots: Slots) -> None:
+        self.slots = slots
+        self.running = self.most = self.done = 0
+        self.waits: list[float] = []
+        self.end = asyncio.Event()
+
+    async def do(self, zap_id: UUID, limit: int | None = None) -> None:
+        try:
+            async with self.slots.of(zap_id, limit):
+                self.running += 1
+                self.most = max(self.most, self.running)
+                try:
+                    await self.end.wait()
+                finally:
+                    self.running -= 1
+                self.done += 1
+        except Busy as busy:
+            self.waits.append(busy.after_s)
+
+    def start(self, count: int, zap_id: UUID = ZAP, limit: int | None = None) -> list[asyncio.Task[None]]:
+        return [asyncio.create_task(self.do(zap_id, limit)) for _ in range(count)]
+
+
+async def settled() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "PATIENCE_S", 0.02)
+
+
+async def test_a_hanging_zap_leaves_room_for_others_in_slots_and_memory() -> None:
+    hanging, healthy = Work(shared := Slots(20, 10)), Work(shared)
+    tasks = hanging.start(10_000)
+    await settled()
+    assert hanging.running == 10
+    assert len(hanging.waits) == 10_000 - 10 - WAITERS
+    healthy.end.set()
+    await asyncio.gather(*healthy.start(50, OTHER))
+    assert healthy.done == 50
+    hanging.end.set()
+    await asyncio.gather(*tasks)
+    assert hanging.done == 10 + WAITERS
+    assert hanging.most == 10
+
+
+async def test_a_zap_whose_actions_are_quick_has_none_sent_away() -> None:
+    work = Work(Slots(20, 10))
+    work.end.set()
+    await asyncio.gather(*work.start(500))
+    await asyncio.gather(*work.start(10_000))
+    assert work.done == 10_500
+    assert work.waits == []
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_who_has_waited_too_long_is_sent_away_and_others_after_it_at_once() -> None:
+    work = Work(Slots(20, 10))
+    tasks = work.start(110)
+    await asyncio.gather(*tasks[10:])
+    assert len(work.waits) == 100
+    assert work.running == 10
+    tasks += work.start(5_000)
+    await settled()
+    assert len(work.waits) > 5_000
+    work.end.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_those_who_are_sent_away_return_as_they_can_be_served() -> None:
+    work = Work(Slots(20, 10))
+    tasks = work.start(10_010 + WAITERS)
+    await settled()
+    spread = sorted(work.waits)
+    assert spread[0] >= slots.SOON_S
+    assert spread[-1] >= 0.9 * (10_000 * slots.GUESS_S / 10)
+    assert max(later - earlier for earlier, later in pairwise(spread)) < 20
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_zap_has_its_own_limit_and_never_all_slots() -> None:
+    for limit, expected in ((3, 3), (None, 10), (1_000, 15)):
+        work = Work(Slots(20, 10))
+        tasks = work.start(40, limit=limit)
+        await settled()
+        assert work.running == expected
+        work.end.set()
+        await asyncio.gather(*tasks)
+        assert work.most == expected
+
+
+async def test_a_changed_limit_counts_from_the_next_action_on() -> None:
+    work = Work(Slots(20, 10))
+    tasks = work.start(10, limit=2)
+    await settled()
+    assert work.running == 2
+    tasks += work.start(1, limit=5)
+    await settled()
+    assert work.running == 5
+    work.end.set()
+    await asyncio.gather(*tasks)
+    assert work.done == 11
+
+
+async def test_cancelled_ones_leave_nothing_behind() -> None:
+    shared = Slots(20, 2)
+    work = Work(shared)
+    for moment in range(8):
+        tasks = work.start(30)
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        if moment % 2:
+            work.end.set()
+            await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        work.end.clear()
+    assert shared._shares == {}
+    work.done = 0
+    work.end.set()
+    await asyncio.gather(*work.start(100))
+    assert work.done == 100
+    assert work.most == 2
+
+
+async def test_a_slot_that_comes_as_its_waiter_is_cancelled_goes_to_the_next() -> None:
+    shared = Slots(20, 1)
+    first, others = Work(shared), Work(shared)
+    done = first.start(1)
+    tasks = others.start(3)
+    await settled()
+    first.end.set()
+    await asyncio.gather(*done)
+    tasks[0].cancel()
+    await settled()
+    assert others.running == 1
+    others.end.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert others.done == 2
