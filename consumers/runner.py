@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from uuid import UUID
@@ -81,11 +81,12 @@ class Runner:
         *,
         partitions: int,
         clock: Clock = now,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         slots = Slots(CONCURRENCY, CONCURRENCY_PER_ZAP)
         limits = RateLimits(store.pool)
-        targets = Targets(http, limits, clock=clock, monotonic=time.monotonic, random=random.random)
+        targets = Targets(http, limits, clock=clock, monotonic=monotonic, random=random.random)
         self._executor = Executor(store, catalog, targets, clock=clock, new_id=new_id, slots=slots)
         self._lanes = Lanes(MAX_OPEN)
         self._serial = SerialRuns(store, self._executor, self._lanes, partitions)

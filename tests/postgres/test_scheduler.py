@@ -1,0 +1,173 @@
+"""Timers: each fires once whoever races, what nobody waits for is dropped, and a crowd of them is drained."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from consumers.scheduler import BATCH, Scheduler
+from domain.definition import ActionStep, Definition, Trigger
+from domain.event import Appended, StreamKind
+from domain.request import Request
+from domain.run_events import (
+    Failure,
+    RunCompleted,
+    RunEvent,
+    RunRequested,
+    StepAttemptFailed,
+    StepPostponed,
+    StepSucceeded,
+)
+from domain.zap import ZapCreated, ZapPublished
+from sql.clock import new_id, now
+from sql.event_store import PgEventStore
+from sql.pool import connect
+from tests.support.builders import ZAP, an_append
+from tests.support.eventually import eventually
+
+COUNT = "select count(*) from es.timers"
+FAILURE = Failure(code="http_500", message="the target answered 500")
+
+
+@pytest.fixture
+async def store(dsn: str) -> AsyncIterator[PgEventStore]:
+    async with PgEventStore(dsn, "test") as store:
+        yield store
+
+
+async def waiting(store: PgEventStore, due_in_s: float = -1, deadline_in_s: float | None = None) -> UUID:
+    """A run that waits for its retry, and has a deadline if one is given."""
+    at, run_id = now(), new_id()
+    deadline = None if deadline_in_s is None else at + timedelta(seconds=deadline_in_s)
+    request = RunRequested(zap_id=ZAP, zap_version=1, source="webhook", request=Request(), deadline=deadline)
+    await store.append(an_append(request, stream_id=run_id, expected=0, due_at=deadline))
+    retry_at = at + timedelta(seconds=due_in_s)
+    failed = StepAttemptFailed(
+        step_id="send", attempt=1, started_at=at, duration_ms=1.0, failure=FAILURE, retry_at=retry_at
+    )
+    assert isinstance(await store.append(an_append(failed, stream_id=run_id, expected=1, due_at=retry_at)), Appended)
+    return run_id
+
+
+async def types(store: PgEventStore, run_id: UUID) -> list[str]:
+    return [e.type.removeprefix("zap.run.") for e in await store.read_stream(StreamKind.RUN, run_id)]
+
+
+async def append(store: PgEventStore, run_id: UUID, expected: int, *events: RunEvent) -> None:
+    assert isinstance(await store.append(an_append(*events, stream_id=run_id, expected=expected)), Appended)
+
+
+async def test_a_timer_fires_at_its_time_and_not_before(store: PgEventStore) -> None:
+    run_id = await waiting(store, due_in_s=60)
+    scheduler = Scheduler(store)
+    assert await scheduler.fire_due(now()) == 0
+    assert await scheduler.fire_due(now() + timedelta(seconds=61)) == 1
+    assert await types(store, run_id) == ["requested", "step_attempt_failed", "resumed"]
+    assert await store.pool.fetchval(COUNT) == 0
+
+
+async def test_many_schedulers_fire_each_timer_once(store: PgEventStore, dsn: str) -> None:
+    runs = await asyncio.gather(*(waiting(store) for _ in range(200)))
+    async with PgEventStore(dsn, "one") as one, PgEventStore(dsn, "two") as two:
+        schedulers = [Scheduler(each) for each in (store, one, two)]
+        await asyncio.gather(*(scheduler.fire_due(now()) for scheduler in schedulers))
+    streams = await store.read_streams(StreamKind.RUN, runs)
+    assert [len(events) for events in streams.values()] == [3] * 200
+    assert await store.pool.fetchval(COUNT) == 0
+
+
+async def test_a_deadline_times_a_run_out_at_the_step_it_is_at_and_its_other_timer_means_nothing(
+    store: PgEventStore,
+) -> None:
+    steps = (ActionStep("look", "http.request"), ActionStep("send", "http.request"))
+    definition = Definition(Trigger("webhook.catch"), steps)
+    await store.append(
+        an_append(
+            ZapCreated(name="z", definition=definition),
+            ZapPublished(number=1, name="z", definition=definition),
+            stream_id=ZAP,
+            kind=StreamKind.CORE,
+            expected=0,
+        )
+    )
+    at, deadline, run_id = now(), now() + timedelta(seconds=10), new_id()
+    request = RunRequested(zap_id=ZAP, zap_version=1, source="webhook", request=Request(), deadline=deadline)
+    await store.append(an_append(request, stream_id=run_id, expected=0, due_at=deadline))
+    looked = StepSucceeded(step_id="look", attempt=1, started_at=at, duration_ms=1.0)
+    until = at + timedelta(seconds=20)
+    put_off = StepPostponed(step_id="send", code="busy", message="", at=at, until=until)
+    await append(store, run_id, 1, looked)
+    await store.append(an_append(put_off, stream_id=run_id, expected=2, due_at=until))
+    scheduler = Scheduler(store)
+    await scheduler.fire_due(deadline)
+    assert await types(store, run_id) == ["requested", "step_succeeded", "step_postponed", "timed_out"]
+    end = (await store.read_stream(StreamKind.RUN, run_id))[-1]
+    assert b'"step_id":"send"' in end.data
+    assert await store.pool.fetchval(COUNT) == 1
+    await scheduler.fire_due(until)
+    assert len(await types(store, run_id)) == 4
+    assert await store.pool.fetchval(COUNT) == 0
+
+
+async def test_the_deadline_of_a_run_that_has_ended_is_dropped(store: PgEventStore) -> None:
+    run_id = await waiting(store, due_in_s=3600, deadline_in_s=10)
+    done = StepSucceeded(step_id="send", attempt=2, started_at=now(), duration_ms=1.0)
+    await append(store, run_id, 2, done, RunCompleted())
+    await Scheduler(store).fire_due(now() + timedelta(seconds=11))
+    assert (await types(store, run_id))[-1] == "completed"
+    assert await store.pool.fetchval(COUNT) == 1
+
+
+async def test_a_run_that_can_not_be_read_does_not_hold_up_the_timers_of_others(store: PgEventStore, dsn: str) -> None:
+    unreadable = await waiting(store, due_in_s=-10)
+    sound = await waiting(store)
+    connection = await connect(dsn, "damage")
+    await connection.execute("set session_replication_role = replica")
+    await connection.execute("update es.events set schema_version = 99 where stream_id = $1", unreadable)
+    await connection.close()
+    scheduler, moment = Scheduler(store), now()
+    await scheduler.fire_due(moment)
+    assert (await types(store, sound))[-1] == "resumed"
+    assert await scheduler.fire_due(moment) == 0
+    assert await store.pool.fetchval(COUNT) == 1
+
+
+async def test_a_timer_of_a_run_that_goes_on_can_not_be_dropped(store: PgEventStore) -> None:
+    await waiting(store)
+    assert await store.pool.fetchval("select es.drop_timer(timer_id) from es.timers") is False
+
+
+async def test_a_crowd_of_timers_is_drained_while_the_log_takes_others(store: PgEventStore) -> None:
+    runs = await asyncio.gather(*(waiting(store) for _ in range(3 * BATCH)))
+    stop = asyncio.Event()
+    draining = asyncio.create_task(Scheduler(store).run(stop))
+    appended = 0
+    while await store.pool.fetchval(COUNT):
+        await asyncio.gather(*(store.append(an_append()) for _ in range(20)))
+        appended += 20
+    stop.set()
+    await draining
+    assert appended
+    streams = await store.read_streams(StreamKind.RUN, runs)
+    assert {len(events) for events in streams.values()} == {3}
+
+
+async def test_the_scheduler_waits_an_outage_out(store: PgEventStore, dsn: str) -> None:
+    run_id = await waiting(store)
+    stop = asyncio.Event()
+    admin = await connect(dsn, "admin")
+    scheduling = asyncio.create_task(Scheduler(store).run(stop))
+    for _ in range(3):
+        await admin.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'triggerhub test%'"
+        )
+
+    async def fired() -> bool:
+        return (await types(store, run_id))[-1] == "resumed"
+
+    await eventually(fired, 10)
+    stop.set()
+    await scheduling
+    await admin.close()

@@ -1,0 +1,166 @@
+"""A relay, a runner and a scheduler at work on one database in this process, with a clock to be put forward."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from consumers.addresses import parse_networks
+from consumers.connectors import catalog
+from consumers.outbound import Outbound
+from consumers.runner import Runner
+from consumers.scheduler import Scheduler
+from consumers.subscription import ConsumerConfig
+from domain.definition import ActionStep, Catalog, Definition, Step, Trigger
+from domain.event import Appended, Metadata, StreamKind
+from domain.json import JsonObject
+from domain.registry import decode
+from domain.request import Request
+from domain.run_decider import RequestRun
+from domain.run_events import RunEvent
+from domain.run_request import request_append
+from domain.zap import ZapCreated, ZapEnabled, ZapPublished
+from domain.zap_settings import ZapSettings
+from relay import relay
+from relay.topic import KafkaConfig
+from sql.clock import new_id, now
+from sql.event_store import PgEventStore
+from tests.support.broker import Broker, topic_name
+from tests.support.builders import TENANT, an_append
+from tests.support.eventually import eventually
+
+PARTITIONS = 4
+DUE = "select count(*) from es.timers where due_at <= $1"
+
+
+class ShiftedClock:
+    """The machine's clock, put forward."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return now() + self._ahead
+
+    def monotonic(self) -> float:
+        """Seconds that only grow."""
+        return time.monotonic() + self._ahead.total_seconds()
+
+    def forward(self, seconds: float) -> None:
+        """From now on it is so much later."""
+        self._ahead += timedelta(seconds=seconds)
+
+
+class Bench:
+    """What tests ask for: zaps, runs, their histories. Timers fire when a test says so."""
+
+    def __init__(self, store: PgEventStore, broker: Broker, actions: Catalog) -> None:
+        self.store = store
+        self.servers = broker.servers
+        self.topic = topic_name()
+        self.clock = ShiftedClock()
+        self.scheduler = Scheduler(store)
+        self._catalog = actions
+        self._settings: dict[UUID, ZapSettings] = {}
+
+    async def zap(self, *configs: JsonObject) -> UUID:
+        """A published zap of HTTP requests."""
+        return await self.publish(
+            *(ActionStep(f"step{n}", "http.request", config) for n, config in enumerate(configs, 1))
+        )
+
+    async def publish(self, *steps: Step, settings: ZapSettings | None = None) -> UUID:
+        """A published zap."""
+        zap_id = new_id()
+        self._settings[zap_id] = settings or ZapSettings()
+        definition = Definition(Trigger("webhook.catch"), steps, self._settings[zap_id])
+        events = (
+            ZapCreated(name="z", definition=definition),
+            ZapPublished(number=1, name="z", definition=definition),
+            ZapEnabled(),
+        )
+        await self.store.append(
+            an_append(*events, stream_id=zap_id, kind=StreamKind.CORE, expected=0, ordering_key=zap_id)
+        )
+        return zap_id
+
+    async def request(self, zap_id: UUID, body: str = "{}") -> UUID:
+        """Ask for a run."""
+        append = request_append(
+            RequestRun(zap_id, 1, "webhook", Request(body=body)),
+            self._settings[zap_id],
+            tenant_id=TENANT,
+            new_id=self._new_id,
+            metadata=Metadata(actor="test"),
+        )
+        assert isinstance(await self.store.append(append), Appended)
+        return append.stream_id
+
+    def _new_id(self) -> UUID:
+        """An id made at the clock's moment: a run's deadline counts from that."""
+        millis = int(self.clock().timestamp() * 1000)
+        return UUID(int=millis << 80 | new_id().int & (1 << 80) - 1)
+
+    async def events(self, run_id: UUID) -> list[RunEvent]:
+        """The run's history."""
+        found = [decode(e.type, e.schema_version, e.data) for e in await self.store.read_stream(StreamKind.RUN, run_id)]
+        return [event for event in found if isinstance(event, RunEvent)]
+
+    async def has(self, run_id: UUID, *types: type[RunEvent], within_s: float = 10) -> list[RunEvent]:
+        """Wait until the history is of exactly these types after the request."""
+
+        async def so() -> bool:
+            return [type(event) for event in (await self.events(run_id))[1:]] == list(types)
+
+        await eventually(so, within_s)
+        return (await self.events(run_id))[1:]
+
+    async def fire(self) -> None:
+        """Fire all timers that are due by the clock."""
+        while await self.store.pool.fetchval(DUE, self.clock()):
+            await self.scheduler.fire_due(self.clock())
+
+    @asynccontextmanager
+    async def another_runner(self) -> AsyncIterator[asyncio.Task[None]]:
+        """One more runner of the same group; cancel its task to have it die without a word."""
+        stop = asyncio.Event()
+        async with PgEventStore(self.store._dsn, "runner") as store, Outbound(parse_networks("127.0.0.0/8")) as http:
+            config = ConsumerConfig(self.servers, self.topic, f"runner-{self.topic}", 500)
+            runner = Runner(
+                store,
+                self._catalog,
+                http,
+                config,
+                partitions=PARTITIONS,
+                clock=self.clock,
+                monotonic=self.clock.monotonic,
+            )
+            task = asyncio.create_task(runner.run(stop))
+            try:
+                yield task
+            finally:
+                stop.set()
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait_for(task, 30)
+
+
+@asynccontextmanager
+async def at_work(
+    dsn: str, broker: Broker, *, runner: bool = True, actions: Catalog | None = None
+) -> AsyncIterator[Bench]:
+    """A bench with a relay, and with a runner unless told otherwise."""
+    stop = asyncio.Event()
+    async with PgEventStore(dsn, "test") as store:
+        bench = Bench(store, broker, actions or catalog())
+        relaying = asyncio.create_task(relay.run(dsn, KafkaConfig(broker.servers, bench.topic, PARTITIONS), stop))
+        try:
+            if runner:
+                async with bench.another_runner():
+                    yield bench
+            else:
+                yield bench
+        finally:
+            stop.set()
+            await asyncio.wait_for(relaying, 30)
