@@ -50,7 +50,9 @@ class ZapIn(Input, frozen=True):
         try:
             steps = msgspec.convert([_with_kind(step) for step in self.steps], tuple[Step, ...])
         except (msgspec.ValidationError, RecursionError) as error:
-            raise Problem("bad_request", f"steps: {error}", errors=(BrokenRule("steps", str(error)),)) from None
+            reason, _, place = str(error).removesuffix("`").partition(" - at `$")
+            path = "steps" + place.replace("[", ".").replace("]", "")
+            raise Problem("bad_request", f"{path}: {reason}", errors=(BrokenRule(path, reason),)) from None
         return Definition(self.trigger, steps, self.settings)
 
 
