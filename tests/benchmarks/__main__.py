@@ -13,7 +13,7 @@ import uvloop
 from app import log
 from tests.benchmarks.support import Benchmark, machine, table
 
-NAMES = ("append", "relay", "projection", "verify", "accept", "end_to_end", "latency", "idle")
+NAMES = ("append", "relay", "projection", "verify", "accept", "end_to_end", "latency", "timers", "idle")
 
 
 def main() -> None:

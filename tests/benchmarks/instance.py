@@ -44,14 +44,14 @@ class Instance:
         roots = {process.pid for process in processes.values()}
         return {name: _cpu(process, roots) for name, process in processes.items()}
 
-    async def published_hook(self, target: str) -> str:
-        """The hook of a zap, of a new user, that posts the body it gets to `target`."""
+    async def published_hook(self, target: str, *first: Mapping[str, object]) -> str:
+        """The hook of a zap, of a new user, that posts the body it gets to `target`, after other steps if any."""
         async with aiohttp.ClientSession(self.url) as http:
             person = {"name": "Bench", "email": f"bench-{time.time_ns()}@example.com", "password": "correct horse"}
             token = (await _post(http, "/api/v1/auth/signup", person, ""))["access_token"]
             config = {"method": "POST", "url": target, "body": "{{ trigger.body }}"}
             step = {"id": "send", "kind": "action", "type": "http.request", "config": config}
-            zap = {"name": "Bench", "trigger": {"type": "webhook.catch", "config": {}}, "steps": [step]}
+            zap = {"name": "Bench", "trigger": {"type": "webhook.catch", "config": {}}, "steps": [*first, step]}
             created = await _post(http, "/api/v1/zaps", zap, token)
             await _post(http, f"/api/v1/zaps/{created['id']}/publish", {}, token)
             return created["hook_url"]

@@ -103,9 +103,9 @@ class Load:
         async with self.connections(connections) as opened:
             await asyncio.gather(*(client(connection) for connection in opened))
 
-    async def open_loop(self, rate: float, count: int) -> None:
+    async def open_loop(self, rate: float, count: int, connections: int = 8, first: int = 0) -> None:
         """At fixed times, however long the answers take."""
-        async with self.connections(8) as free:
+        async with self.connections(connections) as free:
             base = time.monotonic()
             tasks = []
 
@@ -115,7 +115,7 @@ class Load:
 
             for number in range(count):
                 await asyncio.sleep(base + number / rate - time.monotonic())
-                tasks.append(asyncio.create_task(one(free.pop(0), number)))
+                tasks.append(asyncio.create_task(one(free.pop(0), first + number)))
             await asyncio.gather(*tasks)
 
 
