@@ -22,7 +22,7 @@ demo: .venv/.run ## show a zap at work on a running `make up`
 	@exec $(run) app.cli demo
 
 test: .venv/.dev ## every test but benchmarks and soaks
-	@$(run) pytest tests -n 2 --ignore=tests/benchmarks -m "not soak and not benchmark" $(ARGS)
+	@$(run) pytest tests -n 3 --ignore=tests/benchmarks -m "not soak and not benchmark" $(ARGS)
 
 test-kafka: .venv/.dev .kafka/.jars ## the tests that touch Kafka, on Apache Kafka (needs Java 17 and Maven)
 	@TRIGGERHUB_TEST_KAFKA=apache $(run) pytest tests/kafka tests/faults tests/e2e -m "not soak and not benchmark" $(ARGS)
