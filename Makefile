@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 .PHONY: up demo test test-kafka test-postgres kafka-jars soak check bench lock format clean help
 .DELETE_ON_ERROR:
+# Tests, and `up` too, start many processes; each would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?=
 python := .venv/bin/python
@@ -20,7 +22,7 @@ demo: .venv/.run ## show a zap at work on a running `make up`
 	@exec $(run) app.cli demo
 
 test: .venv/.dev ## every test but benchmarks and soaks
-	@$(run) pytest tests --ignore=tests/benchmarks -m "not soak and not benchmark" $(ARGS)
+	@$(run) pytest tests -n 3 --ignore=tests/benchmarks -m "not soak and not benchmark" $(ARGS)
 
 test-kafka: .venv/.dev .kafka/.jars ## the tests that touch Kafka, on Apache Kafka (needs Java 17 and Maven)
 	@TRIGGERHUB_TEST_KAFKA=apache $(run) pytest tests/kafka tests/faults tests/e2e -m "not soak and not benchmark" $(ARGS)

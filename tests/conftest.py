@@ -1,10 +1,60 @@
-"""Fixtures that every layer of tests may use."""
+"""Fixtures that every layer of tests may use, and the order in which tests run."""
 
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import postgres
+
+if TYPE_CHECKING:
+    from xdist.scheduler import LoadScopeScheduling
+
+PARTS = {
+    "tests/kafka/": "waiting",
+    "tests/kafka/test_relay.py::test_a_standby_takes_over_within_five_seconds_of_a_kill": "alone",
+    "tests/e2e/": "alone",
+    "tests/e2e/test_supervisor.py": "waiting",
+    "tests/faults/": "alone",
+    "tests/soak/": "alone",
+    "tests/http/test_deliveries.py::test_fifty_bodies_at_the_limit_do_not_blow_memory": "alone",
+    "tests/postgres/test_append_chaos.py": "alone",
+    "tests/postgres/test_event_store_outages.py": "alone",
+}
+"""Which tests belong together; the longest name counts.
+
+waiting: they mostly wait for servers and processes, so one process works through them while others do the rest.
+alone: a whole system under load, or how long something takes. They come last, with nothing beside them.
+"""
+
+# How fast this machine is says nothing about the code.
+settings.register_profile("triggerhub", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("triggerhub")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """After pytest-randomly has shuffled them."""
+    items.sort(key=lambda item: {"waiting": 0, "alone": 2}.get(_part(item.nodeid), 1))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config) -> "LoadScopeScheduling":
+    """With `-n`: a part is done by one process, any other test by whichever is free."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class InParts(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _part(nodeid)
+
+    config.option.loadscopereorder = False
+    return InParts(config)
+
+
+def _part(nodeid: str) -> str:
+    names = [name for name in PARTS if nodeid.startswith(name)]
+    return PARTS[max(names, key=len)] if names else nodeid
 
 
 @pytest.fixture(scope="session")

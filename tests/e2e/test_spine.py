@@ -1,22 +1,31 @@
 """The main job from one command: webhooks in, actions out, history, verification."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from uuid import UUID
 
 import msgspec
+import pytest
 
 from tests.support.eventually import eventually
 from tests.support.invariants import Evidence, read_log, violations
 from tests.support.sink import running_sink
-from tests.support.system import running_system
+from tests.support.system import System, running_system
 
 WEBHOOKS = 10_000
 CONNECTIONS = 32
 
 
-async def test_a_webhook_becomes_a_completed_run_that_the_history_shows() -> None:
-    async with running_system() as system, running_sink() as sink:
-        await system.sign_up()
+@pytest.fixture(scope="module")
+async def system() -> AsyncIterator[System]:
+    """One for both, as it takes seconds to start."""
+    async with running_system() as system:
+        yield system
+
+
+async def test_a_webhook_becomes_a_completed_run_that_the_history_shows(system: System) -> None:
+    await system.sign_up("ada@example.com")
+    async with running_sink() as sink:
         zap = await system.published_zap(sink.url, {"greeting": "Hello {{ trigger.body.name }}"})
         run_id = await system.post_hook(zap["hook_url"], {"name": "Grace"}, "first")
         await eventually(lambda: sink.count)
@@ -34,9 +43,9 @@ async def test_a_webhook_becomes_a_completed_run_that_the_history_shows() -> Non
         assert code == 0, output
 
 
-async def test_ten_thousand_webhooks_are_ten_thousand_runs_each_delivered_once() -> None:
-    async with running_system() as system, running_sink() as sink:
-        await system.sign_up()
+async def test_ten_thousand_webhooks_are_ten_thousand_runs_each_delivered_once(system: System) -> None:
+    await system.sign_up("grace@example.com")
+    async with running_sink() as sink:
         zap = await system.published_zap(sink.url, {"n": "{{ trigger.body.n }}"})
         acknowledged: dict[UUID, bytes] = {}
         numbers = iter(range(WEBHOOKS))

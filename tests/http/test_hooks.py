@@ -277,7 +277,7 @@ _header_values = st.binary(max_size=60)
 _known = st.sampled_from([b"content-type", b"idempotency-key", b"traceparent", b"content-length", b"content-encoding"])
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     body=st.one_of(st.binary(max_size=200), st.text(max_size=60).map(str.encode), st.just(b"[" * 3000)),
     headers=st.lists(st.tuples(st.one_of(_header_names, _known), _header_values), max_size=12),

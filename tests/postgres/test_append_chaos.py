@@ -19,6 +19,8 @@ from tests.support.eventually import eventually
 SEED = 20260101
 WRITERS = 3
 DURATION_S = 5.0
+AT_LEAST = 3
+"""Kills and freezes, also where the machine is slow."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -57,12 +59,12 @@ class Writer:
 
 
 async def torment(writers: list[Writer], chance: random.Random) -> dict[str, int]:
-    """Kill, freeze and thaw until time is up."""
+    """Kill, freeze and thaw until time is up, and each has been done often enough."""
     count = {"killed": 0, "frozen": 0}
     frozen: set[Writer] = set()
     ends = time.monotonic() + DURATION_S
     await eventually(lambda: all(writer.heard.stat().st_size for writer in writers), timeout_s=20)
-    while time.monotonic() < ends:
+    while time.monotonic() < ends or min(count.values()) < AT_LEAST:
         writer = chance.choice(writers)
         if writer in frozen:
             writer.send(signal.SIGCONT)
@@ -120,8 +122,8 @@ async def test_a_log_survives_the_death_of_its_writers(dsn: str, tmp_path: Path)
         for writer in writers:
             with contextlib.suppress(AssertionError, ProcessLookupError):
                 writer.kill()
-    assert count["killed"] >= 3
-    assert count["frozen"] >= 3
+    assert count["killed"] >= AT_LEAST
+    assert count["frozen"] >= AT_LEAST
     seen = follower.result()
     told = {event: position for writer in writers for event, position in writer.acknowledged().items()}
     assert len(told) > 100

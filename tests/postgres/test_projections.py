@@ -20,6 +20,7 @@ from sql.clock import new_id
 from sql.event_store import PgEventStore
 from sql.pool import CONNECTION_ERRORS, Connection, connect
 from tests.support.builders import a_definition, a_zap_created
+from tests.support.eventually import eventually
 from tests.support.projected import PARTITIONS, append, batch_of, live_many, requested, rows_of, succeeded
 
 TENANT = new_id()
@@ -152,11 +153,14 @@ async def test_a_lost_connection_is_told_and_the_next_attempt_finds_out_what_was
     await live_many(store, TENANT, 20)
     log = await store.read_log(0, 1_000)
     await engine.apply(batch_of(log[:10]))
-    await connection.execute(
-        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'triggerhub projector'"
-    )
-    with pytest.raises(CONNECTION_ERRORS):
-        await engine.apply(batch_of(log))
+    projector = "from pg_stat_activity where application_name = 'triggerhub projector' and datname = current_database()"
+    async with connection.transaction():
+        await connection.execute("lock table proj.gates in access exclusive mode")  # so that it is lost half-way
+        applying = asyncio.create_task(engine.apply(batch_of(log)))
+        await eventually(lambda: connection.fetchval(f"select wait_event_type = 'Lock' {projector}"))
+        await connection.execute(f"select pg_terminate_backend(pid) {projector}")
+        with pytest.raises(CONNECTION_ERRORS):
+            await applying
     await engine.apply(batch_of(log))
     assert await engine.gates(ALL) == ends(log)
 

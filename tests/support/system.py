@@ -61,6 +61,7 @@ class System:
 
     async def sign_up(self, email: str = "ada@example.com") -> None:
         """Make a user and use its token from now on."""
+        self.token = ""
         answer = await self.call("POST", "/api/v1/auth/signup", {"name": "Ada", "email": email, "password": PASSWORD})
         self.token = answer["access_token"]
 
