@@ -36,7 +36,6 @@ from domain.run import (
     RecordAttempt,
     RunCommand,
     RunEvent,
-    RunFailed,
     RunState,
     StepAttemptFailed,
     decide,
@@ -157,8 +156,8 @@ class Executor:
             return await self._record(run, events)
         except AppendRefused as error:
             log.error("run.unrecordable", run_id=str(run.run_id), error=str(error))  # noqa: TRY400 - it is the store's to trace
-            failed = RunFailed(step_id="", code="unrecordable", message="the outcome of a step could not be stored")
-            return await self._record(run, [failed])
+            command = FailRun("", "unrecordable", "the outcome of a step could not be stored")
+            return await self._record(run, decide(command, run.state, _NO_STEPS.definition))
 
     async def _record(self, run: Progress, events: Sequence[RunEvent]) -> bool:
         """Append events to the run's stream; False when somebody else was there first. Raises AppendRefused."""

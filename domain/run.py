@@ -18,7 +18,8 @@ from domain.json import Json, JsonObject
 from domain.request import Request, trigger_data
 from domain.retry import retry_delay_s
 
-Source: TypeAlias = Literal["webhook", "schedule", "manual", "replay"]
+Source: TypeAlias = Literal["webhook", "schedule", "manual", "replay", "alert"]
+"""What asked for a run; `alert`: failures of another zap, whose error zap this one is."""
 
 
 class RunRequested(Event, frozen=True, kw_only=True):
@@ -77,11 +78,21 @@ class RunResumed(Event, frozen=True, kw_only=True):
     timer_id: UUID
 
 
-class RunCompleted(Event, frozen=True, kw_only=True):
+class RunEnd(Event, frozen=True, kw_only=True):
+    """What ends share that are counted by zap. `zap_id` is None in events of older releases.
+
+    `of_alert`: the run told of failures of another zap, so that no error zap may follow its own.
+    """
+
+    zap_id: UUID | None = None
+    of_alert: bool = False
+
+
+class RunCompleted(RunEnd, frozen=True, kw_only=True):
     """Every step has its outcome. Terminal."""
 
 
-class RunFailed(Event, frozen=True, kw_only=True):
+class RunFailed(RunEnd, frozen=True, kw_only=True):
     """A step failed for good, or the run could not be carried out. Terminal: the run is a dead letter."""
 
     step_id: str
@@ -89,7 +100,7 @@ class RunFailed(Event, frozen=True, kw_only=True):
     message: str
 
 
-class RunTimedOut(Event, frozen=True, kw_only=True):
+class RunTimedOut(RunEnd, frozen=True, kw_only=True):
     """The run's deadline passed while it was at `step_id`, or before its first step. Terminal: also a dead letter."""
 
     step_id: str
@@ -198,6 +209,18 @@ def next_step(run: ActiveRun, definition: Definition) -> Step | None:
 
 def decide(command: RunCommand, state: RunState, definition: Definition) -> list[RunEvent]:
     """The events that the command leads to; none when the log already answers it. Raises WrongStatus."""
+    events = _decide(command, state, definition)
+    return [_of_its_zap(event, state) if isinstance(event, RunEnd) else event for event in events]
+
+
+def _of_its_zap(end: RunCompleted | RunFailed | RunTimedOut, state: RunState) -> RunEvent:
+    if isinstance(state, NoRun):
+        return end
+    of_alert = state.requested.source == "alert"
+    return msgspec.structs.replace(end, zap_id=state.requested.zap_id, of_alert=of_alert)
+
+
+def _decide(command: RunCommand, state: RunState, definition: Definition) -> list[RunEvent]:
     if isinstance(command, RequestRun):
         return _request(command, state)
     if isinstance(state, NoRun):

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,6 +49,7 @@ from tests.support.given import given_run
 DEFINITION = a_definition("one", "two")
 REQUESTED = a_run_requested()
 TIMER = UUID(int=7)
+COMPLETED = RunCompleted(zap_id=ZAP)
 BROKEN = Retry(code="http_500", message="the target answered 500")
 
 
@@ -111,7 +113,7 @@ def test_nothing_happens_in_a_run_that_was_not_requested(command: RunCommand) ->
 
 def test_a_step_succeeds_and_the_last_one_completes_the_run() -> None:
     given_run(DEFINITION, REQUESTED).when(attempt()).then(succeeded())
-    given_run(DEFINITION, REQUESTED, succeeded()).when(attempt("two")).then(succeeded("two"), RunCompleted())
+    given_run(DEFINITION, REQUESTED, succeeded()).when(attempt("two")).then(succeeded("two"), COMPLETED)
 
 
 def test_an_outcome_that_is_already_recorded_stays() -> None:
@@ -133,7 +135,7 @@ def test_the_last_attempt_fails_the_run() -> None:
     last = len(SCHEDULE_S) + 1
     given_run(DEFINITION, REQUESTED, *past).when(attempt(number=last, outcome=BROKEN)).then(
         step_failed(last, BROKEN.code, BROKEN.message),
-        RunFailed(step_id="one", code=BROKEN.code, message=BROKEN.message),
+        RunFailed(zap_id=ZAP, step_id="one", code=BROKEN.code, message=BROKEN.message),
     )
 
 
@@ -141,13 +143,13 @@ def test_a_failure_that_will_not_heal_fails_the_run_at_once() -> None:
     refused = Failed(code="http_404", message="no such thing")
     given_run(DEFINITION, REQUESTED).when(attempt(outcome=refused)).then(
         step_failed(1, refused.code, refused.message),
-        RunFailed(step_id="one", code=refused.code, message=refused.message),
+        RunFailed(zap_id=ZAP, step_id="one", code=refused.code, message=refused.message),
     )
 
 
 def test_attempts_count_from_one_for_each_step() -> None:
     past = (REQUESTED, attempt_failed(), RunResumed(timer_id=TIMER), succeeded(number=2))
-    given_run(DEFINITION, *past).when(attempt("two", 1)).then(succeeded("two"), RunCompleted())
+    given_run(DEFINITION, *past).when(attempt("two", 1)).then(succeeded("two"), COMPLETED)
 
 
 def test_a_waiting_run_is_resumed_once() -> None:
@@ -165,8 +167,16 @@ def test_a_run_is_cancelled_whatever_it_waits_for_and_stays_so() -> None:
     given_run(DEFINITION, REQUESTED, succeeded(), succeeded("two"), RunCompleted()).when(CancelRun()).then_nothing()
 
 
+def test_ends_say_whose_run_it_was_and_whether_it_told_of_failures() -> None:
+    failed = FailRun("one", "x", "y")
+    ends = {"zap_id": ZAP, "step_id": "one", "code": "x", "message": "y"}
+    given_run(DEFINITION, REQUESTED).when(failed).then(RunFailed(**ends))  # type: ignore[arg-type]
+    told = msgspec.structs.replace(REQUESTED, source="alert")
+    given_run(DEFINITION, told).when(failed).then(RunFailed(**ends, of_alert=True))  # type: ignore[arg-type]
+
+
 def test_a_run_without_steps_is_finished() -> None:
-    given_run(a_definition(), REQUESTED).when(FinishRun()).then(RunCompleted())
+    given_run(a_definition(), REQUESTED).when(FinishRun()).then(COMPLETED)
     given_run(DEFINITION, REQUESTED).when(FinishRun()).then_nothing()
 
 
