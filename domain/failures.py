@@ -22,6 +22,8 @@ GONE = "http_410"
 """The code of runs whose target wants no more requests."""
 MAX_MESSAGE = 500
 """Characters of a failure's message that are kept beside the run's own record."""
+MAX_NOTE = 2_000
+"""Characters of a note."""
 ATTEMPTS_AFTER_S = (10.0, 60.0, 300.0, 1_800.0)
 """Seconds from a failed attempt to tell of failures to the next one; when the list ends it is given up."""
 _STREAMS = UUID("3d1b7f0c-6f5c-5d0a-8f61-0d3d1c6a7e55")

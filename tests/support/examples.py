@@ -110,9 +110,7 @@ EXAMPLES: tuple[Event, ...] = (
     run.RunCompleted(zap_id=ZAP, of_alert=True),
     run.RunTimedOut(zap_id=ZAP, of_alert=True, step_id="look_up", message="not ended within 3600 s"),
     run.RunCancelled(),
-    run.RunFailed(
-        zap_id=ZAP, of_alert=True, step_id="look_up", code="http_503", message="the target answered 503"
-    ),
+    run.RunFailed(zap_id=ZAP, of_alert=True, step_id="look_up", code="http_503", message="the target answered 503"),
     identity.UserSignedUp(name="Ada"),
     identity.UserSignedIn(),
     identity.UserSignedOut(session_id=_ID),
