@@ -1,7 +1,6 @@
 """Owners are told of failed runs: once per burst, by each channel, whatever breaks in between."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -22,11 +21,11 @@ from domain.zap_settings import OnFailure
 from projections.registry import PROJECTIONS
 from projections.run_list import RunFilter, list_runs
 from projections.verify import verify_read_models
-from sql.clock import new_id, now
+from sql.clock import new_id
 from sql.pool import connect
 from tests.support.builders import TENANT
 from tests.support.eventually import eventually
-from tests.support.failing import FailingHouse, failing_house
+from tests.support.failing import FailingHouse
 from tests.support.projected import PARTITIONS, append
 
 
@@ -34,24 +33,7 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
-House = tuple[FailingHouse, Notifier, Outbound]
 REQUEST = Request(body="{}")
-
-
-@pytest.fixture
-async def opened(dsn: str) -> AsyncIterator[House]:
-    async with failing_house(dsn) as house:
-        yield house
-
-
-@pytest.fixture
-def house(opened: House) -> FailingHouse:
-    return opened[0]
-
-
-@pytest.fixture
-def notifier(opened: House) -> Notifier:
-    return opened[1]
 
 
 async def runs_of(house: FailingHouse, zap_id: UUID) -> list[RunRequested]:
@@ -183,7 +165,7 @@ async def test_a_mail_server_that_heals_gets_the_mail_and_its_refusals_are_on_re
 
 
 async def test_after_a_crash_between_sending_and_recording_the_same_alert_is_sent_again(
-    house: FailingHouse, notifier: Notifier, opened: House, monkeypatch: pytest.MonkeyPatch
+    house: FailingHouse, notifier: Notifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error_zap = await house.zap(name="Errors")
     zap = await house.zap(OnFailure(webhook=house.sink.url, zap_id=error_zap))
@@ -199,7 +181,7 @@ async def test_after_a_crash_between_sending_and_recording_the_same_alert_is_sen
         with pytest.raises(Killed):
             await house.settle(notifier)
     await house.fail(zap, 5)
-    await house.check(house.notifier(opened[2]))
+    await house.check(house.notifier())
     ((_, bodies),) = house.sink.deliveries.items()
     assert len(bodies) == 2
     assert bodies[0] == bodies[1], "though more has failed since"
@@ -213,7 +195,7 @@ async def test_read_models_that_lag_tell_nothing_twice(house: FailingHouse, noti
     house.sink.status = 500
     await house.fail(zap)
     await house.settle(notifier)
-    moment = now() + timedelta(seconds=house.elapsed_s + 60)
+    moment = house.moment + timedelta(seconds=60)
     for _ in range(3):
         await notifier.check(house.connection, moment)
     assert house.sink.count == 2, "the second attempt was recorded, and is not made for a third time"
@@ -233,14 +215,14 @@ async def test_a_note_in_the_middle_of_sending_does_not_send_it_again(house: Fai
     assert house.sink.count == 1
 
 
-async def test_of_several_notifiers_one_tells(house: FailingHouse, opened: House) -> None:
+async def test_of_several_notifiers_one_tells(house: FailingHouse) -> None:
     zap = await house.zap(OnFailure(webhook=house.sink.url))
     await house.fail(zap, 10)
     await house.project()
-    first, second = house.notifier(opened[2]), house.notifier(opened[2])
+    first, second = house.notifier(), house.notifier()
     for notifier in (first, second):
-        await notifier.check(house.connection, now())
-    later = now() + timedelta(seconds=10)
+        await notifier.check(house.connection, house.moment)
+    later = house.moment + timedelta(seconds=10)
     other = await connect(house.dsn, "test")
     await asyncio.gather(first.check(house.connection, later), second.check(other, later))
     await other.close()
@@ -248,12 +230,12 @@ async def test_of_several_notifiers_one_tells(house: FailingHouse, opened: House
 
 
 async def test_a_notifier_takes_over_when_the_leader_is_gone(
-    house: FailingHouse, opened: House, monkeypatch: pytest.MonkeyPatch
+    house: FailingHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("consumers.notifier.POLL_S", 0.02)
     monkeypatch.setattr("consumers.notifier.SETTLE", timedelta(0))
     stop = asyncio.Event()
-    tasks = [asyncio.create_task(house.notifier(opened[2]).run(stop)) for _ in range(2)]
+    tasks = [asyncio.create_task(house.notifier().run(stop)) for _ in range(2)]
     leader = "select pid from pg_locks where locktype = 'advisory' and classid = 7301 and objid = 5 and granted"
     try:
         pid = await eventually(lambda: house.connection.fetchval(leader))
@@ -322,7 +304,7 @@ async def test_without_a_channel_an_alert_is_recorded_once_and_goes_nowhere(
     assert house.sink.count == 0
 
 
-async def test_an_internal_address_is_refused_and_that_is_on_record(house: FailingHouse, opened: House) -> None:
+async def test_an_internal_address_is_refused_and_that_is_on_record(house: FailingHouse) -> None:
     zap = await house.zap(OnFailure(webhook=house.sink.url))
     await house.fail(zap)
     async with Outbound([]) as guarded:

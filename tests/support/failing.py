@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import ip_network
 from typing import Any
 from uuid import UUID
@@ -14,13 +14,12 @@ from consumers.alert_channels import Channels
 from consumers.mail import Mail
 from consumers.notifier import Notifier
 from consumers.outbound import Outbound
-from domain.definition import Definition
 from domain.event import Event, StreamKind
 from domain.failures import FailuresEvent, stream_of
 from domain.registry import decode
 from domain.request import Request
 from domain.run import Failure, RunCompleted, RunFailed, RunRequested, Source, StepFailed
-from domain.zap import ZapCreated, ZapEnabled, ZapEvent, ZapPublished
+from domain.zap import ZapCreated, ZapDeleted, ZapEnabled, ZapEvent, ZapPublished
 from domain.zap_settings import OnFailure, ZapSettings
 from projections.dead_letters import DeadLetters, list_dead_letters
 from projections.engine import Engine
@@ -44,9 +43,18 @@ class FailingHouse:
     """A log with its read models, and what looks after failures. `elapsed_s` is how much later than now it is."""
 
     def __init__(
-        self, store: PgEventStore, engine: Engine, connection: Connection, *, dsn: str, sink: Sink, mails: MailServer
+        self,
+        store: PgEventStore,
+        engine: Engine,
+        connection: Connection,
+        *,
+        dsn: str,
+        http: Outbound,
+        sink: Sink,
+        mails: MailServer,
     ) -> None:
         self.dsn = dsn
+        self.http = http
         self.store = store
         self.engine = engine
         self.connection = connection
@@ -54,10 +62,28 @@ class FailingHouse:
         self.mails = mails
         self.elapsed_s = 0.0
         self._taken = 0
+        self._zaps: dict[UUID, UUID] = {}
 
-    def notifier(self, http: Outbound, **mail: Any) -> Notifier:
+    @property
+    def moment(self) -> datetime:
+        """What the notifier takes for now."""
+        return now() + timedelta(seconds=self.elapsed_s)
+
+    async def clear(self) -> None:
+        """No zap of a test that is over is told of any more."""
+        for zap_id, tenant in self._zaps.items():
+            await self.on_zap(zap_id, ZapDeleted(), tenant=tenant)
+        self._zaps.clear()
+        self.elapsed_s = 0.0
+        self.sink.deliveries.clear()
+        self.sink.arrived.clear()
+        self.sink.status, self.sink.delay_s = 200, 0.0
+        self.mails.boxes.clear()
+        self.mails.refusal = ""
+
+    def notifier(self, http: Outbound | None = None, **mail: Any) -> Notifier:
         """Another one, as another scheduler has it."""
-        channels = Channels(self.store, http, Mail(self.mails.config(**mail)), new_id, PUBLIC_URL)
+        channels = Channels(self.store, http or self.http, Mail(self.mails.config(**mail)), new_id, PUBLIC_URL)
         return Notifier(self.store, self.dsn, channels, clock=now, new_id=new_id)
 
     async def zap(self, on_failure: OnFailure | None = None, *, name: str = "Orders", tenant: UUID = TENANT) -> UUID:
@@ -65,8 +91,10 @@ class FailingHouse:
         zap_id = new_id()
         settings = ZapSettings(on_failure=on_failure) if on_failure else msgspec.UNSET
         definition = msgspec.structs.replace(a_definition("send"), settings=settings)
-        events = (ZapCreated(name=name, definition=definition), *_published(1, name, definition), ZapEnabled())
+        published = ZapPublished(number=1, name=name, definition=definition)
+        events = (ZapCreated(name=name, definition=definition), published, ZapEnabled())
         await self.on_zap(zap_id, *events, tenant=tenant)
+        self._zaps[zap_id] = tenant
         return zap_id
 
     async def on_zap(self, zap_id: UUID, *events: Event, tenant: UUID = TENANT) -> None:
@@ -115,7 +143,7 @@ class FailingHouse:
         """Time goes on, read models catch up, and the notifier looks."""
         self.elapsed_s += after_s
         await self.project()
-        await notifier.check(self.connection, now() + timedelta(seconds=self.elapsed_s))
+        await notifier.check(self.connection, self.moment)
 
     async def settle(self, notifier: Notifier, after_s: float = 0.0) -> None:
         """The same, and again once bursts are over."""
@@ -150,13 +178,9 @@ class FailingHouse:
         return [msgspec.json.decode(body) for bodies in self.sink.deliveries.values() for body in bodies]
 
 
-def _published(number: int, name: str, definition: Definition) -> tuple[ZapPublished]:
-    return (ZapPublished(number=number, name=name, definition=definition),)
-
-
 @asynccontextmanager
-async def failing_house(dsn: str) -> AsyncIterator[tuple[FailingHouse, Notifier, Outbound]]:
-    """All of it on this database, with one notifier and the HTTP client for others."""
+async def failing_house(dsn: str) -> AsyncIterator[FailingHouse]:
+    """All of it on this database."""
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(PgEventStore(dsn, "test"))
         engine = await stack.enter_async_context(Engine(dsn, PROJECTIONS, PARTITIONS))
@@ -166,5 +190,4 @@ async def failing_house(dsn: str) -> AsyncIterator[tuple[FailingHouse, Notifier,
         http = await stack.enter_async_context(Outbound([ip_network("127.0.0.0/8")]))
         connection = await connect(dsn, "test")
         stack.push_async_callback(connection.close)
-        house = FailingHouse(store, engine, connection, dsn=dsn, sink=sink, mails=mails)
-        yield house, house.notifier(http), http
+        yield FailingHouse(store, engine, connection, dsn=dsn, http=http, sink=sink, mails=mails)
