@@ -274,7 +274,7 @@ def _servers(text: str) -> str:
 
 
 def _host(text: str) -> str:
-    if text and not re.fullmatch(r"[A-Za-z0-9._:-]{1,253}", text):
+    if not re.fullmatch(r"[A-Za-z0-9._-]{0,253}|[0-9A-Fa-f]*(:[0-9A-Fa-f.]*){2,}", text):
         raise ValueError("give the name or address of a server, without a port")
     return text
 

@@ -48,14 +48,14 @@ class MailServer:
 
 @asynccontextmanager
 async def running_mail_server(tls: ssl.SSLContext | None = None, *, login: bool = False) -> AsyncIterator[MailServer]:
-    """A server on a free port; with a context it insists on STARTTLS, with `login` on the user above."""
+    """A server on a free port; with a context it insists on STARTTLS, with `login` also on the user above."""
     mails = MailServer()
 
     def authenticate(
         _server: object, _session: object, _envelope: object, _how: str, data: LoginPassword
     ) -> AuthResult:
         known = (data.login, data.password) == (USERNAME.encode(), PASSWORD.encode())
-        return AuthResult(success=known, handled=True)
+        return AuthResult(success=known, handled=False)
 
     def serve() -> SMTP:
         return SMTP(
@@ -65,7 +65,6 @@ async def running_mail_server(tls: ssl.SSLContext | None = None, *, login: bool 
             require_starttls=tls is not None,
             authenticator=authenticate if login else None,
             auth_required=login,
-            auth_require_tls=False,
             enable_SMTPUTF8=True,
         )
 
