@@ -34,7 +34,7 @@ _queries = Queries("queries/notifier.sql")
 POLL_S = 1.0
 SETTLE = timedelta(seconds=3)
 """How long the first failure waits for others, so that a burst is one message."""
-ZAPS_AT_A_TIME = 100
+ZAPS_AT_A_TIME = 500
 ACTOR = "notifier"
 
 
