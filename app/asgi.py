@@ -15,10 +15,12 @@ from litestar.types import Receive, Scope, Send
 from app.accounts import Accounts
 from app.auth import Authenticator, guard
 from app.bodies import Bodies
+from app.dead_letters import Inbox
 from app.hook_secrets import HookSecrets, SecretBox
 from app.http.api_keys import ApiKeyController
 from app.http.auth import AuthController, MeController
 from app.http.catalog import CatalogController
+from app.http.dead_letters import DeadLetterController, HealthController
 from app.http.docs import describe_hooks, docs, problems
 from app.http.health import healthz, readyz
 from app.http.hooks import HookController
@@ -79,6 +81,7 @@ def create_app(services: Services) -> Litestar:
             "zaps": _value(zaps),
             "runs": _value(Runs(services.store, zaps, services.new_id)),
             "hook_secrets": _value(secrets),
+            "inbox": _value(Inbox(services.store, services.new_id)),
             "requests": _value(Requests(services.store, zaps, live_zaps, services.new_id)),
         },
         exception_handlers=HANDLERS,
@@ -103,6 +106,8 @@ def _api(authenticator: Authenticator) -> list[Router]:
             HookController,
             RunController,
             RunCommandController,
+            DeadLetterController,
+            HealthController,
         ],
         guards=[guard(authenticator)],
         before_request=require_sane_json,

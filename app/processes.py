@@ -119,11 +119,33 @@ async def _projector(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
+    from consumers.alert_channels import Channels
+    from consumers.mail import Mail, MailConfig
+    from consumers.notifier import Notifier
+    from consumers.outbound import Outbound
     from consumers.scheduler import Scheduler
+    from sql import clock
     from sql.event_store import PgEventStore
 
-    async with PgEventStore(settings.database_url, "scheduler", read_connections=1) as store:
-        await Scheduler(store).run(stop)
+    async with (
+        PgEventStore(settings.database_url, "scheduler", read_connections=2) as store,
+        Outbound(settings.outbound_allow) as http,
+        asyncio.TaskGroup() as tasks,
+    ):
+        mail = Mail(
+            MailConfig(
+                settings.smtp_host,
+                settings.smtp_port,
+                settings.smtp_username,
+                settings.smtp_password,
+                settings.smtp_tls,
+                settings.smtp_from,
+            )
+        )
+        channels = Channels(store, http, mail, clock.new_id, settings.public_url)
+        notifier = Notifier(store, settings.database_url, channels, clock=clock.now, new_id=clock.new_id)
+        tasks.create_task(Scheduler(store).run(stop), name="scheduler")
+        tasks.create_task(notifier.run(stop), name="notifier")
 
 
 ROLES: Mapping[str, Role] = {

@@ -26,6 +26,7 @@ LOOPBACK = "127.0.0.0/8,::1/128"
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LogFormat = Literal["console", "json"]
 OnOff = Literal["on", "off"]
+SmtpTls = Literal["off", "starttls", "tls"]
 T = TypeVar("T")
 
 
@@ -71,6 +72,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jwt_secret: Secret = Secret("")
     encryption_key: Secret = Secret("")
     outbound_allow: tuple[Network, ...] = ()
+    smtp_host: str = ""
+    smtp_port: int = 587
+    smtp_username: str = ""
+    smtp_password: Secret = Secret("")
+    smtp_tls: SmtpTls = "starttls"
+    smtp_from: str = ""
     max_body: int = 10 * 2**20
     user_per_minute: int = 0
     broker_memory_limit: int = 2**30
@@ -99,6 +106,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             jwt_secret=Secret(read("JWT_SECRET", "", _jwt_secret)),
             encryption_key=Secret(read("ENCRYPTION_KEY", "", _encryption_key)),
             outbound_allow=read("OUTBOUND_ALLOW", LOOPBACK if local else "", _networks, may_be_empty=True),
+            **_smtp(read),
             max_body=read("MAX_BODY", "10MB", parse_size),
             user_per_minute=read("USER_PER_MINUTE", "0", _integer(0, 10_000_000)),
             broker_memory_limit=read("BROKER_MEMORY_LIMIT", "1GB", parse_size),
@@ -176,6 +184,24 @@ def _kafka_cluster(read: "_Reader") -> dict[str, Any]:
     }
 
 
+def _smtp(read: "_Reader") -> dict[str, Any]:
+    """How alerts are mailed, if they are."""
+    host, sender = read("SMTP_HOST", "", _host), read("SMTP_FROM", "", _email)
+    if host and not sender:
+        raise SettingsError(f"{PREFIX}SMTP_FROM is missing: set it to the address that mails come from.")
+    username, password = read("SMTP_USERNAME", "", str), read("SMTP_PASSWORD", "", str)
+    if bool(username) != bool(password):
+        raise SettingsError(f"{PREFIX}SMTP_USERNAME and {PREFIX}SMTP_PASSWORD go together: set both or none.")
+    return {
+        "smtp_host": host,
+        "smtp_port": read("SMTP_PORT", "587", _integer(1, 65_535)),
+        "smtp_username": username,
+        "smtp_password": Secret(password),
+        "smtp_tls": read("SMTP_TLS", "starttls", _one_of("off", "starttls", "tls")),
+        "smtp_from": sender,
+    }
+
+
 def unknown_variables(env: Mapping[str, str] | None = None) -> list[str]:
     """Variables with our prefix that no setting reads: most likely misspelt."""
     known = {PREFIX + name.upper() for name in Settings.__struct_fields__}
@@ -245,6 +271,18 @@ def _servers(text: str) -> str:
     if not all(re.fullmatch(r"\S+:\d{1,5}", server) and "://" not in server for server in servers):
         raise ValueError("give host:port, several separated by commas")
     return ",".join(servers)
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{0,253}|[0-9A-Fa-f]*(:[0-9A-Fa-f.]*){2,}", text):
+        raise ValueError("give the name or address of a server, without a port")
+    return text
+
+
+def _email(text: str) -> str:
+    if text and not re.fullmatch(r"[^@\s<>]{1,64}@[^@\s<>]+", text):
+        raise ValueError("give an e-mail address")
+    return text
 
 
 def _topic(text: str) -> str:

@@ -10,8 +10,8 @@ import msgspec
 from app.auth import Principal
 from app.live_zaps import LiveZaps
 from domain import zap
-from domain.definition import Catalog, validate
-from domain.errors import NotFound, VersionConflict
+from domain.definition import Catalog, Definition, validate
+from domain.errors import Invalid, NotFound, VersionConflict
 from domain.event import Append, Appended, NewEvent, StoredEvent, StreamKind
 from domain.ports import EventStore, NewId, StoreUnavailable
 from domain.registry import decode
@@ -78,8 +78,8 @@ class Zaps:
 
     async def create(self, principal: Principal, command: CreateZap) -> LoadedZap:
         """A new zap with its first draft. Raises Invalid."""
-        validate(command.definition, self._catalog)
         zap_id = self._new_id()
+        await self._check(principal, zap_id, command.definition)
         await self._append(principal, zap_id, 0, zap.decide(command, zap.INITIAL))
         return await self._load(principal.tenant_id, zap_id)
 
@@ -91,7 +91,7 @@ class Zaps:
         Raises NotFound, WrongStatus, Invalid and VersionConflict.
         """
         if isinstance(command, ChangeDraft):
-            validate(command.definition, self._catalog)
+            await self._check(principal, zap_id, command.definition)
         for _ in range(ATTEMPTS):
             loaded = await self._load(principal.tenant_id, zap_id)
             if expected is not None and loaded.stream_version not in expected:
@@ -104,6 +104,21 @@ class Zaps:
         if expected is None:
             raise StoreUnavailable("the zap changed at every attempt")
         raise VersionConflict("the zap was changed since you read it: read it again and use its new ETag")
+
+    async def _check(self, principal: Principal, zap_id: UUID, definition: Definition) -> None:
+        """Raises Invalid for what a definition may not say, its error zap included."""
+        validate(definition, self._catalog)
+        error_zap = definition.behaviour.on_failure.zap_id
+        if error_zap is None:
+            return
+        reason = "a zap can not be its own error zap" if error_zap == zap_id else None
+        try:
+            await self.load(principal.tenant_id, error_zap)
+        except NotFound:
+            reason = "no such zap"
+        if reason:
+            path = "settings.on_failure.zap_id"
+            raise Invalid(f"{path}: {reason}", errors=[{"path": path, "reason": reason}])
 
     async def _load(self, tenant_id: UUID, zap_id: UUID, as_of: datetime | None = None) -> LoadedZap:
         events = await self._store.read_stream(StreamKind.CORE, zap_id)

@@ -34,7 +34,7 @@ from domain.run_decider import (
     TimeOutRun,
     decide,
 )
-from domain.run_events import RunEvent, RunFailed, due_at
+from domain.run_events import RunEvent, due_at
 from domain.template import TemplateError
 
 log = structlog.get_logger()
@@ -208,8 +208,8 @@ class Executor:
             return await self._record(run, events)
         except AppendRefused as error:
             log.error("run.unrecordable", run_id=str(run.run_id), error=str(error))  # noqa: TRY400 - it is the store's to trace
-            failed = RunFailed(step_id="", code="unrecordable", message="the outcome of a step could not be stored")
-            return await self._record(run, [failed])
+            unrecordable = FailRun("", "unrecordable", "the outcome of a step could not be stored")
+            return await self._record(run, decide(unrecordable, run.state, definition))
 
     async def _record(self, run: Progress, events: Sequence[RunEvent]) -> bool:
         """Append events to the run's stream; False when somebody else was there first. Raises AppendRefused."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from domain import identity, intake, run_events, zap
+from domain import failures, identity, intake, run_events, zap
 from domain.event import Event, Metadata
 from domain.json import JsonObject
 
@@ -29,6 +29,12 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("zap.paused", 1, zap.ZapPaused),
     EventType("zap.deleted", 1, zap.ZapDeleted),
     EventType("zap.secrets_changed", 1, zap.ZapSecretsChanged),
+    EventType("zap.flagged", 1, zap.ZapFlagged),
+    EventType("zap.unflagged", 1, zap.ZapUnflagged),
+    EventType("zap.failures.resolved", 1, failures.FailuresResolved),
+    EventType("zap.failures.noted", 1, failures.FailuresNoted),
+    EventType("zap.failures.alert_raised", 1, failures.AlertRaised),
+    EventType("zap.failures.alert_attempted", 1, failures.AlertAttempted),
     EventType("zap.request.rejected", 1, intake.RequestRejected),
     EventType("zap.request.counted", 1, intake.RequestsCounted),
     EventType("zap.request.admitted", 1, intake.RequestAdmitted),

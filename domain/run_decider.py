@@ -18,6 +18,7 @@ from domain.run_events import (
     Failure,
     RunCancelled,
     RunCompleted,
+    RunEnd,
     RunEvent,
     RunFailed,
     RunRequested,
@@ -137,6 +138,18 @@ RunCommand: TypeAlias = (
 
 def decide(command: RunCommand, state: RunState, definition: Definition) -> list[RunEvent]:
     """The events that the command leads to; none when the log already answers it. Raises WrongStatus."""
+    events = _decide(command, state, definition)
+    return [_of_its_zap(event, state) if isinstance(event, RunEnd) else event for event in events]
+
+
+def _of_its_zap(end: RunCompleted | RunFailed | RunTimedOut, state: RunState) -> RunEvent:
+    if isinstance(state, NoRun):
+        return end
+    of_alert = state.requested.source == "alert"
+    return msgspec.structs.replace(end, zap_id=state.requested.zap_id, of_alert=of_alert)
+
+
+def _decide(command: RunCommand, state: RunState, definition: Definition) -> list[RunEvent]:
     if isinstance(command, RequestRun):
         return _request(command, state)
     if isinstance(state, NoRun):

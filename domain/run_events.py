@@ -14,7 +14,8 @@ from domain.event import Event
 from domain.json import Json
 from domain.request import Request
 
-Source: TypeAlias = Literal["webhook", "schedule", "manual", "replay"]
+Source: TypeAlias = Literal["webhook", "schedule", "manual", "replay", "alert"]
+"""What asked for a run; `alert`: failures of another zap, whose error zap this one is."""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -111,11 +112,21 @@ class RunResumed(Event, frozen=True, kw_only=True):
     timer_id: UUID
 
 
-class RunCompleted(Event, frozen=True, kw_only=True):
+class RunEnd(Event, frozen=True, kw_only=True):
+    """What ends share that are counted by zap. `zap_id` is None in events of older releases.
+
+    `of_alert`: the run told of failures of another zap, so that no error zap may follow its own.
+    """
+
+    zap_id: UUID | None = None
+    of_alert: bool = False
+
+
+class RunCompleted(RunEnd, frozen=True, kw_only=True):
     """Every step has its outcome. Terminal."""
 
 
-class RunFailed(Event, frozen=True, kw_only=True):
+class RunFailed(RunEnd, frozen=True, kw_only=True):
     """A step failed for good, or the run could not be carried out. Terminal: the run is a dead letter."""
 
     step_id: str
@@ -123,7 +134,7 @@ class RunFailed(Event, frozen=True, kw_only=True):
     message: str
 
 
-class RunTimedOut(Event, frozen=True, kw_only=True):
+class RunTimedOut(RunEnd, frozen=True, kw_only=True):
     """The run's deadline passed while it was at `step_id`, or before its first step. Terminal: also a dead letter."""
 
     step_id: str

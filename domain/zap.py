@@ -3,6 +3,7 @@
 The names and fields of events are the storage format: a changed meaning is a new event, a new field has a default.
 """
 
+from datetime import datetime
 from typing import Literal, TypeAlias, assert_never
 from uuid import UUID
 
@@ -13,6 +14,27 @@ from domain.errors import NotFound, WrongStatus
 from domain.event import Event
 
 ZapStatus: TypeAlias = Literal["draft", "enabled", "paused", "deleted"]
+FlagKind: TypeAlias = Literal["failing", "target_gone"]
+"""No run completes any more; or the target of a step answered 410, and wants no more requests."""
+
+
+class Flag(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong with a zap, since when; `step_id` where it is a step's matter."""
+
+    kind: FlagKind
+    step_id: str = ""
+    detail: str
+    since: datetime
+
+    @property
+    def key(self) -> str:
+        """A zap has at most one flag with each."""
+        return flag_key(self.kind, self.step_id)
+
+
+def flag_key(kind: FlagKind, step_id: str) -> str:
+    """What tells a zap's flags apart."""
+    return f"{kind}:{step_id}"
 
 
 class ZapCreated(Event, frozen=True, kw_only=True):
@@ -48,7 +70,9 @@ class ZapEnabled(Event, frozen=True, kw_only=True):
 
 
 class ZapPaused(Event, frozen=True, kw_only=True):
-    """The hook refuses requests until the zap is enabled again."""
+    """The hook refuses requests until the zap is enabled again. `reason`: why it was not a user who wanted that."""
+
+    reason: str = ""
 
 
 class ZapDeleted(Event, frozen=True, kw_only=True):
@@ -59,6 +83,24 @@ class ZapSecretsChanged(Event, frozen=True, kw_only=True):
     """The secrets that senders sign with were replaced: how many there are now. They are kept elsewhere, encrypted."""
 
     count: int
+
+
+class ZapFlagged(Event, frozen=True, kw_only=True):
+    """Something is wrong with the zap, and its owner is told."""
+
+    flag: Flag
+
+
+class ZapUnflagged(Event, frozen=True, kw_only=True):
+    """That is over, or the owner says so by publishing or enabling the zap."""
+
+    kind: FlagKind
+    step_id: str = ""
+
+    @property
+    def key(self) -> str:
+        """Of the flag that is gone."""
+        return flag_key(self.kind, self.step_id)
 
 
 class CreateZap(msgspec.Struct, frozen=True):
@@ -95,9 +137,21 @@ class ChangeSecrets(msgspec.Struct, frozen=True):
     count: int
 
 
-ZapCommand: TypeAlias = (
-    CreateZap | ChangeDraft | PublishZap | RollBackZap | EnableZap | PauseZap | DeleteZap | ChangeSecrets
+class FlagZap(msgspec.Struct, frozen=True):
+    """Say what is wrong; with `pause` the zap takes no more requests either."""
+
+    flag: Flag
+    pause: bool = False
+
+
+class UnflagZap(msgspec.Struct, frozen=True):
+    kind: FlagKind
+
+
+_Change: TypeAlias = (
+    ChangeDraft | PublishZap | RollBackZap | EnableZap | PauseZap | DeleteZap | ChangeSecrets | FlagZap | UnflagZap
 )
+ZapCommand: TypeAlias = CreateZap | _Change
 ZapEvent: TypeAlias = (
     ZapCreated
     | ZapDraftChanged
@@ -107,6 +161,8 @@ ZapEvent: TypeAlias = (
     | ZapPaused
     | ZapDeleted
     | ZapSecretsChanged
+    | ZapFlagged
+    | ZapUnflagged
 )
 
 
@@ -130,6 +186,7 @@ class Zap(msgspec.Struct, frozen=True, kw_only=True):
     status: ZapStatus = "draft"
     versions: tuple[PublishedVersion, ...] = ()
     live: int = 0
+    flags: tuple[Flag, ...] = ()
 
     def version(self, number: int) -> PublishedVersion:
         """The published version `number`. Raises NotFound."""
@@ -156,10 +213,8 @@ def decide(command: ZapCommand, state: ZapState) -> list[ZapEvent]:
     return _decide_existing(command, state)
 
 
-def _decide_existing(command: ZapCommand, zap: Zap) -> list[ZapEvent]:
+def _decide_existing(command: _Change, zap: Zap) -> list[ZapEvent]:
     match command:
-        case CreateZap():
-            raise WrongStatus("this zap already exists")
         case ChangeDraft(name, definition):
             if name == zap.name and same(definition, zap.draft):
                 return []
@@ -171,10 +226,12 @@ def _decide_existing(command: ZapCommand, zap: Zap) -> list[ZapEvent]:
             return [] if number == zap.live else [ZapRolledBack(number=number)]
         case EnableZap():
             _require_published(zap, "enabled")
-            return [] if zap.status == "enabled" else [ZapEnabled()]
+            return [*([] if zap.status == "enabled" else [ZapEnabled()]), *_unflagged(zap)]
         case PauseZap():
             _require_published(zap, "paused")
             return [] if zap.status == "paused" else [ZapPaused()]
+        case FlagZap() | UnflagZap():
+            return _decide_flags(command, zap)
         case DeleteZap():
             return [ZapDeleted()]
         case ChangeSecrets(count):
@@ -191,7 +248,21 @@ def _publish(zap: Zap) -> list[ZapEvent]:
         events.append(ZapPublished(number=number, name=zap.name, definition=zap.draft))
     if zap.status == "draft":
         events.append(ZapEnabled())
-    return events
+    return [*events, *_unflagged(zap)]
+
+
+def _decide_flags(command: FlagZap | UnflagZap, zap: Zap) -> list[ZapEvent]:
+    if isinstance(command, UnflagZap):
+        return [event for event in _unflagged(zap) if event.kind == command.kind]
+    flag = command.flag
+    if flag.key in {known.key for known in zap.flags}:
+        return []
+    paused = [ZapPaused(reason=flag.detail)] if command.pause and zap.status == "enabled" else []
+    return [ZapFlagged(flag=flag), *paused]
+
+
+def _unflagged(zap: Zap) -> list[ZapUnflagged]:
+    return [ZapUnflagged(kind=flag.kind, step_id=flag.step_id) for flag in zap.flags]
 
 
 def _require_published(zap: Zap, wish: str) -> None:
@@ -211,7 +282,7 @@ def evolve(state: ZapState, event: ZapEvent) -> ZapState:
 def _evolve_existing(zap: Zap, event: ZapEvent) -> Zap:
     replace = msgspec.structs.replace
     match event:
-        case ZapCreated():
+        case ZapCreated() | ZapSecretsChanged():
             return zap
         case ZapDraftChanged():
             return replace(zap, name=event.name, draft=event.definition)
@@ -226,8 +297,10 @@ def _evolve_existing(zap: Zap, event: ZapEvent) -> Zap:
             return replace(zap, status="paused")
         case ZapDeleted():
             return replace(zap, status="deleted")
-        case ZapSecretsChanged():
-            return zap
+        case ZapFlagged():
+            return replace(zap, flags=(*zap.flags, event.flag))
+        case ZapUnflagged():
+            return replace(zap, flags=tuple(flag for flag in zap.flags if flag.key != event.key))
         case _:
             assert_never(event)
 

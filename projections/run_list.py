@@ -94,6 +94,12 @@ async def list_runs(pool: Pool, tenant_id: UUID, wanted: RunFilter) -> list[RunL
     ]
 
 
+async def first_failed_at(connection: Connection, tenant_id: UUID, zap_id: UUID, after: datetime) -> datetime | None:
+    """When the first failed run of a zap was asked for, of those that were asked for after a moment."""
+    found: datetime | None = await connection.fetchval(_queries["first_failed"], tenant_id, zap_id, after)
+    return found
+
+
 def _not_too_early(moment: datetime | None) -> datetime | None:
     """No id is of a time before 1970, nor was a run."""
     return moment and max(moment, _DAWN)

@@ -10,22 +10,26 @@ import msgspec
 from domain.event import StoredEvent
 from domain.registry import decode
 from domain.zap import (
+    Flag,
     ZapCreated,
     ZapDeleted,
     ZapDraftChanged,
     ZapEnabled,
     ZapEvent,
+    ZapFlagged,
     ZapPaused,
     ZapPublished,
     ZapRolledBack,
     ZapSecretsChanged,
     ZapStatus,
+    ZapUnflagged,
 )
 from projections.projection import Projection
 from sql.pool import Connection, Pool
 from sql.queries import Queries
 
 _queries = Queries("projections/zap_list.sql")
+_flags = msgspec.json.Decoder(dict[str, Flag])
 
 
 class ZapListItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +44,7 @@ class ZapListItem(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     position: int
+    flags: list[Flag]
 
 
 async def list_zaps(pool: Pool, tenant_id: UUID, *, before: UUID | None, limit: int) -> list[ZapListItem]:
@@ -56,13 +61,17 @@ async def list_zaps(pool: Pool, tenant_id: UUID, *, before: UUID | None, limit: 
             created_at=row[6],
             updated_at=row[7],
             position=row[8],
+            flags=sorted(_flags.decode(row[9]).values(), key=lambda flag: flag.since),
         )
         for row in rows
     ]
 
 
 class _Change(msgspec.Struct):
-    """What a batch does to one zap; None where it changes nothing. `created_at` is set where the zap is new."""
+    """What a batch does to one zap; None where it changes nothing. `created_at` is set where the zap is new.
+
+    `flags` by key: those that are there now, and None for those that are gone.
+    """
 
     tenant_id: UUID
     zap_id: UUID
@@ -75,6 +84,7 @@ class _Change(msgspec.Struct):
     updated_at: datetime | None = None
     position: int = 0
     stream_version: int = 0
+    flags: dict[str, Flag | None] = {}
 
 
 async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
@@ -109,6 +119,10 @@ def _fold(change: _Change, event: ZapEvent) -> None:
             change.status = "paused"
         case ZapDeleted():
             change.status = "deleted"
+        case ZapFlagged():
+            change.flags[event.flag.key] = event.flag
+        case ZapUnflagged():
+            change.flags[event.key] = None
         case ZapSecretsChanged():
             pass
         case _:
@@ -116,13 +130,13 @@ def _fold(change: _Change, event: ZapEvent) -> None:
 
 
 def _columns(changes: Sequence[_Change]) -> list[list[object]]:
-    rows = [msgspec.structs.astuple(change) for change in changes]
+    rows = [(*msgspec.structs.astuple(change)[:-1], msgspec.json.encode(change.flags).decode()) for change in changes]
     return [list(column) for column in zip(*rows, strict=True)]
 
 
 ZAP_LIST = Projection(
     name="zap_list",
-    definition=1,
+    definition=2,
     handles=frozenset(
         {
             "zap.created",
@@ -132,6 +146,8 @@ ZAP_LIST = Projection(
             "zap.enabled",
             "zap.paused",
             "zap.deleted",
+            "zap.flagged",
+            "zap.unflagged",
         }
     ),
     create=_queries["create"],

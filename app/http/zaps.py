@@ -24,6 +24,7 @@ from domain.zap import (
     CreateZap,
     DeleteZap,
     EnableZap,
+    Flag,
     PauseZap,
     PublishZap,
     RollBackZap,
@@ -72,13 +73,17 @@ class RollBack(Input, frozen=True):
 
 
 class ZapOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A zap. `version` is the published one that new runs use, 0 when there is none; `position` is in the log."""
+    """A zap. `version` is the published one that new runs use, 0 when there is none; `position` is in the log.
+
+    `flags`: what is wrong with it, until it is published or enabled again, or a run completes where all had failed.
+    """
 
     id: UUID
     name: str
     status: ZapStatus
     version: int
     draft: Definition
+    flags: tuple[Flag, ...]
     hook_url: str
     position: int
     created_at: datetime
@@ -120,6 +125,7 @@ class Caller(msgspec.Struct, frozen=True):
             status=loaded.zap.status,
             version=loaded.zap.live,
             draft=loaded.zap.draft,
+            flags=loaded.zap.flags,
             hook_url=self.public_url + hook_path(loaded.owner, loaded.id),
             position=loaded.position,
             created_at=loaded.created_at,

@@ -108,3 +108,14 @@ where tenant_id = $1 and source = $4::text and source <> 'webhook'
   and ($3::text is null or status = $3)
   and ($8::uuid is null or zap_id = $8)
 order by run_id desc limit $7
+
+-- name: first_failed
+-- When the first of a zap's runs was asked for, of those that came after a moment and have failed; null if none has.
+select min(f.started_at)
+from unnest(array['failed', 'timed_out']) s(status)
+cross join lateral (
+    select r.started_at from rm.run_list r
+    where r.tenant_id = $1 and r.zap_id = $2 and r.status = s.status and r.status <> 'completed'
+      and r.run_id > es.first_uuid_at($3)
+    order by r.run_id limit 1
+) f

@@ -12,36 +12,39 @@ create table zap_list (
     updated_at     timestamptz not null,
     position       bigint not null,
     stream_version int not null,
+    flags          jsonb not null,
     primary key (tenant_id, zap_id)
 ) with (fillfactor = 70);
+create index zap_list_flagged on zap_list (zap_id) where flags <> '{}';
 
 -- name: insert
 -- New zaps, as they stand after the batch. Keys come sorted, so that concurrent writers can not deadlock.
 insert into zap_list (tenant_id, zap_id, name, status, version, trigger_type, step_count, created_at, updated_at,
-                      position, stream_version)
+                      position, stream_version, flags)
 select tenant_id, zap_id, name, coalesce(status, 'draft'), coalesce(version, 0), trigger_type, step_count, created_at,
-       updated_at, position, stream_version
+       updated_at, position, stream_version, jsonb_strip_nulls(flags::jsonb)
 from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::text[], $7::int[], $8::timestamptz[],
-            $9::timestamptz[], $10::bigint[], $11::int[])
+            $9::timestamptz[], $10::bigint[], $11::int[], $12::text[])
      u(tenant_id, zap_id, name, status, version, trigger_type, step_count, created_at, updated_at, position,
-       stream_version)
+       stream_version, flags)
 on conflict (tenant_id, zap_id) do nothing
 
 -- name: update
--- What the batch changed in zaps that were there before; what is null stays as it is.
+-- What the batch changed in zaps that were there before; what is null stays as it is, a flag that is null goes.
 update zap_list z
 set name = coalesce(u.name, z.name), status = coalesce(u.status, z.status), version = coalesce(u.version, z.version),
     trigger_type = coalesce(u.trigger_type, z.trigger_type), step_count = coalesce(u.step_count, z.step_count),
-    updated_at = u.updated_at, position = u.position, stream_version = u.stream_version
+    updated_at = u.updated_at, position = u.position, stream_version = u.stream_version,
+    flags = jsonb_strip_nulls(z.flags || u.flags::jsonb)
 from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::text[], $7::int[], $8::timestamptz[],
-            $9::timestamptz[], $10::bigint[], $11::int[])
+            $9::timestamptz[], $10::bigint[], $11::int[], $12::text[])
      u(tenant_id, zap_id, name, status, version, trigger_type, step_count, created_at, updated_at, position,
-       stream_version)
+       stream_version, flags)
 where z.tenant_id = u.tenant_id and z.zap_id = u.zap_id and z.stream_version < u.stream_version
 
 -- name: page
 -- A tenant's zaps, newest first; deleted ones are gone from the list.
-select zap_id, name, status, version, trigger_type, step_count, created_at, updated_at, position
+select zap_id, name, status, version, trigger_type, step_count, created_at, updated_at, position, flags
 from rm.zap_list
 where tenant_id = $1 and status <> 'deleted'
   and zap_id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')

@@ -113,11 +113,11 @@ def test_every_event_belongs_to_one_aggregate_and_is_folded_by_it() -> None:
     """A new event needs an arm in evolve; mypy's assert_never says so too, but only to who runs mypy."""
     from typing import get_args
 
-    from domain import identity, intake, run, run_events, zap
+    from domain import failures, identity, intake, run, run_events, zap
     from domain.definition import Definition, Trigger
     from tests.support.examples import EXAMPLES
 
-    aggregates = (zap.ZapEvent, run_events.RunEvent, intake.IntakeEvent, identity.IdentityEvent)
+    aggregates = (zap.ZapEvent, run_events.RunEvent, intake.IntakeEvent, failures.FailuresEvent, identity.IdentityEvent)
     unions = [set(get_args(union)) for union in aggregates]
     assert sum(map(len, unions)) == len(set.union(*unions)) == len(EVENT_TYPES)
     assert set.union(*unions) == {kind.struct for kind in EVENT_TYPES}

@@ -110,7 +110,7 @@ def run_command(events: int = EVENTS_PER_RUN) -> Append:
     step = StepSucceeded(
         step_id="send", attempt=1, started_at=now(), duration_ms=1.5, input={"body": BODY.decode()}, output={"ok": True}
     )
-    chosen = (requested, step, RunCompleted())[:events]
+    chosen = (requested, step, RunCompleted(zap_id=ZAP))[:events]
     return Append(
         kind=StreamKind.RUN,
         stream_id=run_id,

@@ -11,7 +11,7 @@ ROUTES = [
     ("POST", "/zaps/{zap}/enable"), ("POST", "/zaps/{zap}/pause"), ("POST", "/zaps/{zap}/rollback"),
     ("GET", "/zaps/{zap}/versions"), ("GET", "/zaps/{zap}/versions/1"), ("GET", "/runs/{run}"),
     ("GET", "/runs/{run}/events"), ("POST", "/runs/{run}/cancel"), ("POST", "/runs/{run}/replay"),
-    ("DELETE", "/api-keys/{key}"),
+    ("DELETE", "/api-keys/{key}"), ("GET", "/zaps/{zap}/health"),
 ]  # fmt: skip
 BODIES = {"PUT": zap_body(), "rollback": {"version": 1}}
 
@@ -54,7 +54,7 @@ async def test_lists_hold_only_what_is_ones_own(ada: Person, bob: Person, dsn: s
     await ada.api.post((await ada.live_zap())["hook_url"])
     for projection in PROJECTIONS:
         await rebuild(dsn, projection, 1)
-    for path in ("/api-keys", "/zaps", "/runs"):
+    for path in ("/api-keys", "/zaps", "/runs", "/dead-letters"):
         assert (await bob("GET", path)).json() == {"items": [], "next_cursor": None}
 
 

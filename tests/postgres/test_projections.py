@@ -123,7 +123,8 @@ async def test_it_makes_no_difference_how_events_are_cut_into_batches_or_how_oft
         "queued", "running", "waiting", "completed", "failed",
     }  # fmt: skip
 
-    await connection.execute("truncate rm_run_list_v1.run_list, rm_zap_list_v1.zap_list")
+    for projection in PROJECTIONS:
+        await connection.execute(f"truncate rm_{projection.name}_v1.{projection.name}")
     await connection.execute("update proj.gates set position = 0")
     async with Engine(engine._dsn, PROJECTIONS, PARTITIONS) as other:
         await other.apply(batch_of(log))

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from domain import identity, intake, run_events, zap
+from domain import failures, identity, intake, run_events, zap
 from domain.event import Event
 from domain.request import Request
 from tests.support.builders import ZAP, a_definition
@@ -14,6 +14,7 @@ _DEFINITION = a_definition(
     "look_up", "send", config={"url": "https://example.com/{{ trigger.body.id }}", "headers": {"x": "1"}, "n": 1.5}
 )
 _FAILURE = run_events.Failure(code="http_503", message="the target answered 503", output={"status": 503, "body": None})
+_FLAG = zap.Flag(kind="target_gone", step_id="look_up", detail="https://example.com answers 410", since=START)
 _REQUEST = Request(
     method="PUT",
     path="/hooks/catch/u/z",
@@ -40,9 +41,41 @@ EXAMPLES: tuple[Event, ...] = (
     zap.ZapPublished(number=3, name="Orders → CRM", definition=_DEFINITION),
     zap.ZapRolledBack(number=2),
     zap.ZapEnabled(),
-    zap.ZapPaused(),
+    zap.ZapPaused(reason="no run has completed since 2026-01-01 12:00 UTC"),
     zap.ZapDeleted(),
     zap.ZapSecretsChanged(count=2),
+    zap.ZapFlagged(flag=_FLAG),
+    zap.ZapUnflagged(kind="target_gone", step_id="look_up"),
+    failures.FailuresResolved(zap_id=ZAP, step_id="look_up", code="http_503", count=12),
+    failures.FailuresNoted(zap_id=ZAP, step_id="look_up", code="http_503", note="asked the vendor"),
+    failures.AlertRaised(
+        zap_id=ZAP,
+        zap_name="Orders → CRM",
+        since=START,
+        until=START + timedelta(minutes=1),
+        causes=(
+            failures.Cause(
+                step_id="look_up",
+                code="http_503",
+                message="the target answered 503",
+                run_id=_ID,
+                count=5,
+                total=12,
+                of_alerts=2,
+            ),
+        ),
+        flags=(_FLAG,),
+        flags_until=7,
+        quiet_until=START + timedelta(minutes=15),
+        chained=True,
+    ),
+    failures.AlertAttempted(
+        zap_id=ZAP,
+        alert_id=_ID,
+        attempt=1,
+        results={"webhook": "", "email:ada@example.com": "no answer"},
+        retry_at=START + timedelta(seconds=10),
+    ),
     intake.RequestRejected(
         zap_id=ZAP,
         reason="filtered",
@@ -85,10 +118,12 @@ EXAMPLES: tuple[Event, ...] = (
     ),
     run_events.StepDelayed(step_id="look_up", until=START + timedelta(days=30)),
     run_events.RunResumed(timer_id=_ID),
-    run_events.RunCompleted(),
-    run_events.RunTimedOut(step_id="look_up", message="not ended within 3600 s"),
+    run_events.RunCompleted(zap_id=ZAP, of_alert=True),
+    run_events.RunTimedOut(zap_id=ZAP, of_alert=True, step_id="look_up", message="not ended within 3600 s"),
     run_events.RunCancelled(code="superseded", message="a newer run was requested"),
-    run_events.RunFailed(step_id="look_up", code="http_503", message="the target answered 503"),
+    run_events.RunFailed(
+        zap_id=ZAP, of_alert=True, step_id="look_up", code="http_503", message="the target answered 503"
+    ),
     identity.UserSignedUp(name="Ada"),
     identity.UserSignedIn(),
     identity.UserSignedOut(session_id=_ID),

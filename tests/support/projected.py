@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from domain.event import ANY_VERSION, Append, Appended, Event, Metadata, NewEvent, StoredEvent, StreamKind
 from domain.partitioning import partition_of
@@ -14,6 +15,7 @@ from domain.request import Request
 from domain.run_events import (
     Failure,
     RunCompleted,
+    RunEnd,
     RunFailed,
     RunRequested,
     RunResumed,
@@ -92,12 +94,16 @@ async def append(
     return result.position
 
 
+def _tied(event: Event, zap_id: UUID) -> Event:
+    return msgspec.structs.replace(event, zap_id=zap_id) if isinstance(event, RunEnd) else event
+
+
 async def live_many(store: EventStore, tenant_id: UUID, count: int, seed: int = 1) -> list[UUID]:
     """Runs of some zaps, one event at a time, with their events mixed. Gives their ids."""
     dice = random.Random(seed)
     zaps = [new_id() for _ in range(5)]
     keys = {new_id(): zap for zap in zaps * (count // 5)}
-    left: dict[UUID, list[Event]] = {run: [requested(zap), *dice.choice(LIVES)] for run, zap in keys.items()}
+    left = {run: [requested(zap), *(_tied(event, zap) for event in dice.choice(LIVES))] for run, zap in keys.items()}
     while left:
         run_id = dice.choice(list(left))
         await append(store, run_id, left[run_id].pop(0), tenant_id=tenant_id, key=keys[run_id])

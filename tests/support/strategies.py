@@ -6,7 +6,7 @@ from typing import get_args
 
 from hypothesis import strategies as st
 
-from domain import identity, intake, run_events, zap
+from domain import failures, identity, intake, run_events, zap
 from domain.definition import ActionStep, Definition, Trigger
 from domain.event import Event, Metadata, StoredEvent
 from domain.registry import encode, encode_metadata, event_type
@@ -26,7 +26,7 @@ definitions = st.builds(
     st.builds(Trigger, texts, json_objects),
     st.lists(st.builds(ActionStep, texts, texts, json_objects), max_size=3).map(tuple),
 )
-failures = st.builds(run_events.Failure, code=texts, message=texts, output=json_values)
+failure = st.builds(run_events.Failure, code=texts, message=texts, output=json_values)
 requests = st.builds(
     Request,
     method=texts,
@@ -44,15 +44,43 @@ _attempt = {
     "input": json_values,
 }
 
+_group = {"zap_id": st.uuids(), "step_id": texts, "code": texts}
+flags = st.builds(zap.Flag, kind=st.sampled_from(get_args(zap.FlagKind)), step_id=texts, detail=texts, since=moments)
+_end = {"zap_id": st.none() | st.uuids(), "of_alert": st.booleans()}
+
 EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     zap.ZapCreated: st.builds(zap.ZapCreated, name=texts, definition=definitions),
     zap.ZapDraftChanged: st.builds(zap.ZapDraftChanged, name=texts, definition=definitions),
     zap.ZapPublished: st.builds(zap.ZapPublished, number=numbers, name=texts, definition=definitions),
     zap.ZapRolledBack: st.builds(zap.ZapRolledBack, number=numbers),
     zap.ZapEnabled: st.builds(zap.ZapEnabled),
-    zap.ZapPaused: st.builds(zap.ZapPaused),
+    zap.ZapPaused: st.builds(zap.ZapPaused, reason=texts),
     zap.ZapDeleted: st.builds(zap.ZapDeleted),
     zap.ZapSecretsChanged: st.builds(zap.ZapSecretsChanged, count=numbers),
+    zap.ZapFlagged: st.builds(zap.ZapFlagged, flag=flags),
+    zap.ZapUnflagged: st.builds(zap.ZapUnflagged, kind=st.sampled_from(get_args(zap.FlagKind)), step_id=texts),
+    failures.FailuresResolved: st.builds(failures.FailuresResolved, **_group, count=numbers),
+    failures.FailuresNoted: st.builds(failures.FailuresNoted, **_group, note=texts),
+    failures.AlertRaised: st.builds(
+        failures.AlertRaised,
+        zap_id=st.uuids(),
+        zap_name=texts,
+        since=moments,
+        until=moments,
+        causes=st.lists(st.builds(failures.Cause, message=texts), max_size=2).map(tuple),
+        flags=st.lists(flags, max_size=2).map(tuple),
+        flags_until=numbers,
+        quiet_until=moments,
+        chained=st.booleans(),
+    ),
+    failures.AlertAttempted: st.builds(
+        failures.AlertAttempted,
+        zap_id=st.uuids(),
+        alert_id=st.uuids(),
+        attempt=numbers,
+        results=st.dictionaries(texts, texts, max_size=3),
+        retry_at=st.none() | moments,
+    ),
     intake.RequestRejected: st.builds(
         intake.RequestRejected,
         zap_id=st.uuids(),
@@ -84,12 +112,12 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
         run_events.RunRequested,
         zap_id=st.uuids(),
         zap_version=numbers,
-        source=st.sampled_from(["webhook", "schedule", "manual", "replay"]),
+        source=st.sampled_from(get_args(run_events.Source)),
         request=requests,
         dedupe_id=texts,
         replay_of=st.none() | st.uuids(),
         outputs=st.dictionaries(texts, json_values, max_size=3),
-        errors=st.dictionaries(texts, failures, max_size=3),
+        errors=st.dictionaries(texts, failure, max_size=3),
         deadline=st.none() | moments,
     ),
     run_events.StepStarted: st.builds(
@@ -101,14 +129,14 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     run_events.StepDelayed: st.builds(run_events.StepDelayed, step_id=texts, until=moments),
     run_events.StepSucceeded: st.builds(run_events.StepSucceeded, **_attempt, output=json_values),
     run_events.StepAttemptFailed: st.builds(
-        run_events.StepAttemptFailed, **_attempt, failure=failures, retry_at=moments
+        run_events.StepAttemptFailed, **_attempt, failure=failure, retry_at=moments
     ),
-    run_events.StepFailed: st.builds(run_events.StepFailed, **_attempt, failure=failures),
+    run_events.StepFailed: st.builds(run_events.StepFailed, **_attempt, failure=failure),
     run_events.RunResumed: st.builds(run_events.RunResumed, timer_id=st.uuids()),
-    run_events.RunCompleted: st.builds(run_events.RunCompleted),
-    run_events.RunTimedOut: st.builds(run_events.RunTimedOut, step_id=texts, message=texts),
+    run_events.RunCompleted: st.builds(run_events.RunCompleted, **_end),
+    run_events.RunTimedOut: st.builds(run_events.RunTimedOut, **_end, step_id=texts, message=texts),
     run_events.RunCancelled: st.builds(run_events.RunCancelled, code=texts, message=texts),
-    run_events.RunFailed: st.builds(run_events.RunFailed, step_id=texts, code=texts, message=texts),
+    run_events.RunFailed: st.builds(run_events.RunFailed, **_end, step_id=texts, code=texts, message=texts),
     identity.UserSignedUp: st.builds(identity.UserSignedUp, name=texts),
     identity.UserSignedIn: st.builds(identity.UserSignedIn),
     identity.UserSignedOut: st.builds(identity.UserSignedOut, session_id=st.uuids()),

@@ -77,6 +77,10 @@ def test_public_url_follows_host_and_port(host: str, url: str) -> None:
         ("MAX_BODY", "0KB"),
         ("LOG_LEVEL", "hunter2"),
         ("LOG_FORMAT", "hunter2"),
+        ("SMTP_HOST", "hunter2:25"),
+        ("SMTP_PORT", "hunter2"),
+        ("SMTP_TLS", "hunter2"),
+        ("SMTP_FROM", "hunter2"),
     ],
 )
 def test_a_wrong_value_is_named_but_never_shown(name: str, value: str) -> None:
@@ -85,6 +89,20 @@ def test_a_wrong_value_is_named_but_never_shown(name: str, value: str) -> None:
     assert PREFIX + name in str(raised.value)
     assert value not in str(raised.value)
     assert raised.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("variables", "missing"),
+    [
+        ({"SMTP_HOST": "mail"}, "SMTP_FROM"),
+        ({"SMTP_HOST": "mail", "SMTP_FROM": "hub@example.com", "SMTP_USERNAME": "hub"}, "SMTP_PASSWORD"),
+        ({"SMTP_PASSWORD": "hunter2"}, "SMTP_USERNAME"),
+    ],
+)
+def test_what_mail_needs_goes_together(variables: dict[str, str], missing: str) -> None:
+    with pytest.raises(SettingsError, match=PREFIX + missing) as raised:
+        settings(**variables)
+    assert "hunter2" not in str(raised.value)
 
 
 def test_secrets_do_not_show() -> None:
@@ -118,8 +136,9 @@ def test_a_size_is_read_or_refused(text: str) -> None:
 
 def test_children_read_the_very_same_settings() -> None:
     parent = settings(
-        HOST="0.0.0.0", JWT_SECRET="x" * 40, ENCRYPTION_KEY=KEY, MAX_BODY="1MB", OUTBOUND_ALLOW="10.0.0.0/8"
-    )
+        HOST="0.0.0.0", JWT_SECRET="x" * 40, ENCRYPTION_KEY=KEY, MAX_BODY="1MB", OUTBOUND_ALLOW="10.0.0.0/8",
+        SMTP_HOST="mail", SMTP_FROM="hub@example.com", SMTP_USERNAME="hub", SMTP_PASSWORD="x", SMTP_TLS="off",
+    )  # fmt: skip
     assert Settings.from_env(parent.to_env()) == parent
 
 

@@ -65,6 +65,7 @@ STEP = ActionStep("one", "http.request", retry=FixedRetry(delays_s=SCHEDULE_S))
 DEFINITION = Definition(Trigger("webhook.catch"), (STEP, msgspec.structs.replace(STEP, id="two")))
 REQUESTED = a_run_requested()
 TIMER = UUID(int=7)
+COMPLETED = RunCompleted(zap_id=ZAP)
 BROKEN = Retry(code="http_500", message="the target answered 500")
 
 
@@ -128,7 +129,7 @@ def test_nothing_happens_in_a_run_that_was_not_requested(command: RunCommand) ->
 
 def test_a_step_succeeds_and_the_last_one_completes_the_run() -> None:
     given_run(DEFINITION, REQUESTED).when(attempt()).then(succeeded())
-    given_run(DEFINITION, REQUESTED, succeeded()).when(attempt("two")).then(succeeded("two"), RunCompleted())
+    given_run(DEFINITION, REQUESTED, succeeded()).when(attempt("two")).then(succeeded("two"), COMPLETED)
 
 
 def test_an_outcome_that_is_already_recorded_stays() -> None:
@@ -151,7 +152,7 @@ def test_the_last_attempt_fails_the_run() -> None:
     last = len(SCHEDULE_S) + 1
     given_run(DEFINITION, REQUESTED, *past).when(attempt(number=last, outcome=BROKEN)).then(
         step_failed(last, BROKEN.code, BROKEN.message),
-        RunFailed(step_id="one", code=BROKEN.code, message=BROKEN.message),
+        RunFailed(zap_id=ZAP, step_id="one", code=BROKEN.code, message=BROKEN.message),
     )
 
 
@@ -159,13 +160,13 @@ def test_a_failure_that_will_not_heal_fails_the_run_at_once() -> None:
     refused = Failed(code="http_404", message="no such thing")
     given_run(DEFINITION, REQUESTED).when(attempt(outcome=refused)).then(
         step_failed(1, refused.code, refused.message),
-        RunFailed(step_id="one", code=refused.code, message=refused.message),
+        RunFailed(zap_id=ZAP, step_id="one", code=refused.code, message=refused.message),
     )
 
 
 def test_attempts_count_from_one_for_each_step() -> None:
     past = (REQUESTED, attempt_failed(), RunResumed(timer_id=TIMER), succeeded(number=2))
-    given_run(DEFINITION, *past).when(attempt("two", 1)).then(succeeded("two"), RunCompleted())
+    given_run(DEFINITION, *past).when(attempt("two", 1)).then(succeeded("two"), COMPLETED)
 
 
 def test_a_waiting_run_is_resumed_once() -> None:
@@ -183,8 +184,16 @@ def test_a_run_is_cancelled_whatever_it_waits_for_and_stays_so() -> None:
     given_run(DEFINITION, REQUESTED, succeeded(), succeeded("two"), RunCompleted()).when(CancelRun()).then_nothing()
 
 
+def test_ends_say_whose_run_it_was_and_whether_it_told_of_failures() -> None:
+    failed = FailRun("one", "x", "y")
+    ends = {"zap_id": ZAP, "step_id": "one", "code": "x", "message": "y"}
+    given_run(DEFINITION, REQUESTED).when(failed).then(RunFailed(**ends))  # type: ignore[arg-type]
+    told = msgspec.structs.replace(REQUESTED, source="alert")
+    given_run(DEFINITION, told).when(failed).then(RunFailed(**ends, of_alert=True))  # type: ignore[arg-type]
+
+
 def test_a_run_without_steps_is_finished() -> None:
-    given_run(a_definition(), REQUESTED).when(FinishRun()).then(RunCompleted())
+    given_run(a_definition(), REQUESTED).when(FinishRun()).then(COMPLETED)
     given_run(DEFINITION, REQUESTED).when(FinishRun()).then_nothing()
 
 
@@ -215,7 +224,7 @@ def test_a_failure_that_is_passed_over_is_seen_by_later_steps() -> None:
     assert template_context(UUID(int=1), run.state)["steps"] == {
         "one": {"output": None, "error": {"code": "http_404", "message": "no such thing", "output": {"status": 404}}}
     }
-    run.when(attempt("two")).then(succeeded("two"), RunCompleted())
+    run.when(attempt("two")).then(succeeded("two"), COMPLETED)
 
 
 def test_the_last_step_may_fail_and_be_passed_over() -> None:
@@ -249,7 +258,7 @@ def test_a_failure_within_an_error_path_fails_the_run() -> None:
 
 def test_without_a_failure_the_error_path_is_left_alone() -> None:
     zap = definition(action("one", ErrorPath((action("tell"),))))
-    given_run(zap, REQUESTED).when(attempt()).then(succeeded(), RunCompleted())
+    given_run(zap, REQUESTED).when(attempt()).then(succeeded(), COMPLETED)
 
 
 def test_what_was_put_off_is_no_attempt_and_waits_for_its_timer() -> None:
@@ -344,11 +353,13 @@ def test_a_delay_begins_once_and_is_over_after_its_timer() -> None:
 def test_a_deadline_ends_a_run_whatever_it_waits_for_and_says_where_it_was() -> None:
     requested = msgspec.structs.replace(REQUESTED, deadline=START)
     message = f"the run had not ended by its deadline, {START.isoformat()}"
-    given_run(DEFINITION, requested, succeeded()).when(TimeOutRun()).then(RunTimedOut(step_id="two", message=message))
-    given_run(DEFINITION, requested, attempt_failed()).when(TimeOutRun()).then(
-        RunTimedOut(step_id="one", message=message)
+    given_run(DEFINITION, requested, succeeded()).when(TimeOutRun()).then(
+        RunTimedOut(zap_id=ZAP, step_id="two", message=message)
     )
-    ended = (requested, attempt_failed(), RunTimedOut(step_id="one", message=message))
+    given_run(DEFINITION, requested, attempt_failed()).when(TimeOutRun()).then(
+        RunTimedOut(zap_id=ZAP, step_id="one", message=message)
+    )
+    ended = (requested, attempt_failed(), RunTimedOut(zap_id=ZAP, step_id="one", message=message))
     for command in (TimeOutRun(), ResumeRun(TIMER), attempt(number=2), CancelRun()):
         given_run(DEFINITION, *ended).when(command).then_nothing()
 

@@ -1,7 +1,9 @@
 """The life of a zap: drafts, numbered versions, and whether its hook takes requests."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,10 +16,13 @@ from domain.zap import (
     CreateZap,
     DeleteZap,
     EnableZap,
+    Flag,
+    FlagZap,
     PauseZap,
     PublishedVersion,
     PublishZap,
     RollBackZap,
+    UnflagZap,
     Zap,
     ZapCommand,
     ZapCreated,
@@ -25,10 +30,12 @@ from domain.zap import (
     ZapDraftChanged,
     ZapEnabled,
     ZapEvent,
+    ZapFlagged,
     ZapPaused,
     ZapPublished,
     ZapRolledBack,
     ZapState,
+    ZapUnflagged,
     decide,
     evolve,
 )
@@ -184,3 +191,43 @@ def test_published_versions_never_change_and_are_numbered_without_holes(past: li
 @given(st.lists(events, max_size=12))
 def test_evolve_takes_any_events_in_any_order(happened: list[ZapEvent]) -> None:
     folded(INITIAL, happened)
+
+
+SINCE = datetime(2026, 1, 1, tzinfo=UTC)
+FAILING = Flag(kind="failing", detail="all runs have failed", since=SINCE)
+GONE = Flag(kind="target_gone", step_id="one", detail="410", since=SINCE)
+LIVE = (CREATED, PUBLISHED, ZapEnabled())
+
+
+def test_a_zap_is_flagged_once_for_each_reason() -> None:
+    given_zap(*LIVE).when(FlagZap(FAILING)).then(ZapFlagged(flag=FAILING))
+    flagged = given_zap(*LIVE, ZapFlagged(flag=FAILING))
+    flagged.when(FlagZap(FAILING, pause=True)).then_nothing()
+    flagged.when(FlagZap(GONE)).then(ZapFlagged(flag=GONE))
+    other = msgspec.structs.replace(GONE, step_id="two")
+    given_zap(*LIVE, ZapFlagged(flag=GONE)).when(FlagZap(other)).then(ZapFlagged(flag=other))
+
+
+def test_a_flag_can_pause_an_enabled_zap() -> None:
+    paused = ZapPaused(reason=FAILING.detail)
+    given_zap(*LIVE).when(FlagZap(FAILING, pause=True)).then(ZapFlagged(flag=FAILING), paused)
+    given_zap(*LIVE, ZapPaused()).when(FlagZap(FAILING, pause=True)).then(ZapFlagged(flag=FAILING))
+
+
+def test_publishing_and_enabling_take_flags_away() -> None:
+    flagged = (*LIVE, ZapFlagged(flag=FAILING), ZapFlagged(flag=GONE))
+    gone = [ZapUnflagged(kind="failing"), ZapUnflagged(kind="target_gone", step_id="one")]
+    given_zap(*flagged).when(EnableZap()).then(*gone)
+    given_zap(*flagged, ZapPaused()).when(EnableZap()).then(ZapEnabled(), *gone)
+    given_zap(*flagged).when(PublishZap()).then(*gone)
+    given_zap(*flagged, CHANGED).when(PublishZap()).then(ZapPublished(number=2, name="Orders", definition=TWO), *gone)
+    given_zap(*flagged, *gone).when(EnableZap()).then_nothing()
+
+
+def test_a_completed_run_takes_only_its_flag_away() -> None:
+    flagged = given_zap(*LIVE, ZapFlagged(flag=FAILING), ZapFlagged(flag=GONE))
+    flagged.when(UnflagZap("failing")).then(ZapUnflagged(kind="failing"))
+    given_zap(*LIVE).when(UnflagZap("failing")).then_nothing()
+    state = given_zap(*LIVE, ZapFlagged(flag=FAILING), ZapFlagged(flag=GONE), ZapUnflagged(kind="failing")).state
+    assert isinstance(state, Zap)
+    assert state.flags == (GONE,)

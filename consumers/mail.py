@@ -1,0 +1,70 @@
+"""E-mail, by the operator's mail server."""
+
+import asyncio
+from datetime import datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+from typing import Literal
+from uuid import UUID
+
+import aiosmtplib
+import msgspec
+
+TIMEOUT_S = 10.0
+AT_A_TIME = 20
+"""Connections to the mail server."""
+
+
+class MailFailed(Exception):
+    """The mail server did not take the message; its text says why, for the zap's owner."""
+
+
+class MailConfig(msgspec.Struct, frozen=True):
+    """How to reach the mail server; without a host there is none."""
+
+    host: str = ""
+    port: int = 587
+    username: str = ""
+    password: str = ""
+    tls: Literal["off", "starttls", "tls"] = "starttls"
+    sender: str = ""
+
+
+class Mail:
+    """Sends text to one recipient at a time, so that each is told once and sees no other."""
+
+    def __init__(self, config: MailConfig) -> None:
+        self._config = config
+        self._slots = asyncio.Semaphore(AT_A_TIME)
+
+    async def send(self, recipient: str, subject: str, text: str, *, message_id: UUID, at: datetime) -> None:
+        """Hand a message to the server; its id is the same on every attempt. Raises MailFailed."""
+        config = self._config
+        if not config.host:
+            raise MailFailed("no mail server is set up: the operator sets TRIGGERHUB_SMTP_HOST")
+        message = EmailMessage()
+        message["From"] = config.sender
+        message["To"] = recipient
+        message["Subject"] = subject
+        message["Date"] = format_datetime(at)
+        message["Message-ID"] = f"<{message_id}@triggerhub>"
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(text)
+        try:
+            async with self._slots:
+                await self._hand_over(message)
+        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+            raise MailFailed(f"the mail server did not take it: {error}") from error
+
+    async def _hand_over(self, message: EmailMessage) -> None:
+        config = self._config
+        await aiosmtplib.send(
+            message,
+            hostname=config.host,
+            port=config.port,
+            username=config.username or None,
+            password=config.password or None,
+            use_tls=config.tls == "tls",
+            start_tls=config.tls == "starttls",
+            timeout=TIMEOUT_S,
+        )

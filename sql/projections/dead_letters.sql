@@ -1,0 +1,74 @@
+-- name: create
+-- One row per cause: all failures of a zap at one step with one code. Events of several partitions come in any order
+-- here, so each column is a sum, a smallest, a largest, or the last by position.
+create table dead_letters (
+    tenant_id      uuid not null,
+    group_id       uuid not null,
+    zap_id         uuid not null,
+    step_id        text not null,
+    code           text not null,
+    message        text not null,
+    run_id         uuid,
+    total          bigint not null,
+    of_alerts      bigint not null,
+    first_at       timestamptz,
+    last_at        timestamptz,
+    last_position  bigint not null,
+    resolved       bigint not null,
+    note           text not null,
+    note_position  bigint not null,
+    told           bigint not null,
+    told_of_alerts bigint not null,
+    primary key (tenant_id, group_id)
+) with (fillfactor = 70);
+create index dead_letters_last on dead_letters (tenant_id, last_position);
+create index dead_letters_zap on dead_letters (tenant_id, zap_id, last_position);
+create index dead_letters_untold on dead_letters (tenant_id, zap_id) where total > told;
+
+-- name: upsert
+-- What a batch adds to each group. Keys come sorted, so that concurrent writers can not deadlock.
+insert into dead_letters as d (tenant_id, group_id, zap_id, step_id, code, message, run_id, total, of_alerts, first_at,
+                               last_at, last_position, resolved, note, note_position, told, told_of_alerts)
+select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::bigint[],
+                     $9::bigint[], $10::timestamptz[], $11::timestamptz[], $12::bigint[], $13::bigint[], $14::text[],
+                     $15::bigint[], $16::bigint[], $17::bigint[])
+on conflict (tenant_id, group_id) do update set
+    message = case when excluded.last_position > d.last_position then excluded.message else d.message end,
+    run_id = case when excluded.last_position > d.last_position then excluded.run_id else d.run_id end,
+    total = d.total + excluded.total,
+    of_alerts = d.of_alerts + excluded.of_alerts,
+    first_at = least(d.first_at, excluded.first_at),
+    last_at = greatest(d.last_at, excluded.last_at),
+    last_position = greatest(d.last_position, excluded.last_position),
+    resolved = greatest(d.resolved, excluded.resolved),
+    note = case when excluded.note_position > d.note_position then excluded.note else d.note end,
+    note_position = greatest(d.note_position, excluded.note_position),
+    told = greatest(d.told, excluded.told),
+    told_of_alerts = greatest(d.told_of_alerts, excluded.told_of_alerts)
+
+-- name: page
+-- A tenant's groups, those with the latest failures first.
+select group_id, zap_id, step_id, code, message, run_id, total, resolved, told, first_at, last_at, note, last_position
+from rm.dead_letters
+where tenant_id = $1 and total > 0 and last_position < coalesce($4::bigint, 9223372036854775807)
+  and ($2::uuid is null or zap_id = $2)
+  and ($3::boolean is null or (total > resolved) = $3)
+order by last_position desc limit $5
+
+-- name: one
+select group_id, zap_id, step_id, code, message, run_id, total, resolved, told, first_at, last_at, note, last_position
+from rm.dead_letters where tenant_id = $1 and group_id = $2 and total > 0
+
+-- name: untold
+-- A zap's groups of which not all failures were told of, the largest first.
+select step_id, code, message, run_id, first_at, last_at, total, of_alerts, told, told_of_alerts
+from rm.dead_letters
+where tenant_id = $1 and zap_id = $2 and total > told
+order by total - told desc, group_id limit $3
+
+-- name: gone
+-- Steps of enabled zaps whose targets want no more requests, and that are not flagged for it.
+select d.zap_id, d.step_id, d.run_id, d.last_at
+from rm.dead_letters d join rm.zap_list z using (tenant_id, zap_id)
+where d.total > d.told and d.code = 'http_410'
+  and z.status = 'enabled' and not z.flags ? ('target_gone:' || d.step_id)
