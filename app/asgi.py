@@ -23,11 +23,13 @@ from app.http.docs import describe_hooks, docs, problems
 from app.http.health import healthz, readyz
 from app.http.hooks import HookController
 from app.http.inputs import MAX_BODY, require_sane_json
+from app.http.jobs import BulkController, JobController
 from app.http.run_commands import RunCommandController
 from app.http.runs import RunController
 from app.http.zaps import ZapController
 from app.intake import Intake
 from app.intake_replies import Replies
+from app.jobs import Jobs
 from app.limits import RateLimits
 from app.live_zaps import LiveZaps
 from app.passwords import Passwords
@@ -77,7 +79,8 @@ def create_app(services: Services) -> Litestar:
             "identity": _value(identity),
             "accounts": _value(accounts),
             "zaps": _value(zaps),
-            "runs": _value(Runs(services.store, zaps, services.new_id)),
+            "runs": _value(Runs(services.store, services.new_id)),
+            "jobs": _value(Jobs(services.store, services.new_id)),
             "hook_secrets": _value(secrets),
             "requests": _value(Requests(services.store, zaps, live_zaps, services.new_id)),
         },
@@ -103,6 +106,8 @@ def _api(authenticator: Authenticator) -> list[Router]:
             HookController,
             RunController,
             RunCommandController,
+            BulkController,
+            JobController,
         ],
         guards=[guard(authenticator)],
         before_request=require_sane_json,

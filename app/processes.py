@@ -118,11 +118,13 @@ async def _projector(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
+    from app.job_worker import JobWorker
     from consumers.scheduler import Scheduler
+    from sql.clock import new_id
     from sql.event_store import PgEventStore
 
-    async with PgEventStore(settings.database_url, "scheduler", read_connections=1) as store:
-        await Scheduler(store).run(stop)
+    async with PgEventStore(settings.database_url, "scheduler", read_connections=4) as store:
+        await asyncio.gather(Scheduler(store).run(stop), JobWorker(store, settings.database_url, new_id).run(stop))
 
 
 ROLES: Mapping[str, Role] = {

@@ -1,17 +1,27 @@
 """Commands on runs: cancel one, and run one again. A run that has ended is never changed."""
 
 from collections.abc import Sequence
-from typing import Literal
+from hashlib import sha256
 from uuid import UUID
 
 import msgspec
 
-from app.auth import Principal
-from app.zaps import Zaps
+from app.loaded_zap import load_existing
 from domain import run
 from domain.definition import Definition, Trigger
 from domain.errors import NotFound, WrongStatus
-from domain.event import ANY_VERSION, Append, Appended, NewEvent, StoredEvent, StreamKind
+from domain.event import (
+    ANY_VERSION,
+    Append,
+    Appended,
+    Conflict,
+    Duplicate,
+    Metadata,
+    NewEvent,
+    StoredEvent,
+    StreamKind,
+)
+from domain.job import ReplayVersion
 from domain.json import Json
 from domain.ports import EventStore, NewId, StoreUnavailable
 from domain.registry import decode
@@ -21,6 +31,10 @@ ATTEMPTS = 5
 """How often a cancellation is decided anew when the runner was quicker."""
 _ANY_DEFINITION = Definition(Trigger(""))
 """Cancelling does not depend on what the zap does."""
+
+
+class NothingToDo(WrongStatus):
+    """The run is not what the command is for, or no longer."""
 
 
 class LoadedRun(msgspec.Struct, frozen=True):
@@ -42,12 +56,24 @@ class LoadedRun(msgspec.Struct, frozen=True):
         return self.events[-1].event_id if waiting else None
 
 
-class Runs:
-    """Runs of all tenants; every method takes whose it must be, and raises NotFound for anybody else's."""
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    """How to run again: all steps, or those from one on; on the version it had, or today's; with another body."""
 
-    def __init__(self, store: EventStore, zaps: Zaps, new_id: NewId) -> None:
+    from_step: str | None = None
+    version: ReplayVersion = "original"
+    payload: Json | msgspec.UnsetType = msgspec.UNSET
+    job_id: UUID | None = None
+    """The job that replays many runs: it replays each of them once, however often this is asked for."""
+
+
+class Runs:
+    """Runs of all tenants; every method takes whose it must be, and raises NotFound for anybody else's.
+
+    The metadata says who wants it.
+    """
+
+    def __init__(self, store: EventStore, new_id: NewId) -> None:
         self._store = store
-        self._zaps = zaps
         self._new_id = new_id
 
     async def load(self, tenant_id: UUID, run_id: UUID) -> LoadedRun:
@@ -61,61 +87,60 @@ class Runs:
             raise NotFound("no such run")
         return LoadedRun(run_id, state, events)
 
-    async def cancel(self, principal: Principal, run_id: UUID) -> LoadedRun:
-        """Stop a run. Raises NotFound, and WrongStatus when it has ended in another way."""
+    async def cancel(self, tenant_id: UUID, run_id: UUID, metadata: Metadata) -> LoadedRun:
+        """Stop a run. Raises NotFound, and NothingToDo when it has ended in another way."""
         for _ in range(ATTEMPTS):
-            loaded = await self.load(principal.tenant_id, run_id)
+            loaded = await self.load(tenant_id, run_id)
             if isinstance(loaded.state, EndedRun):
                 if loaded.state.status == "cancelled":
                     return loaded
-                raise WrongStatus(f"the run has ended already: it is {loaded.state.status}")
+                raise NothingToDo(f"the run has ended already: it is {loaded.state.status}")
             events = run.decide(CancelRun(), loaded.state, _ANY_DEFINITION)
-            await self._append(principal, loaded, events)
+            await self._append(loaded, events, metadata)
         raise StoreUnavailable("the run went on at every attempt to stop it")
 
-    async def replay(
-        self,
-        principal: Principal,
-        run_id: UUID,
-        *,
-        from_step: str | None,
-        version: Literal["original", "latest"],
-        payload: Json | msgspec.UnsetType,
-    ) -> tuple[UUID, int]:
+    async def replay(self, tenant_id: UUID, run_id: UUID, wish: Replay, metadata: Metadata) -> tuple[UUID, int]:
         """A new run of the same request, linked to the old one. Gives its id and position.
 
         Raises NotFound and WrongStatus.
         """
-        loaded = await self.load(principal.tenant_id, run_id)
-        zap = (await self._zaps.load(principal.tenant_id, loaded.state.requested.zap_id)).zap
-        number = zap.live if version == "latest" else loaded.state.requested.zap_version
-        command = run.replay(loaded.state, run_id, zap.version(number).definition, from_step)
-        changed = msgspec.structs.replace(command, zap_version=number)
-        if payload is not msgspec.UNSET:
-            body = msgspec.json.encode(payload).decode()
-            request = msgspec.structs.replace(command.request, body=body, encoding="utf-8")
-            changed = msgspec.structs.replace(changed, request=request)
+        loaded = await self.load(tenant_id, run_id)
+        if wish.job_id is not None:
+            _require_target(loaded.state, wish.job_id)
+        zap = (await load_existing(self._store, tenant_id, loaded.state.requested.zap_id)).zap
+        number = zap.live if wish.version == "latest" else loaded.state.requested.zap_version
+        command = run.replay(loaded.state, run_id, zap.version(number).definition, wish.from_step)
+        request = command.request
+        if wish.payload is not msgspec.UNSET:
+            body = msgspec.json.encode(wish.payload).decode()
+            request = msgspec.structs.replace(request, body=body, encoding="utf-8")
+        command = msgspec.structs.replace(command, zap_version=number, request=request, job_id=wish.job_id)
         new_run = self._new_id()
         result = await self._store.append(
             Append(
                 kind=StreamKind.RUN,
                 stream_id=new_run,
                 expected=0,
-                tenant_id=principal.tenant_id,
+                tenant_id=tenant_id,
                 ordering_key=new_run,
                 events=tuple(
-                    NewEvent(self._new_id(), event) for event in run.decide(changed, run.INITIAL, _ANY_DEFINITION)
+                    NewEvent(self._new_id(), event) for event in run.decide(command, run.INITIAL, _ANY_DEFINITION)
                 ),
                 metadata=msgspec.structs.replace(
-                    principal.metadata, correlation_id=new_run, causation_id=loaded.events[0].event_id
+                    metadata, correlation_id=new_run, causation_id=loaded.events[0].event_id
                 ),
+                dedupe_key=sha256(wish.job_id.bytes + run_id.bytes).digest() if wish.job_id else None,
             )
         )
-        if not isinstance(result, Appended):
-            raise StoreUnavailable("the new run's id was taken")
-        return new_run, result.position
+        match result:
+            case Appended():
+                return new_run, result.position
+            case Duplicate():
+                return result.stream_id, result.position
+            case Conflict():
+                raise StoreUnavailable("the new run's id was taken")
 
-    async def _append(self, principal: Principal, loaded: LoadedRun, events: Sequence[RunEvent]) -> None:
+    async def _append(self, loaded: LoadedRun, events: Sequence[RunEvent], metadata: Metadata) -> None:
         """Append, and clear the timer that the run waits for, so that none fires into a run that has ended.
 
         While that timer is set nobody has carried the run on; so it stands for the expected version (the log clears a
@@ -126,10 +151,18 @@ class Runs:
                 kind=StreamKind.RUN,
                 stream_id=loaded.id,
                 expected=ANY_VERSION if loaded.timer_id else len(loaded.events),
-                tenant_id=principal.tenant_id,
+                tenant_id=loaded.events[0].tenant_id,
                 ordering_key=loaded.events[0].ordering_key,
                 events=tuple(NewEvent(self._new_id(), event) for event in events),
-                metadata=msgspec.structs.replace(principal.metadata, correlation_id=loaded.id),
+                metadata=msgspec.structs.replace(metadata, correlation_id=loaded.id),
                 timer_id=loaded.timer_id,
             )
         )
+
+
+def _require_target(state: ActiveRun | EndedRun, job_id: UUID) -> None:
+    """A job replays what has ended, and never what it has started itself, whatever clocks say."""
+    if isinstance(state, ActiveRun):
+        raise NothingToDo("the run has not ended")
+    if state.requested.job_id == job_id:
+        raise NothingToDo("the run is a replay by this very job")

@@ -38,3 +38,9 @@ class VersionConflict(DomainError):
     """Someone else changed the stream since it was read."""
 
     code = "version_conflict"
+
+
+class LimitReached(DomainError):
+    """There are as many as there may be."""
+
+    code = "limit_reached"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from domain import identity, intake, run, zap
+from domain import identity, intake, job, run, zap
 from domain.event import Event, Metadata
 from domain.json import JsonObject
 
@@ -41,6 +41,12 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("zap.run.failed", 1, run.RunFailed),
     EventType("zap.run.timed_out", 1, run.RunTimedOut),
     EventType("zap.run.cancelled", 1, run.RunCancelled),
+    EventType("job.requested", 1, job.JobRequested),
+    EventType("job.progressed", 1, job.JobProgressed),
+    EventType("job.paused", 1, job.JobPaused),
+    EventType("job.resumed", 1, job.JobResumed),
+    EventType("job.aborted", 1, job.JobAborted),
+    EventType("job.completed", 1, job.JobCompleted),
     EventType("user.signed_up", 1, identity.UserSignedUp),
     EventType("user.signed_in", 1, identity.UserSignedIn),
     EventType("user.signed_out", 1, identity.UserSignedOut),

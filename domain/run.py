@@ -32,6 +32,8 @@ class RunRequested(Event, frozen=True, kw_only=True):
     replay_of: UUID | None = None
     outputs: Mapping[str, Json] = {}
     """Outcomes of steps, by id, that a replay from a later step takes over."""
+    job_id: UUID | None = None
+    """The job that replayed many runs, this one among them."""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -123,6 +125,7 @@ class RequestRun(msgspec.Struct, frozen=True):
     dedupe_id: str = ""
     replay_of: UUID | None = None
     outputs: Mapping[str, Json] = {}
+    job_id: UUID | None = None
 
 
 class RecordAttempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -231,6 +234,7 @@ def _request(command: RequestRun, state: RunState) -> list[RunEvent]:
             dedupe_id=command.dedupe_id,
             replay_of=command.replay_of,
             outputs=command.outputs,
+            job_id=command.job_id,
         )
     ]
 

@@ -1,8 +1,9 @@
 """All projections with a table of their own. `run_detail` has none: it is folded when it is read."""
 
+from projections.job_list import JOB_LIST
 from projections.request_list import REQUEST_LIST
 from projections.run_list import RUN_LIST
 from projections.zap_list import ZAP_LIST
 
-PROJECTIONS = (REQUEST_LIST, RUN_LIST, ZAP_LIST)
+PROJECTIONS = (JOB_LIST, REQUEST_LIST, RUN_LIST, ZAP_LIST)
 LIVE_FOLDS = frozenset({"run_detail"})

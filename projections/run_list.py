@@ -1,4 +1,4 @@
-"""The run list: one row per run, newest first, filtered by zap, status, source and time."""
+"""The run list: one row per run, newest first, filtered by zap, status, source, time and what went wrong."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -8,8 +8,10 @@ from uuid import UUID
 import msgspec
 
 from domain.event import RunStatus, StoredEvent
+from domain.job import Selection
 from domain.registry import decode
 from domain.run import (
+    Failure,
     RunCancelled,
     RunCompleted,
     RunEvent,
@@ -22,7 +24,7 @@ from domain.run import (
     StepFailed,
     StepSucceeded,
 )
-from projections.projection import Projection
+from projections.projection import BEING_BUILT, Projection
 from sql.pool import Connection, Pool
 from sql.queries import Queries, Query
 
@@ -30,13 +32,17 @@ _queries = Queries("projections/run_list.sql")
 _DAWN = datetime(1970, 1, 2, tzinfo=UTC)
 MAX_ERROR = 500
 """Characters of an error that the list keeps; the run's detail has it whole."""
+MAX_REPLAYS = 100
+MAX_COUNT = 1_000_000
+"""What is counted of a selection: a count reads every entry of an index."""
 
 
 class RunError(msgspec.Struct, frozen=True):
-    """Why a run failed, or is waiting to try again."""
+    """Why a run failed, or is waiting to try again; and at which step, where it was at one."""
 
     code: str
     message: str
+    step_id: str | None = None
 
 
 class RunListItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,17 +58,13 @@ class RunListItem(msgspec.Struct, frozen=True, kw_only=True):
     duration_ms: float | None
     error: RunError | None
     attempts: int
+    replay_of: UUID | None
     position: int
 
 
-class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runs are wanted. `before` is the id after which, going back in time, a page starts."""
+class RunFilter(Selection, frozen=True, kw_only=True):
+    """A page of a selection. `before` is the id after which, going back in time, the page starts."""
 
-    zap_id: UUID | None = None
-    status: RunStatus | None = None
-    source: Source | None = None
-    from_: datetime | None = None
-    to: datetime | None = None
     before: UUID | None = None
     limit: int = 20
 
@@ -71,7 +73,7 @@ async def list_runs(pool: Pool, tenant_id: UUID, wanted: RunFilter) -> list[RunL
     """A page of a tenant's runs, newest first."""
     rows = await pool.fetch(
         page_query(wanted), tenant_id, wanted.before, wanted.status, wanted.source, _not_too_early(wanted.from_),
-        _not_too_early(wanted.to), wanted.limit, wanted.zap_id,
+        _not_too_early(wanted.to), wanted.limit, wanted.zap_id, wanted.step_id, wanted.error_code,
     )  # fmt: skip
     return [
         RunListItem(
@@ -83,12 +85,69 @@ async def list_runs(pool: Pool, tenant_id: UUID, wanted: RunFilter) -> list[RunL
             started_at=row[5],
             finished_at=row[6],
             duration_ms=row[7],
-            error=RunError(row[8], row[9]) if row[8] else None,
-            attempts=row[10],
-            position=row[11],
+            error=RunError(row[8], row[9], row[10]) if row[8] else None,
+            attempts=row[11],
+            replay_of=row[12],
+            position=row[13],
         )
         for row in rows
     ]
+
+
+async def replays_of(pool: Pool, tenant_id: UUID, run_id: UUID) -> list[UUID]:
+    """The newest MAX_REPLAYS runs that replay this one, newest first; none while the list is being built."""
+    try:
+        rows = await pool.fetch(_queries["replays_of"], tenant_id, run_id, MAX_REPLAYS)
+    except BEING_BUILT:
+        return []
+    return [row[0] for row in rows]
+
+
+async def oldest_runs(
+    pool: Pool,
+    tenant_id: UUID,
+    selection: Selection,
+    statuses: Sequence[RunStatus],
+    *,
+    after: UUID | None,
+    before: UUID,
+    limit: int,
+) -> list[UUID]:
+    """The next runs of a selection that have one of these statuses, oldest first, with ids between the two."""
+    statuses = _possible(selection, statuses)
+    query = _queries[f"oldest{_variant(selection, statuses)}"]
+    rows = await pool.fetch(query, *_selected(tenant_id, selection, statuses), after, before, limit)
+    return [row[0] for row in rows]
+
+
+async def count_runs(pool: Pool, tenant_id: UUID, selection: Selection, statuses: Sequence[RunStatus]) -> int:
+    """How many there are, counted up to MAX_COUNT and one more."""
+    statuses = _possible(selection, statuses)
+    query = _queries[f"count{_variant(selection, statuses)}"]
+    count: int = await pool.fetchval(query, *_selected(tenant_id, selection, statuses), MAX_COUNT + 1)
+    return count
+
+
+def _variant(selection: Selection, statuses: Sequence[RunStatus]) -> str:
+    """As page_query."""
+    if "completed" not in statuses:
+        return "_not_completed"
+    if selection.source not in {None, "webhook"}:
+        return "_of_source"
+    return "_of_zap" if selection.zap_id else ""
+
+
+def _possible(selection: Selection, statuses: Sequence[RunStatus]) -> Sequence[RunStatus]:
+    """No run that has completed shows an error, so that those need not be passed over."""
+    wrong = selection.step_id or selection.error_code
+    return [status for status in statuses if status != "completed"] if wrong else statuses
+
+
+def _selected(tenant_id: UUID, selection: Selection, statuses: Sequence[RunStatus]) -> tuple[object, ...]:
+    return (
+        tenant_id, statuses, selection.source, _not_too_early(selection.from_), _not_too_early(selection.to),
+        selection.zap_id, selection.step_id, selection.error_code,
+    )  # fmt: skip
 
 
 def _not_too_early(moment: datetime | None) -> datetime | None:
@@ -98,6 +157,8 @@ def _not_too_early(moment: datetime | None) -> datetime | None:
 
 def page_query(wanted: RunFilter) -> Query:
     """The query whose index passes over the fewest runs: those of a rare status or source are few, a zap's are some."""
+    if wanted.step_id or wanted.error_code:
+        return _queries["page_of_step" if wanted.step_id else "page_of_error"]
     if wanted.status not in {None, "completed"}:
         return _queries["page_of_zap_and_status" if wanted.zap_id else "page_of_status"]
     if wanted.source not in {None, "webhook"}:
@@ -147,19 +208,20 @@ def _fold(change: _Change, event: RunEvent, at: datetime) -> None:
             change.status, change.error = "running", None
             change.attempts += 1
         case StepAttemptFailed():
-            change.status, change.error = "waiting", _error(event.failure.code, event.failure.message)
+            change.status, change.error = "waiting", _error(event.failure, event.step_id)
             change.attempts += 1
         case StepFailed():
-            change.status, change.error = "running", _error(event.failure.code, event.failure.message)
+            change.status, change.error = "running", _error(event.failure, event.step_id)
             change.attempts += 1
         case RunResumed():
             change.status, change.error = "running", None
         case RunCompleted():
             change.status, change.error, change.finished_at = "completed", None, at
         case RunFailed():
-            change.status, change.error, change.finished_at = "failed", _error(event.code, event.message), at
+            change.status, change.error, change.finished_at = "failed", _error(event, event.step_id), at
         case RunTimedOut():
-            change.status, change.error, change.finished_at = "timed_out", _error("deadline", event.message), at
+            change.status, change.finished_at = "timed_out", at
+            change.error = _error(Failure(code="deadline", message=event.message), event.step_id)
         case RunCancelled():
             change.status, change.finished_at = "cancelled", at
             change.error = None
@@ -167,8 +229,8 @@ def _fold(change: _Change, event: RunEvent, at: datetime) -> None:
             assert_never(event)
 
 
-def _error(code: str, message: str) -> RunError:
-    return RunError(code, message[:MAX_ERROR].replace("\0", ""))
+def _error(failure: Failure | RunFailed, step_id: str) -> RunError:
+    return RunError(failure.code, failure.message[:MAX_ERROR].replace("\0", ""), step_id or None)
 
 
 def _inserted(change: _Change) -> tuple[object, ...]:
@@ -181,7 +243,8 @@ def _inserted(change: _Change) -> tuple[object, ...]:
     return (
         change.tenant_id, change.run_id, requested.zap_id, requested.zap_version, change.status, requested.source,
         change.started_at, change.finished_at, duration, error.code if error else None,
-        error.message if error else None, change.attempts, change.position, change.stream_version,
+        error.message if error else None, error.step_id if error else None, change.attempts, requested.replay_of,
+        change.position, change.stream_version,
     )  # fmt: skip
 
 
@@ -189,7 +252,8 @@ def _updated(change: _Change) -> tuple[object, ...]:
     error = change.error
     return (
         change.tenant_id, change.run_id, change.status, change.finished_at, error.code if error else None,
-        error.message if error else None, change.attempts, change.position, change.stream_version,
+        error.message if error else None, error.step_id if error else None, change.attempts, change.position,
+        change.stream_version,
     )  # fmt: skip
 
 

@@ -14,9 +14,10 @@ from app.auth import AuthedRequest, Principal
 from app.hook_secrets import HookSecrets
 from app.http.inputs import Injected, Input, Name, in_utc
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
+from app.loaded_zap import LoadedZap
 from app.problems import Problem
 from app.services import Services
-from app.zaps import LoadedZap, Zaps
+from app.zaps import Zaps
 from domain.definition import Definition, Step, Trigger
 from domain.zap import (
     ChangeDraft,

@@ -113,19 +113,23 @@ def test_every_event_belongs_to_one_aggregate_and_is_folded_by_it() -> None:
     """A new event needs an arm in evolve; mypy's assert_never says so too, but only to who runs mypy."""
     from typing import get_args
 
-    from domain import identity, intake, run, zap
+    from domain import identity, intake, job, run, zap
     from domain.definition import Definition, Trigger
     from tests.support.examples import EXAMPLES
 
     unions = [
-        set(get_args(union)) for union in (zap.ZapEvent, run.RunEvent, intake.IntakeEvent, identity.IdentityEvent)
+        set(get_args(union))
+        for union in (zap.ZapEvent, run.RunEvent, intake.IntakeEvent, job.JobEvent, identity.IdentityEvent)
     ]
     assert sum(map(len, unions)) == len(set.union(*unions)) == len(EVENT_TYPES)
     assert set.union(*unions) == {kind.struct for kind in EVENT_TYPES}
     existing_zap = zap.Zap(name="x", draft=Definition(Trigger("t")))
     requested = next(event for event in EXAMPLES if isinstance(event, run.RunRequested))
+    asked = next(event for event in EXAMPLES if isinstance(event, job.JobRequested))
     for event in EXAMPLES:
         if isinstance(event, zap.ZapEvent):
             zap.evolve(existing_zap, event)
         elif isinstance(event, run.RunEvent):
             run.evolve(run.ActiveRun(requested=requested), event)
+        elif isinstance(event, job.JobEvent):
+            job.evolve(job.Job(requested=asked, total=1), event)

@@ -102,7 +102,7 @@ async def test_runs_are_filtered(ada: Person, bob: Person, dsn: str, project: Pr
         answer = await ada("GET", f"/runs?{query}")
         assert [run["id"] for run in answer.json()["items"]] == expected, query
     run = next(run for run in all_runs if run["id"] == failed)
-    assert (run["zap_version"], run["error"]) == (1, {"code": "http_status", "message": "500"})
+    assert (run["zap_version"], run["error"]) == (1, {"code": "http_status", "message": "500", "step_id": "next"})
     assert run["duration_ms"] >= 0
 
 

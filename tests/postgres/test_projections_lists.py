@@ -53,7 +53,10 @@ async def many(dsn: str, engine: Engine) -> AsyncIterator[Connection]:
                format('00000000-0000-7000-8000-00000000000%s', n / 2 % 8 + 2)::uuid, 1,
                case when n % 100 = 0 then 'failed' else 'completed' end,
                case when n % 200 = 2 then 'replay' else 'webhook' end,
-               at, at, 0, null, null, 1, n, 3
+               at, at, 0,
+               case when n % 100 = 0 then 'http_' || 500 + n % 3 end, case when n % 100 = 0 then 'no answer' end,
+               case when n % 100 = 0 then 'step_' || n % 7 end, 1,
+               case when n % 200 = 2 then '00000000-0000-7000-8000-00000000000b'::uuid end, n, 3
         from (select n, $$2026-01-01T00:00:00Z$$::timestamptz + n * interval '1 second' as at
               from generate_series(0, 19999) n) runs
         """
@@ -69,6 +72,9 @@ WANTED = {
     "completed": (RunFilter(status="completed"), "run_list_pkey"),
     "failed": (RunFilter(status="failed"), "run_list_not_completed"),
     "failed of a zap": (RunFilter(status="failed", zap_id=ZAP), "run_list_zap_not_completed"),
+    "failed at a step": (RunFilter(step_id="step_3"), "run_list_step"),
+    "failed with a code": (RunFilter(error_code="http_501", status="failed"), "run_list_error"),
+    "failed with a code at a step": (RunFilter(step_id="step_3", error_code="http_501"), "run_list_step"),
     "replays": (RunFilter(source="replay"), "run_list_not_webhook"),
     "of a zap": (RunFilter(zap_id=ZAP), "run_list_zap"),
     "of an hour": (
@@ -90,6 +96,7 @@ async def test_a_page_reads_few_rows_by_the_right_index_whatever_plan_is_cached(
         plan = await many.fetchval(
             "explain (analyze, format json) " + page_query(wanted),
             TENANT, wanted.before, wanted.status, wanted.source, wanted.from_, wanted.to, wanted.limit, wanted.zap_id,
+            wanted.step_id, wanted.error_code,
         )  # fmt: skip
         scan = json.loads(plan)[0]["Plan"]
         while "Plans" in scan:
@@ -110,6 +117,8 @@ async def test_each_filter_gives_what_a_plain_search_gives(
                 if (wanted.zap_id is None or row["zap_id"] == wanted.zap_id)
                 and (wanted.status is None or row["status"] == wanted.status)
                 and (wanted.source is None or row["source"] == wanted.source)
+                and (wanted.step_id is None or row["error_step"] == wanted.step_id)
+                and (wanted.error_code is None or row["error_code"] == wanted.error_code)
                 and (wanted.from_ is None or row["started_at"] >= wanted.from_)
                 and (wanted.to is None or row["started_at"] < wanted.to)
                 and (wanted.before is None or row["run_id"] < wanted.before)

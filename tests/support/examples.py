@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from domain import identity, intake, run, zap
+from domain import identity, intake, job, run, zap
 from domain.event import Event
 from domain.request import Request
 from tests.support.builders import ZAP, a_definition
@@ -69,6 +69,7 @@ EXAMPLES: tuple[Event, ...] = (
         dedupe_id="evt_1",
         replay_of=_ID,
         outputs={"look_up": {"id": 7}},
+        job_id=_ID,
     ),
     run.StepSucceeded(**_attempt(2), output={"status": 200, "body": {"id": 7}}),  # type: ignore[arg-type]
     run.StepAttemptFailed(**_attempt(1), failure=_FAILURE, retry_at=START + timedelta(seconds=5)),  # type: ignore[arg-type]
@@ -78,6 +79,27 @@ EXAMPLES: tuple[Event, ...] = (
     run.RunTimedOut(step_id="look_up", message="not ended within 3600 s"),
     run.RunCancelled(),
     run.RunFailed(step_id="look_up", code="http_503", message="the target answered 503"),
+    job.JobRequested(
+        kind="replay",
+        filter=job.Selection(
+            zap_id=ZAP,
+            status="failed",
+            source="webhook",
+            from_=START,
+            to=START + timedelta(hours=1),
+            step_id="look_up",
+            error_code="http_503",
+        ),
+        total=5_000,
+        rate_per_s=500,
+        from_step="send",
+        version="latest",
+    ),
+    job.JobProgressed(cursor=_ID, done=40, skipped=2, failed=1, problem="no such zap"),
+    job.JobPaused(),
+    job.JobResumed(),
+    job.JobAborted(),
+    job.JobCompleted(),
     identity.UserSignedUp(name="Ada"),
     identity.UserSignedIn(),
     identity.UserSignedOut(session_id=_ID),

@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 import pytest
 
-from domain import run, zap
+from domain import job, run, zap
 from domain.definition import Definition
 from domain.errors import DomainError
 
@@ -62,3 +62,8 @@ def given_zap(*past: zap.ZapEvent) -> Given[zap.ZapCommand, zap.ZapState, zap.Za
 def given_run(definition: Definition, *past: run.RunEvent) -> Given[run.RunCommand, run.RunState, run.RunEvent]:
     """A run of this definition, with this history."""
     return Given(run.INITIAL, run.evolve, lambda command, state: run.decide(command, state, definition), past)
+
+
+def given_job(*past: job.JobEvent) -> Given[job.JobCommand, job.JobState, job.JobEvent]:
+    """A job with this history."""
+    return Given(job.INITIAL, job.evolve, job.decide, past)

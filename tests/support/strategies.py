@@ -6,9 +6,9 @@ from typing import get_args
 
 from hypothesis import strategies as st
 
-from domain import identity, intake, run, zap
+from domain import identity, intake, job, run, zap
 from domain.definition import ActionStep, Definition, Trigger
-from domain.event import Event, Metadata, StoredEvent
+from domain.event import Event, Metadata, RunStatus, StoredEvent
 from domain.registry import encode, encode_metadata, event_type
 from domain.request import Request
 
@@ -35,6 +35,17 @@ requests = st.builds(
     headers=st.dictionaries(texts, texts, max_size=3),
     body=texts,
     encoding=st.sampled_from(["utf-8", "base64"]),
+)
+_codes = st.text(string.ascii_letters + string.digits + "_.é", min_size=1, max_size=8)
+selections = st.builds(
+    job.Selection,
+    zap_id=st.none() | st.uuids(),
+    status=st.none() | st.sampled_from(get_args(RunStatus)),
+    source=st.none() | st.sampled_from(get_args(run.Source)),
+    from_=st.none() | moments,
+    to=st.none() | moments,
+    step_id=st.none() | _codes,
+    error_code=st.none() | _codes,
 )
 _attempt = {
     "step_id": texts,
@@ -89,6 +100,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
         dedupe_id=texts,
         replay_of=st.none() | st.uuids(),
         outputs=st.dictionaries(texts, json_values, max_size=3),
+        job_id=st.none() | st.uuids(),
     ),
     run.StepSucceeded: st.builds(run.StepSucceeded, **_attempt, output=json_values),
     run.StepAttemptFailed: st.builds(run.StepAttemptFailed, **_attempt, failure=failures, retry_at=moments),
@@ -98,6 +110,22 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     run.RunTimedOut: st.builds(run.RunTimedOut, step_id=texts, message=texts),
     run.RunCancelled: st.builds(run.RunCancelled),
     run.RunFailed: st.builds(run.RunFailed, step_id=texts, code=texts, message=texts),
+    job.JobRequested: st.builds(
+        job.JobRequested,
+        kind=st.sampled_from(get_args(job.JobKind)),
+        filter=selections,
+        total=numbers,
+        rate_per_s=numbers,
+        from_step=st.none() | texts,
+        version=st.sampled_from(get_args(job.ReplayVersion)),
+    ),
+    job.JobProgressed: st.builds(
+        job.JobProgressed, cursor=st.uuids(), done=numbers, skipped=numbers, failed=numbers, problem=texts
+    ),
+    job.JobPaused: st.builds(job.JobPaused),
+    job.JobResumed: st.builds(job.JobResumed),
+    job.JobAborted: st.builds(job.JobAborted),
+    job.JobCompleted: st.builds(job.JobCompleted),
     identity.UserSignedUp: st.builds(identity.UserSignedUp, name=texts),
     identity.UserSignedIn: st.builds(identity.UserSignedIn),
     identity.UserSignedOut: st.builds(identity.UserSignedOut, session_id=st.uuids()),
