@@ -5,16 +5,16 @@ it all the same, the versions of the job's stream let one of them record, and no
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
-from typing import Literal, assert_never
+from typing import Literal, TypeVar, assert_never
 from uuid import UUID
 
 import msgspec
 import structlog
 
 from app.jobs import Jobs, LoadedJob, fold, follow
-from app.runs import NothingToDo, Replay, Runs
+from app.runs import NothingToDo, PreparedReplay, Replay, Runs
 from domain import job
 from domain.errors import DomainError
 from domain.event import Metadata, StreamKind
@@ -52,8 +52,7 @@ ATTEMPTS = 5
 _ANSWER_S = 10.0
 _OUTAGES = (*CONNECTION_ERRORS, StoreUnavailable, *BEING_BUILT)
 
-Outcome = tuple[Literal["done", "skipped", "failed"], str]
-"""What became of a run, and why if it is not done."""
+T = TypeVar("T")
 
 
 class JobWorker:
@@ -114,6 +113,13 @@ class JobWorker:
             log.exception("job.broken", job_id=str(job_id))
 
 
+class _Refused(msgspec.Struct, frozen=True):
+    """What could not be done to a run, or need not be, and why."""
+
+    counts_as: Literal["skipped", "failed"]
+    problem: str
+
+
 class _Work:
     """One job in the hands of this worker, and how far it has come."""
 
@@ -171,10 +177,10 @@ class _Work:
         if stop.is_set():
             return
         async with self._room:
-            outcomes = await asyncio.gather(*(self._do(run_id) for run_id in batch))
-        for outcome, problem in outcomes:
-            self._counts[outcome] += 1
-            self._problem = problem[:MAX_PROBLEM] or self._problem
+            outcomes = await self._do(batch)
+        for outcome in outcomes:
+            self._counts[outcome.counts_as if isinstance(outcome, _Refused) else "done"] += 1
+            self._problem = outcome.problem[:MAX_PROBLEM] if isinstance(outcome, _Refused) else self._problem
         self._cursor = batch[-1]
         if self._time() - self._looked_at >= POLL_S:
             await self._look()
@@ -187,25 +193,23 @@ class _Work:
         if wait_s > 0:
             await _rest(stop, wait_s)
 
-    async def _do(self, run_id: UUID) -> Outcome:
-        requested = self._job.state.requested
+    async def _do(self, batch: Sequence[UUID]) -> list[object]:
+        requested, tenant_id = self._job.state.requested, self._job.tenant_id
         metadata = Metadata(actor=self._job.actor, causation_id=self._job.request_id)
-        try:
-            match requested.kind:
-                case "replay":
-                    wish = Replay(from_step=requested.from_step, version=requested.version, job_id=self._job.id)
-                    await self._runs.replay(self._job.tenant_id, run_id, wish, metadata)
-                case "cancel":
-                    await self._runs.cancel(self._job.tenant_id, run_id, metadata)
-                case _:
-                    assert_never(requested.kind)
-        except NothingToDo as error:
-            return "skipped", error.message
-        except DomainError as error:
-            return "failed", error.message
-        except (AppendRefused, UnknownEvent, msgspec.DecodeError) as error:
-            return "failed", str(error)
-        return "done", ""
+        match requested.kind:
+            case "replay":
+                wish = Replay(from_step=requested.from_step, version=requested.version, job_id=self._job.id)
+                prepared = [_tried(self._runs.prepare(tenant_id, run_id, wish, metadata)) for run_id in batch]
+                # In two goes, so that the new runs are stored in the order of the old ones.
+                return await asyncio.gather(*[self._start(replay) for replay in await asyncio.gather(*prepared)])
+            case "cancel":
+                cancelled = [_tried(self._runs.cancel(tenant_id, run_id, metadata)) for run_id in batch]
+                return [*await asyncio.gather(*cancelled)]
+            case _:
+                assert_never(requested.kind)
+
+    async def _start(self, replay: PreparedReplay | _Refused) -> object:
+        return replay if isinstance(replay, _Refused) else await _tried(self._runs.start(replay))
 
     async def _look(self) -> None:
         """See whether the job was paused or aborted, and record how far it has come when it is time."""
@@ -244,6 +248,18 @@ class _Work:
         if self._cursor is None:
             return []
         return [RecordProgress(JobProgressed(cursor=self._cursor, problem=self._problem, **self._counts))]
+
+
+async def _tried(work: Awaitable[T]) -> T | _Refused:
+    """The result; a refusal that is the run's own affair does not stop the job."""
+    try:
+        return await work
+    except NothingToDo as error:
+        return _Refused("skipped", error.message)
+    except DomainError as error:
+        return _Refused("failed", error.message)
+    except (AppendRefused, UnknownEvent, msgspec.DecodeError) as error:
+        return _Refused("failed", str(error))
 
 
 async def _rest(stop: asyncio.Event, seconds: float) -> None:

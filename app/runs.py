@@ -25,7 +25,7 @@ from domain.job import ReplayVersion
 from domain.json import Json
 from domain.ports import EventStore, NewId, StoreUnavailable
 from domain.registry import decode
-from domain.run import ActiveRun, CancelRun, EndedRun, NoRun, RunEvent, RunState
+from domain.run import ActiveRun, CancelRun, EndedRun, NoRun, RequestRun, RunEvent, RunState
 
 ATTEMPTS = 5
 """How often a cancellation is decided anew when the runner was quicker."""
@@ -66,6 +66,15 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     """The job that replays many runs: it replays each of them once, however often this is asked for."""
 
 
+class PreparedReplay(msgspec.Struct, frozen=True):
+    """A replay that is decided, but not committed."""
+
+    tenant_id: UUID
+    command: RequestRun
+    metadata: Metadata
+    dedupe_key: bytes | None
+
+
 class Runs:
     """Runs of all tenants; every method takes whose it must be, and raises NotFound for anybody else's.
 
@@ -104,6 +113,10 @@ class Runs:
 
         Raises NotFound and WrongStatus.
         """
+        return await self.start(await self.prepare(tenant_id, run_id, wish, metadata))
+
+    async def prepare(self, tenant_id: UUID, run_id: UUID, wish: Replay, metadata: Metadata) -> PreparedReplay:
+        """What a replay will be. Raises NotFound and WrongStatus."""
         loaded = await self.load(tenant_id, run_id)
         if wish.job_id is not None:
             _require_target(loaded.state, wish.job_id)
@@ -114,22 +127,27 @@ class Runs:
         if wish.payload is not msgspec.UNSET:
             body = msgspec.json.encode(wish.payload).decode()
             request = msgspec.structs.replace(request, body=body, encoding="utf-8")
-        command = msgspec.structs.replace(command, zap_version=number, request=request, job_id=wish.job_id)
+        return PreparedReplay(
+            tenant_id,
+            msgspec.structs.replace(command, zap_version=number, request=request, job_id=wish.job_id),
+            msgspec.structs.replace(metadata, causation_id=loaded.events[0].event_id),
+            sha256(wish.job_id.bytes + run_id.bytes).digest() if wish.job_id else None,
+        )
+
+    async def start(self, replay: PreparedReplay) -> tuple[UUID, int]:
+        """Commit it: replays that are started one after the other, without waiting, are stored in that order."""
         new_run = self._new_id()
+        events = run.decide(replay.command, run.INITIAL, _ANY_DEFINITION)
         result = await self._store.append(
             Append(
                 kind=StreamKind.RUN,
                 stream_id=new_run,
                 expected=0,
-                tenant_id=tenant_id,
+                tenant_id=replay.tenant_id,
                 ordering_key=new_run,
-                events=tuple(
-                    NewEvent(self._new_id(), event) for event in run.decide(command, run.INITIAL, _ANY_DEFINITION)
-                ),
-                metadata=msgspec.structs.replace(
-                    metadata, correlation_id=new_run, causation_id=loaded.events[0].event_id
-                ),
-                dedupe_key=sha256(wish.job_id.bytes + run_id.bytes).digest() if wish.job_id else None,
+                events=tuple(NewEvent(self._new_id(), event) for event in events),
+                metadata=msgspec.structs.replace(replay.metadata, correlation_id=new_run),
+                dedupe_key=replay.dedupe_key,
             )
         )
         match result:

@@ -27,8 +27,9 @@ STATUSES: Mapping[JobKind, tuple[RunStatus, ...]] = {
 }
 """What a job takes, by its kind: only what has ended can be replayed, only what has not can be cancelled."""
 
-# Control characters are no part of a step's id or of a code, and NUL the database would refuse.
-Code = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+\Z")]
+CODE = r"^[^\x00-\x1f\x7f]+\Z"
+"""Control characters are no part of a step's id or of an error's code, and NUL the database would refuse."""
+_Code = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=CODE)]
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -43,8 +44,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     source: Source | None = None
     from_: datetime | None = msgspec.field(name="from", default=None)
     to: datetime | None = None
-    step_id: Code | None = None
-    error_code: Code | None = None
+    step_id: _Code | None = None
+    error_code: _Code | None = None
 
 
 def statuses(kind: JobKind, selection: Selection) -> tuple[RunStatus, ...]:

@@ -14,12 +14,16 @@ from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, n
 from app.services import Services
 from domain.errors import NotFound
 from domain.event import RunStatus, StreamKind
-from domain.job import Code
+from domain.job import CODE
 from domain.run import Source
 from projections import run_detail
 from projections.freshness import wait_until
 from projections.run_detail import RunDetail
 from projections.run_list import RunFilter, RunListItem, list_runs, replays_of
+
+Code = Annotated[
+    str | None, QueryParameter(min_length=1, max_length=200, pattern=CODE, description="Of the error that runs show")
+]
 
 FRESHNESS_S = 1.0
 """How long a list waits for `min_position`; past that it answers with what it has, and says so."""
@@ -55,8 +59,8 @@ class RunController(Controller):
         source: FromQuery[Source | None] = None,
         from_: Annotated[datetime | None, QueryParameter(name="from", description="Inclusive")] = None,
         to: Annotated[datetime | None, QueryParameter(description="Exclusive")] = None,
-        step_id: Annotated[Code | None, QueryParameter(description="Of the step whose error the run shows")] = None,
-        error_code: FromQuery[Code | None] = None,
+        step_id: Code = None,
+        error_code: Code = None,
         cursor: Cursor = None,
         limit: Limit = DEFAULT_LIMIT,
         min_position: Annotated[int | None, QueryParameter(ge=0, le=2**63 - 1)] = None,
