@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from app.jobs import Jobs, LoadedJob, fold, follow
-from app.runs import NothingToDo, PreparedReplay, Replay, Runs
+from app.runs import NothingToDo, PreparedReplay, Replay, Runs, WentOn
 from domain import job
 from domain.errors import DomainError
 from domain.event import Metadata, StreamKind
@@ -258,7 +258,7 @@ async def _tried(work: Awaitable[T]) -> T | _Refused:
         return _Refused("skipped", error.message)
     except DomainError as error:
         return _Refused("failed", error.message)
-    except (AppendRefused, UnknownEvent, msgspec.DecodeError) as error:
+    except (WentOn, AppendRefused, UnknownEvent, msgspec.DecodeError) as error:
         return _Refused("failed", str(error))
 
 

@@ -37,6 +37,10 @@ class NothingToDo(WrongStatus):
     """The run is not what the command is for, or no longer."""
 
 
+class WentOn(StoreUnavailable):
+    """The run went on at every attempt to stop it: try again."""
+
+
 class LoadedRun(msgspec.Struct, frozen=True):
     """A run as its stream says it is."""
 
@@ -97,7 +101,7 @@ class Runs:
         return LoadedRun(run_id, state, events)
 
     async def cancel(self, tenant_id: UUID, run_id: UUID, metadata: Metadata) -> LoadedRun:
-        """Stop a run. Raises NotFound, and NothingToDo when it has ended in another way."""
+        """Stop a run. Raises NotFound, NothingToDo when it has ended in another way, and WentOn."""
         for _ in range(ATTEMPTS):
             loaded = await self.load(tenant_id, run_id)
             if isinstance(loaded.state, EndedRun):
@@ -106,7 +110,7 @@ class Runs:
                 raise NothingToDo(f"the run has ended already: it is {loaded.state.status}")
             events = run.decide(CancelRun(), loaded.state, _ANY_DEFINITION)
             await self._append(loaded, events, metadata)
-        raise StoreUnavailable("the run went on at every attempt to stop it")
+        raise WentOn("the run went on at every attempt to stop it")
 
     async def replay(self, tenant_id: UUID, run_id: UUID, wish: Replay, metadata: Metadata) -> tuple[UUID, int]:
         """A new run of the same request, linked to the old one. Gives its id and position.

@@ -87,7 +87,7 @@ async def append(
             expected=ANY_VERSION,
             tenant_id=tenant_id,
             ordering_key=key,
-            events=tuple(NewEvent(new_id(), event) for event in events),
+            events=tuple(NewEvent(new_id(), event, getattr(event, "retry_at", None)) for event in events),
             metadata=Metadata(actor="test"),
         )
     )
