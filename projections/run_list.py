@@ -114,27 +114,22 @@ async def oldest_runs(
     limit: int,
 ) -> list[UUID]:
     """The next runs of a selection that have one of these statuses, oldest first, with ids between the two."""
-    statuses = _possible(selection, statuses)
-    query = _queries[f"oldest{_variant(selection, statuses)}"]
-    rows = await pool.fetch(query, *_selected(tenant_id, selection, statuses), after, before, limit)
-    return [row[0] for row in rows]
+    query, selected = oldest_query(selection, statuses)
+    return [row[0] for row in await pool.fetch(query, tenant_id, *selected, after, before, limit)]
 
 
 async def count_runs(pool: Pool, tenant_id: UUID, selection: Selection, statuses: Sequence[RunStatus]) -> int:
     """How many there are, counted up to MAX_COUNT and one more."""
-    statuses = _possible(selection, statuses)
-    query = _queries[f"count{_variant(selection, statuses)}"]
-    count: int = await pool.fetchval(query, *_selected(tenant_id, selection, statuses), MAX_COUNT + 1)
+    possible = _possible(selection, statuses)
+    query = _queries[f"count{_variant(selection, possible)}"]
+    count: int = await pool.fetchval(query, tenant_id, *_selected(selection, possible), MAX_COUNT + 1)
     return count
 
 
-def _variant(selection: Selection, statuses: Sequence[RunStatus]) -> str:
-    """As page_query."""
-    if "completed" not in statuses:
-        return "_not_completed"
-    if selection.source not in {None, "webhook"}:
-        return "_of_source"
-    return "_of_zap" if selection.zap_id else ""
+def oldest_query(selection: Selection, statuses: Sequence[RunStatus]) -> tuple[Query, tuple[object, ...]]:
+    """As page_query, for what a job takes next; with the parameters that make the selection."""
+    possible = _possible(selection, statuses)
+    return _queries[f"oldest{_variant(selection, possible)}"], _selected(selection, possible)
 
 
 def _possible(selection: Selection, statuses: Sequence[RunStatus]) -> Sequence[RunStatus]:
@@ -143,10 +138,18 @@ def _possible(selection: Selection, statuses: Sequence[RunStatus]) -> Sequence[R
     return [status for status in statuses if status != "completed"] if wrong else statuses
 
 
-def _selected(tenant_id: UUID, selection: Selection, statuses: Sequence[RunStatus]) -> tuple[object, ...]:
+def _variant(selection: Selection, statuses: Sequence[RunStatus]) -> str:
+    if "completed" not in statuses:
+        return "_not_completed"
+    if selection.source not in {None, "webhook"}:
+        return "_of_source"
+    return "_of_zap" if selection.zap_id else ""
+
+
+def _selected(selection: Selection, statuses: Sequence[RunStatus]) -> tuple[object, ...]:
     return (
-        tenant_id, statuses, selection.source, _not_too_early(selection.from_), _not_too_early(selection.to),
-        selection.zap_id, selection.step_id, selection.error_code,
+        statuses, selection.source, _not_too_early(selection.from_), _not_too_early(selection.to), selection.zap_id,
+        selection.step_id, selection.error_code,
     )  # fmt: skip
 
 
