@@ -61,7 +61,7 @@ async def test_a_rebuild_equals_what_was_live(
     assert seen == sorted(seen)
     assert seen[-1] == (head, head)
     assert await rows_of(connection) == live
-    assert await builds(connection) == ["rm_request_list_v1", "rm_run_list_v2", "rm_zap_list_v1"]
+    assert await builds(connection) == ["rm_job_list_v1", "rm_request_list_v1", "rm_run_list_v2", "rm_zap_list_v1"]
 
 
 async def test_the_projector_goes_on_through_rebuilds_and_nothing_is_lost_or_doubled(
@@ -123,10 +123,10 @@ async def test_a_crash_in_the_middle_leaves_the_live_build_and_the_next_rebuild_
     live = await rows_of(connection)
     with pytest.raises(KeyboardInterrupt):
         await rebuild(dsn, RUN_LIST, PARTITIONS, _crash)
-    assert await builds(connection) == ["rm_request_list_v1", "rm_run_list_v1", "rm_run_list_v2", "rm_zap_list_v1"]
+    assert await builds(connection) == ["rm_job_list_v1", "rm_request_list_v1", "rm_run_list_v1", "rm_run_list_v2", "rm_zap_list_v1"]
     assert await rows_of(connection) == live
     await rebuild(dsn, RUN_LIST, PARTITIONS)
-    assert await builds(connection) == ["rm_request_list_v1", "rm_run_list_v2", "rm_zap_list_v1"]
+    assert await builds(connection) == ["rm_job_list_v1", "rm_request_list_v1", "rm_run_list_v2", "rm_zap_list_v1"]
     assert await rows_of(connection) == live
 
 
@@ -153,7 +153,7 @@ async def test_a_new_definition_is_built_at_the_start_by_one_of_many(
     newer: list[Projection] = [msgspec.structs.replace(projection, definition=9) for projection in PROJECTIONS]
     engines = [Engine(dsn, newer, PARTITIONS) for _ in range(3)]
     await asyncio.gather(*(starting.start() for starting in engines))
-    assert await builds(connection) == ["rm_request_list_v2", "rm_run_list_v2", "rm_zap_list_v2"]
+    assert await builds(connection) == ["rm_job_list_v2", "rm_request_list_v2", "rm_run_list_v2", "rm_zap_list_v2"]
     assert len(await list_runs(store.pool, TENANT, RunFilter(limit=100))) == 10
 
 
