@@ -23,7 +23,7 @@ from app.http.docs import describe_hooks, docs, problems
 from app.http.health import healthz, readyz
 from app.http.hooks import HookController
 from app.http.inputs import MAX_BODY, require_sane_json
-from app.http.jobs import BulkController, JobController
+from app.http.jobs import BulkController, HeldController, JobController
 from app.http.run_commands import RunCommandController
 from app.http.runs import RunController
 from app.http.zaps import ZapController
@@ -82,7 +82,7 @@ def create_app(services: Services) -> Litestar:
             "runs": _value(Runs(services.store, services.new_id)),
             "jobs": _value(Jobs(services.store, services.new_id)),
             "hook_secrets": _value(secrets),
-            "requests": _value(Requests(services.store, zaps, live_zaps, services.new_id)),
+            "requests": _value(Requests(services.store, services.new_id)),
         },
         exception_handlers=HANDLERS,
         response_headers=NO_SNIFF,
@@ -107,6 +107,7 @@ def _api(authenticator: Authenticator) -> list[Router]:
             RunController,
             RunCommandController,
             BulkController,
+            HeldController,
             JobController,
         ],
         guards=[guard(authenticator)],

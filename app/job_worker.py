@@ -1,30 +1,27 @@
-"""The worker behind jobs: does to many runs what app/runs.py does to one, at the speed that was asked for.
+"""The worker behind jobs: finds those that run, and carries them out at the speed that was asked for.
 
 Any number of workers may run. One works on a job at a time, by a session lock on its own connection; should two be at
-it all the same, the versions of the job's stream let one of them record, and no run is taken twice.
+it all the same, the versions of the job's stream let one of them record, and nothing is done twice (app/bulk.py).
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Literal, TypeVar, assert_never
 from uuid import UUID
 
-import msgspec
 import structlog
 
+from app.bulk import Bulk, bulks
 from app.jobs import Jobs, LoadedJob, fold, follow
-from app.runs import NothingToDo, PreparedReplay, Replay, Runs, WentOn
+from app.requests import Requests
+from app.runs import Runs
 from domain import job
-from domain.errors import DomainError
 from domain.event import Metadata, StreamKind
-from domain.job import MAX_PROBLEM, CompleteJob, JobCommand, JobProgressed, RecordProgress
-from domain.ports import AppendRefused, NewId, StoreUnavailable
-from domain.registry import UnknownEvent
+from domain.job import MAX_PROBLEM, CompleteJob, JobCommand, JobKind, JobProgressed, RecordProgress
+from domain.ports import NewId, StoreUnavailable
 from projections.freshness import wait_until
 from projections.job_list import running_jobs
 from projections.projection import BEING_BUILT
-from projections.run_list import oldest_runs
 from sql.event_store import PgEventStore
 from sql.pool import CONNECTION_ERRORS, Connection, connect
 from sql.queries import Queries
@@ -39,20 +36,18 @@ MAX_AT_ONCE = 50
 PAGE = 500
 """Ids that are looked up at once."""
 BATCH = 25
-"""Runs that a job holds in memory at once."""
+"""Runs or requests that a job holds in memory at once."""
 BATCHES = 4
 """Batches of all jobs that are held at once."""
 RECORD_S = 1.0
 SLOWEST_RECORD_S = 10.0
 """Progress is recorded every second, and of long jobs at each hundredth of the time they took, up to this."""
 FRESH_S = 2.0
-"""How long a job waits for the run list to be as new as the job; then it takes what the list shows."""
+"""How long a job waits for the list it takes from to be as new as the job; then it takes what the list shows."""
 ATTEMPTS = 5
 """How often progress is decided anew when somebody steered the job meanwhile."""
 _ANSWER_S = 10.0
 _OUTAGES = (*CONNECTION_ERRORS, StoreUnavailable, *BEING_BUILT)
-
-T = TypeVar("T")
 
 
 class JobWorker:
@@ -62,7 +57,7 @@ class JobWorker:
         self._store = store
         self._dsn = dsn
         self._jobs = Jobs(store, new_id)
-        self._runs = Runs(store, new_id)
+        self._bulks = bulks(store.pool, Runs(store, new_id), Requests(store, new_id))
         self._room = asyncio.Semaphore(BATCHES)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -105,7 +100,7 @@ class JobWorker:
             loaded = fold(await self._store.read_stream(StreamKind.CORE, job_id))
             # The list of jobs follows the log by moments: this one may have ended.
             if loaded is not None and loaded.state.status == "running":
-                await _Work(self._store, self._jobs, self._runs, self._room, loaded).run(stop)
+                await _Work(self._store, self._jobs, self._bulks, self._room, loaded).run(stop)
         except _OUTAGES as error:
             log.warning("job.interrupted", job_id=str(job_id), error=repr(error))
         except Exception:
@@ -113,20 +108,15 @@ class JobWorker:
             log.exception("job.broken", job_id=str(job_id))
 
 
-class _Refused(msgspec.Struct, frozen=True):
-    """What could not be done to a run, or need not be, and why."""
-
-    counts_as: Literal["skipped", "failed"]
-    problem: str
-
-
 class _Work:
     """One job in the hands of this worker, and how far it has come."""
 
-    def __init__(self, store: PgEventStore, jobs: Jobs, runs: Runs, room: asyncio.Semaphore, loaded: LoadedJob) -> None:
+    def __init__(
+        self, store: PgEventStore, jobs: Jobs, kinds: Mapping[JobKind, Bulk], room: asyncio.Semaphore, loaded: LoadedJob
+    ) -> None:
         self._store = store
         self._jobs = jobs
-        self._runs = runs
+        self._bulk = kinds[loaded.state.requested.kind]
         self._room = room
         self._job = loaded
         state = loaded.state
@@ -139,13 +129,13 @@ class _Work:
         self._free_at = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Take one run after the other until none is left, or the job is stopped."""
+        """Take one batch after the other until none is left, or the job is stopped."""
         requested = self._job.state.requested
         log.info("job.started", job_id=str(self._job.id), kind=requested.kind, total=self._job.state.total)
-        await wait_until(self._store.pool, "run_list", self._job.requested_position, FRESH_S)
+        await wait_until(self._store.pool, self._bulk.read_model, self._job.requested_position, FRESH_S)
         size = max(1, min(BATCH, requested.rate_per_s // 10))
         while not self._stopped(stop):
-            page = await self._next()
+            page = await self._bulk.next(self._job, self._cursor, PAGE)
             if not page:
                 await self._record(CompleteJob())
                 break
@@ -160,27 +150,15 @@ class _Work:
     def _stopped(self, stop: asyncio.Event) -> bool:
         return stop.is_set() or self._overtaken or self._job.state.status != "running"
 
-    async def _next(self) -> list[UUID]:
-        selection = self._job.state.requested.filter
-        return await oldest_runs(
-            self._store.pool,
-            self._job.tenant_id,
-            selection,
-            job.statuses(self._job.state.requested.kind, selection),
-            after=self._cursor,
-            before=self._job.id,
-            limit=PAGE,
-        )
-
     async def _take(self, batch: Sequence[UUID], stop: asyncio.Event) -> None:
         await self._wait_for_turn(len(batch), stop)
         if stop.is_set():
             return
         async with self._room:
-            outcomes = await self._do(batch)
+            outcomes = await self._bulk.do(self._job, batch)
         for outcome in outcomes:
-            self._counts[outcome.counts_as if isinstance(outcome, _Refused) else "done"] += 1
-            self._problem = outcome.problem[:MAX_PROBLEM] if isinstance(outcome, _Refused) else self._problem
+            self._counts[outcome.counts_as if outcome else "done"] += 1
+            self._problem = outcome.problem[:MAX_PROBLEM] if outcome else self._problem
         self._cursor = batch[-1]
         if self._time() - self._looked_at >= POLL_S:
             await self._look()
@@ -192,24 +170,6 @@ class _Work:
         self._free_at += count / self._job.state.requested.rate_per_s
         if wait_s > 0:
             await _rest(stop, wait_s)
-
-    async def _do(self, batch: Sequence[UUID]) -> list[object]:
-        requested, tenant_id = self._job.state.requested, self._job.tenant_id
-        metadata = Metadata(actor=self._job.actor, causation_id=self._job.request_id)
-        match requested.kind:
-            case "replay":
-                wish = Replay(from_step=requested.from_step, version=requested.version, job_id=self._job.id)
-                prepared = [_tried(self._runs.prepare(tenant_id, run_id, wish, metadata)) for run_id in batch]
-                # In two goes, so that the new runs are stored in the order of the old ones.
-                return await asyncio.gather(*[self._start(replay) for replay in await asyncio.gather(*prepared)])
-            case "cancel":
-                cancelled = [_tried(self._runs.cancel(tenant_id, run_id, metadata)) for run_id in batch]
-                return [*await asyncio.gather(*cancelled)]
-            case _:
-                assert_never(requested.kind)
-
-    async def _start(self, replay: PreparedReplay | _Refused) -> object:
-        return replay if isinstance(replay, _Refused) else await _tried(self._runs.start(replay))
 
     async def _look(self) -> None:
         """See whether the job was paused or aborted, and record how far it has come when it is time."""
@@ -248,18 +208,6 @@ class _Work:
         if self._cursor is None:
             return []
         return [RecordProgress(JobProgressed(cursor=self._cursor, problem=self._problem, **self._counts))]
-
-
-async def _tried(work: Awaitable[T]) -> T | _Refused:
-    """The result; a refusal that is the run's own affair does not stop the job."""
-    try:
-        return await work
-    except NothingToDo as error:
-        return _Refused("skipped", error.message)
-    except DomainError as error:
-        return _Refused("failed", error.message)
-    except (WentOn, AppendRefused, UnknownEvent, msgspec.DecodeError) as error:
-        return _Refused("failed", str(error))
 
 
 async def _rest(stop: asyncio.Event, seconds: float) -> None:

@@ -9,15 +9,18 @@ import msgspec
 from domain import job
 from domain.errors import LimitReached, NotFound
 from domain.event import Append, Appended, Metadata, NewEvent, StoredEvent, StreamKind
-from domain.job import Job, JobCommand, JobEvent, JobKind, JobRequested, JobState, RequestJob, ResumeJob, Selection
+from domain.job import Job, JobCommand, JobEvent, JobRequested, JobState, RequestJob, ResumeJob, RunJobKind, Selection
 from domain.ports import NewId, StoreUnavailable
 from domain.registry import decode, decode_metadata
 from projections.job_list import JobListItem, count_open
+from projections.request_list import count_held
 from projections.run_list import count_runs
 from sql.event_store import PgEventStore
 
 MAX_OPEN = 10
 """Jobs of a tenant that run or are paused; as the list follows the log by moments, it may be a few more."""
+MAX_COUNT = 1_000_000
+"""What is counted for a preview: a count reads every entry of an index."""
 ATTEMPTS = 5
 """How often a command is decided anew when the job went on meanwhile."""
 
@@ -106,9 +109,13 @@ class Jobs:
         self._store = store
         self._new_id = new_id
 
-    async def count(self, tenant_id: UUID, kind: JobKind, selection: Selection) -> int:
-        """How many a job would take now, as projections.run_list counts. Raises Invalid."""
-        return await count_runs(self._store.pool, tenant_id, selection, job.statuses(kind, selection))
+    async def count_runs(self, tenant_id: UUID, kind: RunJobKind, selection: Selection) -> int:
+        """How many a job would take now, counted up to MAX_COUNT and one more. Raises Invalid."""
+        return await count_runs(self._store.pool, tenant_id, selection, job.statuses(kind, selection), MAX_COUNT + 1)
+
+    async def count_held(self, tenant_id: UUID, zap_id: UUID) -> int:
+        """How many requests a zap holds now, counted likewise."""
+        return await count_held(self._store.pool, tenant_id, zap_id, MAX_COUNT + 1)
 
     async def request(self, tenant_id: UUID, requested: JobRequested, metadata: Metadata) -> LoadedJob:
         """A new job. Raises LimitReached."""

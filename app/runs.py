@@ -9,7 +9,7 @@ import msgspec
 from app.loaded_zap import load_existing
 from domain import run
 from domain.definition import Definition, Trigger
-from domain.errors import NotFound, WrongStatus
+from domain.errors import NotFound, NothingToDo
 from domain.event import (
     ANY_VERSION,
     Append,
@@ -31,10 +31,6 @@ ATTEMPTS = 5
 """How often a cancellation is decided anew when the runner was quicker."""
 _ANY_DEFINITION = Definition(Trigger(""))
 """Cancelling does not depend on what the zap does."""
-
-
-class NothingToDo(WrongStatus):
-    """The run is not what the command is for, or no longer."""
 
 
 class WentOn(StoreUnavailable):

@@ -14,18 +14,20 @@ from domain.errors import Invalid, NotFound, WrongStatus
 from domain.event import Event, RunStatus
 from domain.run import Source
 
-JobKind: TypeAlias = Literal["replay", "cancel"]
+RunJobKind: TypeAlias = Literal["replay", "cancel"]
+JobKind: TypeAlias = Literal["replay", "cancel", "release", "discard"]
+"""What is done: to runs, or to the held requests of one zap."""
 JobStatus: TypeAlias = Literal["running", "paused", "completed", "aborted"]
 ReplayVersion: TypeAlias = Literal["original", "latest"]
 
 MAX_RATE_PER_S = 1_000
 MAX_PROBLEM = 300
 """Characters of the last refusal that a job keeps."""
-STATUSES: Mapping[JobKind, tuple[RunStatus, ...]] = {
+STATUSES: Mapping[RunJobKind, tuple[RunStatus, ...]] = {
     "replay": ("completed", "filtered", "failed", "cancelled", "timed_out"),
     "cancel": ("queued", "running", "waiting"),
 }
-"""What a job takes, by its kind: only what has ended can be replayed, only what has not can be cancelled."""
+"""Which runs a job takes, by its kind: only what has ended can be replayed, only what has not can be cancelled."""
 
 CODE = r"^[^\x00-\x1f\x7f]+\Z"
 """Control characters are no part of a step's id or of an error's code, and NUL the database would refuse."""
@@ -33,7 +35,7 @@ _Code = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=CODE)]
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which runs are meant: those for which all fields that are set hold.
+    """Which runs are meant: those for which all fields that are set hold. For held requests only the zap counts.
 
     `from` is inclusive, `to` exclusive, both are about the run's request. `step_id` and `error_code` are those of the
     error that the run list shows.
@@ -48,7 +50,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     error_code: _Code | None = None
 
 
-def statuses(kind: JobKind, selection: Selection) -> tuple[RunStatus, ...]:
+def statuses(kind: RunJobKind, selection: Selection) -> tuple[RunStatus, ...]:
     """The statuses of the runs that such a job takes. Raises Invalid for a selection that it can not have."""
     if selection == Selection():
         raise _invalid("filter", 'give at least one field; for all there are, "from": "1970-01-01T00:00:00Z"')

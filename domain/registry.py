@@ -32,6 +32,7 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("zap.request.rejected", 1, intake.RequestRejected),
     EventType("zap.request.counted", 1, intake.RequestsCounted),
     EventType("zap.request.admitted", 1, intake.RequestAdmitted),
+    EventType("zap.request.discarded", 1, intake.RequestDiscarded),
     EventType("zap.run.requested", 1, run.RunRequested),
     EventType("zap.run.step_succeeded", 1, run.StepSucceeded),
     EventType("zap.run.step_attempt_failed", 1, run.StepAttemptFailed),

@@ -33,8 +33,6 @@ _DAWN = datetime(1970, 1, 2, tzinfo=UTC)
 MAX_ERROR = 500
 """Characters of an error that the list keeps; the run's detail has it whole."""
 MAX_REPLAYS = 100
-MAX_COUNT = 1_000_000
-"""What is counted of a selection: a count reads every entry of an index."""
 
 
 class RunError(msgspec.Struct, frozen=True):
@@ -118,11 +116,13 @@ async def oldest_runs(
     return [row[0] for row in await pool.fetch(query, tenant_id, *selected, after, before, limit)]
 
 
-async def count_runs(pool: Pool, tenant_id: UUID, selection: Selection, statuses: Sequence[RunStatus]) -> int:
-    """How many there are, counted up to MAX_COUNT and one more."""
+async def count_runs(
+    pool: Pool, tenant_id: UUID, selection: Selection, statuses: Sequence[RunStatus], limit: int
+) -> int:
+    """How many there are, counted up to a limit."""
     possible = _possible(selection, statuses)
     query = _queries[f"count{_variant(selection, possible)}"]
-    count: int = await pool.fetchval(query, tenant_id, *_selected(selection, possible), MAX_COUNT + 1)
+    count: int = await pool.fetchval(query, tenant_id, *_selected(selection, possible), limit)
     return count
 
 

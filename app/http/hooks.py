@@ -89,5 +89,5 @@ class HookController(Controller):
         self, zap_id: FromPath[UUID], request_id: FromPath[UUID], request: AuthedRequest, requests: Injected[Requests]
     ) -> Admitted:
         """Starts its run, once. 409 for a request that was not kept whole."""
-        started = await requests.admit(request.user, zap_id, request_id)
+        started = await requests.admit(request.user.tenant_id, zap_id, request_id, request.user.metadata)
         return Admitted("duplicate" if started.duplicate else "accepted", started.run_id, started.position)

@@ -1,4 +1,4 @@
-"""Many runs at once: /api/v1/runs/replay and /cancel, and the jobs that do it: /api/v1/jobs."""
+"""Many runs or held requests at once: /api/v1/runs/replay …, and the jobs that do it: /api/v1/jobs."""
 
 from typing import Annotated
 from uuid import UUID
@@ -10,12 +10,14 @@ from litestar.params import FromPath, JSONBody
 from app.auth import AuthedRequest
 from app.http.inputs import Injected, Input, StepId, in_utc
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
-from app.jobs import Jobs
+from app.jobs import MAX_COUNT, Jobs
 from app.services import Services
+from app.zaps import Zaps
 from domain.job import (
     MAX_RATE_PER_S,
     AbortJob,
     JobCommand,
+    JobKind,
     JobRequested,
     PauseJob,
     ReplayVersion,
@@ -23,7 +25,6 @@ from domain.job import (
     Selection,
 )
 from projections.job_list import JobListItem, list_jobs
-from projections.run_list import MAX_COUNT
 
 Rate = Annotated[int, msgspec.Meta(ge=1, le=MAX_RATE_PER_S)]
 DEFAULT_REPLAYS_PER_S = 50
@@ -48,8 +49,22 @@ class BulkCancel(Input, frozen=True):
     preview: bool = False
 
 
+class BulkRelease(Input, frozen=True):
+    """Start the runs of all requests that the zap holds, in the order of their arrival; with `preview`, only count."""
+
+    rate_per_s: Rate = DEFAULT_REPLAYS_PER_S
+    preview: bool = False
+
+
+class BulkDiscard(Input, frozen=True):
+    """Give up all requests that the zap holds; with `preview`, only count them."""
+
+    rate_per_s: Rate = MAX_RATE_PER_S
+    preview: bool = False
+
+
 class Preview(msgspec.Struct, frozen=True):
-    """How many runs a job would take; `more` when there are more than were counted."""
+    """How many a job would take; `more` when there are more than were counted."""
 
     count: int
     more: bool
@@ -77,7 +92,8 @@ class BulkController(Controller):
             from_step=data.from_step,
             version=data.version,
         )
-        return await _respond(request, jobs, requested, preview=data.preview)
+        count = await jobs.count_runs(request.user.tenant_id, "replay", requested.filter)
+        return await _respond(request, jobs, requested, count, preview=data.preview)
 
     @post("/cancel", status_code=202, summary="Cancel many runs")
     async def cancel(
@@ -85,7 +101,44 @@ class BulkController(Controller):
     ) -> Response[Preview | JobListItem]:
         """Makes a job that cancels each of them, oldest first. Runs that end by themselves are counted as skipped."""
         requested = JobRequested(kind="cancel", filter=_in_utc(data.filter), total=0, rate_per_s=data.rate_per_s)
-        return await _respond(request, jobs, requested, preview=data.preview)
+        count = await jobs.count_runs(request.user.tenant_id, "cancel", requested.filter)
+        return await _respond(request, jobs, requested, count, preview=data.preview)
+
+
+class HeldController(Controller):
+    """What a user can do about the requests that came while a zap was paused, and are held."""
+
+    path = "/zaps/{zap_id:uuid}/held"
+    tags = ("Webhooks",)
+
+    @post("/release", status_code=202, summary="Release held requests")
+    async def release(
+        self,
+        zap_id: FromPath[UUID],
+        request: AuthedRequest,
+        jobs: Injected[Jobs],
+        zaps: Injected[Zaps],
+        data: JSONBody[BulkRelease | None] = None,
+    ) -> Response[Preview | JobListItem]:
+        """Makes a job that starts their runs, of the version that is live then; also while the zap is paused.
+
+        Requests that come after the job are not touched.
+        """
+        wish = data or BulkRelease()
+        return await _respond_held(request, jobs, zaps, _of_held("release", zap_id, wish), preview=wish.preview)
+
+    @post("/discard", status_code=202, summary="Discard held requests")
+    async def discard(
+        self,
+        zap_id: FromPath[UUID],
+        request: AuthedRequest,
+        jobs: Injected[Jobs],
+        zaps: Injected[Zaps],
+        data: JSONBody[BulkDiscard | None] = None,
+    ) -> Response[Preview | JobListItem]:
+        """Makes a job that gives them up, for good; they stay on record."""
+        wish = data or BulkDiscard()
+        return await _respond_held(request, jobs, zaps, _of_held("discard", zap_id, wish), preview=wish.preview)
 
 
 class JobController(Controller):
@@ -128,10 +181,22 @@ class JobController(Controller):
         return await _execute(request, jobs, job_id, AbortJob())
 
 
-async def _respond(
-    request: AuthedRequest, jobs: Jobs, requested: JobRequested, *, preview: bool
+def _of_held(kind: JobKind, zap_id: UUID, wish: BulkRelease | BulkDiscard) -> JobRequested:
+    return JobRequested(kind=kind, filter=Selection(zap_id=zap_id), total=0, rate_per_s=wish.rate_per_s)
+
+
+async def _respond_held(
+    request: AuthedRequest, jobs: Jobs, zaps: Zaps, requested: JobRequested, *, preview: bool
 ) -> Response[Preview | JobListItem]:
-    count = await jobs.count(request.user.tenant_id, requested.kind, requested.filter)
+    assert requested.filter.zap_id is not None
+    await zaps.load(request.user.tenant_id, requested.filter.zap_id)
+    count = await jobs.count_held(request.user.tenant_id, requested.filter.zap_id)
+    return await _respond(request, jobs, requested, count, preview=preview)
+
+
+async def _respond(
+    request: AuthedRequest, jobs: Jobs, requested: JobRequested, count: int, *, preview: bool
+) -> Response[Preview | JobListItem]:
     if preview:
         return Response(Preview(min(count, MAX_COUNT), more=count > MAX_COUNT), status_code=200)
     made = await jobs.request(

@@ -183,9 +183,9 @@ class ZapController(Controller):
         """409 for a zap that was never published."""
         return await caller.execute(zap_id, EnableZap())
 
-    @post("/{zap_id:uuid}/pause", summary="Refuse requests", status_code=200)
+    @post("/{zap_id:uuid}/pause", summary="Pause", status_code=200)
     async def pause(self, zap_id: FromPath[UUID], caller: Injected[Caller]) -> Response[ZapOut]:
-        """Its hook answers 409 until the zap is enabled; runs under way go on."""
+        """Its hook answers 409 until the zap is enabled, or holds requests if so set; runs under way go on."""
         return await caller.execute(zap_id, PauseZap())
 
     @post("/{zap_id:uuid}/rollback", summary="Use an earlier version again", status_code=200)

@@ -17,7 +17,7 @@ from app.job_worker import JobWorker
 from app.jobs import Jobs, LoadedJob
 from domain.definition import Definition
 from domain.event import Event, Metadata, StreamKind
-from domain.job import AbortJob, JobKind, JobProgressed, JobRequested, PauseJob, ResumeJob, Selection
+from domain.job import AbortJob, JobProgressed, JobRequested, PauseJob, ResumeJob, RunJobKind, Selection
 from domain.registry import decode
 from domain.run import RunCancelled, RunCompleted, RunRequested
 from domain.zap import ZapDeleted, ZapEnabled, ZapPublished
@@ -69,12 +69,12 @@ class Bench:
         return ids
 
     async def ask(
-        self, kind: JobKind, selection: Selection, rate_per_s: int = 1_000, tenant_id: UUID = ADA, **more: str
+        self, kind: RunJobKind, selection: Selection, rate_per_s: int = 1_000, tenant_id: UUID = ADA, **more: str
     ) -> LoadedJob:
         """A job, once the read models know all there is."""
 
         async def counted() -> int:
-            return await self.jobs.count(tenant_id, kind, selection)
+            return await self.jobs.count_runs(tenant_id, kind, selection)
 
         total = await eventually(counted, 20)
         wish = JobRequested(kind=kind, filter=selection, total=total, rate_per_s=rate_per_s, **more)  # type: ignore[arg-type] # version
@@ -144,7 +144,7 @@ async def test_5000_failed_runs_at_500_a_second_aborted_half_way_and_resumed_are
     runs = await bench.runs(zap, 5_000, *failed())
 
     async def all_listed() -> bool:
-        return await bench.jobs.count(ADA, "replay", Selection(zap_id=zap)) == 5_000
+        return await bench.jobs.count_runs(ADA, "replay", Selection(zap_id=zap)) == 5_000
 
     await eventually(all_listed, 20)
     job = await bench.ask("replay", Selection(zap_id=zap, status="failed", error_code="http_503"), 500)
@@ -229,7 +229,7 @@ async def test_open_runs_are_cancelled_within_moments_though_no_runner_lives(ben
     untouched = [*await bench.runs(zap, 50, RunCompleted()), *await bench.runs(other, 50)]
 
     async def all_listed() -> bool:
-        return await bench.jobs.count(ADA, "cancel", Selection(source="webhook")) == 550
+        return await bench.jobs.count_runs(ADA, "cancel", Selection(source="webhook")) == 550
 
     await eventually(all_listed, 20)
     started = time.monotonic()

@@ -123,7 +123,13 @@ async def test_a_crash_in_the_middle_leaves_the_live_build_and_the_next_rebuild_
     live = await rows_of(connection)
     with pytest.raises(KeyboardInterrupt):
         await rebuild(dsn, RUN_LIST, PARTITIONS, _crash)
-    assert await builds(connection) == ["rm_job_list_v1", "rm_request_list_v1", "rm_run_list_v1", "rm_run_list_v2", "rm_zap_list_v1"]
+    assert await builds(connection) == [
+        "rm_job_list_v1",
+        "rm_request_list_v1",
+        "rm_run_list_v1",
+        "rm_run_list_v2",
+        "rm_zap_list_v1",
+    ]
     assert await rows_of(connection) == live
     await rebuild(dsn, RUN_LIST, PARTITIONS)
     assert await builds(connection) == ["rm_job_list_v1", "rm_request_list_v1", "rm_run_list_v2", "rm_zap_list_v1"]

@@ -61,6 +61,7 @@ EXAMPLES: tuple[Event, ...] = (
         zap_id=ZAP, reason="duplicate", count=7, since=START, until=START + timedelta(minutes=1), repeats={str(_ID): 7}
     ),
     intake.RequestAdmitted(zap_id=ZAP, request_id=_ID, run_id=_ID),
+    intake.RequestDiscarded(zap_id=ZAP, request_id=_ID),
     run.RunRequested(
         zap_id=ZAP,
         zap_version=3,

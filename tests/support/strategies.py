@@ -91,6 +91,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     intake.RequestAdmitted: st.builds(
         intake.RequestAdmitted, zap_id=st.uuids(), request_id=st.uuids(), run_id=st.uuids()
     ),
+    intake.RequestDiscarded: st.builds(intake.RequestDiscarded, zap_id=st.uuids(), request_id=st.uuids()),
     run.RunRequested: st.builds(
         run.RunRequested,
         zap_id=st.uuids(),

@@ -17,7 +17,6 @@ from domain.job import (
     JobCommand,
     JobCompleted,
     JobEvent,
-    JobKind,
     JobPaused,
     JobProgressed,
     JobRequested,
@@ -26,6 +25,7 @@ from domain.job import (
     RecordProgress,
     RequestJob,
     ResumeJob,
+    RunJobKind,
     Selection,
     decide,
     evolve,
@@ -105,7 +105,7 @@ def test_what_can_be_replayed_and_what_can_be_cancelled_is_every_status_once() -
     from domain.event import RunStatus
 
     assert sorted(status for kind in STATUSES for status in STATUSES[kind]) == sorted(get_args(RunStatus))
-    assert set(STATUSES) == set(get_args(JobKind))
+    assert set(STATUSES) == set(get_args(RunJobKind))
 
 
 progress = st.builds(
