@@ -5,7 +5,7 @@ it all the same, the versions of the job's stream let one of them record, and no
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from uuid import UUID
 
@@ -13,8 +13,6 @@ import structlog
 
 from app.bulk import Bulk, bulks
 from app.jobs import Jobs, LoadedJob, fold, follow
-from app.requests import Requests
-from app.runs import Runs
 from domain import job
 from domain.event import Metadata, StreamKind
 from domain.job import MAX_PROBLEM, CompleteJob, JobCommand, JobKind, JobProgressed, RecordProgress
@@ -35,10 +33,11 @@ MAX_AT_ONCE = 50
 """Jobs in the hands of one worker."""
 PAGE = 500
 """Ids that are looked up at once."""
-BATCH = 25
-"""Runs or requests that a job holds in memory at once."""
-BATCHES = 4
-"""Batches of all jobs that are held at once."""
+BATCH = 100
+BATCH_BYTES = 16 * 2**20
+"""Runs or requests of a job that are in memory at once, and their payloads: those, or a single one that is larger."""
+BATCHES = 2
+"""Batches of all jobs that are in memory at once."""
 RECORD_S = 1.0
 SLOWEST_RECORD_S = 10.0
 """Progress is recorded every second, and of long jobs at each hundredth of the time they took, up to this."""
@@ -57,7 +56,7 @@ class JobWorker:
         self._store = store
         self._dsn = dsn
         self._jobs = Jobs(store, new_id)
-        self._bulks = bulks(store.pool, Runs(store, new_id), Requests(store, new_id))
+        self._bulks = bulks(store, new_id)
         self._room = asyncio.Semaphore(BATCHES)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -154,11 +153,13 @@ class _Work:
         await self._wait_for_turn(len(batch), stop)
         if stop.is_set():
             return
-        async with self._room:
-            outcomes = await self._bulk.do(self._job, batch)
-        for outcome in outcomes:
-            self._counts[outcome.counts_as if outcome else "done"] += 1
-            self._problem = outcome.problem[:MAX_PROBLEM] if outcome else self._problem
+        sizes = await self._store.sizes(self._bulk.stream_kind, batch)
+        for part in _parts(batch, sizes):
+            async with self._room:
+                outcomes = await self._bulk.do(self._job, part)
+            for outcome in outcomes:
+                self._counts[outcome.counts_as if outcome else "done"] += 1
+                self._problem = outcome.problem[:MAX_PROBLEM] if outcome else self._problem
         self._cursor = batch[-1]
         if self._time() - self._looked_at >= POLL_S:
             await self._look()
@@ -208,6 +209,19 @@ class _Work:
         if self._cursor is None:
             return []
         return [RecordProgress(JobProgressed(cursor=self._cursor, problem=self._problem, **self._counts))]
+
+
+def _parts(batch: Sequence[UUID], sizes: Mapping[UUID, int]) -> Iterator[list[UUID]]:
+    """The batch cut into pieces of at most BATCH_BYTES."""
+    part: list[UUID] = []
+    room = BATCH_BYTES
+    for id_ in batch:
+        room -= sizes.get(id_, 0)
+        if part and room < 0:
+            yield part
+            part, room = [], BATCH_BYTES - sizes.get(id_, 0)
+        part.append(id_)
+    yield part
 
 
 async def _rest(stop: asyncio.Event, seconds: float) -> None:

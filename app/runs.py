@@ -26,6 +26,7 @@ from domain.json import Json
 from domain.ports import EventStore, NewId, StoreUnavailable
 from domain.registry import decode
 from domain.run import ActiveRun, CancelRun, EndedRun, NoRun, RequestRun, RunEvent, RunState
+from domain.zap import Zap
 
 ATTEMPTS = 5
 """How often a cancellation is decided anew when the runner was quicker."""
@@ -87,52 +88,40 @@ class Runs:
 
     async def load(self, tenant_id: UUID, run_id: UUID) -> LoadedRun:
         """The run as it is now. Raises NotFound."""
-        events = await self._store.read_stream(StreamKind.RUN, run_id)
-        state: RunState = run.INITIAL
-        for stored in events:
-            event = decode(stored.type, stored.schema_version, stored.data)
-            state = run.evolve(state, event) if isinstance(event, RunEvent) else state
-        if isinstance(state, NoRun) or events[0].tenant_id != tenant_id:
+        loaded = _fold(tenant_id, await self._store.read_stream(StreamKind.RUN, run_id))
+        if loaded is None:
             raise NotFound("no such run")
-        return LoadedRun(run_id, state, events)
+        return loaded
+
+    async def load_many(self, tenant_id: UUID, run_ids: Sequence[UUID]) -> dict[UUID, LoadedRun]:
+        """Those of them that there are."""
+        streams = await self._store.read_streams(StreamKind.RUN, run_ids)
+        runs = [_fold(tenant_id, events) for events in streams.values()]
+        return {loaded.id: loaded for loaded in runs if loaded is not None}
 
     async def cancel(self, tenant_id: UUID, run_id: UUID, metadata: Metadata) -> LoadedRun:
         """Stop a run. Raises NotFound, NothingToDo when it has ended in another way, and WentOn."""
         for _ in range(ATTEMPTS):
             loaded = await self.load(tenant_id, run_id)
-            if isinstance(loaded.state, EndedRun):
-                if loaded.state.status == "cancelled":
-                    return loaded
-                raise NothingToDo(f"the run has ended already: it is {loaded.state.status}")
-            events = run.decide(CancelRun(), loaded.state, _ANY_DEFINITION)
-            await self._append(loaded, events, metadata)
+            if isinstance(loaded.state, EndedRun) and loaded.state.status == "cancelled":
+                return loaded
+            await self.stop(loaded, metadata)
         raise WentOn("the run went on at every attempt to stop it")
+
+    async def stop(self, loaded: LoadedRun, metadata: Metadata) -> bool:
+        """Stop a run as it was loaded; false when it has gone on since. Raises NothingToDo when it has ended."""
+        if isinstance(loaded.state, EndedRun):
+            raise NothingToDo(f"the run has ended already: it is {loaded.state.status}")
+        return await self._append(loaded, run.decide(CancelRun(), loaded.state, _ANY_DEFINITION), metadata)
 
     async def replay(self, tenant_id: UUID, run_id: UUID, wish: Replay, metadata: Metadata) -> tuple[UUID, int]:
         """A new run of the same request, linked to the old one. Gives its id and position.
 
         Raises NotFound and WrongStatus.
         """
-        return await self.start(await self.prepare(tenant_id, run_id, wish, metadata))
-
-    async def prepare(self, tenant_id: UUID, run_id: UUID, wish: Replay, metadata: Metadata) -> PreparedReplay:
-        """What a replay will be. Raises NotFound and WrongStatus."""
         loaded = await self.load(tenant_id, run_id)
-        if wish.job_id is not None:
-            _require_target(loaded.state, wish.job_id)
-        zap = (await load_existing(self._store, tenant_id, loaded.state.requested.zap_id)).zap
-        number = zap.live if wish.version == "latest" else loaded.state.requested.zap_version
-        command = run.replay(loaded.state, run_id, zap.version(number).definition, wish.from_step)
-        request = command.request
-        if wish.payload is not msgspec.UNSET:
-            body = msgspec.json.encode(wish.payload).decode()
-            request = msgspec.structs.replace(request, body=body, encoding="utf-8")
-        return PreparedReplay(
-            tenant_id,
-            msgspec.structs.replace(command, zap_version=number, request=request, job_id=wish.job_id),
-            msgspec.structs.replace(metadata, causation_id=loaded.events[0].event_id),
-            sha256(wish.job_id.bytes + run_id.bytes).digest() if wish.job_id else None,
-        )
+        zap = await load_existing(self._store, tenant_id, loaded.state.requested.zap_id)
+        return await self.start(prepare(loaded, zap.zap, wish, metadata))
 
     async def start(self, replay: PreparedReplay) -> tuple[UUID, int]:
         """Commit it: replays that are started one after the other, without waiting, are stored in that order."""
@@ -158,13 +147,13 @@ class Runs:
             case Conflict():
                 raise StoreUnavailable("the new run's id was taken")
 
-    async def _append(self, loaded: LoadedRun, events: Sequence[RunEvent], metadata: Metadata) -> None:
+    async def _append(self, loaded: LoadedRun, events: Sequence[RunEvent], metadata: Metadata) -> bool:
         """Append, and clear the timer that the run waits for, so that none fires into a run that has ended.
 
         While that timer is set nobody has carried the run on; so it stands for the expected version (the log clears a
         timer even where the version is refused).
         """
-        await self._store.append(
+        result = await self._store.append(
             Append(
                 kind=StreamKind.RUN,
                 stream_id=loaded.id,
@@ -176,6 +165,36 @@ class Runs:
                 timer_id=loaded.timer_id,
             )
         )
+        return isinstance(result, Appended)
+
+
+def prepare(loaded: LoadedRun, zap: Zap, wish: Replay, metadata: Metadata) -> PreparedReplay:
+    """What a replay will be. Raises NotFound and WrongStatus."""
+    if wish.job_id is not None:
+        _require_target(loaded.state, wish.job_id)
+    number = zap.live if wish.version == "latest" else loaded.state.requested.zap_version
+    command = run.replay(loaded.state, loaded.id, zap.version(number).definition, wish.from_step)
+    request = command.request
+    if wish.payload is not msgspec.UNSET:
+        body = msgspec.json.encode(wish.payload).decode()
+        request = msgspec.structs.replace(request, body=body, encoding="utf-8")
+    return PreparedReplay(
+        loaded.events[0].tenant_id,
+        msgspec.structs.replace(command, zap_version=number, request=request, job_id=wish.job_id),
+        msgspec.structs.replace(metadata, causation_id=loaded.events[0].event_id),
+        sha256(wish.job_id.bytes + loaded.id.bytes).digest() if wish.job_id else None,
+    )
+
+
+def _fold(tenant_id: UUID, events: Sequence[StoredEvent]) -> LoadedRun | None:
+    """A tenant's run from its stream; None for what is none, or not the tenant's."""
+    state: RunState = run.INITIAL
+    for stored in events:
+        event = decode(stored.type, stored.schema_version, stored.data)
+        state = run.evolve(state, event) if isinstance(event, RunEvent) else state
+    if isinstance(state, NoRun) or events[0].tenant_id != tenant_id:
+        return None
+    return LoadedRun(events[0].stream_id, state, events)
 
 
 def _require_target(state: ActiveRun | EndedRun, job_id: UUID) -> None:

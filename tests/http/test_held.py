@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from app import job_worker
 from app.job_worker import JobWorker
 from app.request_log import PER_MINUTE
 from domain.event import StreamKind
@@ -95,7 +96,8 @@ async def working(dsn: str) -> AsyncIterator[Bench]:
 
 
 @pytest.fixture
-async def bench(dsn: str) -> AsyncIterator[Bench]:
+async def bench(dsn: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    monkeypatch.setattr(job_worker, "POLL_S", 0.1)
     async with working(dsn) as opened:
         yield opened
 

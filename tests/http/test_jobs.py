@@ -160,6 +160,12 @@ async def test_a_wish_that_is_not_clear_is_refused(ada: Person, path: str, body:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("step", ["", "a\x00b", "x" * 65, 7])
+async def test_a_step_that_none_can_be_is_refused(ada: Person, step: object) -> None:
+    body = {"filter": {"status": "failed"}, "from_step": step}
+    assert (await ada("POST", "/runs/replay", json=body)).status_code == 400
+
+
 @pytest.mark.parametrize(("path", "status"), [("/runs/replay", "queued"), ("/runs/cancel", "failed")])
 async def test_a_status_that_the_command_can_not_have_is_refused_with_those_it_can(
     ada: Person, path: str, status: str

@@ -13,12 +13,14 @@ from uuid import UUID
 
 import pytest
 
+from app import job_worker
 from app.job_worker import JobWorker
 from app.jobs import Jobs, LoadedJob
 from domain.definition import Definition
-from domain.event import Event, Metadata, StreamKind
+from domain.event import Event, Metadata, StoredEvent, StreamKind
 from domain.job import AbortJob, JobProgressed, JobRequested, PauseJob, ResumeJob, RunJobKind, Selection
 from domain.registry import decode
+from domain.request import Request
 from domain.run import RunCancelled, RunCompleted, RunRequested
 from domain.zap import ZapDeleted, ZapEnabled, ZapPublished
 from sql.clock import new_id
@@ -131,6 +133,12 @@ class Bench:
 
 
 @pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that look more often whether there is something to do."""
+    monkeypatch.setattr(job_worker, "POLL_S", 0.1)
+
+
+@pytest.fixture
 async def bench(dsn: str, store: PgEventStore) -> AsyncIterator[Bench]:
     async with following(dsn, store):
         yield Bench(store, dsn)
@@ -174,6 +182,7 @@ async def test_5000_failed_runs_at_500_a_second_aborted_half_way_and_resumed_are
     assert seen == sorted(set(seen))
 
 
+@pytest.mark.usefixtures("hurried")
 async def test_a_replay_by_a_job_is_linked_both_ways_and_says_who_wanted_it(bench: Bench) -> None:
     zap = await bench.zap()
     (run,) = await bench.runs(zap, 1, *failed())
@@ -196,6 +205,7 @@ async def test_a_replay_by_a_job_is_linked_both_ways_and_says_who_wanted_it(benc
     assert ASKED.actor.encode() in stored.meta
 
 
+@pytest.mark.usefixtures("hurried")
 async def test_what_came_after_the_request_is_left_alone_and_so_is_what_is_anothers(bench: Bench) -> None:
     zap, bobs = await bench.zap(), await bench.zap(BOB)
     runs = await bench.runs(zap, 3, *failed())
@@ -207,6 +217,7 @@ async def test_what_came_after_the_request_is_left_alone_and_so_is_what_is_anoth
     assert await bench.replays() == runs
 
 
+@pytest.mark.usefixtures("hurried")
 async def test_runs_that_can_not_be_replayed_are_counted_and_do_not_stop_the_job(bench: Bench) -> None:
     gone, kept = await bench.zap(ADA, None, ZapDeleted()), await bench.zap()
     await bench.runs(gone, 2, *failed())
@@ -244,6 +255,7 @@ async def test_open_runs_are_cancelled_within_moments_though_no_runner_lives(ben
     assert Counter(ends[run_id] for run_id in untouched) == {"zap.run.completed": 50, "zap.run.requested": 50}
 
 
+@pytest.mark.usefixtures("hurried")
 async def test_a_run_that_can_not_be_stopped_is_counted_and_does_not_stop_the_job(bench: Bench) -> None:
     """One that says it waits for a timer, of which there is none."""
     zap = await bench.zap()
@@ -257,6 +269,7 @@ async def test_a_run_that_can_not_be_stopped_is_counted_and_does_not_stop_the_jo
     assert "went on" in state.problem
 
 
+@pytest.mark.usefixtures("hurried")
 async def test_a_run_that_ends_by_itself_before_its_turn_is_skipped(bench: Bench) -> None:
     zap = await bench.zap()
     first, second = await bench.runs(zap, 2)
@@ -288,6 +301,7 @@ async def test_a_paused_job_rests_and_goes_on_where_it_was(bench: Bench) -> None
     assert await bench.replays() == runs
 
 
+@pytest.mark.usefixtures("hurried")
 async def test_workers_that_race_take_each_run_once(bench: Bench) -> None:
     zap = await bench.zap()
     runs = await bench.runs(zap, 300, *failed())
@@ -327,6 +341,34 @@ async def test_a_worker_that_is_killed_is_succeeded_by_one_that_repeats_nothing(
     assert await bench.replays() == runs
 
 
+@pytest.mark.usefixtures("hurried")
+async def test_large_runs_are_taken_in_small_parts(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more is in memory at once than is set, however large the payloads are."""
+    loaded: list[int] = []
+    read = PgEventStore.read_streams
+
+    async def watched(store: PgEventStore, kind: StreamKind, ids: Sequence[UUID]) -> dict[UUID, list[StoredEvent]]:
+        streams = await read(store, kind, ids)
+        loaded.append(sum(len(event.data) for events in streams.values() for event in events))
+        return streams
+
+    monkeypatch.setattr(job_worker, "BATCH_BYTES", 50_000)
+    monkeypatch.setattr(PgEventStore, "read_streams", watched)
+    zap = await bench.zap()
+    runs = []
+    for n in range(30):
+        request = RunRequested(zap_id=zap, zap_version=1, source="webhook", request=Request(body="x" * 5_000 * (n % 4)))
+        runs.append(new_id())
+        await append(bench.store, runs[-1], request, *failed(), tenant_id=ADA, key=runs[-1])
+    job = await bench.ask("replay", Selection(zap_id=zap))
+    async with bench.worker():
+        assert (await bench.completed(job.id)).state.done == 30
+    assert await bench.replays() == runs
+    assert len(loaded) > 3
+    assert max(loaded) <= 50_000
+
+
+@pytest.mark.usefixtures("hurried")
 async def test_a_worker_whose_connections_are_cut_goes_on(bench: Bench) -> None:
     zap = await bench.zap()
     runs = await bench.runs(zap, 150, *failed())
