@@ -179,9 +179,12 @@ class Intake:
             reason = await _filtered_by(hook.filter, arrival.request)
             if reason is not None:
                 return intake_replies.filtered(await self._keep(arrival, "filtered", 200, reason))
-        if zap.status == "paused":
-            return await self._acknowledge(arrival, await self._hold(arrival))
         items = items_of(arrival, hook.split) if hook.split is not None else None
+        if zap.status == "paused":
+            stored = await hold(self._store, self._new_id, arrival, items, _rejected(arrival, "held", 200, ""))
+            # A delivery that was let in before the pause may lack items: this repeat brings them.
+            if items is None or isinstance(stored, Held):
+                return await self._acknowledge(arrival, stored)
         if items is None:
             return await self._acknowledge(arrival, await start(self._store, self._new_id, arrival))
         started = await start_each(self._store, self._new_id, items)
@@ -197,9 +200,6 @@ class Intake:
         if isinstance(stored, Held):
             return intake_replies.held(stored)
         return await self._replies.of(arrival, stored)
-
-    async def _hold(self, arrival: Arrival) -> Held | Started:
-        return await hold(self._store, self._new_id, arrival, _rejected(arrival, "held", 200, ""))
 
     async def _limit(self, arrival: Arrival) -> None:
         zap = arrival.zap

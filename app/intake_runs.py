@@ -79,7 +79,7 @@ async def start_each(store: EventStore, new_id: NewId, items: Sequence[Arrival])
 
     Raises StoreUnavailable and TooManyItems.
     """
-    require_few(items)
+    _require_few(items)
     first: list[Started] = []
     if items[0].zap.ever_held:
         # The first item stands for the request: where that is held, nothing is started.
@@ -91,13 +91,15 @@ async def start_each(store: EventStore, new_id: NewId, items: Sequence[Arrival])
     return first + [one for one in others if isinstance(one, Started)]
 
 
-async def hold(store: EventStore, new_id: NewId, arrival: Arrival, rejected: RequestRejected) -> Held | Started:
-    """Commit the request to be released later; Started: an earlier delivery of it has its run. Raises StoreUnavailable.
+async def hold(
+    store: EventStore, new_id: NewId, arrival: Arrival, items: Sequence[Arrival] | None, rejected: RequestRejected
+) -> Held | Started:
+    """Commit the request to be released later; Started: an earlier delivery of it has its run.
 
-    Each has a stream of its own: many can be held at once, and each is released or discarded once.
+    `items` is what it will be split into. Each request has a stream of its own: many can be held at once, and each is
+    released or discarded once. Raises StoreUnavailable and TooManyItems.
     """
-    items = items_of(arrival, arrival.zap.hook.split) if arrival.zap.hook.split is not None else None
-    require_few(items or ())
+    _require_few(items or ())
     request_id = new_id()
     append = Append(
         kind=StreamKind.CORE,
@@ -116,7 +118,7 @@ async def hold(store: EventStore, new_id: NewId, arrival: Arrival, rejected: Req
     return await _outcome(store, arrival, request_id, result)
 
 
-def require_few(items: Sequence[Arrival]) -> None:
+def _require_few(items: Sequence[Arrival]) -> None:
     """Raises TooManyItems."""
     if len(items) > MAX_ITEMS:
         raise TooManyItems(f"a request may start at most {MAX_ITEMS} runs")

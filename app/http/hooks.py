@@ -75,7 +75,9 @@ class HookController(Controller):
         limit: Limit = DEFAULT_LIMIT,
         min_position: Annotated[int | None, QueryParameter(ge=0, le=2**63 - 1)] = None,
     ) -> Response[Page[RequestListItem]]:
-        """Newest first, with the reason. Beyond some a minute they are only counted, as repeats always are."""
+        """Newest first, with the reason. Beyond some a minute they are only counted, as repeats always are; held ones
+        never are.
+        """
         await zaps.load(request.user.tenant_id, zap_id)
         pool = services.store.pool
         fresh = min_position is None or await wait_until(pool, "request_list", min_position, FRESHNESS_S)

@@ -9,16 +9,17 @@ from uuid import UUID
 import pytest
 
 from app import job_worker
+from app.intake_runs import MAX_ITEMS, dedupe_key
 from app.job_worker import JobWorker
 from app.request_log import PER_MINUTE
-from domain.event import StreamKind
+from domain.event import Append, Metadata, NewEvent, StreamKind
 from domain.registry import decode
 from domain.run import RunRequested
 from sql.clock import new_id
 from sql.event_store import PgEventStore
 from tests.support.api import Person, zap_body
 from tests.support.eventually import eventually
-from tests.support.projected import following
+from tests.support.projected import following, requested
 
 HOLD = {"when_paused": "hold"}
 
@@ -221,6 +222,35 @@ async def test_a_split_request_is_held_once_and_released_item_by_item(ada: Perso
     await bench.listed(ada, zap, 2)
     assert (await bench.done(ada, zap, "release"))["done"] == 2
     assert await bench.bodies() == ["1", "2", "3", "4", "5"]
+
+
+async def test_items_that_an_earlier_delivery_could_not_start_are_started_though_the_zap_is_paused(
+    ada: Person, bench: Bench
+) -> None:
+    zap = await holding(ada, {"split": True})
+    first = new_id()
+    await bench.store.append(
+        Append(
+            kind=StreamKind.RUN,
+            stream_id=first,
+            expected=0,
+            tenant_id=UUID(ada.id),
+            ordering_key=first,
+            events=(NewEvent(new_id(), requested(UUID(zap["id"]))),),
+            metadata=Metadata(),
+            dedupe_key=dedupe_key(UUID(zap["id"]), "d1#0"),
+        )
+    )
+    told = await send(ada, zap, [1, 2, 3], "d1")
+    assert (told["status"], told["run_ids"][0], len(told["run_ids"])) == ("accepted", str(first), 3)
+    assert (await bench.bodies())[1:] == ["2", "3"]
+
+
+async def test_more_items_than_can_be_released_are_not_held(ada: Person, bench: Bench) -> None:
+    zap = await holding(ada, {"split": True})
+    answer = await ada.api.post(zap["hook_url"], json=list(range(MAX_ITEMS + 1)))
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    assert (await send(ada, zap, list(range(MAX_ITEMS))))["status"] == "held"
 
 
 async def test_the_hooks_filter_and_limit_come_before_holding(ada: Person, bench: Bench) -> None:

@@ -145,6 +145,7 @@ async def bench(dsn: str, store: PgEventStore) -> AsyncIterator[Bench]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120)
 async def test_5000_failed_runs_at_500_a_second_aborted_half_way_and_resumed_are_replayed_once_each(
     bench: Bench,
 ) -> None:
