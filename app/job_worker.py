@@ -68,6 +68,9 @@ class JobWorker:
                     await self._work(connection, stop)
                 finally:
                     connection.terminate()
+            except BEING_BUILT:
+                log.info("jobs.list_being_built")
+                await _rest(stop, POLL_S)
             except _OUTAGES as error:
                 log.warning("jobs.store_unavailable", error=repr(error))
                 await _rest(stop, POLL_S)
