@@ -25,11 +25,13 @@ from app.http.docs import describe_hooks, docs, problems
 from app.http.health import healthz, readyz
 from app.http.hooks import HookController
 from app.http.inputs import MAX_BODY, require_sane_json
+from app.http.jobs import BulkController, HeldController, JobController
 from app.http.run_commands import RunCommandController
 from app.http.runs import RunController
 from app.http.zaps import ZapController
 from app.intake import Intake
 from app.intake_replies import Replies
+from app.jobs import Jobs
 from app.live_zaps import LiveZaps
 from app.passwords import Passwords
 from app.problems import HANDLERS, NO_SNIFF
@@ -79,10 +81,11 @@ def create_app(services: Services) -> Litestar:
             "identity": _value(identity),
             "accounts": _value(accounts),
             "zaps": _value(zaps),
-            "runs": _value(Runs(services.store, zaps, services.new_id)),
+            "runs": _value(Runs(services.store, services.new_id)),
+            "jobs": _value(Jobs(services.store, services.new_id)),
             "hook_secrets": _value(secrets),
             "inbox": _value(Inbox(services.store, services.new_id)),
-            "requests": _value(Requests(services.store, zaps, live_zaps, services.new_id)),
+            "requests": _value(Requests(services.store, services.new_id)),
         },
         exception_handlers=HANDLERS,
         response_headers=NO_SNIFF,
@@ -106,6 +109,9 @@ def _api(authenticator: Authenticator) -> list[Router]:
             HookController,
             RunController,
             RunCommandController,
+            BulkController,
+            HeldController,
+            JobController,
             DeadLetterController,
             HealthController,
         ],

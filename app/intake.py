@@ -28,7 +28,7 @@ from app.intake_checks import (
 )
 from app.intake_headers import stored_headers
 from app.intake_replies import SAFE, Replies, Reply
-from app.intake_runs import Arrival, items_of, start, start_each
+from app.intake_runs import Arrival, Held, Started, hold, items_of, start, start_each
 from app.live_zaps import LiveZap, LiveZaps
 from app.problems import MEDIA_TYPE, Problem, as_problem, encode
 from app.request_log import RequestLog
@@ -171,7 +171,7 @@ class Intake:
     async def _decide(self, arrival: Arrival) -> Reply:
         """An authentic request: a run, or a record from which it can be let in later."""
         zap, hook = arrival.zap, arrival.zap.hook
-        if zap.status == "paused":
+        if zap.status == "paused" and zap.settings.when_paused != "hold":
             problem = Problem("zap_paused", "this zap is paused and takes no requests until it is enabled again")
             raise await self._turn_away(arrival, "paused", problem)
         if hook.per_minute is not None or self._user_per_minute is not None:
@@ -181,12 +181,26 @@ class Intake:
             if reason is not None:
                 return intake_replies.filtered(await self._keep(arrival, "filtered", 200, reason))
         items = items_of(arrival, hook.split) if hook.split is not None else None
-        if items is not None:
-            return intake_replies.accepted_all(await start_each(self._store, self._new_id, items))
-        started = await start(self._store, self._new_id, arrival)
-        if started.duplicate:
-            self._requests.count(arrival.zap_id, zap.owner, "duplicate", started.run_id)
-        return await self._replies.of(arrival, started)
+        if zap.status == "paused":
+            stored = await hold(self._store, self._new_id, arrival, items, _rejected(arrival, "held", 200, ""))
+            # A delivery that was let in before the pause may lack items: this repeat brings them.
+            if items is None or isinstance(stored, Held):
+                return await self._acknowledge(arrival, stored)
+        if items is None:
+            return await self._acknowledge(arrival, await start(self._store, self._new_id, arrival))
+        started = await start_each(self._store, self._new_id, items)
+        if isinstance(started, Held):
+            return await self._acknowledge(arrival, started)
+        return intake_replies.accepted_all(started)
+
+    async def _acknowledge(self, arrival: Arrival, stored: Started | Held) -> Reply:
+        """The answer to what is committed; repeats are counted under their run."""
+        if stored.duplicate:
+            run_id = stored.run_id if isinstance(stored, Started) else None
+            self._requests.count(arrival.zap_id, arrival.zap.owner, "duplicate", run_id)
+        if isinstance(stored, Held):
+            return intake_replies.held(stored)
+        return await self._replies.of(arrival, stored)
 
     async def _limit(self, arrival: Arrival) -> None:
         zap = arrival.zap
@@ -205,22 +219,7 @@ class Intake:
         return problem
 
     async def _keep(self, arrival: Arrival, reason: Reason, status: int, detail: str) -> UUID | None:
-        request = arrival.request
-        rejected = RequestRejected(
-            zap_id=arrival.zap_id,
-            reason=reason,
-            status=status,
-            detail=detail[:MAX_DETAIL],
-            method=request.method[:20],
-            path=request.path[:MAX_EXCERPT],
-            content_type=request.headers.get("content-type", "")[:200],
-            size=len(request.body),
-            excerpt=excerpt(request.body[:MAX_EXCERPT].encode("utf-8", "replace"), MAX_EXCERPT),
-            dedupe_id=arrival.delivery_id,
-            zap_version=arrival.zap.version,
-            request=request,
-        )
-        return await self._requests.record(arrival.zap.owner, rejected)
+        return await self._requests.record(arrival.zap.owner, _rejected(arrival, reason, status, detail))
 
     async def _refuse(self, problem: Problem, scope: HTTPScope, body: bytes, target: _Target) -> None:
         """Put on record what was refused, as far as the log takes it: the answer does not depend on that."""
@@ -244,6 +243,25 @@ class Intake:
             await self._requests.record(target.zap.owner, rejected)
         except StoreUnavailable:
             self._requests.count(target.zap_id, target.zap.owner, reason)
+
+
+def _rejected(arrival: Arrival, reason: Reason, status: int, detail: str) -> RequestRejected:
+    """What came from an authentic sender, whole."""
+    request = arrival.request
+    return RequestRejected(
+        zap_id=arrival.zap_id,
+        reason=reason,
+        status=status,
+        detail=detail[:MAX_DETAIL],
+        method=request.method[:20],
+        path=request.path[:MAX_EXCERPT],
+        content_type=request.headers.get("content-type", "")[:200],
+        size=len(request.body),
+        excerpt=excerpt(request.body[:MAX_EXCERPT].encode("utf-8", "replace"), MAX_EXCERPT),
+        dedupe_id=arrival.delivery_id,
+        zap_version=arrival.zap.version,
+        request=request,
+    )
 
 
 async def _filtered_by(wanted: condition.Condition, request: Request) -> str | None:

@@ -7,7 +7,7 @@ import msgspec
 import structlog
 
 from app.hooks import Hook
-from app.intake_runs import Arrival, Started
+from app.intake_runs import Arrival, Held, Started
 from app.run_watch import RunWatch
 from domain.json import Json, JsonObject
 from domain.request import trigger_data
@@ -63,6 +63,13 @@ def accepted(started: Started) -> Reply:
     """The default: the id of the run, also of the first one for a repeat."""
     status = b"duplicate" if started.duplicate else b"accepted"
     body = b'{"status":"%b","run_id":"%b","position":%d}' % (status, str(started.run_id).encode(), started.position)
+    return Reply(200, JSON, body)
+
+
+def held(one: Held) -> Reply:
+    """The request is stored; its run starts when the zap's owner releases it."""
+    status = b"duplicate" if one.duplicate else b"held"
+    body = b'{"status":"%b","request_id":"%b","position":%d}' % (status, str(one.request_id).encode(), one.position)
     return Reply(200, JSON, body)
 
 

@@ -8,11 +8,12 @@ from uuid import UUID
 import msgspec
 
 from app.live_zaps import LiveZap
-from app.problems import Problem, unavailable
-from domain.event import Append, Appended, AppendResult, Conflict, Duplicate, Metadata
+from domain.errors import DomainError
+from domain.event import Append, Appended, AppendResult, Conflict, Duplicate, Metadata, NewEvent, StreamKind
 from domain.inflate import inflate
+from domain.intake import RequestRejected
 from domain.path import Path
-from domain.ports import EventStore, NewId
+from domain.ports import EventStore, NewId, StoreUnavailable
 from domain.request import MAX_INFLATED, Request
 from domain.run_decider import RequestRun
 from domain.run_request import request_append
@@ -28,7 +29,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An authentic request to a zap, in the form in which the log keeps it.
 
     `delivery_id` is empty where the sender gave none. `request_id` is that of the rejected request which is being
-    let in by hand.
+    let in by hand, or of the held one which is being released. `item` is its number among those of one request.
     """
 
     zap_id: UUID
@@ -38,6 +39,8 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     traceparent: str = ""
     actor: str = "hook"
     request_id: UUID | None = None
+    held: bool = False
+    item: int = 0
 
 
 class Started(msgspec.Struct, frozen=True, gc=False):
@@ -48,17 +51,74 @@ class Started(msgspec.Struct, frozen=True, gc=False):
     duplicate: bool = False
 
 
-async def start(store: EventStore, new_id: NewId, arrival: Arrival) -> Started:
-    """Commit the run. Raises StoreUnavailable, and Problem `unavailable`."""
+class Held(msgspec.Struct, frozen=True, gc=False):
+    """A request without a run, and whether an earlier delivery of it is the one that is held."""
+
+    request_id: UUID
+    position: int
+    duplicate: bool = False
+
+
+class TooManyItems(DomainError):
+    """The request would start too many runs."""
+
+    code = "too_large"
+
+
+async def start(store: EventStore, new_id: NewId, arrival: Arrival) -> Started | Held:
+    """Commit the run. Held: the delivery is held already, or was discarded. Raises StoreUnavailable."""
     append = run_append(new_id, arrival)
-    return _started(append.stream_id, await store.append(append))
+    return await _outcome(store, arrival, append.stream_id, await store.append(append))
 
 
-async def start_each(store: EventStore, new_id: NewId, items: Sequence[Arrival]) -> list[Started]:
-    """Commit a run per item. Where that fails, some may be stored: a repeat of the delivery starts only the others."""
+async def start_each(store: EventStore, new_id: NewId, items: Sequence[Arrival]) -> list[Started] | Held:
+    """Commit a run per item. Where that fails, some may be stored: a repeat of the delivery starts only the others.
+
+    Raises StoreUnavailable and TooManyItems.
+    """
+    _require_few(items)
+    first: list[Started] = []
+    if items[0].zap.ever_held:
+        # The first item stands for the request: where that is held, nothing is started.
+        started = await start(store, new_id, items[0])
+        if isinstance(started, Held):
+            return started
+        first = [started]
+    others = await asyncio.gather(*(start(store, new_id, item) for item in items[len(first) :]))
+    return first + [one for one in others if isinstance(one, Started)]
+
+
+async def hold(
+    store: EventStore, new_id: NewId, arrival: Arrival, items: Sequence[Arrival] | None, rejected: RequestRejected
+) -> Held | Started:
+    """Commit the request to be released later; Started: an earlier delivery of it has its run.
+
+    `items` is what it will be split into. Each request has a stream of its own: many can be held at once, and each is
+    released or discarded once. Raises StoreUnavailable and TooManyItems.
+    """
+    _require_few(items or ())
+    request_id = new_id()
+    append = Append(
+        kind=StreamKind.CORE,
+        stream_id=request_id,
+        expected=0,
+        tenant_id=arrival.zap.owner,
+        ordering_key=arrival.zap_id,
+        events=(NewEvent(request_id, rejected),),
+        metadata=Metadata(actor=arrival.actor, traceparent=arrival.traceparent),
+        dedupe_key=_key(items[0] if items else arrival),
+        dedupe_window_s=arrival.zap.hook.dedupe_window_s,
+    )
+    result = await store.append(append)
+    if isinstance(result, Appended):
+        return Held(request_id, result.position)
+    return await _outcome(store, arrival, request_id, result)
+
+
+def _require_few(items: Sequence[Arrival]) -> None:
+    """Raises TooManyItems."""
     if len(items) > MAX_ITEMS:
-        raise Problem("too_large", f"a request may start at most {MAX_ITEMS} runs")
-    return list(await asyncio.gather(*(start(store, new_id, item) for item in items)))
+        raise TooManyItems(f"a request may start at most {MAX_ITEMS} runs")
 
 
 def run_append(new_id: NewId, arrival: Arrival) -> Append:
@@ -109,7 +169,7 @@ def _item(arrival: Arrival, index: int, item: str) -> Arrival:
         encoding="utf-8",
     )
     delivery_id = f"{arrival.delivery_id}#{index}" if arrival.delivery_id else ""
-    return msgspec.structs.replace(arrival, request=request, delivery_id=delivery_id)
+    return msgspec.structs.replace(arrival, request=request, delivery_id=delivery_id, item=index)
 
 
 def dedupe_key(zap_id: UUID, delivery_id: str) -> bytes:
@@ -117,21 +177,28 @@ def dedupe_key(zap_id: UUID, delivery_id: str) -> bytes:
     return hashlib.sha256(zap_id.bytes + delivery_id.encode()).digest()
 
 
+def fate_key(zap_id: UUID, request_id: UUID, item: int = 0) -> bytes:
+    """Whoever stores this first says what becomes of a request that started no run when it came."""
+    # No sender's id has a NUL in it.
+    return dedupe_key(zap_id, f"\0{request_id}" + (f"#{item}" if item else ""))
+
+
 def _key(arrival: Arrival) -> bytes | None:
-    if arrival.delivery_id:
+    # The delivery of a held request is taken: by that very request.
+    if arrival.delivery_id and not arrival.held:
         return dedupe_key(arrival.zap_id, arrival.delivery_id)
     if arrival.request_id:
-        # No sender's id has a NUL in it.
-        return dedupe_key(arrival.zap_id, f"\0{arrival.request_id}")
+        return fate_key(arrival.zap_id, arrival.request_id, arrival.item)
     return None
 
 
-def _started(run_id: UUID, result: AppendResult) -> Started:
+async def _outcome(store: EventStore, arrival: Arrival, stream_id: UUID, result: AppendResult) -> Started | Held:
     match result:
         case Appended():
-            return Started(run_id, result.position)
+            return Started(stream_id, result.position)
         case Duplicate():
+            if arrival.zap.ever_held and await store.read_stream(StreamKind.CORE, result.stream_id):
+                return Held(result.stream_id, result.position, duplicate=True)
             return Started(result.stream_id, result.position, duplicate=True)
         case Conflict():
-            # A new id names an empty stream, so this can not be; if it is, nothing was stored.
-            raise unavailable("the request could not be stored; nothing happened, try again")
+            raise StoreUnavailable("the stream of a new id was not empty")

@@ -20,7 +20,7 @@ from domain import zap
 from domain.event import StoredEvent, StreamKind
 from domain.ports import EventStore, StoreUnavailable
 from domain.registry import decode
-from domain.zap import ZapEvent, ZapState, ZapStatus
+from domain.zap import Zap, ZapEvent, ZapState, ZapStatus
 from domain.zap_settings import DEFAULT, ZapSettings
 from sql.pool import CONNECTION_ERRORS, Connection, connect
 from sql.queries import Queries
@@ -56,13 +56,31 @@ async def no_secrets(_zap_id: UUID) -> tuple[str, ...]:
 
 
 class LiveZap(msgspec.Struct, frozen=True):
-    """What the intake needs of a zap. `version` is the published one that new runs use, 0 when there is none."""
+    """What the intake needs of a zap. `version` is the published one that new runs use, 0 when there is none.
+
+    `holds`: while the zap is paused, its hook holds requests. `ever_held`: one of its versions does, so that a
+    delivery that comes again may be one that is held.
+    """
 
     owner: UUID
     status: ZapStatus
     version: int
     hook: Hook = PLAIN
     settings: ZapSettings = DEFAULT
+    ever_held: bool = False
+
+
+def live_zap(zap: Zap, owner: UUID, secrets: tuple[str, ...] = ()) -> LiveZap:
+    """A published zap, ready to take requests."""
+    definition = zap.version(zap.live).definition
+    return LiveZap(
+        owner,
+        zap.status,
+        zap.live,
+        compile_hook(definition.trigger, secrets),
+        definition.behaviour,
+        ever_held=any(version.definition.behaviour.when_paused == "hold" for version in zap.versions),
+    )
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -157,7 +175,7 @@ class LiveZaps:
             trigger = definition.trigger
             # Secrets that change after this are told of by an event, which drops what is loaded now.
             secrets = await self._secrets_of(zap_id) if trigger.config else ()
-            return LiveZap(owner, state.status, state.live, compile_hook(trigger, secrets), definition.behaviour)
+            return live_zap(state, owner, secrets)
 
     def _keep(self, zap_id: UUID, done: "asyncio.Task[LiveZap | None]") -> None:
         failed = done.cancelled() or done.exception() is not None

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import asyncpg
 import msgspec
 import structlog
 from litestar import Request, Response
@@ -12,6 +11,7 @@ from litestar.types import ExceptionHandlersMap
 
 from domain.errors import DomainError
 from domain.ports import AppendRefused, StoreUnavailable
+from projections.projection import BEING_BUILT
 from sql.clock import new_id
 from sql.pool import CONNECTION_ERRORS
 
@@ -127,7 +127,7 @@ def as_problem(error: Exception) -> Problem:
             )
         case StoreUnavailable():
             return unavailable("the request could not be stored; nothing happened, try again")
-        case asyncpg.UndefinedTableError():
+        case _ if isinstance(error, BEING_BUILT):
             return unavailable("the read model is being built; try again")
         case _ if isinstance(error, CONNECTION_ERRORS):
             log.warning("http.database_unreachable", error=repr(error))

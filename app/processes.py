@@ -119,6 +119,7 @@ async def _projector(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
+    from app.job_worker import JobWorker
     from consumers.alert_channels import Channels
     from consumers.mail import Mail, MailConfig
     from consumers.notifier import Notifier
@@ -128,7 +129,7 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
     from sql.event_store import PgEventStore
 
     async with (
-        PgEventStore(settings.database_url, "scheduler", read_connections=2) as store,
+        PgEventStore(settings.database_url, "scheduler", read_connections=4) as store,
         Outbound(settings.outbound_allow) as http,
         asyncio.TaskGroup() as tasks,
     ):
@@ -146,6 +147,7 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
         notifier = Notifier(store, settings.database_url, channels, clock=clock.now, new_id=clock.new_id)
         tasks.create_task(Scheduler(store).run(stop), name="scheduler")
         tasks.create_task(notifier.run(stop), name="notifier")
+        tasks.create_task(JobWorker(store, settings.database_url, clock.new_id).run(stop), name="jobs")
 
 
 ROLES: Mapping[str, Role] = {

@@ -1,63 +1,21 @@
-"""Commands and questions about zaps: load the stream, fold, decide, append at the version that was seen."""
+"""Commands on zaps: load the stream, fold, decide, append at the version that was seen."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import cast
 from uuid import UUID
-
-import msgspec
 
 from app.auth import Principal
 from app.live_zaps import LiveZaps
+from app.loaded_zap import LoadedZap, load, load_existing
 from domain import zap
 from domain.definition import Catalog, Definition, validate
 from domain.errors import Invalid, NotFound, VersionConflict
-from domain.event import Append, Appended, NewEvent, StoredEvent, StreamKind
+from domain.event import Append, Appended, NewEvent, StreamKind
 from domain.ports import EventStore, NewId, StoreUnavailable
-from domain.registry import decode
-from domain.zap import ChangeDraft, CreateZap, Zap, ZapCommand, ZapEvent, ZapPublished, ZapState
+from domain.zap import ChangeDraft, CreateZap, ZapCommand, ZapEvent
 
 ATTEMPTS = 5
 """How often a command without an expected version is decided anew when others were quicker."""
-
-
-class LoadedZap(msgspec.Struct, frozen=True, kw_only=True):
-    """A zap as its stream says it is. `stream_version` counts events, `position` is that of the last one."""
-
-    id: UUID
-    owner: UUID
-    zap: Zap
-    stream_version: int
-    position: int
-    created_at: datetime
-    updated_at: datetime
-    published_at: tuple[datetime, ...]
-
-
-def fold(events: Sequence[StoredEvent]) -> LoadedZap | None:
-    """The zap after these events; None for no events, and for a stream that is not a zap's."""
-    if not events or events[0].type != "zap.created":
-        return None
-    state: ZapState = zap.INITIAL
-    published: list[datetime] = []
-    for stored in events:
-        event = cast(ZapEvent, decode(stored.type, stored.schema_version, stored.data))
-        state = zap.evolve(state, event)
-        if isinstance(event, ZapPublished):
-            published.append(stored.recorded_at)
-    if not isinstance(state, Zap):
-        return None
-    first, last = events[0], events[-1]
-    return LoadedZap(
-        id=first.stream_id,
-        owner=first.tenant_id,
-        zap=state,
-        stream_version=last.version,
-        position=last.position,
-        created_at=first.recorded_at,
-        updated_at=last.recorded_at,
-        published_at=tuple(published),
-    )
 
 
 class Zaps:
@@ -71,17 +29,14 @@ class Zaps:
 
     async def load(self, tenant_id: UUID, zap_id: UUID, as_of: datetime | None = None) -> LoadedZap:
         """The zap as it is, or as it was. Raises NotFound, also for a zap that is (or was then) deleted."""
-        loaded = await self._load(tenant_id, zap_id, as_of)
-        if loaded.zap.status == "deleted":
-            raise NotFound("no such zap")
-        return loaded
+        return await load_existing(self._store, tenant_id, zap_id, as_of)
 
     async def create(self, principal: Principal, command: CreateZap) -> LoadedZap:
         """A new zap with its first draft. Raises Invalid."""
         zap_id = self._new_id()
         await self._check(principal, zap_id, command.definition)
         await self._append(principal, zap_id, 0, zap.decide(command, zap.INITIAL))
-        return await self._load(principal.tenant_id, zap_id)
+        return await load(self._store, principal.tenant_id, zap_id)
 
     async def execute(
         self, principal: Principal, zap_id: UUID, command: ZapCommand, expected: frozenset[int] | None = None
@@ -93,14 +48,14 @@ class Zaps:
         if isinstance(command, ChangeDraft):
             await self._check(principal, zap_id, command.definition)
         for _ in range(ATTEMPTS):
-            loaded = await self._load(principal.tenant_id, zap_id)
+            loaded = await load(self._store, principal.tenant_id, zap_id)
             if expected is not None and loaded.stream_version not in expected:
                 break
             events = zap.decide(command, loaded.zap)
             if not events:
                 return loaded
             if await self._append(principal, zap_id, loaded.stream_version, events):
-                return await self._load(principal.tenant_id, zap_id)
+                return await load(self._store, principal.tenant_id, zap_id)
         if expected is None:
             raise StoreUnavailable("the zap changed at every attempt")
         raise VersionConflict("the zap was changed since you read it: read it again and use its new ETag")
@@ -119,13 +74,6 @@ class Zaps:
         if reason:
             path = "settings.on_failure.zap_id"
             raise Invalid(f"{path}: {reason}", errors=[{"path": path, "reason": reason}])
-
-    async def _load(self, tenant_id: UUID, zap_id: UUID, as_of: datetime | None = None) -> LoadedZap:
-        events = await self._store.read_stream(StreamKind.CORE, zap_id)
-        loaded = fold([event for event in events if as_of is None or event.recorded_at <= as_of])
-        if loaded is None or loaded.owner != tenant_id:
-            raise NotFound("no such zap")
-        return loaded
 
     async def _append(self, principal: Principal, zap_id: UUID, expected: int, events: Sequence[ZapEvent]) -> bool:
         try:

@@ -34,7 +34,17 @@ class WrongStatus(DomainError):
     code = "wrong_status"
 
 
+class NothingToDo(WrongStatus):
+    """Of many things that a job takes, this one is not what the command is for, or no longer."""
+
+
 class VersionConflict(DomainError):
     """Someone else changed the stream since it was read."""
 
     code = "version_conflict"
+
+
+class LimitReached(DomainError):
+    """There are as many as there may be."""
+
+    code = "limit_reached"

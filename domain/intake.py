@@ -12,9 +12,12 @@ from domain.event import Event
 from domain.request import Request
 
 Reason: TypeAlias = Literal[
-    "bad_signature", "malformed", "too_large", "over_limit", "paused", "filtered", "duplicate", "handshake"
+    "bad_signature", "malformed", "too_large", "over_limit", "paused", "filtered", "duplicate", "handshake", "held"
 ]
-"""Why a request started no run. A duplicate was answered with its first run, a handshake as its sender expects it."""
+"""Why a request started no run. A duplicate was answered with its first run, a handshake as its sender expects it.
+
+A held one waits for its zap's owner, who will release or discard it. It has a stream of its own, named as itself.
+"""
 
 MAX_EXCERPT = 1_024
 """Characters of a refused body that are kept."""
@@ -58,16 +61,25 @@ class RequestsCounted(Event, frozen=True, kw_only=True):
 
 
 class RequestAdmitted(Event, frozen=True, kw_only=True):
-    """A rejected request was let in by hand, and has its run."""
+    """A rejected request was let in, or a held one released; it has its run."""
 
     zap_id: UUID
     request_id: UUID
     run_id: UUID
 
 
-IntakeEvent: TypeAlias = RequestRejected | RequestsCounted | RequestAdmitted
+class RequestDiscarded(Event, frozen=True, kw_only=True):
+    """A held request will never have a run."""
+
+    zap_id: UUID
+    request_id: UUID
+
+
+IntakeEvent: TypeAlias = RequestRejected | RequestsCounted | RequestAdmitted | RequestDiscarded
 
 
 def stream_of(zap_id: UUID) -> UUID:
-    """The stream of a zap's rejected requests: not the zap's own, whose every event makes caches read it again."""
+    """The stream of a zap's rejected requests, held ones apart: not the zap's own, whose every event makes caches read
+    it again.
+    """
     return uuid5(_STREAMS, zap_id.hex)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from domain import failures, identity, intake, run_events, zap
+from domain import failures, identity, intake, job, run_events, zap
 from domain.event import Event, Metadata
 from domain.json import JsonObject
 
@@ -38,6 +38,7 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("zap.request.rejected", 1, intake.RequestRejected),
     EventType("zap.request.counted", 1, intake.RequestsCounted),
     EventType("zap.request.admitted", 1, intake.RequestAdmitted),
+    EventType("zap.request.discarded", 1, intake.RequestDiscarded),
     EventType("zap.run.requested", 1, run_events.RunRequested),
     EventType("zap.run.step_started", 1, run_events.StepStarted),
     EventType("zap.run.step_succeeded", 1, run_events.StepSucceeded),
@@ -50,6 +51,12 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("zap.run.failed", 1, run_events.RunFailed),
     EventType("zap.run.timed_out", 1, run_events.RunTimedOut),
     EventType("zap.run.cancelled", 1, run_events.RunCancelled),
+    EventType("job.requested", 1, job.JobRequested),
+    EventType("job.progressed", 1, job.JobProgressed),
+    EventType("job.paused", 1, job.JobPaused),
+    EventType("job.resumed", 1, job.JobResumed),
+    EventType("job.aborted", 1, job.JobAborted),
+    EventType("job.completed", 1, job.JobCompleted),
     EventType("user.signed_up", 1, identity.UserSignedUp),
     EventType("user.signed_in", 1, identity.UserSignedIn),
     EventType("user.signed_out", 1, identity.UserSignedOut),

@@ -50,6 +50,7 @@ class RequestRun(msgspec.Struct, frozen=True):
     outputs: Mapping[str, Json] = {}
     errors: Mapping[str, Failure] = {}
     deadline: datetime | None = None
+    job_id: UUID | None = None
 
 
 class BeginAttempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,6 +187,7 @@ def _request(command: RequestRun, state: RunState) -> list[RunEvent]:
             outputs=command.outputs,
             errors=command.errors,
             deadline=command.deadline,
+            job_id=command.job_id,
         )
     ]
 

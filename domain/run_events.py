@@ -43,6 +43,8 @@ class RunRequested(Event, frozen=True, kw_only=True):
     errors: Mapping[str, Failure] = {}
     """The same of steps that failed and were passed over."""
     deadline: datetime | None = None
+    job_id: UUID | None = None
+    """The job that replayed many runs, this one among them."""
 
 
 class StepStarted(Event, frozen=True, kw_only=True):

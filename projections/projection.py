@@ -2,11 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
+import asyncpg
 import msgspec
 
 from domain.event import StoredEvent
 from sql.pool import Connection
 from sql.queries import Query
+
+BEING_BUILT = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
+"""What a query of a read model raises until its first build is done, or that of its present definition."""
 
 
 class Projection(msgspec.Struct, frozen=True, kw_only=True):

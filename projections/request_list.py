@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 
 from domain.event import StoredEvent
-from domain.intake import IntakeEvent, Reason, RequestAdmitted, RequestRejected, RequestsCounted
+from domain.intake import IntakeEvent, Reason, RequestAdmitted, RequestDiscarded, RequestRejected, RequestsCounted
 from domain.registry import decode
 from projections.projection import Projection
 from sql.pool import Connection, Pool
@@ -21,8 +21,9 @@ _queries = Queries("projections/request_list.sql")
 class RequestListItem(msgspec.Struct, frozen=True, kw_only=True):
     """A rejected request, or `count` of them until `until` that were only counted.
 
-    `admissible`: it was kept whole, and can be let in. `run_id`: it was. `repeats`: run id → how often its delivery
-    came again. `excerpt` is the beginning of the body, without what looks like a secret.
+    `admissible`: it was kept whole, and can be let in. `run_id`: it was. `discarded`: it was held, and will not be.
+    `repeats`: run id → how often its delivery came again. `excerpt` is the beginning of the body, without what looks
+    like a secret.
     """
 
     id: UUID
@@ -40,6 +41,7 @@ class RequestListItem(msgspec.Struct, frozen=True, kw_only=True):
     delivery_id: str
     admissible: bool
     run_id: UUID | None
+    discarded: bool
     repeats: dict[str, int]
     position: int
 
@@ -58,6 +60,20 @@ async def get_request(pool: Pool, tenant_id: UUID, zap_id: UUID, request_id: UUI
     return _item(row) if row else None
 
 
+async def oldest_held(
+    pool: Pool, tenant_id: UUID, zap_id: UUID, *, after: UUID | None, before: UUID, limit: int
+) -> list[UUID]:
+    """The next of a zap's requests that are still held, oldest first, with ids between the two."""
+    rows = await pool.fetch(_queries["oldest_held"], tenant_id, zap_id, after, before, limit)
+    return [row[0] for row in rows]
+
+
+async def count_held(pool: Pool, tenant_id: UUID, zap_id: UUID, limit: int) -> int:
+    """How many of a zap's requests are still held, counted up to a limit."""
+    count: int = await pool.fetchval(_queries["count_held"], tenant_id, zap_id, limit)
+    return count
+
+
 def _item(row: "asyncpg.Record") -> RequestListItem:
     fields = dict(zip(RequestListItem.__struct_fields__, row, strict=True))
     return RequestListItem(**fields | {"repeats": msgspec.json.decode(fields["repeats"], type=dict[str, int])})
@@ -66,6 +82,7 @@ def _item(row: "asyncpg.Record") -> RequestListItem:
 async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
     rows: list[tuple[object, ...]] = []
     admitted: list[tuple[object, ...]] = []
+    discarded: list[tuple[object, ...]] = []
     for stored in events:
         event = cast(IntakeEvent, decode(stored.type, stored.schema_version, stored.data))
         match event:
@@ -75,12 +92,16 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
                 rows.append(_counted(stored, event))
             case RequestAdmitted():
                 admitted.append((stored.tenant_id, event.zap_id, event.request_id, event.run_id))
+            case RequestDiscarded():
+                discarded.append((stored.tenant_id, event.zap_id, event.request_id))
     if rows:
         await connection.execute(
             _queries["insert"], *_columns(sorted(rows, key=lambda row: cast(tuple[UUID], row[:3])))
         )
     if admitted:
         await connection.execute(_queries["admit"], *_columns(admitted))
+    if discarded:
+        await connection.execute(_queries["discard"], *_columns(discarded))
 
 
 def _rejected(stored: StoredEvent, event: RequestRejected) -> tuple[object, ...]:
@@ -88,14 +109,14 @@ def _rejected(stored: StoredEvent, event: RequestRejected) -> tuple[object, ...]
     return (
         stored.tenant_id, event.zap_id, stored.event_id, event.reason, 1, stored.recorded_at, None, event.status,
         *map(_text, texts), event.size, _text(event.excerpt), _text(event.dedupe_id), event.request is not None, None,
-        "{}", stored.position,
+        False, "{}", stored.position,
     )  # fmt: skip
 
 
 def _counted(stored: StoredEvent, event: RequestsCounted) -> tuple[object, ...]:
     return (
         stored.tenant_id, event.zap_id, stored.event_id, event.reason, event.count, event.since, event.until, None,
-        "", "", "", "", 0, "", "", False, None, msgspec.json.encode(event.repeats).decode(), stored.position,
+        "", "", "", "", 0, "", "", False, None, False, msgspec.json.encode(event.repeats).decode(), stored.position,
     )  # fmt: skip
 
 
@@ -110,8 +131,8 @@ def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
 
 REQUEST_LIST = Projection(
     name="request_list",
-    definition=1,
-    handles=frozenset({"zap.request.rejected", "zap.request.counted", "zap.request.admitted"}),
+    definition=2,
+    handles=frozenset({"zap.request.rejected", "zap.request.counted", "zap.request.admitted", "zap.request.discarded"}),
     create=_queries["create"],
     apply=_apply,
 )

@@ -73,7 +73,10 @@ class StepDetail(msgspec.Struct, kw_only=True):
 
 
 class RunDetail(msgspec.Struct, kw_only=True):
-    """All that is known of a run. Times are UTC; `duration_ms` is from the request to the end."""
+    """All that is known of a run. Times are UTC; `duration_ms` is from the request to the end.
+
+    `replays` are the newest runs that replay this one; its own stream does not know them, the run list does.
+    """
 
     id: UUID
     zap_id: UUID
@@ -88,6 +91,7 @@ class RunDetail(msgspec.Struct, kw_only=True):
     error: RunError | None = None
     replay_of: UUID | None = None
     deadline: datetime | None = None
+    replays: list[UUID] = []
     position: int
 
 
@@ -172,10 +176,10 @@ def _end(detail: RunDetail, event: RunCompleted | RunFailed | RunTimedOut | RunC
             _finish(detail, "completed", at)
         case RunFailed():
             _finish(detail, "failed", at)
-            detail.error = RunError(event.code, event.message)
+            detail.error = RunError(event.code, event.message, event.step_id or None)
         case RunTimedOut():
             _finish(detail, "timed_out", at)
-            detail.error = RunError("deadline", event.message)
+            detail.error = RunError("deadline", event.message, event.step_id or None)
         case RunCancelled():
             _finish(detail, "cancelled", at)
             detail.error = RunError(event.code, event.message) if event.code else None

@@ -1,4 +1,4 @@
-"""The run list: one row per run, newest first, filtered by zap, status, source and time."""
+"""The run list: one row per run, newest first, filtered by zap, status, source, time and what went wrong."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -8,8 +8,10 @@ from uuid import UUID
 import msgspec
 
 from domain.event import RunStatus, StoredEvent
+from domain.job import Selection
 from domain.registry import decode
 from domain.run_events import (
+    Failure,
     RunCancelled,
     RunCompleted,
     RunEvent,
@@ -25,7 +27,7 @@ from domain.run_events import (
     StepStarted,
     StepSucceeded,
 )
-from projections.projection import Projection
+from projections.projection import BEING_BUILT, Projection
 from sql.pool import Connection, Pool
 from sql.queries import Queries, Query
 
@@ -33,13 +35,15 @@ _queries = Queries("projections/run_list.sql")
 _DAWN = datetime(1970, 1, 2, tzinfo=UTC)
 MAX_ERROR = 500
 """Characters of an error that the list keeps; the run's detail has it whole."""
+MAX_REPLAYS = 100
 
 
 class RunError(msgspec.Struct, frozen=True):
-    """Why a run failed, or is waiting to try again."""
+    """Why a run failed, or is waiting to try again; and at which step, where it was at one."""
 
     code: str
     message: str
+    step_id: str | None = None
 
 
 class RunListItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,17 +59,13 @@ class RunListItem(msgspec.Struct, frozen=True, kw_only=True):
     duration_ms: float | None
     error: RunError | None
     attempts: int
+    replay_of: UUID | None
     position: int
 
 
-class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runs are wanted. `before` is the id after which, going back in time, a page starts."""
+class RunFilter(Selection, frozen=True, kw_only=True):
+    """A page of a selection. `before` is the id after which, going back in time, the page starts."""
 
-    zap_id: UUID | None = None
-    status: RunStatus | None = None
-    source: Source | None = None
-    from_: datetime | None = None
-    to: datetime | None = None
     before: UUID | None = None
     limit: int = 20
 
@@ -74,7 +74,7 @@ async def list_runs(pool: Pool, tenant_id: UUID, wanted: RunFilter) -> list[RunL
     """A page of a tenant's runs, newest first."""
     rows = await pool.fetch(
         page_query(wanted), tenant_id, wanted.before, wanted.status, wanted.source, _not_too_early(wanted.from_),
-        _not_too_early(wanted.to), wanted.limit, wanted.zap_id,
+        _not_too_early(wanted.to), wanted.limit, wanted.zap_id, wanted.step_id, wanted.error_code,
     )  # fmt: skip
     return [
         RunListItem(
@@ -86,9 +86,10 @@ async def list_runs(pool: Pool, tenant_id: UUID, wanted: RunFilter) -> list[RunL
             started_at=row[5],
             finished_at=row[6],
             duration_ms=row[7],
-            error=RunError(row[8], row[9]) if row[8] else None,
-            attempts=row[10],
-            position=row[11],
+            error=RunError(row[8], row[9], row[10]) if row[8] else None,
+            attempts=row[11],
+            replay_of=row[12],
+            position=row[13],
         )
         for row in rows
     ]
@@ -100,6 +101,67 @@ async def first_failed_at(connection: Connection, tenant_id: UUID, zap_id: UUID,
     return found
 
 
+async def replays_of(pool: Pool, tenant_id: UUID, run_id: UUID) -> list[UUID]:
+    """The newest MAX_REPLAYS runs that replay this one, newest first; none while the list is being built."""
+    try:
+        rows = await pool.fetch(_queries["replays_of"], tenant_id, run_id, MAX_REPLAYS)
+    except BEING_BUILT:
+        return []
+    return [row[0] for row in rows]
+
+
+async def oldest_runs(
+    pool: Pool,
+    tenant_id: UUID,
+    selection: Selection,
+    statuses: Sequence[RunStatus],
+    *,
+    after: UUID | None,
+    before: UUID,
+    limit: int,
+) -> list[UUID]:
+    """The next runs of a selection that have one of these statuses, oldest first, with ids between the two."""
+    query, selected = oldest_query(selection, statuses)
+    return [row[0] for row in await pool.fetch(query, tenant_id, *selected, after, before, limit)]
+
+
+async def count_runs(
+    pool: Pool, tenant_id: UUID, selection: Selection, statuses: Sequence[RunStatus], limit: int
+) -> int:
+    """How many there are, counted up to a limit."""
+    possible = _possible(selection, statuses)
+    query = _queries[f"count{_variant(selection, possible)}"]
+    count: int = await pool.fetchval(query, tenant_id, *_selected(selection, possible), limit)
+    return count
+
+
+def oldest_query(selection: Selection, statuses: Sequence[RunStatus]) -> tuple[Query, tuple[object, ...]]:
+    """As page_query, for what a job takes next; with the parameters that make the selection."""
+    possible = _possible(selection, statuses)
+    return _queries[f"oldest{_variant(selection, possible)}"], _selected(selection, possible)
+
+
+def _possible(selection: Selection, statuses: Sequence[RunStatus]) -> Sequence[RunStatus]:
+    """No run that has completed shows an error, so that those need not be passed over."""
+    wrong = selection.step_id or selection.error_code
+    return [status for status in statuses if status != "completed"] if wrong else statuses
+
+
+def _variant(selection: Selection, statuses: Sequence[RunStatus]) -> str:
+    if "completed" not in statuses:
+        return "_not_completed"
+    if selection.source not in {None, "webhook"}:
+        return "_of_source"
+    return "_of_zap" if selection.zap_id else ""
+
+
+def _selected(selection: Selection, statuses: Sequence[RunStatus]) -> tuple[object, ...]:
+    return (
+        statuses, selection.source, _not_too_early(selection.from_), _not_too_early(selection.to), selection.zap_id,
+        selection.step_id, selection.error_code,
+    )  # fmt: skip
+
+
 def _not_too_early(moment: datetime | None) -> datetime | None:
     """No id is of a time before 1970, nor was a run."""
     return moment and max(moment, _DAWN)
@@ -107,6 +169,8 @@ def _not_too_early(moment: datetime | None) -> datetime | None:
 
 def page_query(wanted: RunFilter) -> Query:
     """The query whose index passes over the fewest runs: those of a rare status or source are few, a zap's are some."""
+    if wanted.step_id or wanted.error_code:
+        return _queries["page_of_step" if wanted.step_id else "page_of_error"]
     if wanted.status not in {None, "completed"}:
         return _queries["page_of_zap_and_status" if wanted.zap_id else "page_of_status"]
     if wanted.source not in {None, "webhook"}:
@@ -157,7 +221,10 @@ def _fold(change: _Change, event: RunEvent, at: datetime) -> None:
         case StepSucceeded() | StepAttemptFailed() | StepFailed():
             _fold_attempt(change, event)
         case StepPostponed():
-            change.status, change.error = "waiting", _error(event.code, event.message)
+            change.status, change.error = (
+                "waiting",
+                _error(Failure(code=event.code, message=event.message), event.step_id),
+            )
         case StepDelayed():
             change.status, change.error = "waiting", None
         case RunCompleted() | RunFailed() | RunTimedOut() | RunCancelled():
@@ -170,7 +237,7 @@ def _fold(change: _Change, event: RunEvent, at: datetime) -> None:
 def _fold_attempt(change: _Change, event: StepSucceeded | StepAttemptFailed | StepFailed) -> None:
     change.attempts += 1
     change.status = "waiting" if isinstance(event, StepAttemptFailed) else "running"
-    change.error = None if isinstance(event, StepSucceeded) else _error(event.failure.code, event.failure.message)
+    change.error = None if isinstance(event, StepSucceeded) else _error(event.failure, event.step_id)
 
 
 def _end(change: _Change, event: RunCompleted | RunFailed | RunTimedOut | RunCancelled) -> None:
@@ -178,18 +245,19 @@ def _end(change: _Change, event: RunCompleted | RunFailed | RunTimedOut | RunCan
         case RunCompleted():
             change.status, change.error = "completed", None
         case RunFailed():
-            change.status, change.error = "failed", _error(event.code, event.message)
+            change.status, change.error = "failed", _error(event, event.step_id)
         case RunTimedOut():
-            change.status, change.error = "timed_out", _error("deadline", event.message)
+            change.status = "timed_out"
+            change.error = _error(Failure(code="deadline", message=event.message), event.step_id)
         case RunCancelled():
             change.status = "cancelled"
-            change.error = _error(event.code, event.message) if event.code else None
+            change.error = _error(Failure(code=event.code, message=event.message), "") if event.code else None
         case _:
             assert_never(event)
 
 
-def _error(code: str, message: str) -> RunError:
-    return RunError(code, message[:MAX_ERROR].replace("\0", ""))
+def _error(failure: Failure | RunFailed, step_id: str) -> RunError:
+    return RunError(failure.code, failure.message[:MAX_ERROR].replace("\0", ""), step_id or None)
 
 
 def _inserted(change: _Change) -> tuple[object, ...]:
@@ -202,7 +270,8 @@ def _inserted(change: _Change) -> tuple[object, ...]:
     return (
         change.tenant_id, change.run_id, requested.zap_id, requested.zap_version, change.status, requested.source,
         change.started_at, change.finished_at, duration, error.code if error else None,
-        error.message if error else None, change.attempts, change.position, change.stream_version,
+        error.message if error else None, error.step_id if error else None, change.attempts, requested.replay_of,
+        change.position, change.stream_version,
     )  # fmt: skip
 
 
@@ -210,7 +279,8 @@ def _updated(change: _Change) -> tuple[object, ...]:
     error = change.error
     return (
         change.tenant_id, change.run_id, change.status, change.finished_at, error.code if error else None,
-        error.message if error else None, change.attempts, change.position, change.stream_version,
+        error.message if error else None, error.step_id if error else None, change.attempts, change.position,
+        change.stream_version,
     )  # fmt: skip
 
 

@@ -12,8 +12,11 @@ def now() -> datetime:
 
 
 def new_id() -> UUID:
-    """A UUIDv7 (RFC 9562 §5.7): 48 bits of Unix milliseconds, then 74 random bits."""
-    millis = time.time_ns() // 1_000_000
-    value = (millis << 80) | int.from_bytes(os.urandom(10))
-    value = (value & ~(0xF000 << 64)) | (0x7000 << 64)
-    return UUID(int=(value & ~(0xC000 << 48)) | (0x8000 << 48))
+    """A UUIDv7 (RFC 9562 §5.7, §6.2 method 3): 60 bits of time, to a quarter of a microsecond, and 62 random ones.
+
+    Ids that a process makes one after the other sort that way.
+    """
+    millis, nanos = divmod(time.time_ns(), 1_000_000)
+    time_bits = (millis << 16) | 0x7000 | (nanos * 4096 // 1_000_000)
+    random_bits = int.from_bytes(os.urandom(8)) & ~(0xC << 60) | (0x8 << 60)
+    return UUID(int=(time_bits << 64) | random_bits)

@@ -120,6 +120,11 @@ class PgEventStore:
         rows = await self._fetch(_queries["versions"], int(kind), stream_ids)
         return {row[0]: row[1] for row in rows}
 
+    async def sizes(self, kind: StreamKind, stream_ids: Sequence[UUID]) -> dict[UUID, int]:
+        """Bytes of payload in each stream that has events: what reading them will cost."""
+        rows = await self._fetch(_queries["sizes"], int(kind), stream_ids)
+        return {row[0]: row[1] for row in rows}
+
     async def read_log(self, after: int, limit: int) -> list[StoredEvent]:
         return _stored(await self._fetch(_queries["read_log"], after, limit))
 

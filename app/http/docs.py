@@ -62,7 +62,8 @@ def describe_hooks(schema: OpenAPI) -> None:
         tags=["Webhooks"],
         summary="Start a run of a zap, with any method and body",
         description=(
-            "200 means stored: {status: accepted or duplicate, run_id, position}, unless the zap says otherwise. "
+            "200 means stored: {status: accepted or duplicate, run_id, position}, unless the zap says otherwise; "
+            "of a paused zap that holds requests {status: held or duplicate, request_id, position}. "
             "401: the signature is wrong; 409: the zap is paused; 429: over its limit; 503: come again."
         ),
         parameters=parameters,

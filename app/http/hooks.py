@@ -75,7 +75,9 @@ class HookController(Controller):
         limit: Limit = DEFAULT_LIMIT,
         min_position: Annotated[int | None, QueryParameter(ge=0, le=2**63 - 1)] = None,
     ) -> Response[Page[RequestListItem]]:
-        """Newest first, with the reason. Beyond some a minute they are only counted, as repeats always are."""
+        """Newest first, with the reason. Beyond some a minute they are only counted, as repeats always are; held ones
+        never are.
+        """
         await zaps.load(request.user.tenant_id, zap_id)
         pool = services.store.pool
         fresh = min_position is None or await wait_until(pool, "request_list", min_position, FRESHNESS_S)
@@ -89,5 +91,5 @@ class HookController(Controller):
         self, zap_id: FromPath[UUID], request_id: FromPath[UUID], request: AuthedRequest, requests: Injected[Requests]
     ) -> Admitted:
         """Starts its run, once. 409 for a request that was not kept whole."""
-        started = await requests.admit(request.user, zap_id, request_id)
+        started = await requests.admit(request.user.tenant_id, zap_id, request_id, request.user.metadata)
         return Admitted("duplicate" if started.duplicate else "accepted", started.run_id, started.position)

@@ -1,6 +1,5 @@
 """Commands on runs: /api/v1/runs/{id}/cancel and /replay."""
 
-from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
@@ -8,18 +7,19 @@ from litestar import Controller, Response, post
 from litestar.params import FromPath, JSONBody
 
 from app.auth import AuthedRequest
-from app.http.inputs import Injected, Input
-from app.runs import Runs
+from app.http.inputs import Injected, Input, StepId
+from app.runs import Replay, Runs
+from domain.job import ReplayVersion
 from domain.json import Json
 from projections import run_detail
 from projections.run_detail import RunDetail
 
 
-class Replay(Input, frozen=True):
+class ReplayIn(Input, frozen=True):
     """How to run again: all steps, or those from one on; on the version it had, or today's; with another body."""
 
-    from_step: Annotated[str, msgspec.Meta(max_length=64)] | None = None
-    version: Literal["original", "latest"] = "original"
+    from_step: StepId | None = None
+    version: ReplayVersion = "original"
     payload: Json | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -40,16 +40,19 @@ class RunCommandController(Controller):
     @post("/{run_id:uuid}/cancel", status_code=200, summary="Cancel a run")
     async def cancel(self, run_id: FromPath[UUID], request: AuthedRequest, runs: Injected[Runs]) -> RunDetail:
         """Ends it at once, whatever it waits for. An action that is under way may still have its effect."""
-        cancelled = await runs.cancel(request.user, run_id)
+        cancelled = await runs.cancel(request.user.tenant_id, run_id, request.user.metadata)
         return run_detail.fold(cancelled.events)
 
     @post("/{run_id:uuid}/replay", status_code=201, summary="Run again")
     async def replay(
-        self, run_id: FromPath[UUID], request: AuthedRequest, runs: Injected[Runs], data: JSONBody[Replay | None] = None
+        self,
+        run_id: FromPath[UUID],
+        request: AuthedRequest,
+        runs: Injected[Runs],
+        data: JSONBody[ReplayIn | None] = None,
     ) -> Response[ReplayOut]:
         """Makes a new run that links to this one, which stays as it is."""
-        wanted = data or Replay()
-        new_run, position = await runs.replay(
-            request.user, run_id, from_step=wanted.from_step, version=wanted.version, payload=wanted.payload
-        )
+        wanted = data or ReplayIn()
+        wish = Replay(from_step=wanted.from_step, version=wanted.version, payload=wanted.payload)
+        new_run, position = await runs.replay(request.user.tenant_id, run_id, wish, request.user.metadata)
         return Response(ReplayOut(new_run, run_id, position), headers={"location": f"/api/v1/runs/{new_run}"})

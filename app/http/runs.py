@@ -14,11 +14,16 @@ from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, n
 from app.services import Services
 from domain.errors import NotFound
 from domain.event import RunStatus, StreamKind
+from domain.job import CODE
 from domain.run_events import Source
 from projections import run_detail
 from projections.freshness import wait_until
 from projections.run_detail import RunDetail
-from projections.run_list import RunFilter, RunListItem, list_runs
+from projections.run_list import RunFilter, RunListItem, list_runs, replays_of
+
+Code = Annotated[
+    str | None, QueryParameter(min_length=1, max_length=200, pattern=CODE, description="Of the error that runs show")
+]
 
 FRESHNESS_S = 1.0
 """How long a list waits for `min_position`; past that it answers with what it has, and says so."""
@@ -54,6 +59,8 @@ class RunController(Controller):
         source: FromQuery[Source | None] = None,
         from_: Annotated[datetime | None, QueryParameter(name="from", description="Inclusive")] = None,
         to: Annotated[datetime | None, QueryParameter(description="Exclusive")] = None,
+        step_id: Code = None,
+        error_code: Code = None,
         cursor: Cursor = None,
         limit: Limit = DEFAULT_LIMIT,
         min_position: Annotated[int | None, QueryParameter(ge=0, le=2**63 - 1)] = None,
@@ -67,6 +74,8 @@ class RunController(Controller):
             source=source,
             from_=in_utc(from_) if from_ else None,
             to=in_utc(to) if to else None,
+            step_id=step_id,
+            error_code=error_code,
             before=decode_cursor(cursor),
             limit=limit + 1,
         )
@@ -76,10 +85,11 @@ class RunController(Controller):
 
     @get("/{run_id:uuid}", summary="Read a run")
     async def read(self, run_id: FromPath[UUID], request: AuthedRequest, services: Injected[Services]) -> RunDetail:
-        """Trigger, steps with input, output, attempts and timing. Always current."""
+        """Trigger, steps with input, output, attempts and timing. Always current, but for its `replays`."""
         found = await run_detail.get(services.store, request.user.tenant_id, run_id)
         if found is None:
             raise NotFound("no such run")
+        found.replays = await replays_of(services.store.pool, request.user.tenant_id, run_id)
         return found
 
     @get("/{run_id:uuid}/events", summary="The run's events")

@@ -14,9 +14,10 @@ from app.auth import AuthedRequest, Principal
 from app.hook_secrets import HookSecrets
 from app.http.inputs import Injected, Input, Name, in_utc
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
+from app.loaded_zap import LoadedZap
 from app.problems import BrokenRule, Problem
 from app.services import Services
-from app.zaps import LoadedZap, Zaps
+from app.zaps import Zaps
 from domain.definition import Definition, Step, Trigger
 from domain.json import Json, JsonObject
 from domain.zap import (
@@ -204,9 +205,9 @@ class ZapController(Controller):
         """409 for a zap that was never published."""
         return await caller.execute(zap_id, EnableZap())
 
-    @post("/{zap_id:uuid}/pause", summary="Refuse requests", status_code=200)
+    @post("/{zap_id:uuid}/pause", summary="Pause", status_code=200)
     async def pause(self, zap_id: FromPath[UUID], caller: Injected[Caller]) -> Response[ZapOut]:
-        """Its hook answers 409 until the zap is enabled; runs under way go on."""
+        """Its hook answers 409 until the zap is enabled, or holds requests if so set; runs under way go on."""
         return await caller.execute(zap_id, PauseZap())
 
     @post("/{zap_id:uuid}/rollback", summary="Use an earlier version again", status_code=200)

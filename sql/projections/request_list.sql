@@ -18,19 +18,23 @@ create table request_list (
     delivery_id  text not null,
     admissible   boolean not null,
     run_id       uuid,
+    discarded    boolean not null,
     repeats      text not null,
     position     bigint not null,
     primary key (tenant_id, zap_id, request_id)
 ) with (fillfactor = 90);
 create index request_list_reason on request_list (tenant_id, zap_id, reason, request_id);
+create index request_list_held on request_list (tenant_id, zap_id, request_id)
+    where reason = 'held' and run_id is null and not discarded;
 
 -- name: insert
 -- New rows, sorted by key, so that concurrent writers can not deadlock.
 insert into request_list (tenant_id, zap_id, request_id, reason, count, at, until, status, detail, method, path,
-                          content_type, size, excerpt, delivery_id, admissible, run_id, repeats, position)
+                          content_type, size, excerpt, delivery_id, admissible, run_id, discarded, repeats,
+                          position)
 select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::int[], $6::timestamptz[], $7::timestamptz[],
                      $8::int[], $9::text[], $10::text[], $11::text[], $12::text[], $13::int[], $14::text[],
-                     $15::text[], $16::bool[], $17::uuid[], $18::text[], $19::bigint[])
+                     $15::text[], $16::bool[], $17::uuid[], $18::bool[], $19::text[], $20::bigint[])
 on conflict (tenant_id, zap_id, request_id) do nothing
 
 -- name: admit
@@ -39,10 +43,30 @@ update request_list r set run_id = u.run_id
 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[]) u(tenant_id, zap_id, request_id, run_id)
 where r.tenant_id = u.tenant_id and r.zap_id = u.zap_id and r.request_id = u.request_id
 
+-- name: discard
+-- Held requests that were given up.
+update request_list r set discarded = true
+from unnest($1::uuid[], $2::uuid[], $3::uuid[]) u(tenant_id, zap_id, request_id)
+where r.tenant_id = u.tenant_id and r.zap_id = u.zap_id and r.request_id = u.request_id
+
+-- name: oldest_held
+-- What is still held of a zap between two ids, oldest first.
+select request_id from rm.request_list
+where tenant_id = $1 and zap_id = $2 and reason = 'held' and run_id is null and not discarded
+  and request_id > coalesce($3::uuid, '00000000-0000-0000-0000-000000000000') and request_id < $4::uuid
+order by request_id limit $5
+
+-- name: count_held
+select count(*) from (
+    select from rm.request_list
+    where tenant_id = $1 and zap_id = $2 and reason = 'held' and run_id is null and not discarded
+    limit $3
+) found
+
 -- name: page
 -- A zap's rejected requests, newest first.
 select request_id, reason, count, at, until, status, detail, method, path, content_type, size, excerpt, delivery_id,
-       admissible, run_id, repeats, position
+       admissible, run_id, discarded, repeats, position
 from rm.request_list
 where tenant_id = $1 and zap_id = $2 and ($4::text is null or reason = $4)
   and request_id < coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
@@ -50,5 +74,5 @@ order by request_id desc limit $5
 
 -- name: one
 select request_id, reason, count, at, until, status, detail, method, path, content_type, size, excerpt, delivery_id,
-       admissible, run_id, repeats, position
+       admissible, run_id, discarded, repeats, position
 from rm.request_list where tenant_id = $1 and zap_id = $2 and request_id = $3

@@ -12,7 +12,9 @@ create table run_list (
     duration_ms    double precision,
     error_code     text,
     error_message  text,
+    error_step     text,
     attempts       int not null,
+    replay_of      uuid,
     position       bigint not null,
     stream_version int not null,
     primary key (tenant_id, run_id)
@@ -21,13 +23,17 @@ create index run_list_zap on run_list (tenant_id, zap_id, run_id);
 create index run_list_not_completed on run_list (tenant_id, status, run_id) where status <> 'completed';
 create index run_list_zap_not_completed on run_list (tenant_id, zap_id, status, run_id) where status <> 'completed';
 create index run_list_not_webhook on run_list (tenant_id, source, run_id) where source <> 'webhook';
+create index run_list_error on run_list (tenant_id, error_code, run_id) where error_code is not null;
+create index run_list_step on run_list (tenant_id, error_step, run_id) where error_step is not null;
+create index run_list_replays on run_list (tenant_id, replay_of, run_id) where replay_of is not null;
 
 -- name: insert
 -- New runs, as they stand after the batch. Keys come sorted, so that concurrent writers can not deadlock.
 insert into run_list (tenant_id, run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms,
-                      error_code, error_message, attempts, position, stream_version)
+                      error_code, error_message, error_step, attempts, replay_of, position, stream_version)
 select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::timestamptz[],
-                     $8::timestamptz[], $9::float8[], $10::text[], $11::text[], $12::int[], $13::bigint[], $14::int[])
+                     $8::timestamptz[], $9::float8[], $10::text[], $11::text[], $12::text[], $13::int[], $14::uuid[],
+                     $15::bigint[], $16::int[])
 on conflict (tenant_id, run_id) do nothing
 
 -- name: update
@@ -35,18 +41,19 @@ on conflict (tenant_id, run_id) do nothing
 update run_list r
 set status = u.status, finished_at = u.finished_at,
     duration_ms = round(extract(epoch from u.finished_at - r.started_at) * 1000, 3)::float8,
-    error_code = u.error_code, error_message = u.error_message, attempts = r.attempts + u.attempts,
-    position = u.position, stream_version = u.stream_version
-from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::int[], $8::bigint[],
-            $9::int[])
-     u(tenant_id, run_id, status, finished_at, error_code, error_message, attempts, position, stream_version)
+    error_code = u.error_code, error_message = u.error_message, error_step = u.error_step,
+    attempts = r.attempts + u.attempts, position = u.position, stream_version = u.stream_version
+from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::int[],
+            $9::bigint[], $10::int[])
+     u(tenant_id, run_id, status, finished_at, error_code, error_message, error_step, attempts, position,
+       stream_version)
 where r.tenant_id = u.tenant_id and r.run_id = u.run_id and r.stream_version < u.stream_version
 
 -- name: page
 -- A tenant's runs, newest first. A run's id carries the moment of its making, so a span of time is a range of the
 -- index, too; the five minutes are for clocks that differ and for commits that took long.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       attempts, position
+       error_step, attempts, replay_of, position
 from rm.run_list
 where tenant_id = $1
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
@@ -55,12 +62,13 @@ where tenant_id = $1
   and ($3::text is null or status = $3)
   and ($4::text is null or source = $4)
   and ($8::uuid is null or zap_id = $8)
+  and ($9::text is null or error_step = $9) and ($10::text is null or error_code = $10)
 order by run_id desc limit $7
 
 -- name: page_of_zap
 -- The same for one zap.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       attempts, position
+       error_step, attempts, replay_of, position
 from rm.run_list
 where tenant_id = $1 and zap_id = $8::uuid
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
@@ -68,13 +76,14 @@ where tenant_id = $1 and zap_id = $8::uuid
   and ($5 is null or started_at >= $5) and ($6 is null or started_at < $6)
   and ($3::text is null or status = $3)
   and ($4::text is null or source = $4)
+  and ($9::text is null or error_step = $9) and ($10::text is null or error_code = $10)
 order by run_id desc limit $7
 
 -- name: page_of_status
 -- The same for a status other than completed; that condition, written out, lets the planner take the partial index.
 -- All pages take the same parameters, hence the one about a zap.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       attempts, position
+       error_step, attempts, replay_of, position
 from rm.run_list
 where tenant_id = $1 and status = $3::text and status <> 'completed'
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
@@ -82,24 +91,26 @@ where tenant_id = $1 and status = $3::text and status <> 'completed'
   and ($5 is null or started_at >= $5) and ($6 is null or started_at < $6)
   and ($4::text is null or source = $4)
   and $8::uuid is null
+  and ($9::text is null or error_step = $9) and ($10::text is null or error_code = $10)
 order by run_id desc limit $7
 
 -- name: page_of_zap_and_status
 -- The same for both.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       attempts, position
+       error_step, attempts, replay_of, position
 from rm.run_list
 where tenant_id = $1 and zap_id = $8::uuid and status = $3::text and status <> 'completed'
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
   and run_id >= greatest(es.first_uuid_at($5::timestamptz - '5 min'::interval), '00000000-0000-0000-0000-000000000000')
   and ($5 is null or started_at >= $5) and ($6 is null or started_at < $6)
   and ($4::text is null or source = $4)
+  and ($9::text is null or error_step = $9) and ($10::text is null or error_code = $10)
 order by run_id desc limit $7
 
 -- name: page_of_source
 -- The same for a source other than webhook.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       attempts, position
+       error_step, attempts, replay_of, position
 from rm.run_list
 where tenant_id = $1 and source = $4::text and source <> 'webhook'
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
@@ -107,6 +118,7 @@ where tenant_id = $1 and source = $4::text and source <> 'webhook'
   and ($5 is null or started_at >= $5) and ($6 is null or started_at < $6)
   and ($3::text is null or status = $3)
   and ($8::uuid is null or zap_id = $8)
+  and ($9::text is null or error_step = $9) and ($10::text is null or error_code = $10)
 order by run_id desc limit $7
 
 -- name: first_failed
@@ -119,3 +131,146 @@ cross join lateral (
       and r.run_id > es.first_uuid_at($3)
     order by r.run_id limit 1
 ) f
+
+-- name: page_of_step
+-- The same for an error at a step.
+select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
+       error_step, attempts, replay_of, position
+from rm.run_list
+where tenant_id = $1 and error_step = $9::text
+  and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+  and run_id >= greatest(es.first_uuid_at($5::timestamptz - '5 min'::interval), '00000000-0000-0000-0000-000000000000')
+  and ($5 is null or started_at >= $5) and ($6 is null or started_at < $6)
+  and ($3::text is null or status = $3)
+  and ($4::text is null or source = $4)
+  and ($8::uuid is null or zap_id = $8)
+  and ($10::text is null or error_code = $10)
+order by run_id desc limit $7
+
+-- name: page_of_error
+-- The same for a kind of error, at whatever step.
+select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
+       error_step, attempts, replay_of, position
+from rm.run_list
+where tenant_id = $1 and error_code = $10::text
+  and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+  and run_id >= greatest(es.first_uuid_at($5::timestamptz - '5 min'::interval), '00000000-0000-0000-0000-000000000000')
+  and ($5 is null or started_at >= $5) and ($6 is null or started_at < $6)
+  and ($3::text is null or status = $3)
+  and ($4::text is null or source = $4)
+  and ($8::uuid is null or zap_id = $8)
+  and $9::text is null
+order by run_id desc limit $7
+
+-- name: replays_of
+-- The runs that replay one, newest first.
+select run_id from rm.run_list where tenant_id = $1 and replay_of = $2::uuid order by run_id desc limit $3
+
+-- name: oldest
+-- Runs of some statuses between two ids, oldest first: what a job takes next.
+select run_id from rm.run_list
+where tenant_id = $1 and status = any($2::text[])
+  and run_id > greatest($9::uuid, es.first_uuid_at($4::timestamptz - '5 min'::interval),
+                        '00000000-0000-0000-0000-000000000000')
+  and run_id < least($10::uuid, es.first_uuid_at($5::timestamptz + '5 min'))
+  and ($4 is null or started_at >= $4) and ($5 is null or started_at < $5)
+  and ($3::text is null or source = $3) and ($6::uuid is null or zap_id = $6)
+  and ($7::text is null or error_step = $7) and ($8::text is null or error_code = $8)
+order by run_id limit $11
+
+-- name: oldest_of_zap
+-- The same for one zap.
+select run_id from rm.run_list
+where tenant_id = $1 and zap_id = $6::uuid and status = any($2::text[])
+  and run_id > greatest($9::uuid, es.first_uuid_at($4::timestamptz - '5 min'::interval),
+                        '00000000-0000-0000-0000-000000000000')
+  and run_id < least($10::uuid, es.first_uuid_at($5::timestamptz + '5 min'))
+  and ($4 is null or started_at >= $4) and ($5 is null or started_at < $5)
+  and ($3::text is null or source = $3)
+  and ($7::text is null or error_step = $7) and ($8::text is null or error_code = $8)
+order by run_id limit $11
+
+-- name: oldest_of_source
+-- The same for a source other than webhook.
+select run_id from rm.run_list
+where tenant_id = $1 and source = $3::text and source <> 'webhook' and status = any($2::text[])
+  and run_id > greatest($9::uuid, es.first_uuid_at($4::timestamptz - '5 min'::interval),
+                        '00000000-0000-0000-0000-000000000000')
+  and run_id < least($10::uuid, es.first_uuid_at($5::timestamptz + '5 min'))
+  and ($4 is null or started_at >= $4) and ($5 is null or started_at < $5)
+  and ($6::uuid is null or zap_id = $6)
+  and ($7::text is null or error_step = $7) and ($8::text is null or error_code = $8)
+order by run_id limit $11
+
+-- name: oldest_not_completed
+-- The same for statuses other than completed: each has its own stretch of the index.
+select r.run_id
+from unnest($2::text[]) s(status)
+cross join lateral (
+    select run_id from rm.run_list
+    where tenant_id = $1 and status = s.status and status <> 'completed'
+      and run_id > greatest($9::uuid, es.first_uuid_at($4::timestamptz - '5 min'::interval),
+                            '00000000-0000-0000-0000-000000000000')
+      and run_id < least($10::uuid, es.first_uuid_at($5::timestamptz + '5 min'))
+      and ($4 is null or started_at >= $4) and ($5 is null or started_at < $5)
+      and ($3::text is null or source = $3) and ($6::uuid is null or zap_id = $6)
+      and ($7::text is null or error_step = $7) and ($8::text is null or error_code = $8)
+    order by run_id limit $11
+) r
+order by r.run_id limit $11
+
+-- name: count
+-- How many a job would take, counted up to a limit.
+select count(*) from (
+    select from rm.run_list
+    where tenant_id = $1 and status = any($2::text[])
+      and run_id >= greatest(es.first_uuid_at($4::timestamptz - '5 min'::interval),
+                             '00000000-0000-0000-0000-000000000000')
+      and run_id < least(es.first_uuid_at($5::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+      and ($4 is null or started_at >= $4) and ($5 is null or started_at < $5)
+      and ($3::text is null or source = $3) and ($6::uuid is null or zap_id = $6)
+      and ($7::text is null or error_step = $7) and ($8::text is null or error_code = $8)
+    limit $9
+) found
+
+-- name: count_of_zap
+-- The same for one zap.
+select count(*) from (
+    select from rm.run_list
+    where tenant_id = $1 and zap_id = $6::uuid and status = any($2::text[])
+      and run_id >= greatest(es.first_uuid_at($4::timestamptz - '5 min'::interval),
+                             '00000000-0000-0000-0000-000000000000')
+      and run_id < least(es.first_uuid_at($5::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+      and ($4 is null or started_at >= $4) and ($5 is null or started_at < $5)
+      and ($3::text is null or source = $3)
+      and ($7::text is null or error_step = $7) and ($8::text is null or error_code = $8)
+    limit $9
+) found
+
+-- name: count_of_source
+-- The same for a source other than webhook.
+select count(*) from (
+    select from rm.run_list
+    where tenant_id = $1 and source = $3::text and source <> 'webhook' and status = any($2::text[])
+      and run_id >= greatest(es.first_uuid_at($4::timestamptz - '5 min'::interval),
+                             '00000000-0000-0000-0000-000000000000')
+      and run_id < least(es.first_uuid_at($5::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+      and ($4 is null or started_at >= $4) and ($5 is null or started_at < $5)
+      and ($6::uuid is null or zap_id = $6)
+      and ($7::text is null or error_step = $7) and ($8::text is null or error_code = $8)
+    limit $9
+) found
+
+-- name: count_not_completed
+-- The same for statuses other than completed; that condition, written out, lets the planner take the partial index.
+select count(*) from (
+    select from rm.run_list
+    where tenant_id = $1 and status = any($2::text[]) and status <> 'completed'
+      and run_id >= greatest(es.first_uuid_at($4::timestamptz - '5 min'::interval),
+                             '00000000-0000-0000-0000-000000000000')
+      and run_id < least(es.first_uuid_at($5::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+      and ($4 is null or started_at >= $4) and ($5 is null or started_at < $5)
+      and ($3::text is null or source = $3) and ($6::uuid is null or zap_id = $6)
+      and ($7::text is null or error_step = $7) and ($8::text is null or error_code = $8)
+    limit $9
+) found

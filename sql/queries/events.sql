@@ -26,6 +26,11 @@ cross join lateral (
     order by e.version desc limit 1
 ) h
 
+-- name: sizes
+-- How many bytes of payload several streams hold; read from the rows' headers, not from the payloads.
+select stream_id, sum(octet_length(data))::bigint from es.events
+where kind = $1 and stream_id = any($2::uuid[]) group by stream_id
+
 -- name: read_log
 -- The log after a position, in order and without gaps.
 select position, kind, stream_id, version, tenant_id, ordering_key, event_id, type, schema_version, recorded_at,

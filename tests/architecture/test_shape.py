@@ -113,18 +113,28 @@ def test_every_event_belongs_to_one_aggregate_and_is_folded_by_it() -> None:
     """A new event needs an arm in evolve; mypy's assert_never says so too, but only to who runs mypy."""
     from typing import get_args
 
-    from domain import failures, identity, intake, run, run_events, zap
+    from domain import failures, identity, intake, job, run, run_events, zap
     from domain.definition import Definition, Trigger
     from tests.support.examples import EXAMPLES
 
-    aggregates = (zap.ZapEvent, run_events.RunEvent, intake.IntakeEvent, failures.FailuresEvent, identity.IdentityEvent)
+    aggregates = (
+        zap.ZapEvent,
+        run_events.RunEvent,
+        intake.IntakeEvent,
+        failures.FailuresEvent,
+        job.JobEvent,
+        identity.IdentityEvent,
+    )
     unions = [set(get_args(union)) for union in aggregates]
     assert sum(map(len, unions)) == len(set.union(*unions)) == len(EVENT_TYPES)
     assert set.union(*unions) == {kind.struct for kind in EVENT_TYPES}
     existing_zap = zap.Zap(name="x", draft=Definition(Trigger("t")))
     requested = next(event for event in EXAMPLES if isinstance(event, run_events.RunRequested))
+    asked = next(event for event in EXAMPLES if isinstance(event, job.JobRequested))
     for event in EXAMPLES:
         if isinstance(event, zap.ZapEvent):
             zap.evolve(existing_zap, event)
         elif isinstance(event, run_events.RunEvent):
             run.evolve(run.ActiveRun(requested=requested), event)
+        elif isinstance(event, job.JobEvent):
+            job.evolve(job.Job(requested=asked, total=1), event)

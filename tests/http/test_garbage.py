@@ -31,6 +31,7 @@ async def test_a_body_that_is_no_good_is_refused_everywhere(ada: Person, body: b
     for method, path in (
         ("POST", "/auth/signup"), ("POST", "/auth/signin"), ("POST", "/auth/refresh"), ("POST", "/zaps"),
         ("PUT", f"/zaps/{zap['id']}"), ("POST", f"/zaps/{zap['id']}/rollback"), ("POST", "/api-keys"),
+        ("POST", "/runs/replay"), ("POST", "/runs/cancel"),
     ):  # fmt: skip
         for content_type in ("application/json", "text/plain", "nonsense"):
             headers = {"content-type": content_type, "if-match": "*"}
@@ -43,7 +44,7 @@ async def test_a_body_that_is_no_good_is_refused_everywhere(ada: Person, body: b
      "cursor=x", "cursor=", "cursor=%00", "cursor=é", "cursor=AAAA", "cursor=" + "A" * 5_000, "limit=1&limit=x"],
 )  # fmt: skip
 async def test_paging_garbage_is_refused(ada: Person, query: str) -> None:
-    for path in ("/api-keys", "/zaps", "/runs"):
+    for path in ("/api-keys", "/zaps", "/runs", "/jobs"):
         assert_problem(await ada("GET", f"{path}?{query}"))
 
 

@@ -98,11 +98,14 @@ async def test_runs_are_filtered(ada: Person, bob: Person, dsn: str, project: Pr
         ("", [third, queued, failed]), (f"zap_id={zap['id']}", [queued, failed]), ("status=failed", [failed]),
         ("status=completed", []), ("source=webhook", [third, queued, failed]), ("source=replay", []),
         (f"from={middle}", [third, queued]), (f"to={middle}", [failed]), (f"zap_id={bob.id}", []),
+        ("step_id=next", [failed]), ("step_id=echo", []), ("error_code=http_status", [failed]), ("error_code=x", []),
+        (f"step_id=next&error_code=http_status&status=failed&zap_id={zap['id']}", [failed]),
+        ("step_id=next&error_code=x", []), ("error_code=http_status&source=replay", []),
     ):  # fmt: skip
         answer = await ada("GET", f"/runs?{query}")
         assert [run["id"] for run in answer.json()["items"]] == expected, query
     run = next(run for run in all_runs if run["id"] == failed)
-    assert (run["zap_version"], run["error"]) == (1, {"code": "http_status", "message": "500"})
+    assert (run["zap_version"], run["error"]) == (1, {"code": "http_status", "message": "500", "step_id": "next"})
     assert run["duration_ms"] >= 0
 
 
@@ -151,3 +154,14 @@ async def test_a_run_shows_its_events_in_order(api: httpx.AsyncClient, ada: Pers
         (1, "zap.run.requested"), (2, "zap.run.step_succeeded"), (3, "zap.run.step_failed"), (4, "zap.run.failed"),
     ]  # fmt: skip
     assert [event["position"] for event in events] == sorted(event["position"] for event in events)
+
+
+async def test_a_run_knows_its_replays_as_soon_as_the_list_does(ada: Person, dsn: str, project: Project) -> None:
+    run_id = (await hook(ada, await ada.live_zap()))["run_id"]
+    replays = [(await ada("POST", f"/runs/{run_id}/replay")).json()["id"] for _ in range(2)]
+    assert (await ada("GET", f"/runs/{run_id}")).json()["replays"] == []
+    await project()
+    assert (await ada("GET", f"/runs/{run_id}")).json()["replays"] == replays[::-1]
+    assert (await ada("GET", f"/runs/{replays[0]}")).json()["replays"] == []
+    listed = {run["id"]: run["replay_of"] for run in (await ada("GET", "/runs")).json()["items"]}
+    assert listed == {run_id: None, replays[0]: run_id, replays[1]: run_id}

@@ -54,7 +54,7 @@ async def test_lists_hold_only_what_is_ones_own(ada: Person, bob: Person, dsn: s
     await ada.api.post((await ada.live_zap())["hook_url"])
     for projection in PROJECTIONS:
         await rebuild(dsn, projection, 1)
-    for path in ("/api-keys", "/zaps", "/runs", "/dead-letters"):
+    for path in ("/api-keys", "/zaps", "/runs", "/jobs", "/dead-letters"):
         assert (await bob("GET", path)).json() == {"items": [], "next_cursor": None}
 
 

@@ -2,18 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from domain.event import StreamKind
+from domain.job import STATUSES, Selection
 from domain.run_events import RunCompleted
 from projections.engine import Engine
 from projections.freshness import wait_until
 from projections.registry import PROJECTIONS
-from projections.run_list import RunFilter, list_runs, page_query
+from projections.run_list import RunFilter, count_runs, list_runs, oldest_query, oldest_runs, page_query
 from projections.zap_list import list_zaps
 from sql.clock import new_id
 from sql.event_store import PgEventStore
@@ -24,6 +26,8 @@ from tests.support.projected import PARTITIONS, append, batch_of, failed, live_m
 
 TENANT = UUID("00000000-0000-7000-8000-000000000001")
 ZAP = UUID("00000000-0000-7000-8000-000000000002")
+LAST = UUID("ffffffff-ffff-ffff-ffff-ffffffffffff")
+ZAP_WITH_REPLAYS = UUID("00000000-0000-7000-8000-000000000003")
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 """When the first of the many runs started; they follow a second apart."""
 
@@ -53,7 +57,10 @@ async def many(dsn: str, engine: Engine) -> AsyncIterator[Connection]:
                format('00000000-0000-7000-8000-00000000000%s', n / 2 % 8 + 2)::uuid, 1,
                case when n % 100 = 0 then 'failed' else 'completed' end,
                case when n % 200 = 2 then 'replay' else 'webhook' end,
-               at, at, 0, null, null, 1, n, 3
+               at, at, 0,
+               case when n % 100 = 0 then 'http_' || 500 + n % 3 end, case when n % 100 = 0 then 'no answer' end,
+               case when n % 100 = 0 then 'step_' || n % 7 end, 1,
+               case when n % 200 = 2 then '00000000-0000-7000-8000-00000000000b'::uuid end, n, 3
         from (select n, $$2026-01-01T00:00:00Z$$::timestamptz + n * interval '1 second' as at
               from generate_series(0, 19999) n) runs
         """
@@ -69,6 +76,9 @@ WANTED = {
     "completed": (RunFilter(status="completed"), "run_list_pkey"),
     "failed": (RunFilter(status="failed"), "run_list_not_completed"),
     "failed of a zap": (RunFilter(status="failed", zap_id=ZAP), "run_list_zap_not_completed"),
+    "failed at a step": (RunFilter(step_id="step_3"), "run_list_step"),
+    "failed with a code": (RunFilter(error_code="http_501", status="failed"), "run_list_error"),
+    "failed with a code at a step": (RunFilter(step_id="step_3", error_code="http_501"), "run_list_step"),
     "replays": (RunFilter(source="replay"), "run_list_not_webhook"),
     "of a zap": (RunFilter(zap_id=ZAP), "run_list_zap"),
     "of an hour": (
@@ -90,6 +100,7 @@ async def test_a_page_reads_few_rows_by_the_right_index_whatever_plan_is_cached(
         plan = await many.fetchval(
             "explain (analyze, format json) " + page_query(wanted),
             TENANT, wanted.before, wanted.status, wanted.source, wanted.from_, wanted.to, wanted.limit, wanted.zap_id,
+            wanted.step_id, wanted.error_code,
         )  # fmt: skip
         scan = json.loads(plan)[0]["Plan"]
         while "Plans" in scan:
@@ -110,6 +121,8 @@ async def test_each_filter_gives_what_a_plain_search_gives(
                 if (wanted.zap_id is None or row["zap_id"] == wanted.zap_id)
                 and (wanted.status is None or row["status"] == wanted.status)
                 and (wanted.source is None or row["source"] == wanted.source)
+                and (wanted.step_id is None or row["error_step"] == wanted.step_id)
+                and (wanted.error_code is None or row["error_code"] == wanted.error_code)
                 and (wanted.from_ is None or row["started_at"] >= wanted.from_)
                 and (wanted.to is None or row["started_at"] < wanted.to)
                 and (wanted.before is None or row["run_id"] < wanted.before)
@@ -119,6 +132,83 @@ async def test_each_filter_gives_what_a_plain_search_gives(
         assert expected, name
         found = [run.id for run in await list_runs(store.pool, TENANT, wanted)]
         assert found == expected[: wanted.limit], name
+
+
+WHEN_OPEN, WHEN_ENDED = STATUSES["cancel"], STATUSES["replay"]
+TAKEN = {
+    "all that ended": (Selection(source="webhook"), WHEN_ENDED, {"run_list_pkey"}),
+    "of a zap": (Selection(zap_id=ZAP), WHEN_ENDED, {"run_list_zap"}),
+    "failed": (Selection(status="failed"), ("failed",), {"run_list_not_completed"}),
+    "open": (Selection(source="webhook"), WHEN_OPEN, {"run_list_not_completed"}),
+    "failed of a zap": (
+        Selection(zap_id=ZAP, status="failed"), ("failed",), {"run_list_not_completed", "run_list_zap_not_completed"},
+    ),
+    "with a code": (
+        Selection(error_code="http_501"), WHEN_ENDED, {"run_list_not_completed", "run_list_error"},
+    ),
+    "at a step": (
+        Selection(step_id="step_3", zap_id=ZAP), WHEN_ENDED,
+        {"run_list_not_completed", "run_list_zap_not_completed", "run_list_step"},
+    ),
+    "replays": (Selection(source="replay"), WHEN_ENDED, {"run_list_not_webhook"}),
+    "replays of a zap": (Selection(source="replay", zap_id=ZAP_WITH_REPLAYS), WHEN_ENDED, {"run_list_not_webhook"}),
+    "of an hour": (
+        Selection(from_=FIRST + timedelta(hours=1), to=FIRST + timedelta(hours=2)), WHEN_ENDED, {"run_list_pkey"},
+    ),
+}  # fmt: skip
+"""What jobs may be asked for, and the indexes that are good for it."""
+
+
+async def test_what_a_job_takes_next_is_read_by_a_right_index_whatever_plan_is_cached(
+    many: Connection, engine: Engine
+) -> None:
+    for name, (selection, statuses, good) in TAKEN.items():
+        query, selected = oldest_query(selection, statuses)
+        for mode in ("force_custom_plan", "force_generic_plan"):
+            await many.execute(f"set plan_cache_mode = {mode}")
+            plan = await many.fetchval("explain (analyze, format json) " + query, TENANT, *selected, None, LAST, 20)
+            scans = list(scans_of(json.loads(plan)[0]["Plan"]))
+            assert {scan["Index Name"] for scan in scans} <= good, (name, mode, scans)
+            read = sum(scan["Actual Rows"] * scan["Actual Loops"] for scan in scans)
+            passed_over = sum(scan.get("Rows Removed by Filter", 0) for scan in scans)
+            assert 0 < read + passed_over <= 400 or name == "open", (name, mode, scans)
+
+
+def scans_of(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if "Index Name" in plan:
+        yield plan
+    for inner in plan.get("Plans", []):
+        yield from scans_of(inner)
+
+
+async def test_a_job_takes_what_a_plain_search_gives_oldest_first_page_by_page_and_counts_the_same(
+    many: Connection, engine: Engine, store: PgEventStore
+) -> None:
+    everything = list(await many.fetch("select * from rm.run_list where tenant_id = $1", TENANT))
+    for name, (selection, statuses, _index) in TAKEN.items():
+        expected = sorted(
+            row["run_id"]
+            for row in everything
+            if row["status"] in statuses
+            and (selection.zap_id is None or row["zap_id"] == selection.zap_id)
+            and (selection.source is None or row["source"] == selection.source)
+            and (selection.step_id is None or row["error_step"] == selection.step_id)
+            and (selection.error_code is None or row["error_code"] == selection.error_code)
+            and (selection.from_ is None or row["started_at"] >= selection.from_)
+            and (selection.to is None or row["started_at"] < selection.to)
+        )
+        assert bool(expected) == (name != "open"), name
+        found: list[UUID] = []
+        while page := await oldest_runs(
+            store.pool, TENANT, selection, statuses, after=found[-1] if found else None, before=LAST, limit=997
+        ):
+            found += page
+        assert found == expected, name
+        assert await count_runs(store.pool, TENANT, selection, statuses, 1_000_000) == len(expected), name
+        assert await count_runs(store.pool, TENANT, selection, statuses, 3) == min(3, len(expected)), name
+        until = expected[len(expected) // 2] if expected else LAST
+        first = await oldest_runs(store.pool, TENANT, selection, statuses, after=None, before=until, limit=100_000)
+        assert first == expected[: len(expected) // 2], name
 
 
 @pytest.mark.parametrize("year", [1, 1969, 1970, 9999])

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from domain import failures, identity, intake, run_events, zap
+from domain import failures, identity, intake, job, run_events, zap
 from domain.event import Event
 from domain.request import Request
 from tests.support.builders import ZAP, a_definition
@@ -94,6 +94,7 @@ EXAMPLES: tuple[Event, ...] = (
         zap_id=ZAP, reason="duplicate", count=7, since=START, until=START + timedelta(minutes=1), repeats={str(_ID): 7}
     ),
     intake.RequestAdmitted(zap_id=ZAP, request_id=_ID, run_id=_ID),
+    intake.RequestDiscarded(zap_id=ZAP, request_id=_ID),
     run_events.RunRequested(
         zap_id=ZAP,
         zap_version=3,
@@ -104,6 +105,7 @@ EXAMPLES: tuple[Event, ...] = (
         outputs={"look_up": {"id": 7}},
         errors={"send": _FAILURE},
         deadline=START + timedelta(hours=1),
+        job_id=_ID,
     ),
     run_events.StepStarted(step_id="look_up", attempt=2, started_at=START, input={"url": "https://example.com/1"}),
     run_events.StepSucceeded(**_attempt(2), output={"status": 200, "body": {"id": 7}}),  # type: ignore[arg-type]
@@ -124,6 +126,27 @@ EXAMPLES: tuple[Event, ...] = (
     run_events.RunFailed(
         zap_id=ZAP, of_alert=True, step_id="look_up", code="http_503", message="the target answered 503"
     ),
+    job.JobRequested(
+        kind="replay",
+        filter=job.Selection(
+            zap_id=ZAP,
+            status="failed",
+            source="webhook",
+            from_=START,
+            to=START + timedelta(hours=1),
+            step_id="look_up",
+            error_code="http_503",
+        ),
+        total=5_000,
+        rate_per_s=500,
+        from_step="send",
+        version="latest",
+    ),
+    job.JobProgressed(cursor=_ID, done=40, skipped=2, failed=1, problem="no such zap"),
+    job.JobPaused(),
+    job.JobResumed(),
+    job.JobAborted(),
+    job.JobCompleted(),
     identity.UserSignedUp(name="Ada"),
     identity.UserSignedIn(),
     identity.UserSignedOut(session_id=_ID),

@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 import pytest
 
-from domain import run, run_decider, run_events, zap
+from domain import job, run, run_decider, run_events, zap
 from domain.definition import Definition
 from domain.errors import DomainError
 
@@ -64,3 +64,8 @@ def given_run(
 ) -> Given[run_decider.RunCommand, run.RunState, run_events.RunEvent]:
     """A run of this definition, with this history."""
     return Given(run.INITIAL, run.evolve, lambda command, state: run_decider.decide(command, state, definition), past)
+
+
+def given_job(*past: job.JobEvent) -> Given[job.JobCommand, job.JobState, job.JobEvent]:
+    """A job with this history."""
+    return Given(job.INITIAL, job.evolve, job.decide, past)

@@ -1,7 +1,9 @@
 """Logs for tests of the read side: runs that ended every way, and the batches in which the topic would bring them."""
 
+import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import UUID
 
@@ -24,6 +26,7 @@ from domain.run_events import (
     StepFailed,
     StepSucceeded,
 )
+from projections.engine import Engine
 from projections.registry import PROJECTIONS
 from sql.clock import new_id
 from tests.support.clock import START
@@ -86,7 +89,7 @@ async def append(
             expected=ANY_VERSION,
             tenant_id=tenant_id,
             ordering_key=key,
-            events=tuple(NewEvent(new_id(), event) for event in events),
+            events=tuple(NewEvent(new_id(), event, getattr(event, "retry_at", None)) for event in events),
             metadata=Metadata(actor="test"),
         )
     )
@@ -138,3 +141,27 @@ async def tamper(dsn: str, statement: str) -> None:
         assert await connection.execute(statement) != "UPDATE 0"
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def following(dsn: str, store: EventStore) -> AsyncIterator[None]:
+    """Read models that follow the log, without a topic between; they are built first."""
+    async with Engine(dsn, PROJECTIONS, PARTITIONS) as engine:
+        await engine.start()
+
+        async def follow() -> None:
+            position = 0
+            while True:
+                events = await store.read_log(position, 2_000)
+                if events:
+                    await engine.apply(batch_of(events))
+                    position = events[-1].position
+                else:
+                    await asyncio.sleep(0.01)
+
+        task = asyncio.create_task(follow())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)

@@ -6,9 +6,9 @@ from typing import get_args
 
 from hypothesis import strategies as st
 
-from domain import failures, identity, intake, run_events, zap
+from domain import failures, identity, intake, job, run_events, zap
 from domain.definition import ActionStep, Definition, Trigger
-from domain.event import Event, Metadata, StoredEvent
+from domain.event import Event, Metadata, RunStatus, StoredEvent
 from domain.registry import encode, encode_metadata, event_type
 from domain.request import Request
 
@@ -35,6 +35,17 @@ requests = st.builds(
     headers=st.dictionaries(texts, texts, max_size=3),
     body=texts,
     encoding=st.sampled_from(["utf-8", "base64"]),
+)
+_codes = st.text(string.ascii_letters + string.digits + "_.é", min_size=1, max_size=8)
+selections = st.builds(
+    job.Selection,
+    zap_id=st.none() | st.uuids(),
+    status=st.none() | st.sampled_from(get_args(RunStatus)),
+    source=st.none() | st.sampled_from(get_args(run_events.Source)),
+    from_=st.none() | moments,
+    to=st.none() | moments,
+    step_id=st.none() | _codes,
+    error_code=st.none() | _codes,
 )
 _attempt = {
     "step_id": texts,
@@ -108,6 +119,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     intake.RequestAdmitted: st.builds(
         intake.RequestAdmitted, zap_id=st.uuids(), request_id=st.uuids(), run_id=st.uuids()
     ),
+    intake.RequestDiscarded: st.builds(intake.RequestDiscarded, zap_id=st.uuids(), request_id=st.uuids()),
     run_events.RunRequested: st.builds(
         run_events.RunRequested,
         zap_id=st.uuids(),
@@ -119,6 +131,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
         outputs=st.dictionaries(texts, json_values, max_size=3),
         errors=st.dictionaries(texts, failure, max_size=3),
         deadline=st.none() | moments,
+        job_id=st.none() | st.uuids(),
     ),
     run_events.StepStarted: st.builds(
         run_events.StepStarted, step_id=texts, attempt=numbers, started_at=moments, input=json_values
@@ -137,6 +150,22 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     run_events.RunTimedOut: st.builds(run_events.RunTimedOut, **_end, step_id=texts, message=texts),
     run_events.RunCancelled: st.builds(run_events.RunCancelled, code=texts, message=texts),
     run_events.RunFailed: st.builds(run_events.RunFailed, **_end, step_id=texts, code=texts, message=texts),
+    job.JobRequested: st.builds(
+        job.JobRequested,
+        kind=st.sampled_from(get_args(job.JobKind)),
+        filter=selections,
+        total=numbers,
+        rate_per_s=numbers,
+        from_step=st.none() | texts,
+        version=st.sampled_from(get_args(job.ReplayVersion)),
+    ),
+    job.JobProgressed: st.builds(
+        job.JobProgressed, cursor=st.uuids(), done=numbers, skipped=numbers, failed=numbers, problem=texts
+    ),
+    job.JobPaused: st.builds(job.JobPaused),
+    job.JobResumed: st.builds(job.JobResumed),
+    job.JobAborted: st.builds(job.JobAborted),
+    job.JobCompleted: st.builds(job.JobCompleted),
     identity.UserSignedUp: st.builds(identity.UserSignedUp, name=texts),
     identity.UserSignedIn: st.builds(identity.UserSignedIn),
     identity.UserSignedOut: st.builds(identity.UserSignedOut, session_id=st.uuids()),

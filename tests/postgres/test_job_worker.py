@@ -1,0 +1,385 @@
+"""Jobs at work: each run is taken once, at the speed that was asked for, whoever dies or races meanwhile."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from app import job_worker
+from app.job_worker import JobWorker
+from app.jobs import Jobs, LoadedJob
+from domain.definition import Definition
+from domain.event import Event, Metadata, StoredEvent, StreamKind
+from domain.job import AbortJob, JobProgressed, JobRequested, PauseJob, ResumeJob, RunJobKind, Selection
+from domain.registry import decode
+from domain.request import Request
+from domain.run_events import RunCancelled, RunCompleted, RunRequested
+from domain.zap import ZapDeleted, ZapEnabled, ZapPublished
+from sql.clock import new_id
+from sql.event_store import PgEventStore
+from tests.support.builders import a_definition, a_zap_created
+from tests.support.deployment import SECRETS
+from tests.support.eventually import eventually
+from tests.support.projected import append, attempt_failed, failed, following, requested
+
+ADA, BOB = new_id(), new_id()
+ASKED = Metadata(actor=f"user:{ADA}")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+async def store(dsn: str) -> AsyncIterator[PgEventStore]:
+    async with PgEventStore(dsn, "test", patience_s=20) as opened:
+        yield opened
+
+
+class Bench:
+    """Ada's and Bob's runs, read models that follow the log, and workers."""
+
+    def __init__(self, store: PgEventStore, dsn: str) -> None:
+        self.store = store
+        self.dsn = dsn
+        self.jobs = Jobs(store, new_id)
+
+    async def zap(self, tenant_id: UUID = ADA, definition: Definition | None = None, *more: Event) -> UUID:
+        """A live zap."""
+        zap_id = new_id()
+        definition = definition or a_definition("send")
+        published = ZapPublished(number=1, name="Orders", definition=definition)
+        events = (a_zap_created(definition=definition), published, ZapEnabled(), *more)
+        await append(self.store, zap_id, *events, tenant_id=tenant_id, key=zap_id, kind=StreamKind.CORE)
+        return zap_id
+
+    async def runs(self, zap_id: UUID, count: int, *life: Event, tenant_id: UUID = ADA) -> list[UUID]:
+        """Runs that went this way after their request, oldest first."""
+        ids = [new_id() for _ in range(count)]
+        for start in range(0, count, 1_000):
+            await asyncio.gather(
+                *(
+                    append(self.store, run_id, requested(zap_id), *life, tenant_id=tenant_id, key=run_id)
+                    for run_id in ids[start : start + 1_000]
+                )
+            )
+        return ids
+
+    async def ask(
+        self, kind: RunJobKind, selection: Selection, rate_per_s: int = 1_000, tenant_id: UUID = ADA, **more: str
+    ) -> LoadedJob:
+        """A job, once the read models know all there is."""
+
+        async def counted() -> int:
+            return await self.jobs.count_runs(tenant_id, kind, selection)
+
+        total = await eventually(counted, 20)
+        wish = JobRequested(kind=kind, filter=selection, total=total, rate_per_s=rate_per_s, **more)  # type: ignore[arg-type] # version
+        return await self.jobs.request(tenant_id, wish, ASKED)
+
+    @asynccontextmanager
+    async def worker(self) -> AsyncIterator["asyncio.Task[None]"]:
+        """One more worker, which is asked to stop at the end."""
+        async with PgEventStore(self.dsn, "worker", patience_s=20) as store:
+            stop = asyncio.Event()
+            task = asyncio.create_task(JobWorker(store, self.dsn, new_id).run(stop))
+            try:
+                yield task
+            finally:
+                stop.set()
+                await asyncio.gather(task, return_exceptions=True)
+
+    async def job(self, job_id: UUID, tenant_id: UUID = ADA) -> LoadedJob:
+        return await self.jobs.load(tenant_id, job_id)
+
+    async def completed(self, job_id: UUID, timeout_s: float = 20) -> LoadedJob:
+        """The job, once it has."""
+
+        async def done() -> bool:
+            return (await self.job(job_id)).state.status == "completed"
+
+        await eventually(done, timeout_s, 0.1)
+        return await self.job(job_id)
+
+    async def reaches(self, job_id: UUID, count: int) -> None:
+        """Until so many are dealt with."""
+
+        async def reached() -> bool:
+            return (await self.job(job_id)).state.dealt_with >= count
+
+        await eventually(reached, 20, 0.05)
+
+    async def replays(self) -> list[UUID]:
+        """The runs that were replayed, as often as they were, in the order of the log."""
+        events = await self._events("zap.run.requested")
+        return [event.replay_of for event in events if isinstance(event, RunRequested) and event.replay_of]
+
+    async def progress(self) -> list[JobProgressed]:
+        """All that jobs recorded."""
+        return [event for event in await self._events("job.progressed") if isinstance(event, JobProgressed)]
+
+    async def _events(self, type_: str) -> list[Event]:
+        found: list[Event] = []
+        async for page in self.store.iterate_log(0, await self.store.head()):
+            found += [
+                decode(stored.type, stored.schema_version, stored.data) for stored in page if stored.type == type_
+            ]
+        return found
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that look more often whether there is something to do."""
+    monkeypatch.setattr(job_worker, "POLL_S", 0.1)
+
+
+@pytest.fixture
+async def bench(dsn: str, store: PgEventStore) -> AsyncIterator[Bench]:
+    async with following(dsn, store):
+        yield Bench(store, dsn)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+async def test_5000_failed_runs_at_500_a_second_aborted_half_way_and_resumed_are_replayed_once_each(
+    bench: Bench,
+) -> None:
+    zap = await bench.zap()
+    runs = await bench.runs(zap, 5_000, *failed())
+
+    async def all_listed() -> bool:
+        return await bench.jobs.count_runs(ADA, "replay", Selection(zap_id=zap)) == 5_000
+
+    await eventually(all_listed, 20)
+    job = await bench.ask("replay", Selection(zap_id=zap, status="failed", error_code="http_503"), 500)
+    assert job.state.total == 5_000
+    async with bench.worker():
+        started = time.monotonic()
+        await bench.reaches(job.id, 2_000)
+        await bench.jobs.execute(ADA, job.id, AbortJob(), ASKED)
+
+        async def rests() -> bool:
+            before = await bench.replays()
+            return (await bench.job(job.id)).state.done == len(before) and before == await bench.replays()
+
+        await eventually(rests, 5)
+        half = (await bench.job(job.id)).state
+        took = time.monotonic() - started
+        assert half.status == "aborted"
+        assert 2_000 <= half.done < 4_000
+        # A batch may be on its way before its turn is over; otherwise the limit holds.
+        assert half.done <= 500 * took + 50
+        await bench.jobs.execute(ADA, job.id, ResumeJob(), ASKED)
+        done = (await bench.completed(job.id, 30)).state
+    assert (done.done, done.skipped, done.failed, done.total) == (5_000, 0, 0, 5_000)
+    assert await bench.replays() == runs
+    seen = [made.done for made in await bench.progress()]
+    assert len(seen) >= 6
+    assert seen == sorted(set(seen))
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_replay_by_a_job_is_linked_both_ways_and_says_who_wanted_it(bench: Bench) -> None:
+    zap = await bench.zap()
+    (run,) = await bench.runs(zap, 1, *failed())
+    job = await bench.ask("replay", Selection(zap_id=zap))
+    async with bench.worker():
+        await bench.completed(job.id)
+    from projections.run_list import RunFilter, list_runs, replays_of
+
+    async def linked() -> Sequence[UUID]:
+        return await replays_of(bench.store.pool, ADA, run)
+
+    (replay,) = await eventually(linked)
+    assert await replays_of(bench.store.pool, BOB, run) == []
+    (listed,) = await list_runs(bench.store.pool, ADA, RunFilter(source="replay"))
+    assert (listed.id, listed.replay_of) == (replay, run)
+    (stored,) = await bench.store.read_stream(StreamKind.RUN, replay)
+    event = decode(stored.type, stored.schema_version, stored.data)
+    assert isinstance(event, RunRequested)
+    assert (event.source, event.replay_of, event.job_id) == ("replay", run, job.id)
+    assert ASKED.actor.encode() in stored.meta
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_what_came_after_the_request_is_left_alone_and_so_is_what_is_anothers(bench: Bench) -> None:
+    zap, bobs = await bench.zap(), await bench.zap(BOB)
+    runs = await bench.runs(zap, 3, *failed())
+    await bench.runs(bobs, 3, *failed(), tenant_id=BOB)
+    job = await bench.ask("replay", Selection(status="failed"))
+    await bench.runs(zap, 3, *failed())
+    async with bench.worker():
+        assert (await bench.completed(job.id)).state.done == 3
+    assert await bench.replays() == runs
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_runs_that_can_not_be_replayed_are_counted_and_do_not_stop_the_job(bench: Bench) -> None:
+    gone, kept = await bench.zap(ADA, None, ZapDeleted()), await bench.zap()
+    await bench.runs(gone, 2, *failed())
+    runs = await bench.runs(kept, 2, *failed())
+    await bench.runs(gone, 1, *failed())
+    job = await bench.ask("replay", Selection(status="failed"))
+    async with bench.worker():
+        state = (await bench.completed(job.id)).state
+    assert (state.done, state.failed, state.problem) == (2, 3, "no such zap")
+    assert await bench.replays() == runs
+    again = await bench.ask("replay", Selection(zap_id=kept, status="failed"), from_step="nope")
+    async with bench.worker():
+        state = (await bench.completed(again.id)).state
+    assert (state.done, state.failed, state.problem) == (0, 2, "the version to be run has no step nope")
+
+
+async def test_open_runs_are_cancelled_within_moments_though_no_runner_lives(bench: Bench) -> None:
+    zap, other = await bench.zap(), await bench.zap()
+    queued, waiting = await bench.runs(zap, 400), await bench.runs(zap, 100, attempt_failed())
+    untouched = [*await bench.runs(zap, 50, RunCompleted()), *await bench.runs(other, 50)]
+
+    async def all_listed() -> bool:
+        return await bench.jobs.count_runs(ADA, "cancel", Selection(source="webhook")) == 550
+
+    await eventually(all_listed, 20)
+    started = time.monotonic()
+    async with bench.worker():
+        job = await bench.ask("cancel", Selection(zap_id=zap))
+        state = (await bench.completed(job.id)).state
+    assert time.monotonic() - started < 5
+    assert (state.done, state.skipped, state.failed, state.total) == (500, 0, 0, 500)
+    streams = await bench.store.read_streams(StreamKind.RUN, [*queued, *waiting, *untouched])
+    ends = {run_id: streams[run_id][-1].type for run_id in streams}
+    assert {ends[run_id] for run_id in queued + waiting} == {"zap.run.cancelled"}
+    assert Counter(ends[run_id] for run_id in untouched) == {"zap.run.completed": 50, "zap.run.requested": 50}
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_run_that_can_not_be_stopped_is_counted_and_does_not_stop_the_job(bench: Bench) -> None:
+    """One that says it waits for a timer, of which there is none."""
+    zap = await bench.zap()
+    (stuck,) = await bench.runs(zap, 1, attempt_failed())
+    await bench.store.pool.execute("delete from es.timers where stream_id = $1", stuck)
+    await bench.runs(zap, 2)
+    job = await bench.ask("cancel", Selection(zap_id=zap))
+    async with bench.worker():
+        state = (await bench.completed(job.id)).state
+    assert (state.done, state.failed) == (2, 1)
+    assert "went on" in state.problem
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_run_that_ends_by_itself_before_its_turn_is_skipped(bench: Bench) -> None:
+    zap = await bench.zap()
+    first, second = await bench.runs(zap, 2)
+    job = await bench.ask("cancel", Selection(zap_id=zap))
+    await append(bench.store, first, RunCancelled(), tenant_id=ADA, key=first)
+    await append(bench.store, second, RunCompleted(), tenant_id=ADA, key=second)
+    async with bench.worker():
+        state = (await bench.completed(job.id)).state
+    assert (await bench.store.read_stream(StreamKind.RUN, second))[-1].type == "zap.run.completed"
+    assert state.failed == 0
+
+
+async def test_a_paused_job_rests_and_goes_on_where_it_was(bench: Bench) -> None:
+    zap = await bench.zap()
+    runs = await bench.runs(zap, 60, *failed())
+    job = await bench.ask("replay", Selection(zap_id=zap), 30)
+    async with bench.worker():
+        await bench.reaches(job.id, 5)
+        await bench.jobs.execute(ADA, job.id, PauseJob(), ASKED)
+
+        async def rests() -> bool:
+            before = len(await bench.replays())
+            return (await bench.job(job.id)).state.done == before == len(await bench.replays())
+
+        await eventually(rests, 5)
+        assert (await bench.job(job.id)).state.done < 60
+        await bench.jobs.execute(ADA, job.id, ResumeJob(), ASKED)
+        assert (await bench.completed(job.id)).state.done == 60
+    assert await bench.replays() == runs
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_workers_that_race_take_each_run_once(bench: Bench) -> None:
+    zap = await bench.zap()
+    runs = await bench.runs(zap, 300, *failed())
+    jobs = [await bench.ask("replay", Selection(zap_id=zap, source="webhook"), 200) for _ in range(2)]
+    async with bench.worker(), bench.worker(), bench.worker():
+        for job in jobs:
+            assert (await bench.completed(job.id)).state.done == 300
+    assert Counter(await bench.replays()) == dict.fromkeys(runs, 2)
+
+
+async def test_a_worker_that_is_killed_is_succeeded_by_one_that_repeats_nothing(bench: Bench, tmp_path: Path) -> None:
+    zap = await bench.zap()
+    runs = await bench.runs(zap, 400, *failed())
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("TRIGGERHUB_")},
+        "TRIGGERHUB_DATABASE_URL": bench.dsn,
+        "TRIGGERHUB_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "TRIGGERHUB_DATA_DIR": str(tmp_path),
+        **SECRETS,
+    }
+    scheduler = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "app.cli", "scheduler", env=environment, cwd=ROOT, stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        job = await bench.ask("replay", Selection(zap_id=zap), 150)
+        await bench.reaches(job.id, 100)
+        assert scheduler.returncode is None
+    finally:
+        scheduler.send_signal(signal.SIGKILL)
+        await scheduler.wait()
+    left = await bench.job(job.id)
+    assert left.state.status == "running"
+    assert len(await bench.replays()) < 400
+    async with bench.worker():
+        state = (await bench.completed(job.id)).state
+    assert (state.done, state.failed) == (400, 0)
+    assert await bench.replays() == runs
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_large_runs_are_taken_in_small_parts(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more is in memory at once than is set, however large the payloads are."""
+    loaded: list[int] = []
+    read = PgEventStore.read_streams
+
+    async def watched(store: PgEventStore, kind: StreamKind, ids: Sequence[UUID]) -> dict[UUID, list[StoredEvent]]:
+        streams = await read(store, kind, ids)
+        loaded.append(sum(len(event.data) for events in streams.values() for event in events))
+        return streams
+
+    monkeypatch.setattr(job_worker, "BATCH_BYTES", 50_000)
+    monkeypatch.setattr(PgEventStore, "read_streams", watched)
+    zap = await bench.zap()
+    runs = []
+    for n in range(30):
+        request = RunRequested(zap_id=zap, zap_version=1, source="webhook", request=Request(body="x" * 5_000 * (n % 4)))
+        runs.append(new_id())
+        await append(bench.store, runs[-1], request, *failed(), tenant_id=ADA, key=runs[-1])
+    job = await bench.ask("replay", Selection(zap_id=zap))
+    async with bench.worker():
+        assert (await bench.completed(job.id)).state.done == 30
+    assert await bench.replays() == runs
+    assert len(loaded) > 3
+    assert max(loaded) <= 50_000
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_worker_whose_connections_are_cut_goes_on(bench: Bench) -> None:
+    zap = await bench.zap()
+    runs = await bench.runs(zap, 150, *failed())
+    job = await bench.ask("replay", Selection(zap_id=zap), 100)
+    async with bench.worker():
+        await bench.reaches(job.id, 50)
+        cut = await bench.store.pool.fetch(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where application_name like 'triggerhub worker%' or application_name = 'triggerhub jobs'"
+        )
+        assert len(cut) >= 2
+        assert (await bench.completed(job.id)).state.done == 150
+    assert await bench.replays() == runs
