@@ -143,6 +143,18 @@ async def test_all_are_released_in_the_order_of_arrival_and_none_that_comes_late
     assert (await bench.done(ada, zap, "release"))["done"] == 0
 
 
+async def test_a_flood_is_held_whole_and_shares_its_commits(ada: Person, bench: Bench) -> None:
+    """Nothing is left to be counted only, and one request's commit does not hold up the next one's."""
+    zap = await holding(ada)
+    count = "select count(*) from es.commits"
+    before = await bench.store.pool.fetchval(count)
+    told = await asyncio.gather(*(send(ada, zap, n) for n in range(PER_MINUTE + 30)))
+    assert {one["status"] for one in told} == {"held"}
+    assert len({one["request_id"] for one in told}) == PER_MINUTE + 30
+    assert await bench.store.pool.fetchval(count) - before < PER_MINUTE
+    assert {item["admissible"] for item in await bench.listed(ada, zap, PER_MINUTE + 30)} == {True}
+
+
 async def test_a_delivery_has_one_run_and_one_answer_whenever_it_is_repeated(ada: Person, bench: Bench) -> None:
     zap = await holding(ada)
     first = await send(ada, zap, 1, "d1")

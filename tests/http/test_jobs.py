@@ -1,9 +1,12 @@
 """Many runs at once: what is asked for, what is refused, and whose it is. The work itself: test_job_worker.py."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 
+from app import jobs
+from app.http import jobs as http_jobs
 from app.jobs import MAX_OPEN
 from sql.event_store import PgEventStore
 from tests.support.api import Person
@@ -46,6 +49,19 @@ async def test_a_preview_counts_and_does_nothing(ada: Person, dsn: str) -> None:
         assert await counted(ada, "/runs/cancel", {"error_code": "http_503"}) == 0
         assert await counted(ada, "/runs/replay", {"zap_id": zap["id"]}) == 0
         assert (await store.head(), (await ada("GET", "/jobs")).json()["items"]) == (head, [])
+
+
+async def test_a_preview_says_when_there_are_more_than_it_counts(
+    ada: Person, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (jobs, http_jobs):
+        monkeypatch.setattr(module, "MAX_COUNT", 2)
+    async with PgEventStore(dsn, "test") as store, following(dsn, store):
+        for count, more in ((2, False), (3, True)):
+            zap = await queued(ada, count)
+            await eventually(partial(_are, ada, zap, count))
+            body = {"filter": {"zap_id": zap["id"]}, "preview": True}
+            assert (await ada("POST", "/runs/cancel", json=body)).json() == {"count": 2, "more": more}
 
 
 async def test_a_job_is_made_read_listed_paused_resumed_and_aborted(ada: Person, dsn: str) -> None:
@@ -102,7 +118,7 @@ async def test_jobs_are_listed_newest_first_page_by_page_and_only_ones_own(ada: 
 async def test_there_are_only_so_many_open_jobs(ada: Person, bob: Person, dsn: str) -> None:
     async with PgEventStore(dsn, "test") as store, following(dsn, store):
         body = {"filter": {"status": "failed"}}
-        jobs = [(await ada("POST", "/runs/replay", json=body)).json()["id"] for _ in range(MAX_OPEN)]
+        made = [(await ada("POST", "/runs/replay", json=body)).json()["id"] for _ in range(MAX_OPEN)]
 
         async def refused() -> bool:
             answer = await ada("POST", "/runs/replay", json=body)
@@ -118,7 +134,7 @@ async def test_there_are_only_so_many_open_jobs(ada: Person, bob: Person, dsn: s
             return (await ada("POST", "/runs/replay", json=body)).status_code == 202
 
         await eventually(taken)
-        assert (await ada("POST", f"/jobs/{jobs[0]}/resume")).status_code == 200
+        assert (await ada("POST", f"/jobs/{made[0]}/resume")).status_code == 200
 
 
 async def test_a_filter_never_selects_what_is_anothers(ada: Person, bob: Person, dsn: str) -> None:
