@@ -22,6 +22,7 @@ from domain.failures import AlertRaised, FailuresEvent, attempted, raise_alert, 
 from domain.ports import Clock, NewId, StoreUnavailable
 from domain.registry import decode
 from domain.zap_settings import DEFAULT
+from projections.build import FEW_ROWS
 from projections.dead_letters import untold
 from projections.zap_health import Pending, pending
 from sql.event_store import PgEventStore
@@ -62,7 +63,7 @@ class Notifier:
             await _rest(stop)
 
     async def _lead(self, stop: asyncio.Event) -> None:
-        connection = await connect(self._dsn, "notifier", statement_timeout="10s")
+        connection = await connect(self._dsn, "notifier", statement_timeout="10s", **FEW_ROWS)
         try:
             while not await connection.fetchval(_queries["try_notify"]):
                 await _rest(stop)

@@ -37,7 +37,8 @@ class OnFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     """Whom to tell when runs have failed for good, timed out included: all channels that are set.
 
     Failures are grouped: after a message the next one comes `every_s` seconds later at the earliest, and tells of
-    all that failed since. `zap_id` is an error zap: it is run with the message as its trigger's body.
+    all that failed since; only flags are told of at once. `zap_id` is an error zap: it is run with the message as its
+    trigger's body, but not for failures of runs which such a message has started itself.
     A zap of which no run has completed, and some have failed, for `flag_after_s` seconds is flagged; with `pause` it
     is paused as well.
     """
