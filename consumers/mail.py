@@ -52,14 +52,16 @@ class Mail:
         message.set_content(text)
         try:
             async with self._slots:
-                await self._hand_over(message)
+                await self._hand_over(message, recipient)
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             raise MailFailed(f"the mail server did not take it: {error}") from error
 
-    async def _hand_over(self, message: EmailMessage) -> None:
+    async def _hand_over(self, message: EmailMessage, recipient: str) -> None:
         config = self._config
         await aiosmtplib.send(
             message,
+            sender=config.sender,
+            recipients=[recipient],
             hostname=config.host,
             port=config.port,
             username=config.username or None,

@@ -7,7 +7,8 @@ keeps a second notifier, that believes itself alone, from raising an alert twice
 """
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from domain.failures import AlertRaised, FailuresEvent, attempted, raise_alert, 
 from domain.ports import Clock, NewId, StoreUnavailable
 from domain.registry import decode
 from domain.zap_settings import DEFAULT
+from projections.build import FEW_ROWS
 from projections.dead_letters import untold
 from projections.zap_health import Pending, pending
 from sql.event_store import PgEventStore
@@ -62,7 +64,7 @@ class Notifier:
             await _rest(stop)
 
     async def _lead(self, stop: asyncio.Event) -> None:
-        connection = await connect(self._dsn, "notifier", statement_timeout="10s")
+        connection = await connect(self._dsn, "notifier", statement_timeout="10s", **FEW_ROWS)
         try:
             while not await connection.fetchval(_queries["try_notify"]):
                 await _rest(stop)
@@ -77,17 +79,19 @@ class Notifier:
     async def check(self, connection: Connection, moment: datetime) -> None:
         """Flag and tell what there is at a moment, each zap apart. Raises what the store and the connection raise."""
         try:
-            await self._flags.check(connection, moment)
+            with _apart("flags.crashed"):
+                await self._flags.check(connection, moment)
             found = await pending(connection, moment, ZAPS_AT_A_TIME)
         except asyncpg.UndefinedTableError:
             log.info("notifier.read_models_missing")
             return
         self._waiting_since = {zap.zap_id: self._waiting_since.get(zap.zap_id, moment) for zap in found}
         due = [zap for zap in found if zap.retry_at or moment - self._waiting_since[zap.zap_id] >= SETTLE]
-        alerts = [
-            alert for zap in await self._current(due) if (alert := await self._next_alert(connection, zap, moment))
-        ]
-        await asyncio.gather(*(self._tell(*alert, moment) for alert in alerts))
+        alerts = []
+        for zap in await self._current(due):
+            with _apart("alert.crashed", zap_id=str(zap.zap_id)):
+                alerts.append(await self._next_alert(connection, zap, moment))
+        await asyncio.gather(*(self._tell(*alert, moment) for alert in alerts if alert))
 
     async def _current(self, zaps: list[Pending]) -> list[Pending]:
         """Without those of which the read model has not caught up with what was told."""
@@ -141,6 +145,17 @@ class Notifier:
             )
         )
         return isinstance(result, Appended)
+
+
+@contextmanager
+def _apart(event: str, **keys: str) -> Iterator[None]:
+    """A bug in what is done for one is logged, and must not silence the others. Outages are for all."""
+    try:
+        yield
+    except (*CONNECTION_ERRORS, StoreUnavailable, asyncpg.UndefinedTableError):
+        raise
+    except Exception:
+        log.exception(event, **keys)
 
 
 async def _rest(stop: asyncio.Event) -> None:

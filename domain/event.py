@@ -23,7 +23,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Who and why, stored beside the event and chained with it; never a secret."""
 
     actor: str = ""
-    """`user:<id>`, `key:<id>`, `hook`, `runner` or `scheduler`."""
+    """`user:<id>`, `key:<id>`, `hook`, `runner`, `scheduler` or `notifier`."""
     correlation_id: UUID | None = None
     """The run that this belongs to."""
     causation_id: UUID | None = None

@@ -9,7 +9,9 @@ MAX_PARALLEL = 1_000
 MAX_DEADLINE_S = 366 * 24 * 3600
 MAX_RECIPIENTS = 10
 
-Email = Annotated[str, msgspec.Meta(max_length=254, pattern=r"^[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]+\Z")]
+_NOT_IN_EMAIL = r'@\s\x00-\x1f\x7f"(),:;<>\[\]\\'
+"""What separates addresses, or stands around them: mail libraries would read something else."""
+Email = Annotated[str, msgspec.Meta(max_length=254, pattern=rf"^[^{_NOT_IN_EMAIL}]{{1,64}}@[^{_NOT_IN_EMAIL}]+\Z")]
 Url = Annotated[str, msgspec.Meta(max_length=2_000, pattern=r"^https?://[^\s\x00-\x1f\x7f]+\Z")]
 
 
@@ -37,7 +39,8 @@ class OnFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     """Whom to tell when runs have failed for good, timed out included: all channels that are set.
 
     Failures are grouped: after a message the next one comes `every_s` seconds later at the earliest, and tells of
-    all that failed since. `zap_id` is an error zap: it is run with the message as its trigger's body.
+    all that failed since; only flags are told of at once. `zap_id` is an error zap: it is run with the message as its
+    trigger's body, but not for failures of runs which such a message has started itself.
     A zap of which no run has completed, and some have failed, for `flag_after_s` seconds is flagged; with `pause` it
     is paused as well.
     """

@@ -4,9 +4,11 @@ import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from consumers.mail import Mail, MailConfig, MailFailed
+from domain.zap_settings import OnFailure
 from sql.clock import new_id
 from tests.support.certificates import Authority
 from tests.support.clock import START
@@ -70,6 +72,23 @@ async def test_a_user_signs_in_or_is_told_that_it_failed(
     with pytest.raises(MailFailed):
         await send(strict.config(tls="starttls"))
     assert len(strict.mails) == 1
+
+
+@pytest.mark.parametrize(
+    "address", ["ada+hub@example.com", "o'hara@example.com", "!#$%&*/=?^_`{|}~-@example.com", "ü@example.com"]
+)
+async def test_an_odd_address_that_settings_allow_is_the_one_recipient(server: MailServer, address: str) -> None:
+    assert msgspec.convert({"email": [address]}, OnFailure).email == (address,)
+    await Mail(server.config()).send(address, "x", "y", message_id=new_id(), at=START)
+    assert list(server.boxes) == [address]
+
+
+@pytest.mark.parametrize(
+    "address", ["a,b@example.com", '"@example.com', "a<b@example.com", "a(@b;c", "a@b,c", "a@b>", "a\\@b", "a", "a@b@c"]
+)
+def test_what_mail_libraries_would_read_otherwise_is_no_address(address: str) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"email": [address]}, OnFailure)
 
 
 async def test_refusals_and_absence_are_failures(server: MailServer) -> None:

@@ -11,8 +11,10 @@ import pytest
 from consumers.alert_channels import Channels
 from consumers.notifier import Notifier
 from consumers.outbound import Outbound
+from consumers.zaps import StoredZap, load_zap
 from domain.event import StreamKind
 from domain.failures import ATTEMPTS_AFTER_S, AlertAttempted, AlertRaised, FailuresNoted, stream_of
+from domain.ports import EventStore
 from domain.registry import decode
 from domain.request import Request
 from domain.run_events import RunRequested, RunTimedOut
@@ -322,3 +324,27 @@ async def test_an_internal_address_is_refused_and_that_is_on_record(house: Faili
     health = await house.health(zap)
     assert health.alert is not None
     assert "internal address" in health.alert.results["webhook"]
+
+
+@pytest.mark.parametrize("place", ["consumers.notifier.load_zap", "consumers.flags.failing"])
+async def test_a_bug_met_with_one_zap_does_not_silence_the_others(
+    house: FailingHouse, notifier: Notifier, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    broken, sound = [await house.zap(OnFailure(webhook=house.sink.url), name=name) for name in ("Broken", "Sound")]
+
+    async def load(store: EventStore, zap_id: UUID) -> StoredZap | None:
+        if zap_id == broken:
+            raise LookupError
+        return await load_zap(store, zap_id)
+
+    async def crash(_connection: object) -> None:
+        raise LookupError
+
+    for zap in (broken, sound):
+        await house.fail(zap)
+    with monkeypatch.context() as patch:
+        patch.setattr(place, load if place.endswith("load_zap") else crash)
+        await house.settle(notifier)
+    assert "Sound" in {message["zap_name"] for message in house.told()}
+    await house.settle(notifier)
+    assert {message["zap_name"] for message in house.told()} == {"Broken", "Sound"}

@@ -65,12 +65,13 @@ class System:
         answer = await self.call("POST", "/api/v1/auth/signup", {"name": "Ada", "email": email, "password": PASSWORD})
         self.token = answer["access_token"]
 
-    async def published_zap(self, target: str, body: object) -> dict[str, Any]:
+    async def published_zap(self, target: str, body: object, **settings: object) -> dict[str, Any]:
         """A zap that posts `body` to `target`, ready to take webhooks."""
         config = {"method": "POST", "url": target, "body": body}
         steps = [{"id": "send", "kind": "action", "type": "http.request", "config": config}]
+        trigger = {"type": "webhook.catch", "config": {}}
         zap: dict[str, Any] = await self.call(
-            "POST", "/api/v1/zaps", {"name": "Test", "trigger": {"type": "webhook.catch", "config": {}}, "steps": steps}
+            "POST", "/api/v1/zaps", {"name": "Test", "trigger": trigger, "steps": steps, "settings": settings}
         )
         await self.call("POST", f"/api/v1/zaps/{zap['id']}/publish", {})
         return zap

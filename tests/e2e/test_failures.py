@@ -1,0 +1,46 @@
+"""A target that is gone, seen by its owner: the alert in the inbox and at the error zap, the flag, the dead letters."""
+
+from typing import Any
+
+import pytest
+
+from tests.support.eventually import eventually
+from tests.support.mail_server import running_mail_server
+from tests.support.sink import running_sink
+from tests.support.system import running_system
+
+
+@pytest.mark.slow
+async def test_runs_that_fail_are_told_of_by_mail_and_error_zap_and_wait_in_the_inbox() -> None:
+    async with running_mail_server() as mails, running_sink() as target, running_sink() as errors:
+        target.status = 410
+        smtp = {"HOST": "127.0.0.1", "PORT": str(mails.port), "TLS": "off", "FROM": "hub@example.com"}
+        async with running_system(**{f"TRIGGERHUB_SMTP_{name}": value for name, value in smtp.items()}) as system:
+            await system.sign_up()
+            text = "{{ trigger.body.failures }} of {{ trigger.body.zap_name }}"
+            error_zap = await system.published_zap(errors.url, {"text": text})
+            on_failure = {"email": ["ada@example.com"], "zap_id": error_zap["id"]}
+            zap = await system.published_zap(target.url, {"n": "{{ trigger.body.n }}"}, on_failure=on_failure)
+            runs = [await system.post_hook(zap["hook_url"], {"n": n}, f"d-{n}") for n in range(20)]
+            await system.settled(runs, 20)
+            await eventually(lambda: mails.mails and errors.count, 20)
+            (mail,) = mails.boxes["ada@example.com"]
+            assert mail["subject"] == "Test: 20 runs failed"
+            assert "answered 410" in mail.get_content()
+            assert list(errors.deliveries.values()) == [[b'{"text":"20 of Test"}']]
+
+            async def told() -> Any:
+                (group,) = (await system.call("GET", "/api/v1/dead-letters?state=open"))["items"]
+                return group if group["told"] == 20 else None
+
+            group = await eventually(told)
+            assert (group["code"], group["count"], group["filter"]["zap_id"]) == ("http_410", 20, zap["id"])
+            (flag,) = (await system.call("GET", f"/api/v1/zaps/{zap['id']}"))["flags"]
+            assert (flag["kind"], flag["step_id"]) == ("target_gone", "send")
+            answer = await system.call("POST", f"/api/v1/dead-letters/{group['id']}/resolve", {})
+            listed = await system.call("GET", f"/api/v1/dead-letters?state=open&min_position={answer['position']}")
+            assert listed["items"] == []
+            sources = (await system.call("GET", "/api/v1/runs?source=alert"))["items"]
+            assert [run["zap_id"] for run in sources] == [error_zap["id"]]
+            code, output = await system.command("verify")
+            assert code == 0, output
