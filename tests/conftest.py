@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config) -> "LoadScopeScheduling":
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> "LoadScopeScheduling":
     """With `-n`: a part is done by one process, any other test by whichever is free."""
     from xdist.scheduler import LoadScopeScheduling
 
@@ -49,7 +49,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config) -> "LoadScopeScheduling":
             return _part(nodeid)
 
     config.option.loadscopereorder = False
-    return InParts(config)
+    return InParts(config, log)
 
 
 def _part(nodeid: str) -> str:
