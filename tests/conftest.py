@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 from tests.support import postgres
 
 if TYPE_CHECKING:
+    from xdist.remote import Producer
     from xdist.scheduler import LoadScopeScheduling
 
 PARTS = {
@@ -40,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> "LoadScopeScheduling":
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadScopeScheduling":
     """With `-n`: a part is done by one process, any other test by whichever is free."""
     from xdist.scheduler import LoadScopeScheduling
 
