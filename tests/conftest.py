@@ -19,7 +19,7 @@ PARTS = {
     "tests/e2e/test_supervisor.py": "waiting",
     "tests/faults/": "alone",
     "tests/soak/": "alone",
-    "tests/http/test_deliveries.py::test_fifty_bodies_at_the_limit_do_not_blow_memory": "alone",
+    "tests/http/test_deliveries.py": "alone",
     "tests/postgres/test_append_chaos.py": "alone",
     "tests/postgres/test_event_store_outages.py": "alone",
 }
