@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 from tests.support import postgres
 
 if TYPE_CHECKING:
+    from xdist.remote import Producer
     from xdist.scheduler import LoadScopeScheduling
 
 PARTS = {
@@ -18,7 +19,7 @@ PARTS = {
     "tests/e2e/test_supervisor.py": "waiting",
     "tests/faults/": "alone",
     "tests/soak/": "alone",
-    "tests/http/test_deliveries.py::test_fifty_bodies_at_the_limit_do_not_blow_memory": "alone",
+    "tests/http/test_deliveries.py": "alone",
     "tests/postgres/test_append_chaos.py": "alone",
     "tests/postgres/test_event_store_outages.py": "alone",
 }
@@ -40,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config) -> "LoadScopeScheduling":
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> "LoadScopeScheduling":
     """With `-n`: a part is done by one process, any other test by whichever is free."""
     from xdist.scheduler import LoadScopeScheduling
 
@@ -49,7 +50,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config) -> "LoadScopeScheduling":
             return _part(nodeid)
 
     config.option.loadscopereorder = False
-    return InParts(config)
+    return InParts(config, log)
 
 
 def _part(nodeid: str) -> str:

@@ -80,8 +80,9 @@ async def test_who_has_waited_too_long_is_sent_away_and_others_after_it_at_once(
     await asyncio.gather(*tasks[10:])
     assert len(work.waits) == 100
     assert work.running == 10
+    assert not work.slots._shares[ZAP]._waiting
     tasks += work.start(5_000)
-    await settled()
+    await asyncio.sleep(0)
     assert len(work.waits) > 5_000
     work.end.set()
     await asyncio.gather(*tasks)
@@ -155,10 +156,12 @@ async def test_a_slot_that_comes_as_its_waiter_is_cancelled_goes_to_the_next() -
     tasks = others.start(3)
     await settled()
     first.end.set()
-    await asyncio.gather(*done)
+    await asyncio.sleep(0)
+    assert first.done == 1
+    assert others.running == 0
     tasks[0].cancel()
     await settled()
     assert others.running == 1
     others.end.set()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.gather(*done, *tasks, return_exceptions=True)
     assert others.done == 2
