@@ -17,6 +17,7 @@ from domain.path import Path
 from domain.ports import EventStore, NewId
 from domain.request import MAX_INFLATED, Request
 from domain.run import RequestRun
+from sql.crash_points import reached
 
 MAX_ITEMS = 1_000
 """Runs that one request may start."""
@@ -54,7 +55,10 @@ class Started(msgspec.Struct, frozen=True, gc=False):
 async def start(store: EventStore, new_id: NewId, arrival: Arrival) -> Started:
     """Commit the run. Raises StoreUnavailable, and Problem `unavailable`."""
     append = run_append(new_id, arrival)
-    return _started(append.stream_id, await store.append(append))
+    reached("api.before_append")
+    result = await store.append(append)
+    reached("api.after_append")
+    return _started(append.stream_id, result)
 
 
 async def start_each(store: EventStore, new_id: NewId, items: Sequence[Arrival]) -> list[Started]:

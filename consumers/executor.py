@@ -46,6 +46,7 @@ from domain.run import (
     template_context,
 )
 from domain.template import TemplateError
+from sql.crash_points import reached
 
 log = structlog.get_logger()
 _RUNNER = "runner"
@@ -124,6 +125,7 @@ class Executor:
             try:
                 config = version.renderers[step.id](template_context(run.run_id, state))
                 outcome = await self._act(run, step, config)
+                reached("runner.after_action")
             except TemplateError as error:
                 outcome = Failed(code="template", message=f"config{error.path}: {error.message}")
             duration_ms = round((time.perf_counter() - began) * 1000, 3)
@@ -145,6 +147,7 @@ class Executor:
         if not isinstance(config, dict):
             return Failed(code="template", message="the config is not an object")
         context = ActionContext(self._http, idempotency_key(run.run_id, step.id), run.run_id, self._clock)
+        reached("runner.before_action")
         try:
             return await action.run(config, context)
         except Exception as error:  # a connector's bug must become the run's visible failure, never a stuck run
@@ -179,6 +182,7 @@ class Executor:
         )
         match result:
             case Appended(version, _position):
+                reached("runner.after_record")
                 for event in events:
                     run.state = evolve(run.state, event)
                 run.version, run.last_event_id = version, new_events[-1].event_id

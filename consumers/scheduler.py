@@ -10,6 +10,7 @@ from domain.event import ANY_VERSION, Append, Appended, DueTimer, Metadata, NewE
 from domain.ports import StoreUnavailable
 from domain.run import RunResumed
 from sql.clock import new_id, now
+from sql.crash_points import reached
 from sql.event_store import PgEventStore
 from sql.pool import CONNECTION_ERRORS
 from sql.queries import Queries
@@ -59,6 +60,7 @@ class Scheduler:
         return len(timers)
 
     async def _fire(self, timer: DueTimer) -> bool:
+        reached("scheduler.before_firing")
         result = await self._store.append(
             Append(
                 kind=timer.kind,
@@ -71,6 +73,7 @@ class Scheduler:
                 timer_id=timer.timer_id,
             )
         )
+        reached("scheduler.after_firing")
         return isinstance(result, Appended)
 
     async def _keep_house(self) -> None:
