@@ -6,7 +6,8 @@ from uuid import UUID
 import msgspec
 
 from tests.support.eventually import eventually
-from tests.support.invariants import Evidence, read_log, violations
+from tests.support.evidence import read_log
+from tests.support.invariants import Evidence, violations
 from tests.support.sink import running_sink
 from tests.support.system import running_system
 

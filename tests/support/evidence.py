@@ -1,0 +1,64 @@
+"""Collects what the checker of invariants looks at, from outside: the log, the topic, the journals, the API."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import psutil
+
+from domain.event import StoredEvent
+from sql.queries import Queries
+from tests.support.broker import topic_messages
+from tests.support.invariants import Evidence, Vitals
+from tests.support.system import PARTITIONS, System
+
+_read_log = Queries("queries/events.sql")["read_log"]
+_PAGE = 100
+
+
+async def read_log(dsn: str) -> list[StoredEvent]:
+    """The whole log, as it is stored."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        return [StoredEvent(*row) for row in await connection.fetch(_read_log, 0, 2_000_000)]
+    finally:
+        await connection.close()
+
+
+async def collect(system: System, **facts: Any) -> Evidence:
+    """All there is to look at; `facts` are fields of Evidence that only the scenario knows."""
+    verified = await system.command("verify")  # it waits for the read models, so that what follows is complete
+    return Evidence(
+        await read_log(system.dsn),
+        dict(system.acknowledged),
+        {key: bodies for sink in system.sinks for key, bodies in sink.deliveries.items()},
+        answers=list(system.answers),
+        topic=await topic_messages(*system.topic, PARTITIONS),
+        partitions=PARTITIONS,
+        shown={tenant: await _listed(system, token) for tenant, token in system.tokens.items()},
+        verified=verified,
+        **facts,
+    )
+
+
+async def _listed(system: System, token: str) -> dict[UUID, str]:
+    """Every run that the API lists to the owner of a token."""
+    listed: dict[UUID, str] = {}
+    cursor = ""
+    while True:
+        page = await system.call("GET", f"/api/v1/runs?limit={_PAGE}{cursor}", Authorization=f"Bearer {token}")
+        listed |= {UUID(run["id"]): run["status"] for run in page["items"]}
+        if not page["next_cursor"]:
+            return listed
+        cursor = f"&cursor={page['next_cursor']}"
+
+
+def vitals(system: System) -> Mapping[str, Vitals]:
+    """How the processes are at this moment."""
+    found = {}
+    for name, pid in system.pids().items():
+        process = psutil.Process(pid)
+        connections = len(process.net_connections(kind="tcp"))
+        found[name] = Vitals(pid, process.memory_info().rss, connections)
+    return found
