@@ -1,7 +1,8 @@
 """Senders that never give up, and the proof, at the end, that all they were told is true."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import UUID
@@ -52,8 +53,22 @@ class Load:
 async def proven(system: System, within_s: float = 60, *, exactly_once: bool = False, **facts: Any) -> None:
     """Every run that any sender of this system was told of has ended, and all invariants hold."""
     await system.settled(system.acknowledged, within_s)
-    evidence = await collect(system, **facts)
-    assert violations(evidence, exactly_once=exactly_once) == []
+    found = violations(await collect(system, **facts), exactly_once=exactly_once)
+    assert not found, "\n".join([f"{len(found)} violations", *found[:20]])
+
+
+async def send(system: System, zaps: Sequence[dict[str, Any]], count: int) -> list[UUID]:
+    """Webhooks to each of the zaps in turn, many at once. Gives their runs."""
+    numbers = iter(range(count))
+    runs: list[UUID] = []
+
+    async def sender() -> None:
+        for number in numbers:
+            url = zaps[number % len(zaps)]["hook_url"]
+            runs.append(await system.post_hook(url, {"n": number}, secrets.token_hex()))
+
+    await asyncio.gather(*(sender() for _ in range(50)))
+    return runs
 
 
 @asynccontextmanager

@@ -61,6 +61,16 @@ async def hang(_request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
+def held(until: asyncio.Event) -> Fault:
+    """No answer before a moment."""
+
+    async def wait(_request: web.Request) -> web.StreamResponse:
+        await until.wait()
+        return web.Response()
+
+    return wait
+
+
 async def lose_reply(request: web.Request) -> web.StreamResponse:
     """The effect is done, and the connection breaks before anybody is told."""
     _transport(request).abort()
