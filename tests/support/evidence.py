@@ -29,15 +29,19 @@ async def read_log(dsn: str) -> list[StoredEvent]:
         await connection.close()
 
 
-async def collect(system: System, **facts: Any) -> Evidence:
-    """All there is to look at; `facts` are fields of Evidence that only the scenario knows."""
+async def collect(system: System, *, servers: str = "", **facts: Any) -> Evidence:
+    """All there is to look at; `facts` are fields of Evidence that only the scenario knows.
+
+    `servers`: where the topic can be read without a password, when that is not where the processes read it.
+    """
+    own_servers, topic = system.topic
     verified = await _verified(system)  # it waits for the read models, so that what follows is complete
     return Evidence(
         await read_log(system.dsn),
         dict(system.acknowledged),
         {key: bodies for sink in system.sinks for key, bodies in sink.deliveries.items()},
         answers=list(system.answers),
-        topic=await topic_messages(*system.topic, PARTITIONS),
+        topic=await topic_messages(servers or own_servers, topic, PARTITIONS),
         partitions=PARTITIONS,
         shown={tenant: await _listed(system, token) for tenant, token in system.tokens.items()},
         verified=verified,
