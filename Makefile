@@ -1,6 +1,6 @@
 # Needs make and Python >= 3.11 with venv; everything else is installed into .venv from the hash locks.
 .DEFAULT_GOAL := help
-.PHONY: up demo test test-kafka test-postgres kafka-jars soak check bench lock format clean help
+.PHONY: up demo test test-kafka test-postgres kafka-jars soak soak-faults check bench lock format clean help
 .DELETE_ON_ERROR:
 # Tests, and `up` too, start many processes; each would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -33,6 +33,9 @@ test-postgres: .venv/.dev ## the tests of the database, on this machine's Postgr
 soak: .venv/.dev .kafka/.jars ## load on Apache Kafka while everything is killed at random (MINUTES=5, SEED=...)
 	@TRIGGERHUB_TEST_KAFKA=apache TRIGGERHUB_SOAK_MINUTES=$(or $(MINUTES),5) TRIGGERHUB_SOAK_SEED=$(SEED) \
 		$(run) pytest tests/soak -m soak -s $(ARGS)
+
+soak-faults: .venv/.dev ## every fault of the list, one after the other, on the embedded broker (SEED=...)
+	@TRIGGERHUB_SOAK_SEED=$(SEED) $(run) pytest tests/soak/test_faults.py -m soak -s $(ARGS)
 
 kafka-jars: .kafka/.jars ## fetch the Apache Kafka server for the tests
 

@@ -17,6 +17,7 @@ from domain.ports import EventStore, NewId, StoreUnavailable
 from domain.request import MAX_INFLATED, Request
 from domain.run_decider import RequestRun
 from domain.run_request import request_append
+from sql.crash_points import reached
 
 MAX_ITEMS = 1_000
 """Runs that one request may start."""
@@ -68,7 +69,10 @@ class TooManyItems(DomainError):
 async def start(store: EventStore, new_id: NewId, arrival: Arrival) -> Started | Held:
     """Commit the run. Held: the delivery is held already, or was discarded. Raises StoreUnavailable."""
     append = run_append(new_id, arrival)
-    return await _outcome(store, arrival, append.stream_id, await store.append(append))
+    reached("api.before_append")
+    result = await store.append(append)
+    reached("api.after_append")
+    return await _outcome(store, arrival, append.stream_id, result)
 
 
 async def start_each(store: EventStore, new_id: NewId, items: Sequence[Arrival]) -> list[Started] | Held:

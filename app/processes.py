@@ -32,7 +32,9 @@ _RESTART_S = 1.0
 async def run(role: str, settings: Settings, stop: asyncio.Event) -> None:
     """Run one role until `stop`. Each lives through outages of the database and the broker."""
     from app.startup import wait_until_usable
+    from sql import crash_points
 
+    crash_points.arm(settings.crash_at, role)
     await wait_until_usable(role, settings, stop)
     if stop.is_set():
         return

@@ -18,6 +18,7 @@ import msgspec
 
 from app.data_dir import DataDir
 from app.errors import OperatorError
+from sql import crash_points
 
 PREFIX = "TRIGGERHUB_"
 SASL_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -83,6 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     broker_memory_limit: int = 2**30
     log_level: str = "info"
     log_format: LogFormat = "json"
+    crash_at: str = ""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
@@ -112,6 +114,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             broker_memory_limit=read("BROKER_MEMORY_LIMIT", "1GB", parse_size),
             log_level=read("LOG_LEVEL", "info", _one_of("debug", "info", "warning", "error")),
             log_format=read("LOG_FORMAT", "console" if sys.stderr.isatty() else "json", _log_format),
+            crash_at=read("CRASH_AT", "", _crash_point),
         )
 
     @classmethod
@@ -258,6 +261,12 @@ def _on_off(text: str) -> OnOff:
 
 def _log_format(text: str) -> LogFormat:
     return "json" if _one_of("console", "json")(text) == "json" else "console"
+
+
+def _crash_point(text: str) -> str:
+    if text:
+        crash_points.parse(text)
+    return text
 
 
 def _database_url(text: str) -> str:

@@ -36,6 +36,7 @@ from domain.run_decider import (
 )
 from domain.run_events import RunEvent, due_at
 from domain.template import TemplateError
+from sql.crash_points import reached
 
 log = structlog.get_logger()
 _RUNNER = "runner"
@@ -170,7 +171,9 @@ class Executor:
             await self._carry_out(run, announced, version.definition)
             if not isinstance(run.state, ActiveRun) or run.state.started is None:
                 return None
+        reached("runner.before_action")
         outcome = await self._attempts.make(run.run_id, run.tenant_id, state, step, config)
+        reached("runner.after_action")
         duration_ms = round((time.perf_counter() - began) * 1000, 3)
         recorded = self._recorded(state, step, outcome, started_at, config=config, duration_ms=duration_ms)
         return msgspec.structs.replace(recorded, on_unknown=self._attempts.on_unknown(step))
@@ -225,6 +228,7 @@ class Executor:
         # What was done is done: the same events, under the same ids, until the log takes them.
         match await patiently(lambda: self._store.append(append)):
             case Appended(version, _position):
+                reached("runner.after_record")
                 for event in events:
                     run.state = evolve(run.state, event)
                 run.version, run.last_event_id = version, append.events[-1].event_id

@@ -19,6 +19,7 @@ from domain.run_decider import ResumeRun, TimeOutRun, decide
 from domain.run_events import RunEvent
 from domain.template import TemplateError
 from sql.clock import new_id, now
+from sql.crash_points import reached
 from sql.event_store import PgEventStore
 from sql.pool import CONNECTION_ERRORS
 from sql.queries import Queries
@@ -89,6 +90,7 @@ class Scheduler:
         if not events:
             await self._store.pool.execute(_timers["drop"], timer.timer_id)
             return False
+        reached("scheduler.before_firing")
         result = await self._store.append(
             Append(
                 kind=timer.kind,
@@ -101,6 +103,7 @@ class Scheduler:
                 timer_id=timer.timer_id,
             )
         )
+        reached("scheduler.after_firing")
         return isinstance(result, Appended)
 
     async def _fired(self, timer: DueTimer, stream: Sequence[StoredEvent]) -> list[RunEvent]:

@@ -22,6 +22,7 @@ from domain.registry import EVENT_TYPES
 from projections.build import FEW_ROWS, Build, is_poison
 from projections.projection import Projection
 from projections.rebuild import ensure_built
+from sql.crash_points import reached
 from sql.pool import Connection, connect
 from sql.queries import Queries
 
@@ -158,6 +159,7 @@ class Engine:
             for build in self._builds:
                 events = [event for move in moves if move.build is build for event in move.events]
                 await build.take(connection, events, singly=singly)
+                reached("projector.in_batch")
 
     async def _move_gates(self, connection: Connection, moves: Sequence[_Move]) -> None:
         moved = await connection.fetchval(

@@ -12,6 +12,7 @@ from relay.leader import Deposed, Leader, lead
 from relay.publisher import Publisher, WrongPartitionCount
 from relay.rewind import lost_messages, rewind_position, rewound
 from relay.topic import KafkaConfig, TopicLost
+from sql.crash_points import reached
 from sql.pool import CONNECTION_ERRORS
 
 log = structlog.get_logger()
@@ -106,6 +107,7 @@ class Relay:
 
     async def _publish(self, batch: Sequence[StoredEvent]) -> list[StoredEvent]:
         """Publish one batch while the next one is read, then checkpoint. Returns the next one."""
+        reached("relay.after_read")
         sent = self._leader.checkpoint.sent
         previous = {partition: position for partition, (_offset, position) in sent.items()}
         sending = asyncio.create_task(self._publisher.send(batch, previous))
@@ -114,11 +116,13 @@ class Relay:
             acknowledged = await sending
         finally:
             sending.cancel()
+        reached("relay.after_send")
         for partition, ack in acknowledged.items():
             if ack.first_offset <= sent.get(partition, (-1, 0))[0]:
                 raise TopicLost(f"partition {partition} gave offset {ack.first_offset} again")
         now_sent = {partition: (ack.last_batch_offset, ack.position) for partition, ack in acknowledged.items()}
         wish = await self._leader.advance(batch[-1].position, {**sent, **now_sent})
+        reached("relay.after_checkpoint")
         if wish is None:
             return following
         await _rewind(self._leader, min(wish, self._leader.checkpoint.position))

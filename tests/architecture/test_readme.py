@@ -42,7 +42,7 @@ def test_the_first_zap_uses_what_the_catalog_has() -> None:
     assert types <= {*catalog().triggers, *catalog().actions}
 
 
-@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "tests/faults/README.md"])
 def test_files_that_are_named_exist(document: str) -> None:
     text = (ROOT / document).read_text()
     links = re.findall(r"\]\((?!http)([^)]+)\)", text)

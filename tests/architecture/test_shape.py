@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from domain.registry import EVENT_TYPES
+from sql.crash_points import POINTS
 from sql.queries import all_queries
 
 ROOT = Path(__file__).parents[2]
@@ -101,6 +102,11 @@ def test_tests_wait_for_something_and_never_sleep(path: Path) -> None:
 def test_no_package_marker_under_tests() -> None:
     """An __init__.py there makes pytest import tests/unit/domain as `domain`, which breaks every import."""
     assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+
+def test_every_crash_point_is_passed_somewhere_and_every_passed_one_is_listed() -> None:
+    passed = [point for path in MODULES for point in re.findall(r'\breached\("([^"]+)"\)', path.read_text("utf-8"))]
+    assert sorted(passed) == sorted(POINTS)
 
 
 def test_every_named_query_is_used() -> None:

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.support.eventually import eventually
-from tests.support.invariants import read_log
+from tests.support.evidence import read_log
 from tests.support.sink import running_sink
 from tests.support.system import System, running_system
 

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from tests.support.eventually import eventually
-from tests.support.invariants import Evidence, read_log, violations
+from tests.support.evidence import read_log
+from tests.support.invariants import Evidence, violations
 from tests.support.sink import running_sink
 from tests.support.system import System, running_system
 

@@ -95,7 +95,7 @@ async def test_every_role_works_with(dsn: str, kafka: KafkaServer, certificates:
         await deployed.ready()
         async with under_load(deployed, sink, senders=2) as load:
             await load.more(50)
-        await load.proven(exactly_once=True)
+        await load.proven(exactly_once=True, servers=kafka.servers)
 
 
 @pytest.mark.parametrize("command", ["topics", "relay", "runner", "projector"])

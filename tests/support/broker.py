@@ -39,22 +39,27 @@ class Broker(ABC):
 
     async def messages(self, topic: str, partitions: int) -> list[envelope.Envelope]:
         """All that the topic holds now, by partition and offset."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.servers, auto_offset_reset="earliest")
-        await consumer.start()
-        try:
-            assigned = [TopicPartition(topic, number) for number in range(partitions)]
-            consumer.assign(assigned)
-            await consumer.seek_to_beginning(*assigned)
-            found: list[envelope.Envelope] = []
-            quiet = 0
-            while quiet < 3:
-                polled = await consumer.getmany(timeout_ms=200)
-                quiet = 0 if polled else quiet + 1
-                for partition in sorted(polled):
-                    found += [envelope.decode(record.value) for record in polled[partition] if record.value]
-            return found
-        finally:
-            await consumer.stop()
+        return await topic_messages(self.servers, topic, partitions)
+
+
+async def topic_messages(servers: str, topic: str, partitions: int) -> list[envelope.Envelope]:
+    """All that a topic holds now, in order within each partition."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=servers, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        assigned = [TopicPartition(topic, number) for number in range(partitions)]
+        consumer.assign(assigned)
+        await consumer.seek_to_beginning(*assigned)
+        found: list[envelope.Envelope] = []
+        quiet = 0
+        while quiet < 3:
+            polled = await consumer.getmany(timeout_ms=200)
+            quiet = 0 if polled else quiet + 1
+            for partition in sorted(polled):
+                found += [envelope.decode(record.value) for record in polled[partition] if record.value]
+        return found
+    finally:
+        await consumer.stop()
 
 
 class MemoryBroker(Broker):

@@ -41,6 +41,11 @@ class Deployment(System):
         """The database of all processes."""
         return self.environment["TRIGGERHUB_DATABASE_URL"]
 
+    @property
+    def topic(self) -> tuple[str, str]:
+        """Where the broker is, and the topic's name."""
+        return self.environment["TRIGGERHUB_KAFKA_BOOTSTRAP_SERVERS"], self.environment["TRIGGERHUB_KAFKA_TOPIC"]
+
     def pids(self) -> dict[str, int]:
         """The processes by name."""
         return {name: child.pid for name, child in self._children.items()}
@@ -48,14 +53,17 @@ class Deployment(System):
     async def start(self, role: str, **variables: str) -> str:
         """One more process of a role. Gives its name."""
         name = f"{role}-{next(self._numbers)}"
+        await self._launch(name, variables)
+        return name
+
+    async def _launch(self, name: str, variables: Mapping[str, str]) -> None:
         service = Service(
             name=name,
-            argv=(sys.executable, "-m", "app.cli", role),
-            env=self.environment | variables,
+            argv=(sys.executable, "-m", "app.cli", name.partition("-")[0]),
+            env={**self.environment, **variables},
             cwd=ROOT,
         )
         self._children[name] = await Child.start(service, lambda name, line: self.lines.append(f"{name} {line}"))
-        return name
 
     async def kill(self, name: str) -> None:
         """SIGKILL a process and start another in its place, under its name."""
@@ -63,6 +71,17 @@ class Deployment(System):
         child.signal(child.service.kill)
         await child.wait()
         self._children[name] = await Child.start(child.service, lambda name, line: self.lines.append(f"{name} {line}"))
+
+    async def restart(self, name: str, **variables: str) -> int:
+        """Ask a process to end, unless it has ended, and start another under its name. Gives the exit code."""
+        code = await self._children[name].stop(grace_s=20)
+        await self._launch(name, variables)
+        return code
+
+    async def ended(self, name: str, within_s: float = 30) -> int:
+        """The exit code of a process, once it has ended by itself."""
+        async with asyncio.timeout(within_s):
+            return await self._children[name].wait()
 
     async def stop(self, name: str) -> int:
         """Ask a process to end, as a scale-down does. Gives its exit code."""

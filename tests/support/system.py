@@ -4,11 +4,12 @@ Where TRIGGERHUB_TEST_KAFKA says `apache` its broker is Apache Kafka instead of 
 """
 
 import asyncio
+import json
 import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,17 @@ from app.data_dir import DataDir
 from tests.support.broker import APACHE
 from tests.support.eventually import eventually
 from tests.support.folders import data_folder
+from tests.support.invariants import Answer
 from tests.support.kafka_server import KafkaServer, running_kafka
+from tests.support.sink import Sink
 
 ROOT = Path(__file__).parents[2]
+PARTITIONS = 12
 PASSWORD = "correct horse battery staple"
 
 
 class System:
-    """A running `up` and a signed-up user."""
+    """A running `up`, its users, and the journals of what senders were told and targets got."""
 
     def __init__(self, data: Path, port: int, http: aiohttp.ClientSession, lines: list[str]) -> None:
         self.data = data
@@ -37,6 +41,10 @@ class System:
         self.http = http
         self.lines = lines
         self.token = ""
+        self.tokens: dict[UUID, str] = {}
+        self.answers: list[Answer] = []
+        self.acknowledged: dict[UUID, bytes] = {}
+        self.sinks: list[Sink] = []
         self.kafka: KafkaServer | None = None
 
     def pids(self) -> dict[str, int]:
@@ -50,39 +58,62 @@ class System:
         assert runtime is not None
         return runtime.database_url
 
+    @property
+    def topic(self) -> tuple[str, str]:
+        """Where the broker is, and the topic's name."""
+        runtime = DataDir(self.data).runtime()
+        assert runtime is not None
+        return runtime.kafka_bootstrap_servers, "zap-events"
+
     async def call(self, method: str, path: str, body: object = None, **headers: str) -> Any:
         """An API call that has to succeed; gives the decoded answer."""
         if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
+            headers = {"Authorization": f"Bearer {self.token}", **headers}
         async with self.http.request(method, self.base + path, json=body, headers=headers) as response:
             text = await response.text()
             assert response.status < 300, f"{method} {path}: {response.status} {text}"
             return msgspec.json.decode(text) if text else None
 
     async def sign_up(self, email: str = "ada@example.com") -> None:
-        """Make a user and use its token from now on."""
+        """Make a user and act as it from now on."""
         self.token = ""
         answer = await self.call("POST", "/api/v1/auth/signup", {"name": "Ada", "email": email, "password": PASSWORD})
         self.token = answer["access_token"]
+        self.tokens[UUID(answer["user"]["id"])] = self.token
 
-    async def published_zap(self, target: str, body: object, **settings: object) -> dict[str, Any]:
-        """A zap that posts `body` to `target`, ready to take webhooks."""
-        config = {"method": "POST", "url": target, "body": body}
-        steps = [{"id": "send", "kind": "action", "type": "http.request", "config": config}]
+    async def published_zap(
+        self, target: str, *bodies: object, settings: Mapping[str, object] | None = None, **config: object
+    ) -> dict[str, Any]:
+        """A zap that posts `bodies` to `target`, each in a step of its own, ready to take webhooks."""
+        names = ["send", *(f"send{number}" for number in range(2, len(bodies) + 1))]
+        steps = [
+            {
+                "id": name,
+                "kind": "action",
+                "type": "http.request",
+                "config": {"method": "POST", "url": target, "body": body, **config},
+            }
+            for name, body in zip(names, bodies, strict=True)
+        ]
         trigger = {"type": "webhook.catch", "config": {}}
         zap: dict[str, Any] = await self.call(
-            "POST", "/api/v1/zaps", {"name": "Test", "trigger": trigger, "steps": steps, "settings": settings}
+            "POST", "/api/v1/zaps", {"name": "Test", "trigger": trigger, "steps": steps, "settings": settings or {}}
         )
         await self.call("POST", f"/api/v1/zaps/{zap['id']}/publish", {})
         return zap
 
     async def post_hook(self, url: str, body: object, key: str) -> UUID:
         """Send one webhook as a stubborn sender does: again until a 2xx. Gives the run's id."""
+        data = json.dumps(body).encode()
+        headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
         while True:
             try:
-                async with self.http.post(url, json=body, headers={"Idempotency-Key": key}) as response:
-                    if response.status == 200:
-                        return UUID((await response.json())["run_id"])
+                async with self.http.post(url, data=data, headers=headers) as response:
+                    run_id = UUID((await response.json())["run_id"]) if response.status == 200 else None
+                    self.answers.append(Answer(key, response.status, run_id))
+                    if run_id is not None:
+                        self.acknowledged[run_id] = data
+                        return run_id
                     assert response.status == 503, await response.text()
             except (aiohttp.ClientError, OSError):
                 pass
@@ -99,7 +130,7 @@ class System:
             async def all_ended() -> bool:
                 ended: int = await connection.fetchval(
                     "select count(*) from es.events where kind = 1 and stream_id = any($1::uuid[])"
-                    " and type in ('zap.run.completed', 'zap.run.failed')",
+                    " and type in ('zap.run.completed', 'zap.run.failed', 'zap.run.timed_out', 'zap.run.cancelled')",
                     wanted,
                 )
                 return ended >= len(wanted)

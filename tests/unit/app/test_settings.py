@@ -142,6 +142,13 @@ def test_children_read_the_very_same_settings() -> None:
     assert Settings.from_env(parent.to_env()) == parent
 
 
+def test_a_crash_point_is_a_known_one() -> None:
+    assert settings(CRASH_AT="runner.after_action:3").crash_at == "runner.after_action:3"
+    for wrong in ("runner.nowhere", "runner.after_action:0", "runner.after_action:x"):
+        with pytest.raises(SettingsError, match="TRIGGERHUB_CRASH_AT is not valid: give"):
+            settings(CRASH_AT=wrong)
+
+
 def test_misspelt_variables_are_found() -> None:
     assert unknown_variables({"TRIGGERHUB_PROT": "1", "TRIGGERHUB_PORT": "1", "PATH": ""}) == ["TRIGGERHUB_PROT"]
 
