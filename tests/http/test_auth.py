@@ -216,7 +216,7 @@ async def test_every_route_of_the_api_needs_credentials_but_the_known_few(api: h
             continue
         for method in operations:
             concrete = path.replace("{number}", "1")
-            for name in ("zap_id", "run_id", "key_id", "request_id"):
+            for name in ("zap_id", "run_id", "key_id", "request_id", "group_id"):
                 concrete = concrete.replace("{" + name + "}", some_id)
             answer = await api.request(method, concrete)
             assert (answer.status_code == 401) == (path not in public), path
