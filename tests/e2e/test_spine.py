@@ -27,6 +27,7 @@ async def system() -> AsyncIterator[System]:
 async def test_a_webhook_becomes_a_completed_run_that_the_history_shows(system: System) -> None:
     await system.sign_up("ada@example.com")
     async with running_sink() as sink:
+        system.sinks.append(sink)
         zap = await system.published_zap(sink.url, {"greeting": "Hello {{ trigger.body.name }}"})
         run_id = await system.post_hook(zap["hook_url"], {"name": "Grace"}, "first")
         await eventually(lambda: sink.count)
@@ -47,6 +48,7 @@ async def test_a_webhook_becomes_a_completed_run_that_the_history_shows(system: 
 async def test_ten_thousand_webhooks_are_ten_thousand_runs_each_delivered_once(system: System) -> None:
     await system.sign_up("grace@example.com")
     async with running_sink() as sink:
+        system.sinks.append(sink)
         zap = await system.published_zap(sink.url, {"n": "{{ trigger.body.n }}"})
         acknowledged: dict[UUID, bytes] = {}
         numbers = iter(range(WEBHOOKS))
@@ -59,7 +61,8 @@ async def test_ten_thousand_webhooks_are_ten_thousand_runs_each_delivered_once(s
         await asyncio.gather(*(sender() for _ in range(CONNECTIONS)))
         assert len(acknowledged) == WEBHOOKS
         await system.settled(acknowledged, 50)
-        evidence = Evidence(await read_log(system.dsn), acknowledged, sink.deliveries)
+        deliveries = {key: bodies for each in system.sinks for key, bodies in each.deliveries.items()}
+        evidence = Evidence(await read_log(system.dsn), acknowledged, deliveries)
         assert violations(evidence, exactly_once=True) == []
         assert {msgspec.json.decode(bodies[0])["n"] for bodies in sink.deliveries.values()} == set(range(WEBHOOKS))
         code, output = await system.command("verify")

@@ -58,7 +58,7 @@ async def test_a_failure_that_may_heal_is_tried_again_when_its_timer_fires(
     sink.status = 200
     await bench.scheduler.fire_due(failed.retry_at - timedelta(milliseconds=1))
     assert len(await bench.events(run_id)) == 2
-    await bench.scheduler.fire_due(failed.retry_at)
+    await bench.fire(failed.retry_at)
     await bench.has(run_id, StepAttemptFailed, RunResumed, StepSucceeded, RunCompleted)
     assert len(sink.deliveries[f"{run_id}.step1"]) == 2
 
@@ -72,7 +72,7 @@ async def test_a_run_fails_for_good_when_the_schedule_ends(bench: Bench, sink: S
     for _ in retry.delays_s:
         history.append(StepAttemptFailed)
         await bench.has(run_id, *history)
-        await bench.scheduler.fire_due(now() + timedelta(hours=6))
+        await bench.fire(now() + timedelta(hours=6))
         history.append(RunResumed)
     events = await bench.has(run_id, *history, StepFailed, RunFailed)
     attempts = [event.attempt for event in events if isinstance(event, StepAttemptFailed | StepFailed)]

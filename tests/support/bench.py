@@ -90,7 +90,7 @@ class Bench:
         """Ask for a run."""
         append = request_append(
             RequestRun(zap_id, 1, "webhook", Request(body=body)),
-            self._settings[zap_id],
+            self._settings.get(zap_id, ZapSettings()),
             tenant_id=TENANT,
             new_id=self._new_id,
             metadata=Metadata(actor="test"),
@@ -117,10 +117,11 @@ class Bench:
         await eventually(so, within_s)
         return (await self.events(run_id))[1:]
 
-    async def fire(self) -> None:
-        """Fire all timers that are due by the clock."""
-        while await self.store.pool.fetchval(DUE, self.clock()):
-            await self.scheduler.fire_due(self.clock())
+    async def fire(self, at: datetime | None = None) -> None:
+        """Fire all timers that are due at a moment, or by the clock."""
+        moment = at or self.clock()
+        while await self.store.pool.fetchval(DUE, moment):
+            await self.scheduler.fire_due(moment)
 
     @asynccontextmanager
     async def another_runner(self) -> AsyncIterator[asyncio.Task[None]]:
