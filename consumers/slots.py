@@ -9,9 +9,9 @@ from uuid import UUID
 
 from consumers.turns import Turns
 
-PATIENCE_S = 5.0
+PATIENCE_S = 20.0
 """Who would wait longer for its zap's share is sent away: waiting here takes memory, and room in the lanes."""
-WAITERS = 1_000
+WAITERS = 3_000
 """How many of a zap may wait while nobody has seen yet how long its actions take."""
 SOON_S = 2.0
 GUESS_S = 1.0

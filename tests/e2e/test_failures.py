@@ -20,7 +20,8 @@ async def test_runs_that_fail_are_told_of_by_mail_and_error_zap_and_wait_in_the_
             text = "{{ trigger.body.failures }} of {{ trigger.body.zap_name }}"
             error_zap = await system.published_zap(errors.url, {"text": text})
             on_failure = {"email": ["ada@example.com"], "zap_id": error_zap["id"]}
-            zap = await system.published_zap(target.url, {"n": "{{ trigger.body.n }}"}, settings={"on_failure": on_failure})
+            settings = {"on_failure": on_failure}
+            zap = await system.published_zap(target.url, {"n": "{{ trigger.body.n }}"}, settings=settings)
             runs = [await system.post_hook(zap["hook_url"], {"n": n}, f"d-{n}") for n in range(20)]
             await system.settled(runs, 20)
             await eventually(lambda: mails.mails and errors.count, 20)
