@@ -72,7 +72,8 @@ async def test_many_schedulers_fire_each_timer_once(store: PgEventStore, dsn: st
     runs = await asyncio.gather(*(waiting(store) for _ in range(200)))
     async with PgEventStore(dsn, "one") as one, PgEventStore(dsn, "two") as two:
         schedulers = [Scheduler(each) for each in (store, one, two)]
-        await asyncio.gather(*(scheduler.fire_due(now()) for scheduler in schedulers))
+        while await store.pool.fetchval(COUNT):
+            await asyncio.gather(*(scheduler.fire_due(now()) for scheduler in schedulers))
     streams = await store.read_streams(StreamKind.RUN, runs)
     assert [len(events) for events in streams.values()] == [3] * 200
     assert await store.pool.fetchval(COUNT) == 0
