@@ -43,9 +43,10 @@ _RUNNER = "runner"
 
 
 class Progress(msgspec.Struct):
-    """A run as far as it is known here: its state, and where its stream stands."""
+    """A run as far as it is known here: its state, and where its stream stands. `position` is that of its request."""
 
     run_id: UUID
+    position: int
     tenant_id: UUID
     ordering_key: UUID
     state: RunState
@@ -55,8 +56,16 @@ class Progress(msgspec.Struct):
 
 def fold(events: Sequence[StoredEvent]) -> Progress:
     """The progress of a run from its whole stream (at least one event)."""
-    last = events[-1]
-    return Progress(last.stream_id, last.tenant_id, last.ordering_key, fold_run(events), last.version, last.event_id)
+    first, last = events[0], events[-1]
+    return Progress(
+        first.stream_id,
+        first.position,
+        first.tenant_id,
+        first.ordering_key,
+        fold_run(events),
+        last.version,
+        last.event_id,
+    )
 
 
 class Executor:

@@ -49,12 +49,14 @@ CONCURRENCY = 200
 CONCURRENCY_PER_ZAP = 100
 """Actions of one zap running at once: a target that hangs must leave room for the others."""
 SAVE_EVERY_S = 0.2
+MAX_STUCK_S = 60.0
+"""Between two tries of a run that can not be carried on, for instance as it needs a newer release."""
 REVOKE_PATIENCE_S = 4.0
 DRAIN_S = 10.0
 
 
 class Waking(msgspec.Struct, frozen=True):
-    """A message that wakes a run: `event` is None where its payload travels by reference; `resumed` by a timer.
+    """A message that wakes a run: `event` is None where its payload travels by reference.
 
     `untouched`: the run was requested after the partition came to this runner, so nobody can have begun it (but a
     former owner that does not know yet; of its record and ours the log takes one).
@@ -63,9 +65,7 @@ class Waking(msgspec.Struct, frozen=True):
     position: int
     mark: Watermark
     run_id: UUID
-    ordering_key: UUID
     event: StoredEvent | None
-    resumed: bool
     untouched: bool
 
 
@@ -147,25 +147,23 @@ class Runner:
         if not waking:
             return
         runs = await self._progress(waking)
-        serial = [entry for item in waking if (entry := await self._entry(item, runs.get(item.run_id)))]
+        serial = {run_id: entry for run_id, run in runs.items() if (entry := await self._entry(run))}
         if serial:
-            await self._serial.enter(serial)
+            await self._serial.enter(sorted(serial.values(), key=lambda entry: entry.run.position))
         for item in waking:
-            if self._serial.knows(item.ordering_key):
-                # Its queue holds it from now on, whatever becomes of this process.
-                self._serial.wake(item.ordering_key)
+            if item.run_id in serial:
                 item.mark.close(item.position)
             elif run := runs.get(item.run_id):
                 again = self._lanes.is_busy(run.run_id)
                 self._lanes.submit(run.run_id, partial(self._advance, item, run, again))
 
-    async def _entry(self, item: Waking, run: Progress | None) -> Entry | None:
-        """What puts a run into the queue of its serial zap; None for others, and for runs that are in it already."""
-        if run is None or item.ordering_key == item.run_id or not isinstance(run.state, ActiveRun) or item.resumed:
+    async def _entry(self, run: Progress) -> Entry | None:
+        """What puts a run into the queue of its serial zap; None for others."""
+        if run.ordering_key == run.run_id or not isinstance(run.state, ActiveRun):
             return None
         version = await self._executor.version_of(run.state)
         concurrency = concurrency_of(version.definition) if version else None
-        return Entry(item.position, run, concurrency) if concurrency else None
+        return Entry(run, concurrency) if concurrency else None
 
     async def _take(self, record: Record) -> Waking | None:
         taken = await self._marks.take(record)
@@ -183,9 +181,7 @@ class Runner:
             header.position,
             mark,
             message.subject,
-            message.orderingkey,
             message.stored(),
-            message.streamversion > 1,
             message.streamversion == 1 and header.position > self._head_at_assignment,
         )
 
@@ -217,14 +213,18 @@ class Runner:
             log.exception("runner.unreadable_run", run_id=str(run_id))
 
     async def _advance(self, item: Waking, run: Progress, again: bool) -> None:
-        try:
-            if again:  # what the message says was true before the job ahead of this one
-                await self._executor.reload(run)
-            await self._executor.advance(run)
-        except Exception:
-            # Left open: the watermark stays before it, so that a restart does it again. An operator sees the log.
-            log.exception("runner.run_stuck", run_id=str(item.run_id))
-            return
+        """Carry a run on. Whatever breaks, it is tried again: a run that is left lying would be open for ever."""
+        pause_s = 1.0
+        while True:
+            try:
+                if again:  # what is known of it was true before the job ahead of this one, or before it broke
+                    await self._executor.reload(run)
+                await self._executor.advance(run)
+                break
+            except Exception:
+                log.exception("runner.run_stuck", run_id=str(item.run_id), retry_in_s=pause_s)
+                await asyncio.sleep(pause_s)
+                again, pause_s = True, min(2 * pause_s, MAX_STUCK_S)
         item.mark.close(item.position)
 
     async def _save_for_ever(self) -> None:

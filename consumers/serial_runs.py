@@ -5,6 +5,7 @@ ended. The first one is carried on; while that waits for a retry, the others wai
 restarts and changes of the runner, and those that wait take no memory.
 """
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from functools import partial
 from uuid import UUID
@@ -29,11 +30,13 @@ from sql.queries import Queries, Query
 log = structlog.get_logger()
 _queries = Queries("queries/serial_runs.sql")
 
+STUCK_S = 30.0
+"""When a run is tried again that could not be carried on, as this release can not read it or has a bug."""
+
 
 class Entry(msgspec.Struct, frozen=True):
-    """A run that has been requested of a serial zap; `position` is that of its request."""
+    """A run of a serial zap, and how that wants its runs in order."""
 
-    position: int
     run: Progress
     concurrency: Concurrency
 
@@ -83,13 +86,17 @@ class SerialRuns:
         return ordering_key in self._entered
 
     async def enter(self, entries: Sequence[Entry]) -> None:
-        """Put runs into their queues, in order, and do what their zaps want where one is busy."""
+        """Put runs into their queues, in order, and do what their zaps want where one is busy.
+
+        One that is in its queue already stays where it is. Once this returns, the queues hold them, whatever becomes
+        of this process.
+        """
         for entry in entries:
             self._entered[entry.run.ordering_key] = self._entered.get(entry.run.ordering_key, 0) + 1
         await self._ask(
             _queries["enter"],
             [entry.run.ordering_key for entry in entries],
-            [entry.position for entry in entries],
+            [entry.run.position for entry in entries],
             [entry.run.run_id for entry in entries],
         )
         for entry in entries:
@@ -105,15 +112,16 @@ class SerialRuns:
 
     async def _settle(self, entry: Entry) -> None:
         """Where another run is on its way: end that one, or the new one."""
-        key = entry.run.ordering_key
-        rows = await self._ask(_queries["ahead"], key, entry.position)
-        for run in [await self._load(row[1]) for row in rows]:
-            if not isinstance(run.state, ActiveRun):
-                continue
-            if entry.concurrency.when_busy == "drop_new":
-                await self._executor.cancel(entry.run, "busy", f"run {run.run_id} was on its way")
-                return
-            await self._executor.cancel(run, "superseded", f"run {entry.run.run_id} was requested")
+        new = entry.run
+        for row in await self._ask(_queries["ahead"], new.ordering_key, new.position):
+            old = await self._load(row[1])
+            if isinstance(old.state, ActiveRun):
+                if entry.concurrency.when_busy == "drop_new":
+                    await self._executor.cancel(new, "busy", f"run {old.run_id} was on its way")
+                    await self._leave(new)
+                    return
+                await self._executor.cancel(old, "superseded", f"run {new.run_id} was requested")
+            await self._leave(old)
 
     async def _carry_on(self, key: UUID) -> None:
         self._woken.discard(key)
@@ -129,10 +137,14 @@ class SerialRuns:
                 await self._executor.advance(run)
                 if not isinstance(run.state, EndedRun):
                     return
-                await self._ask(_queries["leave"], key, first[0][0])
+                await self._leave(run)
         except Exception:
-            # Those behind it wait. A restart, or the next message of the key, tries again; an operator sees the log.
+            # Those behind it wait until it can be carried on; an operator sees the log.
             log.exception("runner.serial_run_stuck", ordering_key=str(key))
+            asyncio.get_running_loop().call_later(STUCK_S, self.wake, key)
+
+    async def _leave(self, run: Progress) -> None:
+        await self._ask(_queries["leave"], run.ordering_key, run.position)
 
     async def _load(self, run_id: UUID) -> Progress:
         return fold(await patiently(lambda: self._store.read_stream(StreamKind.RUN, run_id)))

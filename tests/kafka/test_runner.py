@@ -23,6 +23,7 @@ from domain.run_events import (
     StepFailed,
     StepSucceeded,
 )
+from domain.zap_settings import Concurrency, ZapSettings
 from sql.clock import now
 from sql.queries import Queries
 from tests.support.bench import PARTITIONS, Bench, at_work
@@ -178,7 +179,9 @@ async def test_timers_that_several_schedulers_see_fire_once(bench: Bench, sink: 
     sink.status = 200
     later = now() + timedelta(minutes=1)
     schedulers = [Scheduler(bench.store) for _ in range(4)]
-    await asyncio.gather(*(scheduler.fire_due(later) for scheduler in schedulers))
+    waiting = "select count(*) from es.timers where stream_id = any($1::uuid[])"
+    while await bench.store.pool.fetchval(waiting, runs):
+        await asyncio.gather(*(scheduler.fire_due(later) for scheduler in schedulers))
     for run_id in runs:
         await bench.has(run_id, StepAttemptFailed, RunResumed, StepSucceeded, RunCompleted)
 
@@ -261,3 +264,25 @@ async def test_an_answer_that_is_no_unicode_is_recorded_all_the_same(bench: Benc
         port = server.sockets[0].getsockname()[1]
         run_id = await bench.request(await bench.zap({"url": f"http://127.0.0.1:{port}/"}))
         await bench.has(run_id, StepSucceeded, RunCompleted)
+
+
+async def test_a_run_that_breaks_its_runner_is_tried_again(
+    bench: Bench, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = asyncio.Event()
+
+    def fail(*_: object) -> None:
+        failed.set()
+        raise RuntimeError("a bug")
+
+    serial = ZapSettings(concurrency=Concurrency(mode="serial"))
+    step = ActionStep("step1", "http.request", {"url": sink.url})
+    for settings in (ZapSettings(), serial):
+        zap = await bench.publish(step, settings=settings)
+        with monkeypatch.context() as patched:
+            patched.setattr("consumers.serial_runs.STUCK_S", 0.2)
+            patched.setattr("consumers.executor.next_step", fail)
+            failed.clear()
+            run_id = await bench.request(zap)
+            await asyncio.wait_for(failed.wait(), 10)
+        await bench.has(run_id, StepSucceeded, RunCompleted, within_s=20)

@@ -200,3 +200,18 @@ async def test_the_order_of_each_key_holds_through_failures_and_restarts(
         assert order.arrivals[key] == sorted(order.arrivals[key])
         assert sorted(set(order.done[key])) == list(range(10))
     assert waiting == 0
+
+
+async def test_a_zap_may_become_parallel_while_its_serial_runs_wait(bench: Bench, order: Order) -> None:
+    """Both kinds of runs share the zap's ordering key then."""
+    zap = await bench.publish(order.step(), settings=serial())
+    order.hold = asyncio.Event()
+    queued = await send(bench, zap, "old", 1, 2)
+    await eventually(lambda: order.arrivals["old"] == [1])
+    await bench.publish(order.step(), settings=ZapSettings(concurrency=Concurrency(limit=10)), zap_id=zap)
+    hold, order.hold = order.hold, None
+    new = await send(bench, zap, "new", 1, 2, 3)
+    await eventually(lambda: ended(bench, new), 10)
+    assert order.arrivals["old"] == [1]
+    hold.set()
+    await eventually(lambda: ended(bench, queued), 10)

@@ -64,6 +64,7 @@ class Bench:
         self.scheduler = Scheduler(store)
         self._catalog = actions
         self._settings: dict[UUID, ZapSettings] = {}
+        self._versions: dict[UUID, int] = {}
 
     async def zap(self, *configs: JsonObject) -> UUID:
         """A published zap of HTTP requests."""
@@ -71,25 +72,25 @@ class Bench:
             *(ActionStep(f"step{n}", "http.request", config) for n, config in enumerate(configs, 1))
         )
 
-    async def publish(self, *steps: Step, settings: ZapSettings | None = None) -> UUID:
-        """A published zap."""
-        zap_id = new_id()
+    async def publish(self, *steps: Step, settings: ZapSettings | None = None, zap_id: UUID | None = None) -> UUID:
+        """A published zap, or the next version of one."""
+        number = 1 if zap_id is None else self._versions[zap_id] + 1
+        zap_id = zap_id or new_id()
+        self._versions[zap_id] = number
         self._settings[zap_id] = settings or ZapSettings()
         definition = Definition(Trigger("webhook.catch"), steps, self._settings[zap_id])
         events = (
             ZapCreated(name="z", definition=definition),
-            ZapPublished(number=1, name="z", definition=definition),
+            ZapPublished(number=number, name="z", definition=definition),
             ZapEnabled(),
         )
-        await self.store.append(
-            an_append(*events, stream_id=zap_id, kind=StreamKind.CORE, expected=0, ordering_key=zap_id)
-        )
+        await self.store.append(an_append(*events, stream_id=zap_id, kind=StreamKind.CORE, ordering_key=zap_id))
         return zap_id
 
     async def request(self, zap_id: UUID, body: str = "{}") -> UUID:
         """Ask for a run."""
         append = request_append(
-            RequestRun(zap_id, 1, "webhook", Request(body=body)),
+            RequestRun(zap_id, self._versions.get(zap_id, 1), "webhook", Request(body=body)),
             self._settings.get(zap_id, ZapSettings()),
             tenant_id=TENANT,
             new_id=self._new_id,
