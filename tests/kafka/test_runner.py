@@ -59,7 +59,7 @@ async def test_a_failure_that_may_heal_is_tried_again_when_its_timer_fires(
     sink.status = 200
     await bench.scheduler.fire_due(failed.retry_at - timedelta(milliseconds=1))
     assert len(await bench.events(run_id)) == 2
-    await bench.fire(failed.retry_at)
+    await bench.fire_timer(run_id)
     await bench.has(run_id, StepAttemptFailed, RunResumed, StepSucceeded, RunCompleted)
     assert len(sink.deliveries[f"{run_id}.step1"]) == 2
 
@@ -73,7 +73,7 @@ async def test_a_run_fails_for_good_when_the_schedule_ends(bench: Bench, sink: S
     for _ in retry.delays_s:
         history.append(StepAttemptFailed)
         await bench.has(run_id, *history)
-        await bench.fire(now() + timedelta(hours=6))
+        await bench.fire_timer(run_id)
         history.append(RunResumed)
     events = await bench.has(run_id, *history, StepFailed, RunFailed)
     attempts = [event.attempt for event in events if isinstance(event, StepAttemptFailed | StepFailed)]

@@ -162,7 +162,8 @@ async def test_the_scheduler_waits_an_outage_out(store: PgEventStore, dsn: str) 
     scheduling = asyncio.create_task(Scheduler(store).run(stop))
     for _ in range(3):
         await admin.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'triggerhub test%'"
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where datname = current_database() and application_name like 'triggerhub test%'"
         )
 
     async def fired() -> bool:

@@ -124,6 +124,15 @@ class Bench:
         while await self.store.pool.fetchval(DUE, moment):
             await self.scheduler.fire_due(moment)
 
+    async def fire_timer(self, run_id: UUID) -> None:
+        """Fire the timer that a run waits for, as if its time had come."""
+        find = "select timer_id, due_at from es.timers where stream_id = $1"
+        row = await self.store.pool.fetchrow(find, run_id)
+        assert row is not None, "it waits for nothing"
+        timer_id, due_at = row
+        while await self.store.pool.fetchval("select count(*) from es.timers where timer_id = $1", timer_id):
+            await self.scheduler.fire_due(due_at)
+
     @asynccontextmanager
     async def another_runner(self) -> AsyncIterator[asyncio.Task[None]]:
         """One more runner of the same group; cancel its task to have it die without a word."""
