@@ -21,6 +21,7 @@ from domain.definition import Definition
 from domain.event import StreamKind
 from domain.partitioning import partition_of
 from domain.ports import StoreUnavailable
+from domain.registry import UnknownEvent
 from domain.run import ActiveRun, EndedRun
 from domain.zap_settings import Concurrency
 from sql.event_store import PgEventStore
@@ -114,7 +115,11 @@ class SerialRuns:
         """Where another run is on its way: end that one, or the new one."""
         new = entry.run
         for row in await self._ask(_queries["ahead"], new.ordering_key, new.position):
-            old = await self._load(row[1])
+            try:
+                old = await self._load(row[1])
+            except (UnknownEvent, msgspec.DecodeError):
+                log.exception("runner.unreadable_run", run_id=str(row[1]))
+                continue  # the new run waits behind it
             if isinstance(old.state, ActiveRun):
                 if entry.concurrency.when_busy == "drop_new":
                     await self._executor.cancel(new, "busy", f"run {old.run_id} was on its way")

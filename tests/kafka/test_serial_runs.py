@@ -215,3 +215,20 @@ async def test_a_zap_may_become_parallel_while_its_serial_runs_wait(bench: Bench
     assert order.arrivals["old"] == [1]
     hold.set()
     await eventually(lambda: ended(bench, queued), 10)
+
+
+async def test_a_run_that_can_not_be_read_holds_up_its_own_queue_only(bench: Bench, order: Order) -> None:
+    zap = await bench.publish(order.step(), settings=serial(when_busy="cancel_old"))
+    order.hold = asyncio.Event()
+    (unreadable,) = await send(bench, zap, "k", 1)
+    await eventually(lambda: order.arrivals["k"] == [1])
+    async with bench.store.pool.acquire() as connection:
+        await connection.execute("set session_replication_role = replica")
+        await connection.execute("update es.events set schema_version = 99 where stream_id = $1", unreadable)
+        await connection.execute("set session_replication_role = origin")
+    await send(bench, zap, "k", 2)
+    hold, order.hold = order.hold, None
+    healthy = await bench.publish(order.step(), settings=serial())
+    (other,) = await send(bench, healthy, "other", 1)
+    await bench.has(other, StepSucceeded, RunCompleted)
+    hold.set()
