@@ -52,7 +52,7 @@ _role_command("api", "Serve HTTP: the API, the webhooks, the documentation.")
 _role_command("relay", "Publish committed events to the topic.")
 _role_command("runner", "Run the actions of zaps.")
 _role_command("projector", "Keep the read models up to date.")
-_role_command("scheduler", "Fire timers: the retries of steps; tell of failed runs.")
+_role_command("scheduler", "Fire timers, carry out jobs, tell of failed runs.")
 
 
 @main.command()
