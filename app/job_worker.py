@@ -6,13 +6,13 @@ it all the same, the versions of the job's stream let one of them record, and no
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from uuid import UUID
 
 import structlog
 
 from app.bulk import Bulk, bulks
 from app.jobs import Jobs, LoadedJob, fold, follow
+from consumers.patience import rest
 from domain import job
 from domain.event import Metadata, StreamKind
 from domain.job import MAX_PROBLEM, CompleteJob, JobCommand, JobKind, JobProgressed, RecordProgress
@@ -70,10 +70,10 @@ class JobWorker:
                     connection.terminate()
             except BEING_BUILT:
                 log.info("jobs.list_being_built")
-                await _rest(stop, POLL_S)
+                await rest(stop, POLL_S)
             except _OUTAGES as error:
                 log.warning("jobs.store_unavailable", error=repr(error))
-                await _rest(stop, POLL_S)
+                await rest(stop, POLL_S)
 
     async def _work(self, connection: Connection, stop: asyncio.Event) -> None:
         """Carry out the jobs whose locks this connection gets, for as long as it lives."""
@@ -88,7 +88,7 @@ class JobWorker:
                         continue
                     if await connection.fetchval(_queries["try_take"], job_id, timeout=_ANSWER_S):
                         working[job_id] = asyncio.create_task(self._carry_out(job_id, stop), name=f"job {job_id}")
-                await _rest(stop, POLL_S)
+                await rest(stop, POLL_S)
             if working:
                 await asyncio.wait(working.values())
         finally:
@@ -173,7 +173,7 @@ class _Work:
         wait_s = self._free_at - self._time()
         self._free_at += count / self._job.state.requested.rate_per_s
         if wait_s > 0:
-            await _rest(stop, wait_s)
+            await rest(stop, wait_s)
 
     async def _look(self) -> None:
         """See whether the job was paused or aborted, and record how far it has come when it is time."""
@@ -225,9 +225,3 @@ def _parts(batch: Sequence[UUID], sizes: Mapping[UUID, int]) -> Iterator[list[UU
             part, room = [], BATCH_BYTES - sizes.get(id_, 0)
         part.append(id_)
     yield part
-
-
-async def _rest(stop: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stop.wait()

@@ -58,8 +58,8 @@ async def no_secrets(_zap_id: UUID) -> tuple[str, ...]:
 class LiveZap(msgspec.Struct, frozen=True):
     """What the intake needs of a zap. `version` is the published one that new runs use, 0 when there is none.
 
-    `holds`: while the zap is paused, its hook holds requests. `ever_held`: one of its versions does, so that a
-    delivery that comes again may be one that is held.
+    `ever_held`: one of its versions holds requests while the zap is paused, so that a delivery that comes again may be
+    one that is held.
     """
 
     owner: UUID
@@ -171,8 +171,7 @@ class LiveZaps:
                 return None
             if not state.live or state.status == "deleted":
                 return LiveZap(owner, state.status, state.live)
-            definition = state.version(state.live).definition
-            trigger = definition.trigger
+            trigger = state.version(state.live).definition.trigger
             # Secrets that change after this are told of by an event, which drops what is loaded now.
             secrets = await self._secrets_of(zap_id) if trigger.config else ()
             return live_zap(state, owner, secrets)

@@ -6,7 +6,7 @@ Imports stay inside, so that each process loads only what it runs: the relay nee
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import click
 import structlog
@@ -165,6 +165,7 @@ async def _again_until(stop: asyncio.Event, work: Callable[[], Awaitable[None]])
     """Do the work again after an outage that it could not wait out inside."""
     from aiokafka.errors import KafkaError
 
+    from consumers.patience import rest
     from sql.pool import CONNECTION_ERRORS
 
     while not stop.is_set():
@@ -172,9 +173,7 @@ async def _again_until(stop: asyncio.Event, work: Callable[[], Awaitable[None]])
             await work()
         except (KafkaError, *CONNECTION_ERRORS) as error:
             log.warning("role.interrupted", error=repr(error))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_RESTART_S):
-                    await stop.wait()
+            await rest(stop, _RESTART_S)
 
 
 async def _failing_checks(store: EventStore) -> list[str]:

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from app.loaded_zap import load_existing
-from domain.definition import Definition, Trigger
+from domain.definition import NO_STEPS
 from domain.errors import NotFound, NothingToDo
 from domain.event import (
     Append,
@@ -32,8 +32,6 @@ from domain.zap_settings import ZapSettings
 
 ATTEMPTS = 5
 """How often a cancellation is decided anew when the runner was quicker."""
-_ANY_DEFINITION = Definition(Trigger(""))
-"""Cancelling does not depend on what the zap does."""
 
 
 class WentOn(StoreUnavailable):
@@ -115,7 +113,7 @@ class Runs:
         """Stop a run as it was loaded; false when it has gone on since. Raises NothingToDo when it has ended."""
         if isinstance(loaded.state, EndedRun):
             raise NothingToDo(f"the run has ended already: it is {loaded.state.status}")
-        return await self._append(loaded, decide(CancelRun(), loaded.state, _ANY_DEFINITION), metadata)
+        return await self._append(loaded, decide(CancelRun(), loaded.state, NO_STEPS), metadata)
 
     async def replay(self, tenant_id: UUID, run_id: UUID, wish: Replay, metadata: Metadata) -> tuple[UUID, int]:
         """A new run of the same request, linked to the old one. Gives its id and position.

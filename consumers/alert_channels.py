@@ -14,7 +14,6 @@ from consumers.mail import Mail, MailFailed
 from consumers.zaps import StoredZap, load_zap
 from domain.alert_message import payload, subject, text
 from domain.connector import HttpClient, Unreachable
-from domain.definition import Definition, Trigger
 from domain.event import Metadata
 from domain.failures import AlertRaised
 from domain.ports import EventStore, NewId, StoreUnavailable
@@ -25,8 +24,6 @@ from domain.run_request import request_append
 log = structlog.get_logger()
 TIMEOUT_S = 10.0
 MAX_REASON = 300
-_ANY_DEFINITION = Definition(Trigger(""))
-"""Asking for a run does not depend on what the zap does."""
 
 
 class NotTold(Exception):

@@ -7,14 +7,12 @@ from uuid import UUID
 
 import msgspec
 
+from consumers.zaps import load_zap
 from domain.definition import ActionStep, Definition, DelayStep, Step
 from domain.errors import NotFound
-from domain.event import StreamKind
 from domain.json import Json
 from domain.ports import EventStore
-from domain.registry import decode
 from domain.template import Context, compiled
-from domain.zap import INITIAL, Zap, ZapEvent, ZapState, evolve
 
 CACHE_SIZE = 2_000
 
@@ -46,14 +44,10 @@ class Definitions:
         return version
 
     async def _load(self, zap_id: UUID, number: int) -> Definition:
-        state: ZapState = INITIAL
-        for stored in await self._store.read_stream(StreamKind.CORE, zap_id):
-            event = decode(stored.type, stored.schema_version, stored.data)
-            if isinstance(event, ZapEvent):
-                state = evolve(state, event)
-        if not isinstance(state, Zap):
+        stored = await load_zap(self._store, zap_id)
+        if stored is None:
             raise NotFound("this zap does not exist")
-        return state.version(number).definition
+        return stored.zap.version(number).definition
 
 
 def compile_definition(definition: Definition) -> CompiledVersion:

@@ -10,12 +10,12 @@ import msgspec
 import structlog
 
 from consumers.attempts import Attempts, delay_end
-from consumers.definitions import CompiledVersion, Definitions, compile_definition
+from consumers.definitions import CompiledVersion, Definitions
 from consumers.patience import patiently
 from consumers.slots import Busy, Slots
 from consumers.targets import Targets
 from domain.connector import Failed, Outcome, Postponed, Succeeded
-from domain.definition import ActionStep, Catalog, Definition, DelayStep, Step, Trigger
+from domain.definition import NO_STEPS, ActionStep, Catalog, Definition, DelayStep, Step
 from domain.errors import NotFound
 from domain.event import Append, Appended, Conflict, Duplicate, Metadata, NewEvent, StoredEvent, StreamKind
 from domain.json import Json
@@ -98,7 +98,7 @@ class Executor:
     async def cancel(self, run: Progress, code: str, message: str) -> None:
         """End a run, also one that somebody else is carrying on."""
         while isinstance(run.state, ActiveRun):
-            if not await self._carry_out(run, CancelRun(code, message), _NO_STEPS.definition):
+            if not await self._carry_out(run, CancelRun(code, message), NO_STEPS):
                 await self.reload(run)
         self.interrupt(run.run_id)
 
@@ -127,7 +127,7 @@ class Executor:
         try:
             version = await self._version(state)
         except (NotFound, TemplateError) as error:
-            return FailRun("", "definition_missing", error.message), _NO_STEPS.definition
+            return FailRun("", "definition_missing", error.message), NO_STEPS
         deadline = state.requested.deadline
         if deadline is not None and self._clock() >= deadline:
             return TimeOutRun(), version.definition
@@ -249,6 +249,3 @@ class Executor:
 
 def _jitter() -> float:
     return random.random()  # noqa: S311 - spreads retries, guards nothing
-
-
-_NO_STEPS = compile_definition(Definition(Trigger("")))

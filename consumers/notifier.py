@@ -8,7 +8,7 @@ keeps a second notifier, that believes itself alone, from raising an alert twice
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -17,6 +17,7 @@ import structlog
 
 from consumers.alert_channels import Alert, Channels
 from consumers.flags import Flags
+from consumers.patience import rest
 from consumers.zaps import StoredZap, load_zap
 from domain.event import ANY_VERSION, Append, Appended, Metadata, NewEvent, StreamKind
 from domain.failures import AlertRaised, FailuresEvent, attempted, raise_alert, stream_of
@@ -61,18 +62,18 @@ class Notifier:
                 log.warning("notifier.store_unavailable", error=repr(error))
             except Exception:  # a bug here must not take the timers of this process along
                 log.exception("notifier.crashed")
-            await _rest(stop)
+            await rest(stop, POLL_S)
 
     async def _lead(self, stop: asyncio.Event) -> None:
         connection = await connect(self._dsn, "notifier", statement_timeout="10s", **FEW_ROWS)
         try:
             while not await connection.fetchval(_queries["try_notify"]):
-                await _rest(stop)
+                await rest(stop, POLL_S)
                 if stop.is_set():
                     return
             while not stop.is_set():
                 await self.check(connection, self._clock())
-                await _rest(stop)
+                await rest(stop, POLL_S)
         finally:
             connection.terminate()
 
@@ -156,9 +157,3 @@ def _apart(event: str, **keys: str) -> Iterator[None]:
         raise
     except Exception:
         log.exception(event, **keys)
-
-
-async def _rest(stop: asyncio.Event) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(POLL_S):
-            await stop.wait()

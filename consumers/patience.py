@@ -1,7 +1,8 @@
-"""Waiting out the log's outages: what has to be done is offered again until the log answers."""
+"""Waiting: for the log to answer again after an outage, or for a while unless the process is to stop."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import structlog
@@ -23,3 +24,10 @@ async def patiently(call: Callable[[], Awaitable[T]]) -> T:
             log.warning("store.unavailable", error=str(error), failures=failures)
             await asyncio.sleep(min(0.1 * 2**failures, MAX_PAUSE_S))
             failures = min(failures + 1, 10)
+
+
+async def rest(stop: asyncio.Event, seconds: float) -> None:
+    """Wait so long, or until `stop`."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import structlog
 
 from consumers.gaps import GapReports
+from consumers.patience import patiently
 from consumers.subscription import ConsumerConfig, Records, Subscription
 from consumers.watermark import Watermarks
 from domain import envelope
 from domain.event import StoredEvent
-from domain.ports import StoreUnavailable
 from projections.engine import Engine, GateMoved
 from sql.event_store import PgEventStore
 from sql.pool import CONNECTION_ERRORS
@@ -66,12 +66,7 @@ class Projector:
 
     async def _read(self, position: int) -> StoredEvent:
         """A payload that travelled by reference."""
-        while True:
-            try:
-                return (await self._store.read_log(position - 1, 1))[0]
-            except StoreUnavailable as error:
-                log.warning("projector.store_unavailable", error=str(error))
-                await asyncio.sleep(0.5)
+        return (await patiently(lambda: self._store.read_log(position - 1, 1)))[0]
 
     async def _apply(self, batch: dict[int, list[StoredEvent]]) -> None:
         failures = 0

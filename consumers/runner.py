@@ -70,7 +70,7 @@ class Waking(msgspec.Struct, frozen=True):
 
 
 class Runner:
-    """Consumes the topic, runs actions in lanes per ordering key, and keeps a watermark per partition."""
+    """Consumes the topic, carries runs on, each in a lane of its own, and keeps a watermark per partition."""
 
     def __init__(
         self,

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 import msgspec
 import structlog
 
 from consumers.definitions import Definitions
-from domain.definition import Definition, Trigger
+from consumers.patience import rest
+from domain.definition import NO_STEPS, Definition
 from domain.errors import NotFound
 from domain.event import Append, Appended, DueTimer, Metadata, NewEvent, StoredEvent, StreamKind
 from domain.ports import StoreUnavailable
@@ -42,8 +42,6 @@ PUT_OFF = timedelta(minutes=5)
 HOUSEKEEPING_S = 3_600.0
 BUCKET_KEPT = timedelta(hours=1)
 """A rate limit that nobody has asked for so long is full again."""
-_ANY_DEFINITION = Definition(Trigger(""))
-"""What a timer leads to does not depend on what the zap does, but for the step that a deadline is said to be at."""
 
 
 class Scheduler:
@@ -68,9 +66,7 @@ class Scheduler:
                     pause_s = max(PACE_S - took_s, took_s * REST)
             except (*CONNECTION_ERRORS, StoreUnavailable) as error:
                 log.warning("scheduler.store_unavailable", error=repr(error))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await stop.wait()
+            await rest(stop, pause_s)
 
     async def fire_due(self, moment: datetime) -> int:
         """Fire what is due at `moment`, at most a batch. Returns how many timers were found."""
@@ -117,14 +113,14 @@ class Scheduler:
             return []
         set_by = next((stored.type for stored in stream if stored.event_id == timer.timer_id), "")
         if set_by != "zap.run.requested":
-            return decide(ResumeRun(timer.timer_id), state, _ANY_DEFINITION)
+            return decide(ResumeRun(timer.timer_id), state, NO_STEPS)
         return decide(TimeOutRun(), state, await self._definition(state))
 
     async def _definition(self, run: ActiveRun) -> Definition:
         try:
             version = await self._definitions.get(run.requested.zap_id, run.requested.zap_version)
         except (NotFound, TemplateError):
-            return _ANY_DEFINITION
+            return NO_STEPS
         return version.definition
 
     async def _keep_house(self) -> None:

@@ -21,6 +21,7 @@ from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
+from consumers.patience import rest
 from domain.kafka import NO_SECURITY, KafkaSecurity
 
 log = structlog.get_logger()
@@ -183,9 +184,7 @@ async def wait_for_topic(config: ConsumerConfig, stop: asyncio.Event) -> None:
             log.debug("consumer.waiting_for_topic", topic=config.topic)
         except (KafkaError, OSError) as error:
             log.warning("consumer.broker_unreachable", error=repr(error))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(0.3):
-                await stop.wait()
+        await rest(stop, 0.3)
 
 
 async def _topics(config: ConsumerConfig) -> list[str]:

@@ -107,6 +107,10 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return next((step for _path, step in self.all_steps() if step.id == step_id), None)
 
 
+NO_STEPS = Definition(Trigger(""))
+"""For decisions that do not depend on what the zap does, such as to cancel a run."""
+
+
 def _walk(steps: tuple[Step, ...], path: str) -> Iterator[tuple[str, Step]]:
     for index, step in enumerate(steps):
         yield f"{path}.{index}", step

@@ -6,7 +6,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from domain import run_decider
-from domain.definition import Definition, Trigger
+from domain.definition import NO_STEPS
 from domain.event import Append, Metadata, NewEvent, StreamKind
 from domain.ports import NewId
 from domain.request import Request, trigger_data
@@ -18,8 +18,6 @@ from domain.zap_settings import Concurrency, ZapSettings
 
 DEDUPE_WINDOW_S = 30 * 24 * 3600
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_ANY_DEFINITION = Definition(Trigger(""))
-"""Asking for a run does not depend on what the zap does."""
 
 
 def request_append(
@@ -37,7 +35,7 @@ def request_append(
     if settings.deadline_s is not None:
         deadline = made_at(run_id) + timedelta(seconds=settings.deadline_s)
         command = msgspec.structs.replace(command, deadline=deadline)
-    events = run_decider.decide(command, INITIAL, _ANY_DEFINITION)
+    events = run_decider.decide(command, INITIAL, NO_STEPS)
     return Append(
         kind=StreamKind.RUN,
         stream_id=run_id,
