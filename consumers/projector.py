@@ -5,15 +5,15 @@ from collections.abc import Sequence
 
 import structlog
 
-from consumers.gaps import GapReports
-from consumers.patience import patiently
-from consumers.subscription import ConsumerConfig, Records, Subscription
-from consumers.watermark import Watermarks
+from consumers.kafka.gaps import GapReports
+from consumers.kafka.patience import patiently
+from consumers.kafka.subscription import ConsumerConfig, Records, Subscription
+from consumers.kafka.watermark import Watermarks
 from domain import envelope
-from domain.event import StoredEvent
-from projections.engine import Engine, GateMoved
-from sql.event_store import PgEventStore
-from sql.pool import CONNECTION_ERRORS
+from domain.log.event import StoredEvent
+from projections.engine.engine import Engine, GateMoved
+from sql.log.event_store import PgEventStore
+from sql.postgres.pool import CONNECTION_ERRORS
 
 log = structlog.get_logger()
 COMMIT_EVERY_S = 1.0

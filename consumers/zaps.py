@@ -5,12 +5,12 @@ from uuid import UUID
 
 import msgspec
 
-from domain import zap
-from domain.event import Append, Appended, Metadata, NewEvent, StreamKind
-from domain.ports import EventStore, NewId
+from domain.log.event import Append, Appended, Metadata, NewEvent, StreamKind
+from domain.log.ports import EventStore, NewId
 from domain.registry import decode
-from domain.zap import Zap, ZapCommand, ZapEnabled, ZapEvent, ZapPublished, ZapState, ZapUnflagged
-from domain.zap_settings import DEFAULT, ZapSettings
+from domain.zap import zap
+from domain.zap.settings import DEFAULT, ZapSettings
+from domain.zap.zap import Zap, ZapCommand, ZapEnabled, ZapEvent, ZapPublished, ZapState, ZapUnflagged
 
 
 class StoredZap(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.event import StoredEvent
+from domain.log.event import StoredEvent
 from domain.registry import decode_metadata
 
 CONTENT_TYPE = b"application/cloudevents+json"

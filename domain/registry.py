@@ -7,9 +7,14 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from domain import failures, identity, intake, job, run_events, zap
-from domain.event import Event, Metadata
-from domain.json import JsonObject
+from domain.account import identity
+from domain.failures import failures
+from domain.intake import events as intake
+from domain.job import job
+from domain.log.event import Event, Metadata
+from domain.run import events as run_events
+from domain.values.json import JsonObject
+from domain.zap import zap
 
 
 class EventType(msgspec.Struct, frozen=True):

@@ -8,8 +8,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from domain.event import StoredEvent
-from domain.failures import (
+from domain.failures.failures import (
     DEADLINE,
     MAX_MESSAGE,
     AlertAttempted,
@@ -20,11 +19,12 @@ from domain.failures import (
     Untold,
     group_id,
 )
+from domain.log.event import StoredEvent
 from domain.registry import decode
-from domain.run_events import RunFailed, RunTimedOut
-from projections.projection import Projection
-from sql.pool import Connection, Pool
-from sql.queries import Queries
+from domain.run.events import RunFailed, RunTimedOut
+from projections.engine.projection import Projection
+from sql.postgres.pool import Connection, Pool
+from sql.postgres.queries import Queries
 
 _queries = Queries("projections/dead_letters.sql")
 

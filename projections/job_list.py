@@ -7,8 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.event import StoredEvent
-from domain.job import (
+from domain.job.job import (
     JobAborted,
     JobCompleted,
     JobEvent,
@@ -21,10 +20,11 @@ from domain.job import (
     ReplayVersion,
     Selection,
 )
+from domain.log.event import StoredEvent
 from domain.registry import decode
-from projections.projection import Projection
-from sql.pool import Connection, Pool
-from sql.queries import Queries
+from projections.engine.projection import Projection
+from sql.postgres.pool import Connection, Pool
+from sql.postgres.queries import Queries
 
 _queries = Queries("projections/job_list.sql")
 

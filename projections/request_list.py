@@ -8,12 +8,19 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from domain.event import StoredEvent
-from domain.intake import IntakeEvent, Reason, RequestAdmitted, RequestDiscarded, RequestRejected, RequestsCounted
+from domain.intake.events import (
+    IntakeEvent,
+    Reason,
+    RequestAdmitted,
+    RequestDiscarded,
+    RequestRejected,
+    RequestsCounted,
+)
+from domain.log.event import StoredEvent
 from domain.registry import decode
-from projections.projection import Projection
-from sql.pool import Connection, Pool
-from sql.queries import Queries
+from projections.engine.projection import Projection
+from sql.postgres.pool import Connection, Pool
+from sql.postgres.queries import Queries
 
 _queries = Queries("projections/request_list.sql")
 

@@ -7,12 +7,11 @@ from uuid import UUID
 
 import msgspec
 
-from domain.event import RunStatus, StoredEvent, StreamKind
-from domain.json import Json, JsonObject
-from domain.ports import EventStore
+from domain.hook.request import trigger_data
+from domain.log.event import RunStatus, StoredEvent, StreamKind
+from domain.log.ports import EventStore
 from domain.registry import decode
-from domain.request import trigger_data
-from domain.run_events import (
+from domain.run.events import (
     Failure,
     RunCancelled,
     RunCompleted,
@@ -30,6 +29,7 @@ from domain.run_events import (
     StepStarted,
     StepSucceeded,
 )
+from domain.values.json import Json, JsonObject
 from projections.run_list import RunError
 
 

@@ -7,10 +7,10 @@ from uuid import UUID
 
 import msgspec
 
-from domain.event import RunStatus, StoredEvent
-from domain.job import Selection
+from domain.job.job import Selection
+from domain.log.event import RunStatus, StoredEvent
 from domain.registry import decode
-from domain.run_events import (
+from domain.run.events import (
     Failure,
     RunCancelled,
     RunCompleted,
@@ -27,9 +27,9 @@ from domain.run_events import (
     StepStarted,
     StepSucceeded,
 )
-from projections.projection import BEING_BUILT, Projection
-from sql.pool import Connection, Pool
-from sql.queries import Queries, Query
+from projections.engine.projection import BEING_BUILT, Projection
+from sql.postgres.pool import Connection, Pool
+from sql.postgres.queries import Queries, Query
 
 _queries = Queries("projections/run_list.sql")
 _DAWN = datetime(1970, 1, 2, tzinfo=UTC)

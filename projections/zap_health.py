@@ -7,14 +7,14 @@ from uuid import UUID
 
 import msgspec
 
-from domain.event import StoredEvent
-from domain.failures import AlertAttempted, AlertRaised, FailuresEvent, FailuresNoted, FailuresResolved
+from domain.failures.failures import AlertAttempted, AlertRaised, FailuresEvent, FailuresNoted, FailuresResolved
+from domain.log.event import StoredEvent
 from domain.registry import decode
-from domain.run_events import RunCompleted, RunFailed, RunTimedOut
-from domain.zap import ZapFlagged
-from projections.projection import Projection
-from sql.pool import Connection, Pool
-from sql.queries import Queries
+from domain.run.events import RunCompleted, RunFailed, RunTimedOut
+from domain.zap.zap import ZapFlagged
+from projections.engine.projection import Projection
+from sql.postgres.pool import Connection, Pool
+from sql.postgres.queries import Queries
 
 _queries = Queries("projections/zap_health.sql")
 _results = msgspec.json.Decoder(dict[str, str])

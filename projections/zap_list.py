@@ -7,9 +7,9 @@ from uuid import UUID
 
 import msgspec
 
-from domain.event import StoredEvent
+from domain.log.event import StoredEvent
 from domain.registry import decode
-from domain.zap import (
+from domain.zap.zap import (
     Flag,
     ZapCreated,
     ZapDeleted,
@@ -24,9 +24,9 @@ from domain.zap import (
     ZapStatus,
     ZapUnflagged,
 )
-from projections.projection import Projection
-from sql.pool import Connection, Pool
-from sql.queries import Queries
+from projections.engine.projection import Projection
+from sql.postgres.pool import Connection, Pool
+from sql.postgres.queries import Queries
 
 _queries = Queries("projections/zap_list.sql")
 _flags = msgspec.json.Decoder(dict[str, Flag])

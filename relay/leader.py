@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from domain.event import StoredEvent
-from sql.pool import Connection, connect
-from sql.queries import Queries
+from domain.log.event import StoredEvent
+from sql.postgres.pool import Connection, connect
+from sql.postgres.queries import Queries
 
 _relay = Queries("queries/relay.sql")
 _events = Queries("queries/events.sql")

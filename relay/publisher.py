@@ -16,8 +16,8 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.structs import RecordMetadata
 
 from domain import envelope
-from domain.event import StoredEvent
-from domain.partitioning import partition_of
+from domain.log.event import StoredEvent
+from domain.log.partitioning import partition_of
 from relay.topic import KafkaConfig, end_offsets, ensure_topic
 
 log = structlog.get_logger()

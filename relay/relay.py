@@ -7,13 +7,13 @@ from contextlib import suppress
 import structlog
 from aiokafka.errors import KafkaError
 
-from domain.event import StoredEvent
+from domain.log.event import StoredEvent
 from relay.leader import Deposed, Leader, lead
 from relay.publisher import Publisher, WrongPartitionCount
 from relay.rewind import lost_messages, rewind_position, rewound
 from relay.topic import KafkaConfig, TopicLost
-from sql.crash_points import reached
-from sql.pool import CONNECTION_ERRORS
+from sql.postgres.pool import CONNECTION_ERRORS
+from sql.process.crash_points import reached
 
 log = structlog.get_logger()
 

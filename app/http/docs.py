@@ -17,7 +17,7 @@ from litestar.openapi.spec import (
     Schema,
 )
 
-from app.problems import KINDS
+from app.http.problems import KINDS
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"

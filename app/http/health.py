@@ -6,7 +6,7 @@ import msgspec
 from litestar import Response, get
 
 from app.http.inputs import Injected
-from app.services import Services
+from app.http.services import Services
 
 
 class Health(msgspec.Struct, frozen=True):

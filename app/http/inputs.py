@@ -10,9 +10,9 @@ from litestar.di import NamedDependency
 from litestar.exceptions import InternalServerException
 from litestar.params import SkipValidation
 
-from app.problems import Problem
-from domain.job import CODE
-from domain.json import MalformedJson, parse
+from app.http.problems import Problem
+from domain.job.job import CODE
+from domain.values.json import MalformedJson, parse
 
 MAX_BODY = 1_000_000
 """Bytes of a JSON request; webhooks have their own limit."""

@@ -3,8 +3,8 @@
 import importlib
 import pkgutil
 
-from domain.connector import ActionDescriptor, Connector, TriggerDescriptor
-from domain.definition import Catalog
+from domain.connector.descriptor import ActionDescriptor, Connector, TriggerDescriptor
+from domain.zap.definition import Catalog
 
 
 class DuplicateType(Exception):

@@ -4,7 +4,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from domain.connector import (
+from domain.connector.descriptor import (
     ActionContext,
     ActionDescriptor,
     Connector,
@@ -17,8 +17,8 @@ from domain.connector import (
     Succeeded,
     Unreachable,
 )
-from domain.json import Json, JsonObject, MalformedJson, parse
-from domain.ports import Clock
+from domain.log.ports import Clock
+from domain.values.json import Json, JsonObject, MalformedJson, parse
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 RETRIED_STATUSES = frozenset({408, 425, 429})

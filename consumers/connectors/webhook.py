@@ -1,8 +1,8 @@
 """Webhooks: start a run for each request to the zap's catch URL."""
 
-from domain import hook
-from domain.connector import Connector, Field, TriggerDescriptor
-from domain.json import JsonObject
+from domain.connector.descriptor import Connector, Field, TriggerDescriptor
+from domain.hook import config as hook
+from domain.values.json import JsonObject
 
 _FIELDS = (
     Field(

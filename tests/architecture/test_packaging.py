@@ -9,7 +9,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from app.settings import unknown_variables
+from app.config.settings import unknown_variables
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("app", "consumers", "domain", "projections", "relay", "sql")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import main
-from app.settings import PREFIX, Settings
+from app.cli.commands import main
+from app.config.settings import PREFIX, Settings
 from consumers.connectors import catalog
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ import importlib
 
 import uvloop
 
-from app import log
+from app.config import log
 from tests.benchmarks.support import Benchmark, machine, table
 
 NAMES = ("append", "relay", "projection", "verify", "accept", "end_to_end", "latency", "timers", "idle")

@@ -4,8 +4,8 @@ import asyncio
 import time
 from contextlib import AsyncExitStack
 
-from domain.event import Appended
-from sql.event_store import PgEventStore
+from domain.log.event import Appended
+from sql.log.event_store import PgEventStore
 from tests.benchmarks.instance import instance
 from tests.benchmarks.support import BODY, Report, Row, database_settings, run_command
 

@@ -4,7 +4,7 @@ import asyncio
 
 import psutil
 
-from app.supervisor import ROLES
+from app.local.supervisor import ROLES
 from tests.benchmarks.instance import instance
 from tests.benchmarks.support import Report, Row
 

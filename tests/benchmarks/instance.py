@@ -13,9 +13,9 @@ import aiohttp
 import msgspec
 import psutil
 
-from app.data_dir import DataDir, Runtime
-from app.settings import Secret, Settings
-from sql.migrate import migrate
+from app.config.data_dir import DataDir, Runtime
+from app.config.settings import Secret, Settings
+from sql.postgres.migrate import migrate
 from tests.support.folders import data_folder
 
 ROOT = Path(__file__).parents[2]

@@ -5,13 +5,13 @@ import time
 
 import asyncpg
 
-from app import processes
-from app.settings import Settings
-from domain.partitioning import partition_of
-from projections.engine import Engine
-from projections.rebuild import rebuild
-from projections.registry import PROJECTIONS
-from sql.event_store import PgEventStore
+from app.config.settings import Settings
+from app.roles import processes
+from domain.log.partitioning import partition_of
+from projections.engine.engine import Engine
+from projections.engine.rebuild import rebuild
+from projections.engine.registry import PROJECTIONS
+from sql.log.event_store import PgEventStore
 from tests.benchmarks.instance import instance
 from tests.benchmarks.relay import published, relaying
 from tests.benchmarks.support import (

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from app import processes
-from app.settings import Settings
-from sql.event_store import PgEventStore
+from app.config.settings import Settings
+from app.roles import processes
+from sql.log.event_store import PgEventStore
 from tests.benchmarks.instance import instance
 from tests.benchmarks.support import (
     BODY,

@@ -3,9 +3,9 @@
 import asyncio
 import sys
 
-from app import log
-from app.settings import Settings
-from app.supervisor import up
+from app.config import log
+from app.config.settings import Settings
+from app.local.supervisor import up
 
 if __name__ == "__main__":
     settings = Settings.load()

@@ -11,11 +11,11 @@ from typing import Protocol
 import asyncpg
 import msgspec
 
-from domain.event import Append, Appended, Metadata, NewEvent, StreamKind
-from domain.request import Request
-from domain.run_events import RunCompleted, RunRequested, StepSucceeded
-from sql.clock import new_id, now
-from sql.event_store import PgEventStore
+from domain.hook.request import Request
+from domain.log.event import Append, Appended, Metadata, NewEvent, StreamKind
+from domain.run.events import RunCompleted, RunRequested, StepSucceeded
+from sql.log.event_store import PgEventStore
+from sql.process.clock import new_id, now
 
 TENANT, ZAP = new_id(), new_id()
 PARTITIONS = 12

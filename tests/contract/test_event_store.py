@@ -1,4 +1,4 @@
-"""One suite for every domain.ports.EventStore: what callers may rely on, whichever store is behind it."""
+"""One suite for every domain.log.ports.EventStore: what callers may rely on, whichever store is behind it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from domain.event import (
+from domain.log.event import (
     ANY_VERSION,
     Append,
     Appended,
@@ -20,12 +20,12 @@ from domain.event import (
     StoredEvent,
     StreamKind,
 )
-from domain.ports import EventStore
+from domain.log.ports import EventStore
 from domain.registry import decode
-from domain.run_events import RunResumed
-from sql.clock import new_id
-from sql.event_store import PgEventStore
-from sql.queries import Queries
+from domain.run.events import RunResumed
+from sql.log.event_store import PgEventStore
+from sql.postgres.queries import Queries
+from sql.process.clock import new_id
 from tests.support.builders import TENANT, ZAP, a_run_requested, a_zap_created, an_append
 from tests.support.clock import START
 from tests.support.memory_store import MemoryStore

@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from consumers.mail import Mail, MailConfig, MailFailed
-from domain.zap_settings import OnFailure
-from sql.clock import new_id
+from consumers.notifier.mail import Mail, MailConfig, MailFailed
+from domain.zap.settings import OnFailure
+from sql.process.clock import new_id
 from tests.support.certificates import Authority
 from tests.support.clock import START
 from tests.support.mail_server import PASSWORD, USERNAME, MailServer, running_mail_server

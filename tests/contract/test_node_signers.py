@@ -17,8 +17,8 @@ from urllib.parse import urlencode
 import msgspec
 import pytest
 
-from domain.verification import Refused, Verified, verify
-from domain.webhooks.presets import GitHub, Preset, Razorpay, StandardWebhooks, Stripe, Twilio
+from domain.hook.presets import GitHub, Preset, Razorpay, StandardWebhooks, Stripe, Twilio
+from domain.hook.verification import Refused, Verified, verify
 from tests.support.webhooks import URL, request
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]

@@ -22,9 +22,7 @@ from slack_sdk.signature import SignatureVerifier
 from standardwebhooks import Webhook
 from twilio.request_validator import RequestValidator
 
-from domain.inflate import inflate
-from domain.verification import Refused, Verified, verify
-from domain.webhooks.presets import (
+from domain.hook.presets import (
     GitHub,
     GitLab,
     Preset,
@@ -36,7 +34,9 @@ from domain.webhooks.presets import (
     Twilio,
     Unverified,
 )
-from domain.webhooks.request import SignedRequest
+from domain.hook.signed_request import SignedRequest
+from domain.hook.verification import Refused, Verified, verify
+from domain.values.inflate import inflate
 from tests.support.webhooks import URL, github_examples, request
 
 NOW = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.supervisor import ROLES
+from app.local.supervisor import ROLES
 
 COMMANDS = (*ROLES, "up", "migrate", "rebuild", "verify", "demo", "doctor")
 

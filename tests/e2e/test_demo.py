@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.demo import run
-from app.errors import OperatorError
-from app.settings import Settings
+from app.cli.demo import run
+from app.config.errors import OperatorError
+from app.config.settings import Settings
 from tests.support.system import running_system
 
 

@@ -12,8 +12,8 @@ import msgspec
 import psutil
 import pytest
 
-from app.child import Child, Service
-from app.http_probe import answers_ok
+from app.local.child import Child, Service
+from app.local.http_probe import answers_ok
 from tests.support.eventually import eventually
 from tests.support.folders import data_folder
 

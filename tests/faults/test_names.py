@@ -7,9 +7,9 @@ import time
 import pytest
 from aiohttp.abc import ResolveResult
 
-from consumers.addresses import parse_networks
-from consumers.outbound import GuardedResolver, Outbound
-from domain.connector import Unreachable
+from consumers.outbound.addresses import parse_networks
+from consumers.outbound.client import GuardedResolver, Outbound
+from domain.connector.descriptor import Unreachable
 from tests.support.sink import running_sink
 
 UNKNOWN = ""

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from domain.event import Event
+from domain.log.event import Event
 from domain.registry import EVENT_TYPES, decode, encode, event_type
 from tests.support.examples import EXAMPLES
 from tests.support.golden import FOLDER, sample_path

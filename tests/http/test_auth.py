@@ -12,8 +12,8 @@ import httpx
 import jwt
 import pytest
 
-from app.tokens import AUDIENCE, ISSUER
-from sql.clock import now
+from app.accounts.tokens import AUDIENCE, ISSUER
+from sql.process.clock import now
 from tests.support.api import PASSWORD, SECRET, Person, sign_up
 
 

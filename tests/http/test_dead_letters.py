@@ -8,14 +8,14 @@ from uuid import UUID
 import httpx
 import pytest
 
-from domain.event import StreamKind
-from domain.failures import MAX_NOTE, AlertAttempted, raise_alert, stream_of
-from domain.run_events import RunCompleted, RunFailed
-from domain.zap import Flag, ZapFlagged
-from projections.engine import Engine
-from projections.registry import PROJECTIONS
-from sql.clock import new_id, now
-from sql.event_store import PgEventStore
+from domain.failures.failures import MAX_NOTE, AlertAttempted, raise_alert, stream_of
+from domain.log.event import StreamKind
+from domain.run.events import RunCompleted, RunFailed
+from domain.zap.zap import Flag, ZapFlagged
+from projections.engine.engine import Engine
+from projections.engine.registry import PROJECTIONS
+from sql.log.event_store import PgEventStore
+from sql.process.clock import new_id, now
 from tests.support import postgres
 from tests.support.api import Person, running_api, zap_body
 from tests.support.projected import PARTITIONS, append, batch_of, requested

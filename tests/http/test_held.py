@@ -8,15 +8,15 @@ from uuid import UUID
 
 import pytest
 
-from app import job_worker
-from app.intake_runs import MAX_ITEMS, dedupe_key
-from app.job_worker import JobWorker
-from app.request_log import PER_MINUTE
-from domain.event import Append, Metadata, NewEvent, StreamKind
+from app.commands import job_worker
+from app.commands.job_worker import JobWorker
+from app.intake.request_log import PER_MINUTE
+from app.intake.runs import MAX_ITEMS, dedupe_key
+from domain.log.event import Append, Metadata, NewEvent, StreamKind
 from domain.registry import decode
-from domain.run_events import RunRequested
-from sql.clock import new_id
-from sql.event_store import PgEventStore
+from domain.run.events import RunRequested
+from sql.log.event_store import PgEventStore
+from sql.process.clock import new_id
 from tests.support.api import Person, zap_body
 from tests.support.eventually import eventually
 from tests.support.projected import following, requested

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.event import StreamKind
-from domain.json import Json
+from domain.log.event import StreamKind
 from domain.registry import decode
-from domain.run_events import RunRequested
-from sql.event_store import PgEventStore
+from domain.run.events import RunRequested
+from domain.values.json import Json
+from sql.log.event_store import PgEventStore
 from tests.support.api import Person, running_api, sign_up
 
 

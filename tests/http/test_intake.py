@@ -10,10 +10,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from app import request_log
-from projections.rebuild import rebuild
+from app.intake import request_log
+from projections.engine.rebuild import rebuild
 from projections.request_list import REQUEST_LIST
-from sql.clock import new_id
+from sql.process.clock import new_id
 from tests.support.api import Person, running_api, sign_up
 from tests.support.eventually import eventually
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from app import jobs
-from app.http import jobs as http_jobs
-from app.jobs import MAX_OPEN
-from sql.event_store import PgEventStore
+from app.commands import jobs
+from app.commands.jobs import MAX_OPEN
+from app.http.api import jobs as http_jobs
+from sql.log.event_store import PgEventStore
 from tests.support.api import Person
 from tests.support.eventually import eventually
 from tests.support.projected import following

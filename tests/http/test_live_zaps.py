@@ -8,12 +8,12 @@ import asyncpg
 import httpx
 import pytest
 
-from app import live_zaps
-from app.live_zaps import LiveZaps
-from domain.event import StoredEvent, StreamKind
-from domain.ports import StoreUnavailable
-from sql.clock import new_id
-from sql.event_store import PgEventStore
+from app.intake import live_zaps
+from app.intake.live_zaps import LiveZaps
+from domain.log.event import StoredEvent, StreamKind
+from domain.log.ports import StoreUnavailable
+from sql.log.event_store import PgEventStore
+from sql.process.clock import new_id
 from tests.support.api import Person, running_api
 from tests.support.eventually import eventually
 

@@ -5,11 +5,11 @@ from uuid import UUID
 
 import pytest
 
-from domain.event import ANY_VERSION, Append, Appended, Conflict, Metadata, NewEvent, StreamKind
-from domain.run_events import Failure as StepFailure
-from domain.run_events import RunCompleted, RunEvent, RunResumed, StepAttemptFailed, StepSucceeded
-from sql.clock import new_id, now
-from sql.event_store import PgEventStore
+from domain.log.event import ANY_VERSION, Append, Appended, Conflict, Metadata, NewEvent, StreamKind
+from domain.run.events import Failure as StepFailure
+from domain.run.events import RunCompleted, RunEvent, RunResumed, StepAttemptFailed, StepSucceeded
+from sql.log.event_store import PgEventStore
+from sql.process.clock import new_id, now
 from tests.support.api import Person
 
 

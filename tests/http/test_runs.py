@@ -7,13 +7,13 @@ from uuid import UUID
 import httpx
 import pytest
 
-from domain.event import Append, Metadata, NewEvent, StreamKind
-from domain.run_events import Failure as StepFailure
-from domain.run_events import RunFailed, StepFailed, StepSucceeded
-from projections.rebuild import rebuild
-from projections.registry import PROJECTIONS
-from sql.clock import new_id, now
-from sql.event_store import PgEventStore
+from domain.log.event import Append, Metadata, NewEvent, StreamKind
+from domain.run.events import Failure as StepFailure
+from domain.run.events import RunFailed, StepFailed, StepSucceeded
+from projections.engine.rebuild import rebuild
+from projections.engine.registry import PROJECTIONS
+from sql.log.event_store import PgEventStore
+from sql.process.clock import new_id, now
 from tests.support.api import Person
 
 PARTITIONS = 3

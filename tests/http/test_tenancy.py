@@ -2,8 +2,8 @@
 
 import pytest
 
-from projections.rebuild import rebuild
-from projections.registry import PROJECTIONS
+from projections.engine.rebuild import rebuild
+from projections.engine.registry import PROJECTIONS
 from tests.support.api import Person, zap_body
 
 ROUTES = [

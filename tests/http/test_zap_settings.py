@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from domain.event import StreamKind
-from sql.event_store import PgEventStore
+from domain.log.event import StreamKind
+from sql.log.event_store import PgEventStore
 from tests.support.api import Person, zap_body
 
 SETTINGS: dict[str, Any] = {

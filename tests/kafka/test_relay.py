@@ -14,13 +14,13 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from domain import envelope
-from domain.partitioning import partition_of
+from domain.log.partitioning import partition_of
 from relay import relay
 from relay.leader import Deposed, lead
 from relay.topic import KafkaConfig
-from sql.clock import new_id
-from sql.event_store import PgEventStore
-from sql.queries import Queries
+from sql.log.event_store import PgEventStore
+from sql.postgres.queries import Queries
+from sql.process.clock import new_id
 from tests.support.broker import Broker, topic_name
 from tests.support.builders import a_run_requested, an_append
 from tests.support.eventually import eventually

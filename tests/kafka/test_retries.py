@@ -10,14 +10,12 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from consumers.circuit import FAILURES
 from consumers.connectors import catalog
-from domain.connector import ActionContext, ActionDescriptor, Field, Outcome, Succeeded
-from domain.definition import ActionStep, Catalog, DelayStep, ErrorPath, OnUnknown
-from domain.event import Appended, StreamKind
-from domain.json import JsonObject
-from domain.retry import DEFAULT, JITTER, ExponentialRetry, FixedRetry, schedule_s
-from domain.run_events import (
+from consumers.outbound.circuit import FAILURES
+from domain.connector.descriptor import ActionContext, ActionDescriptor, Field, Outcome, Succeeded
+from domain.flow.retry import DEFAULT, JITTER, ExponentialRetry, FixedRetry, schedule_s
+from domain.log.event import Appended, StreamKind
+from domain.run.events import (
     RunCancelled,
     RunCompleted,
     RunEvent,
@@ -32,7 +30,9 @@ from domain.run_events import (
     StepStarted,
     StepSucceeded,
 )
-from domain.zap_settings import ZapSettings
+from domain.values.json import JsonObject
+from domain.zap.definition import ActionStep, Catalog, DelayStep, ErrorPath, OnUnknown
+from domain.zap.settings import ZapSettings
 from tests.support.bench import Bench, at_work
 from tests.support.broker import Broker
 from tests.support.builders import an_append

@@ -9,12 +9,11 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from consumers.circuit import FAILURES
-from consumers.scheduler import Scheduler
-from domain.definition import ActionStep
-from domain.event import StreamKind
-from domain.retry import DEFAULT, JITTER, FixedRetry
-from domain.run_events import (
+from consumers.outbound.circuit import FAILURES
+from consumers.scheduler.timers import Scheduler
+from domain.flow.retry import DEFAULT, JITTER, FixedRetry
+from domain.log.event import StreamKind
+from domain.run.events import (
     RunCompleted,
     RunEvent,
     RunFailed,
@@ -23,9 +22,10 @@ from domain.run_events import (
     StepFailed,
     StepSucceeded,
 )
-from domain.zap_settings import Concurrency, ZapSettings
-from sql.clock import now
-from sql.queries import Queries
+from domain.zap.definition import ActionStep
+from domain.zap.settings import Concurrency, ZapSettings
+from sql.postgres.queries import Queries
+from sql.process.clock import now
 from tests.support.bench import PARTITIONS, Bench, at_work
 from tests.support.broker import Broker
 from tests.support.eventually import eventually
@@ -247,7 +247,7 @@ async def test_a_batch_that_fails_unexpectedly_comes_again(
         raise RuntimeError("a bug")
 
     with monkeypatch.context() as patched:
-        patched.setattr("consumers.runner.fold", fail)
+        patched.setattr("consumers.runner.runner.fold", fail)
         run_id = await bench.request(zap)
         await asyncio.wait_for(failed.wait(), 10)
     await bench.has(run_id, StepSucceeded, RunCompleted, within_s=20)
@@ -280,8 +280,8 @@ async def test_a_run_that_breaks_its_runner_is_tried_again(
     for settings in (ZapSettings(), serial):
         zap = await bench.publish(step, settings=settings)
         with monkeypatch.context() as patched:
-            patched.setattr("consumers.serial_runs.STUCK_S", 0.2)
-            patched.setattr("consumers.executor.next_step", fail)
+            patched.setattr("consumers.runner.serial_runs.STUCK_S", 0.2)
+            patched.setattr("consumers.runner.executor.next_step", fail)
             failed.clear()
             run_id = await bench.request(zap)
             await asyncio.wait_for(failed.wait(), 10)

@@ -12,12 +12,12 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from domain.definition import ActionStep
-from domain.event import Appended, StreamKind
-from domain.json import JsonObject
-from domain.retry import FixedRetry
-from domain.run_events import RunCancelled, RunCompleted, RunResumed, StepAttemptFailed, StepSucceeded
-from domain.zap_settings import Concurrency, ZapSettings
+from domain.flow.retry import FixedRetry
+from domain.log.event import Appended, StreamKind
+from domain.run.events import RunCancelled, RunCompleted, RunResumed, StepAttemptFailed, StepSucceeded
+from domain.values.json import JsonObject
+from domain.zap.definition import ActionStep
+from domain.zap.settings import Concurrency, ZapSettings
 from tests.support.bench import Bench, at_work
 from tests.support.broker import Broker
 from tests.support.builders import an_append

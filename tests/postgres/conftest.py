@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from consumers.notifier import Notifier
+from consumers.notifier.notifier import Notifier
 from tests.support import postgres
 from tests.support.failing import FailingHouse, failing_house
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from sql.event_store import PgEventStore
+from sql.log.event_store import PgEventStore
 from tests.support.chain import assert_log_is_whole
 from tests.support.eventually import eventually
 

@@ -6,8 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from domain.event import StreamKind
-from domain.failures import (
+from domain.failures.failures import (
     AlertAttempted,
     FailuresEvent,
     FailuresNoted,
@@ -17,15 +16,16 @@ from domain.failures import (
     raise_alert,
     stream_of,
 )
-from domain.run_events import RunCompleted, RunFailed, RunTimedOut
-from domain.zap import Flag, ZapFlagged, ZapUnflagged
+from domain.log.event import StreamKind
+from domain.run.events import RunCompleted, RunFailed, RunTimedOut
+from domain.zap.zap import Flag, ZapFlagged, ZapUnflagged
 from projections.dead_letters import DEAD_LETTERS, DeadLetters, list_dead_letters
-from projections.engine import Engine
-from projections.verify import verify_read_models
+from projections.engine.engine import Engine
+from projections.engine.verify import verify_read_models
 from projections.zap_health import ZAP_HEALTH, get_health
 from projections.zap_list import ZAP_LIST
-from sql.clock import new_id
-from sql.event_store import PgEventStore
+from sql.log.event_store import PgEventStore
+from sql.process.clock import new_id
 from tests.support.builders import TENANT, a_zap_created
 from tests.support.clock import START
 from tests.support.failing import FailingHouse

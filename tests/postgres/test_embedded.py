@@ -10,9 +10,9 @@ import asyncpg
 import psutil
 import pytest
 
-from app.child import Child, Service, StartError, port_answers, running
-from app.data_dir import DataDir
-from app.embedded import EmbeddedBroker, EmbeddedPostgres, _stop_left_over
+from app.config.data_dir import DataDir
+from app.local.child import Child, Service, StartError, port_answers, running
+from app.local.embedded import EmbeddedBroker, EmbeddedPostgres, _stop_left_over
 from tests.support.eventually import eventually
 from tests.support.folders import data_folder
 

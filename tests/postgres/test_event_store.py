@@ -9,13 +9,13 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from domain.event import Append, Appended, AppendResult, Conflict, StreamKind
-from domain.ports import AppendRefused, StoreUnavailable
-from sql import event_store
-from sql.clock import new_id
-from sql.event_store import PgEventStore
-from sql.pool import Connection, connect
-from sql.queries import Queries, all_queries
+from domain.log.event import Append, Appended, AppendResult, Conflict, StreamKind
+from domain.log.ports import AppendRefused, StoreUnavailable
+from sql.log import event_store
+from sql.log.event_store import PgEventStore
+from sql.postgres.pool import Connection, connect
+from sql.postgres.queries import Queries, all_queries
+from sql.process.clock import new_id
 from tests.support.builders import a_run_requested, a_zap_created, an_append
 from tests.support.chain import assert_log_is_whole
 from tests.support.clock import START

@@ -10,12 +10,12 @@ from functools import partial
 
 import pytest
 
-from domain.event import Append, Appended, AppendResult
-from domain.ports import StoreUnavailable
-from sql import event_store
-from sql.clock import new_id
-from sql.event_store import PgEventStore
-from sql.pool import Connection, connect
+from domain.log.event import Append, Appended, AppendResult
+from domain.log.ports import StoreUnavailable
+from sql.log import event_store
+from sql.log.event_store import PgEventStore
+from sql.postgres.pool import Connection, connect
+from sql.process.clock import new_id
 from tests.support.builders import an_append
 from tests.support.chain import assert_log_is_whole
 from tests.support.eventually import eventually

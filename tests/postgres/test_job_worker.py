@@ -13,18 +13,18 @@ from uuid import UUID
 
 import pytest
 
-from app import job_worker
-from app.job_worker import JobWorker
-from app.jobs import Jobs, LoadedJob
-from domain.definition import Definition
-from domain.event import Event, Metadata, StoredEvent, StreamKind
-from domain.job import AbortJob, JobProgressed, JobRequested, PauseJob, ResumeJob, RunJobKind, Selection
+from app.commands import job_worker
+from app.commands.job_worker import JobWorker
+from app.commands.jobs import Jobs, LoadedJob
+from domain.hook.request import Request
+from domain.job.job import AbortJob, JobProgressed, JobRequested, PauseJob, ResumeJob, RunJobKind, Selection
+from domain.log.event import Event, Metadata, StoredEvent, StreamKind
 from domain.registry import decode
-from domain.request import Request
-from domain.run_events import RunCancelled, RunCompleted, RunRequested
-from domain.zap import ZapDeleted, ZapEnabled, ZapPublished
-from sql.clock import new_id
-from sql.event_store import PgEventStore
+from domain.run.events import RunCancelled, RunCompleted, RunRequested
+from domain.zap.definition import Definition
+from domain.zap.zap import ZapDeleted, ZapEnabled, ZapPublished
+from sql.log.event_store import PgEventStore
+from sql.process.clock import new_id
 from tests.support.builders import a_definition, a_zap_created
 from tests.support.deployment import SECRETS
 from tests.support.eventually import eventually

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from sql import migrate as module
-from sql.clock import new_id
-from sql.migrate import Migration, MigrationEdited, migrate, migrations
-from sql.pool import connect
+from sql.postgres import migrate as module
+from sql.postgres.migrate import Migration, MigrationEdited, migrate, migrations
+from sql.postgres.pool import connect
+from sql.process.clock import new_id
 
 
 @pytest.fixture

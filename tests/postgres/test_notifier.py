@@ -8,23 +8,23 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from consumers.alert_channels import Channels
-from consumers.notifier import Notifier
-from consumers.outbound import Outbound
+from consumers.notifier.alert_channels import Channels
+from consumers.notifier.notifier import Notifier
+from consumers.outbound.client import Outbound
 from consumers.zaps import StoredZap, load_zap
-from domain.event import StreamKind
-from domain.failures import ATTEMPTS_AFTER_S, AlertAttempted, AlertRaised, FailuresNoted, stream_of
-from domain.ports import EventStore
+from domain.failures.failures import ATTEMPTS_AFTER_S, AlertAttempted, AlertRaised, FailuresNoted, stream_of
+from domain.hook.request import Request
+from domain.log.event import StreamKind
+from domain.log.ports import EventStore
 from domain.registry import decode
-from domain.request import Request
-from domain.run_events import RunRequested, RunTimedOut
-from domain.zap import ZapDeleted, ZapPaused
-from domain.zap_settings import OnFailure
-from projections.registry import PROJECTIONS
+from domain.run.events import RunRequested, RunTimedOut
+from domain.zap.settings import OnFailure
+from domain.zap.zap import ZapDeleted, ZapPaused
+from projections.engine.registry import PROJECTIONS
+from projections.engine.verify import verify_read_models
 from projections.run_list import RunFilter, list_runs
-from projections.verify import verify_read_models
-from sql.clock import new_id
-from sql.pool import connect
+from sql.postgres.pool import connect
+from sql.process.clock import new_id
 from tests.support.builders import TENANT
 from tests.support.eventually import eventually
 from tests.support.failing import FailingHouse
@@ -243,8 +243,8 @@ async def test_of_several_notifiers_one_tells(house: FailingHouse, monkeypatch: 
 async def test_a_notifier_takes_over_when_the_leader_is_gone(
     house: FailingHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("consumers.notifier.POLL_S", 0.02)
-    monkeypatch.setattr("consumers.notifier.SETTLE", timedelta(0))
+    monkeypatch.setattr("consumers.notifier.notifier.POLL_S", 0.02)
+    monkeypatch.setattr("consumers.notifier.notifier.SETTLE", timedelta(0))
     stop = asyncio.Event()
     tasks = [asyncio.create_task(house.notifier().run(stop)) for _ in range(2)]
     leader = "select pid from pg_locks where locktype = 'advisory' and classid = 7301 and objid = 5 and granted"
@@ -326,7 +326,7 @@ async def test_an_internal_address_is_refused_and_that_is_on_record(house: Faili
     assert "internal address" in health.alert.results["webhook"]
 
 
-@pytest.mark.parametrize("place", ["consumers.notifier.load_zap", "consumers.flags.failing"])
+@pytest.mark.parametrize("place", ["consumers.notifier.notifier.load_zap", "consumers.notifier.flags.failing"])
 async def test_a_bug_met_with_one_zap_does_not_silence_the_others(
     house: FailingHouse, notifier: Notifier, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:

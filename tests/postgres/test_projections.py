@@ -9,16 +9,16 @@ import asyncpg
 import msgspec
 import pytest
 
-from domain.event import StoredEvent, StreamKind
-from domain.run_events import RunCompleted
-from domain.zap import ZapDeleted, ZapEnabled, ZapPaused, ZapPublished
-from projections.engine import Engine, GateLost, GateMoved, NewerRelease
-from projections.registry import PROJECTIONS
+from domain.log.event import StoredEvent, StreamKind
+from domain.run.events import RunCompleted
+from domain.zap.zap import ZapDeleted, ZapEnabled, ZapPaused, ZapPublished
+from projections.engine.engine import Engine, GateLost, GateMoved, NewerRelease
+from projections.engine.registry import PROJECTIONS
 from projections.run_list import RunFilter, list_runs
 from projections.zap_list import list_zaps
-from sql.clock import new_id
-from sql.event_store import PgEventStore
-from sql.pool import CONNECTION_ERRORS, Connection, connect
+from sql.log.event_store import PgEventStore
+from sql.postgres.pool import CONNECTION_ERRORS, Connection, connect
+from sql.process.clock import new_id
 from tests.support.builders import a_definition, a_zap_created
 from tests.support.eventually import eventually
 from tests.support.projected import PARTITIONS, append, batch_of, live_many, requested, rows_of, succeeded

@@ -9,18 +9,18 @@ from uuid import UUID
 
 import pytest
 
-from domain.event import StreamKind
-from domain.job import STATUSES, Selection
-from domain.run_events import RunCompleted
-from projections.engine import Engine
-from projections.freshness import wait_until
-from projections.registry import PROJECTIONS
+from domain.job.job import STATUSES, Selection
+from domain.log.event import StreamKind
+from domain.run.events import RunCompleted
+from projections.engine.engine import Engine
+from projections.engine.freshness import wait_until
+from projections.engine.registry import PROJECTIONS
 from projections.run_list import RunFilter, count_runs, list_runs, oldest_query, oldest_runs, page_query
 from projections.zap_list import list_zaps
-from sql.clock import new_id
-from sql.event_store import PgEventStore
-from sql.pool import Connection, connect
-from sql.queries import Queries
+from sql.log.event_store import PgEventStore
+from sql.postgres.pool import Connection, connect
+from sql.postgres.queries import Queries
+from sql.process.clock import new_id
 from tests.support.builders import a_zap_created
 from tests.support.projected import PARTITIONS, append, batch_of, failed, live_many, requested, succeeded
 

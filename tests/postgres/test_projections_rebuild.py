@@ -6,16 +6,16 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from projections import rebuild as rebuilding
-from projections.engine import Engine, GateMoved
-from projections.projection import Projection
-from projections.rebuild import rebuild
-from projections.registry import PROJECTIONS
+from projections.engine import rebuild as rebuilding
+from projections.engine.engine import Engine, GateMoved
+from projections.engine.projection import Projection
+from projections.engine.rebuild import rebuild
+from projections.engine.registry import PROJECTIONS
+from projections.engine.verify import verify_read_models
 from projections.run_list import RUN_LIST, RunFilter, list_runs
-from projections.verify import verify_read_models
-from sql.clock import new_id
-from sql.event_store import PgEventStore
-from sql.pool import Connection, connect
+from sql.log.event_store import PgEventStore
+from sql.postgres.pool import Connection, connect
+from sql.process.clock import new_id
 from tests.support.projected import PARTITIONS, batch_of, live_many, rows_of, tamper
 
 TENANT = new_id()

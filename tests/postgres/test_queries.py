@@ -3,10 +3,10 @@
 import asyncpg
 import pytest
 
-from projections.engine import Engine
-from projections.registry import PROJECTIONS
-from sql.pool import connect
-from sql.queries import all_queries
+from projections.engine.engine import Engine
+from projections.engine.registry import PROJECTIONS
+from sql.postgres.pool import connect
+from sql.postgres.queries import all_queries
 
 SEVERAL_STATEMENTS = [name for name in all_queries() if name.startswith("projections/") and name.endswith(":create")]
 

@@ -7,13 +7,13 @@ from uuid import UUID
 
 import pytest
 
-from consumers.addresses import parse_networks
-from consumers.outbound import Outbound
-from consumers.targets import Targets
-from domain.connector import HttpClient, Unreachable
-from sql.clock import now
-from sql.pool import Pool, create_pool
-from sql.rate_limits import RateLimits
+from consumers.outbound.addresses import parse_networks
+from consumers.outbound.client import Outbound
+from consumers.outbound.targets import Targets
+from domain.connector.descriptor import HttpClient, Unreachable
+from sql.postgres.pool import Pool, create_pool
+from sql.process.clock import now
+from sql.tables.rate_limits import RateLimits
 from tests.support.sink import running_sink
 
 ADA, BOB = UUID(int=1), UUID(int=2)

@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from projections.rebuild import rebuild
-from projections.registry import PROJECTIONS
-from sql.event_store import PgEventStore
-from sql.pool import Connection, connect
+from projections.engine.rebuild import rebuild
+from projections.engine.registry import PROJECTIONS
+from sql.log.event_store import PgEventStore
+from sql.postgres.pool import Connection, connect
 from tests.support.builders import a_run_requested, an_append
 from tests.support.chain import assert_log_is_whole
 

@@ -7,11 +7,10 @@ from uuid import UUID
 
 import pytest
 
-from consumers.scheduler import BATCH, Scheduler
-from domain.definition import ActionStep, Definition, Trigger
-from domain.event import Appended, StreamKind
-from domain.request import Request
-from domain.run_events import (
+from consumers.scheduler.timers import BATCH, Scheduler
+from domain.hook.request import Request
+from domain.log.event import Appended, StreamKind
+from domain.run.events import (
     Failure,
     RunCompleted,
     RunEvent,
@@ -20,10 +19,11 @@ from domain.run_events import (
     StepPostponed,
     StepSucceeded,
 )
-from domain.zap import ZapCreated, ZapPublished
-from sql.clock import new_id, now
-from sql.event_store import PgEventStore
-from sql.pool import connect
+from domain.zap.definition import ActionStep, Definition, Trigger
+from domain.zap.zap import ZapCreated, ZapPublished
+from sql.log.event_store import PgEventStore
+from sql.postgres.pool import connect
+from sql.process.clock import new_id, now
 from tests.support.builders import ZAP, an_append
 from tests.support.eventually import eventually
 

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from app.embedded import _owner
-from app.errors import OperatorError
-from app.settings import Secret, Settings
-from app.startup import database_problem, wait_until_usable
-from sql import migrate
+from app.config.errors import OperatorError
+from app.config.settings import Secret, Settings
+from app.local.embedded import _owner
+from app.roles.startup import database_problem, wait_until_usable
+from sql.postgres import migrate
 from tests.support.certificates import Authority
 from tests.support.folders import data_folder
 from tests.support.postgres import SYSTEM, cloned_database, running_postgres
@@ -58,7 +58,7 @@ async def test_a_refusal_is_told_without_the_password(dsn: str, parts: dict[str,
 
 
 async def test_an_old_server_is_told(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.startup.OLDEST_POSTGRES", 99)
+    monkeypatch.setattr("app.roles.startup.OLDEST_POSTGRES", 99)
     with pytest.raises(OperatorError, match=r"is too old: use 99 or newer"):
         await database_problem(settings(dsn))
 
@@ -76,13 +76,13 @@ async def test_a_role_without_rights_is_told_whose_they_are(
 
 async def test_outages_are_waited_for(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "does not answer" in await database_problem(settings(changed(dsn, port="1")))
-    monkeypatch.setattr("app.startup.AGAIN_S", 0.01)
+    monkeypatch.setattr("app.roles.startup.AGAIN_S", 0.01)
     answers = iter(["it sleeps", "it sleeps", ""])
 
     async def problem(_settings: Settings) -> str:
         return next(answers)
 
-    monkeypatch.setattr("app.startup.database_problem", problem)
+    monkeypatch.setattr("app.roles.startup.database_problem", problem)
     await wait_until_usable("scheduler", settings(dsn), asyncio.Event())
     assert next(answers, None) is None
 

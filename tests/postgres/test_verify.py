@@ -5,16 +5,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from projections.engine import Engine
-from projections.registry import PROJECTIONS
+from projections.engine.engine import Engine
+from projections.engine.registry import PROJECTIONS
+from projections.engine.verify import verify_read_models
 from projections.run_list import RUN_LIST
-from projections.verify import verify_read_models
-from sql import verify
-from sql.clock import new_id
-from sql.event_store import PgEventStore
-from sql.hashing import GENESIS
-from sql.pool import Connection, connect
-from sql.verify import verify_chain
+from sql.log import verify
+from sql.log.event_store import PgEventStore
+from sql.log.hashing import GENESIS
+from sql.log.verify import verify_chain
+from sql.postgres.pool import Connection, connect
+from sql.process.clock import new_id
 from tests.support.projected import PARTITIONS, append, batch_of, live_many, requested, tamper
 
 TENANT = new_id()

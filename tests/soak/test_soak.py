@@ -11,7 +11,7 @@ from collections import Counter
 
 import pytest
 
-from sql.migrate import migrate
+from sql.postgres.migrate import migrate
 from tests.support.broker import topic_name
 from tests.support.deployment import ROLES, Deployment, deployment
 from tests.support.eventually import eventually

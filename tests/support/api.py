@@ -9,13 +9,13 @@ from uuid import uuid4
 import httpx
 from litestar import Litestar
 
-from app.asgi import create_app
-from app.services import Services
+from app.http.asgi import create_app
+from app.http.services import Services
 from consumers.connectors import webhook
-from domain.connector import ActionContext, ActionDescriptor, Field, Outcome, Succeeded
-from domain.definition import Catalog
-from domain.json import JsonObject
-from sql.event_store import PgEventStore
+from domain.connector.descriptor import ActionContext, ActionDescriptor, Field, Outcome, Succeeded
+from domain.values.json import JsonObject
+from domain.zap.definition import Catalog
+from sql.log.event_store import PgEventStore
 
 SECRET = b"a secret for tests, 32 bytes long at least"
 ENCRYPTION_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="

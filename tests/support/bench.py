@@ -7,26 +7,26 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from consumers.addresses import parse_networks
 from consumers.connectors import catalog
-from consumers.outbound import Outbound
-from consumers.runner import Runner
-from consumers.scheduler import Scheduler
-from consumers.subscription import ConsumerConfig
-from domain.definition import ActionStep, Catalog, Definition, Step, Trigger
-from domain.event import Appended, Metadata, StreamKind
-from domain.json import JsonObject
+from consumers.kafka.subscription import ConsumerConfig
+from consumers.outbound.addresses import parse_networks
+from consumers.outbound.client import Outbound
+from consumers.runner.runner import Runner
+from consumers.scheduler.timers import Scheduler
+from domain.hook.request import Request
+from domain.log.event import Appended, Metadata, StreamKind
 from domain.registry import decode
-from domain.request import Request
-from domain.run_decider import RequestRun
-from domain.run_events import RunEvent
-from domain.run_request import request_append
-from domain.zap import ZapCreated, ZapEnabled, ZapPublished
-from domain.zap_settings import ZapSettings
+from domain.run.decide import RequestRun
+from domain.run.events import RunEvent
+from domain.run.request import request_append
+from domain.values.json import JsonObject
+from domain.zap.definition import ActionStep, Catalog, Definition, Step, Trigger
+from domain.zap.settings import ZapSettings
+from domain.zap.zap import ZapCreated, ZapEnabled, ZapPublished
 from relay import relay
 from relay.topic import KafkaConfig
-from sql.clock import new_id, now
-from sql.event_store import PgEventStore
+from sql.log.event_store import PgEventStore
+from sql.process.clock import new_id, now
 from tests.support.broker import Broker, topic_name
 from tests.support.builders import TENANT, an_append
 from tests.support.eventually import eventually

@@ -8,9 +8,9 @@ from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from app.child import Child
-from app.data_dir import DataDir
-from app.embedded import EmbeddedBroker
+from app.config.data_dir import DataDir
+from app.local.child import Child
+from app.local.embedded import EmbeddedBroker
 from domain import envelope
 from tests.support.folders import data_folder
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from domain.definition import ActionStep, Definition, Trigger
-from domain.event import ANY_VERSION, Append, Event, Metadata, NewEvent, StreamKind
-from domain.json import JsonObject
-from domain.request import Request
-from domain.run_events import RunRequested
-from domain.zap import ZapCreated
-from sql.clock import new_id
+from domain.hook.request import Request
+from domain.log.event import ANY_VERSION, Append, Event, Metadata, NewEvent, StreamKind
+from domain.run.events import RunRequested
+from domain.values.json import JsonObject
+from domain.zap.definition import ActionStep, Definition, Trigger
+from domain.zap.zap import ZapCreated
+from sql.process.clock import new_id
 
 TENANT = UUID("01900000-0000-7000-8000-000000000001")
 ZAP = UUID("01900000-0000-7000-8000-000000000002")

@@ -4,9 +4,9 @@ from struct import pack
 
 import asyncpg
 
-from sql.hashing import GENESIS, commit_hash, event_hash
-from sql.pool import connect
-from sql.queries import Queries
+from sql.log.hashing import GENESIS, commit_hash, event_hash
+from sql.postgres.pool import connect
+from sql.postgres.queries import Queries
 
 _queries = Queries("queries/events.sql")
 _ALL = 2**31 - 1

@@ -4,10 +4,10 @@ import asyncio
 import os
 import sys
 
-from domain.event import Appended
-from domain.ports import StoreUnavailable
-from sql.clock import new_id
-from sql.event_store import PgEventStore
+from domain.log.event import Appended
+from domain.log.ports import StoreUnavailable
+from sql.log.event_store import PgEventStore
+from sql.process.clock import new_id
 from tests.support.builders import a_run_requested, an_append
 
 TASKS = 8

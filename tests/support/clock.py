@@ -6,7 +6,7 @@ START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 class FixedClock:
-    """domain.ports.Clock for tests."""
+    """domain.log.ports.Clock for tests."""
 
     def __init__(self, at: datetime = START) -> None:
         self.at = at

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import aiohttp
 
-from app.child import Child, Service
+from app.local.child import Child, Service
 from tests.support.eventually import eventually
 from tests.support.folders import data_folder
 from tests.support.system import ROOT, System

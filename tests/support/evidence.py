@@ -9,8 +9,8 @@ import asyncpg
 import psutil
 from yarl import URL
 
-from domain.event import StoredEvent
-from sql.queries import Queries
+from domain.log.event import StoredEvent
+from sql.postgres.queries import Queries
 from tests.support.broker import topic_messages
 from tests.support.invariants import Evidence, Vitals
 from tests.support.system import PARTITIONS, System

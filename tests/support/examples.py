@@ -3,9 +3,14 @@
 from datetime import timedelta
 from uuid import UUID
 
-from domain import failures, identity, intake, job, run_events, zap
-from domain.event import Event
-from domain.request import Request
+from domain.account import identity
+from domain.failures import failures
+from domain.hook.request import Request
+from domain.intake import events as intake
+from domain.job import job
+from domain.log.event import Event
+from domain.run import events as run_events
+from domain.zap import zap
 from tests.support.builders import ZAP, a_definition
 from tests.support.clock import START
 

@@ -10,24 +10,24 @@ from uuid import UUID
 
 import msgspec
 
-from consumers.alert_channels import Channels
-from consumers.mail import Mail
-from consumers.notifier import Notifier
-from consumers.outbound import Outbound
-from domain.event import Event, StreamKind
-from domain.failures import FailuresEvent, stream_of
+from consumers.notifier.alert_channels import Channels
+from consumers.notifier.mail import Mail
+from consumers.notifier.notifier import Notifier
+from consumers.outbound.client import Outbound
+from domain.failures.failures import FailuresEvent, stream_of
+from domain.hook.request import Request
+from domain.log.event import Event, StreamKind
 from domain.registry import decode
-from domain.request import Request
-from domain.run_events import Failure, RunCompleted, RunFailed, RunRequested, Source, StepFailed
-from domain.zap import ZapCreated, ZapDeleted, ZapEnabled, ZapEvent, ZapPublished
-from domain.zap_settings import OnFailure, ZapSettings
+from domain.run.events import Failure, RunCompleted, RunFailed, RunRequested, Source, StepFailed
+from domain.zap.settings import OnFailure, ZapSettings
+from domain.zap.zap import ZapCreated, ZapDeleted, ZapEnabled, ZapEvent, ZapPublished
 from projections.dead_letters import DeadLetters, list_dead_letters
-from projections.engine import Engine
-from projections.registry import PROJECTIONS
+from projections.engine.engine import Engine
+from projections.engine.registry import PROJECTIONS
 from projections.zap_health import ZapHealth, get_health
-from sql.clock import new_id, now
-from sql.event_store import PgEventStore
-from sql.pool import Connection, connect
+from sql.log.event_store import PgEventStore
+from sql.postgres.pool import Connection, connect
+from sql.process.clock import new_id, now
 from tests.support.builders import TENANT, a_definition
 from tests.support.clock import START
 from tests.support.mail_server import MailServer, running_mail_server

@@ -5,9 +5,13 @@ from typing import Generic, TypeVar
 
 import pytest
 
-from domain import job, run, run_decider, run_events, zap
-from domain.definition import Definition
-from domain.errors import DomainError
+from domain.job import job
+from domain.log.errors import DomainError
+from domain.run import decide as run_decider
+from domain.run import events as run_events
+from domain.run import state as run
+from domain.zap import zap
+from domain.zap.definition import Definition
 
 C = TypeVar("C")
 S = TypeVar("S")

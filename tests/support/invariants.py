@@ -12,12 +12,11 @@ from uuid import UUID
 import msgspec
 
 from domain.envelope import Envelope
-from domain.event import StoredEvent
-from domain.partitioning import partition_of
+from domain.flow.retry import DEFAULT, JITTER, schedule_s
+from domain.log.event import StoredEvent
+from domain.log.partitioning import partition_of
 from domain.registry import decode
-from domain.retry import DEFAULT, JITTER, schedule_s
-from domain.run import idempotency_key
-from domain.run_events import (
+from domain.run.events import (
     RunCancelled,
     RunCompleted,
     RunEvent,
@@ -29,6 +28,7 @@ from domain.run_events import (
     StepAttemptFailed,
     StepSucceeded,
 )
+from domain.run.state import idempotency_key
 
 ENDS: Mapping[type, str] = {
     RunCompleted: "completed",

@@ -16,8 +16,8 @@ from pathlib import Path
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from app.child import Child, Service, port_answers
-from app.data_dir import DataDir
+from app.config.data_dir import DataDir
+from app.local.child import Child, Service, port_answers
 from tests.support.broker import Broker
 from tests.support.folders import data_folder
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 
-from consumers.mail import MailConfig
+from consumers.notifier.mail import MailConfig
 
 USERNAME, PASSWORD = "hub", "mail secret"
 

@@ -1,10 +1,10 @@
-"""domain.ports.EventStore in memory: the same answers as Postgres, which tests/contract holds it to."""
+"""domain.log.ports.EventStore in memory: the same answers as Postgres, which tests/contract holds it to."""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from domain.event import (
+from domain.log.event import (
     ANY_VERSION,
     Append,
     Appended,
@@ -15,7 +15,7 @@ from domain.event import (
     StoredEvent,
     StreamKind,
 )
-from domain.ports import Clock
+from domain.log.ports import Clock
 from domain.registry import encode, encode_metadata, event_type
 from tests.support.clock import FixedClock
 
@@ -33,7 +33,7 @@ class MemoryStore:
         self._dedupe: dict[bytes, tuple[datetime, Duplicate]] = {}
 
     async def append(self, command: Append) -> AppendResult:
-        """See domain.ports.EventStore."""
+        """See domain.log.ports.EventStore."""
         if not command.events:
             raise ValueError("an append needs at least one event")
         stream = self._streams.setdefault((command.kind, command.stream_id), [])
@@ -52,26 +52,26 @@ class MemoryStore:
         return Appended(len(stream), len(self.log))
 
     async def read_stream(self, kind: StreamKind, stream_id: UUID, after: int = 0) -> list[StoredEvent]:
-        """See domain.ports.EventStore."""
+        """See domain.log.ports.EventStore."""
         return self._streams.get((kind, stream_id), [])[after:]
 
     async def read_streams(self, kind: StreamKind, stream_ids: Sequence[UUID]) -> dict[UUID, list[StoredEvent]]:
-        """See domain.ports.EventStore."""
+        """See domain.log.ports.EventStore."""
         streams = {stream_id: await self.read_stream(kind, stream_id) for stream_id in stream_ids}
         return {stream_id: events for stream_id, events in streams.items() if events}
 
     async def read_log(self, after: int, limit: int) -> list[StoredEvent]:
-        """See domain.ports.EventStore."""
+        """See domain.log.ports.EventStore."""
         return self.log[after : after + limit]
 
     async def iterate_log(self, after: int, until: int) -> AsyncIterator[list[StoredEvent]]:
-        """See domain.ports.EventStore."""
+        """See domain.log.ports.EventStore."""
         while page := await self.read_log(after, min(5_000, until - after)):
             yield page
             after = page[-1].position
 
     async def head(self) -> int:
-        """See domain.ports.EventStore."""
+        """See domain.log.ports.EventStore."""
         return len(self.log)
 
     def _already(self, command: Append, stream: list[StoredEvent]) -> Appended | None:

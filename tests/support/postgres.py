@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from app.child import Child
-from app.data_dir import DataDir
-from app.embedded import EmbeddedPostgres
-from sql.migrate import migrate
+from app.config.data_dir import DataDir
+from app.local.child import Child
+from app.local.embedded import EmbeddedPostgres
+from sql.postgres.migrate import migrate
 from tests.support.folders import data_folder
 
 TEMPLATE = "triggerhub_template"

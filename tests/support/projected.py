@@ -10,11 +10,11 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from domain.event import ANY_VERSION, Append, Appended, Event, Metadata, NewEvent, StoredEvent, StreamKind
-from domain.partitioning import partition_of
-from domain.ports import EventStore
-from domain.request import Request
-from domain.run_events import (
+from domain.hook.request import Request
+from domain.log.event import ANY_VERSION, Append, Appended, Event, Metadata, NewEvent, StoredEvent, StreamKind
+from domain.log.partitioning import partition_of
+from domain.log.ports import EventStore
+from domain.run.events import (
     Failure,
     RunCompleted,
     RunEnd,
@@ -26,9 +26,9 @@ from domain.run_events import (
     StepFailed,
     StepSucceeded,
 )
-from projections.engine import Engine
-from projections.registry import PROJECTIONS
-from sql.clock import new_id
+from projections.engine.engine import Engine
+from projections.engine.registry import PROJECTIONS
+from sql.process.clock import new_id
 from tests.support.clock import START
 
 PARTITIONS = 3

@@ -10,8 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from sql.crash_points import EXIT_CODE, POINTS
-from sql.migrate import migrate
+from sql.postgres.migrate import migrate
+from sql.process.crash_points import EXIT_CODE, POINTS
 from tests.support.broker import APACHE, Broker, running_broker, topic_name
 from tests.support.deployment import ROLES, Deployment, deployment
 from tests.support.load import proven

@@ -6,11 +6,16 @@ from typing import get_args
 
 from hypothesis import strategies as st
 
-from domain import failures, identity, intake, job, run_events, zap
-from domain.definition import ActionStep, Definition, Trigger
-from domain.event import Event, Metadata, RunStatus, StoredEvent
+from domain.account import identity
+from domain.failures import failures
+from domain.hook.request import Request
+from domain.intake import events as intake
+from domain.job import job
+from domain.log.event import Event, Metadata, RunStatus, StoredEvent
 from domain.registry import encode, encode_metadata, event_type
-from domain.request import Request
+from domain.run import events as run_events
+from domain.zap import zap
+from domain.zap.definition import ActionStep, Definition, Trigger
 
 texts = st.text(max_size=8)
 json_values = st.recursive(

@@ -4,10 +4,10 @@ import asyncio
 import sys
 from pathlib import Path
 
-from app import log
-from app.errors import OperatorError
-from app.settings import Settings
-from app.supervisor import up
+from app.config import log
+from app.config.errors import OperatorError
+from app.config.settings import Settings
+from app.local.supervisor import up
 
 STUB = str(Path(__file__).with_name("stub_role.py"))
 

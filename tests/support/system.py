@@ -18,8 +18,8 @@ from uuid import UUID
 import aiohttp
 import msgspec
 
-from app.child import Child, Service
-from app.data_dir import DataDir
+from app.config.data_dir import DataDir
+from app.local.child import Child, Service
 from tests.support.broker import APACHE
 from tests.support.eventually import eventually
 from tests.support.folders import data_folder

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from domain.webhooks.request import SignedRequest
+from domain.hook.signed_request import SignedRequest
 
 _EXAMPLES = Path(__file__).parents[1] / "data" / "github" / "webhook-examples.json.gz"
 URL = "https://hub.example.com/hooks/catch/u/z"

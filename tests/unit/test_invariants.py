@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from domain.envelope import Envelope, decode, encode
-from domain.event import StoredEvent
-from domain.partitioning import partition_of
+from domain.hook.request import Request
+from domain.log.event import StoredEvent
+from domain.log.partitioning import partition_of
 from domain.registry import encode as encoded
 from domain.registry import event_type
-from domain.request import Request
-from domain.run_events import (
+from domain.run.events import (
     Failure,
     RunCancelled,
     RunCompleted,

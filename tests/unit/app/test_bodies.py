@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.bodies import SMALL, Bodies
-from app.problems import Problem
+from app.http.problems import Problem
+from app.intake.bodies import SMALL, Bodies
 
 LARGE = 10 * SMALL
 

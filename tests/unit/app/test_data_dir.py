@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.data_dir import Busy, DataDir
+from app.config.data_dir import Busy, DataDir
 
 
 def test_only_one_holds_it(tmp_path: Path) -> None:

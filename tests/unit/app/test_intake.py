@@ -6,18 +6,18 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from app.bodies import Bodies
-from app.intake import Intake
-from app.intake_replies import Replies
-from app.intake_runs import dedupe_key
-from app.live_zaps import LiveZap, LiveZaps
-from app.request_log import RequestLog
-from app.run_watch import RunWatch
-from domain.event import Append, Appended, AppendResult, Conflict, Duplicate
-from domain.ports import EventStore, StoreUnavailable
-from domain.run_events import RunRequested
-from sql.clock import new_id, now
-from sql.rate_limits import RateLimits
+from app.intake.bodies import Bodies
+from app.intake.intake import Intake
+from app.intake.live_zaps import LiveZap, LiveZaps
+from app.intake.replies import Replies
+from app.intake.request_log import RequestLog
+from app.intake.run_watch import RunWatch
+from app.intake.runs import dedupe_key
+from domain.log.event import Append, Appended, AppendResult, Conflict, Duplicate
+from domain.log.ports import EventStore, StoreUnavailable
+from domain.run.events import RunRequested
+from sql.process.clock import new_id, now
+from sql.tables.rate_limits import RateLimits
 
 USER, ZAP, FIRST_RUN = UUID(int=1), UUID(int=2), UUID(int=3)
 PATH = f"/{USER}/{ZAP}/"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.intake_checks import excerpt, stored_query
+from app.intake.checks import excerpt, stored_query
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from app import log
-from app.settings import LogFormat, Secret
+from app.config import log
+from app.config.settings import LogFormat, Secret
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 import io
 
-from app.output import Output
+from app.local.output import Output
 
 
 def test_lines_name_their_process() -> None:

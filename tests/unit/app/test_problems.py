@@ -4,9 +4,9 @@ import msgspec
 import pytest
 from litestar.exceptions import HTTPException, NotFoundException, ValidationException
 
-from app.problems import KINDS, BrokenRule, Problem, as_problem, encode
-from domain.errors import DomainError, Invalid, NotFound, VersionConflict, WrongStatus
-from domain.ports import StoreUnavailable
+from app.http.problems import KINDS, BrokenRule, Problem, as_problem, encode
+from domain.log.errors import DomainError, Invalid, NotFound, VersionConflict, WrongStatus
+from domain.log.ports import StoreUnavailable
 
 
 @pytest.mark.parametrize("kind", [NotFound, Invalid, WrongStatus, VersionConflict])

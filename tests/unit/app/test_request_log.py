@@ -5,13 +5,13 @@ from uuid import UUID
 
 import pytest
 
-from app import request_log
-from app.request_log import BYTES_PER_MINUTE, PER_MINUTE, RequestLog
-from domain.event import Append, Appended, AppendResult
-from domain.intake import RequestRejected, RequestsCounted, stream_of
-from domain.ports import EventStore, StoreUnavailable
-from domain.request import Request
-from sql.clock import new_id, now
+from app.intake import request_log
+from app.intake.request_log import BYTES_PER_MINUTE, PER_MINUTE, RequestLog
+from domain.hook.request import Request
+from domain.intake.events import RequestRejected, RequestsCounted, stream_of
+from domain.log.event import Append, Appended, AppendResult
+from domain.log.ports import EventStore, StoreUnavailable
+from sql.process.clock import new_id, now
 
 TENANT, ZAP = UUID(int=1), UUID(int=2)
 

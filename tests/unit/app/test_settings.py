@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.data_dir import DataDir, Runtime
-from app.settings import PREFIX, Secret, Settings, SettingsError, parse_size, unknown_variables
+from app.config.data_dir import DataDir, Runtime
+from app.config.settings import PREFIX, Secret, Settings, SettingsError, parse_size, unknown_variables
 
 ROOT = Path(__file__).parents[3]
 KEY = base64.b64encode(b"\xfb\xff" * 16).decode()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.tokens import (
+from app.accounts.tokens import (
     ACCESS_LIFETIME,
     LEEWAY_S,
     BadToken,
@@ -18,7 +18,7 @@ from app.tokens import (
     key_prefix,
     new_api_key,
 )
-from sql.clock import new_id, now
+from sql.process.clock import new_id, now
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 TOKENS = Tokens(SECRET)

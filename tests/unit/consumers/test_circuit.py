@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from consumers.circuit import (
+from consumers.outbound.circuit import (
     FAILURES,
     FIRST_CALLS,
     MAX_OPEN_S,
@@ -30,7 +30,7 @@ from consumers.circuit import (
     Circuit,
     Verdict,
 )
-from consumers.turns import JITTER, MAX_WAIT_S
+from consumers.outbound.turns import JITTER, MAX_WAIT_S
 
 
 def middle() -> float:

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from consumers import slots
-from consumers.slots import WAITERS, Busy, Slots
+from consumers.runner import slots
+from consumers.runner.slots import WAITERS, Busy, Slots
 
 ZAP, OTHER = UUID(int=1), UUID(int=2)
 

@@ -10,14 +10,14 @@ from uuid import UUID
 
 import pytest
 
-from consumers import targets
-from consumers.addresses import parse_networks
-from consumers.circuit import FAILURES, OPEN_S
 from consumers.connectors.http import request
-from consumers.outbound import Outbound
-from consumers.targets import Targets
-from domain.connector import ActionContext, HttpClient, Postponed, Retry, Succeeded, Unreachable
-from sql.rate_limits import RateLimits
+from consumers.outbound import targets
+from consumers.outbound.addresses import parse_networks
+from consumers.outbound.circuit import FAILURES, OPEN_S
+from consumers.outbound.client import Outbound
+from consumers.outbound.targets import Targets
+from domain.connector.descriptor import ActionContext, HttpClient, Postponed, Retry, Succeeded, Unreachable
+from sql.tables.rate_limits import RateLimits
 from tests.support.clock import START, FixedClock
 from tests.support.sink import Sink, running_sink
 

@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.turns import JITTER, MAX_WAIT_S, Turns
+from consumers.outbound.turns import JITTER, MAX_WAIT_S, Turns
 
 
 def test_those_who_come_at_once_return_one_after_the_other() -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.condition import MAX_DEPTH, MAX_RULES, InvalidCondition, check, evaluate, explain, load
-from domain.operators import MAX_ITEMS, MAX_PATTERN, MAX_SEARCHED, MAX_TEXT, OPERATORS
+from domain.language.condition import MAX_DEPTH, MAX_RULES, InvalidCondition, check, evaluate, explain, load
+from domain.language.operators import MAX_ITEMS, MAX_PATTERN, MAX_SEARCHED, MAX_TEXT, OPERATORS
 
 BODY: dict[str, Any] = {
     "text": "Hello World",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from domain.connector import (
+from domain.connector.descriptor import (
     ActionContext,
     ActionDescriptor,
     Field,
@@ -13,9 +13,9 @@ from domain.connector import (
     TriggerDescriptor,
     config_schema,
 )
-from domain.definition import MAX_STEPS, ActionStep, Catalog, Definition, Trigger, same, validate
-from domain.errors import Invalid
-from domain.json import JsonObject
+from domain.log.errors import Invalid
+from domain.values.json import JsonObject
+from domain.zap.definition import MAX_STEPS, ActionStep, Catalog, Definition, Trigger, same, validate
 from tests.support.builders import a_definition
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from domain.envelope import CONTENT_TYPE, MAX_INLINE_DATA, decode, decode_header, encode
-from domain.event import Metadata, StoredEvent
+from domain.log.event import Metadata, StoredEvent
 from domain.registry import decode_metadata, encode_metadata
 from tests.support.builders import TENANT, ZAP
 from tests.support.clock import START

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.alert_message import payload, subject, text
-from domain.failures import ATTEMPTS_AFTER_S, AlertRaised, Untold, attempted, group_id, raise_alert, stream_of
-from domain.json import Json
-from domain.zap import Flag
+from domain.failures.alert_message import payload, subject, text
+from domain.failures.failures import ATTEMPTS_AFTER_S, AlertRaised, Untold, attempted, group_id, raise_alert, stream_of
+from domain.values.json import Json
+from domain.zap.zap import Flag
 from tests.support.builders import ZAP
 from tests.support.clock import START
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.errors import Invalid, NotFound, WrongStatus
-from domain.job import (
+from domain.job.job import (
     INITIAL,
     STATUSES,
     AbortJob,
@@ -31,6 +30,7 @@ from domain.job import (
     evolve,
     statuses,
 )
+from domain.log.errors import Invalid, NotFound, WrongStatus
 from tests.support.given import given_job
 
 REQUESTED = JobRequested(kind="replay", filter=Selection(status="failed"), total=10, rate_per_s=5)
@@ -102,7 +102,7 @@ def test_a_selection_says_what_is_meant() -> None:
 def test_what_can_be_replayed_and_what_can_be_cancelled_is_every_status_once() -> None:
     from typing import get_args
 
-    from domain.event import RunStatus
+    from domain.log.event import RunStatus
 
     assert sorted(status for kind in STATUSES for status in STATUSES[kind]) == sorted(get_args(RunStatus))
     assert set(STATUSES) == set(get_args(RunJobKind))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.json import MAX_DEPTH, MalformedJson, parse, too_deep
+from domain.values.json import MAX_DEPTH, MalformedJson, parse, too_deep
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

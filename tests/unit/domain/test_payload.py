@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.inflate import Corrupt, TooLarge, Unsupported, inflate
-from domain.multipart import MAX_FILE_CONTENT, MAX_PARTS
-from domain.payload import MAX_FORM_FIELDS, Payload, parse_payload
-from domain.webhooks.cloudevent import CloudEvent, MalformedEvent, read_event
-from domain.xml import MAX_NODES
+from domain.hook.cloudevent import CloudEvent, MalformedEvent, read_event
+from domain.values.inflate import Corrupt, TooLarge, Unsupported, inflate
+from domain.values.multipart import MAX_FILE_CONTENT, MAX_PARTS
+from domain.values.payload import MAX_FORM_FIELDS, Payload, parse_payload
+from domain.values.xml import MAX_NODES
 from tests.support.webhooks import github_examples
 
 FORM = "application/x-www-form-urlencoded"

@@ -4,8 +4,7 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from domain.event import Event, Metadata
-from domain.json import JsonObject
+from domain.log.event import Event, Metadata
 from domain.registry import (
     EVENT_TYPES,
     UPCASTERS,
@@ -17,6 +16,7 @@ from domain.registry import (
     event_type,
     upcast,
 )
+from domain.values.json import JsonObject
 from tests.support import strategies
 from tests.support.examples import EXAMPLES
 

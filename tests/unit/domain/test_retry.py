@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.retry import (
+from domain.flow.retry import (
     DAY_S,
     DEFAULT,
     JITTER,

@@ -9,24 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from domain.connector import Failed, Outcome, Postponed, Retry, Succeeded
-from domain.definition import ActionStep, Definition, DelayStep, ErrorPath, OnError, OnUnknown, Step, Trigger
-from domain.errors import WrongStatus
-from domain.replay import replay
-from domain.request import Request, request_body, trigger_data
-from domain.retry import FixedRetry
-from domain.run import (
-    INITIAL,
-    ActiveRun,
-    EndedRun,
-    NoRun,
-    RunState,
-    evolve,
-    idempotency_key,
-    next_step,
-    template_context,
-)
-from domain.run_decider import (
+from domain.connector.descriptor import Failed, Outcome, Postponed, Retry, Succeeded
+from domain.flow.retry import FixedRetry
+from domain.hook.request import Request, request_body, trigger_data
+from domain.log.errors import WrongStatus
+from domain.run.decide import (
     BeginAttempt,
     CancelRun,
     DelayRun,
@@ -40,7 +27,7 @@ from domain.run_decider import (
     TimeOutRun,
     decide,
 )
-from domain.run_events import (
+from domain.run.events import (
     Failure,
     RunCancelled,
     RunCompleted,
@@ -56,6 +43,19 @@ from domain.run_events import (
     StepStarted,
     StepSucceeded,
 )
+from domain.run.replay import replay
+from domain.run.state import (
+    INITIAL,
+    ActiveRun,
+    EndedRun,
+    NoRun,
+    RunState,
+    evolve,
+    idempotency_key,
+    next_step,
+    template_context,
+)
+from domain.zap.definition import ActionStep, Definition, DelayStep, ErrorPath, OnError, OnUnknown, Step, Trigger
 from tests.support.builders import ZAP, a_definition, a_run_requested
 from tests.support.clock import START
 from tests.support.given import given_run

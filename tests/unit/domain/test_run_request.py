@@ -5,13 +5,13 @@ from uuid import UUID
 
 import pytest
 
-from domain.event import Append, Metadata
-from domain.request import Request
-from domain.run_decider import RequestRun
-from domain.run_events import RunRequested
-from domain.run_request import made_at, ordering_key, request_append
-from domain.zap_settings import Concurrency, ZapSettings
-from sql.clock import new_id
+from domain.hook.request import Request
+from domain.log.event import Append, Metadata
+from domain.run.decide import RequestRun
+from domain.run.events import RunRequested
+from domain.run.request import made_at, ordering_key, request_append
+from domain.zap.settings import Concurrency, ZapSettings
+from sql.process.clock import new_id
 from tests.support.builders import TENANT, ZAP
 
 AT = datetime(2026, 11, 25, 12, 0, 0, 123_000, tzinfo=UTC)

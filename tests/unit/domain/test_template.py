@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.json import MAX_DEPTH
-from domain.template import TemplateError, check, render
-from domain.template_limits import MAX_LOOP, MAX_TEMPLATE
+from domain.language.template import TemplateError, check, render
+from domain.language.template_limits import MAX_LOOP, MAX_TEMPLATE
+from domain.values.json import MAX_DEPTH
 
 BODY: dict[str, Any] = {
     "email": "ada@example.com",

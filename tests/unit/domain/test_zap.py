@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.definition import Definition
-from domain.errors import DomainError, NotFound, WrongStatus
-from domain.zap import (
+from domain.log.errors import DomainError, NotFound, WrongStatus
+from domain.zap.definition import Definition
+from domain.zap.zap import (
     INITIAL,
     ChangeDraft,
     CreateZap,

@@ -6,12 +6,12 @@ from uuid import UUID
 
 import pytest
 
-from domain.event import Event, StoredEvent, StreamKind
+from domain.log.event import Event, StoredEvent, StreamKind
 from domain.registry import encode, event_type
-from domain.run_events import RunCompleted
+from domain.run.events import RunCompleted
 from projections import run_detail
 from projections.run_detail import NotARun, fold
-from sql.clock import new_id
+from sql.process.clock import new_id
 from tests.support.clock import START
 from tests.support.memory_store import MemoryStore
 from tests.support.projected import append, attempt_failed, failed, requested, resumed, succeeded

@@ -2,7 +2,7 @@
 
 import time
 
-from sql.clock import new_id
+from sql.process.clock import new_id
 
 
 def test_ids_that_are_made_one_after_the_other_sort_that_way_and_carry_their_moment() -> None:

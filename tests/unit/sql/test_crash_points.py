@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from sql.crash_points import EXIT_CODE, parse
+from sql.process.crash_points import EXIT_CODE, parse
 
 ROOT = Path(__file__).parents[3]
 PASSES = """
-from sql.crash_points import arm, reached
+from sql.process.crash_points import arm, reached
 arm({spec!r}, {role!r})
 for _ in range(5):
     reached("runner.before_action")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sql.hashing import GENESIS, commit_hash, event_hash
+from sql.log.hashing import GENESIS, commit_hash, event_hash
 
 EVENT: dict[str, Any] = {
     "kind": 1,

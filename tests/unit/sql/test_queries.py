@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from sql.queries import Queries, UnknownQuery, all_queries
+from sql.postgres.queries import Queries, UnknownQuery, all_queries
 
 
 def test_a_query_is_found_by_name_and_begins_with_its_comment() -> None:

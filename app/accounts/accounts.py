@@ -1,0 +1,156 @@
+"""Sign-up, sign-in, sessions and API keys: rows in plain tables first, then the fact in the user's stream."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import msgspec
+
+from app.accounts.auth import Principal
+from app.accounts.passwords import Passwords
+from app.accounts.tokens import (
+    ACCESS_LIFETIME,
+    BadToken,
+    RefreshToken,
+    Tokens,
+    fingerprint,
+    key_prefix,
+    new_api_key,
+)
+from app.http.problems import Problem
+from domain.account.identity import (
+    ApiKeyCreated,
+    ApiKeyDeleted,
+    IdentityEvent,
+    UserSignedIn,
+    UserSignedOut,
+    UserSignedUp,
+)
+from domain.log.event import ANY_VERSION, Append, Metadata, NewEvent, StreamKind
+from domain.log.ports import Clock, EventStore, NewId, StoreUnavailable
+from sql.tables.identity import MAX_API_KEYS, ApiKey, Identity, User
+
+SESSION_LIFETIME = timedelta(days=30)
+"""How long an unused session lasts; each refresh starts it anew."""
+REFRESH_GRACE = timedelta(seconds=10)
+"""How long the token before is still taken after a refresh, as the reply may have been lost."""
+
+
+class TokenPair(msgspec.Struct, frozen=True):
+    """What a signed-in client holds; `expires_in` is the access token's life in seconds."""
+
+    access_token: str
+    refresh_token: str
+    expires_in: int
+
+
+class Accounts:
+    """What people do with their accounts. Methods raise Problem for refusals and StoreUnavailable."""
+
+    def __init__(
+        self, *, identity: Identity, store: EventStore, tokens: Tokens, passwords: Passwords, now: Clock, new_id: NewId
+    ) -> None:
+        self._identity = identity
+        self._store = store
+        self._tokens = tokens
+        self._passwords = passwords
+        self._now = now
+        self._new_id = new_id
+
+    async def sign_up(self, name: str, email: str, password: str) -> tuple[User, TokenPair]:
+        """A new account, signed in. The address is kept in lower case."""
+        user = User(self._new_id(), email.lower(), name)
+        if not await self._identity.add_user(user, await self._passwords.hash(password)):
+            raise Problem("email_taken", "an account with this e-mail address exists: sign in instead")
+        try:
+            await self._record(user.id, UserSignedUp(name=name), expected=0)
+        except StoreUnavailable:
+            # Without this, a client that tries again would hear that its address is taken.
+            await self._identity.remove_user(user.id)
+            raise
+        return user, await self._start_session(user.id)
+
+    async def sign_in(self, email: str, password: str) -> tuple[User, TokenPair]:
+        """The account's owner, signed in. Unknown address and wrong password get the same answer."""
+        found = await self._identity.user_by_email(email.lower())
+        if not await self._passwords.matches(password, found[1] if found else None) or found is None:
+            raise Problem("unauthorized", "wrong e-mail address or password", headers={"www-authenticate": "Bearer"})
+        user = found[0]
+        pair = await self._start_session(user.id)
+        await self._record(user.id, UserSignedIn())
+        return user, pair
+
+    async def refresh(self, text: str) -> TokenPair:
+        """Trade a refresh token for a new pair. A token that was traded before ends its session (RFC 9700 §4.14.2)."""
+        try:
+            old = self._tokens.read_refresh(text)
+        except BadToken:
+            raise _bad_refresh_token() from None
+        new, old_hash = old.next(), fingerprint(text)
+        user_id = await self._identity.rotate_session(
+            old.session_id, old_hash, fingerprint(self._tokens.refresh(new)), self._now() + SESSION_LIFETIME
+        ) or await self._identity.session_rotated_since(old.session_id, old_hash, REFRESH_GRACE)
+        if user_id is None:
+            await self._end_session(old.session_id)
+            raise _bad_refresh_token()
+        return self._pair(user_id, new)
+
+    async def sign_out(self, principal: Principal) -> None:
+        """End the session that the request came with."""
+        if principal.session_id is None:
+            raise Problem("wrong_status", "an API key has no session: delete the key instead")
+        await self._end_session(principal.session_id)
+
+    async def create_key(self, principal: Principal, name: str) -> tuple[ApiKey, str]:
+        """A new API key: what is kept of it, and the key itself, which is never shown again."""
+        key, key_id = new_api_key(), self._new_id()
+        added = await self._identity.add_api_key(key_id, principal.user_id, name, key_prefix(key), fingerprint(key))
+        if added is None:
+            raise Problem("limit_reached", f"an account has at most {MAX_API_KEYS} API keys: delete one first")
+        await self._record(principal.user_id, ApiKeyCreated(key_id=key_id, name=name), principal.metadata)
+        return added, key
+
+    async def delete_key(self, principal: Principal, key_id: UUID) -> None:
+        """Revoke a key, at once."""
+        if not await self._identity.delete_api_key(principal.user_id, key_id):
+            raise Problem("not_found", "no such API key")
+        await self._record(principal.user_id, ApiKeyDeleted(key_id=key_id), principal.metadata)
+
+    async def _start_session(self, user_id: UUID) -> TokenPair:
+        first = RefreshToken(self._new_id(), 0)
+        expires_at = self._now() + SESSION_LIFETIME
+        await self._identity.add_session(
+            first.session_id, user_id, fingerprint(self._tokens.refresh(first)), expires_at
+        )
+        return self._pair(user_id, first)
+
+    async def _end_session(self, session_id: UUID) -> None:
+        user_id = await self._identity.end_session(session_id)
+        if user_id is not None:
+            await self._record(user_id, UserSignedOut(session_id=session_id))
+
+    def _pair(self, user_id: UUID, token: RefreshToken) -> TokenPair:
+        access = self._tokens.access(user_id, token.session_id, self._now(), self._new_id())
+        return TokenPair(access, self._tokens.refresh(token), int(ACCESS_LIFETIME.total_seconds()))
+
+    async def _record(
+        self, user_id: UUID, fact: IdentityEvent, metadata: Metadata | None = None, expected: int = ANY_VERSION
+    ) -> None:
+        await self._store.append(
+            Append(
+                kind=StreamKind.CORE,
+                stream_id=user_id,
+                expected=expected,
+                tenant_id=user_id,
+                ordering_key=user_id,
+                events=(NewEvent(self._new_id(), fact),),
+                metadata=metadata or Metadata(actor=f"user:{user_id}"),
+            )
+        )
+
+
+def _bad_refresh_token() -> Problem:
+    return Problem(
+        "unauthorized",
+        "the refresh token is not valid (any more): sign in again",
+        headers={"www-authenticate": 'Bearer error="invalid_token"'},
+    )

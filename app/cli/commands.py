@@ -1,0 +1,176 @@
+"""The command `triggerhub`: one sub-command per process, and the operator's verbs. No logic lives here.
+
+Imports that take time stay inside the commands, so that `--help` answers at once.
+Expected errors end in one line on standard error: exit code 2 for what is missing or wrong, 1 for a failure.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import NoReturn, TypeVar
+
+import click
+
+from app.config.errors import OperatorError
+from app.config.settings import Settings
+
+T = TypeVar("T")
+_EVERYTHING = ("database_url", "kafka_bootstrap_servers", "jwt_secret", "encryption_key")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="triggerhub")
+def main() -> None:
+    """Self-hosted, event-sourced automation: webhooks in, actions out."""
+
+
+@main.command()
+def up() -> None:
+    """Run everything on this machine, with embedded servers where no URL is set."""
+    from app.local.supervisor import up as supervise
+
+    settings = _settings("up")
+    try:
+        asyncio.run(supervise(settings))
+    except OperatorError as error:
+        _fail(str(error), error.exit_code)
+    except PermissionError as error:
+        _fail(f"{error.filename or settings.data_dir} is not ours to use: set TRIGGERHUB_DATA_DIR.", 1)
+
+
+def _role_command(role: str, summary: str) -> None:
+    @main.command(name=role, help=summary, short_help=summary)
+    def run_role() -> None:
+        settings = _settings(role, *_EVERYTHING)
+        from app.roles.processes import run
+
+        _run(_until_signalled(lambda stop: run(role, settings, stop)))
+
+
+_role_command("api", "Serve HTTP: the API, the webhooks, the documentation.")
+_role_command("relay", "Publish committed events to the topic.")
+_role_command("runner", "Run the actions of zaps.")
+_role_command("projector", "Keep the read models up to date.")
+_role_command("scheduler", "Fire timers, carry out jobs, tell of failed runs.")
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database to this version's schema."""
+    settings = _settings("migrate", "database_url")
+    from app.roles import processes
+
+    _run(processes.migrate(settings))
+
+
+@main.command()
+def topics() -> None:
+    """Create the topic where it is missing, and show it."""
+    settings = _settings("topics", "kafka_bootstrap_servers")
+    from app.config import kafka
+
+    _run(kafka.topics(settings))
+
+
+@main.command()
+@click.argument("name")
+def rebuild(name: str) -> None:
+    """Rebuild the read model NAME from the log, beside the live one."""
+    settings = _settings("rebuild", "database_url")
+    from app.roles import processes
+
+    _run(processes.rebuild(settings, name))
+
+
+@main.command("retry-parked")
+@click.argument("name")
+def retry_parked(name: str) -> None:
+    """Offer the read model NAME again the events that it could not take."""
+    settings = _settings("retry-parked", "database_url")
+    from app.roles import processes
+
+    _run(processes.retry_parked(settings, name))
+
+
+@main.command()
+@click.argument("position", type=click.IntRange(min=0))
+def rewind(position: int) -> None:
+    """Publish everything after POSITION again, for instance after the database was restored."""
+    settings = _settings("rewind", "database_url")
+    from app.roles import processes
+
+    _run(processes.rewind(settings, position))
+
+
+@main.command()
+def verify() -> None:
+    """Check the hash chain of the log, and the read models against it."""
+    settings = _settings("verify", "database_url")
+    from app.roles import processes
+
+    sys.exit(_run(processes.verify(settings)))
+
+
+@main.command()
+def demo() -> None:
+    """Show a zap at work on a running TriggerHub."""
+    settings = _settings("demo")
+    from app.cli.demo import run
+
+    _run(run(settings))
+
+
+@main.command()
+def doctor() -> None:
+    """Print the settings and check what TriggerHub needs."""
+    from app.cli.doctor import examine
+
+    sys.exit(0 if _run(examine(_settings("doctor"))) else 1)
+
+
+def _settings(role: str, *needs: str) -> Settings:
+    """The settings with `needs` filled, and logging set up. Ends the process when something is wrong."""
+    from app.config import log
+
+    try:
+        settings = Settings.load()
+        log.configure(role, settings.log_level, settings.log_format)
+        # `up` has nobody to ask: it is what the others find.
+        return settings if role == "up" else settings.resolve(*needs)
+    except OperatorError as error:
+        _fail(str(error), error.exit_code)
+
+
+def _run(work: Coroutine[object, object, T]) -> T:
+    """Run to the end on uvloop. Errors that an operator can act upon become one line."""
+    import gc
+
+    import uvloop
+    from asyncpg import InvalidAuthorizationSpecificationError, InvalidCatalogNameError
+
+    # What was imported stays: the collector need not look at it again, nor run at every 700 new objects.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(work)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OperatorError as error:
+        _fail(str(error), error.exit_code)
+    except (InvalidAuthorizationSpecificationError, InvalidCatalogNameError, OSError) as error:
+        _fail(f"A server cannot be used ({type(error).__name__}): `triggerhub doctor` says which.", 1)
+
+
+async def _until_signalled(work: Callable[[asyncio.Event], Coroutine[object, object, T]]) -> T:
+    """Run `work` with an event that SIGTERM or SIGINT sets."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return await work(stop)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"triggerhub: {message}", err=True)
+    sys.exit(code)

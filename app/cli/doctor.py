@@ -1,0 +1,88 @@
+"""`triggerhub doctor`: the settings as understood, and one line, with the remedy, for each thing needed."""
+
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from app.config.errors import OperatorError
+from app.config.settings import PREFIX, Secret, Settings, unknown_variables
+
+LEAST_DISK = 2**30
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """`remedy` is empty when all is well."""
+
+    subject: str
+    detail: str
+    remedy: str = ""
+
+
+async def examine(settings: Settings) -> bool:
+    """Print everything; returns whether all is well."""
+    for name, value in settings.to_env().items():
+        secret = isinstance(getattr(settings, name.removeprefix(PREFIX).lower()), Secret)
+        click.echo(f"      {name}={('***' if value else '') if secret else value}")
+    findings = [
+        _python(),
+        _disk(settings.data_dir),
+        await _database(settings),
+        await _broker(settings),
+        _spelling(),
+    ]
+    for finding in findings:
+        mark = "fail" if finding.remedy else "ok"
+        remedy = f" — {finding.remedy}" if finding.remedy else ""
+        click.echo(f"{mark:<5} {finding.subject}: {finding.detail}{remedy}")
+    return not any(finding.remedy for finding in findings)
+
+
+def _python() -> Finding:
+    old = sys.version_info < (3, 11)
+    return Finding("Python", platform.python_version(), "use Python 3.11 or newer" if old else "")
+
+
+def _disk(data_dir: Path) -> Finding:
+    place = next(path for path in [data_dir, *data_dir.parents] if path.exists())
+    free = shutil.disk_usage(place).free
+    remedy = f"free some space on the disk of {place}, at least 1 GB" if free < LEAST_DISK else ""
+    return Finding("disk", f"{free / 2**30:.1f} GB free for {data_dir}", remedy)
+
+
+async def _database(settings: Settings) -> Finding:
+    if not settings.database_url:
+        return Finding("database", "none", f"start `triggerhub up`, or set {PREFIX}DATABASE_URL")
+    from app.roles.startup import database_problem  # only here, and it is large
+
+    try:
+        problem = await database_problem(settings)
+    except OperatorError as error:
+        problem = str(error)
+    remedy = f"check the server and {PREFIX}DATABASE_URL" if problem else ""
+    return Finding("database", problem or "usable, and its schema is up to date", remedy)
+
+
+async def _broker(settings: Settings) -> Finding:
+    if not settings.kafka_bootstrap_servers:
+        return Finding("broker", "none", f"start `triggerhub up`, or set {PREFIX}KAFKA_BOOTSTRAP_SERVERS")
+    from aiokafka.errors import KafkaError
+
+    from app.config import kafka
+
+    remedy = f"check the broker and {PREFIX}KAFKA_BOOTSTRAP_SERVERS"
+    try:
+        up = await kafka.check_access(settings)
+        problem = await kafka.check_topic(settings)
+    except (OperatorError, KafkaError) as error:
+        return Finding("broker", str(error), remedy)
+    of_all = settings.kafka_bootstrap_servers.count(",") + 1
+    return Finding("broker", f"{up} of {of_all} servers answer", problem)
+
+
+def _spelling() -> Finding:
+    unknown = ", ".join(unknown_variables())
+    return Finding("variables", unknown or "all known", "no such setting: misspelt?" if unknown else "")

@@ -1,0 +1,227 @@
+"""What jobs do to their runs and requests, batch by batch: the commands on single ones, many at a time."""
+
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Literal, Protocol, TypeAlias, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from app.commands.jobs import LoadedJob
+from app.commands.loaded_zap import LoadedZap, load_existing
+from app.commands.requests import Requests
+from app.commands.runs import LoadedRun, Replay, Runs, WentOn, prepare
+from app.intake.runs import Arrival, Started
+from domain.job import job
+from domain.job.job import JobKind, RunJobKind
+from domain.log.errors import DomainError, NothingToDo
+from domain.log.event import Metadata, StreamKind
+from domain.log.ports import AppendRefused, NewId
+from domain.registry import UnknownEvent
+from projections.request_list import oldest_held
+from projections.run_list import oldest_runs
+from sql.log.event_store import PgEventStore
+from sql.postgres.pool import Pool
+
+T = TypeVar("T")
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """What could not be done to one of them, or need not be, and why."""
+
+    counts_as: Literal["skipped", "failed"]
+    problem: str
+
+
+Outcome: TypeAlias = Refused | None
+"""What became of one of them; None where it is done."""
+_GONE = Refused("failed", "no such run")
+
+
+class Bulk(Protocol):
+    """One kind of job. Whatever is done twice has its effect once.
+
+    After a crash of its worker a job goes on from what was recorded. What was done since then, a second's worth, is
+    counted anew where it is still next; but what is cancelled, released or discarded is not, so that those counts may
+    stay behind the total.
+    """
+
+    read_model: str
+    """What tells which are next."""
+    stream_kind: StreamKind
+    """Of the streams that their ids name."""
+
+    async def next(self, loaded: LoadedJob, after: UUID | None, limit: int) -> list[UUID]:
+        """The ids of those that follow one, in order."""
+
+    async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
+        """Do it to each."""
+
+
+class _OfRuns:
+    """Takes the runs that the run list shows, oldest first."""
+
+    read_model = "run_list"
+    stream_kind = StreamKind.RUN
+
+    def __init__(self, kind: RunJobKind, store: PgEventStore, runs: Runs) -> None:
+        self._kind = kind
+        self._store = store
+        self._runs = runs
+
+    async def next(self, loaded: LoadedJob, after: UUID | None, limit: int) -> list[UUID]:
+        selection = loaded.state.requested.filter
+        return await oldest_runs(
+            self._store.pool,
+            loaded.tenant_id,
+            selection,
+            job.statuses(self._kind, selection),
+            after=after,
+            before=loaded.id,
+            limit=limit,
+        )
+
+
+class ReplayRuns(_OfRuns):
+    """Runs again what has ended."""
+
+    def __init__(self, store: PgEventStore, runs: Runs) -> None:
+        super().__init__("replay", store, runs)
+
+    async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
+        """All start in the same go, so that the new runs are stored in the order of the old ones."""
+        runs = await self._runs.load_many(loaded.tenant_id, batch)
+        ids = {one.state.requested.zap_id for one in runs.values()}
+        zaps = {zap_id: await _tried(load_existing(self._store, loaded.tenant_id, zap_id)) for zap_id in ids}
+        return _outcomes(await asyncio.gather(*[self._replay(loaded, runs.get(run_id), zaps) for run_id in batch]))
+
+    async def _replay(
+        self, loaded: LoadedJob, run: LoadedRun | None, zaps: Mapping[UUID, LoadedZap | Refused]
+    ) -> object:
+        if run is None:
+            return _GONE
+        zap = zaps[run.state.requested.zap_id]
+        if isinstance(zap, Refused):
+            return zap
+        return await _tried(self._start(loaded, run, zap))
+
+    async def _start(self, loaded: LoadedJob, run: LoadedRun, zap: LoadedZap) -> None:
+        requested = loaded.state.requested
+        wish = Replay(from_step=requested.from_step, version=requested.version, job_id=loaded.id)
+        await self._runs.start(prepare(run, zap.zap, wish, _metadata(loaded)))
+
+
+class CancelRuns(_OfRuns):
+    """Ends what has not ended."""
+
+    def __init__(self, store: PgEventStore, runs: Runs) -> None:
+        super().__init__("cancel", store, runs)
+
+    async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
+        runs = await self._runs.load_many(loaded.tenant_id, batch)
+        return _outcomes(await asyncio.gather(*[self._cancel(loaded, runs.get(run_id)) for run_id in batch]))
+
+    async def _cancel(self, loaded: LoadedJob, run: LoadedRun | None) -> object:
+        return _GONE if run is None else await _tried(self._stop(loaded, run))
+
+    async def _stop(self, loaded: LoadedJob, run: LoadedRun) -> None:
+        if not await self._runs.stop(run, _metadata(loaded)):
+            await self._runs.cancel(loaded.tenant_id, run.id, _metadata(loaded))
+
+
+class _OfHeldRequests:
+    """Takes the held requests of a zap in the order of their arrival."""
+
+    read_model = "request_list"
+    stream_kind = StreamKind.CORE
+
+    def __init__(self, pool: Pool, requests: Requests) -> None:
+        self._pool = pool
+        self._requests = requests
+
+    async def next(self, loaded: LoadedJob, after: UUID | None, limit: int) -> list[UUID]:
+        return await oldest_held(
+            self._pool, loaded.tenant_id, _zap_of(loaded), after=after, before=loaded.id, limit=limit
+        )
+
+
+class ReleaseRequests(_OfHeldRequests):
+    """Starts their runs."""
+
+    async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
+        metadata, zap_id = _metadata(loaded), _zap_of(loaded)
+        zap = await _tried(self._requests.live_zap(loaded.tenant_id, zap_id))
+        if isinstance(zap, Refused):
+            return [zap] * len(batch)
+        arrivals = await asyncio.gather(
+            *[_tried(self._requests.held(zap, zap_id, request_id, metadata)) for request_id in batch]
+        )
+        if zap.hook.split is None:
+            started = await asyncio.gather(*[self._start(arrival) for arrival in arrivals])
+        else:
+            # The items of a request are many: those of the next one come after them.
+            started = [await self._start(arrival) for arrival in arrivals]
+        await asyncio.gather(
+            *[
+                self._requests.record(arrival, run, metadata)
+                for arrival, run in zip(arrivals, started, strict=True)
+                if isinstance(arrival, Arrival) and isinstance(run, Started)
+            ]
+        )
+        return _outcomes(started)
+
+    async def _start(self, arrival: Arrival | Refused) -> Started | Refused:
+        return arrival if isinstance(arrival, Refused) else await _tried(self._requests.start(arrival))
+
+
+class DiscardRequests(_OfHeldRequests):
+    """Gives them up."""
+
+    async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
+        metadata, zap_id = _metadata(loaded), _zap_of(loaded)
+        return _outcomes(
+            await asyncio.gather(
+                *[
+                    _tried(self._requests.discard(loaded.tenant_id, zap_id, request_id, metadata))
+                    for request_id in batch
+                ]
+            )
+        )
+
+
+def bulks(store: PgEventStore, new_id: NewId) -> dict[JobKind, Bulk]:
+    """All kinds of jobs."""
+    runs, requests = Runs(store, new_id), Requests(store, new_id)
+    return {
+        "replay": ReplayRuns(store, runs),
+        "cancel": CancelRuns(store, runs),
+        "release": ReleaseRequests(store.pool, requests),
+        "discard": DiscardRequests(store.pool, requests),
+    }
+
+
+def _metadata(loaded: LoadedJob) -> Metadata:
+    """Who wanted it, and the job that does it."""
+    return Metadata(actor=loaded.actor, causation_id=loaded.request_id)
+
+
+def _zap_of(loaded: LoadedJob) -> UUID:
+    zap_id = loaded.state.requested.filter.zap_id
+    assert zap_id is not None, "held requests are always those of one zap"
+    return zap_id
+
+
+async def _tried(work: Awaitable[T]) -> T | Refused:
+    """The result; a refusal that is one's own affair does not stop the job."""
+    try:
+        return await work
+    except NothingToDo as error:
+        return Refused("skipped", error.message)
+    except DomainError as error:
+        return Refused("failed", error.message)
+    except (WentOn, AppendRefused, UnknownEvent, msgspec.DecodeError) as error:
+        return Refused("failed", str(error))
+
+
+def _outcomes(results: Sequence[object]) -> list[Outcome]:
+    return [result if isinstance(result, Refused) else None for result in results]

@@ -1,0 +1,58 @@
+"""Commands on the inbox of dead letters: resolve a group, write a note."""
+
+from uuid import UUID
+
+from app.accounts.auth import Principal
+from domain.failures.failures import FailuresNoted, FailuresResolved, stream_of
+from domain.log.errors import NotFound
+from domain.log.event import ANY_VERSION, Append, Appended, NewEvent, StreamKind
+from domain.log.ports import NewId, StoreUnavailable
+from projections.dead_letters import DeadLetters, get_dead_letters
+from sql.log.event_store import PgEventStore
+
+
+class Inbox:
+    """Groups of all tenants; every method takes whose it must be, and raises NotFound for anybody else's."""
+
+    def __init__(self, store: PgEventStore, new_id: NewId) -> None:
+        self._store = store
+        self._new_id = new_id
+
+    async def resolve(self, principal: Principal, group_id: UUID, count: int | None) -> int:
+        """Be done with the group's first `count` failures, or all that are listed now. Gives the position."""
+        group = await self._load(principal, group_id)
+        count = min(group.count, count or group.count)
+        if count <= group.resolved:
+            return group.position
+        resolved = FailuresResolved(zap_id=group.zap_id, step_id=group.step_id, code=group.code, count=count)
+        return await self._append(principal, resolved)
+
+    async def note(self, principal: Principal, group_id: UUID, note: str) -> int:
+        """Write about a group. Gives the position."""
+        group = await self._load(principal, group_id)
+        if note == group.note:
+            return group.position
+        noted = FailuresNoted(zap_id=group.zap_id, step_id=group.step_id, code=group.code, note=note)
+        return await self._append(principal, noted)
+
+    async def _load(self, principal: Principal, group_id: UUID) -> DeadLetters:
+        group = await get_dead_letters(self._store.pool, principal.tenant_id, group_id)
+        if group is None:
+            raise NotFound("no such group of failed runs")
+        return group
+
+    async def _append(self, principal: Principal, event: FailuresResolved | FailuresNoted) -> int:
+        result = await self._store.append(
+            Append(
+                kind=StreamKind.CORE,
+                stream_id=stream_of(event.zap_id),
+                expected=ANY_VERSION,
+                tenant_id=principal.tenant_id,
+                ordering_key=event.zap_id,
+                events=(NewEvent(self._new_id(), event),),
+                metadata=principal.metadata,
+            )
+        )
+        if not isinstance(result, Appended):
+            raise StoreUnavailable("the log did not take it")
+        return result.position

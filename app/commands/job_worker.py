@@ -1,0 +1,227 @@
+"""The worker behind jobs: finds those that run, and carries them out at the speed that was asked for.
+
+Any number of workers may run. One works on a job at a time, by a session lock on its own connection; should two be at
+it all the same, the versions of the job's stream let one of them record, and nothing is done twice.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from uuid import UUID
+
+import structlog
+
+from app.commands.bulk import Bulk, bulks
+from app.commands.jobs import Jobs, LoadedJob, fold, follow
+from consumers.kafka.patience import rest
+from domain.job import job
+from domain.job.job import MAX_PROBLEM, CompleteJob, JobCommand, JobKind, JobProgressed, RecordProgress
+from domain.log.event import Metadata, StreamKind
+from domain.log.ports import NewId, StoreUnavailable
+from projections.engine.freshness import wait_until
+from projections.engine.projection import BEING_BUILT
+from projections.job_list import running_jobs
+from sql.log.event_store import PgEventStore
+from sql.postgres.pool import CONNECTION_ERRORS, Connection, connect
+from sql.postgres.queries import Queries
+
+log = structlog.get_logger()
+_queries = Queries("queries/jobs.sql")
+
+POLL_S = 1.0
+"""How long a new job waits to be seen, and a pause or an abort."""
+MAX_AT_ONCE = 50
+"""Jobs in the hands of one worker."""
+PAGE = 500
+"""Ids that are looked up at once."""
+BATCH = 100
+BATCH_BYTES = 16 * 2**20
+"""Runs or requests of a job that are in memory at once, and their payloads: those, or a single one that is larger."""
+BATCHES = 2
+"""Batches of all jobs that are in memory at once."""
+RECORD_S = 1.0
+SLOWEST_RECORD_S = 10.0
+"""Progress is recorded every second, and of long jobs at each hundredth of the time they took, up to this."""
+FRESH_S = 2.0
+"""How long a job waits for the list it takes from to be as new as the job; then it takes what the list shows."""
+ATTEMPTS = 5
+"""How often progress is decided anew when somebody steered the job meanwhile."""
+_ANSWER_S = 10.0
+_OUTAGES = (*CONNECTION_ERRORS, StoreUnavailable, *BEING_BUILT)
+
+
+class JobWorker:
+    """Works on jobs of all tenants until it is stopped, through outages of the database."""
+
+    def __init__(self, store: PgEventStore, dsn: str, new_id: NewId) -> None:
+        self._store = store
+        self._dsn = dsn
+        self._jobs = Jobs(store, new_id)
+        self._bulks = bulks(store, new_id)
+        self._room = asyncio.Semaphore(BATCHES)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`."""
+        while not stop.is_set():
+            try:
+                connection = await connect(self._dsn, "jobs")
+                try:
+                    await self._work(connection, stop)
+                finally:
+                    connection.terminate()
+            except BEING_BUILT:
+                log.info("jobs.list_being_built")
+                await rest(stop, POLL_S)
+            except _OUTAGES as error:
+                log.warning("jobs.store_unavailable", error=repr(error))
+                await rest(stop, POLL_S)
+
+    async def _work(self, connection: Connection, stop: asyncio.Event) -> None:
+        """Carry out the jobs whose locks this connection gets, for as long as it lives."""
+        working: dict[UUID, asyncio.Task[None]] = {}
+        try:
+            while not stop.is_set():
+                for job_id in [job_id for job_id, task in working.items() if task.done()]:
+                    del working[job_id]
+                    await connection.execute(_queries["give_back"], job_id, timeout=_ANSWER_S)
+                for job_id in await running_jobs(self._store.pool):
+                    if job_id in working or len(working) >= MAX_AT_ONCE:
+                        continue
+                    if await connection.fetchval(_queries["try_take"], job_id, timeout=_ANSWER_S):
+                        working[job_id] = asyncio.create_task(self._carry_out(job_id, stop), name=f"job {job_id}")
+                await rest(stop, POLL_S)
+            if working:
+                await asyncio.wait(working.values())
+        finally:
+            for task in working.values():
+                task.cancel()
+            await asyncio.gather(*working.values(), return_exceptions=True)
+
+    async def _carry_out(self, job_id: UUID, stop: asyncio.Event) -> None:
+        """Work on a job. After an outage it is taken up again from what was recorded."""
+        try:
+            loaded = fold(await self._store.read_stream(StreamKind.CORE, job_id))
+            # The list of jobs follows the log by moments: this one may have ended.
+            if loaded is not None and loaded.state.status == "running":
+                await _Work(self._store, self._jobs, self._bulks, self._room, loaded).run(stop)
+        except _OUTAGES as error:
+            log.warning("job.interrupted", job_id=str(job_id), error=repr(error))
+        except Exception:
+            # A bug that one job meets: the others go on.
+            log.exception("job.broken", job_id=str(job_id))
+
+
+class _Work:
+    """One job in the hands of this worker, and how far it has come."""
+
+    def __init__(
+        self, store: PgEventStore, jobs: Jobs, kinds: Mapping[JobKind, Bulk], room: asyncio.Semaphore, loaded: LoadedJob
+    ) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._bulk = kinds[loaded.state.requested.kind]
+        self._room = room
+        self._job = loaded
+        state = loaded.state
+        self._cursor = state.cursor
+        self._counts = {"done": state.done, "skipped": state.skipped, "failed": state.failed}
+        self._problem = state.problem
+        self._overtaken = False
+        self._time = asyncio.get_running_loop().time
+        self._started_at = self._looked_at = self._recorded_at = self._time()
+        self._free_at = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Take one batch after the other until none is left, or the job is stopped."""
+        requested = self._job.state.requested
+        log.info("job.started", job_id=str(self._job.id), kind=requested.kind, total=self._job.state.total)
+        await wait_until(self._store.pool, self._bulk.read_model, self._job.requested_position, FRESH_S)
+        size = max(1, min(BATCH, requested.rate_per_s // 10))
+        while not self._stopped(stop):
+            page = await self._bulk.next(self._job, self._cursor, PAGE)
+            if not page:
+                await self._record(CompleteJob())
+                break
+            for start in range(0, len(page), size):
+                await self._take(page[start : start + size], stop)
+                if self._stopped(stop):
+                    break
+        else:
+            await self._record()
+        log.info("job.left", job_id=str(self._job.id), status=self._job.state.status, **self._counts)
+
+    def _stopped(self, stop: asyncio.Event) -> bool:
+        return stop.is_set() or self._overtaken or self._job.state.status != "running"
+
+    async def _take(self, batch: Sequence[UUID], stop: asyncio.Event) -> None:
+        await self._wait_for_turn(len(batch), stop)
+        if stop.is_set():
+            return
+        sizes = await self._store.sizes(self._bulk.stream_kind, batch)
+        for part in _parts(batch, sizes):
+            async with self._room:
+                outcomes = await self._bulk.do(self._job, part)
+            for outcome in outcomes:
+                self._counts[outcome.counts_as if outcome else "done"] += 1
+                self._problem = outcome.problem[:MAX_PROBLEM] if outcome else self._problem
+        self._cursor = batch[-1]
+        if self._time() - self._looked_at >= POLL_S:
+            await self._look()
+
+    async def _wait_for_turn(self, count: int, stop: asyncio.Event) -> None:
+        """Keep the speed: what a slow moment costs is not made up for."""
+        self._free_at = max(self._free_at, self._time())
+        wait_s = self._free_at - self._time()
+        self._free_at += count / self._job.state.requested.rate_per_s
+        if wait_s > 0:
+            await rest(stop, wait_s)
+
+    async def _look(self) -> None:
+        """See whether the job was paused or aborted, and record how far it has come when it is time."""
+        self._looked_at = self._time()
+        took = self._time() - self._started_at
+        if self._time() - self._recorded_at >= min(max(RECORD_S, took / 100), SLOWEST_RECORD_S):
+            await self._record()
+        else:
+            await self._read()
+
+    async def _read(self) -> None:
+        recorded = self._job.state.cursor
+        self._job = await self._news()
+        self._overtaken = self._overtaken or self._job.state.cursor != recorded
+
+    async def _news(self) -> LoadedJob:
+        return follow(self._job, await self._store.read_stream(StreamKind.CORE, self._job.id, after=self._job.version))
+
+    async def _record(self, *further: JobCommand) -> None:
+        """Record how far the job has come, also one that was paused meanwhile; not once another worker is at it."""
+        for _ in range(ATTEMPTS):
+            await self._read()
+            if self._overtaken:
+                return
+            state = self._job.state
+            events = [event for command in (*self._progress(), *further) for event in job.decide(command, state)]
+            if not events:
+                return
+            here = self._job
+            if await self._jobs.append(here.tenant_id, here.id, here.version, events, Metadata(actor="scheduler")):
+                self._recorded_at = self._time()
+                self._job = await self._news()
+                return
+
+    def _progress(self) -> list[RecordProgress]:
+        if self._cursor is None:
+            return []
+        return [RecordProgress(JobProgressed(cursor=self._cursor, problem=self._problem, **self._counts))]
+
+
+def _parts(batch: Sequence[UUID], sizes: Mapping[UUID, int]) -> Iterator[list[UUID]]:
+    """The batch cut into pieces of at most BATCH_BYTES."""
+    part: list[UUID] = []
+    room = BATCH_BYTES
+    for id_ in batch:
+        room -= sizes.get(id_, 0)
+        if part and room < 0:
+            yield part
+            part, room = [], BATCH_BYTES - sizes.get(id_, 0)
+        part.append(id_)
+    yield part

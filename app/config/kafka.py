@@ -1,0 +1,152 @@
+"""How the settings lead to Kafka: its security, the topic's making, and a word on what is wrong."""
+
+import asyncio
+import ssl
+
+import click
+from aiokafka.conn import create_conn
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    IllegalSaslStateError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
+
+from app.config.errors import OperatorError
+from app.config.settings import PREFIX, Settings, SettingsError
+from domain.kafka import KafkaSecurity
+from relay.topic import KafkaConfig, create_topic, describe_topic, topic_settings
+
+_TIMEOUT_S = 5.0
+_REFUSALS = (
+    AuthenticationFailedError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+    IllegalSaslStateError,
+)
+
+
+class Refused(OperatorError):
+    """The brokers will not have us: waiting does not help, other settings do."""
+
+    exit_code = 2
+
+
+class Unreachable(OperatorError):
+    """No broker answers: it may, later."""
+
+
+def security(settings: Settings) -> KafkaSecurity:
+    """Reads the certificates. Raises SettingsError for those that are no good."""
+    return KafkaSecurity(
+        mechanism=settings.kafka_sasl_mechanism,
+        username=settings.kafka_username,
+        password=settings.kafka_password,
+        tls=_tls(settings) if settings.kafka_tls == "on" else None,
+    )
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    name = "CA"
+    try:
+        context = ssl.create_default_context(cafile=settings.kafka_ca_file or None)
+        name = "CERT"
+        if settings.kafka_cert_file:
+            context.load_cert_chain(settings.kafka_cert_file, settings.kafka_key_file or None, password="")
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{PREFIX}KAFKA_{name}_FILE can not be used: {_reason(error)}.") from None
+    return context
+
+
+def config(settings: Settings) -> KafkaConfig:
+    """For the relay, and for making the topic."""
+    return KafkaConfig(
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        topic=settings.kafka_topic,
+        partitions=settings.kafka_partitions,
+        replication_factor=settings.kafka_replication,
+        retention_hours=settings.kafka_retention_hours,
+        create=settings.kafka_create_topic == "on",
+        security=security(settings),
+    )
+
+
+async def check_access(settings: Settings) -> int:
+    """Ask each bootstrap server whether it will have us. Returns how many do. Raises Refused, Unreachable."""
+    proof = security(settings)
+    problems: list[Exception] = []
+    servers = settings.kafka_bootstrap_servers.split(",")
+    for server in servers:
+        try:
+            await _knock(server, proof)
+        except Refused:
+            raise
+        except (OSError, KafkaError, TimeoutError) as error:
+            problems.append(error)
+    if len(problems) == len(servers):
+        raise Unreachable(f"No Kafka broker answers at {settings.kafka_bootstrap_servers}: {_reason(problems[-1])}.")
+    return len(servers) - len(problems)
+
+
+async def _knock(server: str, proof: KafkaSecurity) -> None:
+    host, port = server.rsplit(":", 1)
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            connection = await create_conn(
+                host.strip("[]"),
+                int(port),
+                request_timeout_ms=int(_TIMEOUT_S * 1000),
+                security_protocol=proof.protocol,
+                ssl_context=proof.tls,
+                sasl_mechanism=proof.mechanism or None,
+                sasl_plain_username=proof.username or None,
+                sasl_plain_password=proof.password or None,
+            )
+    except ssl.SSLError as error:
+        raise Refused(f"TLS with the Kafka broker {server} fails: {_reason(error)}. See {PREFIX}KAFKA_TLS.") from None
+    except _REFUSALS as error:
+        who = f"user {proof.username} by {proof.mechanism}"
+        raise Refused(f"The Kafka broker {server} refuses {who}: {_reason(error)}.") from None
+    connection.close()
+
+
+async def check_topic(settings: Settings) -> str:
+    """That the topic is missing, in words, and empty when it is there. Raises Refused for another one, KafkaError."""
+    found = await describe_topic(config(settings))
+    if found is None:
+        return f"there is no topic {settings.kafka_topic}: `triggerhub topics` makes it"
+    if found.partitions != settings.kafka_partitions:
+        raise Refused(
+            f"Topic {settings.kafka_topic} has {found.partitions} partitions, "
+            f"{PREFIX}KAFKA_PARTITIONS says {settings.kafka_partitions}: set it to what the topic has."
+        )
+    return ""
+
+
+async def topics(settings: Settings) -> None:
+    """Create the topic where it is missing, and show what the brokers have. Raises OperatorError."""
+    await check_access(settings)
+    try:
+        made = await create_topic(config(settings))
+        found = await describe_topic(config(settings))
+        if found is not None:
+            shown = await topic_settings(config(settings))
+            click.echo(
+                f"{'created' if made else 'found'} {settings.kafka_topic}: {found.partitions} partitions, "
+                f"replication {found.replication_factor}{''.join(f', {name}={shown[name]}' for name in sorted(shown))}"
+            )
+        if problem := await check_topic(settings):
+            raise OperatorError(f"The brokers do not show the topic yet: {problem}.")
+    except KafkaError as error:
+        raise OperatorError(f"The topic can not be made: {_reason(error)}.") from None
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return (str(error) or type(error).__name__).rstrip(".")

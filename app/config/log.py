@@ -1,0 +1,97 @@
+"""Logging: one structlog set-up for all processes, to standard error, with secrets blotted out.
+
+The libraries log through the standard library; their records take the same path from WARNING up.
+"""
+
+import logging
+import sys
+from collections.abc import Mapping
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from app.config.settings import LogFormat, Secret
+
+STARS = "***"
+_SECRET_WORDS = (
+    "password",
+    "passwd",
+    "authorization",
+    "cookie",
+    "secret",
+    "token",
+    "api_key",
+    "apikey",
+    "dsn",
+)
+# They count or name something and give nothing away.
+_HARMLESS = frozenset({"token_type", "secret_count", "token_count"})
+
+
+def configure(role: str, level: str, log_format: LogFormat) -> None:
+    """Set up logging for this process; `role` is a key on every line."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_role(role),
+        redact,
+        structlog.processors.StackInfoRenderer(),
+    ]
+    renderer = _renderers(log_format)
+    structlog.configure(
+        processors=[*shared, *renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(logging.WARNING, _number(level)), force=True)
+
+
+def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Structlog processor: no value of type Secret, and none under a telling key, reaches the output."""
+    return {key: _cleaned(key, value) for key, value in event.items()}
+
+
+def _cleaned(key: str, value: object) -> object:
+    if isinstance(value, Secret) or (_is_telling(key) and value is not None):
+        return STARS
+    if key == "exc_info" or key.startswith("_"):  # structlog's own, of exact types
+        return value
+    if isinstance(value, Mapping):
+        return {k: _cleaned(str(k), v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_cleaned("", item) for item in value]
+    return value
+
+
+def _is_telling(key: str) -> bool:
+    name = key.lower().replace("-", "_")
+    return name not in _HARMLESS and any(word in name for word in _SECRET_WORDS)
+
+
+def _add_role(role: str) -> Processor:
+    def add(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event.setdefault("role", role)
+        return event
+
+    return add
+
+
+def _renderers(log_format: LogFormat) -> list[Processor]:
+    if log_format == "json":
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+    return [
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+    ]
+
+
+def _number(level: str) -> int:
+    return logging.getLevelNamesMapping()[level.upper()]

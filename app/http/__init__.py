@@ -1,0 +1,1 @@
+"""How do HTTP requests become calls, and results answers?"""

@@ -1,0 +1,62 @@
+"""API keys: /api/v1/api-keys."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from litestar import Controller, delete, get, post
+from litestar.params import FromPath, JSONBody
+
+from app.accounts.accounts import Accounts
+from app.accounts.auth import AuthedRequest
+from app.http.inputs import Injected, Input, Name
+from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
+from sql.tables.identity import ApiKey, Identity
+
+
+class NewApiKey(Input, frozen=True):
+    """What the key is for."""
+
+    name: Name
+
+
+class CreatedApiKey(msgspec.Struct, frozen=True):
+    """A fresh key. `key` is shown this once."""
+
+    id: UUID
+    name: str
+    prefix: str
+    created_at: datetime
+    key: str
+
+
+class ApiKeyController(Controller):
+    """Keys act for their user until they are deleted."""
+
+    path = "/api-keys"
+    tags = ("API keys",)
+
+    @post("/", summary="Make a key")
+    async def create(
+        self, data: JSONBody[NewApiKey], request: AuthedRequest, accounts: Injected[Accounts]
+    ) -> CreatedApiKey:
+        """The answer is the only place where the whole key stands."""
+        kept, key = await accounts.create_key(request.user, data.name)
+        return CreatedApiKey(kept.id, kept.name, kept.prefix, kept.created_at, key)
+
+    @get("/", summary="List keys")
+    async def list_keys(
+        self,
+        request: AuthedRequest,
+        identity: Injected[Identity],
+        cursor: Cursor = None,
+        limit: Limit = DEFAULT_LIMIT,
+    ) -> Page[ApiKey]:
+        """Newest first, by name and prefix."""
+        keys = await identity.api_keys(request.user.user_id, decode_cursor(cursor), limit + 1)
+        return Page(keys[:limit], next_cursor([key.id for key in keys], limit))
+
+    @delete("/{key_id:uuid}", summary="Revoke a key")
+    async def revoke(self, key_id: FromPath[UUID], request: AuthedRequest, accounts: Injected[Accounts]) -> None:
+        """The key is void at once."""
+        await accounts.delete_key(request.user, key_id)

@@ -1,0 +1,103 @@
+"""Sign-up, sign-in and tokens: /api/v1/auth, and who one is: /api/v1/me."""
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from litestar import Controller, get, post
+from litestar.params import JSONBody
+
+from app.accounts.accounts import Accounts, TokenPair
+from app.accounts.auth import AuthedRequest
+from app.http.inputs import Email, Injected, Input, Name, Password
+from app.http.problems import Problem
+from sql.tables.identity import Identity, User
+
+
+class SignUp(Input, frozen=True):
+    """A new account."""
+
+    name: Name
+    email: Email
+    password: Password
+
+
+class SignIn(Input, frozen=True):
+    """Credentials. Their form is not checked: an odd address is just one that nobody has."""
+
+    email: Annotated[str, msgspec.Meta(max_length=254)]
+    password: Annotated[str, msgspec.Meta(max_length=256)]
+
+
+class Refresh(Input, frozen=True):
+    """The refresh token to trade."""
+
+    refresh_token: Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class UserOut(msgspec.Struct, frozen=True):
+    """A person."""
+
+    id: UUID
+    name: str
+    email: str
+
+
+class SignedIn(msgspec.Struct, frozen=True):
+    """Who signed in, and the tokens. `expires_in` is in seconds."""
+
+    user: UserOut
+    access_token: str
+    refresh_token: str
+    expires_in: int
+
+
+class AuthController(Controller):
+    """The routes that need no credentials."""
+
+    path = "/auth"
+    tags = ("Authentication",)
+    security = ()
+    response_headers = {"cache-control": "no-store"}  # noqa: RUF012 - Litestar's own declaration
+
+    @post("/signup", summary="Make an account and sign in")
+    async def sign_up(self, data: JSONBody[SignUp], accounts: Injected[Accounts]) -> SignedIn:
+        """409 when the address has an account already."""
+        return _signed_in(*await accounts.sign_up(data.name, data.email, data.password))
+
+    @post("/signin", summary="Sign in", status_code=200)
+    async def sign_in(self, data: JSONBody[SignIn], accounts: Injected[Accounts]) -> SignedIn:
+        """401 for a wrong password and for an unknown address alike."""
+        return _signed_in(*await accounts.sign_in(data.email, data.password))
+
+    @post("/refresh", summary="Trade a refresh token for new tokens", status_code=200)
+    async def refresh(self, data: JSONBody[Refresh], accounts: Injected[Accounts]) -> TokenPair:
+        """Each token is good once; using an old one signs the device out. A repeat within 10 s is a repeat."""
+        return await accounts.refresh(data.refresh_token)
+
+
+class MeController(Controller):
+    """The signed-in user."""
+
+    tags = ("Authentication",)
+
+    @post("/auth/signout", summary="End this session", status_code=204)
+    async def sign_out(self, request: AuthedRequest, accounts: Injected[Accounts]) -> None:
+        """The access token and the refresh token are void at once."""
+        await accounts.sign_out(request.user)
+
+    @get("/me", summary="The signed-in user")
+    async def me(self, request: AuthedRequest, identity: Injected[Identity]) -> UserOut:
+        """Whose credentials these are."""
+        user = await identity.user_by_id(request.user.user_id)
+        if user is None:
+            raise Problem("not_found", "this account is gone")
+        return _user(user)
+
+
+def _signed_in(user: User, tokens: TokenPair) -> SignedIn:
+    return SignedIn(_user(user), tokens.access_token, tokens.refresh_token, tokens.expires_in)
+
+
+def _user(user: User) -> UserOut:
+    return UserOut(user.id, user.name, user.email)

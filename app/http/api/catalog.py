@@ -1,0 +1,40 @@
+"""What zaps can be made of: /api/v1/triggers/available and /api/v1/actions/available."""
+
+import msgspec
+from litestar import Controller, get
+
+from app.http.inputs import Injected
+from app.http.services import Services
+from domain.connector.descriptor import ActionDescriptor, TriggerDescriptor, config_schema
+from domain.values.json import Json, JsonObject
+
+
+class CatalogItem(msgspec.Struct, frozen=True):
+    """A trigger or action; `config_schema` is the JSON Schema of its config, `example` shows what it gives."""
+
+    type: str
+    name: str
+    description: str
+    icon: str
+    config_schema: JsonObject
+    example: Json = None
+
+
+class CatalogController(Controller):
+    """The same for everybody, yet only for who is signed in."""
+
+    tags = ("Catalog",)
+
+    @get("/triggers/available", summary="All triggers")
+    async def triggers(self, services: Injected[Services]) -> list[CatalogItem]:
+        """What can start a run."""
+        return [_item(trigger) for trigger in services.catalog.triggers.values()]
+
+    @get("/actions/available", summary="All actions")
+    async def actions(self, services: Injected[Services]) -> list[CatalogItem]:
+        """What a step can do."""
+        return [_item(action) for action in services.catalog.actions.values()]
+
+
+def _item(item: TriggerDescriptor | ActionDescriptor) -> CatalogItem:
+    return CatalogItem(item.type, item.name, item.description, item.icon, config_schema(item.fields), item.example)

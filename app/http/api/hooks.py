@@ -1,0 +1,95 @@
+"""What stands around a zap's hook: its secrets, and the requests that started no run. /api/v1/zaps/{id}/…"""
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from litestar import Controller, Response, get, post, put
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+
+from app.accounts.auth import AuthedRequest
+from app.commands.hook_secrets import MAX_SECRETS, HookSecrets, SecretsState
+from app.commands.requests import Requests
+from app.commands.zaps import Zaps
+from app.http.inputs import Injected, Input
+from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
+from app.http.services import Services
+from domain.intake.events import Reason
+from projections.engine.freshness import wait_until
+from projections.request_list import RequestListItem, list_requests
+
+FRESHNESS_S = 1.0
+
+Secret = Annotated[str, msgspec.Meta(min_length=8, max_length=1_000, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+
+
+class SecretsIn(Input, frozen=True):
+    """The secrets that count from now on, newest first; none to forget them all."""
+
+    secrets: Annotated[tuple[Secret, ...], msgspec.Meta(max_length=MAX_SECRETS)]
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """The run that the request has now; it had one already when `status` is duplicate."""
+
+    status: str
+    run_id: UUID
+    position: int
+
+
+class HookController(Controller):
+    """Secrets go in and never come out; rejected requests can be let in."""
+
+    path = "/zaps/{zap_id:uuid}"
+    tags = ("Webhooks",)
+
+    @put("/secrets", summary="Replace the hook's secrets")
+    async def replace_secrets(
+        self,
+        zap_id: FromPath[UUID],
+        data: JSONBody[SecretsIn],
+        request: AuthedRequest,
+        hook_secrets: Injected[HookSecrets],
+        zaps: Injected[Zaps],
+    ) -> SecretsState:
+        """Two may be live, so that a secret can be changed without losing a delivery: send the new and the old one."""
+        return await hook_secrets.replace(zaps, request.user, zap_id, data.secrets)
+
+    @get("/secrets", summary="How many secrets the hook has")
+    async def secrets(
+        self, zap_id: FromPath[UUID], request: AuthedRequest, hook_secrets: Injected[HookSecrets], zaps: Injected[Zaps]
+    ) -> SecretsState:
+        """Their number, and when they were replaced; never themselves."""
+        return await hook_secrets.state(zaps, request.user, zap_id)
+
+    @get("/requests", summary="Requests that started no run")
+    async def requests(
+        self,
+        zap_id: FromPath[UUID],
+        request: AuthedRequest,
+        services: Injected[Services],
+        zaps: Injected[Zaps],
+        *,
+        reason: FromQuery[Reason | None] = None,
+        cursor: Cursor = None,
+        limit: Limit = DEFAULT_LIMIT,
+        min_position: Annotated[int | None, QueryParameter(ge=0, le=2**63 - 1)] = None,
+    ) -> Response[Page[RequestListItem]]:
+        """Newest first, with the reason. Beyond some a minute they are only counted, as repeats always are; held ones
+        never are.
+        """
+        await zaps.load(request.user.tenant_id, zap_id)
+        pool = services.store.pool
+        fresh = min_position is None or await wait_until(pool, "request_list", min_position, FRESHNESS_S)
+        before = decode_cursor(cursor)
+        items = await list_requests(pool, request.user.tenant_id, zap_id, reason=reason, before=before, limit=limit + 1)
+        page = Page(items[:limit], next_cursor([item.id for item in items], limit))
+        return Response(page, headers={} if fresh else {"stale": "true"})
+
+    @post("/requests/{request_id:uuid}/admit", summary="Let a rejected request in", status_code=200)
+    async def admit(
+        self, zap_id: FromPath[UUID], request_id: FromPath[UUID], request: AuthedRequest, requests: Injected[Requests]
+    ) -> Admitted:
+        """Starts its run, once. 409 for a request that was not kept whole."""
+        started = await requests.admit(request.user.tenant_id, zap_id, request_id, request.user.metadata)
+        return Admitted("duplicate" if started.duplicate else "accepted", started.run_id, started.position)

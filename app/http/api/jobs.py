@@ -1,0 +1,214 @@
+"""Many runs or held requests at once: /api/v1/runs/replay …, and the jobs that do it: /api/v1/jobs."""
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from litestar import Controller, Response, get, post
+from litestar.params import FromPath, JSONBody
+
+from app.accounts.auth import AuthedRequest
+from app.commands.jobs import MAX_COUNT, Jobs
+from app.commands.zaps import Zaps
+from app.http.inputs import Injected, Input, StepId, in_utc
+from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
+from app.http.services import Services
+from domain.job.job import (
+    MAX_RATE_PER_S,
+    AbortJob,
+    JobCommand,
+    JobKind,
+    JobRequested,
+    PauseJob,
+    ReplayVersion,
+    ResumeJob,
+    Selection,
+)
+from projections.job_list import JobListItem, list_jobs
+
+Rate = Annotated[int, msgspec.Meta(ge=1, le=MAX_RATE_PER_S)]
+DEFAULT_REPLAYS_PER_S = 50
+"""Replays have effects on others, so that they go slowly unless told otherwise."""
+
+
+class BulkReplay(Input, frozen=True):
+    """Replay all runs of a selection that have ended, at most so many in a second; with `preview`, only count them."""
+
+    filter: Selection
+    rate_per_s: Rate = DEFAULT_REPLAYS_PER_S
+    preview: bool = False
+    from_step: StepId | None = None
+    version: ReplayVersion = "original"
+
+
+class BulkCancel(Input, frozen=True):
+    """Cancel all runs of a selection that have not ended; with `preview`, only count them."""
+
+    filter: Selection
+    rate_per_s: Rate = MAX_RATE_PER_S
+    preview: bool = False
+
+
+class BulkRelease(Input, frozen=True):
+    """Start the runs of all requests that the zap holds, in the order of their arrival; with `preview`, only count."""
+
+    rate_per_s: Rate = DEFAULT_REPLAYS_PER_S
+    preview: bool = False
+
+
+class BulkDiscard(Input, frozen=True):
+    """Give up all requests that the zap holds; with `preview`, only count them."""
+
+    rate_per_s: Rate = MAX_RATE_PER_S
+    preview: bool = False
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """How many a job would take; `more` when there are more than were counted."""
+
+    count: int
+    more: bool
+
+
+class BulkController(Controller):
+    """What a user can do about many runs."""
+
+    path = "/runs"
+    tags = ("Runs",)
+
+    @post("/replay", status_code=202, summary="Run many again")
+    async def replay(
+        self, request: AuthedRequest, jobs: Injected[Jobs], data: JSONBody[BulkReplay]
+    ) -> Response[Preview | JobListItem]:
+        """Makes a job that replays each of them once, oldest first: those there are now, as the run list shows them.
+
+        A filter without any field is refused. Runs that can not be replayed are counted as failed.
+        """
+        requested = JobRequested(
+            kind="replay",
+            filter=_in_utc(data.filter),
+            total=0,
+            rate_per_s=data.rate_per_s,
+            from_step=data.from_step,
+            version=data.version,
+        )
+        count = await jobs.count_runs(request.user.tenant_id, "replay", requested.filter)
+        return await _respond(request, jobs, requested, count, preview=data.preview)
+
+    @post("/cancel", status_code=202, summary="Cancel many runs")
+    async def cancel(
+        self, request: AuthedRequest, jobs: Injected[Jobs], data: JSONBody[BulkCancel]
+    ) -> Response[Preview | JobListItem]:
+        """Makes a job that cancels each of them, oldest first. Runs that end by themselves are counted as skipped."""
+        requested = JobRequested(kind="cancel", filter=_in_utc(data.filter), total=0, rate_per_s=data.rate_per_s)
+        count = await jobs.count_runs(request.user.tenant_id, "cancel", requested.filter)
+        return await _respond(request, jobs, requested, count, preview=data.preview)
+
+
+class HeldController(Controller):
+    """What a user can do about the requests that came while a zap was paused, and are held."""
+
+    path = "/zaps/{zap_id:uuid}/held"
+    tags = ("Webhooks",)
+
+    @post("/release", status_code=202, summary="Release held requests")
+    async def release(
+        self,
+        zap_id: FromPath[UUID],
+        request: AuthedRequest,
+        jobs: Injected[Jobs],
+        zaps: Injected[Zaps],
+        data: JSONBody[BulkRelease | None] = None,
+    ) -> Response[Preview | JobListItem]:
+        """Makes a job that starts their runs, of the version that is live then; also while the zap is paused.
+
+        Requests that come after the job are not touched.
+        """
+        wish = data or BulkRelease()
+        return await _respond_held(request, jobs, zaps, _of_held("release", zap_id, wish), preview=wish.preview)
+
+    @post("/discard", status_code=202, summary="Discard held requests")
+    async def discard(
+        self,
+        zap_id: FromPath[UUID],
+        request: AuthedRequest,
+        jobs: Injected[Jobs],
+        zaps: Injected[Zaps],
+        data: JSONBody[BulkDiscard | None] = None,
+    ) -> Response[Preview | JobListItem]:
+        """Makes a job that gives them up, for good; they stay on record."""
+        wish = data or BulkDiscard()
+        return await _respond_held(request, jobs, zaps, _of_held("discard", zap_id, wish), preview=wish.preview)
+
+
+class JobController(Controller):
+    """Jobs: each command answers with the job as it is afterwards."""
+
+    path = "/jobs"
+    tags = ("Jobs",)
+
+    @get("/", summary="List jobs")
+    async def list_jobs(
+        self,
+        request: AuthedRequest,
+        services: Injected[Services],
+        cursor: Cursor = None,
+        limit: Limit = DEFAULT_LIMIT,
+    ) -> Page[JobListItem]:
+        """Newest first. A read model: it follows the log within moments."""
+        before = decode_cursor(cursor)
+        items = await list_jobs(services.store.pool, request.user.tenant_id, before=before, limit=limit + 1)
+        return Page(items[:limit], next_cursor([item.id for item in items], limit))
+
+    @get("/{job_id:uuid}", summary="Read a job")
+    async def read(self, job_id: FromPath[UUID], request: AuthedRequest, jobs: Injected[Jobs]) -> JobListItem:
+        """Always current; its progress is recorded about once in a second."""
+        return (await jobs.load(request.user.tenant_id, job_id)).item
+
+    @post("/{job_id:uuid}/pause", status_code=200, summary="Pause a job")
+    async def pause(self, job_id: FromPath[UUID], request: AuthedRequest, jobs: Injected[Jobs]) -> JobListItem:
+        """It stops within about a second."""
+        return await _execute(request, jobs, job_id, PauseJob())
+
+    @post("/{job_id:uuid}/resume", status_code=200, summary="Go on with a job")
+    async def resume(self, job_id: FromPath[UUID], request: AuthedRequest, jobs: Injected[Jobs]) -> JobListItem:
+        """It goes on where it stopped, whether it was paused or aborted."""
+        return await _execute(request, jobs, job_id, ResumeJob())
+
+    @post("/{job_id:uuid}/abort", status_code=200, summary="Abort a job")
+    async def abort(self, job_id: FromPath[UUID], request: AuthedRequest, jobs: Injected[Jobs]) -> JobListItem:
+        """It stops within about a second; what it has done stays done."""
+        return await _execute(request, jobs, job_id, AbortJob())
+
+
+def _of_held(kind: JobKind, zap_id: UUID, wish: BulkRelease | BulkDiscard) -> JobRequested:
+    return JobRequested(kind=kind, filter=Selection(zap_id=zap_id), total=0, rate_per_s=wish.rate_per_s)
+
+
+async def _respond_held(
+    request: AuthedRequest, jobs: Jobs, zaps: Zaps, requested: JobRequested, *, preview: bool
+) -> Response[Preview | JobListItem]:
+    assert requested.filter.zap_id is not None
+    await zaps.load(request.user.tenant_id, requested.filter.zap_id)
+    count = await jobs.count_held(request.user.tenant_id, requested.filter.zap_id)
+    return await _respond(request, jobs, requested, count, preview=preview)
+
+
+async def _respond(
+    request: AuthedRequest, jobs: Jobs, requested: JobRequested, count: int, *, preview: bool
+) -> Response[Preview | JobListItem]:
+    if preview:
+        return Response(Preview(min(count, MAX_COUNT), more=count > MAX_COUNT), status_code=200)
+    made = await jobs.request(
+        request.user.tenant_id, msgspec.structs.replace(requested, total=count), request.user.metadata
+    )
+    return Response(made.item, headers={"location": f"/api/v1/jobs/{made.id}"})
+
+
+async def _execute(request: AuthedRequest, jobs: Jobs, job_id: UUID, command: JobCommand) -> JobListItem:
+    return (await jobs.execute(request.user.tenant_id, job_id, command, request.user.metadata)).item
+
+
+def _in_utc(selection: Selection) -> Selection:
+    from_, to = (moment and in_utc(moment) for moment in (selection.from_, selection.to))
+    return msgspec.structs.replace(selection, from_=from_, to=to)

@@ -1,0 +1,117 @@
+"""Runs: /api/v1/runs."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from litestar import Controller, Response, get
+from litestar.params import FromPath, FromQuery, QueryParameter
+
+from app.accounts.auth import AuthedRequest
+from app.http.inputs import Injected, in_utc
+from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
+from app.http.services import Services
+from domain.job.job import CODE
+from domain.log.errors import NotFound
+from domain.log.event import RunStatus, StreamKind
+from domain.run.events import Source
+from projections import run_detail
+from projections.engine.freshness import wait_until
+from projections.run_detail import RunDetail
+from projections.run_list import RunFilter, RunListItem, list_runs, replays_of
+
+Code = Annotated[
+    str | None, QueryParameter(min_length=1, max_length=200, pattern=CODE, description="Of the error that runs show")
+]
+
+FRESHNESS_S = 1.0
+"""How long a list waits for `min_position`; past that it answers with what it has, and says so."""
+
+
+class EventOut(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as the log has it."""
+
+    id: UUID
+    position: int
+    version: int
+    type: str
+    schema_version: int
+    recorded_at: datetime
+    meta: msgspec.Raw
+    data: msgspec.Raw
+
+
+class RunController(Controller):
+    """What happened."""
+
+    path = "/runs"
+    tags = ("Runs",)
+
+    @get("/", summary="Search runs")
+    async def list_runs(
+        self,
+        request: AuthedRequest,
+        services: Injected[Services],
+        *,
+        zap_id: FromQuery[UUID | None] = None,
+        status: FromQuery[RunStatus | None] = None,
+        source: FromQuery[Source | None] = None,
+        from_: Annotated[datetime | None, QueryParameter(name="from", description="Inclusive")] = None,
+        to: Annotated[datetime | None, QueryParameter(description="Exclusive")] = None,
+        step_id: Code = None,
+        error_code: Code = None,
+        cursor: Cursor = None,
+        limit: Limit = DEFAULT_LIMIT,
+        min_position: Annotated[int | None, QueryParameter(ge=0, le=2**63 - 1)] = None,
+    ) -> Response[Page[RunListItem]]:
+        """Newest first. With `min_position` it waits a moment to include that; if it can not, `Stale: true`."""
+        pool = services.store.pool
+        fresh = min_position is None or await wait_until(pool, "run_list", min_position, FRESHNESS_S)
+        wanted = RunFilter(
+            zap_id=zap_id,
+            status=status,
+            source=source,
+            from_=in_utc(from_) if from_ else None,
+            to=in_utc(to) if to else None,
+            step_id=step_id,
+            error_code=error_code,
+            before=decode_cursor(cursor),
+            limit=limit + 1,
+        )
+        items = await list_runs(pool, request.user.tenant_id, wanted)
+        page = Page(items[:limit], next_cursor([item.id for item in items], limit))
+        return Response(page, headers={} if fresh else {"stale": "true"})
+
+    @get("/{run_id:uuid}", summary="Read a run")
+    async def read(self, run_id: FromPath[UUID], request: AuthedRequest, services: Injected[Services]) -> RunDetail:
+        """Trigger, steps with input, output, attempts and timing. Always current, but for its `replays`."""
+        found = await run_detail.get(services.store, request.user.tenant_id, run_id)
+        if found is None:
+            raise NotFound("no such run")
+        found.replays = await replays_of(services.store.pool, request.user.tenant_id, run_id)
+        return found
+
+    @get("/{run_id:uuid}/events", summary="The run's events")
+    async def events(
+        self, run_id: FromPath[UUID], request: AuthedRequest, services: Injected[Services]
+    ) -> Page[EventOut]:
+        """The whole stream, oldest first, as it was recorded."""
+        stored = await services.store.read_stream(StreamKind.RUN, run_id)
+        if not stored or stored[0].tenant_id != request.user.tenant_id:
+            raise NotFound("no such run")
+        return Page(
+            [
+                EventOut(
+                    id=event.event_id,
+                    position=event.position,
+                    version=event.version,
+                    type=event.type,
+                    schema_version=event.schema_version,
+                    recorded_at=event.recorded_at,
+                    meta=msgspec.Raw(event.meta),
+                    data=msgspec.Raw(event.data),
+                )
+                for event in stored
+            ]
+        )

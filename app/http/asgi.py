@@ -1,0 +1,188 @@
+"""The HTTP side put together: create_app."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeVar
+
+from litestar import Litestar, Router, asgi
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.types import Receive, Scope, Send
+
+from app.accounts.accounts import Accounts
+from app.accounts.auth import Authenticator, guard
+from app.accounts.passwords import Passwords
+from app.accounts.tokens import Tokens
+from app.commands.dead_letters import Inbox
+from app.commands.hook_secrets import HookSecrets, SecretBox
+from app.commands.jobs import Jobs
+from app.commands.requests import Requests
+from app.commands.runs import Runs
+from app.commands.zaps import Zaps
+from app.http.api.api_keys import ApiKeyController
+from app.http.api.auth import AuthController, MeController
+from app.http.api.catalog import CatalogController
+from app.http.api.dead_letters import DeadLetterController, HealthController
+from app.http.api.hooks import HookController
+from app.http.api.jobs import BulkController, HeldController, JobController
+from app.http.api.run_commands import RunCommandController
+from app.http.api.runs import RunController
+from app.http.api.zaps import ZapController
+from app.http.docs import describe_hooks, docs, problems
+from app.http.health import healthz, readyz
+from app.http.inputs import MAX_BODY, require_sane_json
+from app.http.problems import HANDLERS, NO_SNIFF
+from app.http.services import Services
+from app.intake.bodies import Bodies
+from app.intake.intake import Intake
+from app.intake.live_zaps import LiveZaps
+from app.intake.replies import Replies
+from app.intake.request_log import RequestLog
+from app.intake.run_watch import RunWatch
+from sql.tables.hook_secrets import HookTables
+from sql.tables.identity import Identity
+from sql.tables.rate_limits import RateLimits
+
+T = TypeVar("T")
+_BEARER = SecurityScheme(type="http", scheme="bearer", description="An access token or an API key")
+
+
+def create_app(services: Services) -> Litestar:
+    """The application for one API process; any number may run beside each other."""
+    secrets = HookSecrets(HookTables(services.store.pool), SecretBox(services.encryption_key))
+    live_zaps = LiveZaps(services.store, services.dsn, secrets.of)
+    request_log = RequestLog(services.store, services.now, services.new_id)
+    identity = Identity(services.store.pool)
+    tokens = Tokens(services.jwt_secret)
+    passwords = Passwords()
+    accounts = Accounts(
+        identity=identity,
+        store=services.store,
+        tokens=tokens,
+        passwords=passwords,
+        now=services.now,
+        new_id=services.new_id,
+    )
+    zaps = Zaps(services.store, services.catalog, live_zaps, services.new_id)
+    app = Litestar(
+        route_handlers=[
+            *_api(Authenticator(identity, tokens)),
+            _hooks(services, live_zaps, request_log),
+            healthz,
+            readyz,
+            docs,
+            problems,
+        ],
+        dependencies={
+            "services": _value(services),
+            "identity": _value(identity),
+            "accounts": _value(accounts),
+            "zaps": _value(zaps),
+            "runs": _value(Runs(services.store, services.new_id)),
+            "jobs": _value(Jobs(services.store, services.new_id)),
+            "hook_secrets": _value(secrets),
+            "inbox": _value(Inbox(services.store, services.new_id)),
+            "requests": _value(Requests(services.store, services.new_id)),
+        },
+        exception_handlers=HANDLERS,
+        response_headers=NO_SNIFF,
+        request_max_body_size=MAX_BODY,
+        lifespan=[_background(live_zaps, request_log, passwords)],
+        openapi_config=_openapi(),
+        logging_config=None,
+    )
+    describe_hooks(app.openapi_schema)
+    return app
+
+
+def _api(authenticator: Authenticator) -> list[Router]:
+    private = Router(
+        "/api/v1",
+        route_handlers=[
+            MeController,
+            ApiKeyController,
+            CatalogController,
+            ZapController,
+            HookController,
+            RunController,
+            RunCommandController,
+            BulkController,
+            HeldController,
+            JobController,
+            DeadLetterController,
+            HealthController,
+        ],
+        guards=[guard(authenticator)],
+        before_request=require_sane_json,
+        security=[{"bearer": []}],
+    )
+    public = Router("/api/v1", route_handlers=[AuthController], before_request=require_sane_json)
+    return [private, public]
+
+
+def _hooks(services: Services, live_zaps: LiveZaps, request_log: RequestLog) -> "asgi":
+    intake = Intake(
+        store=services.store,
+        live_zaps=live_zaps,
+        bodies=Bodies(services.max_body),
+        limits=RateLimits(services.store.pool),
+        requests=request_log,
+        replies=Replies(RunWatch(services.store), services.public_url),
+        now=services.now,
+        new_id=services.new_id,
+        public_url=services.public_url,
+        user_per_minute=services.user_per_minute,
+    )
+
+    @asgi("/hooks/catch", is_mount=True, copy_scope=False)
+    async def catch(scope: Scope, receive: Receive, send: Send) -> None:
+        await intake(scope, receive, send)
+
+    return catch
+
+
+def _value(value: T) -> Provide:
+    """A dependency that is always this object."""
+
+    def give() -> T:
+        return value
+
+    return Provide(give, sync_to_thread=False)
+
+
+def _background(
+    live_zaps: LiveZaps, request_log: RequestLog, passwords: Passwords
+) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_app: Litestar) -> AsyncIterator[None]:
+        tasks = [
+            asyncio.create_task(live_zaps.follow(), name="live zaps"),
+            asyncio.create_task(request_log.write_counts(), name="request counts"),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await request_log.flush()
+            passwords.close()
+
+    return lifespan
+
+
+def _openapi() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="TriggerHub",
+        version="1",
+        path="/schema",
+        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        components=Components(
+            security_schemes={
+                "bearer": SecurityScheme(type="http", scheme="bearer", description="An access token or an API key")
+            }
+        ),
+    )

@@ -1,0 +1,181 @@
+"""Refusals as RFC 9457 problem details: one table of codes, and a handler for everything that can be raised."""
+
+from collections.abc import Mapping
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+from litestar.types import ExceptionHandlersMap
+
+from domain.log.errors import DomainError
+from domain.log.ports import AppendRefused, StoreUnavailable
+from projections.engine.projection import BEING_BUILT
+from sql.postgres.pool import CONNECTION_ERRORS
+from sql.process.clock import new_id
+
+log = structlog.get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+NO_SNIFF = {"x-content-type-options": "nosniff"}
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """One kind of problem: its stable code, HTTP status, and a title for people."""
+
+    code: str
+    status: int
+    title: str
+
+
+KINDS: Mapping[str, Kind] = {
+    kind.code: kind
+    for kind in (
+        Kind("malformed", 400, "The request can not be read"),
+        Kind("bad_request", 400, "The request is not as the API expects it"),
+        Kind("unauthorized", 401, "Valid credentials are needed"),
+        Kind("bad_signature", 401, "The request is not its sender's"),
+        Kind("not_found", 404, "There is no such thing"),
+        Kind("method_not_allowed", 405, "This method is not offered here"),
+        Kind("too_slow", 408, "The request took too long to arrive"),
+        Kind("email_taken", 409, "The e-mail address is taken"),
+        Kind("limit_reached", 409, "A limit is reached"),
+        Kind("wrong_status", 409, "The present status does not allow this"),
+        Kind("zap_paused", 409, "The zap is paused"),
+        Kind("version_conflict", 412, "Somebody else changed it first"),
+        Kind("too_large", 413, "The request is too large"),
+        Kind("unsupported_encoding", 415, "The content encoding is not supported"),
+        Kind("invalid", 422, "A value breaks a rule"),
+        Kind("if_match_required", 428, "The If-Match header is needed"),
+        Kind("rate_limited", 429, "Too many requests"),
+        Kind("headers_too_large", 431, "The headers are too large"),
+        Kind("internal", 500, "Something broke on our side"),
+        Kind("unavailable", 503, "Not available right now"),
+    )
+}
+_CODE_OF_STATUS = {401: "unauthorized", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+
+class BrokenRule(msgspec.Struct, frozen=True):
+    """One thing that is wrong with the input, and where."""
+
+    path: str
+    reason: str
+
+
+class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The body of a refusal; `type` leads to a page that explains the code."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    instance: str = ""
+    errors: tuple[BrokenRule, ...] = ()
+
+
+class Problem(Exception):
+    """A refusal with a code of KINDS. `detail` says what was wrong and what to do about it."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        errors: tuple[BrokenRule, ...] = (),
+        headers: Mapping[str, str] | None = None,
+        instance: str = "",
+    ) -> None:
+        super().__init__(detail)
+        self.kind = KINDS[code]
+        self.headers = headers or {}
+        self.details = ProblemDetails(
+            type=f"/docs/problems#{code}",
+            title=self.kind.title,
+            status=self.kind.status,
+            detail=detail,
+            code=code,
+            instance=instance,
+            errors=errors,
+        )
+
+
+def encode(problem: Problem) -> bytes:
+    """The body of the answer."""
+    return msgspec.json.encode(problem.details)
+
+
+def unavailable(detail: str) -> Problem:
+    """The store can not take this now; a sender that repeats the request loses nothing."""
+    return Problem("unavailable", detail, headers={"retry-after": "1"})
+
+
+def as_problem(error: Exception) -> Problem:
+    """Whatever was raised, as what the client may know of it. What is unexpected is logged under an opaque id."""
+    match error:
+        case Problem():
+            return error
+        case DomainError():
+            return _of_domain(error)
+        case HTTPException() if error.status_code < 500:
+            return _of_litestar(error)
+        case AppendRefused():
+            return Problem(
+                "malformed", "the request holds something that can not be stored, such as text that is no Unicode"
+            )
+        case StoreUnavailable():
+            return unavailable("the request could not be stored; nothing happened, try again")
+        case _ if isinstance(error, BEING_BUILT):
+            return unavailable("the read model is being built; try again")
+        case _ if isinstance(error, CONNECTION_ERRORS):
+            log.warning("http.database_unreachable", error=repr(error))
+            return unavailable("the database does not answer; try again")
+        case _:
+            return _unexpected(error)
+
+
+def _of_domain(error: DomainError) -> Problem:
+    listed = error.details.get("errors")
+    try:
+        errors = msgspec.convert(listed or (), tuple[BrokenRule, ...])
+    except msgspec.ValidationError:
+        errors = ()
+    return Problem(error.code if error.code in KINDS else "invalid", error.message, errors=errors)
+
+
+class _Extra(msgspec.Struct, frozen=True):
+    message: str = ""
+    key: str = ""
+
+
+def _of_litestar(error: HTTPException) -> Problem:
+    code = _CODE_OF_STATUS.get(error.status_code, "bad_request")
+    try:
+        extra = msgspec.convert(error.extra or [], list[_Extra])
+    except msgspec.ValidationError:
+        extra = []
+    # An argument that would be a Python keyword has an underscore behind it; the body's is called `data`.
+    errors = tuple(BrokenRule("" if x.key == "data" else x.key.rstrip("_"), x.message) for x in extra)
+    detail = f"{errors[0].path}: {errors[0].reason}".removeprefix(": ") if errors else error.detail
+    return Problem(code, detail, errors=errors, headers=error.headers)
+
+
+def _unexpected(error: Exception) -> Problem:
+    incident = str(new_id())
+    log.error("http.unexpected", incident=incident, exc_info=error)
+    return Problem("internal", "the incident is in our log under its id", instance=f"urn:uuid:{incident}")
+
+
+def _respond(_request: "Request[object, object, State]", error: Exception) -> "Response[bytes]":
+    problem = as_problem(error)
+    return Response(
+        encode(problem),
+        status_code=problem.kind.status,
+        media_type=MEDIA_TYPE,
+        headers={**NO_SNIFF, **problem.headers},
+    )
+
+
+HANDLERS: ExceptionHandlersMap = {Exception: _respond, HTTPException: _respond}

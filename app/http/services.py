@@ -1,0 +1,35 @@
+"""What the HTTP side is built from; app/roles/processes.py makes it, tests make their own."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from domain.log.ports import Clock, NewId
+from domain.zap.definition import Catalog
+from sql.log.event_store import PgEventStore
+from sql.process import clock
+
+
+async def always_ready() -> list[str]:
+    """A readiness that never fails."""
+    return []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """`dsn` is for the connection that listens to the log; `max_body` is in bytes, for webhooks only.
+
+    `encryption_key` is 32 bytes in URL-safe base64; `user_per_minute` limits the webhooks to all zaps of one user.
+    `readiness` names the checks that fail right now.
+    """
+
+    store: PgEventStore
+    dsn: str = field(repr=False)
+    catalog: Catalog
+    jwt_secret: bytes = field(repr=False)
+    encryption_key: str = field(repr=False)
+    public_url: str
+    max_body: int = 10 * 2**20
+    user_per_minute: int | None = None
+    now: Clock = clock.now
+    new_id: NewId = clock.new_id
+    readiness: Callable[[], Awaitable[list[str]]] = always_ready

@@ -1,0 +1,1 @@
+"""What happens between a webhook and its answer?"""

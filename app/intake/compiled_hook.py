@@ -1,0 +1,81 @@
+"""A zap's hook, ready to take requests: its configuration compiled, with the secrets that senders sign with."""
+
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from domain.hook import config as hook
+from domain.hook.config import HookConfig, ReplyConfig
+from domain.hook.presets import Preset, Unknown, Unverified
+from domain.language import condition
+from domain.language.template import Context, TemplateError, compiled
+from domain.values.json import Json
+from domain.values.path import Path, parse_path
+from domain.zap.definition import Trigger
+
+log = structlog.get_logger()
+RAW = "webhook.catch_raw"
+DAY_S = 24 * 3600
+
+
+class Hook(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What the intake does with a request.
+
+    `plain`: nothing is configured, so that the request need not be looked into. `raw`: nor is its body to be parsed.
+    """
+
+    plain: bool = True
+    raw: bool = False
+    preset: Preset | Unknown = Unverified()
+    secrets: tuple[str, ...] = ()
+    dedupe_window_s: int = 30 * DAY_S
+    filter: condition.Condition | None = None
+    reply: ReplyConfig = ReplyConfig()
+    render: Callable[[Context], Json] | None = None
+    split: Path | None = None
+    per_minute: int | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether anybody who knows the address may send."""
+        return isinstance(self.preset, Unverified)
+
+    def __repr__(self) -> str:
+        """Without the secrets: logs and tracebacks show locals."""
+        return f"Hook(preset={self.preset!r})"
+
+
+PLAIN = Hook()
+
+
+def compile_hook(trigger: Trigger, secrets: tuple[str, ...]) -> Hook:
+    """Never raises: what is not understood takes no requests."""
+    if not trigger.config and trigger.type != RAW:
+        return PLAIN
+    try:
+        return _compile(hook.load(trigger.config), trigger, secrets)
+    except (hook.BadHookConfig, condition.InvalidCondition, TemplateError) as error:
+        log.warning("hook.not_understood", error=str(error))
+        return Hook(plain=False, preset=Unknown("the trigger's configuration is not understood"))
+
+
+def _compile(config: HookConfig, trigger: Trigger, secrets: tuple[str, ...]) -> Hook:
+    return Hook(
+        plain=not trigger.config,
+        raw=trigger.type == RAW,
+        preset=config.preset(),
+        secrets=secrets,
+        dedupe_window_s=config.dedupe.window_days * DAY_S,
+        filter=hook.filter_of(trigger.config),
+        reply=config.reply,
+        render=compiled(config.reply.body) if config.reply.mode == "custom" else None,
+        split=_split(config.split),
+        per_minute=config.limit.per_minute if config.limit else None,
+    )
+
+
+def _split(wish: bool | str) -> Path | None:
+    if isinstance(wish, str):
+        return parse_path(wish)
+    return () if wish else None

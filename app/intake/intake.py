@@ -1,0 +1,304 @@
+"""The webhook intake: a 2xx means that the request is one committed event of a new run.
+
+This is the hot path, so it speaks ASGI directly and touches nothing but memory and one append.
+Paths are /hooks/catch/{user_id}/{zap_id}, with whatever a sender hangs behind that; any method.
+"""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from uuid import UUID
+
+import msgspec
+from litestar.enums import ScopeType
+from litestar.types import HTTPScope, Receive, Scope, Send
+
+from app.http.problems import MEDIA_TYPE, Problem, as_problem, encode
+from app.intake import replies as intake_replies
+from app.intake.bodies import Bodies, SenderLeft, Share
+from app.intake.checks import (
+    authenticate,
+    check_content,
+    excerpt,
+    idempotency_key,
+    is_plain,
+    over_limit,
+    signed_request,
+    stored_query,
+)
+from app.intake.headers import stored_headers
+from app.intake.live_zaps import LiveZap, LiveZaps
+from app.intake.replies import SAFE, Replies, Reply
+from app.intake.request_log import RequestLog
+from app.intake.runs import Arrival, Held, Started, hold, items_of, start, start_each
+from domain.hook.request import Request, request_body, trigger_data
+from domain.intake.events import MAX_DETAIL, MAX_EXCERPT, Reason, RequestRejected
+from domain.language import condition
+from domain.log.ports import Clock, EventStore, NewId, StoreUnavailable
+from sql.tables.rate_limits import RateLimits
+
+MAX_QUERY = 16 * 1024
+"""Bytes of a query string."""
+MAX_QUICK_FILTER = 128 * 1024
+"""Bytes of a body that is parsed for the filter in place; more would hold up other senders."""
+
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_ORIGIN = re.compile(rb"[\x21-\x7e]{1,253}")
+_ALLOW = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+_REASONS: dict[str, Reason] = {
+    "bad_signature": "bad_signature",
+    "malformed": "malformed",
+    "unsupported_encoding": "malformed",
+    "too_large": "too_large",
+    "headers_too_large": "too_large",
+}
+"""Refusals of what nobody vouches for, by the code of the problem."""
+
+
+class _Target(msgspec.Struct, frozen=True, gc=False):
+    """The zap that a path leads to, and what stands behind it."""
+
+    zap_id: UUID
+    zap: LiveZap
+    suffix: str
+
+
+class Intake:
+    """The ASGI application behind the catch URLs. `user_per_minute` limits the requests to all zaps of a user."""
+
+    def __init__(
+        self,
+        *,
+        store: EventStore,
+        live_zaps: LiveZaps,
+        bodies: Bodies,
+        limits: RateLimits,
+        requests: RequestLog,
+        replies: Replies,
+        now: Clock,
+        new_id: NewId,
+        public_url: str,
+        user_per_minute: int | None = None,
+    ) -> None:
+        self._store = store
+        self._live_zaps = live_zaps
+        self._bodies = bodies
+        self._limits = limits
+        self._requests = requests
+        self._replies = replies
+        self._now = now
+        self._new_id = new_id
+        self._public_url = public_url
+        self._user_per_minute = user_per_minute
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, of which scope["path"] is what stands behind /hooks/catch."""
+        if scope["type"] != ScopeType.HTTP:
+            return
+        try:
+            reply = await (self._preflight(scope) if scope["method"] == "OPTIONS" else self._take(scope, receive))
+        except SenderLeft:
+            return
+        except Exception as error:  # noqa: BLE001 - as_problem logs what it does not expect
+            await _send_problem(send, as_problem(error))
+        else:
+            await _send(send, reply.status, reply.headers, reply.body)
+
+    async def _preflight(self, scope: HTTPScope) -> Reply:
+        """Consent to deliveries is given to who asks for it (CloudEvents http-webhook §4), for a zap that is live."""
+        headers = dict(scope["headers"])
+        origin = headers.get(b"webhook-request-origin")
+        if origin is None or not _ORIGIN.fullmatch(origin):
+            return Reply(204, [(b"allow", _ALLOW), *SAFE], b"")
+        zap = (await self._find(scope["path"])).zap
+        rate = str(zap.hook.per_minute).encode() if zap.hook.per_minute else b"*"
+        consent = [(b"webhook-allowed-origin", origin), (b"webhook-allowed-rate", rate)]
+        return Reply(200, [(b"allow", _ALLOW), *consent, *SAFE], b"")
+
+    async def _take(self, scope: HTTPScope, receive: Receive) -> Reply:
+        target = await self._find(scope["path"])
+        with self._bodies.share() as share:
+            try:
+                arrival = await self._read(scope, receive, share, target)
+            except Problem as problem:
+                await self._refuse(problem, scope, share.body, target)
+                raise
+            return arrival if isinstance(arrival, Reply) else await self._decide(arrival)
+
+    async def _find(self, path: str) -> _Target:
+        user_id, zap_id, suffix = _parse_path(path)
+        zap = await self._live_zaps.get(zap_id)
+        if zap is None or zap.owner != user_id or zap.status in {"draft", "deleted"}:
+            raise _no_such_hook()
+        return _Target(zap_id, zap, suffix)
+
+    async def _read(self, scope: HTTPScope, receive: Receive, share: Share, target: _Target) -> Arrival | Reply:
+        """The authentic request; a reply where its sender wants nothing but that. Raises Problem."""
+        hook, query = target.zap.hook, scope["query_string"]
+        if len(query) > MAX_QUERY:
+            raise Problem("too_large", f"the query string is longer than {MAX_QUERY} bytes")
+        headers = stored_headers(scope["headers"])
+        raw = await share.read(receive, headers.get("content-length"))
+        if is_plain(hook, headers):
+            delivery_id = idempotency_key(headers.get("idempotency-key"))
+        else:
+            verified = await authenticate(hook, signed_request(scope, self._public_url, raw), self._now())
+            if verified.challenge is not None:
+                self._requests.count(target.zap_id, target.zap.owner, "handshake")
+                return intake_replies.challenged(verified.challenge)
+            delivery_id = verified.delivery_id or ""
+        await check_content(hook, headers, raw, self._bodies.max_body)
+        text, encoding = request_body(raw)
+        trace = headers.get("traceparent")
+        request = Request(
+            method=scope["method"],
+            path=target.suffix,
+            query=stored_query(query),
+            headers=headers,
+            body=text,
+            encoding=encoding,
+            raw=hook.raw,
+        )
+        return Arrival(
+            zap_id=target.zap_id,
+            zap=target.zap,
+            request=request,
+            delivery_id=delivery_id,
+            traceparent=trace if trace and _TRACEPARENT.fullmatch(trace) else "",
+        )
+
+    async def _decide(self, arrival: Arrival) -> Reply:
+        """An authentic request: a run, or a record from which it can be let in later."""
+        zap, hook = arrival.zap, arrival.zap.hook
+        if zap.status == "paused" and zap.settings.when_paused != "hold":
+            problem = Problem("zap_paused", "this zap is paused and takes no requests until it is enabled again")
+            raise await self._turn_away(arrival, "paused", problem)
+        if hook.per_minute is not None or self._user_per_minute is not None:
+            await self._limit(arrival)
+        if hook.filter is not None:
+            reason = await _filtered_by(hook.filter, arrival.request)
+            if reason is not None:
+                return intake_replies.filtered(await self._keep(arrival, "filtered", 200, reason))
+        items = items_of(arrival, hook.split) if hook.split is not None else None
+        if zap.status == "paused":
+            stored = await hold(self._store, self._new_id, arrival, items, _rejected(arrival, "held", 200, ""))
+            # A delivery that was let in before the pause may lack items: this repeat brings them.
+            if items is None or isinstance(stored, Held):
+                return await self._acknowledge(arrival, stored)
+        if items is None:
+            return await self._acknowledge(arrival, await start(self._store, self._new_id, arrival))
+        started = await start_each(self._store, self._new_id, items)
+        if isinstance(started, Held):
+            return await self._acknowledge(arrival, started)
+        return intake_replies.accepted_all(started)
+
+    async def _acknowledge(self, arrival: Arrival, stored: Started | Held) -> Reply:
+        """The answer to what is committed; repeats are counted under their run."""
+        if stored.duplicate:
+            run_id = stored.run_id if isinstance(stored, Started) else None
+            self._requests.count(arrival.zap_id, arrival.zap.owner, "duplicate", run_id)
+        if isinstance(stored, Held):
+            return intake_replies.held(stored)
+        return await self._replies.of(arrival, stored)
+
+    async def _limit(self, arrival: Arrival) -> None:
+        zap = arrival.zap
+        for key, per_minute, whose in (
+            (arrival.zap_id, zap.hook.per_minute, "this zap"),
+            (zap.owner, self._user_per_minute, "this zap's owner"),
+        ):
+            wait_s = None if per_minute is None else await self._limits.take(key, per_minute)
+            if wait_s is not None:
+                raise await self._turn_away(arrival, "over_limit", over_limit(wait_s, whose))
+
+    async def _turn_away(self, arrival: Arrival, reason: Reason, problem: Problem) -> Problem:
+        """The problem to raise, once the request is on record."""
+        with suppress(StoreUnavailable):
+            await self._keep(arrival, reason, problem.kind.status, problem.details.detail)
+        return problem
+
+    async def _keep(self, arrival: Arrival, reason: Reason, status: int, detail: str) -> UUID | None:
+        return await self._requests.record(arrival.zap.owner, _rejected(arrival, reason, status, detail))
+
+    async def _refuse(self, problem: Problem, scope: HTTPScope, body: bytes, target: _Target) -> None:
+        """Put on record what was refused, as far as the log takes it: the answer does not depend on that."""
+        reason = _REASONS.get(problem.kind.code)
+        if reason is None:
+            return
+        content_type = dict(scope["headers"]).get(b"content-type", b"")
+        rejected = RequestRejected(
+            zap_id=target.zap_id,
+            reason=reason,
+            status=problem.kind.status,
+            detail=problem.details.detail[:MAX_DETAIL],
+            method=scope["method"][:20],
+            path=target.suffix[:MAX_EXCERPT],
+            content_type=content_type[:200].decode("latin-1"),
+            size=len(body),
+            excerpt=excerpt(body, MAX_EXCERPT),
+            zap_version=target.zap.version,
+        )
+        try:
+            await self._requests.record(target.zap.owner, rejected)
+        except StoreUnavailable:
+            self._requests.count(target.zap_id, target.zap.owner, reason)
+
+
+def _rejected(arrival: Arrival, reason: Reason, status: int, detail: str) -> RequestRejected:
+    """What came from an authentic sender, whole."""
+    request = arrival.request
+    return RequestRejected(
+        zap_id=arrival.zap_id,
+        reason=reason,
+        status=status,
+        detail=detail[:MAX_DETAIL],
+        method=request.method[:20],
+        path=request.path[:MAX_EXCERPT],
+        content_type=request.headers.get("content-type", "")[:200],
+        size=len(request.body),
+        excerpt=excerpt(request.body[:MAX_EXCERPT].encode("utf-8", "replace"), MAX_EXCERPT),
+        dedupe_id=arrival.delivery_id,
+        zap_version=arrival.zap.version,
+        request=request,
+    )
+
+
+async def _filtered_by(wanted: condition.Condition, request: Request) -> str | None:
+    """Why a request does not pass the zap's filter, None when it does."""
+    data = (
+        trigger_data(request)
+        if len(request.body) <= MAX_QUICK_FILTER and "content-encoding" not in request.headers
+        else await asyncio.to_thread(trigger_data, request)
+    )
+    decision = condition.explain(wanted, {"trigger": data})
+    return None if decision.holds else decision.reason
+
+
+def _parse_path(path: str) -> tuple[UUID, UUID, str]:
+    """User, zap, and the rest of `/<user>/<zap>[/rest]/` without the slashes around it."""
+    # Both ids are 36 characters; UUID() alone would also take other spellings.
+    if path[0:1] == "/" == path[37:38] and path[74:75] in {"/", ""}:
+        try:
+            return UUID(path[1:37]), UUID(path[38:74]), path[75:].rstrip("/")
+        except ValueError:
+            pass
+    raise _no_such_hook()
+
+
+def _no_such_hook() -> Problem:
+    return Problem("not_found", "no published zap listens at this address")
+
+
+async def _send_problem(send: Send, problem: Problem) -> None:
+    extra = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
+    headers = [(b"content-type", MEDIA_TYPE.encode()), *SAFE, *extra]
+    await _send(send, problem.kind.status, headers, encode(problem))
+
+
+async def _send(send: Send, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    # Some servers raise when the sender has left meanwhile; what is stored stays stored.
+    with suppress(OSError, RuntimeError):
+        await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+        await send({"type": "http.response.body", "body": body, "more_body": False})

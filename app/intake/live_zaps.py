@@ -1,0 +1,201 @@
+"""Which zaps take requests, kept in memory for the intake, and never older than a fraction of a second.
+
+An entry is the fold of the zap's stream. It is dropped as soon as the log says that the stream grew: at once after
+a command of this process, and by following the log for commands of others.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeAlias, cast
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from app.intake.compiled_hook import PLAIN, Hook, compile_hook
+from domain.log.event import StoredEvent, StreamKind
+from domain.log.ports import EventStore, StoreUnavailable
+from domain.registry import decode
+from domain.zap import zap
+from domain.zap.settings import DEFAULT, ZapSettings
+from domain.zap.zap import Zap, ZapEvent, ZapState, ZapStatus
+from sql.postgres.pool import CONNECTION_ERRORS, Connection, connect
+from sql.postgres.queries import Queries
+
+log = structlog.get_logger()
+_queries = Queries("queries/events.sql")
+
+CAPACITY = 10_000
+"""Zaps held; the one unused for longest makes room."""
+POLL_S = 0.25
+"""How long a change may go unnoticed when its notification is lost."""
+MIN_INTERVAL_S = 0.1
+"""Between two questions to the log, however many notifications come."""
+MISSING_S = 1.0
+"""How long an unknown id is answered from memory, so that garbage does not reach the database each time."""
+UNWATCHED_S = 0.5
+"""How long an entry is good while the log can not be followed."""
+ANSWER_S = 1.0
+"""The log has to answer within this; past it, it is taken as lost."""
+LOAD_S = 1.5
+"""How long a request waits for the state of its zap."""
+_BACK_OFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
+_FOR_EVER = float("inf")
+
+
+SecretsOf: TypeAlias = Callable[[UUID], Awaitable[tuple[str, ...]]]
+"""The secrets of a zap, newest first."""
+
+
+async def no_secrets(_zap_id: UUID) -> tuple[str, ...]:
+    """For a cache of zaps that verify nothing."""
+    return ()
+
+
+class LiveZap(msgspec.Struct, frozen=True):
+    """What the intake needs of a zap. `version` is the published one that new runs use, 0 when there is none.
+
+    `ever_held`: one of its versions holds requests while the zap is paused, so that a delivery that comes again may be
+    one that is held.
+    """
+
+    owner: UUID
+    status: ZapStatus
+    version: int
+    hook: Hook = PLAIN
+    settings: ZapSettings = DEFAULT
+    ever_held: bool = False
+
+
+def live_zap(zap: Zap, owner: UUID, secrets: tuple[str, ...] = ()) -> LiveZap:
+    """A published zap, ready to take requests."""
+    definition = zap.version(zap.live).definition
+    return LiveZap(
+        owner,
+        zap.status,
+        zap.live,
+        compile_hook(definition.trigger, secrets),
+        definition.behaviour,
+        ever_held=any(version.definition.behaviour.when_paused == "hold" for version in zap.versions),
+    )
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    zap: LiveZap | None
+    good_until: float
+
+
+class LiveZaps:
+    """The cache, and the follower that keeps it honest: run `follow` beside the server."""
+
+    def __init__(self, store: EventStore, dsn: str, secrets_of: SecretsOf = no_secrets) -> None:
+        self._store = store
+        self._dsn = dsn
+        self._secrets_of = secrets_of
+        self._entries: OrderedDict[UUID, _Entry] = OrderedDict()
+        self._loading: dict[UUID, asyncio.Task[LiveZap | None]] = {}
+        self._following = False
+        self._failures = 0
+
+    async def get(self, zap_id: UUID) -> LiveZap | None:
+        """The zap, None when there is none. Raises StoreUnavailable when it is unknown and can not be read."""
+        entry = self._entries.get(zap_id)
+        if entry is not None:
+            if entry.good_until > time.monotonic():
+                self._entries.move_to_end(zap_id)
+                return entry.zap
+            del self._entries[zap_id]
+        return await self._load(zap_id)
+
+    def invalidate(self, zap_id: UUID) -> None:
+        """Forget a zap whose stream grew; a load on its way may have missed that, so its result is not kept."""
+        self._entries.pop(zap_id, None)
+        self._loading.pop(zap_id, None)
+
+    async def follow(self) -> None:
+        """Drop what changes, for as long as the task runs; re-connects for ever."""
+        while True:
+            try:
+                connection = await connect(self._dsn, "live zaps")
+                try:
+                    await self._follow(connection)
+                finally:
+                    self._watch(following=False)
+                    connection.terminate()
+            except Exception as error:  # noqa: BLE001 - the task may never end, or entries would be stale for ever
+                log.warning("live_zaps.log_lost", error=repr(error))
+            await asyncio.sleep(_BACK_OFF_S[min(self._failures, len(_BACK_OFF_S) - 1)])
+            self._failures += 1
+
+    async def _follow(self, connection: Connection) -> None:
+        notified = asyncio.Event()
+        await connection.add_listener("es", lambda *_: notified.set())
+        position: int = await connection.fetchval(_queries["head"], timeout=ANSWER_S)
+        self._watch(following=True)
+        self._failures = 0
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):
+                    await notified.wait()
+            notified.clear()
+            rows = await connection.fetch(_queries["changed_core_streams"], position, timeout=ANSWER_S)
+            for row in rows:
+                self.invalidate(row["stream_id"])
+                position = max(position, row["position"])
+            await asyncio.sleep(MIN_INTERVAL_S)
+
+    def _watch(self, *, following: bool) -> None:
+        """What was learned under the other regime is not to be trusted under this one."""
+        self._following = following
+        self._entries.clear()
+        self._loading.clear()
+
+    async def _load(self, zap_id: UUID) -> LiveZap | None:
+        loading = self._loading.get(zap_id)
+        if loading is None:
+            loading = self._loading[zap_id] = asyncio.create_task(self._read(zap_id))
+            loading.add_done_callback(lambda done: self._keep(zap_id, done))
+        try:
+            async with asyncio.timeout(LOAD_S):
+                return await asyncio.shield(loading)
+        except CONNECTION_ERRORS as error:
+            raise StoreUnavailable("the zap can not be read right now") from error
+
+    async def _read(self, zap_id: UUID) -> LiveZap | None:
+        async with asyncio.timeout(LOAD_S):
+            state, owner = fold(await self._store.read_stream(StreamKind.CORE, zap_id))
+            if isinstance(state, zap.NoZap) or owner is None:
+                return None
+            if not state.live or state.status == "deleted":
+                return LiveZap(owner, state.status, state.live)
+            trigger = state.version(state.live).definition.trigger
+            # Secrets that change after this are told of by an event, which drops what is loaded now.
+            secrets = await self._secrets_of(zap_id) if trigger.config else ()
+            return live_zap(state, owner, secrets)
+
+    def _keep(self, zap_id: UUID, done: "asyncio.Task[LiveZap | None]") -> None:
+        failed = done.cancelled() or done.exception() is not None
+        if self._loading.get(zap_id) is not done:
+            return
+        del self._loading[zap_id]
+        if failed:
+            return
+        found = done.result()
+        lifetime = (MISSING_S if found is None else _FOR_EVER) if self._following else UNWATCHED_S
+        self._entries[zap_id] = _Entry(found, time.monotonic() + lifetime)
+        if len(self._entries) > CAPACITY:
+            self._entries.popitem(last=False)
+
+
+def fold(events: list[StoredEvent]) -> tuple[ZapState, UUID | None]:
+    """A zap and whose it is, from its stream; no zap for a stream of something else."""
+    state: ZapState = zap.INITIAL
+    if not events or events[0].type != "zap.created":
+        return state, None
+    for event in events:
+        decoded = decode(event.type, event.schema_version, event.data)
+        state = zap.evolve(state, cast(ZapEvent, decoded))
+    return state, events[0].tenant_id

@@ -1,0 +1,128 @@
+"""What senders are answered: the run's id, what the zap's owner wrote, or the run's outcome."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from app.intake.compiled_hook import Hook
+from app.intake.run_watch import RunWatch
+from app.intake.runs import Arrival, Held, Started
+from domain.hook.request import trigger_data
+from domain.language.template import TemplateError
+from domain.values.json import Json, JsonObject
+from projections.run_detail import RunDetail
+
+log = structlog.get_logger()
+
+Headers = list[tuple[bytes, bytes]]
+SAFE: Headers = [(b"x-content-type-options", b"nosniff"), (b"content-security-policy", b"sandbox")]
+JSON: Headers = [(b"content-type", b"application/json"), *SAFE]
+TEXT: Headers = [(b"content-type", b"text/plain; charset=utf-8"), *SAFE]
+MAX_WAITED_RUN = 1_000_000
+"""Bytes of an outcome that a waiting sender is given."""
+
+
+class Reply(msgspec.Struct, frozen=True, gc=False):
+    """An answer that is no refusal."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class Replies:
+    """Answers to accepted requests."""
+
+    def __init__(self, watch: RunWatch, public_url: str) -> None:
+        self._watch = watch
+        self._public_url = public_url
+
+    async def of(self, arrival: Arrival, started: Started) -> Reply:
+        """As the zap's hook says. What was committed is acknowledged, whatever goes wrong here."""
+        hook = arrival.zap.hook
+        match hook.reply.mode:
+            case "immediate":
+                return accepted(started)
+            case "custom":
+                return custom(hook, arrival, started) or accepted(started)
+            case "wait":
+                return await self._outcome(hook, started)
+
+    async def _outcome(self, hook: Hook, started: Started) -> Reply:
+        detail = await self._watch.outcome(started.run_id, hook.reply.timeout_s)
+        if detail is not None:
+            return Reply(200, JSON, _outcome_body(detail))
+        url = f"{self._public_url}/api/v1/runs/{started.run_id}"
+        body = {"status": "running", "run_id": started.run_id, "position": started.position, "url": url}
+        return Reply(202, [*JSON, (b"location", url.encode())], msgspec.json.encode(body))
+
+
+def accepted(started: Started) -> Reply:
+    """The default: the id of the run, also of the first one for a repeat."""
+    status = b"duplicate" if started.duplicate else b"accepted"
+    body = b'{"status":"%b","run_id":"%b","position":%d}' % (status, str(started.run_id).encode(), started.position)
+    return Reply(200, JSON, body)
+
+
+def held(one: Held) -> Reply:
+    """The request is stored; its run starts when the zap's owner releases it."""
+    status = b"duplicate" if one.duplicate else b"held"
+    body = b'{"status":"%b","request_id":"%b","position":%d}' % (status, str(one.request_id).encode(), one.position)
+    return Reply(200, JSON, body)
+
+
+def accepted_all(started: Sequence[Started]) -> Reply:
+    """The runs of a request that was split; the first stands where single ones do."""
+    fresh = any(not one.duplicate for one in started)
+    body = {
+        "status": "accepted" if fresh else "duplicate",
+        "run_id": started[0].run_id,
+        "position": max(one.position for one in started),
+        "run_ids": [one.run_id for one in started],
+    }
+    return Reply(200, JSON, msgspec.json.encode(body))
+
+
+def filtered(request_id: UUID | None) -> Reply:
+    """The request was understood, and starts no run. Without an id it is only counted."""
+    return Reply(200, JSON, msgspec.json.encode({"status": "filtered", "request_id": request_id}))
+
+
+def challenged(challenge: str) -> Reply:
+    """A sender that asks a new address to echo something."""
+    return Reply(200, TEXT, challenge.encode("utf-8", "replace"))
+
+
+def custom(hook: Hook, arrival: Arrival, started: Started) -> Reply | None:
+    """The owner's own answer, None where its template fails."""
+    assert hook.render is not None
+    context: JsonObject = {
+        "trigger": trigger_data(arrival.request),
+        "run": {"id": str(started.run_id)},
+        "zap": {"id": str(arrival.zap_id), "version": arrival.zap.version},
+    }
+    try:
+        rendered: Json = hook.render(context)
+    except TemplateError as error:
+        log.warning("intake.reply_failed", zap_id=str(arrival.zap_id), error=error.message)
+        return None
+    body = rendered.encode("utf-8", "replace") if isinstance(rendered, str) else msgspec.json.encode(rendered)
+    headers = [(name.lower().encode(), value.encode()) for name, value in hook.reply.headers.items()]
+    if not any(name == b"content-type" for name, _ in headers):
+        headers.append((TEXT if isinstance(rendered, str) else JSON)[0])
+    empty = hook.reply.status in {204, 205}
+    return Reply(hook.reply.status, [*headers, *SAFE], b"" if empty else body)
+
+
+def _outcome_body(detail: RunDetail) -> bytes:
+    body: dict[str, object] = {
+        "status": detail.status,
+        "run_id": detail.id,
+        "position": detail.position,
+        "error": detail.error,
+        "output": detail.steps[-1].output if detail.steps else None,
+    }
+    encoded = msgspec.json.encode(body)
+    return encoded if len(encoded) <= MAX_WAITED_RUN else msgspec.json.encode(body | {"output": None})

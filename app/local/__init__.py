@@ -1,0 +1,1 @@
+"""How does one command bring up everything on one machine?"""

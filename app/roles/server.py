@@ -1,0 +1,75 @@
+"""Serves the API: uvicorn with httptools, on a port that several API processes share."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import structlog
+import uvicorn
+
+from app.config.errors import OperatorError
+from app.http.asgi import create_app
+from app.http.services import Services
+
+log = structlog.get_logger()
+BACKLOG = 2_048
+DRAIN_S = 10
+"""How long open requests may take once the process was asked to stop."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with signals left to the command that runs the role."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(services: Services, host: str, port: int, stop: asyncio.Event) -> None:
+    """Answer requests until `stop`. Raises OperatorError when the port can not be had."""
+    config = uvicorn.Config(
+        create_app(services),
+        http="httptools",
+        ws="none",
+        loop="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # a sender could name any address as its own, also from this very machine
+        date_header=False,
+        timeout_graceful_shutdown=DRAIN_S,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    server = _Server(config)
+    watcher = asyncio.create_task(_stop(server, stop))
+    with _listen(host, port) as listener:
+        log.info("api.listening", host=host, port=port)
+        await server.serve(sockets=[listener])
+    watcher.cancel()
+    with suppress(asyncio.CancelledError):
+        await watcher
+    if not server.started:
+        raise OperatorError("The API could not be started; the lines above say why.")
+
+
+async def _stop(server: uvicorn.Server, stop: asyncio.Event) -> None:
+    await stop.wait()
+    server.should_exit = True
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "SO_REUSEPORT"):
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise OperatorError(f"{host}:{port} can not be listened on ({error.strerror}): set TRIGGERHUB_PORT.") from None
+    listener.setblocking(False)
+    return listener

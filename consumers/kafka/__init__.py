@@ -1,0 +1,1 @@
+"""How does a consumer read the topic without losing its place?"""

@@ -1,0 +1,120 @@
+"""The ways to tell a zap's owner of failures: webhook, e-mail, error zap. Repeats carry the alert's id."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from consumers.notifier.mail import Mail, MailFailed
+from consumers.zaps import StoredZap, load_zap
+from domain.connector.descriptor import HttpClient, Unreachable
+from domain.failures.alert_message import payload, subject, text
+from domain.failures.failures import AlertRaised
+from domain.hook.request import Request
+from domain.log.event import Metadata
+from domain.log.ports import EventStore, NewId, StoreUnavailable
+from domain.run.decide import RequestRun
+from domain.run.request import request_append
+
+log = structlog.get_logger()
+TIMEOUT_S = 10.0
+MAX_REASON = 300
+
+
+class NotTold(Exception):
+    """A channel did not take the alert; the text says why, for the zap's owner."""
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """An alert as it was recorded, with its id."""
+
+    id: UUID
+    raised: AlertRaised
+
+
+class Channels:
+    """All channels; each send is one attempt, and its failure a text for the owner."""
+
+    def __init__(self, store: EventStore, http: HttpClient, mail: Mail, new_id: NewId, public_url: str) -> None:
+        self._store = store
+        self._http = http
+        self._mail = mail
+        self._new_id = new_id
+        self._public_url = public_url
+
+    async def send(
+        self, alert: Alert, zap: StoredZap | None, before: Mapping[str, str], moment: datetime
+    ) -> dict[str, str]:
+        """Tell by every channel that the zap has now, but for those that did their work at an attempt before.
+
+        Gives what all of them came to: by channel an empty text, or why it failed.
+        """
+        ways = self._ways(alert, zap, moment)
+        done = {channel: "" for channel in ways if before.get(channel) == ""}
+        due = [channel for channel in ways if channel not in done]
+        results = await asyncio.gather(*(self._attempt(alert, channel, ways[channel]) for channel in due))
+        return {**done, **dict(zip(due, results, strict=True))}
+
+    def _ways(self, alert: Alert, zap: StoredZap | None, moment: datetime) -> dict[str, Callable[[], Awaitable[None]]]:
+        if zap is None or zap.zap.status == "deleted" or not (alert.raised.causes or alert.raised.flags):
+            return {}
+        wanted = zap.behaviour.on_failure
+        ways: dict[str, Callable[[], Awaitable[None]]] = {}
+        if wanted.webhook is not None:
+            ways["webhook"] = partial(self._post, alert, wanted.webhook)
+        for address in wanted.email:
+            ways[f"email:{address}"] = partial(self._write, alert, address, moment)
+        if wanted.zap_id is not None and not alert.raised.chained:
+            ways["zap"] = partial(self._run, alert, wanted.zap_id, zap.owner)
+        return ways
+
+    async def _attempt(self, alert: Alert, channel: str, send: Callable[[], Awaitable[None]]) -> str:
+        try:
+            await send()
+        except (NotTold, MailFailed, Unreachable, StoreUnavailable) as error:
+            return str(error)[:MAX_REASON].encode("utf-8", "replace").decode()
+        except Exception:  # a bug in one channel must not silence the others, nor stop the notifier
+            log.exception("alert.channel_crashed", alert_id=str(alert.id), channel=channel.partition(":")[0])
+            return "it broke on our side"
+        return ""
+
+    async def _post(self, alert: Alert, url: str) -> None:
+        reply = await self._http.request(
+            "POST",
+            url,
+            headers={"Content-Type": "application/json", "Idempotency-Key": str(alert.id)},
+            body=self._json(alert),
+            timeout_s=TIMEOUT_S,
+        )
+        if not 200 <= reply.status < 300:
+            raise NotTold(f"the webhook answered {reply.status}")
+
+    async def _write(self, alert: Alert, address: str, moment: datetime) -> None:
+        body = text(alert.raised, self._public_url)
+        await self._mail.send(address, subject(alert.raised), body, message_id=alert.id, at=moment)
+
+    async def _run(self, alert: Alert, zap_id: UUID, owner: UUID) -> None:
+        error_zap = await load_zap(self._store, zap_id)
+        if error_zap is None or error_zap.owner != owner or error_zap.zap.status == "deleted":
+            raise NotTold("the error zap does not exist")
+        if error_zap.zap.status != "enabled":
+            raise NotTold(f"the error zap is not enabled: it is {error_zap.zap.status}")
+        body = self._json(alert).decode()
+        request = Request(method="POST", headers={"content-type": "application/json"}, body=body)
+        append = request_append(
+            RequestRun(zap_id, error_zap.zap.live, "alert", request),
+            error_zap.behaviour,
+            tenant_id=owner,
+            new_id=self._new_id,
+            metadata=Metadata(actor="notifier", causation_id=alert.id),
+            dedupe_key=hashlib.sha256(b"alert" + zap_id.bytes + alert.id.bytes).digest(),
+        )
+        await self._store.append(append)
+
+    def _json(self, alert: Alert) -> bytes:
+        return msgspec.json.encode(payload(alert.id, alert.raised, self._public_url))

@@ -1,0 +1,80 @@
+"""Finds zaps with something wrong, and says so on their streams: all runs fail, or a target wants no more requests."""
+
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import structlog
+
+from consumers.zaps import StoredZap, command_zap, load_zap
+from domain.log.event import StreamKind
+from domain.log.ports import EventStore, NewId
+from domain.registry import decode
+from domain.run.events import StepFailed
+from domain.zap.zap import Flag, FlagZap, UnflagZap
+from projections.dead_letters import GoneTarget, gone_targets
+from projections.run_list import first_failed_at
+from projections.zap_health import Failing, failing, healed
+from sql.postgres.pool import Connection
+
+log = structlog.get_logger()
+LOOK_AGAIN = timedelta(seconds=60)
+"""How late a changed setting may be noticed of a zap that is failing, but not for long enough."""
+
+
+class Flags:
+    """Flags zaps, and takes flags away. Decisions are made on the zap's stream, whatever the read models lag."""
+
+    def __init__(self, store: EventStore, new_id: NewId) -> None:
+        self._store = store
+        self._new_id = new_id
+        self._not_before: dict[UUID, datetime] = {}
+
+    async def check(self, connection: Connection, moment: datetime) -> None:
+        """Flag what is wrong at a moment. Raises what the store and the connection raise."""
+        self._not_before = {zap_id: until for zap_id, until in self._not_before.items() if until > moment}
+        for candidate in await failing(connection):
+            if candidate.zap_id not in self._not_before:
+                await self._check_failing(connection, candidate, moment)
+        for target in await gone_targets(connection):
+            await self._check_gone(target)
+        for zap_id in await healed(connection):
+            zap = await load_zap(self._store, zap_id)
+            if zap and await command_zap(self._store, self._new_id, zap, UnflagZap("failing"), "notifier"):
+                log.info("zap.unflagged", zap_id=str(zap_id), kind="failing")
+
+    async def _check_failing(self, connection: Connection, candidate: Failing, moment: datetime) -> None:
+        zap = await load_zap(self._store, candidate.zap_id)
+        if zap is None:
+            return
+        after = max(candidate.last_completed_at or zap.trusted_since, zap.trusted_since)
+        since = await first_failed_at(connection, candidate.tenant_id, candidate.zap_id, after)
+        wanted = zap.behaviour.on_failure
+        due = since and since + timedelta(seconds=wanted.flag_after_s)
+        if since is None or due is None or due > moment:
+            self._not_before[zap.id] = min(due or moment + LOOK_AGAIN, moment + LOOK_AGAIN)
+            return
+        detail = f"all runs since {since:%Y-%m-%d %H:%M} UTC have failed"
+        await self._flag(zap, FlagZap(Flag(kind="failing", detail=detail, since=since), pause=wanted.pause))
+
+    async def _check_gone(self, target: GoneTarget) -> None:
+        zap = await load_zap(self._store, target.zap_id)
+        if zap is None or target.last_at <= zap.trusted_since:
+            return
+        address = await self._address(target)
+        detail = f"{address or 'the target'} of step {target.step_id} wants no more requests: it answered 410"
+        flag = Flag(kind="target_gone", step_id=target.step_id, detail=detail, since=target.last_at)
+        await self._flag(zap, FlagZap(flag))
+
+    async def _flag(self, zap: StoredZap, command: FlagZap) -> None:
+        if await command_zap(self._store, self._new_id, zap, command, "notifier"):
+            log.warning("zap.flagged", zap_id=str(zap.id), kind=command.flag.kind, step_id=command.flag.step_id)
+
+    async def _address(self, target: GoneTarget) -> str:
+        """Scheme and host of what the step called: a path or query may hold a secret, and alerts go out."""
+        for stored in await self._store.read_stream(StreamKind.RUN, target.run_id):
+            event = decode(stored.type, stored.schema_version, stored.data)
+            if isinstance(event, StepFailed) and event.step_id == target.step_id and isinstance(event.input, dict):
+                url = urlsplit(str(event.input.get("url") or ""))
+                return f"{url.scheme}://{url.netloc.rpartition('@')[2]}" if url.netloc else ""
+        return ""

@@ -1,0 +1,159 @@
+"""The notifier: tells owners of failed runs, grouped, and has zaps flagged. One works, among all schedulers.
+
+What is to be told comes from read models, so it does not matter how a run failed, or whether any runner lives. An
+alert is recorded before it is sent, and what came of that afterwards: after a crash between the two the same alert,
+with the same id, is sent again. The version of the failures' stream tells whether the read models have caught up, and
+keeps a second notifier, that believes itself alone, from raising an alert twice.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from consumers.kafka.patience import rest
+from consumers.notifier.alert_channels import Alert, Channels
+from consumers.notifier.flags import Flags
+from consumers.zaps import StoredZap, load_zap
+from domain.failures.failures import AlertRaised, FailuresEvent, attempted, raise_alert, stream_of
+from domain.log.event import ANY_VERSION, Append, Appended, Metadata, NewEvent, StreamKind
+from domain.log.ports import Clock, NewId, StoreUnavailable
+from domain.registry import decode
+from domain.zap.settings import DEFAULT
+from projections.dead_letters import untold
+from projections.engine.build import FEW_ROWS
+from projections.zap_health import Pending, pending
+from sql.log.event_store import PgEventStore
+from sql.postgres.pool import CONNECTION_ERRORS, Connection, connect
+from sql.postgres.queries import Queries
+
+log = structlog.get_logger()
+_queries = Queries("queries/notifier.sql")
+
+POLL_S = 1.0
+SETTLE = timedelta(seconds=3)
+"""How long the first failure waits for others, so that a burst is one message."""
+ZAPS_AT_A_TIME = 500
+ACTOR = "notifier"
+
+
+class Notifier:
+    """Run it beside a scheduler; `dsn` is for the connection that holds the lock."""
+
+    def __init__(self, store: PgEventStore, dsn: str, channels: Channels, *, clock: Clock, new_id: NewId) -> None:
+        self._store = store
+        self._dsn = dsn
+        self._channels = channels
+        self._flags = Flags(store, new_id)
+        self._clock = clock
+        self._new_id = new_id
+        self._waiting_since: dict[UUID, datetime] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Tell until `stop`, through outages of the database."""
+        while not stop.is_set():
+            try:
+                await self._lead(stop)
+            except (*CONNECTION_ERRORS, StoreUnavailable) as error:
+                log.warning("notifier.store_unavailable", error=repr(error))
+            except Exception:  # a bug here must not take the timers of this process along
+                log.exception("notifier.crashed")
+            await rest(stop, POLL_S)
+
+    async def _lead(self, stop: asyncio.Event) -> None:
+        connection = await connect(self._dsn, "notifier", statement_timeout="10s", **FEW_ROWS)
+        try:
+            while not await connection.fetchval(_queries["try_notify"]):
+                await rest(stop, POLL_S)
+                if stop.is_set():
+                    return
+            while not stop.is_set():
+                await self.check(connection, self._clock())
+                await rest(stop, POLL_S)
+        finally:
+            connection.terminate()
+
+    async def check(self, connection: Connection, moment: datetime) -> None:
+        """Flag and tell what there is at a moment, each zap apart. Raises what the store and the connection raise."""
+        try:
+            with _apart("flags.crashed"):
+                await self._flags.check(connection, moment)
+            found = await pending(connection, moment, ZAPS_AT_A_TIME)
+        except asyncpg.UndefinedTableError:
+            log.info("notifier.read_models_missing")
+            return
+        self._waiting_since = {zap.zap_id: self._waiting_since.get(zap.zap_id, moment) for zap in found}
+        due = [zap for zap in found if zap.retry_at or moment - self._waiting_since[zap.zap_id] >= SETTLE]
+        alerts = []
+        for zap in await self._current(due):
+            with _apart("alert.crashed", zap_id=str(zap.zap_id)):
+                alerts.append(await self._next_alert(connection, zap, moment))
+        await asyncio.gather(*(self._tell(*alert, moment) for alert in alerts if alert))
+
+    async def _current(self, zaps: list[Pending]) -> list[Pending]:
+        """Without those of which the read model has not caught up with what was told."""
+        versions = await self._store.versions(StreamKind.CORE, [stream_of(zap.zap_id) for zap in zaps])
+        return [zap for zap in zaps if versions.get(stream_of(zap.zap_id), 0) == zap.stream_version]
+
+    async def _next_alert(
+        self, connection: Connection, zap: Pending, moment: datetime
+    ) -> tuple[Alert, Pending, StoredZap | None] | None:
+        """The alert that is under way, or a new one, recorded; None when somebody else was quicker."""
+        stored = await load_zap(self._store, zap.zap_id)
+        if zap.retry_at and zap.alert_id and zap.alert_position:
+            (recorded,) = await self._store.read_log(zap.alert_position - 1, 1)
+            raised = decode(recorded.type, recorded.schema_version, recorded.data)
+            return (Alert(zap.alert_id, raised), zap, stored) if isinstance(raised, AlertRaised) else None
+        raised = raise_alert(
+            zap.zap_id,
+            stored.zap.name if stored else "",
+            await untold(connection, zap.tenant_id, zap.zap_id),
+            flags=stored.zap.flags if stored else (),
+            flags_until=zap.flagged_until,
+            last_until=zap.told_until,
+            every_s=(stored.behaviour if stored else DEFAULT).on_failure.every_s,
+            moment=moment,
+        )
+        alert = Alert(self._new_id(), raised)
+        if not await self._record(zap, raised, alert.id, zap.stream_version):
+            return None
+        log.info("alert.raised", alert_id=str(alert.id), zap_id=str(zap.zap_id), failures=raised.failures)
+        return alert, zap, stored
+
+    async def _tell(self, alert: Alert, zap: Pending, stored: StoredZap | None, moment: datetime) -> None:
+        again = zap.alert_id == alert.id
+        before, attempts = (zap.results, zap.attempts or 0) if again else ({}, 0)
+        results = await self._channels.send(alert, stored, before, moment)
+        event = attempted(zap.zap_id, alert.id, attempts + 1, results, moment)
+        failed = {channel.partition(":")[0]: reason for channel, reason in results.items() if reason}
+        log.info("alert.attempted", alert_id=str(alert.id), attempt=event.attempt, failed=failed)
+        await self._record(zap, event, self._new_id(), ANY_VERSION)
+
+    async def _record(self, zap: Pending, event: FailuresEvent, event_id: UUID, expected: int) -> bool:
+        result = await self._store.append(
+            Append(
+                kind=StreamKind.CORE,
+                stream_id=stream_of(zap.zap_id),
+                expected=expected,
+                tenant_id=zap.tenant_id,
+                ordering_key=zap.zap_id,
+                events=(NewEvent(event_id, event),),
+                metadata=Metadata(actor=ACTOR),
+            )
+        )
+        return isinstance(result, Appended)
+
+
+@contextmanager
+def _apart(event: str, **keys: str) -> Iterator[None]:
+    """A bug in what is done for one is logged, and must not silence the others. Outages are for all."""
+    try:
+        yield
+    except (*CONNECTION_ERRORS, StoreUnavailable, asyncpg.UndefinedTableError):
+        raise
+    except Exception:
+        log.exception(event, **keys)

@@ -1,0 +1,1 @@
+"""How does a request leave this system, and who may be reached?"""

@@ -1,0 +1,102 @@
+"""Makes one attempt of an action: renders its config, runs it within its time, and says what it came to."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from consumers.outbound.targets import Targets
+from consumers.runner.definitions import CompiledVersion
+from domain.connector.descriptor import ActionContext, ActionDescriptor, Failed, Outcome, Retry
+from domain.language.template import TemplateError
+from domain.log.ports import Clock
+from domain.run.state import ActiveRun, idempotency_key, template_context
+from domain.values.json import Json
+from domain.zap.definition import ActionStep, Catalog, DelayStep, OnUnknown
+
+log = structlog.get_logger()
+MAX_ATTEMPT_S = 3_600.0
+"""Of a step that sets no `timeout_s`; the actions have shorter limits of their own."""
+
+
+class Attempts:
+    """The actions of the catalog, and how to interrupt those under way."""
+
+    def __init__(self, catalog: Catalog, targets: Targets, clock: Clock) -> None:
+        self._catalog = catalog
+        self._targets = targets
+        self._clock = clock
+        self._timers: dict[UUID, asyncio.Timeout] = {}
+
+    def on_unknown(self, step: ActionStep) -> OnUnknown:
+        """What is done about an attempt of which nobody knows whether it had its effect."""
+        action = self._catalog.actions.get(step.type)
+        return step.unknown_outcome or ("retry" if action is None or action.idempotent else "fail")
+
+    def is_announced(self, step: ActionStep) -> bool:
+        """Whether an attempt is recorded before it is made, so that one cut short by a crash is noticed."""
+        action = self._catalog.actions.get(step.type)
+        return bool(step.unknown_outcome) or (action is not None and not action.idempotent)
+
+    def render(self, run_id: UUID, run: ActiveRun, step: ActionStep, version: CompiledVersion) -> Json | Failed:
+        """The step's config with its templates replaced."""
+        try:
+            return version.renderers[step.id](template_context(run_id, run))
+        except TemplateError as error:
+            return Failed(code="template", message=f"config{error.path}: {error.message}")
+
+    async def make(self, run_id: UUID, tenant_id: UUID, run: ActiveRun, step: ActionStep, config: Json) -> Outcome:
+        """Run the action. Never raises: a connector's bug becomes the run's visible failure."""
+        action = self._catalog.actions.get(step.type)
+        if action is None:
+            return Failed(code="unknown_action", message=f"no connector offers {step.type}")
+        if not isinstance(config, dict):
+            return Failed(code="template", message="the config is not an object")
+        http = self._targets.of(tenant_id, step.rate_limit.per_minute if step.rate_limit else None)
+        context = ActionContext(http, idempotency_key(run_id, step.id), run_id, self._clock)
+        limit_s = self._limit_s(step, run.requested.deadline)
+        timer = asyncio.timeout(limit_s)
+        try:
+            async with timer:
+                self._timers[run_id] = timer
+                return await action.run(config, context)
+        except TimeoutError as error:
+            if timer.expired():
+                return Retry(code="timeout", message=f"the step had not ended after {limit_s:g} s")
+            return _crashed(action, run_id, step, error)
+        except Exception as error:  # noqa: BLE001 - logged below; a run must never be stuck with it
+            return _crashed(action, run_id, step, error)
+        finally:
+            self._timers.pop(run_id, None)
+
+    def interrupt(self, run_id: UUID) -> None:
+        """Stop the action of a run that has ended meanwhile, if one is under way here."""
+        timer = self._timers.get(run_id)
+        if timer is not None and not timer.expired():
+            timer.reschedule(asyncio.get_running_loop().time())
+
+    def _limit_s(self, step: ActionStep, deadline: datetime | None) -> float:
+        limit_s = step.timeout_s or MAX_ATTEMPT_S
+        if deadline is None:
+            return limit_s
+        return max(0.0, min(limit_s, (deadline - self._clock()).total_seconds()))
+
+
+def _crashed(action: ActionDescriptor, run_id: UUID, step: ActionStep, error: Exception) -> Retry:
+    log.error("action.crashed", run_id=str(run_id), step_id=step.id, action=action.type, exc_info=error)
+    return Retry(code="crashed", message=f"the action crashed: {type(error).__name__}")
+
+
+def delay_end(run_id: UUID, run: ActiveRun, step: DelayStep, version: CompiledVersion, now: datetime) -> datetime:
+    """When a delay that begins now is over. Raises TemplateError for an `until` that is no moment."""
+    if step.for_s:
+        return now + timedelta(seconds=step.for_s)
+    text = version.renderers[step.id](template_context(run_id, run))
+    try:
+        until = datetime.fromisoformat(str(text))
+    except ValueError:
+        raise TemplateError(
+            f"{str(text)[:100]!r} is not a date and time such as 2030-01-31T12:00:00Z", ".until"
+        ) from None
+    return until if until.tzinfo else until.replace(tzinfo=UTC)

@@ -1,0 +1,65 @@
+"""Published versions of zaps as the runner needs them: immutable, so each is compiled once and kept."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import assert_never
+from uuid import UUID
+
+import msgspec
+
+from consumers.zaps import load_zap
+from domain.language.template import Context, compiled
+from domain.log.errors import NotFound
+from domain.log.ports import EventStore
+from domain.values.json import Json
+from domain.zap.definition import ActionStep, Definition, DelayStep, Step
+
+CACHE_SIZE = 2_000
+
+
+class CompiledVersion(msgspec.Struct, frozen=True):
+    """A definition, and by step id a renderer of what its templates are in: an action's config, the end of a delay."""
+
+    definition: Definition
+    renderers: Mapping[str, Callable[[Context], Json]]
+
+
+class Definitions:
+    """Looks up published versions, and keeps the most recently used."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self._cache: OrderedDict[tuple[UUID, int], CompiledVersion] = OrderedDict()
+
+    async def get(self, zap_id: UUID, number: int) -> CompiledVersion:
+        """The version of a zap. Raises NotFound, and what the store raises."""
+        key = (zap_id, number)
+        if key in self._cache:
+            self._cache.move_to_end(key)
+            return self._cache[key]
+        version = compile_definition(await self._load(zap_id, number))
+        self._cache[key] = version
+        if len(self._cache) > CACHE_SIZE:
+            self._cache.popitem(last=False)
+        return version
+
+    async def _load(self, zap_id: UUID, number: int) -> Definition:
+        stored = await load_zap(self._store, zap_id)
+        if stored is None:
+            raise NotFound("this zap does not exist")
+        return stored.zap.version(number).definition
+
+
+def compile_definition(definition: Definition) -> CompiledVersion:
+    """Parse every template of a definition. Raises TemplateError."""
+    return CompiledVersion(definition, {step.id: _renderer(step) for _path, step in definition.all_steps()})
+
+
+def _renderer(step: Step) -> Callable[[Context], Json]:
+    match step:
+        case ActionStep():
+            return compiled(step.config)
+        case DelayStep():
+            return compiled(step.until or None)
+        case _:
+            assert_never(step)

@@ -1,0 +1,248 @@
+"""The runner: takes run events from the topic and carries each run on. Kafka only wakes it; the log decides."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from consumers.kafka.gaps import GapReports
+from consumers.kafka.lanes import Lanes
+from consumers.kafka.patience import patiently
+from consumers.kafka.subscription import ConsumerConfig, Record, Records, Subscription
+from consumers.kafka.watermark import Watermark, Watermarks
+from consumers.outbound.targets import Targets
+from consumers.runner.executor import Executor, Progress, fold
+from consumers.runner.serial_runs import Entry, SerialRuns, concurrency_of
+from consumers.runner.slots import Slots
+from domain import envelope
+from domain.connector.descriptor import HttpClient
+from domain.log.event import StoredEvent, StreamKind
+from domain.log.ports import Clock
+from domain.registry import UnknownEvent
+from domain.run.state import ActiveRun
+from domain.zap.definition import Catalog
+from sql.log.event_store import PgEventStore
+from sql.postgres.pool import CONNECTION_ERRORS
+from sql.postgres.queries import Queries
+from sql.process.clock import new_id, now
+from sql.tables.rate_limits import RateLimits
+
+log = structlog.get_logger()
+_runner = Queries("queries/runner.sql")
+
+WAKING_EVENTS = frozenset({"zap.run.requested.v1", "zap.run.resumed.v1"})
+"""The events after which a run has something to do that no runner is doing yet."""
+STOPPING_EVENTS = frozenset({"zap.run.cancelled.v1", "zap.run.timed_out.v1"})
+"""Ends that come from elsewhere, while an action of the run may be under way here."""
+ENDING_EVENTS = STOPPING_EVENTS | {"zap.run.completed.v1", "zap.run.failed.v1"}
+"""After these it is the next run's turn in a serial zap."""
+MAX_OPEN = 10_000
+"""Runs taken from the topic and not finished; past this the runner stops taking more."""
+CONCURRENCY = 200
+"""Actions running at once in one process."""
+CONCURRENCY_PER_ZAP = 100
+"""Actions of one zap running at once: a target that hangs must leave room for the others."""
+SAVE_EVERY_S = 0.2
+MAX_STUCK_S = 60.0
+"""Between two tries of a run that can not be carried on, for instance as it needs a newer release."""
+REVOKE_PATIENCE_S = 4.0
+DRAIN_S = 10.0
+
+
+class Waking(msgspec.Struct, frozen=True):
+    """A message that wakes a run: `event` is None where its payload travels by reference.
+
+    `untouched`: the run was requested after the partition came to this runner, so nobody can have begun it (but a
+    former owner that does not know yet; of its record and ours the log takes one).
+    """
+
+    position: int
+    mark: Watermark
+    run_id: UUID
+    event: StoredEvent | None
+    untouched: bool
+
+
+class Runner:
+    """Consumes the topic, carries runs on, each in a lane of its own, and keeps a watermark per partition."""
+
+    def __init__(
+        self,
+        store: PgEventStore,
+        catalog: Catalog,
+        http: HttpClient,
+        config: ConsumerConfig,
+        *,
+        partitions: int,
+        clock: Clock = now,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        slots = Slots(CONCURRENCY, CONCURRENCY_PER_ZAP)
+        limits = RateLimits(store.pool)
+        targets = Targets(http, limits, clock=clock, monotonic=monotonic, random=random.random)
+        self._executor = Executor(store, catalog, targets, clock=clock, new_id=new_id, slots=slots)
+        self._lanes = Lanes(MAX_OPEN)
+        self._serial = SerialRuns(store, self._executor, self._lanes, partitions)
+        self._marks = Watermarks(self._gates, GapReports(store.pool, "runner"))
+        self._saved: dict[int, int] = {}
+        self._head_at_assignment = 0
+        self._subscription = Subscription(config, self._handle, self._assigned, self._revoked)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Consume until `stop`, then finish or give up what is open, and save the watermarks."""
+        saver = asyncio.create_task(self._save_for_ever())
+        try:
+            await self._subscription.run(stop)
+        finally:
+            saver.cancel()
+            with suppress(asyncio.CancelledError):
+                await saver
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_S):
+                    await self._serial.give_up(list(self._marks.by_partition))
+            await self._lanes.drain(DRAIN_S)
+            await self._save()
+
+    async def _assigned(self, partitions: Sequence[int]) -> None:
+        await self._marks.ensure(partitions)
+        log.info("runner.assigned", partitions=sorted(partitions))
+        log.info("role.ready")
+
+    async def _revoked(self, partitions: Sequence[int]) -> None:
+        """Let open runs come to a record before another runner takes over; what does not is done again there."""
+        marks = [mark for p, mark in self._marks.by_partition.items() if p in partitions]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REVOKE_PATIENCE_S):
+                await asyncio.gather(self._serial.give_up(partitions), *(mark.idle.wait() for mark in marks))
+        await self._save()
+        self._marks.drop(partitions)
+        for partition in partitions:
+            self._saved.pop(partition, None)
+
+    async def _gates(self, partitions: Sequence[int]) -> dict[int, int]:
+        self._head_at_assignment = await self._store.head()
+        rows = await self._store.pool.fetch(_runner["gates"], list(partitions))
+        await self._serial.own(partitions)
+        return {row[0]: row[1] for row in rows}
+
+    async def _handle(self, records: Records) -> None:
+        partitions = self._subscription.owned() & {record.partition for record in records}
+        try:
+            await self._lanes.room()
+            await self._marks.ensure(partitions)
+            await self._wake(records)
+        except Exception:  # FastStream would swallow it and go on behind runs that nobody carries on
+            log.exception("runner.batch_failed", partitions=sorted(partitions))
+            await self._marks.start_over(partitions)
+
+    async def _wake(self, records: Records) -> None:
+        waking = [found for record in records if (found := await self._take(record))]
+        if not waking:
+            return
+        runs = await self._progress(waking)
+        serial = {run_id: entry for run_id, run in runs.items() if (entry := await self._entry(run))}
+        if serial:
+            await self._serial.enter(sorted(serial.values(), key=lambda entry: entry.run.position))
+        for item in waking:
+            if item.run_id in serial:
+                item.mark.close(item.position)
+            elif run := runs.get(item.run_id):
+                again = self._lanes.is_busy(run.run_id)
+                self._lanes.submit(run.run_id, partial(self._advance, item, run, again))
+
+    async def _entry(self, run: Progress) -> Entry | None:
+        """What puts a run into the queue of its serial zap; None for others."""
+        if run.ordering_key == run.run_id or not isinstance(run.state, ActiveRun):
+            return None
+        version = await self._executor.version_of(run.state)
+        concurrency = concurrency_of(version.definition) if version else None
+        return Entry(run, concurrency) if concurrency else None
+
+    async def _take(self, record: Record) -> Waking | None:
+        taken = await self._marks.take(record)
+        if taken is None:
+            return None
+        header, value = taken
+        if header.type in ENDING_EVENTS:
+            self._end(header, value)
+        if header.type not in WAKING_EVENTS:
+            return None
+        mark = self._marks.by_partition[record.partition]
+        mark.open(header, record.offset)
+        message = envelope.decode(value)
+        return Waking(
+            header.position,
+            mark,
+            message.subject,
+            message.stored(),
+            message.streamversion == 1 and header.position > self._head_at_assignment,
+        )
+
+    def _end(self, header: envelope.Header, value: bytes) -> None:
+        if header.type in STOPPING_EVENTS or self._serial.any:
+            message = envelope.decode(value)
+            self._executor.interrupt(message.subject)
+            if self._serial.knows(message.orderingkey):
+                self._serial.wake(message.orderingkey)
+
+    async def _progress(self, waking: Sequence[Waking]) -> dict[UUID, Progress]:
+        """Where the runs stand: from the message where it is the whole story, else from the log."""
+        runs: dict[UUID, Progress] = {}
+        for item in waking:
+            if item.event is not None and item.untouched:
+                self._fold(runs, item.run_id, [item.event])
+        missing = [item.run_id for item in waking if item.run_id not in runs]
+        if missing:
+            streams = await patiently(lambda: self._store.read_streams(StreamKind.RUN, missing))
+            for run_id, events in streams.items():
+                self._fold(runs, run_id, events)
+        return runs
+
+    def _fold(self, runs: dict[UUID, Progress], run_id: UUID, events: Sequence[StoredEvent]) -> None:
+        try:
+            runs[run_id] = fold(events)
+        except (UnknownEvent, msgspec.DecodeError):
+            # Of a newer release, or damaged. It stays open, so that a runner that can read it takes it on at its start.
+            log.exception("runner.unreadable_run", run_id=str(run_id))
+
+    async def _advance(self, item: Waking, run: Progress, again: bool) -> None:
+        """Carry a run on. Whatever breaks, it is tried again: a run that is left lying would be open for ever."""
+        pause_s = 1.0
+        while True:
+            try:
+                if again:  # what is known of it was true before the job ahead of this one, or before it broke
+                    await self._executor.reload(run)
+                await self._executor.advance(run)
+                break
+            except Exception:
+                log.exception("runner.run_stuck", run_id=str(item.run_id), retry_in_s=pause_s)
+                await asyncio.sleep(pause_s)
+                again, pause_s = True, min(2 * pause_s, MAX_STUCK_S)
+        item.mark.close(item.position)
+
+    async def _save_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_EVERY_S)
+            await self._save()
+
+    async def _save(self) -> None:
+        """Make the watermarks durable, then hint the offsets to Kafka."""
+        marks = self._marks.by_partition
+        moved = {p: mark.position for p, mark in marks.items() if mark.position > self._saved.get(p, 0)}
+        offsets = {p: marks[p].offset for p in moved if marks[p].offset}
+        if not moved:
+            return
+        try:
+            await self._store.pool.execute(_runner["set_gates"], list(moved), list(moved.values()))
+        except CONNECTION_ERRORS as error:
+            log.warning("runner.save_failed", error=repr(error))
+            return
+        self._saved.update(moved)
+        await self._subscription.commit(offsets)

@@ -1,0 +1,164 @@
+"""Serial zaps: for each ordering key one run at a time, in the order of the requests, retries included.
+
+The queue is a table (sql/queries/serial_runs.sql): a run enters it when its request arrives, and leaves it once it has
+ended. The first one is carried on; while that waits for a retry, the others wait with it. So the order holds through
+restarts and changes of the runner, and those that wait take no memory.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from functools import partial
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import structlog
+
+from consumers.kafka.lanes import Lanes
+from consumers.kafka.patience import patiently
+from consumers.runner.executor import Executor, Progress, fold
+from domain.log.event import StreamKind
+from domain.log.partitioning import partition_of
+from domain.log.ports import StoreUnavailable
+from domain.registry import UnknownEvent
+from domain.run.state import ActiveRun, EndedRun
+from domain.zap.definition import Definition
+from domain.zap.settings import Concurrency
+from sql.log.event_store import PgEventStore
+from sql.postgres.pool import CONNECTION_ERRORS
+from sql.postgres.queries import Queries, Query
+
+log = structlog.get_logger()
+_queries = Queries("queries/serial_runs.sql")
+
+STUCK_S = 30.0
+"""When a run is tried again that could not be carried on, as this release can not read it or has a bug."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A run of a serial zap, and how that wants its runs in order."""
+
+    run: Progress
+    concurrency: Concurrency
+
+
+def concurrency_of(definition: Definition) -> Concurrency | None:
+    """How the runs of a version are to be put in order; None where they are not."""
+    concurrency = definition.behaviour.concurrency
+    return concurrency if concurrency.mode == "serial" else None
+
+
+class SerialRuns:
+    """The queues of the partitions that this runner owns, and what carries their first runs on."""
+
+    def __init__(self, store: PgEventStore, executor: Executor, lanes: Lanes, partitions: int) -> None:
+        self._store = store
+        self._executor = executor
+        self._lanes = lanes
+        self._partitions = partitions
+        self._owned: set[int] = set()
+        self._entered: dict[UUID, int] = {}
+        self._woken: set[UUID] = set()
+
+    async def own(self, partitions: Iterable[int]) -> None:
+        """Take partitions over, with the runs that wait in their queues."""
+        rows = await self._store.pool.fetch(_queries["keys"])
+        self._owned.update(partitions)
+        for row in rows:
+            if partition_of(row[0], self._partitions) in self._owned:
+                self._entered.setdefault(row[0], 0)
+                self.wake(row[0])
+
+    async def give_up(self, partitions: Iterable[int]) -> None:
+        """Begin no other run of these partitions, and wait for those under way to come to a record."""
+        self._owned.difference_update(partitions)
+        theirs = [key for key in self._entered if partition_of(key, self._partitions) not in self._owned]
+        await self._lanes.finished(theirs)
+        for key in theirs:
+            self._entered.pop(key, None)
+
+    @property
+    def any(self) -> bool:
+        """Whether any queue may hold runs."""
+        return bool(self._entered)
+
+    def knows(self, ordering_key: UUID) -> bool:
+        """Whether a run of this key may be in the queue."""
+        return ordering_key in self._entered
+
+    async def enter(self, entries: Sequence[Entry]) -> None:
+        """Put runs into their queues, in order, and do what their zaps want where one is busy.
+
+        One that is in its queue already stays where it is. Once this returns, the queues hold them, whatever becomes
+        of this process.
+        """
+        for entry in entries:
+            self._entered[entry.run.ordering_key] = self._entered.get(entry.run.ordering_key, 0) + 1
+        await self._ask(
+            _queries["enter"],
+            [entry.run.ordering_key for entry in entries],
+            [entry.run.position for entry in entries],
+            [entry.run.run_id for entry in entries],
+        )
+        for entry in entries:
+            if entry.concurrency.when_busy != "queue":
+                await self._settle(entry)
+            self.wake(entry.run.ordering_key)
+
+    def wake(self, ordering_key: UUID) -> None:
+        """Carry the first run of a queue on, if nobody is about to."""
+        if ordering_key not in self._woken:
+            self._woken.add(ordering_key)
+            self._lanes.submit(ordering_key, partial(self._carry_on, ordering_key))
+
+    async def _settle(self, entry: Entry) -> None:
+        """Where another run is on its way: end that one, or the new one."""
+        new = entry.run
+        for row in await self._ask(_queries["ahead"], new.ordering_key, new.position):
+            try:
+                old = await self._load(row[1])
+            except (UnknownEvent, msgspec.DecodeError):
+                log.exception("runner.unreadable_run", run_id=str(row[1]))
+                continue  # the new run waits behind it
+            if isinstance(old.state, ActiveRun):
+                if entry.concurrency.when_busy == "drop_new":
+                    await self._executor.cancel(new, "busy", f"run {old.run_id} was on its way")
+                    await self._leave(new)
+                    return
+                await self._executor.cancel(old, "superseded", f"run {new.run_id} was requested")
+            await self._leave(old)
+
+    async def _carry_on(self, key: UUID) -> None:
+        self._woken.discard(key)
+        try:
+            while partition_of(key, self._partitions) in self._owned:
+                entered = self._entered.get(key)
+                first = await self._ask(_queries["first"], key)
+                if not first:
+                    if self._entered.get(key) == entered:
+                        self._entered.pop(key, None)
+                    return
+                run = await self._load(first[0][1])
+                await self._executor.advance(run)
+                if not isinstance(run.state, EndedRun):
+                    return
+                await self._leave(run)
+        except Exception:
+            # Those behind it wait until it can be carried on; an operator sees the log.
+            log.exception("runner.serial_run_stuck", ordering_key=str(key))
+            asyncio.get_running_loop().call_later(STUCK_S, self.wake, key)
+
+    async def _leave(self, run: Progress) -> None:
+        await self._ask(_queries["leave"], run.ordering_key, run.position)
+
+    async def _load(self, run_id: UUID) -> Progress:
+        return fold(await patiently(lambda: self._store.read_stream(StreamKind.RUN, run_id)))
+
+    async def _ask(self, query: Query, *arguments: object) -> "list[asyncpg.Record]":
+        async def ask() -> "list[asyncpg.Record]":
+            try:
+                return await self._store.pool.fetch(query, *arguments)
+            except CONNECTION_ERRORS as error:
+                raise StoreUnavailable(repr(error)) from error
+
+        return await patiently(ask)

@@ -1,0 +1,38 @@
+"""Facts about users and their keys, for the audit; secrets and hashes live in plain tables, never here."""
+
+from typing import TypeAlias
+from uuid import UUID
+
+from domain.log.event import Event
+
+
+class UserSignedUp(Event, frozen=True, kw_only=True):
+    """An account was made. The address itself stays in the table, where it can be erased."""
+
+    name: str
+
+
+class UserSignedIn(Event, frozen=True, kw_only=True):
+    """A password was right and tokens were given."""
+
+
+class UserSignedOut(Event, frozen=True, kw_only=True):
+    """A session was ended by its owner."""
+
+    session_id: UUID
+
+
+class ApiKeyCreated(Event, frozen=True, kw_only=True):
+    """A key was made; only its name and id are facts."""
+
+    key_id: UUID
+    name: str
+
+
+class ApiKeyDeleted(Event, frozen=True, kw_only=True):
+    """A key was revoked."""
+
+    key_id: UUID
+
+
+IdentityEvent: TypeAlias = UserSignedUp | UserSignedIn | UserSignedOut | ApiKeyCreated | ApiKeyDeleted

@@ -1,0 +1,1 @@
+"""What does a connector declare, and how does an action end?"""

@@ -1,0 +1,1 @@
+"""Who learns that runs fail, and what have they done about it?"""

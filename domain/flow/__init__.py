@@ -1,0 +1,1 @@
+"""What kinds of steps are there, and what happens when one fails?"""

@@ -1,0 +1,1 @@
+"""Who sent this request, is it really theirs, and which delivery is it?"""

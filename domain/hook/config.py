@@ -1,0 +1,181 @@
+"""How a zap's hook takes requests: the configuration of the triggers webhook.catch and webhook.catch_raw.
+
+It is part of the zap's definition and so of the event log: the secrets that senders sign with are kept elsewhere.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import msgspec
+
+from domain.hook.presets import (
+    Dedupe,
+    DedupeBody,
+    DedupeHeader,
+    DedupeNone,
+    HeaderName,
+    Preset,
+    Unverified,
+)
+from domain.language import condition
+from domain.language.template import TemplateError
+from domain.language.template import check as check_template
+from domain.values.json import Json, JsonObject
+from domain.values.path import parse_path
+
+MAX_REPLY_HEADERS = 20
+MAX_REPLY_BODY = 20_000
+"""Characters of a reply's template."""
+MAX_WINDOW_DAYS = 365
+MAX_PER_MINUTE = 10_000_000
+_REPLY_TYPES = ("application/json", "text/plain")
+"""What a browser only ever shows. HTML or XML would let a hook's owner run scripts in this host's name."""
+_OURS = re.compile(
+    r"access-control-.*|clear-site-data|connection|content-.*(?<!content-type)(?<!content-language)|date|keep-alive"
+    r"|location|proxy-.*|refresh|server|service-worker-.*|set-cookie2?|strict-transport-security|te|trailer"
+    r"|transfer-encoding|upgrade|x-content-type-options|x-frame-options",
+    re.IGNORECASE,
+)
+"""Headers that say how the answer is framed, or that tell browsers what this host is."""
+_PRINTABLE = re.compile(r"[\x20-\x7e]{0,500}")
+_UNKNOWN = re.compile(r"unknown field `(.*?)`")
+_AT = re.compile(r" - at `\$\.?(.*)`$")
+
+
+class DedupeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename={"from_": "from"}):
+    """What makes two requests one delivery, and for how long.
+
+    `sender`: the id that senders of this kind give, else an Idempotency-Key. `path` leads into the parsed body.
+    """
+
+    from_: Literal["sender", "header", "body", "none"] = "sender"
+    name: HeaderName | None = None
+    path: str | None = None
+    window_days: Annotated[int, msgspec.Meta(ge=1, le=MAX_WINDOW_DAYS)] = 30
+
+    def __post_init__(self) -> None:
+        if (self.name is not None) != (self.from_ == "header"):
+            raise ValueError("from header needs the header's name, and nothing else does")
+        if (self.path is not None) != (self.from_ == "body"):
+            raise ValueError("from body needs a path into the body, and nothing else does")
+        if self.path is not None:
+            parse_path(self.path)
+
+    def source(self) -> Dedupe | None:
+        """The same for verification, None where that knows best."""
+        match self.from_:
+            case "sender":
+                return None
+            case "header":
+                return DedupeHeader(self.name or "")
+            case "body":
+                return DedupeBody(self.path or "")
+            case "none":
+                return DedupeNone()
+
+
+class ReplyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an accepted request is answered.
+
+    `custom` has a template for the body, which sees `trigger` and `run`. `wait` answers the run's outcome, or after
+    `timeout_s` 202 with the address of the run.
+    """
+
+    mode: Literal["immediate", "custom", "wait"] = "immediate"
+    status: Annotated[int, msgspec.Meta(ge=200, le=299)] = 200
+    headers: Mapping[HeaderName, str] = {}
+    body: Annotated[str, msgspec.Meta(max_length=MAX_REPLY_BODY)] = ""
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=30)] = 10
+
+    def __post_init__(self) -> None:
+        if self.mode != "custom" and (self.status != 200 or self.headers or self.body):
+            raise ValueError("status, headers and body need mode custom")
+        if len(self.headers) > MAX_REPLY_HEADERS:
+            raise ValueError(f"at most {MAX_REPLY_HEADERS} headers")
+        for name, value in self.headers.items():
+            _check_header(name, value)
+
+
+class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Requests per minute, by all API processes together; a minute's worth may come at once."""
+
+    per_minute: Annotated[int, msgspec.Meta(ge=1, le=MAX_PER_MINUTE)]
+
+
+class HookConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything about the hook but its `filter`, which is a condition.
+
+    `split` makes a run of each item of the body, or of the list at a path in it.
+    """
+
+    verification: Preset = Unverified()
+    dedupe: DedupeConfig = DedupeConfig()
+    reply: ReplyConfig = ReplyConfig()
+    split: bool | str = False
+    limit: Limit | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.split, str):
+            parse_path(self.split)
+        if self.split and self.reply.mode != "immediate":
+            raise ValueError("split makes many runs of one request: only an immediate reply goes with it")
+
+    def preset(self) -> Preset:
+        """The verification, with the hook's own idea of what a delivery is."""
+        source = self.dedupe.source()
+        return msgspec.structs.replace(self.verification, dedupe=source) if source else self.verification
+
+
+class BadHookConfig(ValueError):
+    """`problems` has a reason for each broken path."""
+
+    def __init__(self, problems: dict[str, str]) -> None:
+        super().__init__("; ".join(f"{path}: {reason}" for path, reason in problems.items()))
+        self.problems = problems
+
+
+def load(config: JsonObject) -> HookConfig:
+    """A trigger's configuration. Raises BadHookConfig."""
+    try:
+        return msgspec.convert({key: value for key, value in config.items() if key != "filter"}, HookConfig)
+    except (msgspec.ValidationError, RecursionError) as error:
+        message = str(error)
+        parts = [found[1] for found in (_AT.search(message), _UNKNOWN.search(message)) if found]
+        raise BadHookConfig({".".join(parts): _AT.sub("", message)}) from None
+
+
+def problems(config: JsonObject) -> dict[str, str]:
+    """What is wrong with a configuration, by path; empty when all is well."""
+    found: dict[str, str] = {}
+    try:
+        found |= _reply_problems(load(config).reply)
+    except BadHookConfig as error:
+        found |= error.problems
+    if config.get("filter") is not None:
+        for path, reason in condition.check(config["filter"]).items():
+            found["filter" + (f".{path}" if path else "")] = reason
+    return found
+
+
+def filter_of(config: JsonObject) -> condition.Condition | None:
+    """The trigger's condition, None for one that lets everything through. Raises InvalidCondition."""
+    raw: Json = config.get("filter")
+    return None if raw is None else condition.load(raw)
+
+
+def _reply_problems(reply: ReplyConfig) -> dict[str, str]:
+    try:
+        check_template(reply.body)
+    except TemplateError as error:
+        return {"reply.body": error.message}
+    return {}
+
+
+def _check_header(name: str, value: str) -> None:
+    if _OURS.fullmatch(name):
+        raise ValueError(f"the header {name} is not yours to set")
+    if not _PRINTABLE.fullmatch(value):
+        raise ValueError(f"the header {name} has up to 500 printable ASCII characters")
+    if name.lower() == "content-type" and value.partition(";")[0].strip().lower() not in _REPLY_TYPES:
+        raise ValueError(f"content-type is one of {', '.join(_REPLY_TYPES)}")

@@ -1,0 +1,105 @@
+"""The request that started a run: what the log keeps of it, and what templates and conditions see."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Literal
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from domain.hook.cloudevent import STRUCTURED, MalformedEvent, read_event
+from domain.values.inflate import inflate
+from domain.values.json import Json, JsonObject
+from domain.values.payload import collect, parse_payload
+
+MAX_INFLATED = 64 * 2**20
+"""Bytes of a compressed body that are looked at; the intake lets in far less."""
+MAX_QUERY_FIELDS = 1_000
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the sender sent, verbatim: `body` is the text itself, or base64 where it is not UTF-8.
+
+    `raw` where templates shall see that text, too, whatever format it is of.
+    """
+
+    method: str = "POST"
+    path: str = ""
+    query: str = ""
+    headers: Mapping[str, str] = {}
+    body: str = ""
+    encoding: Literal["utf-8", "base64"] = "utf-8"
+    raw: bool = False
+
+    def raw_body(self) -> bytes:
+        """The bytes that were received."""
+        if self.encoding == "base64":
+            return base64.b64decode(self.body)
+        return self.body.encode("utf-8", "surrogatepass")
+
+
+def request_body(raw: bytes) -> tuple[str, Literal["utf-8", "base64"]]:
+    """Received bytes as the two fields of Request that keep them."""
+    try:
+        return raw.decode("utf-8"), "utf-8"
+    except UnicodeDecodeError:
+        return binascii.b2a_base64(raw, newline=False).decode("ascii"), "base64"
+
+
+def trigger_data(request: Request) -> JsonObject:
+    """The trigger as templates, conditions and the run detail see it.
+
+    `body` is parsed by its content type; what does not parse is text, and what is not text is base64. `event` is there
+    for a CloudEvent: its attributes, and its `data`.
+    """
+    headers: JsonObject = dict(request.headers)
+    data: JsonObject = {
+        "method": request.method,
+        "path": request.path,
+        "query": _query(request.query),
+        "query_string": request.query,
+        "headers": headers,
+        "body": request.body,
+    }
+    if not request.raw:
+        content = _content(request)
+        data["body"] = _parsed(request, content)
+        event = _cloud_event(request, content)
+        if event is not None:
+            data["event"] = event
+    return data
+
+
+def _content(request: Request) -> bytes:
+    raw = request.raw_body()
+    encoding = request.headers.get("content-encoding")
+    if not encoding:
+        return raw
+    content = inflate(encoding, raw, MAX_INFLATED)
+    return content if isinstance(content, bytes) else raw
+
+
+def _parsed(request: Request, content: bytes) -> Json:
+    payload = parse_payload(request.headers.get("content-type", ""), content)
+    if payload.kind == "binary" and content:
+        return base64.b64encode(content).decode()
+    return payload.data
+
+
+def _query(query: str) -> Json:
+    try:
+        return collect(parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)) if query else {}
+    except ValueError:
+        return {}
+
+
+def _cloud_event(request: Request, content: bytes) -> Json:
+    if "ce-specversion" not in request.headers and STRUCTURED not in request.headers.get("content-type", "").lower():
+        return None
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in request.headers.items()]
+    try:
+        event = read_event(raw, content)
+    except MalformedEvent:
+        return None
+    return {**event.attributes, "data": event.payload.data} if event else None

@@ -1,0 +1,85 @@
+"""What becomes of requests that start no run: facts about a zap's hook, in a stream beside the zap's own.
+
+The names and fields of events are the storage format: a changed meaning is a new event, a new field has a default.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal, TypeAlias
+from uuid import UUID, uuid5
+
+from domain.hook.request import Request
+from domain.log.event import Event
+
+Reason: TypeAlias = Literal[
+    "bad_signature", "malformed", "too_large", "over_limit", "paused", "filtered", "duplicate", "handshake", "held"
+]
+"""Why a request started no run. A duplicate was answered with its first run, a handshake as its sender expects it.
+
+A held one waits for its zap's owner, who will release or discard it. It has a stream of its own, named as itself.
+"""
+
+MAX_EXCERPT = 1_024
+"""Characters of a refused body that are kept."""
+MAX_DETAIL = 300
+_STREAMS = UUID("7c9a5d1e-4f0b-5a6e-9d55-2f6f0f7f4a11")
+
+
+class RequestRejected(Event, frozen=True, kw_only=True):
+    """A request to a known zap started no run; the event's id is the request's.
+
+    `request` is there, whole, when the sender is authentic: it can be admitted later. Of anybody else only an excerpt
+    of the body is kept. `status` is what the sender was answered; `size` is in bytes.
+    """
+
+    zap_id: UUID
+    reason: Reason
+    status: int
+    detail: str = ""
+    method: str = ""
+    path: str = ""
+    content_type: str = ""
+    size: int = 0
+    excerpt: str = ""
+    dedupe_id: str = ""
+    zap_version: int = 0
+    request: Request | None = None
+
+
+class RequestsCounted(Event, frozen=True, kw_only=True):
+    """`count` more requests between two moments, of which nothing else is kept.
+
+    For duplicates `repeats` says of which runs, as far as it has room: run id → how often.
+    """
+
+    zap_id: UUID
+    reason: Reason
+    count: int
+    since: datetime
+    until: datetime
+    repeats: Mapping[str, int] = {}
+
+
+class RequestAdmitted(Event, frozen=True, kw_only=True):
+    """A rejected request was let in, or a held one released; it has its run."""
+
+    zap_id: UUID
+    request_id: UUID
+    run_id: UUID
+
+
+class RequestDiscarded(Event, frozen=True, kw_only=True):
+    """A held request will never have a run."""
+
+    zap_id: UUID
+    request_id: UUID
+
+
+IntakeEvent: TypeAlias = RequestRejected | RequestsCounted | RequestAdmitted | RequestDiscarded
+
+
+def stream_of(zap_id: UUID) -> UUID:
+    """The stream of a zap's rejected requests, held ones apart: not the zap's own, whose every event makes caches read
+    it again.
+    """
+    return uuid5(_STREAMS, zap_id.hex)

@@ -1,0 +1,1 @@
+"""What do templates and conditions that users write mean?"""

@@ -1,0 +1,204 @@
+"""Conditions over a run's data: which requests a trigger lets through, and later which way a run goes.
+
+A condition is JSON: `{"all": [...]}`, `{"any": [...]}`, `{"not": ...}`, or one rule
+`{"field": "trigger.body.amount", "operator": "greater_than", "value": 100}`. `check` says what is wrong with one,
+`load` makes it ready, `evaluate` decides, and never raises: a value of the wrong type does not fulfil a rule.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import TypeAlias, cast
+
+import msgspec
+
+from domain.language.operators import OPERATORS, Operator, Prepared
+from domain.values.json import Json, JsonObject
+from domain.values.path import MISSING, Path, look_up, parse_path
+
+MAX_RULES = 100
+MAX_DEPTH = 5
+MAX_PROGRAM = 5_000
+"""Instructions of all regular expressions together: what bounds the time that they take."""
+_MAX_SHOWN = 100
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """One comparison, ready to be made."""
+
+    field: str
+    path: Path
+    operator: Operator
+    value: Json
+    prepared: Prepared
+
+
+class All(msgspec.Struct, frozen=True):
+    """Holds when every part does."""
+
+    parts: "tuple[Condition, ...]"
+
+
+class AnyOf(msgspec.Struct, frozen=True):
+    """Holds when at least one part does."""
+
+    parts: "tuple[Condition, ...]"
+
+
+class Not(msgspec.Struct, frozen=True):
+    """Holds when its part does not."""
+
+    part: "Condition"
+
+
+Condition: TypeAlias = Rule | All | AnyOf | Not
+Context: TypeAlias = Mapping[str, Json]
+
+
+class InvalidCondition(ValueError):
+    """`problems` has a reason for each broken path."""
+
+    def __init__(self, problems: dict[str, str]) -> None:
+        super().__init__("; ".join(f"{path}: {reason}" if path else reason for path, reason in problems.items()))
+        self.problems = problems
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """How a condition came out. `path` is the first part that settled it, `reason` says it in words."""
+
+    holds: bool
+    path: str
+    reason: str
+
+
+def check(raw: Json) -> dict[str, str]:
+    """What is wrong with a condition, by path; empty when all is well."""
+    loader = _Loader()
+    loader.load(raw)
+    return loader.problems
+
+
+def load(raw: Json) -> Condition:
+    """A condition ready to be evaluated; worth keeping. Raises InvalidCondition."""
+    loader = _Loader()
+    condition = loader.load(raw)
+    if condition is None:
+        raise InvalidCondition(loader.problems)
+    return condition
+
+
+def evaluate(condition: Condition, context: Context) -> bool:
+    """Whether the condition holds; never raises."""
+    return _settle(condition, context, "")[0]
+
+
+def explain(condition: Condition, context: Context) -> Decision:
+    """The same decision, with the part that settled it: for the record of a request that was filtered out."""
+    holds, path, part = _settle(condition, context, "")
+    return Decision(holds, path, _in_words(part, context))
+
+
+def _settle(condition: Condition, context: Context, path: str) -> tuple[bool, str, Condition]:
+    """The result, and the part that no other part could outvote: a single rule, or a group as a whole."""
+    match condition:
+        case Rule():
+            return condition.operator.holds(look_up(context, condition.path), condition.prepared), path, condition
+        case Not(part):
+            holds, inner, settled = _settle(part, context, _join(path, "not"))
+            return not holds, inner, settled
+        case All(parts) | AnyOf(parts):
+            name, decisive = ("all", False) if isinstance(condition, All) else ("any", True)
+            for index, part in enumerate(parts):
+                outcome = _settle(part, context, _join(path, f"{name}[{index}]"))
+                if outcome[0] is decisive:
+                    return outcome
+            return not decisive, path, condition
+
+
+def _join(path: str, part: str) -> str:
+    return f"{path}.{part}" if path else part
+
+
+def _in_words(part: Condition, context: Context) -> str:
+    if not isinstance(part, Rule):
+        return "every part holds" if isinstance(part, All) else "no part holds"
+    actual = look_up(context, part.path)
+    found = "is missing" if actual is MISSING else f"is {_shown(actual)}"
+    wanted = "" if part.value is None else f" {_shown(part.value)}"
+    return f"{part.field} {part.operator.name}{wanted}: {found}"
+
+
+def _shown(value: object) -> str:
+    # Unlike msgspec's, this encoder takes half a surrogate pair.
+    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode()
+    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
+
+
+class _Problem(ValueError):
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(reason)
+        self.path = path
+        self.reason = reason
+
+
+class _Loader:
+    """One pass over a condition that collects its problems and counts what is bounded."""
+
+    def __init__(self) -> None:
+        self.problems: dict[str, str] = {}
+        self.rules = 0
+        self.program = 0
+
+    def load(self, raw: Json) -> Condition | None:
+        """The condition, None where it has problems."""
+        condition = self._condition(raw, "", 1)
+        if self.rules > MAX_RULES:
+            self.problems[""] = f"at most {MAX_RULES} rules"
+        if self.program > MAX_PROGRAM:
+            self.problems[""] = "the regular expressions are too large together"
+        return None if self.problems else condition
+
+    def _condition(self, raw: Json, path: str, depth: int) -> Condition | None:
+        try:
+            return self._parse(raw, path, depth)
+        except _Problem as problem:
+            self.problems[problem.path] = problem.reason
+            return None
+
+    def _parse(self, raw: Json, path: str, depth: int) -> Condition | None:
+        if depth > MAX_DEPTH:
+            raise _Problem(path, f"nested deeper than {MAX_DEPTH} levels")
+        match raw:
+            case {"all": parts, **rest} if not rest:
+                return All(self._parts(parts, _join(path, "all"), depth))
+            case {"any": parts, **rest} if not rest:
+                return AnyOf(self._parts(parts, _join(path, "any"), depth))
+            case {"not": part, **rest} if not rest:
+                inner = self._condition(part, _join(path, "not"), depth + 1)
+                return inner and Not(inner)
+            case {"field": field, "operator": operator, **rest} if rest.keys() <= {"value"}:
+                return self._rule(field, operator, cast("JsonObject", rest), path)
+        raise _Problem(path, "one of {all}, {any}, {not}, or {field, operator, value}")
+
+    def _parts(self, raw: Json, path: str, depth: int) -> tuple[Condition, ...]:
+        if not isinstance(raw, list) or not 1 <= len(raw) <= MAX_RULES:
+            raise _Problem(path, f"a list of 1 to {MAX_RULES} conditions")
+        parts = [self._condition(part, f"{path}[{index}]", depth + 1) for index, part in enumerate(raw)]
+        return tuple(part for part in parts if part is not None)
+
+    def _rule(self, field: Json, name: Json, rest: JsonObject, path: str) -> Rule:
+        self.rules += 1
+        operator = OPERATORS.get(name) if isinstance(name, str) else None
+        if operator is None:
+            raise _Problem(_join(path, "operator"), f"one of {', '.join(OPERATORS)}")
+        if not isinstance(field, str):
+            raise _Problem(_join(path, "field"), "a path like trigger.body.amount")
+        try:
+            keys = parse_path(field)
+        except ValueError as error:
+            raise _Problem(_join(path, "field"), str(error)) from None
+        try:
+            prepared = operator.prepare(rest)
+        except (ValueError, RecursionError) as error:
+            raise _Problem(_join(path, "value"), str(error)) from None
+        self.program += getattr(prepared, "programsize", 0)
+        return Rule(field, keys, operator, rest.get("value"), prepared)

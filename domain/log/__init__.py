@@ -1,0 +1,1 @@
+"""What is an event, and what may anyone ask of the log?"""

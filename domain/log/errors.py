@@ -1,0 +1,50 @@
+"""Refusals of the domain. Each has a stable code; the API maps codes to HTTP statuses."""
+
+from typing import ClassVar
+
+from domain.values.json import Json
+
+
+class DomainError(Exception):
+    """A command that can not be carried out; the message says what to do about it."""
+
+    code: ClassVar[str] = "domain.error"
+
+    def __init__(self, message: str, **details: Json) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+
+class NotFound(DomainError):
+    """Nothing with this id belongs to the caller."""
+
+    code = "not_found"
+
+
+class Invalid(DomainError):
+    """A value breaks a rule; `details["errors"]` lists each path with its reason."""
+
+    code = "invalid"
+
+
+class WrongStatus(DomainError):
+    """The aggregate's status does not allow the command."""
+
+    code = "wrong_status"
+
+
+class NothingToDo(WrongStatus):
+    """Of many things that a job takes, this one is not what the command is for, or no longer."""
+
+
+class VersionConflict(DomainError):
+    """Someone else changed the stream since it was read."""
+
+    code = "version_conflict"
+
+
+class LimitReached(DomainError):
+    """There are as many as there may be."""
+
+    code = "limit_reached"

@@ -1,0 +1,333 @@
+"""What may happen to a run: commands, and the events that each leads to in a given state."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TypeAlias, TypedDict, assert_never
+from uuid import UUID
+
+import msgspec
+
+from domain.connector.descriptor import Failed, Outcome, Postponed, Retry, Succeeded
+from domain.flow.retry import DEFAULT, Policy, is_retried, retry_delay_s
+from domain.hook.request import Request
+from domain.log.errors import WrongStatus
+from domain.run.events import (
+    Failure,
+    RunCancelled,
+    RunCompleted,
+    RunEnd,
+    RunEvent,
+    RunFailed,
+    RunRequested,
+    RunResumed,
+    RunTimedOut,
+    Source,
+    StepAttemptFailed,
+    StepDelayed,
+    StepFailed,
+    StepPostponed,
+    StepStarted,
+    StepSucceeded,
+)
+from domain.run.state import ActiveRun, EndedRun, NoRun, RunState, evolve, next_step
+from domain.values.json import Json
+from domain.zap.definition import ActionStep, Definition, OnUnknown, Step
+
+AMBIGUOUS = frozenset({"timeout", "broken", "crashed"})
+"""Failures after which the action may have had its effect all the same."""
+UNKNOWN = "unknown_outcome"
+
+
+class RequestRun(msgspec.Struct, frozen=True):
+    """Ask for a run of one version of a zap."""
+
+    zap_id: UUID
+    zap_version: int
+    source: Source
+    request: Request
+    dedupe_id: str = ""
+    replay_of: UUID | None = None
+    outputs: Mapping[str, Json] = {}
+    errors: Mapping[str, Failure] = {}
+    deadline: datetime | None = None
+    job_id: UUID | None = None
+
+
+class BeginAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """Record that an attempt is about to be made, of an action that is not to be repeated blindly."""
+
+    step_id: str
+    attempt: int
+    started_at: datetime
+    input: Json
+
+
+class RecordAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """Record what an attempt came to. `jitter` in 0..1 spreads the retry that may follow.
+
+    `on_unknown`: what to do where the action may or may not have had its effect.
+    """
+
+    step_id: str
+    attempt: int
+    started_at: datetime
+    duration_ms: float
+    finished_at: datetime
+    input: Json
+    outcome: Outcome
+    jitter: float
+    on_unknown: OnUnknown = "retry"
+
+
+class SettleUnknown(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt was begun by a process that is gone: decide what becomes of its step."""
+
+    at: datetime
+    jitter: float
+    on_unknown: OnUnknown
+
+
+class DelayRun(msgspec.Struct, frozen=True):
+    """Begin the delay that is next."""
+
+    step_id: str
+    until: datetime
+
+
+class FinishRun(msgspec.Struct, frozen=True):
+    """End a run in which no step is left to do."""
+
+
+class ResumeRun(msgspec.Struct, frozen=True):
+    """Record that a timer of this run has fired."""
+
+    timer_id: UUID
+
+
+class FailRun(msgspec.Struct, frozen=True):
+    """End a run that can not be carried out, for instance as its definition is missing."""
+
+    step_id: str
+    code: str
+    message: str
+
+
+class TimeOutRun(msgspec.Struct, frozen=True):
+    """End a run whose deadline has passed."""
+
+
+class CancelRun(msgspec.Struct, frozen=True):
+    """Stop a run, whatever it is doing or waiting for."""
+
+    code: str = ""
+    message: str = ""
+
+
+RunCommand: TypeAlias = (
+    RequestRun
+    | BeginAttempt
+    | RecordAttempt
+    | SettleUnknown
+    | DelayRun
+    | FinishRun
+    | ResumeRun
+    | FailRun
+    | TimeOutRun
+    | CancelRun
+)
+
+
+def decide(command: RunCommand, state: RunState, definition: Definition) -> list[RunEvent]:
+    """The events that the command leads to; none when the log already answers it. Raises WrongStatus."""
+    events = _decide(command, state, definition)
+    return [_of_its_zap(event, state) if isinstance(event, RunEnd) else event for event in events]
+
+
+def _of_its_zap(end: RunCompleted | RunFailed | RunTimedOut, state: RunState) -> RunEvent:
+    if isinstance(state, NoRun):
+        return end
+    of_alert = state.requested.source == "alert"
+    return msgspec.structs.replace(end, zap_id=state.requested.zap_id, of_alert=of_alert)
+
+
+def _decide(command: RunCommand, state: RunState, definition: Definition) -> list[RunEvent]:
+    if isinstance(command, RequestRun):
+        return _request(command, state)
+    if isinstance(state, NoRun):
+        raise WrongStatus("this run was never requested")
+    if isinstance(state, EndedRun):
+        return []
+    match command:
+        case BeginAttempt() | RecordAttempt() | SettleUnknown() | DelayRun() | FinishRun():
+            return _advance(command, state, definition)
+        case ResumeRun(timer_id):
+            return [RunResumed(timer_id=timer_id)] if state.waits_until else []
+        case FailRun(step_id, code, message):
+            return [RunFailed(step_id=step_id, code=code, message=message)]
+        case TimeOutRun():
+            step = next_step(state, definition)
+            return [RunTimedOut(step_id=step.id if step else "", message=_too_late(state))]
+        case CancelRun(code, message):
+            return [RunCancelled(code=code, message=message)]
+        case _:
+            assert_never(command)
+
+
+def _request(command: RequestRun, state: RunState) -> list[RunEvent]:
+    if not isinstance(state, NoRun):
+        return []
+    return [
+        RunRequested(
+            zap_id=command.zap_id,
+            zap_version=command.zap_version,
+            source=command.source,
+            request=command.request,
+            dedupe_id=command.dedupe_id,
+            replay_of=command.replay_of,
+            outputs=command.outputs,
+            errors=command.errors,
+            deadline=command.deadline,
+            job_id=command.job_id,
+        )
+    ]
+
+
+def _too_late(run: ActiveRun) -> str:
+    deadline = run.requested.deadline
+    return f"the run had not ended by its deadline, {deadline.isoformat()}" if deadline else "the run took too long"
+
+
+def _advance(
+    command: BeginAttempt | RecordAttempt | SettleUnknown | DelayRun | FinishRun, run: ActiveRun, definition: Definition
+) -> list[RunEvent]:
+    step = next_step(run, definition)
+    if isinstance(command, FinishRun):
+        return [] if step else [RunCompleted()]
+    if step is None or run.waits_until:
+        return []
+    match command:
+        case BeginAttempt() | RecordAttempt() if (command.step_id, command.attempt) != (step.id, run.attempts + 1):
+            return []
+        case BeginAttempt(step_id=step_id, attempt=attempt, started_at=started_at, input=config):
+            begun = StepStarted(step_id=step_id, attempt=attempt, started_at=started_at, input=config)
+            return [] if run.started else [begun]
+        case RecordAttempt():
+            return _record(command, run, step, definition)
+        case SettleUnknown():
+            return _settle(command, run, step, definition)
+        case DelayRun(step_id, until):
+            fresh = step.id == step_id and run.delayed_until is None
+            return [StepDelayed(step_id=step_id, until=until)] if fresh else []
+        case _:
+            assert_never(command)
+
+
+def _record(command: RecordAttempt, run: ActiveRun, step: Step, definition: Definition) -> list[RunEvent]:
+    match command.outcome:
+        case Succeeded(output):
+            succeeded = StepSucceeded(**_shared(command), output=output)
+            return _with_end(run, succeeded, definition)
+        case Postponed():
+            return _postpone(command, command.outcome, run, step, definition)
+        case Retry() | Failed():
+            return _fail(command, command.outcome, run, step, definition)
+        case _:
+            assert_never(command.outcome)
+
+
+def _settle(command: SettleUnknown, run: ActiveRun, step: Step, definition: Definition) -> list[RunEvent]:
+    begun = run.started
+    if begun is None:
+        return []
+    lost = "the process that made this attempt is gone; whether it had its effect is not known"
+    attempt = RecordAttempt(
+        step_id=begun.step_id,
+        attempt=begun.attempt,
+        started_at=begun.started_at,
+        duration_ms=max(0.0, round((command.at - begun.started_at) / timedelta(milliseconds=1), 3)),
+        finished_at=command.at,
+        input=begun.input,
+        outcome=Retry(code=UNKNOWN, message=lost),
+        jitter=command.jitter,
+        on_unknown=command.on_unknown,
+    )
+    return _record(attempt, run, step, definition)
+
+
+def _fail(
+    command: RecordAttempt, outcome: Retry | Failed, run: ActiveRun, step: Step, definition: Definition
+) -> list[RunEvent]:
+    failure = _failure(command, outcome)
+    policy = _policy(step)
+    once_too_often = failure.code == UNKNOWN and command.on_unknown == "fail"
+    if not once_too_often and is_retried(policy, failure.code, may_heal=isinstance(outcome, Retry)):
+        elapsed_s = (command.finished_at - (run.since or command.started_at)).total_seconds()
+        wish_s = outcome.after_s if isinstance(outcome, Retry) else None
+        delay = retry_delay_s(policy, command.attempt, command.jitter, elapsed_s=elapsed_s, wish_s=wish_s)
+        if delay is not None:
+            retry_at = command.finished_at + timedelta(seconds=delay)
+            return [StepAttemptFailed(**_shared(command), failure=failure, retry_at=retry_at)]
+    return _fail_for_good(StepFailed(**_shared(command), failure=failure), run, step, definition)
+
+
+def _failure(command: RecordAttempt, outcome: Retry | Failed) -> Failure:
+    if command.on_unknown == "fail" and outcome.code in AMBIGUOUS:
+        message = f"{outcome.message}; whether the action had its effect is not known"
+        return Failure(code=UNKNOWN, message=message, output=outcome.output)
+    return Failure(code=outcome.code, message=outcome.message, output=outcome.output)
+
+
+def _policy(step: Step) -> Policy:
+    return step.policy if isinstance(step, ActionStep) else DEFAULT
+
+
+def _postpone(
+    command: RecordAttempt, outcome: Postponed, run: ActiveRun, step: Step, definition: Definition
+) -> list[RunEvent]:
+    """Put off, unless the step's time runs out before that: then what was in its way is why it fails."""
+    until = command.finished_at + timedelta(seconds=outcome.after_s)
+    if run.since and (until - run.since).total_seconds() > _policy(step).max_total_s:
+        failure = Failure(
+            code=outcome.code, message=f"{outcome.message}; nothing was sent until the step's time ran out"
+        )
+        return _fail_for_good(StepFailed(**_shared(command), failure=failure), run, step, definition)
+    at, code = command.finished_at, outcome.code
+    return [StepPostponed(step_id=step.id, code=code, message=outcome.message, at=at, until=until)]
+
+
+def _fail_for_good(failed: StepFailed, run: ActiveRun, step: Step, definition: Definition) -> list[RunEvent]:
+    if goes_on(step):
+        return _with_end(run, failed, definition)
+    ended = RunFailed(step_id=failed.step_id, code=failed.failure.code, message=failed.failure.message)
+    return [failed, ended]
+
+
+def _with_end(run: ActiveRun, outcome: StepSucceeded | StepFailed, definition: Definition) -> list[RunEvent]:
+    """The outcome of a step, and the end of the run where no other step follows."""
+    after = evolve(run, outcome)
+    ended = isinstance(after, ActiveRun) and next_step(after, definition) is None
+    return [outcome, RunCompleted()] if ended else [outcome]
+
+
+class _Shared(TypedDict):
+    step_id: str
+    attempt: int
+    started_at: datetime
+    duration_ms: float
+    input: Json
+
+
+def _shared(command: RecordAttempt) -> _Shared:
+    """What all outcomes of an attempt have."""
+    return {
+        "step_id": command.step_id,
+        "attempt": command.attempt,
+        "started_at": command.started_at,
+        "duration_ms": command.duration_ms,
+        "input": command.input,
+    }
+
+
+def goes_on(step: Step) -> bool:
+    """Whether the run goes on after a failure of this step."""
+    return isinstance(step, ActionStep) and bool(step.on_error) and step.on_error != "fail"

@@ -1,0 +1,182 @@
+"""What can happen to a run, from its request to exactly one end.
+
+The names and fields of events are the storage format: a changed meaning is a new event, a new field has a default.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal, TypeAlias
+from uuid import UUID
+
+import msgspec
+
+from domain.hook.request import Request
+from domain.log.event import Event
+from domain.values.json import Json
+
+Source: TypeAlias = Literal["webhook", "schedule", "manual", "replay", "alert"]
+"""What asked for a run; `alert`: failures of another zap, whose error zap this one is."""
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why an attempt did not succeed: a stable code, a sentence, and what the target answered."""
+
+    code: str
+    message: str
+    output: Json = None
+
+
+class RunRequested(Event, frozen=True, kw_only=True):
+    """A run was asked for and acknowledged: this is the promise of the 2xx.
+
+    With a deadline the append sets a timer whose id is this event's.
+    """
+
+    zap_id: UUID
+    zap_version: int
+    source: Source
+    request: Request
+    dedupe_id: str = ""
+    replay_of: UUID | None = None
+    outputs: Mapping[str, Json] = {}
+    """Outcomes of steps, by id, that a replay from a later step takes over."""
+    errors: Mapping[str, Failure] = {}
+    """The same of steps that failed and were passed over."""
+    deadline: datetime | None = None
+    job_id: UUID | None = None
+    """The job that replayed many runs, this one among them."""
+
+
+class StepStarted(Event, frozen=True, kw_only=True):
+    """An attempt of an action that is not to be repeated blindly is about to be made.
+
+    When no outcome follows, it may or may not have had its effect.
+    """
+
+    step_id: str
+    attempt: int
+    started_at: datetime
+    input: Json = None
+
+
+class StepAttempt(Event, frozen=True, kw_only=True):
+    """What all outcomes of an attempt share. `attempt` counts from 1 without holes; `duration_ms` is wall time."""
+
+    step_id: str
+    attempt: int
+    started_at: datetime
+    duration_ms: float
+    input: Json = None
+
+
+class StepSucceeded(StepAttempt, frozen=True, kw_only=True):
+    """The action did its work; the one recorded outcome of this step."""
+
+    output: Json = None
+
+
+class StepAttemptFailed(StepAttempt, frozen=True, kw_only=True):
+    """The attempt failed and another follows at `retry_at`, when the timer with this event's id fires."""
+
+    failure: Failure
+    retry_at: datetime
+
+
+class StepFailed(StepAttempt, frozen=True, kw_only=True):
+    """The step failed for good; the one recorded outcome of this step. Its `on_error` says what follows.
+
+    `attempt` is 0 where its time ran out before a first attempt could be made.
+    """
+
+    failure: Failure
+
+
+class StepPostponed(Event, frozen=True, kw_only=True):
+    """No attempt was made, as target or process takes no more for now. Offered again at `until`, by a timer."""
+
+    step_id: str
+    code: str
+    message: str
+    at: datetime
+    until: datetime
+
+
+class StepDelayed(Event, frozen=True, kw_only=True):
+    """A delay began; it is over at `until`, when the timer with this event's id fires."""
+
+    step_id: str
+    until: datetime
+
+
+class RunResumed(Event, frozen=True, kw_only=True):
+    """The timer that the run waited for has fired."""
+
+    timer_id: UUID
+
+
+class RunEnd(Event, frozen=True, kw_only=True):
+    """What ends share that are counted by zap. `zap_id` is None in events of older releases.
+
+    `of_alert`: the run told of failures of another zap, so that no error zap may follow its own.
+    """
+
+    zap_id: UUID | None = None
+    of_alert: bool = False
+
+
+class RunCompleted(RunEnd, frozen=True, kw_only=True):
+    """Every step has its outcome. Terminal."""
+
+
+class RunFailed(RunEnd, frozen=True, kw_only=True):
+    """A step failed for good, or the run could not be carried out. Terminal: the run is a dead letter."""
+
+    step_id: str
+    code: str
+    message: str
+
+
+class RunTimedOut(RunEnd, frozen=True, kw_only=True):
+    """The run's deadline passed while it was at `step_id`, or before its first step. Terminal: also a dead letter."""
+
+    step_id: str
+    message: str
+
+
+class RunCancelled(Event, frozen=True, kw_only=True):
+    """The run was stopped; an action that was under way may still have its effect. Terminal.
+
+    `code` is empty when somebody asked for it, `busy` or `superseded` where a serial zap's setting did.
+    """
+
+    code: str = ""
+    message: str = ""
+
+
+RunEvent: TypeAlias = (
+    RunRequested
+    | StepStarted
+    | StepSucceeded
+    | StepAttemptFailed
+    | StepFailed
+    | StepPostponed
+    | StepDelayed
+    | RunResumed
+    | RunCompleted
+    | RunFailed
+    | RunTimedOut
+    | RunCancelled
+)
+
+
+def due_at(event: RunEvent) -> datetime | None:
+    """When the timer fires that the append of this event sets; None where it sets none."""
+    match event:
+        case RunRequested():
+            return event.deadline
+        case StepAttemptFailed():
+            return event.retry_at
+        case StepPostponed() | StepDelayed():
+            return event.until
+        case _:
+            return None

@@ -1,0 +1,70 @@
+"""Asking for a run: the append that starts one, whoever asks, and the key that puts it in order with others."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid5
+
+import msgspec
+
+from domain.hook.request import Request, trigger_data
+from domain.language.template import TemplateError, compiled
+from domain.log.event import Append, Metadata, NewEvent, StreamKind
+from domain.log.ports import NewId
+from domain.run import decide as run_decider
+from domain.run.decide import RequestRun
+from domain.run.events import due_at
+from domain.run.state import INITIAL
+from domain.zap.definition import NO_STEPS
+from domain.zap.settings import Concurrency, ZapSettings
+
+DEDUPE_WINDOW_S = 30 * 24 * 3600
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def request_append(
+    command: RequestRun,
+    settings: ZapSettings,
+    *,
+    tenant_id: UUID,
+    new_id: NewId,
+    metadata: Metadata,
+    dedupe_key: bytes | None = None,
+    dedupe_window_s: int = DEDUPE_WINDOW_S,
+) -> Append:
+    """A new run under a new id, which is the append's stream. Its deadline, if the zap has one, is a timer."""
+    run_id = new_id()
+    if settings.deadline_s is not None:
+        deadline = made_at(run_id) + timedelta(seconds=settings.deadline_s)
+        command = msgspec.structs.replace(command, deadline=deadline)
+    events = run_decider.decide(command, INITIAL, NO_STEPS)
+    return Append(
+        kind=StreamKind.RUN,
+        stream_id=run_id,
+        expected=0,
+        tenant_id=tenant_id,
+        ordering_key=ordering_key(run_id, command.zap_id, settings.concurrency, command.request),
+        events=tuple([NewEvent(new_id(), event, due_at(event)) for event in events]),
+        metadata=msgspec.structs.replace(metadata, correlation_id=run_id),
+        dedupe_key=dedupe_key,
+        dedupe_window_s=dedupe_window_s,
+    )
+
+
+def made_at(run_id: UUID) -> datetime:
+    """The moment that a run's id carries, as a UUIDv7 does (RFC 9562 §5.7): when the run was asked for."""
+    return _EPOCH + timedelta(milliseconds=run_id.int >> 80)
+
+
+def ordering_key(run_id: UUID, zap_id: UUID, concurrency: Concurrency, request: Request) -> UUID:
+    """What is the same for runs that must meet in one process: to be in order, or to be counted.
+
+    Requests for which a serial zap's key can not be rendered are in order among themselves.
+    """
+    if concurrency.mode == "parallel":
+        return run_id if concurrency.limit is None else zap_id
+    if concurrency.key is None:
+        return zap_id
+    try:
+        value = compiled(concurrency.key)({"trigger": trigger_data(request)})
+    except TemplateError:
+        value = None
+    return uuid5(zap_id, msgspec.json.encode(value).decode())

@@ -1,0 +1,160 @@
+"""The run: one execution of one published version of a zap. Its state, and what follows from each event."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TypeAlias, assert_never
+from uuid import UUID
+
+import msgspec
+
+from domain.hook.request import trigger_data
+from domain.log.event import Event, RunStatus, StoredEvent
+from domain.registry import decode
+from domain.run.events import (
+    Failure,
+    RunCancelled,
+    RunCompleted,
+    RunEvent,
+    RunFailed,
+    RunRequested,
+    RunResumed,
+    RunTimedOut,
+    StepAttemptFailed,
+    StepDelayed,
+    StepFailed,
+    StepPostponed,
+    StepStarted,
+    StepSucceeded,
+)
+from domain.values.json import Json, JsonObject
+from domain.zap.definition import ActionStep, Definition, ErrorPath, Step
+
+
+class NoRun(msgspec.Struct, frozen=True):
+    """Nothing has happened in this stream."""
+
+
+class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run on its way: outcomes so far by step id, and how far the current step has come.
+
+    `attempts` were made of the current step, `since` the first one, or since it was first put off. `started` is an
+    attempt without a known outcome. `waits_until` is set while the run waits for a timer, `delayed_until` once the
+    current delay has begun.
+    """
+
+    requested: RunRequested
+    outputs: Mapping[str, Json] = {}
+    errors: Mapping[str, Failure] = {}
+    attempts: int = 0
+    since: datetime | None = None
+    started: StepStarted | None = None
+    waits_until: datetime | None = None
+    delayed_until: datetime | None = None
+
+
+class EndedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run in its recorded terminal state; nothing changes it any more."""
+
+    requested: RunRequested
+    status: RunStatus
+    outputs: Mapping[str, Json] = {}
+    errors: Mapping[str, Failure] = {}
+
+
+RunState: TypeAlias = NoRun | ActiveRun | EndedRun
+INITIAL: RunState = NoRun()
+
+_ENDS: Mapping[type[Event], RunStatus] = {
+    RunCompleted: "completed",
+    RunFailed: "failed",
+    RunTimedOut: "timed_out",
+    RunCancelled: "cancelled",
+}
+
+
+def evolve(state: RunState, event: RunEvent) -> RunState:
+    """The state after the event. Total: never raises."""
+    if isinstance(event, RunRequested):
+        return _requested(event) if isinstance(state, NoRun) else state
+    if not isinstance(state, ActiveRun):
+        return state
+    if isinstance(event, RunCompleted | RunFailed | RunTimedOut | RunCancelled):
+        status = _ENDS[type(event)]
+        return EndedRun(requested=state.requested, status=status, outputs=state.outputs, errors=state.errors)
+    return _go_on(state, event)
+
+
+def _go_on(
+    state: ActiveRun,
+    event: StepStarted | StepSucceeded | StepAttemptFailed | StepFailed | StepPostponed | StepDelayed | RunResumed,
+) -> ActiveRun:
+    replace = msgspec.structs.replace
+    match event:
+        case StepStarted():
+            return replace(state, started=event, since=state.since or event.started_at)
+        case StepSucceeded():
+            return _next_step_begins(state, outputs={**state.outputs, event.step_id: event.output})
+        case StepFailed():
+            return _next_step_begins(state, errors={**state.errors, event.step_id: event.failure})
+        case StepAttemptFailed():
+            since = state.since or event.started_at
+            return replace(state, attempts=event.attempt, since=since, started=None, waits_until=event.retry_at)
+        case StepPostponed():
+            return replace(state, since=state.since or event.at, started=None, waits_until=event.until)
+        case StepDelayed():
+            return replace(state, waits_until=event.until, delayed_until=event.until)
+        case RunResumed():
+            return replace(state, waits_until=None)
+        case _:
+            assert_never(event)
+
+
+def _requested(event: RunRequested) -> ActiveRun:
+    return ActiveRun(requested=event, outputs=event.outputs, errors=event.errors)
+
+
+def _next_step_begins(
+    state: ActiveRun, *, outputs: Mapping[str, Json] | None = None, errors: Mapping[str, Failure] | None = None
+) -> ActiveRun:
+    return ActiveRun(requested=state.requested, outputs=outputs or state.outputs, errors=errors or state.errors)
+
+
+def fold(events: Sequence[StoredEvent]) -> RunState:
+    """The state after a run's whole stream. Raises what domain.registry.decode raises."""
+    state: RunState = INITIAL
+    for stored in events:
+        event = decode(stored.type, stored.schema_version, stored.data)
+        state = evolve(state, event) if isinstance(event, RunEvent) else state
+    return state
+
+
+def next_step(run: ActiveRun, definition: Definition) -> Step | None:
+    """The first step without an outcome, None when nothing is left to do."""
+    return _first_open(run, definition.steps)
+
+
+def _first_open(run: ActiveRun, steps: tuple[Step, ...]) -> Step | None:
+    for step in steps:
+        if step.id in run.errors and isinstance(step, ActionStep) and isinstance(step.on_error, ErrorPath):
+            return _first_open(run, step.on_error.steps)
+        if step.id not in run.outputs and step.id not in run.errors:
+            return step
+    return None
+
+
+def template_context(run_id: UUID, run: ActiveRun) -> dict[str, Json]:
+    """What the templates of the next step see."""
+    requested = run.requested
+    steps: JsonObject = {step_id: {"output": output} for step_id, output in run.outputs.items()}
+    steps |= {step_id: {"output": None, "error": msgspec.to_builtins(error)} for step_id, error in run.errors.items()}
+    return {
+        "trigger": trigger_data(requested.request),
+        "steps": steps,
+        "run": {"id": str(run_id)},
+        "zap": {"id": str(requested.zap_id), "version": requested.zap_version},
+    }
+
+
+def idempotency_key(run_id: UUID, step_id: str) -> str:
+    """The same on every attempt of one step in one run, and on no other."""
+    return f"{run_id}.{step_id}"

@@ -1,0 +1,1 @@
+"""How do bytes and texts of strangers become JSON values, safely?"""

@@ -1,0 +1,43 @@
+"""Paths into JSON, written as in templates: `trigger.body.items[0].sku`, `headers["x-id"]`."""
+
+import re
+from collections.abc import Mapping
+from typing import Final, TypeAlias
+
+from domain.values.json import Json
+
+MAX_PATH = 500
+"""Characters of a path."""
+
+Path: TypeAlias = tuple[str, ...]
+"""The keys from the outside in; an index is its digits, since objects may have such keys too."""
+
+
+class Missing:
+    """What `look_up` gives for a path that leads nowhere; null is a value."""
+
+
+MISSING: Final = Missing()
+
+_PATH = re.compile(r"""[\w-]+(?:\.[\w-]+|\[\d{1,9}\]|\["[^"]*"\]|\['[^']*'\])*""")
+_KEYS = re.compile(r"""\["([^"]*)"\]|\['([^']*)'\]|([\w-]+)""")
+_INDEX = re.compile(r"[0-9]{1,9}")
+
+
+def parse_path(text: str) -> Path:
+    """The keys of a path. Raises ValueError."""
+    if len(text) > MAX_PATH or not _PATH.fullmatch(text):
+        raise ValueError(f'{text[:50]!r} is not a path like body.items[0]["x-id"]')
+    return tuple("".join(key) for key in _KEYS.findall(text))
+
+
+def look_up(value: Json | Mapping[str, Json], path: Path) -> Json | Missing:
+    """What stands at the path; never raises."""
+    for key in path:
+        if isinstance(value, Mapping) and key in value:
+            value = value[key]
+        elif isinstance(value, list) and _INDEX.fullmatch(key) and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            return MISSING
+    return value if not isinstance(value, Mapping) or isinstance(value, dict) else dict(value)

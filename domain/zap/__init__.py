@@ -1,0 +1,1 @@
+"""What did a user design, and which version of it is live?"""

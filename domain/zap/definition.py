@@ -1,0 +1,187 @@
+"""A zap's definition: its trigger and its steps, and the rules that a saved one keeps."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal, TypeAlias, assert_never
+
+import msgspec
+
+from domain.connector.descriptor import ActionDescriptor, TriggerDescriptor
+from domain.flow.retry import DEFAULT as DEFAULT_RETRY
+from domain.flow.retry import Policy
+from domain.language.template import TemplateError, check
+from domain.log.errors import Invalid
+from domain.values.json import Json, JsonObject
+from domain.zap.settings import DEFAULT, ZapSettings
+
+MAX_STEPS = 100
+MAX_STEP_TIMEOUT_S = 3_600
+_STEP_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+"""What templates can name as `steps.<id>`."""
+
+Unset: TypeAlias = msgspec.UnsetType
+UNSET = msgspec.UNSET
+
+
+class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What starts a run: a trigger type of the catalog and its configuration."""
+
+    type: str
+    config: JsonObject = {}
+
+
+class ErrorPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is done instead of the remaining steps once a step has failed for good; then the run is complete."""
+
+    steps: "tuple[Step, ...]"
+
+
+class RateLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many requests a minute the step's target takes, from all zaps of its owner that say so."""
+
+    per_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+
+
+OnError: TypeAlias = Literal["fail", "continue"] | ErrorPath
+OnUnknown: TypeAlias = Literal["retry", "fail"]
+
+
+class ActionStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="action"):
+    """Runs one action of a connector. `id` names its output in later templates: `steps.<id>.output`.
+
+    `timeout_s` bounds each attempt. `on_error`: whether a failure for good ends the run, is passed over (later steps
+    see `steps.<id>.error`), or leads to other steps. `unknown_outcome`: what becomes of an attempt that may or may
+    not have had its effect, as its process died or no answer came: tried again, which is the way of actions that
+    stand repeating, or failed.
+    """
+
+    id: str
+    type: str
+    config: JsonObject = {}
+    retry: Policy | Unset = UNSET
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=MAX_STEP_TIMEOUT_S)] | Unset = UNSET
+    on_error: OnError | Unset = UNSET
+    unknown_outcome: OnUnknown | Unset = UNSET
+    rate_limit: RateLimit | Unset = UNSET
+
+    @property
+    def policy(self) -> Policy:
+        """The retries of this step."""
+        return self.retry or DEFAULT_RETRY
+
+
+class DelayStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="delay"):
+    """Waits `for_s` seconds, or `until` a moment: a template that renders to a date and time as in RFC 3339."""
+
+    id: str
+    for_s: Annotated[float, msgspec.Meta(gt=0, le=366 * 24 * 3600)] | Unset = UNSET
+    until: Annotated[str, msgspec.Meta(min_length=1, max_length=1_000)] | Unset = UNSET
+
+    def __post_init__(self) -> None:
+        if (self.for_s is UNSET) == (self.until is UNSET):
+            raise ValueError("a delay has either for_s or until")
+
+
+Step: TypeAlias = ActionStep | DelayStep
+"""All kinds of steps; each further kind (filter, paths …) joins this union."""
+
+
+class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One trigger and the steps that run in order."""
+
+    trigger: Trigger
+    steps: tuple[Step, ...] = ()
+    settings: ZapSettings | Unset = UNSET
+
+    @property
+    def behaviour(self) -> ZapSettings:
+        """The settings, with their defaults where none are stored."""
+        return self.settings or DEFAULT
+
+    def all_steps(self) -> Iterator[tuple[str, Step]]:
+        """Every step with its path, those of error paths included."""
+        return _walk(self.steps, "steps")
+
+    def step(self, step_id: str) -> Step | None:
+        """The step with this id, if there is one."""
+        return next((step for _path, step in self.all_steps() if step.id == step_id), None)
+
+
+NO_STEPS = Definition(Trigger(""))
+"""For decisions that do not depend on what the zap does, such as to cancel a run."""
+
+
+def _walk(steps: tuple[Step, ...], path: str) -> Iterator[tuple[str, Step]]:
+    for index, step in enumerate(steps):
+        yield f"{path}.{index}", step
+        if isinstance(step, ActionStep) and isinstance(step.on_error, ErrorPath):
+            yield from _walk(step.on_error.steps, f"{path}.{index}.on_error.steps")
+
+
+def same(one: Definition, other: Definition) -> bool:
+    """Whether two definitions are the same JSON: Python's == takes 1, 1.0 and true for one value."""
+    return msgspec.json.encode(one, order="deterministic") == msgspec.json.encode(other, order="deterministic")
+
+
+class Catalog(msgspec.Struct, frozen=True):
+    """The triggers and actions that definitions may use, by type."""
+
+    triggers: Mapping[str, TriggerDescriptor]
+    actions: Mapping[str, ActionDescriptor]
+
+
+def validate(definition: Definition, catalog: Catalog) -> None:
+    """Check a definition before it is stored. Raises Invalid that lists every broken path with its reason."""
+    errors: dict[str, str] = {}
+    trigger = catalog.triggers.get(definition.trigger.type)
+    if trigger is None:
+        errors["trigger.type"] = f"unknown trigger; known: {', '.join(sorted(catalog.triggers))}"
+    else:
+        found = trigger.problems(definition.trigger.config)
+        errors.update((f"trigger.config.{key}".rstrip("."), reason) for key, reason in found.items())
+    _check_template(definition.behaviour.concurrency.key, "settings.concurrency.key", errors)
+    steps = list(definition.all_steps())
+    if len(steps) > MAX_STEPS:
+        errors["steps"] = f"at most {MAX_STEPS} steps"
+    seen: set[str] = set()
+    for path, step in steps:
+        _check_id(step.id, path, seen, errors)
+        _check_step(step, path, catalog, errors)
+    if errors:
+        details: list[Json] = [{"path": path, "reason": reason} for path, reason in errors.items()]
+        first = next(iter(errors.items()))
+        raise Invalid(f"{first[0]}: {first[1]}", errors=details)
+
+
+def _check_id(step_id: str, path: str, seen: set[str], errors: dict[str, str]) -> None:
+    if not _STEP_ID.fullmatch(step_id):
+        errors[f"{path}.id"] = "1 to 64 letters, digits or underscores, and no digit first"
+    elif step_id in seen:
+        errors[f"{path}.id"] = f"the id {step_id!r} is taken by an earlier step"
+    seen.add(step_id)
+
+
+def _check_step(step: Step, path: str, catalog: Catalog, errors: dict[str, str]) -> None:
+    match step:
+        case ActionStep():
+            _check_action(step, path, catalog, errors)
+        case DelayStep():
+            _check_template(step.until or None, f"{path}.until", errors)
+        case _:
+            assert_never(step)
+
+
+def _check_action(step: ActionStep, path: str, catalog: Catalog, errors: dict[str, str]) -> None:
+    action = catalog.actions.get(step.type)
+    if action is None:
+        errors[f"{path}.type"] = f"unknown action; known: {', '.join(sorted(catalog.actions))}"
+        return
+    errors.update((f"{path}.config.{key}", reason) for key, reason in action.problems(step.config).items())
+    _check_template(step.config, f"{path}.config", errors)
+
+
+def _check_template(template: Json, path: str, errors: dict[str, str]) -> None:
+    try:
+        check(template)
+    except TemplateError as error:
+        errors[f"{path}{error.path}"] = error.message

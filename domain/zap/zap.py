@@ -1,0 +1,310 @@
+"""The zap: what a user designed, its published versions, and whether its hook takes requests.
+
+The names and fields of events are the storage format: a changed meaning is a new event, a new field has a default.
+"""
+
+from datetime import datetime
+from typing import Literal, TypeAlias, assert_never
+from uuid import UUID
+
+import msgspec
+
+from domain.log.errors import NotFound, WrongStatus
+from domain.log.event import Event
+from domain.zap.definition import Definition, same
+
+ZapStatus: TypeAlias = Literal["draft", "enabled", "paused", "deleted"]
+FlagKind: TypeAlias = Literal["failing", "target_gone"]
+"""No run completes any more; or the target of a step answered 410, and wants no more requests."""
+
+
+class Flag(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong with a zap, since when; `step_id` where it is a step's matter."""
+
+    kind: FlagKind
+    step_id: str = ""
+    detail: str
+    since: datetime
+
+    @property
+    def key(self) -> str:
+        """A zap has at most one flag with each."""
+        return flag_key(self.kind, self.step_id)
+
+
+def flag_key(kind: FlagKind, step_id: str) -> str:
+    """What tells a zap's flags apart."""
+    return f"{kind}:{step_id}"
+
+
+class ZapCreated(Event, frozen=True, kw_only=True):
+    """A user saved a new zap; its definition is the first draft."""
+
+    name: str
+    definition: Definition
+
+
+class ZapDraftChanged(Event, frozen=True, kw_only=True):
+    """The draft was replaced; published versions stay as they are."""
+
+    name: str
+    definition: Definition
+
+
+class ZapPublished(Event, frozen=True, kw_only=True):
+    """The draft became the immutable version `number`, which new runs use from now on."""
+
+    number: int
+    name: str
+    definition: Definition
+
+
+class ZapRolledBack(Event, frozen=True, kw_only=True):
+    """New runs use the earlier version `number` again; the draft is left alone."""
+
+    number: int
+
+
+class ZapEnabled(Event, frozen=True, kw_only=True):
+    """The hook takes requests."""
+
+
+class ZapPaused(Event, frozen=True, kw_only=True):
+    """The hook refuses requests until the zap is enabled again. `reason`: why it was not a user who wanted that."""
+
+    reason: str = ""
+
+
+class ZapDeleted(Event, frozen=True, kw_only=True):
+    """The zap is gone for its owner; its history stays in the log."""
+
+
+class ZapSecretsChanged(Event, frozen=True, kw_only=True):
+    """The secrets that senders sign with were replaced: how many there are now. They are kept elsewhere, encrypted."""
+
+    count: int
+
+
+class ZapFlagged(Event, frozen=True, kw_only=True):
+    """Something is wrong with the zap, and its owner is told."""
+
+    flag: Flag
+
+
+class ZapUnflagged(Event, frozen=True, kw_only=True):
+    """That is over, or the owner says so by publishing or enabling the zap."""
+
+    kind: FlagKind
+    step_id: str = ""
+
+    @property
+    def key(self) -> str:
+        """Of the flag that is gone."""
+        return flag_key(self.kind, self.step_id)
+
+
+class CreateZap(msgspec.Struct, frozen=True):
+    name: str
+    definition: Definition
+
+
+class ChangeDraft(msgspec.Struct, frozen=True):
+    name: str
+    definition: Definition
+
+
+class PublishZap(msgspec.Struct, frozen=True):
+    pass
+
+
+class RollBackZap(msgspec.Struct, frozen=True):
+    number: int
+
+
+class EnableZap(msgspec.Struct, frozen=True):
+    pass
+
+
+class PauseZap(msgspec.Struct, frozen=True):
+    pass
+
+
+class DeleteZap(msgspec.Struct, frozen=True):
+    pass
+
+
+class ChangeSecrets(msgspec.Struct, frozen=True):
+    count: int
+
+
+class FlagZap(msgspec.Struct, frozen=True):
+    """Say what is wrong; with `pause` the zap takes no more requests either."""
+
+    flag: Flag
+    pause: bool = False
+
+
+class UnflagZap(msgspec.Struct, frozen=True):
+    kind: FlagKind
+
+
+_Change: TypeAlias = (
+    ChangeDraft | PublishZap | RollBackZap | EnableZap | PauseZap | DeleteZap | ChangeSecrets | FlagZap | UnflagZap
+)
+ZapCommand: TypeAlias = CreateZap | _Change
+ZapEvent: TypeAlias = (
+    ZapCreated
+    | ZapDraftChanged
+    | ZapPublished
+    | ZapRolledBack
+    | ZapEnabled
+    | ZapPaused
+    | ZapDeleted
+    | ZapSecretsChanged
+    | ZapFlagged
+    | ZapUnflagged
+)
+
+
+class NoZap(msgspec.Struct, frozen=True):
+    """Nothing has happened in this stream."""
+
+
+class PublishedVersion(msgspec.Struct, frozen=True):
+    """One immutable version of a zap; runs pin its number."""
+
+    number: int
+    name: str
+    definition: Definition
+
+
+class Zap(msgspec.Struct, frozen=True, kw_only=True):
+    """An existing zap. `live` is the number of the version that new runs use, 0 before the first publish."""
+
+    name: str
+    draft: Definition
+    status: ZapStatus = "draft"
+    versions: tuple[PublishedVersion, ...] = ()
+    live: int = 0
+    flags: tuple[Flag, ...] = ()
+
+    def version(self, number: int) -> PublishedVersion:
+        """The published version `number`. Raises NotFound."""
+        for version in self.versions:
+            if version.number == number:
+                return version
+        raise NotFound(f"version {number} of this zap does not exist")
+
+
+ZapState: TypeAlias = NoZap | Zap
+INITIAL: ZapState = NoZap()
+
+
+def decide(command: ZapCommand, state: ZapState) -> list[ZapEvent]:
+    """The events that the command leads to; none when it already holds. Raises NotFound or WrongStatus."""
+    if isinstance(command, CreateZap):
+        if isinstance(state, Zap):
+            raise WrongStatus("this zap already exists")
+        return [ZapCreated(name=command.name, definition=command.definition)]
+    if isinstance(state, NoZap) or state.status == "deleted":
+        if isinstance(command, DeleteZap) and isinstance(state, Zap):
+            return []
+        raise NotFound("no such zap")
+    return _decide_existing(command, state)
+
+
+def _decide_existing(command: _Change, zap: Zap) -> list[ZapEvent]:
+    match command:
+        case ChangeDraft(name, definition):
+            if name == zap.name and same(definition, zap.draft):
+                return []
+            return [ZapDraftChanged(name=name, definition=definition)]
+        case PublishZap():
+            return _publish(zap)
+        case RollBackZap(number):
+            zap.version(number)
+            return [] if number == zap.live else [ZapRolledBack(number=number)]
+        case EnableZap():
+            _require_published(zap, "enabled")
+            return [*([] if zap.status == "enabled" else [ZapEnabled()]), *_unflagged(zap)]
+        case PauseZap():
+            _require_published(zap, "paused")
+            return [] if zap.status == "paused" else [ZapPaused()]
+        case FlagZap() | UnflagZap():
+            return _decide_flags(command, zap)
+        case DeleteZap():
+            return [ZapDeleted()]
+        case ChangeSecrets(count):
+            return [ZapSecretsChanged(count=count)]
+        case _:
+            assert_never(command)
+
+
+def _publish(zap: Zap) -> list[ZapEvent]:
+    number = len(zap.versions) + 1
+    events: list[ZapEvent] = []
+    current = zap.version(zap.live) if zap.live else None
+    if current is None or current.name != zap.name or not same(current.definition, zap.draft):
+        events.append(ZapPublished(number=number, name=zap.name, definition=zap.draft))
+    if zap.status == "draft":
+        events.append(ZapEnabled())
+    return [*events, *_unflagged(zap)]
+
+
+def _decide_flags(command: FlagZap | UnflagZap, zap: Zap) -> list[ZapEvent]:
+    if isinstance(command, UnflagZap):
+        return [event for event in _unflagged(zap) if event.kind == command.kind]
+    flag = command.flag
+    if flag.key in {known.key for known in zap.flags}:
+        return []
+    paused = [ZapPaused(reason=flag.detail)] if command.pause and zap.status == "enabled" else []
+    return [ZapFlagged(flag=flag), *paused]
+
+
+def _unflagged(zap: Zap) -> list[ZapUnflagged]:
+    return [ZapUnflagged(kind=flag.kind, step_id=flag.step_id) for flag in zap.flags]
+
+
+def _require_published(zap: Zap, wish: str) -> None:
+    if not zap.live:
+        raise WrongStatus(f"a zap can be {wish} once it has been published: POST …/publish first")
+
+
+def evolve(state: ZapState, event: ZapEvent) -> ZapState:
+    """The state after the event. Total: never raises."""
+    if isinstance(event, ZapCreated):
+        return Zap(name=event.name, draft=event.definition)
+    if isinstance(state, NoZap):
+        return state
+    return _evolve_existing(state, event)
+
+
+def _evolve_existing(zap: Zap, event: ZapEvent) -> Zap:
+    replace = msgspec.structs.replace
+    match event:
+        case ZapCreated() | ZapSecretsChanged():
+            return zap
+        case ZapDraftChanged():
+            return replace(zap, name=event.name, draft=event.definition)
+        case ZapPublished():
+            version = PublishedVersion(event.number, event.name, event.definition)
+            return replace(zap, versions=(*zap.versions, version), live=event.number)
+        case ZapRolledBack():
+            return replace(zap, live=event.number)
+        case ZapEnabled():
+            return replace(zap, status="enabled")
+        case ZapPaused():
+            return replace(zap, status="paused")
+        case ZapDeleted():
+            return replace(zap, status="deleted")
+        case ZapFlagged():
+            return replace(zap, flags=(*zap.flags, event.flag))
+        case ZapUnflagged():
+            return replace(zap, flags=tuple(flag for flag in zap.flags if flag.key != event.key))
+        case _:
+            assert_never(event)
+
+
+def hook_path(user_id: UUID, zap_id: UUID) -> str:
+    """Where webhook senders post for this zap."""
+    return f"/hooks/catch/{user_id}/{zap_id}"

@@ -1,0 +1,1 @@
+"""How do read models stay equal to the log, and how are they rebuilt?"""

@@ -1,0 +1,30 @@
+"""Read your writes: wait until a read model holds what a command just stored."""
+
+import asyncio
+
+from domain.log.partitioning import partition_of
+from sql.postgres.pool import Pool
+from sql.postgres.queries import Queries
+
+_gates = Queries("queries/gates.sql")
+_ASK_EVERY_S = 0.02
+
+
+async def wait_until(pool: Pool, projection: str, position: int, timeout_s: float) -> bool:
+    """Whether the read model holds the event at `position`, and all before it in its partition, within `timeout_s`.
+
+    The event's own partition decides: gates of others move only when those get events. A position that the log does
+    not have is answered at once.
+    """
+    ordering_key = await pool.fetchval(_gates["ordering_key_at"], position)
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while True:
+        gates = [row[1] for row in await pool.fetch(_gates["live_gates"], projection)]
+        if not gates or ordering_key is None:
+            # An event that retention dropped was applied long ago; one of the future was not.
+            return max(gates, default=0) >= position
+        if gates[partition_of(ordering_key, len(gates))] >= position:
+            return True
+        if asyncio.get_running_loop().time() >= deadline:
+            return False
+        await asyncio.sleep(_ASK_EVERY_S)

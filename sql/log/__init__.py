@@ -1,0 +1,1 @@
+"""How are events stored, read and proven unchanged?"""

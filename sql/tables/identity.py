@@ -1,0 +1,113 @@
+"""Users, sessions and API keys: the plain tables of schema iam. Only hashes of secrets come here."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from sql.postgres.pool import Pool
+from sql.postgres.queries import Queries
+
+_queries = Queries("queries/identity.sql")
+
+MAX_SESSIONS = 100
+"""Signed-in devices of one user; the oldest is signed out beyond that."""
+MAX_API_KEYS = 100
+
+
+class User(msgspec.Struct, frozen=True):
+    """A person with an account."""
+
+    id: UUID
+    email: str
+    name: str
+
+
+class ApiKey(msgspec.Struct, frozen=True):
+    """A key as it is listed: enough to recognise it, too little to use it."""
+
+    id: UUID
+    name: str
+    prefix: str
+    created_at: datetime
+
+
+class ApiKeyOwner(msgspec.Struct, frozen=True):
+    """Whose key a presented one is."""
+
+    key_id: UUID
+    user_id: UUID
+
+
+class Identity:
+    """The tables behind sign-in. Methods raise sql.postgres.pool.CONNECTION_ERRORS while the database is away."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def add_user(self, user: User, password_hash: str) -> bool:
+        """False where the address is taken."""
+        row = await self._pool.fetchrow(_queries["add_user"], user.id, user.email, user.name, password_hash)
+        return row is not None
+
+    async def remove_user(self, user_id: UUID) -> None:
+        """Take back an account that was just made."""
+        await self._pool.execute(_queries["remove_user"], user_id)
+
+    async def user_by_email(self, email: str) -> tuple[User, str] | None:
+        """The user and the password's hash."""
+        row = await self._pool.fetchrow(_queries["user_by_email"], email)
+        return (User(row[0], row[1], row[2]), row[3]) if row else None
+
+    async def user_by_id(self, user_id: UUID) -> User | None:
+        """The user, None when there is none any more."""
+        row = await self._pool.fetchrow(_queries["user_by_id"], user_id)
+        return User(row[0], row[1], row[2]) if row else None
+
+    async def add_session(self, session_id: UUID, user_id: UUID, refresh_hash: bytes, expires_at: datetime) -> None:
+        """Remember a signed-in device, and forget the user's ended and surplus ones."""
+        await self._pool.execute(_queries["add_session"], session_id, user_id, refresh_hash, expires_at)
+        await self._pool.execute(_queries["prune_sessions"], user_id, MAX_SESSIONS)
+
+    async def rotate_session(
+        self, session_id: UUID, old_hash: bytes, new_hash: bytes, expires_at: datetime
+    ) -> UUID | None:
+        """Trade the refresh token; gives the user, None when `old_hash` is not the current one."""
+        user_id: UUID | None = await self._pool.fetchval(
+            _queries["rotate_session"], session_id, old_hash, new_hash, expires_at
+        )
+        return user_id
+
+    async def session_rotated_since(self, session_id: UUID, old_hash: bytes, grace: timedelta) -> UUID | None:
+        """The user, when `old_hash` was the current one until at most `grace` ago."""
+        user_id: UUID | None = await self._pool.fetchval(_queries["session_rotated_since"], session_id, old_hash, grace)
+        return user_id
+
+    async def end_session(self, session_id: UUID) -> UUID | None:
+        """Sign the device out; gives the user whose session it was."""
+        user_id: UUID | None = await self._pool.fetchval(_queries["end_session"], session_id)
+        return user_id
+
+    async def session_lasts(self, session_id: UUID, user_id: UUID) -> bool:
+        """Whether this user's session is neither ended nor over."""
+        return await self._pool.fetchval(_queries["session_user"], session_id, user_id) is not None
+
+    async def add_api_key(self, key_id: UUID, user_id: UUID, name: str, prefix: str, key_hash: bytes) -> ApiKey | None:
+        """None when the user has MAX_API_KEYS already."""
+        created_at: datetime | None = await self._pool.fetchval(
+            _queries["add_api_key"], key_id, user_id, name, prefix, key_hash, MAX_API_KEYS
+        )
+        return ApiKey(key_id, name, prefix, created_at) if created_at else None
+
+    async def api_keys(self, user_id: UUID, before: UUID | None, limit: int) -> list[ApiKey]:
+        """The user's keys, newest first."""
+        return [ApiKey(*row) for row in await self._pool.fetch(_queries["api_keys"], user_id, before, limit)]
+
+    async def delete_api_key(self, user_id: UUID, key_id: UUID) -> bool:
+        """False when the user has no such key."""
+        return await self._pool.fetchval(_queries["delete_api_key"], user_id, key_id) is not None
+
+    async def api_key_owner(self, key_hash: bytes) -> ApiKeyOwner | None:
+        """Whose key has this SHA-256."""
+        row = await self._pool.fetchrow(_queries["api_key_owner"], key_hash)
+        return ApiKeyOwner(row[0], row[1]) if row else None
