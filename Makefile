@@ -1,6 +1,6 @@
 # Needs make and Python >= 3.11 with venv; everything else is installed into .venv from the hash locks.
 .DEFAULT_GOAL := help
-.PHONY: up demo test test-kafka test-postgres kafka-jars soak soak-faults check bench lock format clean help
+.PHONY: up demo test test-kafka test-postgres kafka-jars soak soak-faults check bench bench-compare lock format clean help
 .DELETE_ON_ERROR:
 # Tests, and `up` too, start many processes; each would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -48,6 +48,9 @@ check: .venv/.dev ## lint, format, types, import rules
 bench: .venv/.dev ## measure, and print the table of ARCHITECTURE.md
 	@$(run) tests.benchmarks $(ARGS)
 
+bench-compare: .venv/.dev ## this release beside another commit, as ratios (BASE=..., ARGS="--figures idle,20/s,full --rounds 5 --write")
+	@$(run) tests.benchmarks.compare $(or $(BASE),$(error BASE=COMMIT is missing)) $(ARGS)
+
 format: .venv/.dev ## rewrite the code in the agreed style
 	$(run) ruff check --fix .
 	$(run) ruff format .
@@ -60,7 +63,7 @@ compile = $(run) uv pip compile pyproject.toml --quiet --universal --generate-ha
 	--python-version 3.11 --custom-compile-command "make lock" $(ARGS)
 
 clean: ## remove the environment and all caches; data in .triggerhub stays
-	rm -rf .kafka .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf .bench .kafka .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find app domain projections relay consumers sql tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps make a second run instant. Installing the test tools also installs all that `up` needs.

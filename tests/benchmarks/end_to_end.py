@@ -35,7 +35,7 @@ async def _measure(running: Instance, hook: str, sink: Sink, numbers: range) -> 
     await load.closed_loop(CONNECTIONS, iter(numbers), lambda: True)
     took = time.monotonic_ns() - started
     noted = await sink.wait_for(load.result.accepted)
-    await _settled(running, completed + len(load.result.accepted))
+    await settled(running, completed + len(load.result.accepted))
     total, parts = usage(cpu, running.cpu_seconds(), len(numbers))
     arrived = {number: at for number, at in noted.arrivals.items() if number in load.result.accepted}
     lost, repeated = len(load.result.accepted) - len(arrived), (await sink.noted()).repeats - repeats
@@ -59,7 +59,7 @@ async def _measure(running: Instance, hook: str, sink: Sink, numbers: range) -> 
     ]
 
 
-async def _settled(running: Instance, wanted: int, patience_s: float = 15) -> None:
+async def settled(running: Instance, wanted: int, patience_s: float = 15) -> None:
     """Wait until as many runs are recorded as completed, so that all their CPU time is counted."""
     deadline = time.monotonic() + patience_s
     while await _completed(running) < wanted and time.monotonic() < deadline:  # noqa: ASYNC110 - other processes

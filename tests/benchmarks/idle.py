@@ -2,8 +2,6 @@
 
 import asyncio
 
-import psutil
-
 from app.local.supervisor import ROLES
 from tests.benchmarks.instance import instance
 from tests.benchmarks.support import Report, Row
@@ -20,19 +18,12 @@ async def run(*, quick: bool) -> Report:
         before = running.cpu_seconds()
         await asyncio.sleep(seconds)
         cpu = {name: (used - before[name]) / seconds for name, used in running.cpu_seconds().items()}
-        used = {name: (*_memory(process), cpu[name]) for name, process in running.processes().items()}
+        used = {name: (*memory, cpu[name]) for name, memory in running.memory().items()}
     rows = [_row(name, *values) for name, values in used.items()]
     python, everything = [used[name] for name in PYTHON], list(used.values())
     rows.append(_row("all Python roles together", *map(sum, zip(*python, strict=True))))
     rows.append(_row("everything together", *map(sum, zip(*everything, strict=True))))
     return Report(f"Idle for {seconds} s, after one sign-up and one published zap.", rows)
-
-
-def _memory(process: psutil.Process) -> tuple[int, int]:
-    """RSS and PSS, of PostgreSQL with its backends; the supervisor's children have rows of their own."""
-    parts = [process, *process.children()] if process.name() == "postgres" else [process]
-    found = [part.memory_full_info() for part in parts]
-    return sum(info.rss for info in found), sum(getattr(info, "pss", info.rss) for info in found)
 
 
 def _row(name: str, rss: float, pss: float, cpu: float) -> Row:

@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,7 +13,6 @@ import aiohttp
 import msgspec
 import psutil
 
-from app.config.data_dir import DataDir, Runtime
 from app.config.settings import Secret, Settings
 from sql.postgres.migrate import migrate
 from tests.support.folders import data_folder
@@ -22,11 +21,20 @@ ROOT = Path(__file__).parents[2]
 BOOT_S = 40.0
 
 
-class Instance:
-    """A running instance: where it is, and what its processes use."""
+class Runtime(msgspec.Struct, frozen=True):
+    """Where it listens, as any release says in its data directory."""
 
-    def __init__(self, data: Path, runtime: Runtime) -> None:
+    database_url: str
+    kafka_bootstrap_servers: str
+    public_url: str
+
+
+class Instance:
+    """A running instance: where it is, and what its processes use. `others`: servers it uses and did not start."""
+
+    def __init__(self, data: Path, runtime: Runtime, others: Mapping[str, int] | None = None) -> None:
         self._data = data
+        self._others = dict(others or {})
         self.dsn = runtime.database_url
         self.url = runtime.public_url
         self.settings = Settings(
@@ -36,13 +44,17 @@ class Instance:
     def processes(self) -> dict[str, psutil.Process]:
         """The processes by name."""
         pids = msgspec.json.decode((self._data / "pids.json").read_bytes(), type=dict[str, int])
-        return {name: psutil.Process(pid) for name, pid in pids.items()}
+        return {name: psutil.Process(pid) for name, pid in (pids | self._others).items()}
 
     def cpu_seconds(self) -> dict[str, float]:
         """CPU time so far of each process with its children, those that ended included."""
         processes = self.processes()
         roots = {process.pid for process in processes.values()}
         return {name: _cpu(process, roots) for name, process in processes.items()}
+
+    def memory(self) -> dict[str, tuple[int, int]]:
+        """RSS and PSS (shared pages split among their users) of each process, PostgreSQL's with its backends."""
+        return {name: _memory(process) for name, process in self.processes().items()}
 
     async def published_hook(self, target: str, *first: Mapping[str, object]) -> str:
         """The hook of a zap, of a new user, that posts the body it gets to `target`, after other steps if any."""
@@ -60,21 +72,44 @@ class Instance:
 @asynccontextmanager
 async def instance(*roles: str) -> AsyncIterator[Instance]:
     """Start it in a folder of its own on free ports; all is gone afterwards."""
+    async with started((sys.executable, "-m", "tests.benchmarks.start", *roles), ROOT) as running:
+        await migrate(running.dsn)
+        if "api" in roles:
+            await _serving(running)
+        yield running
+
+
+@asynccontextmanager
+async def whole(
+    python: Path, checkout: Path, env: Mapping[str, str], others: Mapping[str, int]
+) -> AsyncIterator[Instance]:
+    """`triggerhub up` of any release, from a checkout of it."""
+    async with started((str(python), "-P", "-m", "app.cli", "up"), checkout, env, others) as running:
+        await _serving(running)
+        yield running
+
+
+@asynccontextmanager
+async def started(
+    command: Sequence[str],
+    checkout: Path,
+    env: Mapping[str, str] | None = None,
+    others: Mapping[str, int] | None = None,
+) -> AsyncIterator[Instance]:
+    """Run the command with a data directory of its own, and come back when it has said where it listens."""
     with data_folder() as folder:
         data = folder / "data"
         output = folder / "output"
         with output.open("wb") as file:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "tests.benchmarks.start", *roles),
-                cwd=ROOT,
-                env=_environment(data),
+                *command,
+                cwd=checkout,
+                env=_environment(data) | {"PYTHONPATH": str(checkout)} | dict(env or {}),
                 stdout=file,
                 stderr=asyncio.subprocess.STDOUT,
             )
         try:
-            started = Instance(data, await _runtime(data, process))
-            await _serving(started, roles)
-            yield started
+            yield Instance(data, await _runtime(data, process), others)
         except BaseException:
             sys.stderr.write(output.read_text()[-4_000:])
             raise
@@ -105,17 +140,16 @@ def _environment(data: Path) -> dict[str, str]:
 async def _runtime(data: Path, process: asyncio.subprocess.Process) -> Runtime:
     deadline = time.monotonic() + BOOT_S
     while process.returncode is None and time.monotonic() < deadline:
-        if runtime := DataDir(data).runtime():
-            return runtime
+        if (data / "runtime.json").exists():
+            return msgspec.json.decode((data / "runtime.json").read_bytes(), type=Runtime)
         await asyncio.sleep(0.05)
     raise TimeoutError("the instance did not start")
 
 
-async def _serving(started: Instance, roles: tuple[str, ...]) -> None:
-    await migrate(started.dsn)
+async def _serving(running: Instance) -> None:
     deadline = time.monotonic() + BOOT_S
-    async with aiohttp.ClientSession(started.url) as http:
-        while "api" in roles and time.monotonic() < deadline:
+    async with aiohttp.ClientSession(running.url) as http:
+        while time.monotonic() < deadline:
             try:
                 async with http.get("/readyz") as answer:
                     if answer.status == 200:
@@ -123,6 +157,7 @@ async def _serving(started: Instance, roles: tuple[str, ...]) -> None:
             except aiohttp.ClientError:
                 pass
             await asyncio.sleep(0.05)
+    raise TimeoutError("the instance does not serve")
 
 
 async def _post(http: aiohttp.ClientSession, path: str, body: object, token: str) -> dict[str, str]:
@@ -144,3 +179,10 @@ def _cpu(process: psutil.Process, roots: set[int]) -> float:
         + times.children_system
         + sum(_cpu(child, roots) for child in children)
     )
+
+
+def _memory(process: psutil.Process) -> tuple[int, int]:
+    """The supervisor's children have rows of their own."""
+    parts = [process, *process.children()] if process.name() == "postgres" else [process]
+    found = [part.memory_full_info() for part in parts]
+    return sum(info.rss for info in found), sum(getattr(info, "pss", info.rss) for info in found)
