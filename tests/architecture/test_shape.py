@@ -150,3 +150,19 @@ def test_every_event_belongs_to_one_aggregate_and_is_folded_by_it() -> None:
             run.evolve(run.ActiveRun(requested=requested), event)
         elif isinstance(event, job.JobEvent):
             job.evolve(job.Job(requested=asked, total=1), event)
+
+
+BACKENDS = re.compile(r"pg_stat_activity\b(?!.*where pid = )", re.DOTALL)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_tests_look_at_backends_of_their_own_database_only(path: Path) -> None:
+    """Tests share a server: a query without this freezes or kills the connections of a test beside it."""
+    if path == Path(__file__):
+        return
+    strange = [
+        where(path, node)
+        for node, text in literals(parsed(path))
+        if BACKENDS.search(text) and "datname = current_database()" not in text
+    ]
+    assert strange == []

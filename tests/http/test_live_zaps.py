@@ -113,7 +113,8 @@ async def test_it_follows_the_log_again_after_the_connection_was_cut(
     zap = await ada.live_zap()
     connection = await asyncpg.connect(dsn)
     cut = (
-        "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = 'triggerhub live zaps'"
+        "select count(pg_terminate_backend(pid)) from pg_stat_activity "
+        "where application_name = 'triggerhub live zaps' and datname = current_database()"
     )
     alive = (
         "select count(*) from pg_stat_activity "
@@ -122,7 +123,7 @@ async def test_it_follows_the_log_again_after_the_connection_was_cut(
     async with running_api(dsn) as other:
         await eventually(lambda: connection.fetchval(alive), timeout_s=20)
         assert (await other.post(zap["hook_url"])).status_code == 200
-        await connection.execute(cut + " and datname = current_database()")
+        await connection.execute(cut)
         await ada("POST", f"/zaps/{zap['id']}/pause")
 
         async def seen() -> bool:

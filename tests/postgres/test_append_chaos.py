@@ -134,5 +134,6 @@ async def test_a_log_survives_the_death_of_its_writers(dsn: str, tmp_path: Path)
 async def nobody_writes(store: PgEventStore) -> bool:
     """The server may still be at work on the last call of a writer that is dead."""
     return not await store.pool.fetchval(
-        "select count(*) from pg_stat_activity where application_name = 'triggerhub chaos writer'"
+        "select count(*) from pg_stat_activity"
+        " where application_name = 'triggerhub chaos writer' and datname = current_database()"
     )

@@ -378,7 +378,8 @@ async def test_a_worker_whose_connections_are_cut_goes_on(bench: Bench) -> None:
         await bench.reaches(job.id, 50)
         cut = await bench.store.pool.fetch(
             "select pg_terminate_backend(pid) from pg_stat_activity "
-            "where application_name like 'triggerhub worker%' or application_name = 'triggerhub jobs'"
+            "where datname = current_database()"
+            " and (application_name like 'triggerhub worker%' or application_name = 'triggerhub jobs')"
         )
         assert len(cut) >= 2
         assert (await bench.completed(job.id)).state.done == 150
