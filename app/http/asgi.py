@@ -31,7 +31,8 @@ from app.http.api.jobs import BulkController, HeldController, JobController
 from app.http.api.run_commands import RunCommandController
 from app.http.api.runs import RunController
 from app.http.api.zaps import ZapController
-from app.http.docs import describe_hooks, docs, problems
+from app.http.docs.catch_url import describe_hooks
+from app.http.docs.pages import PAGES
 from app.http.health import healthz, readyz
 from app.http.inputs import MAX_BODY, require_sane_json
 from app.http.problems import HANDLERS, NO_SNIFF
@@ -73,8 +74,7 @@ def create_app(services: Services) -> Litestar:
             _hooks(services, live_zaps, request_log),
             healthz,
             readyz,
-            docs,
-            problems,
+            *PAGES,
         ],
         dependencies={
             "services": _value(services),

@@ -49,6 +49,11 @@ _ENDS = {"first": 0, "last": -1}
 _LIQUID = re.compile(r"\{\{|\{%")
 
 
+def filter_names() -> list[str]:
+    """All filters that templates may use, in alphabetical order."""
+    return sorted(_environment.filters)
+
+
 def check(config: Json) -> None:
     """Parse every template in a config. Raises TemplateError with the place of the first bad one."""
     _compile(config, "", MAX_DEPTH)

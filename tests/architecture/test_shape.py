@@ -20,7 +20,7 @@ PLANNED = {"commit_at", "position_at", "lag", "next_due"}
 MAX_FUNCTION_LINES = 60
 MAX_FILE_LINES = 500
 SQL = re.compile(
-    r"\b(select\s.+\sfrom\s|insert\s+into\s|update\s+[\w.]+\s+set\s|delete\s+from\s|truncate\s|"
+    r"\b(select\s.+\sfrom\s|insert\s+into\s|update\s+[\w.]+\s+set\s|delete\s+from\s|truncate\s+\w|"
     r"(create|drop|alter)\s+(table|schema|view|index|function)\s)",
     re.IGNORECASE | re.DOTALL,
 )

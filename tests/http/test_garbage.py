@@ -113,15 +113,10 @@ async def test_health_and_readiness(dsn: str) -> None:
         assert (await api.get("/healthz")).status_code == 200
 
 
-async def test_the_documentation_needs_no_other_host(api: httpx.AsyncClient) -> None:
+async def test_the_document_of_the_api_needs_no_other_host(api: httpx.AsyncClient) -> None:
     schema = await api.get("/schema/openapi.json")
     document: dict[str, Any] = schema.json()
     assert document["openapi"].startswith("3.1")
     assert "/hooks/catch/{user_id}/{zap_id}" in document["paths"]
     assert "http://" not in schema.text.replace("http://testserver.local", "")
-    for path in ("/docs", "/docs/problems"):
-        page = await api.get(path)
-        assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
-        assert "://" not in page.text
-    assert "/api/v1/zaps" in (await api.get("/docs")).text
     assert PASSWORD not in json.dumps(document)

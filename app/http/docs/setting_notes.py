@@ -1,0 +1,61 @@
+"""What each setting means, in the words of the reference."""
+
+import msgspec
+
+
+class SettingNote(msgspec.Struct, frozen=True):
+    """`default` says what holds without the variable, where that is not simply the field's value."""
+
+    meaning: str
+    default: str = ""
+
+
+SETTINGS: dict[str, SettingNote] = {
+    "database_url": SettingNote(
+        "PostgreSQL 14 or newer, as `postgresql://user:password@host:5432/database`.", "embedded"
+    ),
+    "kafka_bootstrap_servers": SettingNote("Kafka, as `host:port`, several separated by commas.", "embedded"),
+    "kafka_topic": SettingNote("The topic of committed events. The relay creates it."),
+    "kafka_partitions": SettingNote("Partitions of the topic: the most runners that can share the work."),
+    "kafka_replication": SettingNote("Copies of each partition, when the relay creates the topic."),
+    "kafka_retention_hours": SettingNote("How long the topic keeps messages. `0` leaves it to the brokers."),
+    "kafka_create_topic": SettingNote("With `off` the relay waits until `triggerhub topics` has created the topic."),
+    "kafka_sasl_mechanism": SettingNote("`PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`."),
+    "kafka_username": SettingNote("The user for SASL."),
+    "kafka_password": SettingNote("The password for SASL."),
+    "kafka_tls": SettingNote("`on` or `off`. It is on when a certificate file is given.", "by files"),
+    "kafka_ca_file": SettingNote("The certificates that the brokers are checked against, PEM.", "the system's"),
+    "kafka_cert_file": SettingNote("The client's own certificate, PEM."),
+    "kafka_key_file": SettingNote("The key of that certificate, PEM."),
+    "data_dir": SettingNote("Where `up` keeps its database, its secrets and its logs."),
+    "host": SettingNote("The address on which the API listens."),
+    "port": SettingNote("The port on which the API listens."),
+    "public_url": SettingNote("The address that users and webhook senders see.", "`http://HOST:PORT`"),
+    "jwt_secret": SettingNote(
+        "Signs access tokens: 32 bytes or more. Required with a database of your own.", "generated"
+    ),
+    "encryption_key": SettingNote(
+        "Encrypts the secrets of hooks: 32 bytes in base64. Whoever loses the key loses the secrets. "
+        "Required with a database of your own.",
+        "generated",
+    ),
+    "outbound_allow": SettingNote(
+        "Private networks that actions may call, as CIDRs. Without it: loopback where everything "
+        "runs on this machine, else no private network.",
+        "none, or loopback",
+    ),
+    "smtp_host": SettingNote("The mail server for alerts about failed runs."),
+    "smtp_port": SettingNote("Its port."),
+    "smtp_username": SettingNote("The user at the mail server."),
+    "smtp_password": SettingNote("The password at the mail server."),
+    "smtp_tls": SettingNote("`off`, `starttls` or `tls`."),
+    "smtp_from": SettingNote("The sender of mails. Required with a host."),
+    "max_body": SettingNote("The largest body of a webhook, before and after decompression.", "`10MB`"),
+    "user_per_minute": SettingNote("Webhooks a minute for all zaps of one user together. `0` is no limit."),
+    "broker_memory_limit": SettingNote("`up` restarts its in-memory broker above this size; nothing is lost.", "`1GB`"),
+    "log_level": SettingNote("`debug`, `info`, `warning` or `error`."),
+    "log_format": SettingNote(
+        "`console` or `json`. Without it: `console` on a terminal, `json` elsewhere.", "by terminal"
+    ),
+    "crash_at": SettingNote("For tests: a point where the process of a role dies, such as `runner.after_action:3`."),
+}
