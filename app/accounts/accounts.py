@@ -25,8 +25,9 @@ from domain.account.identity import (
     UserSignedOut,
     UserSignedUp,
 )
-from domain.log.event import ANY_VERSION, Append, Metadata, NewEvent, StreamKind
+from domain.log.event import ANY_VERSION, Metadata, NewEvent
 from domain.log.ports import Clock, EventStore, NewId, StoreUnavailable
+from domain.log.stream import facts
 from sql.tables.identity import MAX_API_KEYS, ApiKey, Identity, User
 
 SESSION_LIFETIME = timedelta(days=30)
@@ -135,17 +136,8 @@ class Accounts:
     async def _record(
         self, user_id: UUID, fact: IdentityEvent, metadata: Metadata | None = None, expected: int = ANY_VERSION
     ) -> None:
-        await self._store.append(
-            Append(
-                kind=StreamKind.CORE,
-                stream_id=user_id,
-                expected=expected,
-                tenant_id=user_id,
-                ordering_key=user_id,
-                events=(NewEvent(self._new_id(), fact),),
-                metadata=metadata or Metadata(actor=f"user:{user_id}"),
-            )
-        )
+        new, by = NewEvent(self._new_id(), fact), metadata or Metadata(actor=f"user:{user_id}")
+        await self._store.append(facts(user_id, user_id, new, metadata=by, expected=expected))
 
 
 def _bad_refresh_token() -> Problem:

@@ -7,17 +7,20 @@ from uuid import UUID
 
 import msgspec
 
-from app.commands.jobs import LoadedJob
-from app.commands.loaded_zap import LoadedZap, load_existing
 from app.commands.requests import Requests
-from app.commands.runs import LoadedRun, Replay, Runs, WentOn, prepare
+from app.commands.runs import Replay, Runs, prepare
+from app.commands.zaps import load_existing
 from app.intake.runs import Arrival, Started
+from domain.aggregates import RUN
 from domain.job import job
-from domain.job.job import JobKind, RunJobKind
+from domain.job.job import JobKind, LoadedJob, RunJobKind
 from domain.log.errors import DomainError, NothingToDo
 from domain.log.event import Metadata, StreamKind
 from domain.log.ports import AppendRefused, NewId
-from domain.registry import UnknownEvent
+from domain.log.stream import Contended, load_many
+from domain.registry import UnknownEvent, decode_metadata
+from domain.run.state import EndedRun, LoadedRun
+from domain.zap.zap import LoadedZap
 from projections.request_list import oldest_held
 from projections.run_list import oldest_runs
 from sql.log.event_store import PgEventStore
@@ -69,6 +72,10 @@ class _OfRuns:
         self._store = store
         self._runs = runs
 
+    async def _load(self, loaded: LoadedJob, batch: Sequence[UUID]) -> dict[UUID, LoadedRun]:
+        runs = await load_many(self._store, RUN, batch)
+        return {run.id: run for run in runs.values() if run.tenant_id == loaded.tenant_id}
+
     async def next(self, loaded: LoadedJob, after: UUID | None, limit: int) -> list[UUID]:
         selection = loaded.state.requested.filter
         return await oldest_runs(
@@ -90,7 +97,7 @@ class ReplayRuns(_OfRuns):
 
     async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
         """All start in the same go, so that the new runs are stored in the order of the old ones."""
-        runs = await self._runs.load_many(loaded.tenant_id, batch)
+        runs = await self._load(loaded, batch)
         ids = {one.state.requested.zap_id for one in runs.values()}
         zaps = {zap_id: await _tried(load_existing(self._store, loaded.tenant_id, zap_id)) for zap_id in ids}
         return _outcomes(await asyncio.gather(*[self._replay(loaded, runs.get(run_id), zaps) for run_id in batch]))
@@ -108,7 +115,7 @@ class ReplayRuns(_OfRuns):
     async def _start(self, loaded: LoadedJob, run: LoadedRun, zap: LoadedZap) -> None:
         requested = loaded.state.requested
         wish = Replay(from_step=requested.from_step, version=requested.version, job_id=loaded.id)
-        await self._runs.start(prepare(run, zap.zap, wish, _metadata(loaded)))
+        await self._runs.start(prepare(run, zap.state, wish, _metadata(loaded)))
 
 
 class CancelRuns(_OfRuns):
@@ -118,15 +125,16 @@ class CancelRuns(_OfRuns):
         super().__init__("cancel", store, runs)
 
     async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
-        runs = await self._runs.load_many(loaded.tenant_id, batch)
+        runs = await self._load(loaded, batch)
         return _outcomes(await asyncio.gather(*[self._cancel(loaded, runs.get(run_id)) for run_id in batch]))
 
     async def _cancel(self, loaded: LoadedJob, run: LoadedRun | None) -> object:
         return _GONE if run is None else await _tried(self._stop(loaded, run))
 
     async def _stop(self, loaded: LoadedJob, run: LoadedRun) -> None:
-        if not await self._runs.stop(run, _metadata(loaded)):
-            await self._runs.cancel(loaded.tenant_id, run.id, _metadata(loaded))
+        if isinstance(run.state, EndedRun):
+            raise NothingToDo(f"the run has ended already: it is {run.state.status}")
+        await self._runs.cancel_loaded(run, _metadata(loaded))
 
 
 class _OfHeldRequests:
@@ -202,7 +210,7 @@ def bulks(store: PgEventStore, new_id: NewId) -> dict[JobKind, Bulk]:
 
 def _metadata(loaded: LoadedJob) -> Metadata:
     """Who wanted it, and the job that does it."""
-    return Metadata(actor=loaded.actor, causation_id=loaded.request_id)
+    return Metadata(actor=decode_metadata(loaded.meta).actor, causation_id=loaded.first.event_id)
 
 
 def _zap_of(loaded: LoadedJob) -> UUID:
@@ -219,7 +227,7 @@ async def _tried(work: Awaitable[T]) -> T | Refused:
         return Refused("skipped", error.message)
     except DomainError as error:
         return Refused("failed", error.message)
-    except (WentOn, AppendRefused, UnknownEvent, msgspec.DecodeError) as error:
+    except (Contended, AppendRefused, UnknownEvent, msgspec.DecodeError) as error:
         return Refused("failed", str(error))
 
 

@@ -5,8 +5,9 @@ from uuid import UUID
 from app.accounts.auth import Principal
 from domain.failures.failures import FailuresNoted, FailuresResolved, stream_of
 from domain.log.errors import NotFound
-from domain.log.event import ANY_VERSION, Append, Appended, NewEvent, StreamKind
+from domain.log.event import Appended, NewEvent
 from domain.log.ports import NewId, StoreUnavailable
+from domain.log.stream import facts
 from projections.dead_letters import DeadLetters, get_dead_letters
 from sql.log.event_store import PgEventStore
 
@@ -42,16 +43,9 @@ class Inbox:
         return group
 
     async def _append(self, principal: Principal, event: FailuresResolved | FailuresNoted) -> int:
+        new, stream_id = NewEvent(self._new_id(), event), stream_of(event.zap_id)
         result = await self._store.append(
-            Append(
-                kind=StreamKind.CORE,
-                stream_id=stream_of(event.zap_id),
-                expected=ANY_VERSION,
-                tenant_id=principal.tenant_id,
-                ordering_key=event.zap_id,
-                events=(NewEvent(self._new_id(), event),),
-                metadata=principal.metadata,
-            )
+            facts(event.zap_id, principal.tenant_id, new, metadata=principal.metadata, stream_id=stream_id)
         )
         if not isinstance(result, Appended):
             raise StoreUnavailable("the log did not take it")

@@ -73,8 +73,7 @@ class HookSecrets:
     async def state(self, zaps: Zaps, principal: Principal, zap_id: UUID) -> SecretsState:
         """How many there are. Raises NotFound."""
         await zaps.load(principal.tenant_id, zap_id)
-        stored = await self._tables.secrets(zap_id)
-        return SecretsState(len(stored.boxes), stored.changed_at)
+        return await self._state(zap_id)
 
     async def replace(self, zaps: Zaps, principal: Principal, zap_id: UUID, secrets: Sequence[str]) -> SecretsState:
         """Use these from now on. Raises NotFound.
@@ -86,4 +85,8 @@ class HookSecrets:
         boxes = [self._box.seal(secret, zap_id) for secret in secrets]
         await self._tables.put_secrets(zap_id, principal.tenant_id, boxes)
         await zaps.execute(principal, zap_id, ChangeSecrets(len(boxes)))
-        return await self.state(zaps, principal, zap_id)
+        return await self._state(zap_id)
+
+    async def _state(self, zap_id: UUID) -> SecretsState:
+        stored = await self._tables.secrets(zap_id)
+        return SecretsState(len(stored.boxes), stored.changed_at)

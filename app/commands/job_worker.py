@@ -11,12 +11,23 @@ from uuid import UUID
 import structlog
 
 from app.commands.bulk import Bulk, bulks
-from app.commands.jobs import Jobs, LoadedJob, fold, follow
 from consumers.kafka.patience import rest
+from domain.aggregates import JOB
 from domain.job import job
-from domain.job.job import MAX_PROBLEM, CompleteJob, JobCommand, JobKind, JobProgressed, RecordProgress
-from domain.log.event import Metadata, StreamKind
+from domain.job.job import (
+    MAX_PROBLEM,
+    CompleteJob,
+    Job,
+    JobCommand,
+    JobEvent,
+    JobKind,
+    JobProgressed,
+    LoadedJob,
+    RecordProgress,
+)
+from domain.log.event import Metadata
 from domain.log.ports import NewId, StoreUnavailable
+from domain.log.stream import follow, handle, load
 from projections.engine.freshness import wait_until
 from projections.engine.projection import BEING_BUILT
 from projections.job_list import running_jobs
@@ -43,8 +54,6 @@ SLOWEST_RECORD_S = 10.0
 """Progress is recorded every second, and of long jobs at each hundredth of the time they took, up to this."""
 FRESH_S = 2.0
 """How long a job waits for the list it takes from to be as new as the job; then it takes what the list shows."""
-ATTEMPTS = 5
-"""How often progress is decided anew when somebody steered the job meanwhile."""
 _ANSWER_S = 10.0
 _OUTAGES = (*CONNECTION_ERRORS, StoreUnavailable, *BEING_BUILT)
 
@@ -55,7 +64,7 @@ class JobWorker:
     def __init__(self, store: PgEventStore, dsn: str, new_id: NewId) -> None:
         self._store = store
         self._dsn = dsn
-        self._jobs = Jobs(store, new_id)
+        self._new_id = new_id
         self._bulks = bulks(store, new_id)
         self._room = asyncio.Semaphore(BATCHES)
 
@@ -99,10 +108,10 @@ class JobWorker:
     async def _carry_out(self, job_id: UUID, stop: asyncio.Event) -> None:
         """Work on a job. After an outage it is taken up again from what was recorded."""
         try:
-            loaded = fold(await self._store.read_stream(StreamKind.CORE, job_id))
+            loaded = await load(self._store, JOB, job_id)
             # The list of jobs follows the log by moments: this one may have ended.
             if loaded is not None and loaded.state.status == "running":
-                await _Work(self._store, self._jobs, self._bulks, self._room, loaded).run(stop)
+                await _Work(self._store, self._new_id, self._bulks, self._room, loaded).run(stop)
         except _OUTAGES as error:
             log.warning("job.interrupted", job_id=str(job_id), error=repr(error))
         except Exception:
@@ -114,10 +123,15 @@ class _Work:
     """One job in the hands of this worker, and how far it has come."""
 
     def __init__(
-        self, store: PgEventStore, jobs: Jobs, kinds: Mapping[JobKind, Bulk], room: asyncio.Semaphore, loaded: LoadedJob
+        self,
+        store: PgEventStore,
+        new_id: NewId,
+        kinds: Mapping[JobKind, Bulk],
+        room: asyncio.Semaphore,
+        loaded: LoadedJob,
     ) -> None:
         self._store = store
-        self._jobs = jobs
+        self._new_id = new_id
         self._bulk = kinds[loaded.state.requested.kind]
         self._room = room
         self._job = loaded
@@ -134,7 +148,7 @@ class _Work:
         """Take one batch after the other until none is left, or the job is stopped."""
         requested = self._job.state.requested
         log.info("job.started", job_id=str(self._job.id), kind=requested.kind, total=self._job.state.total)
-        await wait_until(self._store.pool, self._bulk.read_model, self._job.requested_position, FRESH_S)
+        await wait_until(self._store.pool, self._bulk.read_model, self._job.first.position, FRESH_S)
         size = max(1, min(BATCH, requested.rate_per_s // 10))
         while not self._stopped(stop):
             page = await self._bulk.next(self._job, self._cursor, PAGE)
@@ -186,27 +200,21 @@ class _Work:
 
     async def _read(self) -> None:
         recorded = self._job.state.cursor
-        self._job = await self._news()
+        self._job = await follow(self._store, self._job)
         self._overtaken = self._overtaken or self._job.state.cursor != recorded
-
-    async def _news(self) -> LoadedJob:
-        return follow(self._job, await self._store.read_stream(StreamKind.CORE, self._job.id, after=self._job.version))
 
     async def _record(self, *further: JobCommand) -> None:
         """Record how far the job has come, also one that was paused meanwhile; not once another worker is at it."""
-        for _ in range(ATTEMPTS):
-            await self._read()
-            if self._overtaken:
-                return
-            state = self._job.state
-            events = [event for command in (*self._progress(), *further) for event in job.decide(command, state)]
-            if not events:
-                return
-            here = self._job
-            if await self._jobs.append(here.tenant_id, here.id, here.version, events, Metadata(actor="scheduler")):
-                self._recorded_at = self._time()
-                self._job = await self._news()
-                return
+        await self._read()
+        recorded = self._job.state.cursor
+
+        def decide(state: Job) -> list[JobEvent]:
+            self._overtaken = self._overtaken or state.cursor != recorded
+            commands = () if self._overtaken else (*self._progress(), *further)
+            return [event for command in commands for event in job.decide(command, state)]
+
+        self._job = await handle(self._store, self._new_id, self._job, decide, Metadata(actor="scheduler"))
+        self._recorded_at = self._time()
 
     def _progress(self) -> list[RecordProgress]:
         if self._cursor is None:

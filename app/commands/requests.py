@@ -5,7 +5,7 @@ Each has one run or one end, however often and by whomever that is asked for.
 
 from uuid import UUID
 
-from app.commands.loaded_zap import load_existing
+from app.commands.zaps import load_existing
 from app.intake.live_zaps import LiveZap, live_zap
 from app.intake.runs import Arrival, Held, Started, fate_key, items_of, start, start_each
 from domain.intake.events import RequestAdmitted, RequestDiscarded, RequestRejected, stream_of
@@ -42,9 +42,9 @@ class Requests:
     async def live_zap(self, tenant_id: UUID, zap_id: UUID) -> LiveZap:
         """The zap whose runs are to be started. Raises NotFound and WrongStatus."""
         loaded = await load_existing(self._store, tenant_id, zap_id)
-        if not loaded.zap.live:
+        if not loaded.state.live:
             raise WrongStatus("a request can be let in once the zap is published")
-        return live_zap(loaded.zap, loaded.owner)
+        return live_zap(loaded.state, loaded.tenant_id)
 
     async def held(self, zap: LiveZap, zap_id: UUID, request_id: UUID, metadata: Metadata) -> Arrival:
         """A held request, as it came. Raises NotFound, and NothingToDo where it was released or discarded."""

@@ -1,21 +1,30 @@
-"""Commands on zaps: load the stream, fold, decide, append at the version that was seen."""
+"""Commands on zaps."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from app.accounts.auth import Principal
-from app.commands.loaded_zap import LoadedZap, load, load_existing
 from app.intake.live_zaps import LiveZaps
-from domain.log.errors import Invalid, NotFound, VersionConflict
-from domain.log.event import Append, Appended, NewEvent, StreamKind
-from domain.log.ports import EventStore, NewId, StoreUnavailable
+from domain.aggregates import ZAP
+from domain.log.errors import Invalid, NotFound
+from domain.log.event import NewEvent
+from domain.log.ports import EventStore, NewId
+from domain.log.stream import facts, fold, handle, load_of
 from domain.zap import zap
 from domain.zap.definition import Catalog, Definition, validate
-from domain.zap.zap import ChangeDraft, CreateZap, ZapCommand, ZapEvent
+from domain.zap.zap import ChangeDraft, CreateZap, LoadedZap, ZapCommand
 
-ATTEMPTS = 5
-"""How often a command without an expected version is decided anew when others were quicker."""
+
+async def load_existing(store: EventStore, tenant_id: UUID, zap_id: UUID, as_of: datetime | None = None) -> LoadedZap:
+    """A zap as it is, or as it was. Raises NotFound, also for a zap that is (or was then) deleted."""
+    if as_of is None:
+        loaded: LoadedZap | None = await load_of(store, ZAP, zap_id, tenant_id)
+    else:
+        events = await store.read_stream(ZAP.kind, zap_id)
+        loaded = fold(ZAP, [event for event in events if event.recorded_at <= as_of])
+    if loaded is None or loaded.tenant_id != tenant_id or loaded.state.status == "deleted":
+        raise NotFound("no such zap")
+    return loaded
 
 
 class Zaps:
@@ -35,8 +44,9 @@ class Zaps:
         """A new zap with its first draft. Raises Invalid."""
         zap_id = self._new_id()
         await self._check(principal, zap_id, command.definition)
-        await self._append(principal, zap_id, 0, zap.decide(command, zap.INITIAL))
-        return await load(self._store, principal.tenant_id, zap_id)
+        events = [NewEvent(self._new_id(), event) for event in zap.decide(command, zap.INITIAL)]
+        await self._store.append(facts(zap_id, principal.tenant_id, *events, metadata=principal.metadata, expected=0))
+        return await load_of(self._store, ZAP, zap_id, principal.tenant_id)
 
     async def execute(
         self, principal: Principal, zap_id: UUID, command: ZapCommand, expected: frozenset[int] | None = None
@@ -47,18 +57,19 @@ class Zaps:
         """
         if isinstance(command, ChangeDraft):
             await self._check(principal, zap_id, command.definition)
-        for _ in range(ATTEMPTS):
-            loaded = await load(self._store, principal.tenant_id, zap_id)
-            if expected is not None and loaded.stream_version not in expected:
-                break
-            events = zap.decide(command, loaded.zap)
-            if not events:
-                return loaded
-            if await self._append(principal, zap_id, loaded.stream_version, events):
-                return await load(self._store, principal.tenant_id, zap_id)
-        if expected is None:
-            raise StoreUnavailable("the zap changed at every attempt")
-        raise VersionConflict("the zap was changed since you read it: read it again and use its new ETag")
+        loaded = await load_of(self._store, ZAP, zap_id, principal.tenant_id)
+        try:
+            return await handle(
+                self._store,
+                self._new_id,
+                loaded,
+                lambda state: zap.decide(command, state),
+                principal.metadata,
+                expected=expected,
+            )
+        finally:
+            # Also when the outcome is unknown: reading once more is cheap, a stale entry is not.
+            self._live_zaps.invalidate(zap_id)
 
     async def _check(self, principal: Principal, zap_id: UUID, definition: Definition) -> None:
         """Raises Invalid for what a definition may not say, its error zap included."""
@@ -74,21 +85,3 @@ class Zaps:
         if reason:
             path = "settings.on_failure.zap_id"
             raise Invalid(f"{path}: {reason}", errors=[{"path": path, "reason": reason}])
-
-    async def _append(self, principal: Principal, zap_id: UUID, expected: int, events: Sequence[ZapEvent]) -> bool:
-        try:
-            result = await self._store.append(
-                Append(
-                    kind=StreamKind.CORE,
-                    stream_id=zap_id,
-                    expected=expected,
-                    tenant_id=principal.tenant_id,
-                    ordering_key=zap_id,
-                    events=tuple(NewEvent(self._new_id(), event) for event in events),
-                    metadata=principal.metadata,
-                )
-            )
-        finally:
-            # Also when the outcome is unknown: reading once more is cheap, a stale entry is not.
-            self._live_zaps.invalidate(zap_id)
-        return isinstance(result, Appended)

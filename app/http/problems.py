@@ -11,6 +11,7 @@ from litestar.types import ExceptionHandlersMap
 
 from domain.log.errors import DomainError
 from domain.log.ports import AppendRefused, StoreUnavailable
+from domain.log.stream import Contended
 from projections.engine.projection import BEING_BUILT
 from sql.postgres.pool import CONNECTION_ERRORS
 from sql.process.clock import new_id
@@ -125,6 +126,8 @@ def as_problem(error: Exception) -> Problem:
             return Problem(
                 "malformed", "the request holds something that can not be stored, such as text that is no Unicode"
             )
+        case Contended():
+            return unavailable(str(error))
         case StoreUnavailable():
             return unavailable("the request could not be stored; nothing happened, try again")
         case _ if isinstance(error, BEING_BUILT):

@@ -9,19 +9,18 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TypeAlias, cast
+from typing import TypeAlias
 from uuid import UUID
 
 import msgspec
 import structlog
 
 from app.intake.compiled_hook import PLAIN, Hook, compile_hook
-from domain.log.event import StoredEvent, StreamKind
+from domain.aggregates import ZAP
 from domain.log.ports import EventStore, StoreUnavailable
-from domain.registry import decode
-from domain.zap import zap
+from domain.log.stream import load
 from domain.zap.settings import DEFAULT, ZapSettings
-from domain.zap.zap import Zap, ZapEvent, ZapState, ZapStatus
+from domain.zap.zap import Zap, ZapStatus
 from sql.postgres.pool import CONNECTION_ERRORS, Connection, connect
 from sql.postgres.queries import Queries
 
@@ -166,9 +165,10 @@ class LiveZaps:
 
     async def _read(self, zap_id: UUID) -> LiveZap | None:
         async with asyncio.timeout(LOAD_S):
-            state, owner = fold(await self._store.read_stream(StreamKind.CORE, zap_id))
-            if isinstance(state, zap.NoZap) or owner is None:
+            loaded = await load(self._store, ZAP, zap_id)
+            if loaded is None:
                 return None
+            state, owner = loaded.state, loaded.tenant_id
             if not state.live or state.status == "deleted":
                 return LiveZap(owner, state.status, state.live)
             trigger = state.version(state.live).definition.trigger
@@ -188,14 +188,3 @@ class LiveZaps:
         self._entries[zap_id] = _Entry(found, time.monotonic() + lifetime)
         if len(self._entries) > CAPACITY:
             self._entries.popitem(last=False)
-
-
-def fold(events: list[StoredEvent]) -> tuple[ZapState, UUID | None]:
-    """A zap and whose it is, from its stream; no zap for a stream of something else."""
-    state: ZapState = zap.INITIAL
-    if not events or events[0].type != "zap.created":
-        return state, None
-    for event in events:
-        decoded = decode(event.type, event.schema_version, event.data)
-        state = zap.evolve(state, cast(ZapEvent, decoded))
-    return state, events[0].tenant_id

@@ -14,8 +14,9 @@ import msgspec
 import structlog
 
 from domain.intake.events import Reason, RequestRejected, RequestsCounted, stream_of
-from domain.log.event import ANY_VERSION, Append, Metadata, NewEvent, StreamKind
+from domain.log.event import Metadata, NewEvent
 from domain.log.ports import Clock, EventStore, NewId, StoreUnavailable
+from domain.log.stream import facts
 
 log = structlog.get_logger()
 
@@ -137,14 +138,5 @@ class RequestLog:
                 log.warning("intake.counts_lost", zap_id=str(zap_id), counts=counts, error=str(error))
 
     async def _append(self, tenant_id: UUID, zap_id: UUID, *events: NewEvent) -> None:
-        await self._store.append(
-            Append(
-                kind=StreamKind.CORE,
-                stream_id=stream_of(zap_id),
-                expected=ANY_VERSION,
-                tenant_id=tenant_id,
-                ordering_key=zap_id,
-                events=events,
-                metadata=Metadata(actor="hook"),
-            )
-        )
+        metadata = Metadata(actor="hook")
+        await self._store.append(facts(zap_id, tenant_id, *events, metadata=metadata, stream_id=stream_of(zap_id)))

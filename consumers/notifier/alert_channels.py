@@ -11,15 +11,17 @@ import msgspec
 import structlog
 
 from consumers.notifier.mail import Mail, MailFailed
-from consumers.zaps import StoredZap, load_zap
+from domain.aggregates import ZAP
 from domain.connector.descriptor import HttpClient, Unreachable
 from domain.failures.alert_message import payload, subject, text
 from domain.failures.failures import AlertRaised
 from domain.hook.request import Request
 from domain.log.event import Metadata
 from domain.log.ports import EventStore, NewId, StoreUnavailable
+from domain.log.stream import load
 from domain.run.decide import RequestRun
 from domain.run.request import request_append
+from domain.zap.zap import LoadedZap
 
 log = structlog.get_logger()
 TIMEOUT_S = 10.0
@@ -48,7 +50,7 @@ class Channels:
         self._public_url = public_url
 
     async def send(
-        self, alert: Alert, zap: StoredZap | None, before: Mapping[str, str], moment: datetime
+        self, alert: Alert, zap: LoadedZap | None, before: Mapping[str, str], moment: datetime
     ) -> dict[str, str]:
         """Tell by every channel that the zap has now, but for those that did their work at an attempt before.
 
@@ -60,17 +62,17 @@ class Channels:
         results = await asyncio.gather(*(self._attempt(alert, channel, ways[channel]) for channel in due))
         return {**done, **dict(zip(due, results, strict=True))}
 
-    def _ways(self, alert: Alert, zap: StoredZap | None, moment: datetime) -> dict[str, Callable[[], Awaitable[None]]]:
-        if zap is None or zap.zap.status == "deleted" or not (alert.raised.causes or alert.raised.flags):
+    def _ways(self, alert: Alert, zap: LoadedZap | None, moment: datetime) -> dict[str, Callable[[], Awaitable[None]]]:
+        if zap is None or zap.state.status == "deleted" or not (alert.raised.causes or alert.raised.flags):
             return {}
-        wanted = zap.behaviour.on_failure
+        wanted = zap.state.behaviour.on_failure
         ways: dict[str, Callable[[], Awaitable[None]]] = {}
         if wanted.webhook is not None:
             ways["webhook"] = partial(self._post, alert, wanted.webhook)
         for address in wanted.email:
             ways[f"email:{address}"] = partial(self._write, alert, address, moment)
         if wanted.zap_id is not None and not alert.raised.chained:
-            ways["zap"] = partial(self._run, alert, wanted.zap_id, zap.owner)
+            ways["zap"] = partial(self._run, alert, wanted.zap_id, zap.tenant_id)
         return ways
 
     async def _attempt(self, alert: Alert, channel: str, send: Callable[[], Awaitable[None]]) -> str:
@@ -99,16 +101,16 @@ class Channels:
         await self._mail.send(address, subject(alert.raised), body, message_id=alert.id, at=moment)
 
     async def _run(self, alert: Alert, zap_id: UUID, owner: UUID) -> None:
-        error_zap = await load_zap(self._store, zap_id)
-        if error_zap is None or error_zap.owner != owner or error_zap.zap.status == "deleted":
+        error_zap = await load(self._store, ZAP, zap_id)
+        if error_zap is None or error_zap.tenant_id != owner or error_zap.state.status == "deleted":
             raise NotTold("the error zap does not exist")
-        if error_zap.zap.status != "enabled":
-            raise NotTold(f"the error zap is not enabled: it is {error_zap.zap.status}")
+        if error_zap.state.status != "enabled":
+            raise NotTold(f"the error zap is not enabled: it is {error_zap.state.status}")
         body = self._json(alert).decode()
         request = Request(method="POST", headers={"content-type": "application/json"}, body=body)
         append = request_append(
-            RequestRun(zap_id, error_zap.zap.live, "alert", request),
-            error_zap.behaviour,
+            RequestRun(zap_id, error_zap.state.live, "alert", request),
+            error_zap.state.behaviour,
             tenant_id=owner,
             new_id=self._new_id,
             metadata=Metadata(actor="notifier", causation_id=alert.id),

@@ -6,12 +6,13 @@ from uuid import UUID
 
 import structlog
 
-from consumers.zaps import StoredZap, command_zap, load_zap
-from domain.log.event import StreamKind
+from domain.aggregates import ZAP
+from domain.log.event import Metadata, StreamKind
 from domain.log.ports import EventStore, NewId
+from domain.log.stream import append, load
 from domain.registry import decode
 from domain.run.events import StepFailed
-from domain.zap.zap import Flag, FlagZap, UnflagZap
+from domain.zap.zap import Flag, FlagZap, LoadedZap, UnflagZap, ZapCommand, decide
 from projections.dead_letters import GoneTarget, gone_targets
 from projections.run_list import first_failed_at
 from projections.zap_health import Failing, failing, healed
@@ -39,17 +40,17 @@ class Flags:
         for target in await gone_targets(connection):
             await self._check_gone(target)
         for zap_id in await healed(connection):
-            zap = await load_zap(self._store, zap_id)
-            if zap and await command_zap(self._store, self._new_id, zap, UnflagZap("failing"), "notifier"):
+            zap = await load(self._store, ZAP, zap_id)
+            if zap and await self._execute(zap, UnflagZap("failing")):
                 log.info("zap.unflagged", zap_id=str(zap_id), kind="failing")
 
     async def _check_failing(self, connection: Connection, candidate: Failing, moment: datetime) -> None:
-        zap = await load_zap(self._store, candidate.zap_id)
+        zap = await load(self._store, ZAP, candidate.zap_id)
         if zap is None:
             return
-        after = max(candidate.last_completed_at or zap.trusted_since, zap.trusted_since)
+        after = max(candidate.last_completed_at or zap.state.trusted_since, zap.state.trusted_since)
         since = await first_failed_at(connection, candidate.tenant_id, candidate.zap_id, after)
-        wanted = zap.behaviour.on_failure
+        wanted = zap.state.behaviour.on_failure
         due = since and since + timedelta(seconds=wanted.flag_after_s)
         if since is None or due is None or due > moment:
             self._not_before[zap.id] = min(due or moment + LOOK_AGAIN, moment + LOOK_AGAIN)
@@ -58,17 +59,22 @@ class Flags:
         await self._flag(zap, FlagZap(Flag(kind="failing", detail=detail, since=since), pause=wanted.pause))
 
     async def _check_gone(self, target: GoneTarget) -> None:
-        zap = await load_zap(self._store, target.zap_id)
-        if zap is None or target.last_at <= zap.trusted_since:
+        zap = await load(self._store, ZAP, target.zap_id)
+        if zap is None or target.last_at <= zap.state.trusted_since:
             return
         address = await self._address(target)
         detail = f"{address or 'the target'} of step {target.step_id} wants no more requests: it answered 410"
         flag = Flag(kind="target_gone", step_id=target.step_id, detail=detail, since=target.last_at)
         await self._flag(zap, FlagZap(flag))
 
-    async def _flag(self, zap: StoredZap, command: FlagZap) -> None:
-        if await command_zap(self._store, self._new_id, zap, command, "notifier"):
+    async def _flag(self, zap: LoadedZap, command: FlagZap) -> None:
+        if await self._execute(zap, command):
             log.warning("zap.flagged", zap_id=str(zap.id), kind=command.flag.kind, step_id=command.flag.step_id)
+
+    async def _execute(self, zap: LoadedZap, command: ZapCommand) -> bool:
+        """False when that changes nothing, or somebody else was quicker."""
+        events = decide(command, zap.state)
+        return await append(self._store, self._new_id, zap, events, Metadata(actor="notifier"))
 
     async def _address(self, target: GoneTarget) -> str:
         """Scheme and host of what the step called: a path or query may hold a secret, and alerts go out."""

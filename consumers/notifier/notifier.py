@@ -18,12 +18,14 @@ import structlog
 from consumers.kafka.patience import rest
 from consumers.notifier.alert_channels import Alert, Channels
 from consumers.notifier.flags import Flags
-from consumers.zaps import StoredZap, load_zap
+from domain.aggregates import ZAP
 from domain.failures.failures import AlertRaised, FailuresEvent, attempted, raise_alert, stream_of
-from domain.log.event import ANY_VERSION, Append, Appended, Metadata, NewEvent, StreamKind
+from domain.log.event import ANY_VERSION, Appended, Metadata, NewEvent, StreamKind
 from domain.log.ports import Clock, NewId, StoreUnavailable
+from domain.log.stream import facts, load
 from domain.registry import decode
 from domain.zap.settings import DEFAULT
+from domain.zap.zap import LoadedZap
 from projections.dead_letters import untold
 from projections.engine.build import FEW_ROWS
 from projections.zap_health import Pending, pending
@@ -101,21 +103,21 @@ class Notifier:
 
     async def _next_alert(
         self, connection: Connection, zap: Pending, moment: datetime
-    ) -> tuple[Alert, Pending, StoredZap | None] | None:
+    ) -> tuple[Alert, Pending, LoadedZap | None] | None:
         """The alert that is under way, or a new one, recorded; None when somebody else was quicker."""
-        stored = await load_zap(self._store, zap.zap_id)
+        stored = await load(self._store, ZAP, zap.zap_id)
         if zap.retry_at and zap.alert_id and zap.alert_position:
             (recorded,) = await self._store.read_log(zap.alert_position - 1, 1)
             raised = decode(recorded.type, recorded.schema_version, recorded.data)
             return (Alert(zap.alert_id, raised), zap, stored) if isinstance(raised, AlertRaised) else None
         raised = raise_alert(
             zap.zap_id,
-            stored.zap.name if stored else "",
+            stored.state.name if stored else "",
             await untold(connection, zap.tenant_id, zap.zap_id),
-            flags=stored.zap.flags if stored else (),
+            flags=stored.state.flags if stored else (),
             flags_until=zap.flagged_until,
             last_until=zap.told_until,
-            every_s=(stored.behaviour if stored else DEFAULT).on_failure.every_s,
+            every_s=(stored.state.behaviour if stored else DEFAULT).on_failure.every_s,
             moment=moment,
         )
         alert = Alert(self._new_id(), raised)
@@ -124,7 +126,7 @@ class Notifier:
         log.info("alert.raised", alert_id=str(alert.id), zap_id=str(zap.zap_id), failures=raised.failures)
         return alert, zap, stored
 
-    async def _tell(self, alert: Alert, zap: Pending, stored: StoredZap | None, moment: datetime) -> None:
+    async def _tell(self, alert: Alert, zap: Pending, stored: LoadedZap | None, moment: datetime) -> None:
         again = zap.alert_id == alert.id
         before, attempts = (zap.results, zap.attempts or 0) if again else ({}, 0)
         results = await self._channels.send(alert, stored, before, moment)
@@ -135,14 +137,13 @@ class Notifier:
 
     async def _record(self, zap: Pending, event: FailuresEvent, event_id: UUID, expected: int) -> bool:
         result = await self._store.append(
-            Append(
-                kind=StreamKind.CORE,
+            facts(
+                zap.zap_id,
+                zap.tenant_id,
+                NewEvent(event_id, event),
+                metadata=Metadata(actor=ACTOR),
                 stream_id=stream_of(zap.zap_id),
                 expected=expected,
-                tenant_id=zap.tenant_id,
-                ordering_key=zap.zap_id,
-                events=(NewEvent(event_id, event),),
-                metadata=Metadata(actor=ACTOR),
             )
         )
         return isinstance(result, Appended)

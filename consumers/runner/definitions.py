@@ -7,10 +7,11 @@ from uuid import UUID
 
 import msgspec
 
-from consumers.zaps import load_zap
+from domain.aggregates import ZAP
 from domain.language.template import Context, compiled
 from domain.log.errors import NotFound
 from domain.log.ports import EventStore
+from domain.log.stream import load
 from domain.values.json import Json
 from domain.zap.definition import ActionStep, Definition, DelayStep, Step
 
@@ -44,10 +45,10 @@ class Definitions:
         return version
 
     async def _load(self, zap_id: UUID, number: int) -> Definition:
-        stored = await load_zap(self._store, zap_id)
+        stored = await load(self._store, ZAP, zap_id)
         if stored is None:
             raise NotFound("this zap does not exist")
-        return stored.zap.version(number).definition
+        return stored.state.version(number).definition
 
 
 def compile_definition(definition: Definition) -> CompiledVersion:

@@ -17,8 +17,9 @@ from consumers.runner.slots import Busy, Slots
 from domain.connector.descriptor import Failed, Outcome, Postponed, Succeeded
 from domain.language.template import TemplateError
 from domain.log.errors import NotFound
-from domain.log.event import Append, Appended, Conflict, Duplicate, Metadata, NewEvent, StoredEvent, StreamKind
+from domain.log.event import Appended, Conflict, Duplicate, Metadata
 from domain.log.ports import AppendRefused, Clock, EventStore, NewId
+from domain.log.stream import follow
 from domain.run.decide import (
     BeginAttempt,
     CancelRun,
@@ -31,41 +32,14 @@ from domain.run.decide import (
     TimeOutRun,
     decide,
 )
-from domain.run.events import RunEvent, due_at
-from domain.run.state import ActiveRun, RunState, evolve, next_step
-from domain.run.state import fold as fold_run
+from domain.run.events import RunEvent
+from domain.run.state import ActiveRun, LoadedRun, next_step
 from domain.values.json import Json
 from domain.zap.definition import NO_STEPS, ActionStep, Catalog, Definition, DelayStep, Step
 from sql.process.crash_points import reached
 
 log = structlog.get_logger()
 _RUNNER = "runner"
-
-
-class Progress(msgspec.Struct):
-    """A run as far as it is known here: its state, and where its stream stands. `position` is that of its request."""
-
-    run_id: UUID
-    position: int
-    tenant_id: UUID
-    ordering_key: UUID
-    state: RunState
-    version: int
-    last_event_id: UUID
-
-
-def fold(events: Sequence[StoredEvent]) -> Progress:
-    """The progress of a run from its whole stream (at least one event)."""
-    first, last = events[0], events[-1]
-    return Progress(
-        first.stream_id,
-        first.position,
-        first.tenant_id,
-        first.ordering_key,
-        fold_run(events),
-        last.version,
-        last.event_id,
-    )
 
 
 class Executor:
@@ -88,19 +62,17 @@ class Executor:
         self._definitions = Definitions(store)
         self._slots = slots
 
-    async def advance(self, run: Progress) -> None:
+    async def advance(self, run: LoadedRun) -> LoadedRun:
         """Carry a run on until it ends or waits for a timer. Outages of the log are waited out."""
         while isinstance(run.state, ActiveRun) and run.state.waits_until is None:
-            command, definition = await self._next_command(run, run.state)
-            if command is None or not await self._carry_out(run, command, definition):
-                await self.reload(run)
+            run = await self._step(run, run.state) or await self.follow(run)
+        return run
 
-    async def cancel(self, run: Progress, code: str, message: str) -> None:
+    async def cancel(self, run: LoadedRun, code: str, message: str) -> None:
         """End a run, also one that somebody else is carrying on."""
         while isinstance(run.state, ActiveRun):
-            if not await self._carry_out(run, CancelRun(code, message), NO_STEPS):
-                await self.reload(run)
-        self.interrupt(run.run_id)
+            run = await self._carry_out(run, CancelRun(code, message), NO_STEPS) or await self.follow(run)
+        self.interrupt(run.id)
 
     def interrupt(self, run_id: UUID) -> None:
         """Stop the action of a run that has ended meanwhile, if one is under way here."""
@@ -113,79 +85,83 @@ class Executor:
         except (NotFound, TemplateError):
             return None
 
-    async def reload(self, run: Progress) -> None:
-        """Read the run again: somebody else carried it on."""
-        fresh = fold(await patiently(lambda: self._store.read_stream(StreamKind.RUN, run.run_id)))
-        run.state, run.version, run.last_event_id = fresh.state, fresh.version, fresh.last_event_id
+    async def follow(self, run: LoadedRun) -> LoadedRun:
+        """The run as it is now: somebody else carried it on."""
+        return await patiently(lambda: follow(self._store, run))
 
     async def _version(self, state: ActiveRun) -> CompiledVersion:
         requested = state.requested
         return await patiently(lambda: self._definitions.get(requested.zap_id, requested.zap_version))
 
-    async def _next_command(self, run: Progress, state: ActiveRun) -> tuple[RunCommand | None, Definition]:
-        """What is to be done next, None where somebody else was quicker."""
+    async def _step(self, run: LoadedRun, state: ActiveRun) -> LoadedRun | None:
+        """Do what is next; None where somebody else was quicker."""
         try:
             version = await self._version(state)
         except (NotFound, TemplateError) as error:
-            return FailRun("", "definition_missing", error.message), NO_STEPS
+            return await self._carry_out(run, FailRun("", "definition_missing", error.message), NO_STEPS)
         deadline = state.requested.deadline
         if deadline is not None and self._clock() >= deadline:
-            return TimeOutRun(), version.definition
+            return await self._carry_out(run, TimeOutRun(), version.definition)
         match next_step(state, version.definition):
             case None:
-                return FinishRun(), version.definition
+                command: RunCommand = FinishRun()
             case DelayStep() as step:
-                return self._delay(run, state, step, version), version.definition
+                command = self._delay(run, state, step, version)
             case ActionStep() as step if state.started:
                 doubt = self._attempts.on_unknown(step)
-                return SettleUnknown(at=self._clock(), jitter=_jitter(), on_unknown=doubt), version.definition
+                command = SettleUnknown(at=self._clock(), jitter=_jitter(), on_unknown=doubt)
             case ActionStep() as step:
-                return await self._attempt(run, state, step, version), version.definition
+                return await self._attempt(run, state, step, version)
+        return await self._carry_out(run, command, version.definition)
 
-    def _delay(self, run: Progress, state: ActiveRun, step: DelayStep, version: CompiledVersion) -> RunCommand:
+    def _delay(self, run: LoadedRun, state: ActiveRun, step: DelayStep, version: CompiledVersion) -> RunCommand:
         now = self._clock()
         if state.delayed_until is not None:
             waited = Succeeded({"until": state.delayed_until.isoformat()})
             return self._recorded(state, step, waited, now)
         try:
-            return DelayRun(step.id, delay_end(run.run_id, state, step, version, now))
+            return DelayRun(step.id, delay_end(run.id, state, step, version, now))
         except TemplateError as error:
             failed = Failed(code="template", message=f"{error.path[1:]}: {error.message}")
             return self._recorded(state, step, failed, now)
 
     async def _attempt(
-        self, run: Progress, state: ActiveRun, step: ActionStep, version: CompiledVersion
-    ) -> RecordAttempt | None:
+        self, run: LoadedRun, state: ActiveRun, step: ActionStep, version: CompiledVersion
+    ) -> LoadedRun | None:
         limit = version.definition.behaviour.concurrency.limit
         try:
             async with self._slots.of(state.requested.zap_id, limit):
-                return await self._try(run, state, step, version)
+                tried = await self._try(run, state, step, version)
         except Busy as busy:
             # It waits in the log, where it takes no memory, and no room from other zaps.
-            message = "the zap has more to do than it gets done"
-            return self._recorded(
-                state, step, Postponed(code="busy", message=message, after_s=busy.after_s), self._clock()
-            )
+            postponed = Postponed(code="busy", message="the zap has more to do than it gets done", after_s=busy.after_s)
+            tried = run, self._recorded(state, step, postponed, self._clock())
+        if tried is None:
+            return None
+        run, recorded = tried
+        return await self._carry_out(run, recorded, version.definition)
 
     async def _try(
-        self, run: Progress, state: ActiveRun, step: ActionStep, version: CompiledVersion
-    ) -> RecordAttempt | None:
+        self, run: LoadedRun, state: ActiveRun, step: ActionStep, version: CompiledVersion
+    ) -> tuple[LoadedRun, RecordAttempt] | None:
+        """What the attempt came to, and the run that it was announced in; None where somebody else was quicker."""
         started_at, began = self._clock(), time.perf_counter()
-        config = self._attempts.render(run.run_id, state, step, version)
+        config = self._attempts.render(run.id, state, step, version)
         if isinstance(config, Failed):
-            return self._recorded(state, step, config, started_at)
+            return run, self._recorded(state, step, config, started_at)
         if self._attempts.is_announced(step):
             attempt = state.attempts + 1
             announced = BeginAttempt(step_id=step.id, attempt=attempt, started_at=started_at, input=config)
-            await self._carry_out(run, announced, version.definition)
-            if not isinstance(run.state, ActiveRun) or run.state.started is None:
+            begun = await self._carry_out(run, announced, version.definition)
+            if begun is None or not isinstance(begun.state, ActiveRun) or begun.state.started is None:
                 return None
+            run = begun
         reached("runner.before_action")
-        outcome = await self._attempts.make(run.run_id, run.tenant_id, state, step, config)
+        outcome = await self._attempts.make(run.id, run.tenant_id, state, step, config)
         reached("runner.after_action")
         duration_ms = round((time.perf_counter() - began) * 1000, 3)
         recorded = self._recorded(state, step, outcome, started_at, config=config, duration_ms=duration_ms)
-        return msgspec.structs.replace(recorded, on_unknown=self._attempts.on_unknown(step))
+        return run, msgspec.structs.replace(recorded, on_unknown=self._attempts.on_unknown(step))
 
     def _recorded(
         self,
@@ -208,43 +184,33 @@ class Executor:
             jitter=_jitter(),
         )
 
-    async def _carry_out(self, run: Progress, command: RunCommand, definition: Definition) -> bool:
-        """Decide and record; False when there is nothing to record, or somebody else was there first.
+    async def _carry_out(self, run: LoadedRun, command: RunCommand, definition: Definition) -> LoadedRun | None:
+        """Decide and record; None when there is nothing to record, or somebody else was there first.
 
         An outcome that the log will never take ends the run, instead of being offered for ever.
         """
         events = decide(command, run.state, definition)
         if not events:
-            return False
+            return None
         try:
             return await self._record(run, events)
         except AppendRefused as error:
-            log.error("run.unrecordable", run_id=str(run.run_id), error=str(error))  # noqa: TRY400 - it is the store's to trace
+            log.error("run.unrecordable", run_id=str(run.id), error=str(error))  # noqa: TRY400 - it is the store's to trace
             unrecordable = FailRun("", "unrecordable", "the outcome of a step could not be stored")
             return await self._record(run, decide(unrecordable, run.state, definition))
 
-    async def _record(self, run: Progress, events: Sequence[RunEvent]) -> bool:
-        """Append events to the run's stream; False when somebody else was there first. Raises AppendRefused."""
-        append = Append(
-            kind=StreamKind.RUN,
-            stream_id=run.run_id,
-            expected=run.version,
-            tenant_id=run.tenant_id,
-            ordering_key=run.ordering_key,
-            events=tuple([NewEvent(self._new_id(), event, due_at(event)) for event in events]),
-            metadata=Metadata(actor=_RUNNER, correlation_id=run.run_id, causation_id=run.last_event_id),
-        )
+    async def _record(self, run: LoadedRun, events: Sequence[RunEvent]) -> LoadedRun | None:
+        """Append events to the run's stream; None when somebody else was there first. Raises AppendRefused."""
+        metadata = Metadata(actor=_RUNNER, correlation_id=run.id, causation_id=run.last.event_id)
+        append = run.append(self._new_id, events, metadata)
         # What was done is done: the same events, under the same ids, until the log takes them.
         match await patiently(lambda: self._store.append(append)):
-            case Appended(version, _position):
+            case Appended() as appended:
                 reached("runner.after_record")
-                for event in events:
-                    run.state = evolve(run.state, event)
-                run.version, run.last_event_id = version, append.events[-1].event_id
-                return True
+                return run.after(append, appended, self._clock())
             case Conflict() | Duplicate():
-                log.info("run.outrun", run_id=str(run.run_id))
-                return False
+                log.info("run.outrun", run_id=str(run.id))
+                return None
 
 
 def _jitter() -> float:

@@ -17,15 +17,17 @@ from consumers.kafka.patience import patiently
 from consumers.kafka.subscription import ConsumerConfig, Record, Records, Subscription
 from consumers.kafka.watermark import Watermark, Watermarks
 from consumers.outbound.targets import Targets
-from consumers.runner.executor import Executor, Progress, fold
+from consumers.runner.executor import Executor
 from consumers.runner.serial_runs import Entry, SerialRuns, concurrency_of
 from consumers.runner.slots import Slots
 from domain import envelope
+from domain.aggregates import RUN
 from domain.connector.descriptor import HttpClient
 from domain.log.event import StoredEvent, StreamKind
 from domain.log.ports import Clock
+from domain.log.stream import fold
 from domain.registry import UnknownEvent
-from domain.run.state import ActiveRun
+from domain.run.state import ActiveRun, LoadedRun
 from domain.zap.definition import Catalog
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import CONNECTION_ERRORS
@@ -149,17 +151,17 @@ class Runner:
         runs = await self._progress(waking)
         serial = {run_id: entry for run_id, run in runs.items() if (entry := await self._entry(run))}
         if serial:
-            await self._serial.enter(sorted(serial.values(), key=lambda entry: entry.run.position))
+            await self._serial.enter(sorted(serial.values(), key=lambda entry: entry.run.first.position))
         for item in waking:
             if item.run_id in serial:
                 item.mark.close(item.position)
             elif run := runs.get(item.run_id):
-                again = self._lanes.is_busy(run.run_id)
-                self._lanes.submit(run.run_id, partial(self._advance, item, run, again))
+                again = self._lanes.is_busy(run.id)
+                self._lanes.submit(run.id, partial(self._advance, item, run, again))
 
-    async def _entry(self, run: Progress) -> Entry | None:
+    async def _entry(self, run: LoadedRun) -> Entry | None:
         """What puts a run into the queue of its serial zap; None for others."""
-        if run.ordering_key == run.run_id or not isinstance(run.state, ActiveRun):
+        if run.ordering_key == run.id or not isinstance(run.state, ActiveRun):
             return None
         version = await self._executor.version_of(run.state)
         concurrency = concurrency_of(version.definition) if version else None
@@ -192,9 +194,9 @@ class Runner:
             if self._serial.knows(message.orderingkey):
                 self._serial.wake(message.orderingkey)
 
-    async def _progress(self, waking: Sequence[Waking]) -> dict[UUID, Progress]:
+    async def _progress(self, waking: Sequence[Waking]) -> dict[UUID, LoadedRun]:
         """Where the runs stand: from the message where it is the whole story, else from the log."""
-        runs: dict[UUID, Progress] = {}
+        runs: dict[UUID, LoadedRun] = {}
         for item in waking:
             if item.event is not None and item.untouched:
                 self._fold(runs, item.run_id, [item.event])
@@ -205,20 +207,21 @@ class Runner:
                 self._fold(runs, run_id, events)
         return runs
 
-    def _fold(self, runs: dict[UUID, Progress], run_id: UUID, events: Sequence[StoredEvent]) -> None:
+    def _fold(self, runs: dict[UUID, LoadedRun], run_id: UUID, events: Sequence[StoredEvent]) -> None:
         try:
-            runs[run_id] = fold(events)
+            if run := fold(RUN, events):
+                runs[run_id] = run
         except (UnknownEvent, msgspec.DecodeError):
             # Of a newer release, or damaged. It stays open, so that a runner that can read it takes it on at its start.
             log.exception("runner.unreadable_run", run_id=str(run_id))
 
-    async def _advance(self, item: Waking, run: Progress, again: bool) -> None:
+    async def _advance(self, item: Waking, run: LoadedRun, again: bool) -> None:
         """Carry a run on. Whatever breaks, it is tried again: a run that is left lying would be open for ever."""
         pause_s = 1.0
         while True:
             try:
                 if again:  # what is known of it was true before the job ahead of this one, or before it broke
-                    await self._executor.reload(run)
+                    run = await self._executor.follow(run)
                 await self._executor.advance(run)
                 break
             except Exception:

@@ -16,12 +16,13 @@ import structlog
 
 from consumers.kafka.lanes import Lanes
 from consumers.kafka.patience import patiently
-from consumers.runner.executor import Executor, Progress, fold
-from domain.log.event import StreamKind
+from consumers.runner.executor import Executor
+from domain.aggregates import RUN
 from domain.log.partitioning import partition_of
 from domain.log.ports import StoreUnavailable
+from domain.log.stream import load
 from domain.registry import UnknownEvent
-from domain.run.state import ActiveRun, EndedRun
+from domain.run.state import ActiveRun, EndedRun, LoadedRun
 from domain.zap.definition import Definition
 from domain.zap.settings import Concurrency
 from sql.log.event_store import PgEventStore
@@ -38,7 +39,7 @@ STUCK_S = 30.0
 class Entry(msgspec.Struct, frozen=True):
     """A run of a serial zap, and how that wants its runs in order."""
 
-    run: Progress
+    run: LoadedRun
     concurrency: Concurrency
 
 
@@ -97,8 +98,8 @@ class SerialRuns:
         await self._ask(
             _queries["enter"],
             [entry.run.ordering_key for entry in entries],
-            [entry.run.position for entry in entries],
-            [entry.run.run_id for entry in entries],
+            [entry.run.first.position for entry in entries],
+            [entry.run.id for entry in entries],
         )
         for entry in entries:
             if entry.concurrency.when_busy != "queue":
@@ -114,7 +115,7 @@ class SerialRuns:
     async def _settle(self, entry: Entry) -> None:
         """Where another run is on its way: end that one, or the new one."""
         new = entry.run
-        for row in await self._ask(_queries["ahead"], new.ordering_key, new.position):
+        for row in await self._ask(_queries["ahead"], new.ordering_key, new.first.position):
             try:
                 old = await self._load(row[1])
             except (UnknownEvent, msgspec.DecodeError):
@@ -122,10 +123,10 @@ class SerialRuns:
                 continue  # the new run waits behind it
             if isinstance(old.state, ActiveRun):
                 if entry.concurrency.when_busy == "drop_new":
-                    await self._executor.cancel(new, "busy", f"run {old.run_id} was on its way")
+                    await self._executor.cancel(new, "busy", f"run {old.id} was on its way")
                     await self._leave(new)
                     return
-                await self._executor.cancel(old, "superseded", f"run {new.run_id} was requested")
+                await self._executor.cancel(old, "superseded", f"run {new.id} was requested")
             await self._leave(old)
 
     async def _carry_on(self, key: UUID) -> None:
@@ -139,7 +140,7 @@ class SerialRuns:
                         self._entered.pop(key, None)
                     return
                 run = await self._load(first[0][1])
-                await self._executor.advance(run)
+                run = await self._executor.advance(run)
                 if not isinstance(run.state, EndedRun):
                     return
                 await self._leave(run)
@@ -148,11 +149,13 @@ class SerialRuns:
             log.exception("runner.serial_run_stuck", ordering_key=str(key))
             asyncio.get_running_loop().call_later(STUCK_S, self.wake, key)
 
-    async def _leave(self, run: Progress) -> None:
-        await self._ask(_queries["leave"], run.ordering_key, run.position)
+    async def _leave(self, run: LoadedRun) -> None:
+        await self._ask(_queries["leave"], run.ordering_key, run.first.position)
 
-    async def _load(self, run_id: UUID) -> Progress:
-        return fold(await patiently(lambda: self._store.read_stream(StreamKind.RUN, run_id)))
+    async def _load(self, run_id: UUID) -> LoadedRun:
+        run = await patiently(lambda: load(self._store, RUN, run_id))
+        assert run is not None, "what is in the queue was requested"
+        return run
 
     async def _ask(self, query: Query, *arguments: object) -> "list[asyncpg.Record]":
         async def ask() -> "list[asyncpg.Record]":

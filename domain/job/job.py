@@ -12,6 +12,7 @@ import msgspec
 
 from domain.log.errors import Invalid, NotFound, WrongStatus
 from domain.log.event import Event, RunStatus
+from domain.log.stream import Loaded
 from domain.run.events import Source
 
 RunJobKind: TypeAlias = Literal["replay", "cancel"]
@@ -144,10 +145,6 @@ class CompleteJob(msgspec.Struct, frozen=True):
 JobCommand: TypeAlias = RequestJob | RecordProgress | PauseJob | ResumeJob | AbortJob | CompleteJob
 
 
-class NoJob(msgspec.Struct, frozen=True):
-    """Nothing has happened in this stream."""
-
-
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job as it stands. `total` rises where more turned up than were counted."""
 
@@ -166,15 +163,17 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return self.done + self.skipped + self.failed
 
 
-JobState: TypeAlias = NoJob | Job
-INITIAL: JobState = NoJob()
+JobState: TypeAlias = Job | None
+"""None while nothing has happened in the stream."""
+INITIAL: JobState = None
+LoadedJob: TypeAlias = Loaded[Job, JobEvent]
 
 
 def decide(command: JobCommand, state: JobState) -> list[JobEvent]:
     """The events that the command leads to; none when it already holds. Raises NotFound or WrongStatus."""
     if isinstance(command, RequestJob):
-        return [command.requested] if isinstance(state, NoJob) else []
-    if isinstance(state, NoJob):
+        return [command.requested] if state is None else []
+    if state is None:
         raise NotFound("no such job")
     match command:
         case RecordProgress(progressed):
@@ -213,8 +212,8 @@ def _require(job: Job, *allowed: JobStatus, wish: str) -> None:
 def evolve(state: JobState, event: JobEvent) -> JobState:
     """The state after the event. Total: never raises."""
     if isinstance(event, JobRequested):
-        return Job(requested=event, total=event.total) if isinstance(state, NoJob) else state
-    if isinstance(state, NoJob):
+        return Job(requested=event, total=event.total) if state is None else state
+    if state is None:
         return state
     replace = msgspec.structs.replace
     match event:

@@ -42,6 +42,8 @@ class NewEvent(msgspec.Struct, frozen=True):
 
 ANY_VERSION = -1
 """Expected version of an append that does not care what the stream holds."""
+DEDUPE_WINDOW_S = 30 * 24 * 3600
+"""How long a dedupe key stands, unless the append says otherwise."""
 
 
 class Append(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +63,7 @@ class Append(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Metadata
     timer_id: UUID | None = None
     dedupe_key: bytes | None = None
-    dedupe_window_s: int = 30 * 24 * 3600
+    dedupe_window_s: int = DEDUPE_WINDOW_S
 
 
 class Appended(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ import msgspec
 from domain.connector.descriptor import Failed, Outcome, Postponed, Retry, Succeeded
 from domain.flow.retry import DEFAULT, Policy, is_retried, retry_delay_s
 from domain.hook.request import Request
-from domain.log.errors import WrongStatus
+from domain.log.errors import NothingToDo, WrongStatus
 from domain.run.events import (
     Failure,
     RunCancelled,
@@ -29,9 +29,9 @@ from domain.run.events import (
     StepStarted,
     StepSucceeded,
 )
-from domain.run.state import ActiveRun, EndedRun, NoRun, RunState, evolve, next_step
+from domain.run.state import ActiveRun, EndedRun, RunState, evolve, next_step
 from domain.values.json import Json
-from domain.zap.definition import ActionStep, Definition, OnUnknown, Step
+from domain.zap.definition import NO_STEPS, ActionStep, Definition, OnUnknown, Step
 
 AMBIGUOUS = frozenset({"timeout", "broken", "crashed"})
 """Failures after which the action may have had its effect all the same."""
@@ -143,8 +143,15 @@ def decide(command: RunCommand, state: RunState, definition: Definition) -> list
     return [_of_its_zap(event, state) if isinstance(event, RunEnd) else event for event in events]
 
 
+def stop(state: ActiveRun | EndedRun) -> list[RunEvent]:
+    """What follows when a user wants a run to be cancelled. Raises NothingToDo when it has ended in another way."""
+    if isinstance(state, EndedRun) and state.status != "cancelled":
+        raise NothingToDo(f"the run has ended already: it is {state.status}")
+    return decide(CancelRun(), state, NO_STEPS)
+
+
 def _of_its_zap(end: RunCompleted | RunFailed | RunTimedOut, state: RunState) -> RunEvent:
-    if isinstance(state, NoRun):
+    if state is None:
         return end
     of_alert = state.requested.source == "alert"
     return msgspec.structs.replace(end, zap_id=state.requested.zap_id, of_alert=of_alert)
@@ -153,7 +160,7 @@ def _of_its_zap(end: RunCompleted | RunFailed | RunTimedOut, state: RunState) ->
 def _decide(command: RunCommand, state: RunState, definition: Definition) -> list[RunEvent]:
     if isinstance(command, RequestRun):
         return _request(command, state)
-    if isinstance(state, NoRun):
+    if state is None:
         raise WrongStatus("this run was never requested")
     if isinstance(state, EndedRun):
         return []
@@ -174,7 +181,7 @@ def _decide(command: RunCommand, state: RunState, definition: Definition) -> lis
 
 
 def _request(command: RequestRun, state: RunState) -> list[RunEvent]:
-    if not isinstance(state, NoRun):
+    if state is not None:
         return []
     return [
         RunRequested(

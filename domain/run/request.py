@@ -7,7 +7,7 @@ import msgspec
 
 from domain.hook.request import Request, trigger_data
 from domain.language.template import TemplateError, compiled
-from domain.log.event import Append, Metadata, NewEvent, StreamKind
+from domain.log.event import DEDUPE_WINDOW_S, Append, Metadata, NewEvent, StreamKind
 from domain.log.ports import NewId
 from domain.run import decide as run_decider
 from domain.run.decide import RequestRun
@@ -16,7 +16,6 @@ from domain.run.state import INITIAL
 from domain.zap.definition import NO_STEPS
 from domain.zap.settings import Concurrency, ZapSettings
 
-DEDUPE_WINDOW_S = 30 * 24 * 3600
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from domain.hook.request import trigger_data
 from domain.log.event import Event, RunStatus, StoredEvent
+from domain.log.stream import Loaded
 from domain.registry import decode
 from domain.run.events import (
     Failure,
@@ -28,10 +29,6 @@ from domain.run.events import (
 )
 from domain.values.json import Json, JsonObject
 from domain.zap.definition import ActionStep, Definition, ErrorPath, Step
-
-
-class NoRun(msgspec.Struct, frozen=True):
-    """Nothing has happened in this stream."""
 
 
 class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,8 +58,10 @@ class EndedRun(msgspec.Struct, frozen=True, kw_only=True):
     errors: Mapping[str, Failure] = {}
 
 
-RunState: TypeAlias = NoRun | ActiveRun | EndedRun
-INITIAL: RunState = NoRun()
+RunState: TypeAlias = ActiveRun | EndedRun | None
+"""None while nothing has happened in the stream."""
+INITIAL: RunState = None
+LoadedRun: TypeAlias = Loaded[ActiveRun | EndedRun, RunEvent]
 
 _ENDS: Mapping[type[Event], RunStatus] = {
     RunCompleted: "completed",
@@ -75,7 +74,7 @@ _ENDS: Mapping[type[Event], RunStatus] = {
 def evolve(state: RunState, event: RunEvent) -> RunState:
     """The state after the event. Total: never raises."""
     if isinstance(event, RunRequested):
-        return _requested(event) if isinstance(state, NoRun) else state
+        return _requested(event) if state is None else state
     if not isinstance(state, ActiveRun):
         return state
     if isinstance(event, RunCompleted | RunFailed | RunTimedOut | RunCancelled):

@@ -11,7 +11,9 @@ import msgspec
 
 from domain.log.errors import NotFound, WrongStatus
 from domain.log.event import Event
+from domain.log.stream import Loaded
 from domain.zap.definition import Definition, same
+from domain.zap.settings import DEFAULT, ZapSettings
 
 ZapStatus: TypeAlias = Literal["draft", "enabled", "paused", "deleted"]
 FlagKind: TypeAlias = Literal["failing", "target_gone"]
@@ -166,20 +168,20 @@ ZapEvent: TypeAlias = (
 )
 
 
-class NoZap(msgspec.Struct, frozen=True):
-    """Nothing has happened in this stream."""
-
-
 class PublishedVersion(msgspec.Struct, frozen=True):
     """One immutable version of a zap; runs pin its number."""
 
     number: int
     name: str
     definition: Definition
+    published_at: datetime
 
 
 class Zap(msgspec.Struct, frozen=True, kw_only=True):
-    """An existing zap. `live` is the number of the version that new runs use, 0 before the first publish."""
+    """An existing zap. `live` is the number of the version that new runs use, 0 before the first publish.
+
+    `trusted_since`: when somebody, or a run that completed, last said that it should work.
+    """
 
     name: str
     draft: Definition
@@ -187,6 +189,12 @@ class Zap(msgspec.Struct, frozen=True, kw_only=True):
     versions: tuple[PublishedVersion, ...] = ()
     live: int = 0
     flags: tuple[Flag, ...] = ()
+    trusted_since: datetime
+
+    @property
+    def behaviour(self) -> ZapSettings:
+        """The settings of the version that new runs use."""
+        return self.version(self.live).definition.behaviour if self.live else DEFAULT
 
     def version(self, number: int) -> PublishedVersion:
         """The published version `number`. Raises NotFound."""
@@ -196,8 +204,10 @@ class Zap(msgspec.Struct, frozen=True, kw_only=True):
         raise NotFound(f"version {number} of this zap does not exist")
 
 
-ZapState: TypeAlias = NoZap | Zap
-INITIAL: ZapState = NoZap()
+ZapState: TypeAlias = Zap | None
+"""None while nothing has happened in the stream."""
+INITIAL: ZapState = None
+LoadedZap: TypeAlias = Loaded[Zap, ZapEvent]
 
 
 def decide(command: ZapCommand, state: ZapState) -> list[ZapEvent]:
@@ -206,7 +216,7 @@ def decide(command: ZapCommand, state: ZapState) -> list[ZapEvent]:
         if isinstance(state, Zap):
             raise WrongStatus("this zap already exists")
         return [ZapCreated(name=command.name, definition=command.definition)]
-    if isinstance(state, NoZap) or state.status == "deleted":
+    if state is None or state.status == "deleted":
         if isinstance(command, DeleteZap) and isinstance(state, Zap):
             return []
         raise NotFound("no such zap")
@@ -270,16 +280,18 @@ def _require_published(zap: Zap, wish: str) -> None:
         raise WrongStatus(f"a zap can be {wish} once it has been published: POST …/publish first")
 
 
-def evolve(state: ZapState, event: ZapEvent) -> ZapState:
-    """The state after the event. Total: never raises."""
+def evolve(state: ZapState, event: ZapEvent, at: datetime) -> ZapState:
+    """The state after an event that was recorded at a moment. Total: never raises."""
     if isinstance(event, ZapCreated):
-        return Zap(name=event.name, draft=event.definition)
-    if isinstance(state, NoZap):
-        return state
-    return _evolve_existing(state, event)
+        return Zap(name=event.name, draft=event.definition, trusted_since=at)
+    if state is None:
+        return None
+    zap = _evolve_existing(state, event, at)
+    trusted = isinstance(event, ZapPublished | ZapEnabled | ZapUnflagged)
+    return msgspec.structs.replace(zap, trusted_since=at) if trusted else zap
 
 
-def _evolve_existing(zap: Zap, event: ZapEvent) -> Zap:
+def _evolve_existing(zap: Zap, event: ZapEvent, at: datetime) -> Zap:
     replace = msgspec.structs.replace
     match event:
         case ZapCreated() | ZapSecretsChanged():
@@ -287,7 +299,7 @@ def _evolve_existing(zap: Zap, event: ZapEvent) -> Zap:
         case ZapDraftChanged():
             return replace(zap, name=event.name, draft=event.definition)
         case ZapPublished():
-            version = PublishedVersion(event.number, event.name, event.definition)
+            version = PublishedVersion(event.number, event.name, event.definition, at)
             return replace(zap, versions=(*zap.versions, version), live=event.number)
         case ZapRolledBack():
             return replace(zap, live=event.number)

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -140,12 +141,13 @@ def test_every_event_belongs_to_one_aggregate_and_is_folded_by_it() -> None:
     unions = [set(get_args(union)) for union in aggregates]
     assert sum(map(len, unions)) == len(set.union(*unions)) == len(EVENT_TYPES)
     assert set.union(*unions) == {kind.struct for kind in EVENT_TYPES}
-    existing_zap = zap.Zap(name="x", draft=Definition(Trigger("t")))
+    then = datetime(2026, 1, 1, tzinfo=UTC)
+    existing_zap = zap.Zap(name="x", draft=Definition(Trigger("t")), trusted_since=then)
     requested = next(event for event in EXAMPLES if isinstance(event, run_events.RunRequested))
     asked = next(event for event in EXAMPLES if isinstance(event, job.JobRequested))
     for event in EXAMPLES:
         if isinstance(event, zap.ZapEvent):
-            zap.evolve(existing_zap, event)
+            zap.evolve(existing_zap, event, then)
         elif isinstance(event, run_events.RunEvent):
             run.evolve(run.ActiveRun(requested=requested), event)
         elif isinstance(event, job.JobEvent):

@@ -15,9 +15,9 @@ import pytest
 
 from app.commands import job_worker
 from app.commands.job_worker import JobWorker
-from app.commands.jobs import Jobs, LoadedJob
+from app.commands.jobs import Jobs
 from domain.hook.request import Request
-from domain.job.job import AbortJob, JobProgressed, JobRequested, PauseJob, ResumeJob, RunJobKind, Selection
+from domain.job.job import AbortJob, JobProgressed, JobRequested, LoadedJob, PauseJob, ResumeJob, RunJobKind, Selection
 from domain.log.event import Event, Metadata, StoredEvent, StreamKind
 from domain.registry import decode
 from domain.run.events import RunCancelled, RunCompleted, RunRequested

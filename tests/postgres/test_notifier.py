@@ -11,15 +11,15 @@ import pytest
 from consumers.notifier.alert_channels import Channels
 from consumers.notifier.notifier import Notifier
 from consumers.outbound.client import Outbound
-from consumers.zaps import StoredZap, load_zap
 from domain.failures.failures import ATTEMPTS_AFTER_S, AlertAttempted, AlertRaised, FailuresNoted, stream_of
 from domain.hook.request import Request
 from domain.log.event import StreamKind
 from domain.log.ports import EventStore
+from domain.log.stream import Aggregate, load
 from domain.registry import decode
 from domain.run.events import RunRequested, RunTimedOut
 from domain.zap.settings import OnFailure
-from domain.zap.zap import ZapDeleted, ZapPaused
+from domain.zap.zap import LoadedZap, Zap, ZapDeleted, ZapEvent, ZapPaused
 from projections.engine.registry import PROJECTIONS
 from projections.engine.verify import verify_read_models
 from projections.run_list import RunFilter, list_runs
@@ -326,16 +326,16 @@ async def test_an_internal_address_is_refused_and_that_is_on_record(house: Faili
     assert "internal address" in health.alert.results["webhook"]
 
 
-@pytest.mark.parametrize("place", ["consumers.notifier.notifier.load_zap", "consumers.notifier.flags.failing"])
+@pytest.mark.parametrize("place", ["consumers.notifier.notifier.load", "consumers.notifier.flags.failing"])
 async def test_a_bug_met_with_one_zap_does_not_silence_the_others(
     house: FailingHouse, notifier: Notifier, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     broken, sound = [await house.zap(OnFailure(webhook=house.sink.url), name=name) for name in ("Broken", "Sound")]
 
-    async def load(store: EventStore, zap_id: UUID) -> StoredZap | None:
+    async def load_sound(store: EventStore, aggregate: Aggregate[Zap, ZapEvent], zap_id: UUID) -> LoadedZap | None:
         if zap_id == broken:
             raise LookupError
-        return await load_zap(store, zap_id)
+        return await load(store, aggregate, zap_id)
 
     async def crash(_connection: object) -> None:
         raise LookupError
@@ -343,7 +343,7 @@ async def test_a_bug_met_with_one_zap_does_not_silence_the_others(
     for zap in (broken, sound):
         await house.fail(zap)
     with monkeypatch.context() as patch:
-        patch.setattr(place, load if place.endswith("load_zap") else crash)
+        patch.setattr(place, load_sound if place.endswith("load") else crash)
         await house.settle(notifier)
     assert "Sound" in {message["zap_name"] for message in house.told()}
     await house.settle(notifier)

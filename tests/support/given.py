@@ -1,6 +1,7 @@
 """Given past events, when a command is decided, then these events follow: for the deciders of the domain."""
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 import pytest
@@ -12,6 +13,9 @@ from domain.run import events as run_events
 from domain.run import state as run
 from domain.zap import zap
 from domain.zap.definition import Definition
+
+THEN = datetime(2026, 1, 1, tzinfo=UTC)
+"""When the past events were recorded."""
 
 C = TypeVar("C")
 S = TypeVar("S")
@@ -60,7 +64,7 @@ class Given(Generic[C, S, E]):
 
 def given_zap(*past: zap.ZapEvent) -> Given[zap.ZapCommand, zap.ZapState, zap.ZapEvent]:
     """A zap with this history."""
-    return Given(zap.INITIAL, zap.evolve, zap.decide, past)
+    return Given(zap.INITIAL, lambda state, event: zap.evolve(state, event, THEN), zap.decide, past)
 
 
 def given_run(

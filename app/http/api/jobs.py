@@ -8,7 +8,7 @@ from litestar import Controller, Response, get, post
 from litestar.params import FromPath, JSONBody
 
 from app.accounts.auth import AuthedRequest
-from app.commands.jobs import MAX_COUNT, Jobs
+from app.commands.jobs import MAX_COUNT, Jobs, list_item
 from app.commands.zaps import Zaps
 from app.http.inputs import Injected, Input, StepId, in_utc
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
@@ -163,7 +163,7 @@ class JobController(Controller):
     @get("/{job_id:uuid}", summary="Read a job")
     async def read(self, job_id: FromPath[UUID], request: AuthedRequest, jobs: Injected[Jobs]) -> JobListItem:
         """Always current; its progress is recorded about once in a second."""
-        return (await jobs.load(request.user.tenant_id, job_id)).item
+        return list_item(await jobs.load(request.user.tenant_id, job_id))
 
     @post("/{job_id:uuid}/pause", status_code=200, summary="Pause a job")
     async def pause(self, job_id: FromPath[UUID], request: AuthedRequest, jobs: Injected[Jobs]) -> JobListItem:
@@ -202,11 +202,11 @@ async def _respond(
     made = await jobs.request(
         request.user.tenant_id, msgspec.structs.replace(requested, total=count), request.user.metadata
     )
-    return Response(made.item, headers={"location": f"/api/v1/jobs/{made.id}"})
+    return Response(list_item(made), headers={"location": f"/api/v1/jobs/{made.id}"})
 
 
 async def _execute(request: AuthedRequest, jobs: Jobs, job_id: UUID, command: JobCommand) -> JobListItem:
-    return (await jobs.execute(request.user.tenant_id, job_id, command, request.user.metadata)).item
+    return list_item(await jobs.execute(request.user.tenant_id, job_id, command, request.user.metadata))
 
 
 def _in_utc(selection: Selection) -> Selection:

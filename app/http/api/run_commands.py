@@ -11,7 +11,6 @@ from app.commands.runs import Replay, Runs
 from app.http.inputs import Injected, Input, StepId
 from domain.job.job import ReplayVersion
 from domain.values.json import Json
-from projections import run_detail
 from projections.run_detail import RunDetail
 
 
@@ -40,8 +39,8 @@ class RunCommandController(Controller):
     @post("/{run_id:uuid}/cancel", status_code=200, summary="Cancel a run")
     async def cancel(self, run_id: FromPath[UUID], request: AuthedRequest, runs: Injected[Runs]) -> RunDetail:
         """Ends it at once, whatever it waits for. An action that is under way may still have its effect."""
-        cancelled = await runs.cancel(request.user.tenant_id, run_id, request.user.metadata)
-        return run_detail.fold(cancelled.events)
+        await runs.cancel(request.user.tenant_id, run_id, request.user.metadata)
+        return await runs.detail(request.user.tenant_id, run_id)
 
     @post("/{run_id:uuid}/replay", status_code=201, summary="Run again")
     async def replay(

@@ -12,7 +12,6 @@ from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 
 from app.accounts.auth import AuthedRequest, Principal
 from app.commands.hook_secrets import HookSecrets
-from app.commands.loaded_zap import LoadedZap
 from app.commands.zaps import Zaps
 from app.http.inputs import Injected, Input, Name, in_utc
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
@@ -27,6 +26,7 @@ from domain.zap.zap import (
     DeleteZap,
     EnableZap,
     Flag,
+    LoadedZap,
     PauseZap,
     PublishZap,
     RollBackZap,
@@ -122,17 +122,17 @@ class Caller(msgspec.Struct, frozen=True):
         """The zap with its ETag."""
         body = ZapOut(
             id=loaded.id,
-            name=loaded.zap.name,
-            status=loaded.zap.status,
-            version=loaded.zap.live,
-            draft=loaded.zap.draft,
-            flags=loaded.zap.flags,
-            hook_url=self.public_url + hook_path(loaded.owner, loaded.id),
-            position=loaded.position,
-            created_at=loaded.created_at,
-            updated_at=loaded.updated_at,
+            name=loaded.state.name,
+            status=loaded.state.status,
+            version=loaded.state.live,
+            draft=loaded.state.draft,
+            flags=loaded.state.flags,
+            hook_url=self.public_url + hook_path(loaded.tenant_id, loaded.id),
+            position=loaded.last.position,
+            created_at=loaded.first.recorded_at,
+            updated_at=loaded.last.recorded_at,
         )
-        return Response(body, status_code=status_code, headers={"etag": f'"{loaded.stream_version}"'})
+        return Response(body, status_code=status_code, headers={"etag": f'"{loaded.version}"'})
 
 
 async def provide_caller(
@@ -221,7 +221,7 @@ class ZapController(Controller):
     async def versions(self, zap_id: FromPath[UUID], caller: Injected[Caller]) -> Page[VersionOut]:
         """Newest first, all on one page."""
         loaded = await caller.load(zap_id)
-        return Page([_version(loaded, version.number) for version in reversed(loaded.zap.versions)])
+        return Page([_version(loaded, version.number) for version in reversed(loaded.state.versions)])
 
     @get("/{zap_id:uuid}/versions/{number:int}", summary="Read a published version")
     async def version(self, zap_id: FromPath[UUID], number: FromPath[int], caller: Injected[Caller]) -> VersionOut:
@@ -241,11 +241,11 @@ def parse_if_match(header: str | None) -> frozenset[int] | None:
 
 
 def _version(loaded: LoadedZap, number: int) -> VersionOut:
-    version = loaded.zap.version(number)
+    version = loaded.state.version(number)
     return VersionOut(
         number=version.number,
         name=version.name,
-        live=version.number == loaded.zap.live,
-        published_at=loaded.published_at[version.number - 1],
+        live=version.number == loaded.state.live,
+        published_at=version.published_at,
         definition=version.definition,
     )

@@ -48,7 +48,6 @@ from domain.run.state import (
     INITIAL,
     ActiveRun,
     EndedRun,
-    NoRun,
     RunState,
     evolve,
     idempotency_key,
@@ -546,7 +545,7 @@ class RunMachine(RuleBasedStateMachine):
         ]
         assert ends in ([], [len(self.log) - 1])
         assert isinstance(self.state, EndedRun) == bool(ends)
-        assert not isinstance(self.state, NoRun) or not self.log
+        assert self.state is not None or not self.log
 
     @invariant()
     def attempts_are_numbered_without_holes(self) -> None:
@@ -575,7 +574,7 @@ class RunMachine(RuleBasedStateMachine):
             if isinstance(self.state, ActiveRun):
                 self.take(ResumeRun(TIMER))
                 self.the_right_attempt(BROKEN)
-        assert isinstance(self.state, EndedRun | NoRun)
+        assert self.state is None or isinstance(self.state, EndedRun)
 
 
 RunMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)

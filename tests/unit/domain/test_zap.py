@@ -40,7 +40,7 @@ from domain.zap.zap import (
     evolve,
 )
 from tests.support.builders import a_definition
-from tests.support.given import given_zap
+from tests.support.given import THEN, given_zap
 
 ONE, TWO = a_definition("one"), a_definition("one", "two")
 CREATED = ZapCreated(name="Orders", definition=ONE)
@@ -52,7 +52,7 @@ EXISTING: list[ZapCommand] = [ChangeDraft("x", ONE), PublishZap(), RollBackZap(1
 
 def test_a_new_zap_is_a_draft() -> None:
     given_zap().when(CreateZap("Orders", ONE)).then(CREATED)
-    assert given_zap(CREATED).state == Zap(name="Orders", draft=ONE)
+    assert given_zap(CREATED).state == Zap(name="Orders", draft=ONE, trusted_since=THEN)
 
 
 def test_a_stream_holds_one_zap() -> None:
@@ -120,7 +120,7 @@ def test_rolling_back_uses_an_earlier_version_and_keeps_the_draft() -> None:
     state = given_zap(*PUBLISHED_TWICE, ZapRolledBack(number=1)).state
     assert isinstance(state, Zap)
     assert (state.live, state.draft) == (1, TWO)
-    assert state.version(1) == PublishedVersion(1, "Orders", ONE)
+    assert state.version(1) == PublishedVersion(1, "Orders", ONE, THEN)
 
 
 def test_enabling_and_pausing_need_a_published_version() -> None:
@@ -162,7 +162,7 @@ def decided(command: ZapCommand, state: ZapState) -> list[ZapEvent]:
 
 def folded(state: ZapState, happened: Sequence[ZapEvent]) -> ZapState:
     for event in happened:
-        state = evolve(state, event)
+        state = evolve(state, event, THEN)
     return state
 
 
