@@ -80,8 +80,13 @@ class Loaded(msgspec.Struct, Generic[S, E], frozen=True, kw_only=True, eq=False)
     first: Place
     last: Place
 
-    def append(self, new_id: NewId, events: Sequence[E], metadata: Metadata) -> Append:
-        """What stores events behind those that were read, and clears the timer that the state waits for."""
+    @property
+    def timer_id(self) -> UUID | None:
+        """The timer that the state waits for: it has the id of the event that set it."""
+        return self.last.event_id if self.aggregate.waits(self.state) else None
+
+    def append(self, new_id: NewId, events: Sequence[E], metadata: Metadata, *, timer_id: UUID | None = None) -> Append:
+        """What stores events behind those that were read, and clears a timer."""
         due_at = self.aggregate.due_at
         return Append(
             kind=self.aggregate.kind,
@@ -91,7 +96,7 @@ class Loaded(msgspec.Struct, Generic[S, E], frozen=True, kw_only=True, eq=False)
             ordering_key=self.ordering_key,
             events=tuple([NewEvent(new_id(), event, due_at(event)) for event in events]),
             metadata=metadata,
-            timer_id=self.last.event_id if self.aggregate.waits(self.state) else None,
+            timer_id=timer_id,
         )
 
     def after(self, append: Append, appended: Appended, at: datetime) -> "Loaded[S, E]":
@@ -167,8 +172,14 @@ async def follow(store: EventStore, known: Loaded[S, E]) -> Loaded[S, E]:
 async def append(
     store: EventStore, new_id: NewId, loaded: Loaded[S, E], events: Sequence[E], metadata: Metadata
 ) -> bool:
-    """Store what was decided; False for no events, and where somebody else was quicker."""
-    return bool(events) and isinstance(await store.append(loaded.append(new_id, events, metadata)), Appended)
+    """Store what was decided, and clear the timer that the aggregate waited for: none fires into what has ended.
+
+    False for no events, and where somebody else was quicker.
+    """
+    if not events:
+        return False
+    command = loaded.append(new_id, events, metadata, timer_id=loaded.timer_id)
+    return isinstance(await store.append(command), Appended)
 
 
 async def handle(
