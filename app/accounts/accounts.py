@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 
 from app.accounts.auth import Principal
+from app.accounts.guesses import Guesses
 from app.accounts.passwords import Passwords
 from app.accounts.tokens import (
     ACCESS_LIFETIME,
@@ -16,7 +17,9 @@ from app.accounts.tokens import (
     key_prefix,
     new_api_key,
 )
+from app.config.settings import WhoMaySignUp
 from app.http.problems import Problem
+from domain.account.email import canonical, visible_length
 from domain.account.identity import (
     ApiKeyCreated,
     ApiKeyDeleted,
@@ -25,15 +28,26 @@ from domain.account.identity import (
     UserSignedOut,
     UserSignedUp,
 )
+from domain.log.errors import DomainError, Invalid
 from domain.log.event import ANY_VERSION, Metadata, NewEvent
 from domain.log.ports import Clock, EventStore, NewId, StoreUnavailable
 from domain.log.stream import facts
-from sql.tables.identity import MAX_API_KEYS, ApiKey, Identity, User
+from sql.tables.identity import MAX_API_KEYS, ApiKey, Identity, Scope, User
 
 SESSION_LIFETIME = timedelta(days=30)
 """How long an unused session lasts; each refresh starts it anew."""
 REFRESH_GRACE = timedelta(seconds=10)
 """How long the token before is still taken after a refresh, as the reply may have been lost."""
+
+
+MIN_PASSWORD = 8
+"""Characters of a password that can be seen."""
+
+
+class SignUpsClosed(DomainError):
+    """Nobody may make an account here by themselves."""
+
+    code = "sign_up_closed"
 
 
 class TokenPair(msgspec.Struct, frozen=True):
@@ -48,9 +62,19 @@ class Accounts:
     """What people do with their accounts. Methods raise Problem for refusals and StoreUnavailable."""
 
     def __init__(
-        self, *, identity: Identity, store: EventStore, tokens: Tokens, passwords: Passwords, now: Clock, new_id: NewId
+        self,
+        *,
+        identity: Identity,
+        store: EventStore,
+        tokens: Tokens,
+        passwords: Passwords,
+        now: Clock,
+        new_id: NewId,
+        signup: WhoMaySignUp = "on",
     ) -> None:
         self._identity = identity
+        self._guesses = Guesses(identity)
+        self._sign_ups = signup
         self._store = store
         self._tokens = tokens
         self._passwords = passwords
@@ -58,22 +82,30 @@ class Accounts:
         self._new_id = new_id
 
     async def sign_up(self, name: str, email: str, password: str) -> tuple[User, TokenPair]:
-        """A new account, signed in. The address is kept in lower case."""
-        user = User(self._new_id(), email.lower(), name)
+        """A new account, signed in. One person has one account, however the address is spelt."""
+        await self._require_open_signup()
+        user = User(self._new_id(), _address(email), name)
+        _require_visible(password)
         if not await self._identity.add_user(user, await self._passwords.hash(password)):
             raise Problem("email_taken", "an account with this e-mail address exists: sign in instead")
         try:
-            await self._record(user.id, UserSignedUp(name=name), expected=0)
+            await self._record(user.id, UserSignedUp(), expected=0)
         except StoreUnavailable:
             # Without this, a client that tries again would hear that its address is taken.
             await self._identity.remove_user(user.id)
             raise
         return user, await self._start_session(user.id)
 
-    async def sign_in(self, email: str, password: str) -> tuple[User, TokenPair]:
-        """The account's owner, signed in. Unknown address and wrong password get the same answer."""
-        found = await self._identity.user_by_email(email.lower())
-        if not await self._passwords.matches(password, found[1] if found else None) or found is None:
+    async def sign_in(self, email: str, password: str, client: str) -> tuple[User, TokenPair]:
+        """The account's owner, signed in from a network address.
+
+        Unknown address and wrong password get the same answer. Raises TooManyGuesses.
+        """
+        address = canonical(email)
+        found = await self._identity.user_by_email(address)
+        hashed = found[1] if found else None
+        right = await self._guesses.check(address, client, lambda: self._passwords.matches(password, hashed))
+        if not right or found is None:
             raise Problem("unauthorized", "wrong e-mail address or password", headers={"www-authenticate": "Bearer"})
         user = found[0]
         pair = await self._start_session(user.id)
@@ -101,13 +133,16 @@ class Accounts:
             raise Problem("wrong_status", "an API key has no session: delete the key instead")
         await self._end_session(principal.session_id)
 
-    async def create_key(self, principal: Principal, name: str) -> tuple[ApiKey, str]:
+    async def create_key(self, principal: Principal, name: str, scopes: tuple[Scope, ...]) -> tuple[ApiKey, str]:
         """A new API key: what is kept of it, and the key itself, which is never shown again."""
         key, key_id = new_api_key(), self._new_id()
-        added = await self._identity.add_api_key(key_id, principal.user_id, name, key_prefix(key), fingerprint(key))
+        added = await self._identity.add_api_key(
+            key_id, principal.user_id, name=name, prefix=key_prefix(key), key_hash=fingerprint(key), scopes=scopes
+        )
         if added is None:
             raise Problem("limit_reached", f"an account has at most {MAX_API_KEYS} API keys: delete one first")
-        await self._record(principal.user_id, ApiKeyCreated(key_id=key_id, name=name), principal.metadata)
+        created = ApiKeyCreated(key_id=key_id, name=name, scopes=scopes)
+        await self._record(principal.user_id, created, principal.metadata)
         return added, key
 
     async def delete_key(self, principal: Principal, key_id: UUID) -> None:
@@ -115,6 +150,10 @@ class Accounts:
         if not await self._identity.delete_api_key(principal.user_id, key_id):
             raise Problem("not_found", "no such API key")
         await self._record(principal.user_id, ApiKeyDeleted(key_id=key_id), principal.metadata)
+
+    async def _require_open_signup(self) -> None:
+        if self._sign_ups == "off" or (self._sign_ups == "first" and await self._identity.has_users()):
+            raise SignUpsClosed("nobody can sign up here: ask whoever runs this installation for an account")
 
     async def _start_session(self, user_id: UUID) -> TokenPair:
         first = RefreshToken(self._new_id(), 0)
@@ -146,3 +185,20 @@ def _bad_refresh_token() -> Problem:
         "the refresh token is not valid (any more): sign in again",
         headers={"www-authenticate": 'Bearer error="invalid_token"'},
     )
+
+
+def _address(email: str) -> str:
+    address = canonical(email)
+    name, _, domain = address.rpartition("@")
+    if not name or not domain:
+        raise _invalid("email", "this is no e-mail address")
+    return address
+
+
+def _require_visible(password: str) -> None:
+    if visible_length(password) < MIN_PASSWORD:
+        raise _invalid("password", f"it needs at least {MIN_PASSWORD} characters that are not blank")
+
+
+def _invalid(path: str, reason: str) -> Invalid:
+    return Invalid(f"{path}: {reason}", errors=[{"path": path, "reason": reason}])

@@ -1,6 +1,6 @@
 """Who is asking: bearer credentials to a Principal, and the guard that every private route has."""
 
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 from uuid import UUID
 
 import msgspec
@@ -8,12 +8,13 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler
-from litestar.types import Guard
+from litestar.types import Guard, HTTPScope
 
 from app.accounts.tokens import BadToken, Tokens, fingerprint, is_api_key
 from app.http.problems import Problem
+from domain.log.errors import DomainError
 from domain.log.event import Metadata
-from sql.tables.identity import Identity
+from sql.tables.identity import Identity, Scope
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -25,6 +26,7 @@ class Principal(msgspec.Struct, frozen=True):
     user_id: UUID
     session_id: UUID | None = None
     key_id: UUID | None = None
+    scopes: tuple[Scope, ...] = ("read", "write", "keys")
 
     @property
     def tenant_id(self) -> UUID:
@@ -41,7 +43,15 @@ AuthedRequest: TypeAlias = Request[Principal, None, State]
 """A request that has passed the guard: its `user` is the Principal."""
 
 
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing (RFC 9110 §9.2.1)."""
 Connection: TypeAlias = "ASGIConnection[Any, Any, Any, Any]"
+
+
+class Forbidden(DomainError):
+    """The credential is good, but not for this."""
+
+    code = "forbidden"
 
 
 class Authenticator:
@@ -64,7 +74,7 @@ class Authenticator:
 
     async def _by_key(self, key: str) -> Principal | None:
         owner = await self._identity.api_key_owner(fingerprint(key))
-        return Principal(owner.user_id, key_id=owner.key_id) if owner else None
+        return Principal(owner.user_id, key_id=owner.key_id, scopes=owner.scopes) if owner else None
 
     async def _by_token(self, token: str) -> Principal | None:
         try:
@@ -80,10 +90,19 @@ def guard(authenticator: Authenticator) -> Guard:
     """A Litestar guard that leaves the Principal in `request.user`, or raises Problem `unauthorized`."""
 
     # Not a method: Litestar copies its guards deeply, and so the object that a method belongs to.
-    async def check(connection: Connection, _handler: BaseRouteHandler) -> None:
-        connection.scope["user"] = await authenticator.principal(connection.headers.get("authorization", ""))
+    async def check(connection: Connection, handler: BaseRouteHandler) -> None:
+        principal = await authenticator.principal(connection.headers.get("authorization", ""))
+        _require_scope(principal, cast(HTTPScope, connection.scope)["method"], handler)
+        connection.scope["user"] = principal
 
     return check
+
+
+def _require_scope(principal: Principal, method: str, handler: BaseRouteHandler) -> None:
+    needed: Scope = "read" if method in SAFE else handler.opt.get("scope", "write")
+    if needed not in principal.scopes:
+        has = ", ".join(principal.scopes)
+        raise Forbidden(f"this API key may not do that: it needs the scope `{needed}`, and has {has}")
 
 
 def _unauthorized(detail: str, parameters: str = "") -> Problem:

@@ -8,37 +8,50 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from domain.log.ports import StoreUnavailable
+from domain.log.errors import DomainError
 
-THREADS = 2
-MAX_WAITING = 64
-"""Hashes at work or waiting; a flood of sign-ins beyond that is told to come back later."""
+MAX_WAIT_S = 10.0
+"""How long a hash may wait for its thread; a flood beyond that is told to come back later."""
 
 T = TypeVar("T")
 
 
+class TooManySignIns(DomainError):
+    """Passwords can not be checked as quickly as they come: try again in a moment."""
+
+    code = "busy"
+
+
 class Passwords:
-    """Hashes and checks passwords; 19 MiB, two passes, one lane (OWASP Password Storage, Argon2id)."""
+    """Hashes and checks passwords; 19 MiB, two passes, one lane (OWASP Password Storage, Argon2id).
+
+    People with an account have a thread of their own: a flood of sign-ups, or of sign-ins to accounts that do not
+    exist, waits for itself.
+    """
 
     def __init__(self) -> None:
         self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="passwords")
-        self._waiting = 0
+        self._members = ThreadPoolExecutor(1, thread_name_prefix="passwords")
+        self._strangers = ThreadPoolExecutor(1, thread_name_prefix="passwords of strangers")
 
     async def hash(self, password: str) -> str:
-        """The hash to store. Raises StoreUnavailable when too many are waiting."""
-        return await self._run(lambda: self._hasher.hash(password))
+        """The hash to store. Raises TooManySignIns."""
+        return await _run(self._strangers, lambda: self._hasher.hash(password))
 
     async def matches(self, password: str, hashed: str | None) -> bool:
-        """Whether the password is right. Without a hash the work is done all the same, so that time tells nothing."""
+        """Whether the password is right. Raises TooManySignIns.
+
+        Without a hash the work is done all the same, so that time tells nothing.
+        """
         if hashed is None:
             await self.hash(password)
             return False
-        return await self._run(lambda: self._verify(hashed, password))
+        return await _run(self._members, lambda: self._verify(hashed, password))
 
     def close(self) -> None:
         """Let the threads end."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._members, self._strangers):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def _verify(self, hashed: str, password: str) -> bool:
         try:
@@ -46,11 +59,10 @@ class Passwords:
         except (VerificationError, InvalidHashError):
             return False
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        if self._waiting >= MAX_WAITING:
-            raise StoreUnavailable("too many sign-ins at once")
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        finally:
-            self._waiting -= 1
+
+async def _run(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    try:
+        async with asyncio.timeout(MAX_WAIT_S):
+            return await asyncio.get_running_loop().run_in_executor(threads, work)
+    except TimeoutError:
+        raise TooManySignIns("too many people sign in at this moment: try again in a few seconds") from None

@@ -27,6 +27,7 @@ LOOPBACK = "127.0.0.0/8,::1/128"
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LogFormat = Literal["console", "json"]
 OnOff = Literal["on", "off"]
+WhoMaySignUp = Literal["on", "first", "off"]
 SmtpTls = Literal["off", "starttls", "tls"]
 T = TypeVar("T")
 
@@ -79,6 +80,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     smtp_password: Secret = Secret("")
     smtp_tls: SmtpTls = "starttls"
     smtp_from: str = ""
+    signup: WhoMaySignUp = "on"
     max_body: int = 10 * 2**20
     user_per_minute: int = 0
     broker_memory_limit: int = 2**30
@@ -106,9 +108,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             port=port,
             public_url=read("PUBLIC_URL", _default_url(host, port), _public_url),
             jwt_secret=Secret(read("JWT_SECRET", "", _jwt_secret)),
-            encryption_key=Secret(read("ENCRYPTION_KEY", "", _encryption_key)),
+            encryption_key=Secret(read("ENCRYPTION_KEY", "", _encryption_keys)),
             outbound_allow=read("OUTBOUND_ALLOW", LOOPBACK if local else "", _networks, may_be_empty=True),
             **_smtp(read),
+            signup=read("SIGNUP", "on", _signup),
             max_body=read("MAX_BODY", "10MB", parse_size),
             user_per_minute=read("USER_PER_MINUTE", "0", _integer(0, 10_000_000)),
             broker_memory_limit=read("BROKER_MEMORY_LIMIT", "1GB", parse_size),
@@ -259,6 +262,13 @@ def _on_off(text: str) -> OnOff:
     return words[text.lower()]
 
 
+def _signup(text: str) -> WhoMaySignUp:
+    words: dict[str, WhoMaySignUp] = {"on": "on", "first": "first", "off": "off"}
+    if text.lower() not in words:
+        raise ValueError("give on, first (only the first person may) or off")
+    return words[text.lower()]
+
+
 def _log_format(text: str) -> LogFormat:
     return "json" if _one_of("console", "json")(text) == "json" else "console"
 
@@ -316,10 +326,13 @@ def _jwt_secret(text: str) -> str:
     return text
 
 
+def _encryption_keys(text: str) -> str:
+    """One key or several with commas between them: the first encrypts, each decrypts."""
+    return ",".join(_encryption_key(key.strip()) for key in text.split(",")) if text else text
+
+
 def _encryption_key(text: str) -> str:
     """Accepts both base64 alphabets, gives the URL-safe one with padding."""
-    if not text:
-        return text
     try:
         digits = text.rstrip("=").replace("-", "+").replace("_", "/")
         key = base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)

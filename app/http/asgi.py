@@ -15,9 +15,10 @@ from litestar.types import Receive, Scope, Send
 from app.accounts.accounts import Accounts
 from app.accounts.auth import Authenticator, guard
 from app.accounts.passwords import Passwords
+from app.accounts.secret_box import SecretBox
 from app.accounts.tokens import Tokens
 from app.commands.dead_letters import Inbox
-from app.commands.hook_secrets import HookSecrets, SecretBox
+from app.commands.hook_secrets import HookSecrets
 from app.commands.jobs import Jobs
 from app.commands.requests import Requests
 from app.commands.runs import Runs
@@ -66,6 +67,7 @@ def create_app(services: Services) -> Litestar:
         passwords=passwords,
         now=services.now,
         new_id=services.new_id,
+        signup=services.signup,
     )
     zaps = Zaps(services.store, services.catalog, live_zaps, services.new_id)
     app = Litestar(

@@ -37,6 +37,8 @@ KINDS: Mapping[str, Kind] = {
         Kind("bad_request", 400, "The request is not as the API expects it"),
         Kind("unauthorized", 401, "Valid credentials are needed"),
         Kind("bad_signature", 401, "The request is not its sender's"),
+        Kind("forbidden", 403, "These credentials do not allow this"),
+        Kind("sign_up_closed", 403, "Nobody can sign up here"),
         Kind("not_found", 404, "There is no such thing"),
         Kind("method_not_allowed", 405, "This method is not offered here"),
         Kind("too_slow", 408, "The request took too long to arrive"),
@@ -52,6 +54,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("rate_limited", 429, "Too many requests"),
         Kind("headers_too_large", 431, "The headers are too large"),
         Kind("internal", 500, "Something broke on our side"),
+        Kind("busy", 503, "Too much is asked at once"),
         Kind("unavailable", 503, "Not available right now"),
     )
 }
@@ -145,7 +148,9 @@ def _of_domain(error: DomainError) -> Problem:
         errors = msgspec.convert(listed or (), tuple[BrokenRule, ...])
     except msgspec.ValidationError:
         errors = ()
-    return Problem(error.code if error.code in KINDS else "invalid", error.message, errors=errors)
+    retry_after_s = getattr(error, "retry_after_s", 1 if error.code == "busy" else None)
+    headers = {"retry-after": str(retry_after_s)} if retry_after_s else None
+    return Problem(error.code if error.code in KINDS else "invalid", error.message, errors=errors, headers=headers)
 
 
 class _Extra(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from app.config.settings import WhoMaySignUp
 from domain.log.ports import Clock, NewId
 from domain.zap.definition import Catalog
 from sql.log.event_store import PgEventStore
@@ -30,6 +31,7 @@ class Services:
     public_url: str
     max_body: int = 10 * 2**20
     user_per_minute: int | None = None
+    signup: WhoMaySignUp = "on"
     now: Clock = clock.now
     new_id: NewId = clock.new_id
     readiness: Callable[[], Awaitable[list[str]]] = always_ready

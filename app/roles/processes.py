@@ -57,6 +57,7 @@ async def _api(settings: Settings, stop: asyncio.Event) -> None:
             jwt_secret=settings.jwt_secret.encode(),
             encryption_key=settings.encryption_key,
             public_url=settings.public_url,
+            signup=settings.signup,
             max_body=settings.max_body,
             user_per_minute=settings.user_per_minute or None,
             readiness=lambda: _failing_checks(store),

@@ -7,9 +7,12 @@ from domain.log.event import Event
 
 
 class UserSignedUp(Event, frozen=True, kw_only=True):
-    """An account was made. The address itself stays in the table, where it can be erased."""
+    """An account was made. Name and address stay in the table, where they can be erased.
 
-    name: str
+    `name` was written by the first release.
+    """
+
+    name: str = ""
 
 
 class UserSignedIn(Event, frozen=True, kw_only=True):
@@ -27,6 +30,7 @@ class ApiKeyCreated(Event, frozen=True, kw_only=True):
 
     key_id: UUID
     name: str
+    scopes: tuple[str, ...] = ()
 
 
 class ApiKeyDeleted(Event, frozen=True, kw_only=True):

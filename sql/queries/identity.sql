@@ -10,6 +10,9 @@ delete from iam.users where user_id = $1
 -- name: user_by_email
 select user_id, email, name, password_hash from iam.users where lower(email) = lower($1)
 
+-- name: has_users
+select 1 from iam.users limit 1
+
 -- name: user_by_id
 select user_id, email, name from iam.users where user_id = $1
 
@@ -43,16 +46,43 @@ select user_id from iam.sessions where session_id = $1 and user_id = $2 and expi
 
 -- name: add_api_key
 -- A new key, unless the user has $6 already.
-insert into iam.api_keys (key_id, user_id, name, prefix, key_hash)
-select $1, $2, $3, $4, $5 where (select count(*) from iam.api_keys where user_id = $2) < $6
+insert into iam.api_keys (key_id, user_id, name, prefix, key_hash, scopes)
+select $1, $2, $3, $4, $5, $7::text[] where (select count(*) from iam.api_keys where user_id = $2) < $6
 returning created_at
 
 -- name: api_keys
-select key_id, name, prefix, created_at from iam.api_keys
+select key_id, name, prefix, scopes, created_at from iam.api_keys
 where user_id = $1 and ($2::uuid is null or key_id < $2) order by key_id desc limit $3
 
 -- name: delete_api_key
 delete from iam.api_keys where user_id = $1 and key_id = $2 returning key_id
 
 -- name: api_key_owner
-select key_id, user_id from iam.api_keys where key_hash = $1
+select key_id, user_id, scopes from iam.api_keys where key_hash = $1
+
+-- name: guesses_closed_for
+-- For how many seconds nobody may try any of these keys; null when all may be tried now.
+select extract(epoch from max(closed_until) - now())::float8 from iam.failed_guesses
+where key = any($1::bytea[]) and closed_until > now()
+
+-- name: guess_failed
+-- Counts a failure for each key; beyond $2 within an hour of each other, each closes the key for twice as long as the
+-- one before, from a second to $3. Forgets some that are over.
+with forgotten as (
+    delete from iam.failed_guesses where key in (
+        select key from iam.failed_guesses where failed_at < now() - interval '1 hour' limit 20
+        for update skip locked)
+    and key <> all($1::bytea[]))
+insert into iam.failed_guesses as f (key, failures, failed_at, closed_until)
+select k.key, 1, now(), now() from unnest($1::bytea[], $2::int[], $3::int[]) k (key, free, longest_s)
+on conflict (key) do update set
+    failures = case when f.failed_at < now() - interval '1 hour' then 1 else f.failures + 1 end,
+    failed_at = now(),
+    closed_until = now() + interval '1 second' * (
+        select case
+            when f.failed_at < now() - interval '1 hour' or f.failures < k.free then 0
+            else least(k.longest_s, 2 ^ least(f.failures - k.free, 20)) end
+        from unnest($1::bytea[], $2::int[], $3::int[]) k (key, free, longest_s) where k.key = f.key)
+
+-- name: guess_worked
+delete from iam.failed_guesses where key = $1

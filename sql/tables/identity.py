@@ -1,6 +1,8 @@
 """Users, sessions and API keys: the plain tables of schema iam. Only hashes of secrets come here."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Literal, TypeAlias, cast
 from uuid import UUID
 
 import msgspec
@@ -13,6 +15,10 @@ _queries = Queries("queries/identity.sql")
 MAX_SESSIONS = 100
 """Signed-in devices of one user; the oldest is signed out beyond that."""
 MAX_API_KEYS = 100
+
+
+Scope: TypeAlias = Literal["read", "write", "keys"]
+"""What an API key may do: see, change and act, and make or delete keys."""
 
 
 class User(msgspec.Struct, frozen=True):
@@ -29,7 +35,16 @@ class ApiKey(msgspec.Struct, frozen=True):
     id: UUID
     name: str
     prefix: str
+    scopes: tuple[Scope, ...]
     created_at: datetime
+
+
+class GuessLimit(msgspec.Struct, frozen=True):
+    """Who is counted, under a hash; how many failures are free; and for how many seconds it closes at most."""
+
+    key: bytes
+    free: int
+    longest_s: int
 
 
 class ApiKeyOwner(msgspec.Struct, frozen=True):
@@ -37,6 +52,7 @@ class ApiKeyOwner(msgspec.Struct, frozen=True):
 
     key_id: UUID
     user_id: UUID
+    scopes: tuple[Scope, ...]
 
 
 class Identity:
@@ -58,6 +74,10 @@ class Identity:
         """The user and the password's hash."""
         row = await self._pool.fetchrow(_queries["user_by_email"], email)
         return (User(row[0], row[1], row[2]), row[3]) if row else None
+
+    async def has_users(self) -> bool:
+        """Whether anybody has an account."""
+        return await self._pool.fetchval(_queries["has_users"]) is not None
 
     async def user_by_id(self, user_id: UUID) -> User | None:
         """The user, None when there is none any more."""
@@ -92,16 +112,19 @@ class Identity:
         """Whether this user's session is neither ended nor over."""
         return await self._pool.fetchval(_queries["session_user"], session_id, user_id) is not None
 
-    async def add_api_key(self, key_id: UUID, user_id: UUID, name: str, prefix: str, key_hash: bytes) -> ApiKey | None:
+    async def add_api_key(
+        self, key_id: UUID, user_id: UUID, *, name: str, prefix: str, key_hash: bytes, scopes: tuple[Scope, ...]
+    ) -> ApiKey | None:
         """None when the user has MAX_API_KEYS already."""
         created_at: datetime | None = await self._pool.fetchval(
-            _queries["add_api_key"], key_id, user_id, name, prefix, key_hash, MAX_API_KEYS
+            _queries["add_api_key"], key_id, user_id, name, prefix, key_hash, MAX_API_KEYS, scopes
         )
-        return ApiKey(key_id, name, prefix, created_at) if created_at else None
+        return ApiKey(key_id, name, prefix, scopes, created_at) if created_at else None
 
     async def api_keys(self, user_id: UUID, before: UUID | None, limit: int) -> list[ApiKey]:
         """The user's keys, newest first."""
-        return [ApiKey(*row) for row in await self._pool.fetch(_queries["api_keys"], user_id, before, limit)]
+        rows = await self._pool.fetch(_queries["api_keys"], user_id, before, limit)
+        return [ApiKey(row[0], row[1], row[2], _scopes(row[3]), row[4]) for row in rows]
 
     async def delete_api_key(self, user_id: UUID, key_id: UUID) -> bool:
         """False when the user has no such key."""
@@ -110,4 +133,22 @@ class Identity:
     async def api_key_owner(self, key_hash: bytes) -> ApiKeyOwner | None:
         """Whose key has this SHA-256."""
         row = await self._pool.fetchrow(_queries["api_key_owner"], key_hash)
-        return ApiKeyOwner(row[0], row[1]) if row else None
+        return ApiKeyOwner(row[0], row[1], _scopes(row[2])) if row else None
+
+    async def guesses_closed_for(self, keys: Sequence[bytes]) -> float | None:
+        """For how many seconds no password may be tried under any of these keys; None when one may be tried now."""
+        seconds: float | None = await self._pool.fetchval(_queries["guesses_closed_for"], list(keys))
+        return seconds
+
+    async def guess_failed(self, limits: Sequence[GuessLimit]) -> None:
+        """Count a failure."""
+        columns = zip(*((limit.key, limit.free, limit.longest_s) for limit in limits), strict=True)
+        await self._pool.execute(_queries["guess_failed"], *map(list, columns))
+
+    async def guess_worked(self, key: bytes) -> None:
+        """Forget the failures under this key."""
+        await self._pool.execute(_queries["guess_worked"], key)
+
+
+def _scopes(column: Sequence[str]) -> tuple[Scope, ...]:
+    return cast(tuple[Scope, ...], tuple(column))

@@ -230,7 +230,7 @@ async def test_an_api_key_acts_for_its_user_until_it_is_deleted(ada: Person) -> 
     assert key["key"].startswith("thk_")
     assert len(key["key"]) == 47
     listed = (await ada("GET", "/api-keys")).json()["items"]
-    assert listed == [{name: key[name] for name in ("id", "name", "prefix", "created_at")}]
+    assert listed == [{name: key[name] for name in ("id", "name", "prefix", "scopes", "created_at")}]
     headers = {"authorization": f"Bearer {key['key']}"}
     assert (await ada.api.get("/api/v1/me", headers=headers)).json()["id"] == ada.id
     assert (await ada.api.post("/api/v1/auth/signout", headers=headers)).status_code == 409

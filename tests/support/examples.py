@@ -155,6 +155,6 @@ EXAMPLES: tuple[Event, ...] = (
     identity.UserSignedUp(name="Ada"),
     identity.UserSignedIn(),
     identity.UserSignedOut(session_id=_ID),
-    identity.ApiKeyCreated(key_id=_ID, name="CI"),
+    identity.ApiKeyCreated(key_id=_ID, name="CI", scopes=("read", "write")),
     identity.ApiKeyDeleted(key_id=_ID),
 )

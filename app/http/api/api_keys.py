@@ -1,6 +1,7 @@
 """API keys: /api/v1/api-keys."""
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -11,13 +12,14 @@ from app.accounts.accounts import Accounts
 from app.accounts.auth import AuthedRequest
 from app.http.inputs import Injected, Input, Name
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
-from sql.tables.identity import ApiKey, Identity
+from sql.tables.identity import ApiKey, Identity, Scope
 
 
 class NewApiKey(Input, frozen=True):
-    """What the key is for."""
+    """What the key is for, and what it may do: `read`, `write`, and `keys` to make and delete API keys."""
 
     name: Name
+    scopes: Annotated[tuple[Scope, ...], msgspec.Meta(min_length=1, max_length=3)] = ("read", "write")
 
 
 class CreatedApiKey(msgspec.Struct, frozen=True):
@@ -26,6 +28,7 @@ class CreatedApiKey(msgspec.Struct, frozen=True):
     id: UUID
     name: str
     prefix: str
+    scopes: tuple[Scope, ...]
     created_at: datetime
     key: str
 
@@ -35,14 +38,15 @@ class ApiKeyController(Controller):
 
     path = "/api-keys"
     tags = ("API keys",)
+    opt = {"scope": "keys"}  # noqa: RUF012 - Litestar's own declaration
 
     @post("/", summary="Make a key")
     async def create(
         self, data: JSONBody[NewApiKey], request: AuthedRequest, accounts: Injected[Accounts]
     ) -> CreatedApiKey:
         """The answer is the only place where the whole key stands."""
-        kept, key = await accounts.create_key(request.user, data.name)
-        return CreatedApiKey(kept.id, kept.name, kept.prefix, kept.created_at, key)
+        kept, key = await accounts.create_key(request.user, data.name, tuple(dict.fromkeys(data.scopes)))
+        return CreatedApiKey(kept.id, kept.name, kept.prefix, kept.scopes, kept.created_at, key)
 
     @get("/", summary="List keys")
     async def list_keys(

@@ -4,7 +4,8 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from litestar import Controller, get, post
+from litestar import Controller, Request, get, post
+from litestar.datastructures import State
 from litestar.params import JSONBody
 
 from app.accounts.accounts import Accounts, TokenPair
@@ -66,9 +67,12 @@ class AuthController(Controller):
         return _signed_in(*await accounts.sign_up(data.name, data.email, data.password))
 
     @post("/signin", summary="Sign in", status_code=200)
-    async def sign_in(self, data: JSONBody[SignIn], accounts: Injected[Accounts]) -> SignedIn:
-        """401 for a wrong password and for an unknown address alike."""
-        return _signed_in(*await accounts.sign_in(data.email, data.password))
+    async def sign_in(
+        self, request: "Request[object, object, State]", data: JSONBody[SignIn], accounts: Injected[Accounts]
+    ) -> SignedIn:
+        """401 for a wrong password and for an unknown address alike; 429 once too many were wrong."""
+        client = request.client.host if request.client else ""
+        return _signed_in(*await accounts.sign_in(data.email, data.password, client))
 
     @post("/refresh", summary="Trade a refresh token for new tokens", status_code=200)
     async def refresh(self, data: JSONBody[Refresh], accounts: Injected[Accounts]) -> TokenPair:

@@ -36,6 +36,7 @@ SETTINGS: dict[str, SettingNote] = {
     ),
     "encryption_key": SettingNote(
         "Encrypts the secrets of hooks: 32 bytes in base64. Whoever loses the key loses the secrets. "
+        "To replace it, put the new key in front of the old one, with a comma between them. "
         "Required with a database of your own.",
         "generated",
     ),
@@ -50,6 +51,7 @@ SETTINGS: dict[str, SettingNote] = {
     "smtp_password": SettingNote("The password at the mail server."),
     "smtp_tls": SettingNote("`off`, `starttls` or `tls`."),
     "smtp_from": SettingNote("The sender of mails. Required with a host."),
+    "signup": SettingNote("Who may make an account: `on` anybody, `first` only the first person, `off` nobody."),
     "max_body": SettingNote("The largest body of a webhook, before and after decompression.", "`10MB`"),
     "user_per_minute": SettingNote("Webhooks a minute for all zaps of one user together. `0` is no limit."),
     "broker_memory_limit": SettingNote("`up` restarts its in-memory broker above this size; nothing is lost.", "`1GB`"),

@@ -1,0 +1,48 @@
+"""One person has one account, however the address is spelt."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.account.email import canonical, visible_length
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "josé@example.org",
+        "jose\u0301@example.org",
+        "JOSÉ@EXAMPLE.ORG",
+        "JOSE\u0301@Example.org",
+        "\uff4aos\u00e9@example.org",
+        "jos\u00e9@example\uff0eorg",
+        "jo\u200bs\u00e9@example.org",
+        "\ufeffjos\u00e9@exam\u2060ple.org\u200d",
+        "jos\u00ade\u0301@example.org",
+    ],
+    ids=ascii,
+)
+def test_spellings_of_one_address_are_one(spelling: str) -> None:
+    assert canonical(spelling) == "jos\u00e9@example.org"
+
+
+def test_different_addresses_stay_different() -> None:
+    addresses = ["ada@example.org", "ada+x@example.org", "a.da@example.org", "ada@example.com", "ad\u00e0@example.org"]
+    assert len({canonical(address) for address in addresses}) == len(addresses)
+
+
+@given(st.text())
+def test_the_canonical_spelling_is_its_own(text: str) -> None:
+    once = canonical(text)
+    assert canonical(once) == once
+    assert canonical(unicodedata.normalize("NFD", text)) == once
+
+
+@pytest.mark.parametrize(
+    "blank", [" " * 8, "\t" * 20, "\u200b" * 9, "\u3000" * 8, "a" + " " * 30, "\x00" * 8], ids=ascii
+)
+def test_blanks_and_invisible_characters_are_not_seen(blank: str) -> None:
+    assert visible_length(blank) < 8
+    assert visible_length("correct horse") == 12
