@@ -1,0 +1,70 @@
+"""The guide works: each page is pasted into a shell beside a running TriggerHub, and answers as the page shows."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from app.http.docs.guides import ORDER
+from tests.support.guide import answers, blocks, differs, script, wrong
+from tests.support.system import System, running_system
+
+README = Path(__file__).parents[2] / "README.md"
+SETUP = next(block for block in blocks("first-zap") if block.note == "setup")
+NOT_RUN = {"operating": 1}
+"""How many blocks of a page no test can run; each says why."""
+
+
+@pytest.fixture(scope="module")
+async def system() -> AsyncIterator[System]:
+    """One for all pages."""
+    async with running_system() as system:
+        yield system
+
+
+@pytest.mark.parametrize("page", ORDER)
+async def test_a_page_answers_as_it_shows(system: System, page: str) -> None:
+    parts = [SETUP, *(block for block in blocks(page) if block.runs and block != SETUP)]
+    printed = await _pasted(system, script(parts, system.base, _free_port()))
+    assert len(printed) == len(parts)
+    found = {part.text: wrong(part, answer) for part, answer in zip(parts, printed, strict=True)}
+    assert {text: what for text, what in found.items() if what} == {}
+
+
+def test_nearly_all_blocks_run_and_the_others_say_why_not() -> None:
+    not_run = {page: [block for block in blocks(page) if not block.runs] for page in ORDER}
+    assert {page: len(found) for page, found in not_run.items() if found} == NOT_RUN
+    assert all(block.note.startswith("not-run: ") for found in not_run.values() for block in found)
+    assert sum(len(blocks(page)) for page in ORDER) >= 25
+
+
+async def test_the_first_zap_of_the_readme_works(system: System) -> None:
+    (part,) = blocks(README)
+    printed = await _pasted(system, script([part], system.base, _free_port()))
+    assert '"status": "completed"' in printed[0]
+    assert '"to": "grace@example.com"' in printed[0]
+
+
+def test_an_answer_that_lacks_what_is_shown_is_noticed() -> None:
+    assert differs({"a": [1, {"b": "…"}]}, {"a": [1, {"b": 2, "c": 3}], "d": 4}) == ""
+    for other in ({"a": [1]}, {"a": [1, {}]}, {"a": [2, {"b": 2}]}, {}, None):
+        assert differs({"a": [1, {"b": "…"}]}, other)
+
+
+async def _pasted(system: System, text: str) -> list[str]:
+    """What a shell prints, by block."""
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", text, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=system.data
+    )
+    async with asyncio.timeout(45):
+        output, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode() + output.decode()[-2_000:]
+    return answers(output.decode())
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
