@@ -23,6 +23,8 @@ from app.commands.jobs import Jobs
 from app.commands.requests import Requests
 from app.commands.runs import Runs
 from app.commands.zaps import Zaps
+from app.http import problems as refusals
+from app.http import routing
 from app.http.api.api_keys import ApiKeyController
 from app.http.api.auth import AuthController, MeController
 from app.http.api.catalog import CatalogController
@@ -35,8 +37,10 @@ from app.http.api.zaps import ZapController
 from app.http.docs.catch_url import describe_hooks
 from app.http.docs.pages import PAGES
 from app.http.health import healthz, readyz
-from app.http.inputs import MAX_BODY, require_sane_json
-from app.http.problems import HANDLERS, NO_SNIFF
+from app.http.inputs import MAX_BODY, Moment
+from app.http.problems import NO_SNIFF
+from app.http.requests import StrictRequest, check
+from app.http.routing import Edge, Routes
 from app.http.services import Services
 from app.intake.bodies import Bodies
 from app.intake.intake import Intake
@@ -72,7 +76,7 @@ def create_app(services: Services) -> Litestar:
     zaps = Zaps(services.store, services.catalog, live_zaps, services.new_id)
     app = Litestar(
         route_handlers=[
-            *_api(Authenticator(identity, tokens)),
+            _api(Authenticator(identity, tokens)),
             _hooks(services, live_zaps, request_log),
             healthz,
             readyz,
@@ -89,7 +93,7 @@ def create_app(services: Services) -> Litestar:
             "inbox": _value(Inbox(services.store, services.new_id)),
             "requests": _value(Requests(services.store, services.new_id)),
         },
-        exception_handlers=HANDLERS,
+        exception_handlers={**refusals.HANDLERS, **routing.HANDLERS},
         response_headers=NO_SNIFF,
         request_max_body_size=MAX_BODY,
         lifespan=[_background(live_zaps, request_log, passwords)],
@@ -97,12 +101,14 @@ def create_app(services: Services) -> Litestar:
         logging_config=None,
     )
     describe_hooks(app.openapi_schema)
+    app.state.routes = Routes(app)
+    app.asgi_handler = Edge(app.asgi_handler, app.state.routes)
     return app
 
 
-def _api(authenticator: Authenticator) -> list[Router]:
+def _api(authenticator: Authenticator) -> Router:
     private = Router(
-        "/api/v1",
+        "/",
         route_handlers=[
             MeController,
             ApiKeyController,
@@ -118,11 +124,16 @@ def _api(authenticator: Authenticator) -> list[Router]:
             HealthController,
         ],
         guards=[guard(authenticator)],
-        before_request=require_sane_json,
         security=[{"bearer": []}],
     )
-    public = Router("/api/v1", route_handlers=[AuthController], before_request=require_sane_json)
-    return [private, public]
+    public = Router("/", route_handlers=[AuthController])
+    return Router(
+        "/api/v1",
+        route_handlers=[private, public],
+        request_class=StrictRequest,
+        type_decoders=[(_decodes_itself, _decode)],
+        before_request=check,
+    )
 
 
 def _hooks(services: Services, live_zaps: LiveZaps, request_log: RequestLog) -> "asgi":
@@ -144,6 +155,14 @@ def _hooks(services: Services, live_zaps: LiveZaps, request_log: RequestLog) -> 
         await intake(scope, receive, send)
 
     return catch
+
+
+def _decodes_itself(wanted: object) -> bool:
+    return wanted is Moment
+
+
+def _decode(wanted: type[Moment], text: str) -> Moment:
+    return wanted.decode(text)
 
 
 def _value(value: T) -> Provide:

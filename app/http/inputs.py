@@ -1,21 +1,22 @@
-"""What requests may carry: the base of all inputs, the types that several share, and the check before decoding."""
+"""What requests may carry: the base of all inputs, and the types that several share."""
 
+import re
 from datetime import UTC, datetime
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, Self, TypeAlias, TypeVar
 
 import msgspec
-from litestar import Request
-from litestar.datastructures import State
 from litestar.di import NamedDependency
-from litestar.exceptions import InternalServerException
 from litestar.params import SkipValidation
 
-from app.http.problems import Problem
 from domain.job.job import CODE
-from domain.values.json import MalformedJson, parse
+from domain.values.json import Json, JsonObject
 
 MAX_BODY = 1_000_000
 """Bytes of a JSON request; webhooks have their own limit."""
+
+_RFC_3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,30})?([Zz]|[+-][0-9]{2}:[0-9]{2})?)?"
+)
 
 T = TypeVar("T")
 Injected: TypeAlias = NamedDependency[SkipValidation[T]]
@@ -31,24 +32,32 @@ Password = Annotated[str, msgspec.Meta(min_length=8, max_length=256)]
 class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A JSON body; fields that we do not know are refused, so that a typo is not silently ignored."""
 
-
-async def require_sane_json(request: "Request[object, object, State]") -> None:
-    """Runs before a body is decoded: refuses what is not UTF-8 JSON, or nested too deep. Raises Problem."""
-    try:
-        body = await request.body()
-    except InternalServerException:
-        raise Problem("malformed", "the connection closed before the body was complete") from None
-    if not body:
-        expected = request.route_handler.parsed_data_field
-        if expected is not None and not expected.is_optional:
-            raise Problem("malformed", "a JSON body is needed")
-        return
-    try:
-        parse(body)
-    except MalformedJson as error:
-        raise Problem("malformed", f"the body is not valid JSON: {error}") from None
+    @classmethod
+    def prepared(cls, raw: JsonObject) -> JsonObject:
+        """The body as it is checked and read; for types that take more than one spelling."""
+        return raw
 
 
-def in_utc(moment: datetime) -> datetime:
-    """A moment as given by a client; without an offset it is in UTC."""
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+class Moment:
+    """A time as a client gives it: an RFC 3339 date-time, or a date, which is its midnight in UTC."""
+
+    __slots__ = ("at",)
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    @classmethod
+    def decode(cls, text: Json) -> Self:
+        """The time that a text names, in UTC. Raises ValueError."""
+        if not isinstance(text, str) or not _RFC_3339.fullmatch(text):
+            raise ValueError(f"must be a date or date-time as in RFC 3339, such as 2026-11-25T10:00:00Z{_hint(text)}")
+        try:
+            moment = datetime.fromisoformat(text.upper())
+            return cls(moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC))
+        except (ValueError, OverflowError):
+            raise ValueError("there is no such date or time") from None
+
+
+def _hint(text: Json) -> str:
+    spoilt = isinstance(text, str) and re.search(r":[0-9]{2} [0-9]{2}:[0-9]{2}$", text)
+    return "; in a URL, + is written %2B" if spoilt else ""

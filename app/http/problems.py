@@ -9,6 +9,7 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
+from app.http.broken import BrokenRule, broken_rule, place_of, pointer
 from domain.log.errors import DomainError
 from domain.log.ports import AppendRefused, StoreUnavailable
 from domain.log.stream import Contended
@@ -23,49 +24,65 @@ NO_SNIFF = {"x-content-type-options": "nosniff"}
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """One kind of problem: its stable code, HTTP status, and a title for people."""
+    """One kind of problem: its stable code, HTTP status, a title, and what to do about it."""
 
     code: str
     status: int
     title: str
+    remedy: str
 
 
 KINDS: Mapping[str, Kind] = {
     kind.code: kind
     for kind in (
-        Kind("malformed", 400, "The request can not be read"),
-        Kind("bad_request", 400, "The request is not as the API expects it"),
-        Kind("unauthorized", 401, "Valid credentials are needed"),
-        Kind("bad_signature", 401, "The request is not its sender's"),
-        Kind("forbidden", 403, "These credentials do not allow this"),
-        Kind("sign_up_closed", 403, "Nobody can sign up here"),
-        Kind("not_found", 404, "There is no such thing"),
-        Kind("method_not_allowed", 405, "This method is not offered here"),
-        Kind("too_slow", 408, "The request took too long to arrive"),
-        Kind("email_taken", 409, "The e-mail address is taken"),
-        Kind("limit_reached", 409, "A limit is reached"),
-        Kind("wrong_status", 409, "The present status does not allow this"),
-        Kind("zap_paused", 409, "The zap is paused"),
-        Kind("version_conflict", 412, "Somebody else changed it first"),
-        Kind("too_large", 413, "The request is too large"),
-        Kind("unsupported_encoding", 415, "The content encoding is not supported"),
-        Kind("invalid", 422, "A value breaks a rule"),
-        Kind("if_match_required", 428, "The If-Match header is needed"),
-        Kind("rate_limited", 429, "Too many requests"),
-        Kind("headers_too_large", 431, "The headers are too large"),
-        Kind("internal", 500, "Something broke on our side"),
-        Kind("busy", 503, "Too much is asked at once"),
-        Kind("unavailable", 503, "Not available right now"),
+        Kind("malformed", 400, "The request can not be read",
+             "Send what `detail` asks for: valid JSON in UTF-8, a cursor that a list has given out, ETags in quotes."),
+        Kind("bad_request", 400, "The request is not as the API expects it",
+             "Correct each entry of `errors`: unknown names, missing fields and wrong types are all listed."),
+        Kind("unauthorized", 401, "Valid credentials are needed",
+             "Sign in, or refresh the access token, and send `Authorization: Bearer <access token or API key>`."),
+        Kind("bad_signature", 401, "The signature does not match",
+             "Check that the zap has the secret that the sender signs with, and that no proxy changes the body."),
+        Kind("forbidden", 403, "These credentials do not allow this",
+             "Use a key with the scope that `detail` names, or sign in."),
+        Kind("sign_up_closed", 403, "Sign-up is closed", "Ask the operator for an account."),
+        Kind("not_found", 404, "There is no such thing",
+             "Check the path and the id. What belongs to somebody else, or was deleted, is not found either."),
+        Kind("method_not_allowed", 405, "This path does not take this method",
+             "Use one of the methods of the `Allow` header."),
+        Kind("too_slow", 408, "The request took too long to arrive", "Send it again, over a faster connection."),
+        Kind("email_taken", 409, "The e-mail address is taken", "Sign in instead, or use another address."),
+        Kind("limit_reached", 409, "A limit is reached", "Delete or end something of the same kind first."),
+        Kind("wrong_status", 409, "The present status does not allow this",
+             "Read the object again: `detail` says which status it has."),
+        Kind("zap_paused", 409, "The zap is paused", "Enable the zap, or let it hold requests while it is paused."),
+        Kind("request_in_progress", 409, "The first request with this Idempotency-Key is not answered yet",
+             "Repeat the request after the seconds in `Retry-After`: it gets the answer of the first one."),
+        Kind("version_conflict", 412, "Somebody else changed it first",
+             "Read the object again, apply your change to that, and send its new ETag in If-Match."),
+        Kind("too_large", 413, "The request is too large", "Send less: `detail` names the limit."),
+        Kind("unsupported_encoding", 415, "The content encoding is not supported",
+             "Send the body as it is, or compressed with gzip or deflate."),
+        Kind("unsupported_media_type", 415, "The media type is not supported",
+             "Send JSON, with the header `Content-Type: application/json`."),
+        Kind("invalid", 422, "A value breaks a rule",
+             "Correct each entry of `errors`; `pointer` leads to the value, `reason` says what would be right."),
+        Kind("idempotency_key_reused", 422, "This Idempotency-Key belongs to another request",
+             "Use a new key for each new request, and the same key only to repeat exactly the same one."),
+        Kind("if_match_required", 428, "The If-Match header is needed",
+             "Read the object and send its ETag in If-Match, so that nobody's change is overwritten."),
+        Kind("rate_limited", 429, "Too many requests", "Wait for the seconds in `Retry-After`."),
+        Kind("headers_too_large", 431, "The headers are too large", "Send fewer or shorter headers."),
+        Kind("internal", 500, "Something broke on our side",
+             "Tell the operator the id in `instance`: the incident is in the log under it."),
+        Kind("busy", 503, "Too much is asked at once", "Repeat the request after the seconds in `Retry-After`."),
+        Kind("unavailable", 503, "Not available right now",
+             "Repeat the request after the seconds in `Retry-After`. Nothing was stored."),
     )
-}
-_CODE_OF_STATUS = {401: "unauthorized", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
-
-
-class BrokenRule(msgspec.Struct, frozen=True):
-    """One thing that is wrong with the input, and where."""
-
-    path: str
-    reason: str
+}  # fmt: skip
+_CODE_OF_STATUS = {
+    401: "unauthorized", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type",
+}  # fmt: skip
 
 
 class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -145,12 +162,17 @@ def as_problem(error: Exception) -> Problem:
 def _of_domain(error: DomainError) -> Problem:
     listed = error.details.get("errors")
     try:
-        errors = msgspec.convert(listed or (), tuple[BrokenRule, ...])
+        errors = tuple(_pointed(error) for error in msgspec.convert(listed or (), list[BrokenRule]))
     except msgspec.ValidationError:
         errors = ()
     retry_after_s = getattr(error, "retry_after_s", 1 if error.code == "busy" else None)
     headers = {"retry-after": str(retry_after_s)} if retry_after_s else None
     return Problem(error.code if error.code in KINDS else "invalid", error.message, errors=errors, headers=headers)
+
+
+def _pointed(error: BrokenRule) -> BrokenRule:
+    where = pointer(place_of(error.path)) if error.pointer is None else error.pointer
+    return msgspec.structs.replace(error, pointer=where, code=error.code or "invalid_value")
 
 
 class _Extra(msgspec.Struct, frozen=True):
@@ -165,7 +187,7 @@ def _of_litestar(error: HTTPException) -> Problem:
     except msgspec.ValidationError:
         extra = []
     # An argument that would be a Python keyword has an underscore behind it; the body's is called `data`.
-    errors = tuple(BrokenRule("" if x.key == "data" else x.key.rstrip("_"), x.message) for x in extra)
+    errors = tuple(broken_rule(() if x.key == "data" else place_of(x.key.rstrip("_")), x.message) for x in extra)
     detail = f"{errors[0].path}: {errors[0].reason}".removeprefix(": ") if errors else error.detail
     return Problem(code, detail, errors=errors, headers=error.headers)
 
@@ -176,14 +198,18 @@ def _unexpected(error: Exception) -> Problem:
     return Problem("internal", "the incident is in our log under its id", instance=f"urn:uuid:{incident}")
 
 
-def _respond(_request: "Request[object, object, State]", error: Exception) -> "Response[bytes]":
-    problem = as_problem(error)
+def respond(problem: Problem) -> "Response[bytes]":
+    """The answer that a problem is."""
     return Response(
         encode(problem),
         status_code=problem.kind.status,
         media_type=MEDIA_TYPE,
         headers={**NO_SNIFF, **problem.headers},
     )
+
+
+def _respond(_request: "Request[object, object, State]", error: Exception) -> "Response[bytes]":
+    return respond(as_problem(error))
 
 
 HANDLERS: ExceptionHandlersMap = {Exception: _respond, HTTPException: _respond}

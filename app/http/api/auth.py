@@ -59,7 +59,6 @@ class AuthController(Controller):
     path = "/auth"
     tags = ("Authentication",)
     security = ()
-    response_headers = {"cache-control": "no-store"}  # noqa: RUF012 - Litestar's own declaration
 
     @post("/signup", summary="Make an account and sign in")
     async def sign_up(self, data: JSONBody[SignUp], accounts: Injected[Accounts]) -> SignedIn:

@@ -10,10 +10,11 @@ from litestar.params import FromPath, JSONBody
 from app.accounts.auth import AuthedRequest
 from app.commands.jobs import MAX_COUNT, Jobs, list_item
 from app.commands.zaps import Zaps
-from app.http.inputs import Injected, Input, StepId, in_utc
+from app.http.inputs import Injected, Input, Moment, StepId
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
 from app.http.services import Services
 from domain.job.job import (
+    CODE,
     MAX_RATE_PER_S,
     AbortJob,
     JobCommand,
@@ -24,17 +25,47 @@ from domain.job.job import (
     ResumeJob,
     Selection,
 )
+from domain.log.event import RunStatus
+from domain.run.events import Source
 from projections.job_list import JobListItem, list_jobs
 
+Code = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=CODE)]
 Rate = Annotated[int, msgspec.Meta(ge=1, le=MAX_RATE_PER_S)]
 DEFAULT_REPLAYS_PER_S = 50
 """Replays have effects on others, so that they go slowly unless told otherwise."""
 
 
+class SelectionIn(Input, frozen=True):
+    """Which runs are meant: those for which all fields that are set hold. `from` is inclusive, `to` exclusive.
+
+    `step_id` and `error_code` are those of the error that the run list shows.
+    """
+
+    zap_id: UUID | None = None
+    status: RunStatus | None = None
+    source: Source | None = None
+    from_: Moment | None = msgspec.field(name="from", default=None)
+    to: Moment | None = None
+    step_id: Code | None = None
+    error_code: Code | None = None
+
+    def selection(self) -> Selection:
+        """The same for the domain."""
+        return Selection(
+            zap_id=self.zap_id,
+            status=self.status,
+            source=self.source,
+            from_=self.from_.at if self.from_ else None,
+            to=self.to.at if self.to else None,
+            step_id=self.step_id,
+            error_code=self.error_code,
+        )
+
+
 class BulkReplay(Input, frozen=True):
     """Replay all runs of a selection that have ended, at most so many in a second; with `preview`, only count them."""
 
-    filter: Selection
+    filter: SelectionIn
     rate_per_s: Rate = DEFAULT_REPLAYS_PER_S
     preview: bool = False
     from_step: StepId | None = None
@@ -44,7 +75,7 @@ class BulkReplay(Input, frozen=True):
 class BulkCancel(Input, frozen=True):
     """Cancel all runs of a selection that have not ended; with `preview`, only count them."""
 
-    filter: Selection
+    filter: SelectionIn
     rate_per_s: Rate = MAX_RATE_PER_S
     preview: bool = False
 
@@ -86,7 +117,7 @@ class BulkController(Controller):
         """
         requested = JobRequested(
             kind="replay",
-            filter=_in_utc(data.filter),
+            filter=data.filter.selection(),
             total=0,
             rate_per_s=data.rate_per_s,
             from_step=data.from_step,
@@ -100,7 +131,7 @@ class BulkController(Controller):
         self, request: AuthedRequest, jobs: Injected[Jobs], data: JSONBody[BulkCancel]
     ) -> Response[Preview | JobListItem]:
         """Makes a job that cancels each of them, oldest first. Runs that end by themselves are counted as skipped."""
-        requested = JobRequested(kind="cancel", filter=_in_utc(data.filter), total=0, rate_per_s=data.rate_per_s)
+        requested = JobRequested(kind="cancel", filter=data.filter.selection(), total=0, rate_per_s=data.rate_per_s)
         count = await jobs.count_runs(request.user.tenant_id, "cancel", requested.filter)
         return await _respond(request, jobs, requested, count, preview=data.preview)
 
@@ -207,8 +238,3 @@ async def _respond(
 
 async def _execute(request: AuthedRequest, jobs: Jobs, job_id: UUID, command: JobCommand) -> JobListItem:
     return list_item(await jobs.execute(request.user.tenant_id, job_id, command, request.user.metadata))
-
-
-def _in_utc(selection: Selection) -> Selection:
-    from_, to = (moment and in_utc(moment) for moment in (selection.from_, selection.to))
-    return msgspec.structs.replace(selection, from_=from_, to=to)

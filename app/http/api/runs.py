@@ -9,7 +9,7 @@ from litestar import Controller, Response, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from app.accounts.auth import AuthedRequest
-from app.http.inputs import Injected, in_utc
+from app.http.inputs import Injected, Moment
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
 from app.http.services import Services
 from domain.job.job import CODE
@@ -57,8 +57,8 @@ class RunController(Controller):
         zap_id: FromQuery[UUID | None] = None,
         status: FromQuery[RunStatus | None] = None,
         source: FromQuery[Source | None] = None,
-        from_: Annotated[datetime | None, QueryParameter(name="from", description="Inclusive")] = None,
-        to: Annotated[datetime | None, QueryParameter(description="Exclusive")] = None,
+        from_: Annotated[Moment | None, QueryParameter(name="from", description="Inclusive")] = None,
+        to: Annotated[Moment | None, QueryParameter(description="Exclusive")] = None,
         step_id: Code = None,
         error_code: Code = None,
         cursor: Cursor = None,
@@ -72,8 +72,8 @@ class RunController(Controller):
             zap_id=zap_id,
             status=status,
             source=source,
-            from_=in_utc(from_) if from_ else None,
-            to=in_utc(to) if to else None,
+            from_=from_.at if from_ else None,
+            to=to.at if to else None,
             step_id=step_id,
             error_code=error_code,
             before=decode_cursor(cursor),

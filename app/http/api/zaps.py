@@ -13,11 +13,11 @@ from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 from app.accounts.auth import AuthedRequest, Principal
 from app.commands.hook_secrets import HookSecrets
 from app.commands.zaps import Zaps
-from app.http.inputs import Injected, Input, Name, in_utc
+from app.http.inputs import Injected, Input, Moment, Name
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
-from app.http.problems import BrokenRule, Problem
+from app.http.problems import Problem
 from app.http.services import Services
-from domain.values.json import Json, JsonObject
+from domain.values.json import JsonObject
 from domain.zap.definition import Definition, Step, Trigger
 from domain.zap.settings import ZapSettings
 from domain.zap.zap import (
@@ -44,26 +44,32 @@ class ZapIn(Input, frozen=True):
 
     name: Name
     trigger: Trigger
-    steps: tuple[dict[str, Json], ...] = ()
+    steps: tuple[Step, ...] = ()
     settings: ZapSettings | msgspec.UnsetType = msgspec.UNSET
 
+    @classmethod
+    def prepared(cls, raw: JsonObject) -> JsonObject:
+        """Every step with its kind."""
+        return _with_kinds(raw)
+
+    @property
     def definition(self) -> Definition:
-        """The definition as the domain has it. Raises Problem `bad_request`."""
-        try:
-            steps = msgspec.convert([_with_kind(step) for step in self.steps], tuple[Step, ...])
-        except (msgspec.ValidationError, RecursionError) as error:
-            reason, _, place = str(error).removesuffix("`").partition(" - at `$")
-            path = "steps" + place.replace("[", ".").replace("]", "")
-            raise Problem("bad_request", f"{path}: {reason}", errors=(BrokenRule(path, reason),)) from None
-        return Definition(self.trigger, steps, self.settings)
+        """The definition as the domain has it."""
+        return Definition(self.trigger, self.steps, self.settings)
+
+
+def _with_kinds(holder: JsonObject) -> JsonObject:
+    """What holds steps, with their kinds; those of error paths included."""
+    steps = holder.get("steps")
+    if isinstance(steps, list):
+        holder = holder | {"steps": [_with_kind(step) if isinstance(step, dict) else step for step in steps]}
+    return holder
 
 
 def _with_kind(step: JsonObject) -> JsonObject:
-    """The step as it is stored, those of its error path included."""
     on_error = step.get("on_error")
-    if isinstance(on_error, dict) and isinstance(path := on_error.get("steps"), list):
-        on_error = on_error | {"steps": [_with_kind(inner) if isinstance(inner, dict) else inner for inner in path]}
-        step = step | {"on_error": on_error}
+    if isinstance(on_error, dict):
+        step = step | {"on_error": _with_kinds(on_error)}
     return {"kind": "action"} | step
 
 
@@ -155,7 +161,7 @@ class ZapController(Controller):
     @post("/", summary="Create a zap")
     async def create(self, data: JSONBody[ZapIn], caller: Injected[Caller]) -> Response[ZapOut]:
         """The new zap is a draft: publish it to make its hook take requests."""
-        created = await caller.zaps.create(caller.principal, CreateZap(data.name, data.definition()))
+        created = await caller.zaps.create(caller.principal, CreateZap(data.name, data.definition))
         answer = caller.respond(created, status_code=201)
         answer.headers["location"] = f"/api/v1/zaps/{created.id}"
         return answer
@@ -175,17 +181,17 @@ class ZapController(Controller):
 
     @get("/{zap_id:uuid}", summary="Read a zap")
     async def read(
-        self, zap_id: FromPath[UUID], caller: Injected[Caller], as_of: FromQuery[datetime | None] = None
+        self, zap_id: FromPath[UUID], caller: Injected[Caller], as_of: FromQuery[Moment | None] = None
     ) -> Response[ZapOut]:
         """Always current; with `as_of`, as it was at that moment."""
-        return caller.respond(await caller.load(zap_id, in_utc(as_of) if as_of else None))
+        return caller.respond(await caller.load(zap_id, as_of.at if as_of else None))
 
     @put("/{zap_id:uuid}", summary="Replace the draft")
     async def change(self, zap_id: FromPath[UUID], data: JSONBody[ZapIn], caller: Injected[Caller]) -> Response[ZapOut]:
         """Published versions stay as they are. Needs If-Match: 412 when somebody else was quicker."""
         if caller.if_match is None:
             raise Problem("if_match_required", "send the ETag of the zap as you read it in If-Match")
-        return await caller.execute(zap_id, ChangeDraft(data.name, data.definition()))
+        return await caller.execute(zap_id, ChangeDraft(data.name, data.definition))
 
     @delete("/{zap_id:uuid}", summary="Delete a zap")
     async def remove(

@@ -4,7 +4,8 @@ import msgspec
 import pytest
 from litestar.exceptions import HTTPException, NotFoundException, ValidationException
 
-from app.http.problems import KINDS, BrokenRule, Problem, as_problem, encode
+from app.http.broken import BrokenRule
+from app.http.problems import KINDS, Problem, as_problem, encode
 from domain.log.errors import DomainError, Invalid, NotFound, VersionConflict, WrongStatus
 from domain.log.ports import StoreUnavailable
 
@@ -33,7 +34,7 @@ def test_whatever_is_raised_becomes_a_problem(error: Exception, status: int) -> 
 
 def test_broken_rules_are_listed() -> None:
     problem = as_problem(Invalid("name: too long", errors=[{"path": "name", "reason": "too long"}]))
-    assert problem.details.errors == (BrokenRule("name", "too long"),)
+    assert problem.details.errors == (BrokenRule("name", "too long", "/name", "invalid_value"),)
 
 
 def test_what_is_unexpected_gives_nothing_away_but_an_id() -> None:

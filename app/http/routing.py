@@ -1,0 +1,151 @@
+"""What Litestar's router leaves open: HEAD wherever GET is, true `Allow` headers, and 404s that say what is wrong."""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Litestar, Request, Response
+from litestar.datastructures import State
+from litestar.exceptions import MethodNotAllowedException, NotFoundException
+from litestar.routes import HTTPRoute
+from litestar.types import ASGIApp, ExceptionHandlersMap, Message, Receive, Scope, Send
+
+from app.http.problems import MEDIA_TYPE, NO_SNIFF, Problem, encode, respond
+
+MOUNTS = ("/hooks/",)
+"""Below these the webhook intake decides by itself."""
+_MAX_SHOWN = 100
+
+
+class Pattern(msgspec.Struct, frozen=True):
+    """A path of the API, the methods it takes, and the type of each parameter in it."""
+
+    path: str
+    expression: re.Pattern[str]
+    types: Mapping[str, type]
+    methods: frozenset[str]
+
+
+class Routes:
+    """All paths, for requests that lead nowhere: found one by one, as they are few and such requests are rare."""
+
+    def __init__(self, app: Litestar) -> None:
+        self._patterns = [_pattern(route) for route in app.routes if isinstance(route, HTTPRoute)]
+
+    def allow(self, path: str) -> str | None:
+        """The methods of a path as an Allow header has them, None when there is no such path."""
+        methods: set[str] = set()
+        for pattern, given in self._matching(path):
+            if not _bad_parameters(pattern, given):
+                methods |= pattern.methods
+        return ", ".join(sorted(methods)) or None
+
+    def misrouted(self, method: str, path: str) -> Problem:
+        """Why a request leads nowhere, and what would."""
+        allow = self.allow(path)
+        if allow is not None:
+            return Problem("method_not_allowed", f"{method} is not offered here, but {allow}", headers={"allow": allow})
+        for pattern, given in self._matching(path):
+            for name, value in _bad_parameters(pattern, given).items():
+                return Problem("not_found", f"{name}: {value[:_MAX_SHOWN]!r} is not {_looks(pattern.types[name])}")
+        near = difflib.get_close_matches(path[:_MAX_SHOWN], [pattern.path for pattern in self._patterns], n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return Problem("not_found", f"there is no path {path[:_MAX_SHOWN]!r}{hint} See /docs for all of them.")
+
+    def _matching(self, path: str) -> Iterable[tuple[Pattern, Mapping[str, str]]]:
+        for pattern in self._patterns:
+            if found := pattern.expression.fullmatch(path.rstrip("/") or "/"):
+                yield pattern, found.groupdict()
+
+
+def _misrouted(request: "Request[Any, Any, State]", _error: Exception) -> Response[bytes]:
+    routes: Routes = request.app.state.routes
+    return respond(routes.misrouted(request.method, request.scope["path"]))
+
+
+HANDLERS: ExceptionHandlersMap = {NotFoundException: _misrouted, MethodNotAllowedException: _misrouted}
+"""For what Litestar's router raises; what handlers do not find are errors of the domain."""
+
+
+class Edge:
+    """The ASGI application around Litestar's."""
+
+    def __init__(self, app: ASGIApp, routes: Routes) -> None:
+        self._app = app
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer OPTIONS, turn HEAD into a GET without its body, keep the API out of caches, and pass on the rest."""
+        method, path = scope.get("method"), str(scope["path"])
+        if path.startswith(MOUNTS):
+            await self._app(scope, receive, send)
+            return
+        if path.startswith("/api/"):
+            send = _uncached(send)
+        if method == "OPTIONS":
+            await self._options(path, send)
+        elif method == "HEAD":
+            scope["method"] = "GET"  # type: ignore[typeddict-unknown-key] # it is an HTTP scope
+            await self._app(scope, receive, _without_body(send))
+        else:
+            await self._app(scope, receive, send)
+
+    async def _options(self, path: str, send: Send) -> None:
+        allow = self._routes.allow(path)
+        if allow is None:
+            await _send(send, 404, {"content-type": MEDIA_TYPE}, encode(self._routes.misrouted("OPTIONS", path)))
+        else:
+            await _send(send, 204, {"allow": allow}, b"")
+
+
+def _pattern(route: HTTPRoute) -> Pattern:
+    names = {name: parameter.type for name, parameter in route.path_parameters.items()}
+    expression = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(route.path_format))
+    methods = set(route.methods) | ({"HEAD"} if "GET" in route.methods else set())
+    return Pattern(route.path_format, re.compile(expression), names, frozenset(methods))
+
+
+def _bad_parameters(pattern: Pattern, given: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in given.items() if not _fits(text, pattern.types[name])}
+
+
+def _fits(text: str, wanted: type) -> bool:
+    try:
+        wanted(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _looks(wanted: type) -> str:
+    if wanted is UUID:
+        return "an id: ids look like 0199c0de-1234-7abc-8def-0123456789ab"
+    return "a whole number" if wanted is int else f"of type {wanted.__name__}"
+
+
+def _uncached(send: Send) -> Send:
+    async def send_uncached(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], (b"cache-control", b"no-store")]
+        await send(message)
+
+    return send_uncached
+
+
+def _without_body(send: Send) -> Send:
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {"type": "http.response.body", "body": b"", "more_body": message["more_body"]}
+        await send(message)
+
+    return send_head
+
+
+async def _send(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    fields: Any = {**NO_SNIFF, **headers, "content-length": str(len(body))}
+    encoded = [(name.encode(), value.encode()) for name, value in fields.items()]
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,91 @@
+"""Every broken rule of a JSON value is found, and named so that a program can act on it."""
+
+import json
+from typing import Annotated, Any, Literal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.http.broken import MAX_ERRORS, broken_rules, place_of, pointer, refusal
+from tests.support.strategies import json_values
+
+
+class Circle(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="circle"):
+    radius: Annotated[float, msgspec.Meta(gt=0)]
+
+
+class Square(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="square"):
+    side: float = 1.0
+
+
+class Picture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: str
+    public: bool = False
+    mode: Literal["light", "dark"] | None = None
+    shapes: tuple[Circle | Square, ...] = ()
+    sizes: dict[str, int] = {}
+    border: "Picture | Literal['none']" = "none"
+
+    def __post_init__(self) -> None:
+        if self.name == "forbidden":
+            raise ValueError("a name that is forbidden")
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ({}, [("name", "missing")]),
+        ([], [("", "wrong_type")]),
+        ({"name": "x", "public": 0}, [("public", "wrong_type")]),
+        ({"name": 1, "public": "no"}, [("name", "wrong_type"), ("public", "wrong_type")]),
+        ({"name": "x", "mode": "drak"}, [("mode", "not_allowed")]),
+        ({"name": "x", "shapes": [{"kind": "circle"}, {"kind": "squar"}, {}, {"kind": "circle", "radius": 0}]},
+         [("shapes.0.radius", "missing"), ("shapes.1.kind", "not_allowed"), ("shapes.2.kind", "missing"),
+          ("shapes.3.radius", "invalid_value")]),
+        ({"nmae": "x", "sizes": {"a/b": "1", "~": 2.5}},
+         [("name", "missing"), ("sizes.a/b", "wrong_type"), ("sizes.~", "wrong_type"), ("nmae", "unknown")]),
+        ({"name": "x", "border": {"name": 1}}, [("border.name", "wrong_type")]),
+        ({"name": "forbidden"}, [("", "invalid_value")]),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_all_mistakes_are_listed_with_their_place(value: Any, found: list[tuple[str, str]]) -> None:
+    assert [(rule.path, rule.code) for rule in broken_rules(value, Picture)] == found
+
+
+def test_a_typo_is_answered_with_what_was_meant() -> None:
+    by_path = {rule.path: rule for rule in broken_rules({"nmae": "x", "mode": "drak"}, Picture)}
+    assert (by_path["nmae"].did_you_mean, by_path["mode"].did_you_mean) == ("name", "dark")
+    assert by_path["mode"].allowed == ("light", "dark")
+    assert by_path["nmae"].pointer == "/nmae"
+
+
+def test_pointers_are_escaped() -> None:
+    assert pointer(("a/b", "~", 0)) == "/a~1b/~0/0"
+    assert place_of("trigger.config.filter.all[0].value") == ("trigger", "config", "filter", "all", "0", "value")
+
+
+@given(json_values)
+def test_there_are_broken_rules_exactly_where_msgspec_refuses(value: Any) -> None:
+    assert bool(broken_rules(value, Picture)) is (refusal(value, Picture) is not None)
+
+
+@given(st.dictionaries(st.sampled_from(["name", "public", "mode", "shapes", "sizes", "border", "more"]), json_values))
+def test_every_pointer_leads_into_the_value_or_to_what_is_missing(value: dict[str, Any]) -> None:
+    for rule in broken_rules(value, Picture):
+        assert rule.pointer is not None
+        *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in rule.pointer.split("/")[1:]] or [""]
+        inner: Any = value
+        for part in parents:
+            inner = inner[int(part)] if isinstance(inner, list) else inner[part]
+        found = isinstance(inner, list) or any(str(name)[:64] == last for name in inner)
+        assert rule.code == "missing" or not rule.pointer or found
+
+
+def test_a_hostile_value_costs_no_more_than_its_size() -> None:
+    unknown = {f"{'x' * 1_000}{index}": 1 for index in range(1_000)}
+    rules = broken_rules({"name": "x"} | unknown | {"shapes": [{}] * 100_000}, Picture)
+    assert len(rules) == MAX_ERRORS
+    assert len(json.dumps(msgspec.to_builtins(rules))) < 30_000
