@@ -62,9 +62,13 @@ class ZapPublished(Event, frozen=True, kw_only=True):
 
 
 class ZapRolledBack(Event, frozen=True, kw_only=True):
-    """New runs use the earlier version `number` again; the draft is left alone."""
+    """New runs use the earlier version `number` again.
+
+    `sets_aside`: the draft, which is no published version, is kept; the draft becomes that version right after this.
+    """
 
     number: int
+    sets_aside: bool = False
 
 
 class ZapEnabled(Event, frozen=True, kw_only=True):
@@ -177,10 +181,18 @@ class PublishedVersion(msgspec.Struct, frozen=True):
     published_at: datetime
 
 
+class Draft(msgspec.Struct, frozen=True):
+    """A name and a definition that are not published."""
+
+    name: str
+    definition: Definition
+
+
 class Zap(msgspec.Struct, frozen=True, kw_only=True):
     """An existing zap. `live` is the number of the version that new runs use, 0 before the first publish.
 
-    `trusted_since`: when somebody, or a run that completed, last said that it should work.
+    `trusted_since`: when somebody, or a run that completed, last said that it should work. `set_aside`: the draft that
+    the last roll-back replaced.
     """
 
     name: str
@@ -189,12 +201,22 @@ class Zap(msgspec.Struct, frozen=True, kw_only=True):
     versions: tuple[PublishedVersion, ...] = ()
     live: int = 0
     flags: tuple[Flag, ...] = ()
+    set_aside: Draft | None = None
     trusted_since: datetime
 
     @property
     def behaviour(self) -> ZapSettings:
         """The settings of the version that new runs use."""
         return self.version(self.live).definition.behaviour if self.live else DEFAULT
+
+    @property
+    def draft_differs(self) -> bool:
+        """Whether publishing now would change what new runs do."""
+        return not self.live or not self.is_draft(self.version(self.live))
+
+    def is_draft(self, version: "PublishedVersion") -> bool:
+        """Whether the draft is what this version is."""
+        return version.name == self.name and same(version.definition, self.draft)
 
     def version(self, number: int) -> PublishedVersion:
         """The published version `number`. Raises NotFound."""
@@ -232,8 +254,7 @@ def _decide_existing(command: _Change, zap: Zap) -> list[ZapEvent]:
         case PublishZap():
             return _publish(zap)
         case RollBackZap(number):
-            zap.version(number)
-            return [] if number == zap.live else [ZapRolledBack(number=number)]
+            return _roll_back(zap, zap.version(number))
         case EnableZap():
             _require_published(zap, "enabled")
             return [*([] if zap.status == "enabled" else [ZapEnabled()]), *_unflagged(zap)]
@@ -253,12 +274,20 @@ def _decide_existing(command: _Change, zap: Zap) -> list[ZapEvent]:
 def _publish(zap: Zap) -> list[ZapEvent]:
     number = len(zap.versions) + 1
     events: list[ZapEvent] = []
-    current = zap.version(zap.live) if zap.live else None
-    if current is None or current.name != zap.name or not same(current.definition, zap.draft):
+    if zap.draft_differs:
         events.append(ZapPublished(number=number, name=zap.name, definition=zap.draft))
     if zap.status == "draft":
         events.append(ZapEnabled())
     return [*events, *_unflagged(zap)]
+
+
+def _roll_back(zap: Zap, version: PublishedVersion) -> list[ZapEvent]:
+    """The draft goes back, too: what was wrong with the version that is left must not be published again unseen."""
+    if version.number == zap.live and zap.is_draft(version):
+        return []
+    published = any(zap.is_draft(known) for known in zap.versions)
+    back = [] if zap.is_draft(version) else [ZapDraftChanged(name=version.name, definition=version.definition)]
+    return [ZapRolledBack(number=version.number, sets_aside=not published), *back, *_unflagged(zap)]
 
 
 def _decide_flags(command: FlagZap | UnflagZap, zap: Zap) -> list[ZapEvent]:
@@ -287,7 +316,7 @@ def evolve(state: ZapState, event: ZapEvent, at: datetime) -> ZapState:
     if state is None:
         return None
     zap = _evolve_existing(state, event, at)
-    trusted = isinstance(event, ZapPublished | ZapEnabled | ZapUnflagged)
+    trusted = isinstance(event, ZapPublished | ZapRolledBack | ZapEnabled | ZapUnflagged)
     return msgspec.structs.replace(zap, trusted_since=at) if trusted else zap
 
 
@@ -302,7 +331,8 @@ def _evolve_existing(zap: Zap, event: ZapEvent, at: datetime) -> Zap:
             version = PublishedVersion(event.number, event.name, event.definition, at)
             return replace(zap, versions=(*zap.versions, version), live=event.number)
         case ZapRolledBack():
-            return replace(zap, live=event.number)
+            set_aside = Draft(zap.name, zap.draft) if event.sets_aside else zap.set_aside
+            return replace(zap, live=event.number, set_aside=set_aside)
         case ZapEnabled():
             return replace(zap, status="enabled")
         case ZapPaused():

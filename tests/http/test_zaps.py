@@ -43,7 +43,12 @@ async def test_the_life_of_a_zap(ada: Person) -> None:
     changed = await ada("PUT", path, json=zap_body(text="two"), headers={"if-match": '"5"'})
     assert (changed.status_code, changed.json()["version"], changed.headers["etag"]) == (200, 1, '"6"')
     assert (await ada("POST", f"{path}/publish")).json()["version"] == 2
-    assert (await ada("POST", f"{path}/rollback", json={"version": 1})).json()["version"] == 1
+    unsaved = await ada("PUT", path, json=zap_body(text="three"), headers={"if-match": '"7"'})
+    assert unsaved.json()["draft_differs"] is True
+    back = (await ada("POST", f"{path}/rollback", json={"version": 1})).json()
+    assert (back["version"], back["draft_differs"], back["draft"]["steps"][0]["config"]) == (1, False, {"text": "one"})
+    assert back["set_aside"]["definition"]["steps"][0]["config"] == {"text": "three"}
+    assert (await ada("POST", f"{path}/publish")).json()["version"] == 1, "what was wrong does not go live again"
     versions = (await ada("GET", f"{path}/versions")).json()["items"]
     assert [(version["number"], version["live"]) for version in versions] == [(2, False), (1, True)]
     one = (await ada("GET", f"{path}/versions/1")).json()

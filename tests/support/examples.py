@@ -44,7 +44,7 @@ EXAMPLES: tuple[Event, ...] = (
     zap.ZapCreated(name="Orders → CRM", definition=_DEFINITION),
     zap.ZapDraftChanged(name="Orders → CRM", definition=_DEFINITION),
     zap.ZapPublished(number=3, name="Orders → CRM", definition=_DEFINITION),
-    zap.ZapRolledBack(number=2),
+    zap.ZapRolledBack(number=2, sets_aside=True),
     zap.ZapEnabled(),
     zap.ZapPaused(reason="no run has completed since 2026-01-01 12:00 UTC"),
     zap.ZapDeleted(),

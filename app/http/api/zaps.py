@@ -24,6 +24,7 @@ from domain.zap.zap import (
     ChangeDraft,
     CreateZap,
     DeleteZap,
+    Draft,
     EnableZap,
     Flag,
     LoadedZap,
@@ -82,7 +83,9 @@ class RollBack(Input, frozen=True):
 class ZapOut(msgspec.Struct, frozen=True, kw_only=True):
     """A zap. `version` is the published one that new runs use, 0 when there is none; `position` is in the log.
 
-    `flags`: what is wrong with it, until it is published or enabled again, or a run completes where all had failed.
+    `draft_differs`: publishing now would change what new runs do. `set_aside`: the draft that the last roll-back
+    replaced; PUT it to have it again. `flags`: what is wrong with the zap, until it is published, enabled or rolled
+    back, or a run completes where all had failed.
     """
 
     id: UUID
@@ -90,6 +93,8 @@ class ZapOut(msgspec.Struct, frozen=True, kw_only=True):
     status: ZapStatus
     version: int
     draft: Definition
+    draft_differs: bool
+    set_aside: Draft | None
     flags: tuple[Flag, ...]
     hook_url: str
     position: int
@@ -132,6 +137,8 @@ class Caller(msgspec.Struct, frozen=True):
             status=loaded.state.status,
             version=loaded.state.live,
             draft=loaded.state.draft,
+            draft_differs=loaded.state.draft_differs,
+            set_aside=loaded.state.set_aside,
             flags=loaded.state.flags,
             hook_url=self.public_url + hook_path(loaded.tenant_id, loaded.id),
             position=loaded.last.position,
@@ -220,7 +227,7 @@ class ZapController(Controller):
     async def roll_back(
         self, zap_id: FromPath[UUID], data: JSONBody[RollBack], caller: Injected[Caller]
     ) -> Response[ZapOut]:
-        """New runs use that version; the draft is left alone."""
+        """New runs use that version, and it becomes the draft; the draft before is kept in `set_aside`."""
         return await caller.execute(zap_id, RollBackZap(data.version))
 
     @get("/{zap_id:uuid}/versions", summary="List published versions")

@@ -1,7 +1,7 @@
 """The life of a zap: drafts, numbered versions, and whether its hook takes requests."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -15,6 +15,7 @@ from domain.zap.zap import (
     ChangeDraft,
     CreateZap,
     DeleteZap,
+    Draft,
     EnableZap,
     Flag,
     FlagZap,
@@ -113,10 +114,44 @@ def test_versions_are_numbered_on_after_a_roll_back() -> None:
     )
 
 
-def test_rolling_back_uses_an_earlier_version_and_keeps_the_draft() -> None:
-    given_zap(*PUBLISHED_TWICE).when(RollBackZap(1)).then(ZapRolledBack(number=1))
+BACK_TO_ONE = (ZapRolledBack(number=1), ZapDraftChanged(name="Orders", definition=ONE))
+
+
+def test_rolling_back_uses_an_earlier_version_also_as_the_draft() -> None:
+    given_zap(*PUBLISHED_TWICE).when(RollBackZap(1)).then(*BACK_TO_ONE)
     given_zap(*PUBLISHED_TWICE).when(RollBackZap(2)).then_nothing()
     given_zap(*PUBLISHED_TWICE).when(RollBackZap(3)).then_raises(NotFound, "version 3")
+    given_zap(*PUBLISHED_TWICE, *BACK_TO_ONE).when(PublishZap()).then_nothing()
+    given_zap(*PUBLISHED_TWICE, *BACK_TO_ONE).when(RollBackZap(1)).then_nothing()
+
+
+def test_a_draft_that_was_never_published_is_set_aside_by_a_roll_back() -> None:
+    edited = ZapDraftChanged(name="Half done", definition=TWO)
+    for number in (1, 2):
+        back = given_zap(*PUBLISHED_TWICE, edited).when(RollBackZap(number))
+        back.then(
+            ZapRolledBack(number=number, sets_aside=True),
+            ZapDraftChanged(name="Orders", definition=ONE if number == 1 else TWO),
+        )
+    state = given_zap(*PUBLISHED_TWICE, edited, ZapRolledBack(number=1, sets_aside=True), BACK_TO_ONE[1]).state
+    assert isinstance(state, Zap)
+    assert (state.name, state.draft, state.set_aside, state.draft_differs) == (
+        "Orders", ONE, Draft("Half done", TWO), False,
+    )  # fmt: skip
+
+
+def test_rolling_back_takes_the_flags_away_and_counts_as_trust() -> None:
+    """Who has just repaired a zap in this way would find it flagged, and paused, at once."""
+    flagged = ZapFlagged(flag=Flag(kind="failing", detail="no run completes", since=THEN))
+    given_zap(*PUBLISHED_TWICE, flagged).when(RollBackZap(1)).then(*BACK_TO_ONE, ZapUnflagged(kind="failing"))
+    later = THEN + timedelta(days=1)
+    before = given_zap(*PUBLISHED_TWICE).state
+    after = evolve(before, ZapRolledBack(number=1), later)
+    assert isinstance(after, Zap)
+    assert after.trusted_since == later
+
+
+def test_a_roll_back_of_the_first_release_left_the_draft_alone() -> None:
     state = given_zap(*PUBLISHED_TWICE, ZapRolledBack(number=1)).state
     assert isinstance(state, Zap)
     assert (state.live, state.draft) == (1, TWO)
