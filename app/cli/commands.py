@@ -35,8 +35,8 @@ def up() -> None:
         asyncio.run(supervise(settings))
     except OperatorError as error:
         _fail(str(error), error.exit_code)
-    except PermissionError as error:
-        _fail(f"{error.filename or settings.data_dir} is not ours to use: set TRIGGERHUB_DATA_DIR.", 1)
+    except OSError as error:
+        _fail(f"{error.filename or settings.data_dir} can not be used ({error.strerror}): set TRIGGERHUB_DATA_DIR.", 1)
 
 
 def _role_command(role: str, summary: str) -> None:
@@ -113,12 +113,13 @@ def verify() -> None:
 
 
 @main.command()
-def demo() -> None:
+@click.option("--url", help="Where it runs; without this: the installation of the data directory, or PUBLIC_URL.")
+def demo(url: str | None) -> None:
     """Show a zap at work on a running TriggerHub."""
     settings = _settings("demo")
     from app.cli.demo import run
 
-    _run(run(settings))
+    _run(run(settings, url))
 
 
 @main.command()

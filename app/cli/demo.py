@@ -14,6 +14,7 @@ import click
 import msgspec
 from aiohttp import web
 
+from app.config.data_dir import DataDir
 from app.config.errors import OperatorError
 from app.config.settings import LOOPBACK, PREFIX, Settings
 from domain.values.json import Json, JsonObject
@@ -62,10 +63,11 @@ class NothingRunning(OperatorError):
     exit_code = 2
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, url: str | None = None) -> None:
     """Show one run from the webhook to its record. Raises OperatorError when there is none to show."""
+    url = (url or _installation(settings)).rstrip("/")
     async with aiohttp.ClientSession() as http, _target() as target:
-        api = _Api(http, settings.public_url)
+        api = _Api(http, url)
         await api.check_ready()
         try:
             async with asyncio.timeout(DEADLINE_S):
@@ -77,6 +79,15 @@ async def run(settings: Settings) -> None:
             ) from None
         except aiohttp.ClientError as error:
             raise OperatorError(f"{api.url} hung up: {error}") from None
+
+
+def _installation(settings: Settings) -> str:
+    """The address of the installation that is meant: a stranger's on the usual port must not get an account."""
+    if settings.is_public_url_set or DataDir(settings.data_dir).in_use():
+        return settings.public_url
+    raise NothingRunning(
+        f"Nothing is running with {settings.data_dir}: start `triggerhub up`, or name an installation with --url."
+    )
 
 
 async def _demonstrate(api: "_Api", target: "_Target") -> None:
@@ -179,6 +190,8 @@ class _Api:
                 ready, said = answer.status == 200, await answer.text()
         except (aiohttp.ClientError, TimeoutError):
             raise NothingRunning(f"Nothing is running at {self.url}: start `triggerhub up`.") from None
+        except ValueError:
+            raise NothingRunning(f"{self.url} is no address: give one such as https://hooks.example.com.") from None
         if not ready:
             raise OperatorError(f"{self.url}/readyz says {said[:200]}: `triggerhub doctor` tells more.")
 

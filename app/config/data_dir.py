@@ -26,6 +26,16 @@ class Busy(OperatorError):
     """Another `triggerhub up` holds this data directory."""
 
 
+class Unusable(OperatorError):
+    """The data directory can not be made or written."""
+
+    exit_code = 2
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        reason = error.strerror or type(error).__name__
+        super().__init__(f"{path} can not be used ({reason}): set TRIGGERHUB_DATA_DIR to a folder that you may write.")
+
+
 class Runtime(msgspec.Struct, frozen=True):
     """Where a running `up` listens, for commands started beside it. Holds the database password."""
 
@@ -41,16 +51,25 @@ class DataDir:
         self.path = path.expanduser().absolute()
 
     def create(self) -> None:
-        """Make the directory; only its owner may list it. Under root PostgreSQL's user may pass through."""
-        self.path.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        """Make the directory; only its owner may list it. Under root PostgreSQL's user may pass through.
+
+        Raises Unusable.
+        """
+        try:
+            self.path.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise Unusable(self.path, error) from None
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the directory alone for as long as the block runs; raises Busy.
+        """Hold the directory alone for as long as the block runs; raises Busy and Unusable.
 
         The kernel drops the lock with the process, however it dies. Children do not inherit it.
         """
-        handle = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            handle = os.open(self._lock_path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise Unusable(self.path, error) from None
         try:
             # `in_use` looks for an instant only: a few tries tell it from a holder.
             for _ in range(10):
@@ -64,10 +83,12 @@ class DataDir:
             os.close(handle)
 
     def in_use(self) -> bool:
-        """Whether a `triggerhub up` holds the directory now."""
+        """Whether a `triggerhub up` holds the directory now. Raises PermissionError."""
         try:
             handle = os.open(self._lock_path, os.O_RDONLY)
-        except FileNotFoundError:
+        except PermissionError:
+            raise
+        except OSError:
             return False
         try:
             return not _locked(handle, fcntl.LOCK_SH)
@@ -75,10 +96,12 @@ class DataDir:
             os.close(handle)
 
     def runtime(self) -> Runtime | None:
-        """Where the running `up` listens; None when none runs here."""
+        """Where the running `up` listens; None when none runs here. Raises PermissionError."""
         try:
             content = (self.path / "runtime.json").read_bytes()
-        except FileNotFoundError:
+        except PermissionError:
+            raise
+        except OSError:  # there is none, or there can be none
             return None
         return msgspec.json.decode(content, type=Runtime) if self.in_use() else None
 
@@ -93,7 +116,7 @@ class DataDir:
         """The secret kept under this name, empty when there is none or it is not ours to read."""
         try:
             return (self.path / name).read_text().strip()
-        except (FileNotFoundError, PermissionError):
+        except OSError:
             return ""
 
     def port(self, name: str) -> int:

@@ -120,6 +120,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             crash_at=read("CRASH_AT", "", _crash_point),
         )
 
+    @property
+    def is_public_url_set(self) -> bool:
+        """Whether somebody said where users reach this installation."""
+        return self.public_url != _default_url(self.host, self.port)
+
     @classmethod
     def load(cls) -> Self:
         """The settings of this process."""

@@ -1,6 +1,7 @@
 """The command line as an operator meets it: quick help, one clear line per error, never a stack trace."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -70,3 +71,47 @@ def test_an_unreachable_database_is_one_line() -> None:
     assert done.returncode == 1
     assert "triggerhub doctor" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def unusable_folders(tmp_path: Path) -> list[Path]:
+    file = tmp_path / "file"
+    file.write_text("not a folder")
+    dangling = tmp_path / "dangling"
+    dangling.symlink_to(tmp_path / "nowhere" / "at all")
+    return [Path("/proc/x"), file, file / "below", dangling, Path("/dev/null/x"), tmp_path / ("x" * 300)]
+
+
+def test_a_data_directory_that_can_not_be_is_one_line_with_the_remedy(tmp_path: Path) -> None:
+    for folder in unusable_folders(tmp_path):
+        done = triggerhub("up", TRIGGERHUB_DATA_DIR=str(folder), TRIGGERHUB_PORT="65001")
+        assert done.returncode == 2, folder
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert "set TRIGGERHUB_DATA_DIR" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["demo", "verify", "runner", "doctor"])
+def test_commands_beside_an_unusable_data_directory_leave_no_traceback(command: str, tmp_path: Path) -> None:
+    for folder in unusable_folders(tmp_path):
+        done = triggerhub(command, TRIGGERHUB_DATA_DIR=str(folder))
+        assert done.returncode in {1, 2}, folder
+        assert "Traceback" not in done.stderr
+
+
+def test_the_demo_makes_no_account_on_an_installation_that_was_not_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        stranger.settimeout(0)
+        port = str(stranger.getsockname()[1])
+        done = triggerhub("demo", TRIGGERHUB_DATA_DIR=str(tmp_path), TRIGGERHUB_PORT=port)
+        assert done.returncode == 2
+        assert f"Nothing is running with {tmp_path}" in done.stderr
+        assert "--url" in done.stderr
+        with pytest.raises(BlockingIOError):
+            stranger.accept()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "ftp://x", "http://", "http://127.0.0.1:1"])
+def test_the_demo_of_a_url_where_nothing_is_says_so(url: str, tmp_path: Path) -> None:
+    done = triggerhub("demo", "--url", url, TRIGGERHUB_DATA_DIR=str(tmp_path))
+    assert done.returncode == 2
+    assert url.rstrip("/") in done.stderr
+    assert done.stderr.count("\n") == 1
