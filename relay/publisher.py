@@ -18,7 +18,7 @@ from aiokafka.structs import RecordMetadata
 from domain import envelope
 from domain.log.event import StoredEvent
 from domain.log.partitioning import partition_of
-from relay.topic import KafkaConfig, end_offsets, ensure_topic
+from relay.topic import KafkaConfig, TopicEnds, ensure_topic
 
 log = structlog.get_logger()
 
@@ -49,6 +49,7 @@ class Publisher:
 
     def __init__(self, config: KafkaConfig) -> None:
         self._config = config
+        self._ends = TopicEnds(config)
         self._producer: AIOKafkaProducer
 
     async def __aenter__(self) -> Self:
@@ -81,6 +82,7 @@ class Publisher:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._ends.close()
         try:
             async with asyncio.timeout(5):
                 await self._producer.stop()
@@ -133,4 +135,4 @@ class Publisher:
 
     async def end_offsets(self) -> dict[int, int]:
         """The next offset of each partition, asked afresh. Raises TopicLost when there is no such topic."""
-        return await end_offsets(self._config)
+        return await self._ends.ask()

@@ -18,12 +18,16 @@ from sql.process.crash_points import reached
 log = structlog.get_logger()
 
 BATCH_EVENTS = 2_000
-POLL_S = 0.2
+POLL_S = 0.4
 """LISTEN is a hint; this is how long a missed one can delay an event."""
 CHECK_S = 1.0
 """How often an idle relay looks at the topic and for wishes to rewind."""
 PACE_S = 0.005
-"""Least time between two batches: twelve partitions make a batch of few events dear for the broker."""
+"""Least time between two batches under load: twelve partitions make a batch of few events dear for the broker."""
+CALM_PACE_S = 0.1
+"""The same while consumers take the log's tail themselves, so that nobody waits for the topic."""
+BUSY_PER_S = 1_000
+"""Events per second from which on consumers read the topic only (consumers/kafka/tail.py)."""
 MAX_BACK_OFF_S = 2.0
 
 
@@ -85,35 +89,50 @@ class Relay:
         self._leader = leader
         self._publisher = publisher
         self._wake = wake
+        self._published_at = 0.0
+        self._rate = 0.0
 
     async def publish_until(self, stop: asyncio.Event) -> None:
         """Publish until `stop`. Raises Deposed, TopicLost, GapInLog, LogBehind, and what connections raise."""
         await self._check()
         batch = await self._read(self._leader.checkpoint.position)
         checked_at = _time()
-        published_at = 0.0
         while not stop.is_set():
+            if not batch:
+                await self._sleep()
+                await self._rest()
+                batch = await self._read(self._leader.checkpoint.position)
+            else:
+                await self._rest()
             if batch:
-                # A short rest under load lets the next batch grow; a lone event after a quiet moment waits for none.
-                await asyncio.sleep(max(0.0, published_at + PACE_S - _time()))
                 batch = await self._publish(batch)
-                published_at = _time()
-                continue
-            await self._sleep()
-            batch = await self._read(self._leader.checkpoint.position)
-            if not batch and _time() - checked_at > CHECK_S:
+            elif _time() - checked_at > CHECK_S:
                 await self._check()
                 checked_at = _time()
 
+    async def _rest(self) -> None:
+        """Lets the next batch grow; a lone event after a quiet moment waits for nothing."""
+        pace_s = PACE_S if self._rate > BUSY_PER_S else CALM_PACE_S
+        await asyncio.sleep(max(0.0, self._published_at + pace_s - _time()))
+
+    def _note(self, events: int) -> None:
+        """Count what was published into the rate of the last second or so."""
+        now = _time()
+        took_s = now - self._published_at
+        self._rate += (events / took_s - self._rate) * min(1.0, took_s)
+        self._published_at = now
+
     async def _publish(self, batch: Sequence[StoredEvent]) -> list[StoredEvent]:
-        """Publish one batch while the next one is read, then checkpoint. Returns the next one."""
+        """Publish one batch, under load while the next one is read, then checkpoint. Returns the next one."""
         reached("relay.after_read")
         sent = self._leader.checkpoint.sent
         previous = {partition: position for partition, (_offset, position) in sent.items()}
         sending = asyncio.create_task(self._publisher.send(batch, previous))
         try:
-            following = await self._read(batch[-1].position)
+            busy = self._rate > BUSY_PER_S or len(batch) == BATCH_EVENTS
+            following = await self._read(batch[-1].position) if busy else []
             acknowledged = await sending
+            self._note(len(batch))
         finally:
             sending.cancel()
         reached("relay.after_send")

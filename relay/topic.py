@@ -1,5 +1,6 @@
 """The topic on the broker: made explicitly, and watched for having been wiped."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -109,19 +110,40 @@ async def topic_settings(config: KafkaConfig) -> Mapping[str, str]:
     return {}
 
 
-async def end_offsets(config: KafkaConfig) -> dict[int, int]:
-    """The next offset of each partition. Raises TopicLost when there is no such topic, KafkaError otherwise."""
-    async with _admin(config) as admin:
-        if config.topic not in await admin.list_topics():
-            raise TopicLost(f"topic {config.topic} does not exist any more")
-    consumer = AIOKafkaConsumer(**config.client_options(), request_timeout_ms=_TIMEOUT_MS, client_id="triggerhub-relay")
-    try:
-        await consumer.start()
-        partitions = [TopicPartition(config.topic, number) for number in range(config.partitions)]
-        ends = await consumer.end_offsets(partitions)
+class TopicEnds:
+    """The ends of the topic's partitions, asked over one connection that is kept. Close it after use."""
+
+    def __init__(self, config: KafkaConfig) -> None:
+        self._config = config
+        self._consumer: AIOKafkaConsumer | None = None
+
+    async def ask(self) -> dict[int, int]:
+        """The next offset of each partition. Raises TopicLost when there is no such topic, KafkaError otherwise."""
+        try:
+            async with asyncio.timeout(_TIMEOUT_MS / 1000):
+                return await self._ask()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Let the connection go; `ask` makes another one."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            with suppress(KafkaError, TimeoutError):
+                async with asyncio.timeout(_TIMEOUT_MS / 1000):
+                    await consumer.stop()
+
+    async def _ask(self) -> dict[int, int]:
+        if self._consumer is None:
+            options = self._config.client_options()
+            self._consumer = AIOKafkaConsumer(**options, request_timeout_ms=_TIMEOUT_MS, client_id="triggerhub-relay")
+            await self._consumer.start()
+        if self._config.topic not in await self._consumer.topics():
+            raise TopicLost(f"topic {self._config.topic} does not exist any more")
+        partitions = [TopicPartition(self._config.topic, number) for number in range(self._config.partitions)]
+        ends = await self._consumer.end_offsets(partitions)
         return {partition.partition: offset for partition, offset in ends.items()}
-    finally:
-        await consumer.stop()
 
 
 @asynccontextmanager
