@@ -13,7 +13,7 @@ import uvloop
 from app.config import log
 from tests.benchmarks.support import Benchmark, machine, table
 
-NAMES = ("append", "relay", "projection", "verify", "accept", "end_to_end", "latency", "timers", "idle")
+NAMES = ("append", "relay", "projection", "verify", "accept", "end_to_end", "latency", "trace", "timers", "idle")
 
 
 def main() -> None:

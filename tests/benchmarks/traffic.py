@@ -17,12 +17,17 @@ from tests.benchmarks.support import BODY
 
 
 class Sent(msgspec.Struct):
-    """What a load came to: by number of the order when it was sent (ns), and how long each answer took."""
+    """What a load came to: by number of the order when it was sent and answered, and how long each answer took.
+
+    Moments are of the monotonic clock in ns; `epoch_s` is what to add, in seconds, for the time of day.
+    """
 
     sent_ns: dict[int, int] = {}
+    answered_ns: dict[int, int] = {}
     accepted: set[int] = set()
     latencies_s: list[float] = []
     failures: list[int] = []
+    epoch_s: float = 0.0
 
 
 class Connection(asyncio.Protocol):
@@ -67,7 +72,7 @@ class Load:
             f"Content-Length: {len(BODY)}\r\n\r\n"
         )
         self._before, self._after = (head.encode() + BODY).split(b"order-00000000")
-        self.result = Sent()
+        self.result = Sent(epoch_s=time.time() - time.monotonic())
 
     @asynccontextmanager
     async def connections(self, count: int) -> AsyncIterator[list[Connection]]:
@@ -85,7 +90,8 @@ class Load:
         started = time.monotonic_ns()
         self.result.sent_ns[number] = started
         status = await connection.request(b"%border-%08d%b" % (self._before, number, self._after))
-        self.result.latencies_s.append((time.monotonic_ns() - started) / 1e9)
+        self.result.answered_ns[number] = answered = time.monotonic_ns()
+        self.result.latencies_s.append((answered - started) / 1e9)
         if status < 300:
             self.result.accepted.add(number)
         else:
