@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import structlog
 
 from consumers.kafka.gaps import GapReports
+from consumers.kafka.hints import listen, until_lost
 from consumers.kafka.patience import patiently
 from consumers.kafka.subscription import ConsumerConfig, Records, Subscription
 from consumers.kafka.watermark import Watermarks
@@ -32,7 +33,14 @@ class Projector:
     async def run(self, stop: asyncio.Event) -> None:
         """Build what was never built, then consume until `stop`."""
         await self._engine.start()
-        await self._subscription.run(stop)
+        hints = asyncio.create_task(
+            listen(self._store.dsn, "projector hints", lambda _: self._subscription.expect(), until_lost)
+        )
+        try:
+            await self._subscription.run(stop)
+        finally:
+            hints.cancel()
+            await asyncio.gather(hints, return_exceptions=True)
 
     async def _assigned(self, partitions: Sequence[int]) -> None:
         await self._marks.ensure(partitions)

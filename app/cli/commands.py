@@ -12,6 +12,7 @@ from typing import NoReturn, TypeVar
 
 import click
 
+from app.config.data_dir import DataDir
 from app.config.errors import OperatorError
 from app.config.settings import Settings
 
@@ -43,6 +44,8 @@ def _role_command(role: str, summary: str) -> None:
     @main.command(name=role, help=summary, short_help=summary)
     def run_role() -> None:
         settings = _settings(role, *_EVERYTHING)
+        if role in {"runner", "projector"} and not Settings.load().kafka_bootstrap_servers:
+            _check_groups(settings, role)
         from app.roles.processes import run
 
         _run(_until_signalled(lambda stop: run(role, settings, stop)))
@@ -141,6 +144,13 @@ def _settings(role: str, *needs: str) -> Settings:
         return settings if role == "up" else settings.resolve(*needs)
     except OperatorError as error:
         _fail(str(error), error.exit_code)
+
+
+def _check_groups(settings: Settings, role: str) -> None:
+    """A second runner would do all runs a second time where they do not share the topic's partitions."""
+    running = DataDir(settings.data_dir).runtime()
+    if running is not None and running.kafka_groups == "off":
+        _fail(f"`up` with its own broker has one {role}: for several give it TRIGGERHUB_KAFKA_BOOTSTRAP_SERVERS.", 2)
 
 
 def _run(work: Coroutine[object, object, T]) -> T:

@@ -37,13 +37,17 @@ class Unusable(OperatorError):
 
 
 class Runtime(msgspec.Struct, frozen=True):
-    """Where a running `up` listens, for commands started beside it. Holds the database password."""
+    """Where a running `up` listens, for commands started beside it. Holds the database password.
+
+    `kafka_groups` off: its broker serves one runner and one projector, which run.
+    """
 
     database_url: str
     kafka_bootstrap_servers: str
     host: str
     port: int
     public_url: str
+    kafka_groups: str = "on"
 
 
 class DataDir:

@@ -60,6 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     kafka_replication: int = 1
     kafka_retention_hours: int = 0
     kafka_create_topic: OnOff = "on"
+    kafka_groups: OnOff = "on"
     kafka_sasl_mechanism: str = ""
     kafka_username: str = ""
     kafka_password: Secret = Secret("")
@@ -185,6 +186,7 @@ def _kafka_cluster(read: "_Reader") -> dict[str, Any]:
         "kafka_replication": read("KAFKA_REPLICATION", "1", _integer(1, 100)),
         "kafka_retention_hours": read("KAFKA_RETENTION_HOURS", "0", _integer(0, 1_000_000)),
         "kafka_create_topic": read("KAFKA_CREATE_TOPIC", "on", _on_off),
+        "kafka_groups": read("KAFKA_GROUPS", "on", _on_off),
         "kafka_sasl_mechanism": mechanism,
         "kafka_username": username,
         "kafka_password": Secret(password),

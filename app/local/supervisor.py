@@ -168,7 +168,9 @@ class _Supervisor:
             broker = EmbeddedBroker(self._directory)
             await self._start(self._servers, broker.service)
             self._tasks.append(asyncio.create_task(self._bound_memory(self._servers[-1])))
-            settings = msgspec.structs.replace(settings, kafka_bootstrap_servers=broker.bootstrap_servers)
+            settings = msgspec.structs.replace(
+                settings, kafka_bootstrap_servers=broker.bootstrap_servers, kafka_groups="off"
+            )
         for server in self._servers:
             if server.child is not None:
                 await self._or_stopped(server.child.wait_ready(READY_WITHIN_S))
@@ -180,6 +182,7 @@ class _Supervisor:
                 host=settings.host,
                 port=settings.port,
                 public_url=settings.public_url,
+                kafka_groups=settings.kafka_groups,
             ),
         )
         return settings

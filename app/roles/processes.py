@@ -23,8 +23,7 @@ API_PATIENCE_S = 1.8
 """How long a request waits for the log: senders have their 503 within two seconds."""
 RUNNER_RECORDS = 500
 PROJECTOR_RECORDS = 2_000
-PROJECTOR_FETCH_WAIT_MS = 50
-PROJECTOR_PACE_S = 0.05
+PROJECTOR_PACE_S = 0.1
 """How far read models may lag on an idle machine: rests let batches grow, which is cheaper for everybody."""
 _RESTART_S = 1.0
 
@@ -86,6 +85,7 @@ async def _runner(settings: Settings, stop: asyncio.Event) -> None:
         "runner",
         RUNNER_RECORDS,
         security=kafka.security(settings),
+        alone=_alone(settings),
     )
     async with (
         PgEventStore(settings.database_url, "runner") as store,
@@ -108,9 +108,9 @@ async def _projector(settings: Settings, stop: asyncio.Event) -> None:
         settings.kafka_topic,
         "projector",
         PROJECTOR_RECORDS,
-        PROJECTOR_FETCH_WAIT_MS,
         PROJECTOR_PACE_S,
         kafka.security(settings),
+        _alone(settings),
     )
     async with PgEventStore(settings.database_url, "projector", read_connections=2) as store:
 
@@ -119,6 +119,11 @@ async def _projector(settings: Settings, stop: asyncio.Event) -> None:
                 await Projector(engine, store, config).run(stop)
 
         await _again_until(stop, project)
+
+
+def _alone(settings: Settings) -> int:
+    """How many partitions the one consumer of its kind reads; 0 where several share them."""
+    return settings.kafka_partitions if settings.kafka_groups == "off" else 0
 
 
 async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:

@@ -14,9 +14,11 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.client import ConnectionGroup
+from aiokafka.errors import IllegalStateError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
+from faststream.kafka import TopicPartition as Partition
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
@@ -26,6 +28,13 @@ from domain.kafka import NO_SECURITY, KafkaSecurity
 
 log = structlog.get_logger()
 
+FETCH_WAIT_MS = 10
+"""How long the broker may hold a fetch that finds nothing. The embedded one does so, whatever comes meanwhile."""
+SLOW_S = 0.5
+"""Between two looks at a topic that has nothing new, as far as is known: what a hint that was lost costs."""
+EXPECT_S = 0.25
+"""How long the topic is read without rest after a hint that something will come."""
+
 Record: TypeAlias = "ConsumerRecord[bytes, bytes]"
 Records: TypeAlias = tuple[Record, ...]
 
@@ -33,17 +42,18 @@ Records: TypeAlias = tuple[Record, ...]
 class ConsumerConfig(msgspec.Struct, frozen=True):
     """One consumer group on the topic.
 
-    `fetch_wait_ms` is how long the broker may hold a fetch that finds nothing. `pace_s` is the least time between two
-    full-speed batches: many small fetches cost the broker, and everybody else on the machine, more than a short rest.
+    `pace_s` is the least time between two batches for who has caught up: many small fetches cost the broker, and
+    everybody else on the machine, more than a short rest. `alone`: how many partitions to read without a group, as
+    there is one such consumer only; 0 in a group, which takes seconds to join.
     """
 
     bootstrap_servers: str
     topic: str
     group: str
     max_records: int
-    fetch_wait_ms: int = 10
     pace_s: float = 0.0
     security: KafkaSecurity = NO_SECURITY
+    alone: int = 0
 
 
 _SASL = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
@@ -60,6 +70,13 @@ class Subscription:
         revoked: Callable[[Sequence[int]], Awaitable[None]],
     ) -> None:
         self._config = config
+        self._assigned = assigned
+        self._expected = asyncio.Event()
+        self._expected_until = 0.0
+        self._high_water: dict[TopicPartition, int] = {}
+        self.leads: Callable[[], bool] = lambda: False
+        """Whether the consumer has all events already, in another way, and will go on to."""
+        alone = [Partition(config.topic, number, declare=False) for number in range(config.alone)]
         self._broker = KafkaBroker(
             config.bootstrap_servers.split(","),  # one text with several servers would be one address to it
             security=_security(config.security),
@@ -72,17 +89,18 @@ class Subscription:
             graceful_timeout=None,
         )
         self._subscriber = self._broker.subscriber(
-            config.topic,
+            *(() if alone else (config.topic,)),
+            partitions=alone,
             batch=True,
-            group_id=config.group,
+            group_id=None if alone else config.group,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             batch_timeout_ms=1,
             max_records=config.max_records,
-            fetch_max_wait_ms=config.fetch_wait_ms,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
             session_timeout_ms=6_000,
-            heartbeat_interval_ms=1_000,
-            listener=_Listener(assigned, revoked),
+            heartbeat_interval_ms=2_000,
+            listener=None if alone else _Listener(assigned, revoked),
             parser=_parse,
             decoder=_decode,
         )
@@ -95,34 +113,91 @@ class Subscription:
             return
         try:
             await self._broker.start()
-            self._wait_for_records()
+            self._read_at_a_pace(self._consumer)
+            if self._config.alone:
+                await self._assigned(range(self._config.alone))
             await stop.wait()
         finally:
             with suppress(TimeoutError, KafkaError):
                 async with asyncio.timeout(5):
                     await self._broker.stop()
 
-    def _wait_for_records(self) -> None:
-        """Let getmany return only with records: after an empty poll FastStream sleeps, which would delay the next."""
+    @property
+    def _consumer(self) -> AIOKafkaConsumer:
         consumer: AIOKafkaConsumer | None = self._subscriber.consumer
-        assert consumer is not None, "the broker has just started it"
+        assert consumer is not None, "the broker has started it"
+        return consumer
+
+    def is_owner(self) -> bool:
+        """Whether the partitions are surely ours: nobody shares them, or the group's coordinator is in touch."""
+        if self._config.alone:
+            return True
+        consumer: AIOKafkaConsumer | None = self._subscriber.consumer
+        if consumer is None:
+            return False
+        # aiokafka knows of a lost broker, and does not tell.
+        key = (getattr(consumer._coordinator, "coordinator_id", None), ConnectionGroup.COORDINATION)  # noqa: SLF001
+        connection = consumer._client._conns.get(key)  # noqa: SLF001
+        return connection is not None and connection.connected()
+
+    def expect(self) -> None:
+        """Something will come soon: read the topic without rest for a while."""
+        self._expected_until = asyncio.get_running_loop().time() + EXPECT_S
+        self._expected.set()
+
+    def _read_at_a_pace(self, consumer: AIOKafkaConsumer) -> None:
+        """Let getmany return only with records, and fetch only when something may have come.
+
+        After an empty poll FastStream would sleep, which delays the next; and aiokafka would fetch without end.
+        """
         poll = consumer.getmany
-        rest_s = 0.0
+        behind = False
 
         async def getmany(*, timeout_ms: int, max_records: int | None) -> dict[TopicPartition, list[Record]]:
             del timeout_ms  # what FastStream would wait for an empty answer
-            nonlocal rest_s
-            if rest_s:
-                await asyncio.sleep(rest_s)
+            nonlocal behind
             while True:
-                found: dict[TopicPartition, list[Record]] = await poll(timeout_ms=1_000, max_records=max_records)
+                if not behind:
+                    await self._rest(consumer)
+                found: dict[TopicPartition, list[Record]] = await poll(
+                    timeout_ms=2 * FETCH_WAIT_MS, max_records=max_records
+                )
+                await self._start_anew(consumer)
+                # Behind a full batch there is more: only a reader that has caught up may rest.
+                behind = sum(map(len, found.values())) >= self._config.max_records
                 if found:
-                    # Behind a full batch there is more: only a reader that has caught up may rest.
-                    caught_up = sum(map(len, found.values())) < self._config.max_records
-                    rest_s = self._config.pace_s if caught_up else 0.0
+                    self.expect()
                     return found
 
         consumer.getmany = getmany  # type: ignore[method-assign,assignment]  # aiokafka has no hook for this
+
+    async def _rest(self, consumer: AIOKafkaConsumer) -> None:
+        """Wait until it may be worth to fetch. Partitions that are paused are not fetched."""
+        rest_s = self._config.pace_s if self._is_expecting() else SLOW_S
+        if not rest_s:
+            return
+        consumer.pause(*consumer.assignment())
+        await asyncio.sleep(self._config.pace_s)
+        if not self._is_expecting():
+            self._expected.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SLOW_S - self._config.pace_s):
+                    await self._expected.wait()
+        consumer.resume(*consumer.paused())
+
+    def _is_expecting(self) -> bool:
+        return not self.leads() and asyncio.get_running_loop().time() < self._expected_until
+
+    async def _start_anew(self, consumer: AIOKafkaConsumer) -> None:
+        """A topic whose end goes back was made anew. Some brokers give nothing there, and no error."""
+        for partition in consumer.assignment():
+            end = consumer.highwater(partition)
+            if end is not None:
+                if end < self._high_water.get(partition, 0):
+                    log.info("consumer.topic_made_anew", partition=partition.partition)
+                    with suppress(IllegalStateError):  # it was revoked this very moment
+                        await consumer.seek_to_beginning(partition)
+                self._high_water[partition] = end
 
     def owned(self) -> set[int]:
         """The partitions assigned to this consumer at this moment."""
@@ -132,7 +207,7 @@ class Subscription:
     async def commit(self, offsets: dict[int, int]) -> None:
         """Commit the next offset of each partition: a hint for the next start, so a failure is only logged."""
         consumer: AIOKafkaConsumer | None = self._subscriber.consumer
-        if consumer is None:
+        if consumer is None or self._config.alone:
             return
         owned = self.owned()
         wanted = {TopicPartition(self._config.topic, p): offset for p, offset in offsets.items() if p in owned}

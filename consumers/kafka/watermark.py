@@ -34,6 +34,7 @@ class Watermark:
     def take(self, header: Header, offset: int) -> bool:
         """Whether the message is new. Raises Gap when one before it is missing."""
         if header.position <= self.seen:
+            self.next_offset = offset + 1
             return False
         if header.previous > self.seen:
             raise Gap
@@ -41,9 +42,13 @@ class Watermark:
         self.next_offset = offset + 1
         return True
 
-    def open(self, header: Header, offset: int) -> None:
-        """Work on a taken message has begun; the watermark stays before it until `close`."""
-        self._open[header.position] = (header.previous, offset)
+    def reach(self, position: int) -> None:
+        """All of the log up to `position` was seen, in another way than through the topic."""
+        self.seen = max(self.seen, position)
+
+    def open(self, position: int, previous: int, offset: int) -> None:
+        """Work on an event has begun; the watermark stays before it, and the offset at `offset`, until `close`."""
+        self._open[position] = (previous, offset)
         self.idle.clear()
 
     def close(self, position: int) -> None:
@@ -79,6 +84,8 @@ class Watermarks:
         self._gaps = gaps
         self._lock = asyncio.Lock()
         self.by_partition: dict[int, Watermark] = {}
+        self.loads = 0
+        """How often marks were loaded: each may go back to where its gate stands."""
 
     async def ensure(self, partitions: Iterable[int]) -> None:
         """Load the marks that are missing, through outages of the database."""
@@ -92,6 +99,7 @@ class Watermarks:
                     log.warning("consumer.gates_unavailable", error=repr(error))
                     await asyncio.sleep(0.5)
             for partition in missing:
+                self.loads += 1
                 self.by_partition[partition] = Watermark(gates.get(partition, 0))
 
     def drop(self, partitions: Iterable[int]) -> None:

@@ -3,8 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from consumers.kafka.gaps import GapReports
 from consumers.kafka.lanes import Lanes
 from consumers.kafka.patience import patiently
 from consumers.kafka.subscription import ConsumerConfig, Record, Records, Subscription
+from consumers.kafka.tail import Tail
 from consumers.kafka.watermark import Watermark, Watermarks
 from consumers.outbound.targets import Targets
 from consumers.runner.executor import Executor
@@ -24,6 +25,7 @@ from domain import envelope
 from domain.aggregates import RUN
 from domain.connector.descriptor import HttpClient
 from domain.log.event import StoredEvent, StreamKind
+from domain.log.partitioning import partition_of
 from domain.log.ports import Clock
 from domain.log.stream import fold
 from domain.registry import UnknownEvent
@@ -44,13 +46,15 @@ STOPPING_EVENTS = frozenset({"zap.run.cancelled.v1", "zap.run.timed_out.v1"})
 """Ends that come from elsewhere, while an action of the run may be under way here."""
 ENDING_EVENTS = STOPPING_EVENTS | {"zap.run.completed.v1", "zap.run.failed.v1"}
 """After these it is the next run's turn in a serial zap."""
+_TAIL = sorted(name.rpartition(".")[0] for name in WAKING_EVENTS | STOPPING_EVENTS)
+_TAIL_OF_SERIAL = sorted(name.rpartition(".")[0] for name in WAKING_EVENTS | ENDING_EVENTS)
 MAX_OPEN = 10_000
 """Runs taken from the topic and not finished; past this the runner stops taking more."""
 CONCURRENCY = 200
 """Actions running at once in one process."""
 CONCURRENCY_PER_ZAP = 100
 """Actions of one zap running at once: a target that hangs must leave room for the others."""
-SAVE_EVERY_S = 0.2
+SAVE_EVERY_S = 0.5
 MAX_STUCK_S = 60.0
 """Between two tries of a run that can not be carried on, for instance as it needs a newer release."""
 REVOKE_PATIENCE_S = 4.0
@@ -95,17 +99,28 @@ class Runner:
         self._marks = Watermarks(self._gates, GapReports(store.pool, "runner"))
         self._saved: dict[int, int] = {}
         self._head_at_assignment = 0
+        self._partitions = partitions
+        self._taking = asyncio.Lock()
         self._subscription = Subscription(config, self._handle, self._assigned, self._revoked)
+        self._tail = Tail(
+            store.dsn,
+            self._marks,
+            self._tail_types,
+            self._follow,
+            may_lead=self._subscription.is_owner,
+            behind=self._subscription.expect,
+        )
+        self._subscription.leads = lambda: self._tail.leads
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop`, then finish or give up what is open, and save the watermarks."""
-        saver = asyncio.create_task(self._save_for_ever())
+        beside = [asyncio.create_task(self._save_for_ever()), asyncio.create_task(self._tail.run())]
         try:
             await self._subscription.run(stop)
         finally:
-            saver.cancel()
-            with suppress(asyncio.CancelledError):
-                await saver
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             with suppress(TimeoutError):
                 async with asyncio.timeout(DRAIN_S):
                     await self._serial.give_up(list(self._marks.by_partition))
@@ -136,16 +151,32 @@ class Runner:
 
     async def _handle(self, records: Records) -> None:
         partitions = self._subscription.owned() & {record.partition for record in records}
-        try:
+        async with self._taking, self._or_start_over(partitions):
             await self._lanes.room()
             await self._marks.ensure(partitions)
-            await self._wake(records)
-        except Exception:  # FastStream would swallow it and go on behind runs that nobody carries on
+            await self._wake([found for record in records if (found := await self._take(record))])
+
+    async def _follow(self, events: Sequence[StoredEvent], position: int) -> None:
+        """Take events from the log's tail, which has been seen up to `position`."""
+        async with self._taking, self._or_start_over(list(self._marks.by_partition)):
+            await self._lanes.room()
+            if not self._tail.leads:
+                return  # a partition came here meanwhile, of which the tail knows nothing
+            waking = [found for event in events if (found := self._take_event(event))]
+            for mark in self._marks.by_partition.values():
+                mark.reach(position)
+            await self._wake(waking)
+
+    @asynccontextmanager
+    async def _or_start_over(self, partitions: Collection[int]) -> AsyncIterator[None]:
+        """What breaks is taken again: nobody else would carry on the runs behind it (FastStream swallows errors)."""
+        try:
+            yield
+        except Exception:
             log.exception("runner.batch_failed", partitions=sorted(partitions))
             await self._marks.start_over(partitions)
 
-    async def _wake(self, records: Records) -> None:
-        waking = [found for record in records if (found := await self._take(record))]
+    async def _wake(self, waking: Sequence[Waking]) -> None:
         if not waking:
             return
         runs = await self._progress(waking)
@@ -177,7 +208,7 @@ class Runner:
         if header.type not in WAKING_EVENTS:
             return None
         mark = self._marks.by_partition[record.partition]
-        mark.open(header, record.offset)
+        mark.open(header.position, header.previous, record.offset)
         message = envelope.decode(value)
         return Waking(
             header.position,
@@ -187,12 +218,32 @@ class Runner:
             message.streamversion == 1 and header.position > self._head_at_assignment,
         )
 
+    def _take_event(self, event: StoredEvent) -> Waking | None:
+        """The same for an event from the log's tail."""
+        mark = self._marks.by_partition.get(partition_of(event.ordering_key, self._partitions))
+        if mark is None or event.position <= mark.seen:
+            return None
+        name = f"{event.type}.v{event.schema_version}"
+        if name in ENDING_EVENTS:
+            self._ended(event.stream_id, event.ordering_key)
+        if name not in WAKING_EVENTS:
+            return None
+        mark.open(event.position, event.position - 1, mark.next_offset)
+        untouched = event.version == 1 and event.position > self._head_at_assignment
+        return Waking(event.position, mark, event.stream_id, event, untouched)
+
+    def _tail_types(self) -> Sequence[str]:
+        return _TAIL_OF_SERIAL if self._serial.any else _TAIL
+
     def _end(self, header: envelope.Header, value: bytes) -> None:
         if header.type in STOPPING_EVENTS or self._serial.any:
             message = envelope.decode(value)
-            self._executor.interrupt(message.subject)
-            if self._serial.knows(message.orderingkey):
-                self._serial.wake(message.orderingkey)
+            self._ended(message.subject, message.orderingkey)
+
+    def _ended(self, run_id: UUID, ordering_key: UUID) -> None:
+        self._executor.interrupt(run_id)
+        if self._serial.knows(ordering_key):
+            self._serial.wake(ordering_key)
 
     async def _progress(self, waking: Sequence[Waking]) -> dict[UUID, LoadedRun]:
         """Where the runs stand: from the message where it is the whole story, else from the log."""

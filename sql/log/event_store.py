@@ -60,7 +60,7 @@ class PgEventStore:
     """domain.log.ports.EventStore on Postgres. Open it with `async with`."""
 
     def __init__(self, dsn: str, name: str, *, read_connections: int = 4, patience_s: float = APPEND_TIMEOUT_S) -> None:
-        self._dsn = dsn
+        self.dsn = dsn
         self._name = name
         self._patience_s = patience_s
         self.pool: Pool = create_pool(dsn, f"{name} reads", read_connections)
@@ -174,7 +174,7 @@ class PgEventStore:
 
     async def _connect(self) -> Connection:
         connection = await connect(
-            self._dsn, f"{self._name} writer", lock_timeout="2s", synchronous_commit="on", statement_timeout="10s"
+            self.dsn, f"{self._name} writer", lock_timeout="2s", synchronous_commit="on", statement_timeout="10s"
         )
         log.debug("event_store.connected")
         return connection

@@ -62,6 +62,7 @@ class Bench:
         self.topic = topic_name()
         self.clock = ShiftedClock()
         self.scheduler = Scheduler(store)
+        self.runners: list[Runner] = []
         self._catalog = actions
         self._settings: dict[UUID, ZapSettings] = {}
         self._versions: dict[UUID, int] = {}
@@ -134,11 +135,11 @@ class Bench:
             await self.scheduler.fire_due(due_at)
 
     @asynccontextmanager
-    async def another_runner(self) -> AsyncIterator[asyncio.Task[None]]:
-        """One more runner of the same group; cancel its task to have it die without a word."""
+    async def another_runner(self, *, alone: bool = False) -> AsyncIterator[asyncio.Task[None]]:
+        """One more runner of the same group; cancel its task to have it die without a word. `alone`: of no group."""
         stop = asyncio.Event()
-        async with PgEventStore(self.store._dsn, "runner") as store, Outbound(parse_networks("127.0.0.0/8")) as http:
-            config = ConsumerConfig(self.servers, self.topic, f"runner-{self.topic}", 500)
+        async with PgEventStore(self.store.dsn, "runner") as store, Outbound(parse_networks("127.0.0.0/8")) as http:
+            config = ConsumerConfig(self.servers, self.topic, f"runner-{self.topic}", 500, alone=PARTITIONS * alone)
             runner = Runner(
                 store,
                 self._catalog,
@@ -148,6 +149,7 @@ class Bench:
                 clock=self.clock,
                 monotonic=self.clock.monotonic,
             )
+            self.runners.append(runner)
             task = asyncio.create_task(runner.run(stop))
             try:
                 yield task

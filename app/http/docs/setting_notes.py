@@ -20,6 +20,10 @@ SETTINGS: dict[str, SettingNote] = {
     "kafka_replication": SettingNote("Copies of each partition, when the relay creates the topic."),
     "kafka_retention_hours": SettingNote("How long the topic keeps messages. `0` leaves it to the brokers."),
     "kafka_create_topic": SettingNote("With `off` the relay waits until `triggerhub topics` has created the topic."),
+    "kafka_groups": SettingNote(
+        "With `off` there is one runner and one projector, and they join no consumer group. "
+        "`triggerhub up` sets this for its own broker."
+    ),
     "kafka_sasl_mechanism": SettingNote("`PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`."),
     "kafka_username": SettingNote("The user for SASL."),
     "kafka_password": SettingNote("The password for SASL."),

@@ -1,0 +1,120 @@
+"""What the log took a moment ago, straight from the log, for a consumer that has caught up with the topic.
+
+A lone event would otherwise wake the relay, the broker and the consumer's fetch one after the other. Here the log's
+NOTIFY wakes the consumer at once, while the topic brings the same event later, to be dropped as a repeat. Who is
+behind, or has much to do, reads the topic only, in large batches. The topic, which is read slowly meanwhile, also
+makes up for a NOTIFY that was lost. Who has lost the broker, and with it perhaps its partitions, waits for the topic.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from consumers.kafka.hints import listen
+from consumers.kafka.watermark import Watermarks
+from domain.log.event import StoredEvent
+from sql.postgres.pool import Connection
+from sql.postgres.queries import Queries
+
+_tail = Queries("queries/tail.sql")
+
+MOST = 200
+"""Events that the log may be ahead: more come cheaper from the topic."""
+BUSY_PER_S = 1_000
+"""Events per second from which on the topic is cheaper, too."""
+RETRY_S = 0.25
+"""How often a consumer that reads the topic looks whether it has caught up."""
+
+Take = Callable[[Sequence[StoredEvent], int], Awaitable[None]]
+_offsets = msgspec.json.Decoder(dict[int, tuple[int, int]])
+
+
+class Tail:
+    """Follows the end of the log. `take` gets events of `types`, and the position up to which these are all.
+
+    `may_lead`: whether its partitions are surely this consumer's. `behind` is called when the topic is to be read
+    without rest, as this consumer depends on it.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        marks: Watermarks,
+        types: Callable[[], Sequence[str]],
+        take: Take,
+        *,
+        may_lead: Callable[[], bool],
+        behind: Callable[[], None],
+    ) -> None:
+        self._dsn = dsn
+        self._marks = marks
+        self._types = types
+        self._take = take
+        self._may_lead = may_lead
+        self._behind = behind
+        self._position: int | None = None
+        self._loads = 0
+        self._head = 0
+        self._hint = asyncio.Event()
+        self._window = (float("-inf"), 0)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this consumer has events from here, so that the topic has nothing new for it."""
+        return self._position is not None and self._loads == self._marks.loads and self._may_lead()
+
+    async def run(self) -> None:
+        """Follow for as long as the task lives, through outages of the database."""
+        await listen(self._dsn, "tail", self._hinted, self._follow)
+
+    async def _follow(self, connection: Connection) -> None:
+        connection.add_termination_listener(lambda _: self._hint.set())
+        try:
+            while not connection.is_closed():
+                if not self.leads:
+                    await asyncio.sleep(RETRY_S)
+                    await self._catch_up(connection)
+                else:
+                    await self._hint.wait()
+                    self._hint.clear()
+                    await self._go_on(connection)
+        finally:
+            self._position = None
+            self._behind()
+
+    def _hinted(self, head: int) -> None:
+        self._head = head
+        self._hint.set()
+        if not self.leads:
+            self._behind()
+
+    async def _catch_up(self, connection: Connection) -> None:
+        """Lead from where the relay is, if this consumer has seen all that was published until there."""
+        loads, marks = self._marks.loads, dict(self._marks.by_partition)
+        row = await connection.fetchrow(_tail["published"])
+        assert row is not None, "the migration inserts the relay's row"
+        position, sent, head = row[0], _offsets.decode(row[1]), row[2]
+        seen = all(mark.seen >= sent.get(partition, (-1, 0))[1] for partition, mark in marks.items())
+        if marks and seen and self._is_calm(position, head):
+            self._position, self._loads = position, loads
+            self._head = head
+            self._hint.set()
+
+    async def _go_on(self, connection: Connection) -> None:
+        """Take what is new. Out of the lead when that is much, or the log went back in time."""
+        head, position = self._head, self._position
+        if position is None or not self.leads or not self._is_calm(position, head):
+            self._position = None
+            self._behind()
+        elif head > position:
+            rows = await connection.fetch(_tail["after"], position, head, self._types())
+            await self._take([StoredEvent(*row) for row in rows], head)
+            self._position = head
+
+    def _is_calm(self, position: int, head: int) -> bool:
+        """Whether the log is little ahead, and has not grown fast in the last second."""
+        now, (at, then) = asyncio.get_running_loop().time(), self._window
+        if now - at >= 1:
+            self._window = (now, head)
+        return 0 <= head - position <= MOST and head - then <= BUSY_PER_S * max(1.0, now - at)
