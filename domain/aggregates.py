@@ -4,6 +4,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar
 
+from domain.intake import admission
+from domain.intake import events as intake
 from domain.job import job
 from domain.log.event import StreamKind
 from domain.log.stream import Aggregate
@@ -36,6 +38,13 @@ RUN: Aggregate[run.ActiveRun | run.EndedRun, run_events.RunEvent] = Aggregate(
     evolve=_undated(run.evolve),
     due_at=run_events.due_at,
     waits=_waits,
+)
+REQUEST: Aggregate[admission.KeptRequest, intake.IntakeEvent] = Aggregate(
+    noun="request",
+    kind=StreamKind.CORE,
+    first="zap.request.rejected",
+    decode=decode,
+    evolve=_undated(admission.evolve),
 )
 JOB: Aggregate[job.Job, job.JobEvent] = Aggregate(
     noun="job", kind=StreamKind.CORE, first="job.requested", decode=decode, evolve=_undated(job.evolve)

@@ -17,11 +17,11 @@ from domain.job.job import (
     JobRequested,
     JobResumed,
     JobStatus,
-    ReplayVersion,
     Selection,
 )
 from domain.log.event import StoredEvent
 from domain.registry import decode
+from domain.run.replay import ReplayVersion
 from projections.engine.projection import Projection
 from sql.postgres.pool import Connection, Pool
 from sql.postgres.queries import Queries

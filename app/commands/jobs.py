@@ -1,4 +1,4 @@
-"""Commands on jobs. What a job does is in app/commands/job_worker.py."""
+"""Commands on jobs. What a job does is in consumers/jobs/."""
 
 from uuid import UUID
 

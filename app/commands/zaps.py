@@ -12,19 +12,7 @@ from domain.log.ports import EventStore, NewId
 from domain.log.stream import facts, fold, handle, load_of
 from domain.zap import zap
 from domain.zap.definition import Catalog, Definition, validate
-from domain.zap.zap import ChangeDraft, CreateZap, LoadedZap, ZapCommand
-
-
-async def load_existing(store: EventStore, tenant_id: UUID, zap_id: UUID, as_of: datetime | None = None) -> LoadedZap:
-    """A zap as it is, or as it was. Raises NotFound, also for a zap that is (or was then) deleted."""
-    if as_of is None:
-        loaded: LoadedZap | None = await load_of(store, ZAP, zap_id, tenant_id)
-    else:
-        events = await store.read_stream(ZAP.kind, zap_id)
-        loaded = fold(ZAP, [event for event in events if event.recorded_at <= as_of])
-    if loaded is None or loaded.tenant_id != tenant_id or loaded.state.status == "deleted":
-        raise NotFound("no such zap")
-    return loaded
+from domain.zap.zap import ChangeDraft, CreateZap, LoadedZap, ZapCommand, existing
 
 
 class Zaps:
@@ -38,7 +26,13 @@ class Zaps:
 
     async def load(self, tenant_id: UUID, zap_id: UUID, as_of: datetime | None = None) -> LoadedZap:
         """The zap as it is, or as it was. Raises NotFound, also for a zap that is (or was then) deleted."""
-        return await load_existing(self._store, tenant_id, zap_id, as_of)
+        if as_of is None:
+            return existing(await load_of(self._store, ZAP, zap_id, tenant_id))
+        events = await self._store.read_stream(ZAP.kind, zap_id)
+        loaded = fold(ZAP, [event for event in events if event.recorded_at <= as_of])
+        if loaded is None or loaded.tenant_id != tenant_id:
+            raise NotFound("no such zap")
+        return existing(loaded)
 
     async def create(self, principal: Principal, command: CreateZap) -> LoadedZap:
         """A new zap with its first draft. Raises Invalid."""

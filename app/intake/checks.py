@@ -9,7 +9,7 @@ import msgspec
 from litestar.types import HTTPScope
 
 from app.http.problems import Problem
-from app.intake.compiled_hook import Hook
+from domain.hook.compiled import Hook
 from domain.hook.presets import Unknown
 from domain.hook.signed_request import SignedRequest
 from domain.hook.verification import Refused, Verified, verify

@@ -28,14 +28,15 @@ from app.intake.checks import (
     stored_query,
 )
 from app.intake.headers import stored_headers
-from app.intake.live_zaps import LiveZap, LiveZaps
+from app.intake.live_zaps import LiveZaps
 from app.intake.replies import SAFE, Replies, Reply
 from app.intake.request_log import RequestLog
-from app.intake.runs import Arrival, Held, Started, hold, items_of, start, start_each
 from domain.hook.request import Request, request_body, trigger_data
+from domain.intake.admission import Arrival, Held, LiveZap, Started, hold, items_of, start, start_each
 from domain.intake.events import MAX_DETAIL, MAX_EXCERPT, Reason, RequestRejected
 from domain.language import condition
 from domain.log.ports import Clock, EventStore, NewId, StoreUnavailable
+from sql.process.crash_points import reached
 from sql.tables.rate_limits import RateLimits
 
 MAX_QUERY = 16 * 1024
@@ -186,12 +187,14 @@ class Intake:
             # A delivery that was let in before the pause may lack items: this repeat brings them.
             if items is None or isinstance(stored, Held):
                 return await self._acknowledge(arrival, stored)
-        if items is None:
-            return await self._acknowledge(arrival, await start(self._store, self._new_id, arrival))
-        started = await start_each(self._store, self._new_id, items)
-        if isinstance(started, Held):
-            return await self._acknowledge(arrival, started)
-        return intake_replies.accepted_all(started)
+        reached("api.before_append")
+        started = await (
+            start(self._store, self._new_id, arrival) if items is None else start_each(self._store, self._new_id, items)
+        )
+        reached("api.after_append")
+        if isinstance(started, list):
+            return intake_replies.accepted_all(started)
+        return await self._acknowledge(arrival, started)
 
     async def _acknowledge(self, arrival: Arrival, stored: Started | Held) -> Reply:
         """The answer to what is committed; repeats are counted under their run."""

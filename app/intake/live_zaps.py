@@ -15,12 +15,10 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from app.intake.compiled_hook import PLAIN, Hook, compile_hook
 from domain.aggregates import ZAP
+from domain.intake.admission import LiveZap, live_zap
 from domain.log.ports import EventStore, StoreUnavailable
 from domain.log.stream import load
-from domain.zap.settings import DEFAULT, ZapSettings
-from domain.zap.zap import Zap, ZapStatus
 from sql.postgres.pool import CONNECTION_ERRORS, Connection, connect
 from sql.postgres.queries import Queries
 
@@ -52,34 +50,6 @@ SecretsOf: TypeAlias = Callable[[UUID], Awaitable[tuple[str, ...]]]
 async def no_secrets(_zap_id: UUID) -> tuple[str, ...]:
     """For a cache of zaps that verify nothing."""
     return ()
-
-
-class LiveZap(msgspec.Struct, frozen=True):
-    """What the intake needs of a zap. `version` is the published one that new runs use, 0 when there is none.
-
-    `ever_held`: one of its versions holds requests while the zap is paused, so that a delivery that comes again may be
-    one that is held.
-    """
-
-    owner: UUID
-    status: ZapStatus
-    version: int
-    hook: Hook = PLAIN
-    settings: ZapSettings = DEFAULT
-    ever_held: bool = False
-
-
-def live_zap(zap: Zap, owner: UUID, secrets: tuple[str, ...] = ()) -> LiveZap:
-    """A published zap, ready to take requests."""
-    definition = zap.version(zap.live).definition
-    return LiveZap(
-        owner,
-        zap.status,
-        zap.live,
-        compile_hook(definition.trigger, secrets),
-        definition.behaviour,
-        ever_held=any(version.definition.behaviour.when_paused == "hold" for version in zap.versions),
-    )
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -174,7 +144,10 @@ class LiveZaps:
             trigger = state.version(state.live).definition.trigger
             # Secrets that change after this are told of by an event, which drops what is loaded now.
             secrets = await self._secrets_of(zap_id) if trigger.config else ()
-            return live_zap(state, owner, secrets)
+            found = live_zap(loaded, secrets)
+            if found.hook.not_understood:
+                log.warning("hook.not_understood", zap_id=str(zap_id), error=found.hook.not_understood)
+            return found
 
     def _keep(self, zap_id: UUID, done: "asyncio.Task[LiveZap | None]") -> None:
         failed = done.cancelled() or done.exception() is not None

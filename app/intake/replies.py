@@ -6,10 +6,10 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from app.intake.compiled_hook import Hook
 from app.intake.run_watch import RunWatch
-from app.intake.runs import Arrival, Held, Started
+from domain.hook.compiled import Hook
 from domain.hook.request import trigger_data
+from domain.intake.admission import Arrival, Held, Started
 from domain.language.template import TemplateError
 from domain.values.json import Json, JsonObject
 from projections.run_detail import RunDetail

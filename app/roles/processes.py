@@ -127,7 +127,7 @@ def _alone(settings: Settings) -> int:
 
 
 async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
-    from app.commands.job_worker import JobWorker
+    from consumers.jobs.worker import JobWorker
     from consumers.notifier.alert_channels import Channels
     from consumers.notifier.mail import Mail, MailConfig
     from consumers.notifier.notifier import Notifier

@@ -9,14 +9,16 @@ import structlog
 
 from consumers.kafka.patience import rest
 from consumers.runner.definitions import Definitions
+from domain.aggregates import RUN
 from domain.language.template import TemplateError
 from domain.log.errors import NotFound
 from domain.log.event import Append, Appended, DueTimer, Metadata, NewEvent, StoredEvent, StreamKind
 from domain.log.ports import StoreUnavailable
+from domain.log.stream import fold
 from domain.registry import UnknownEvent
 from domain.run.decide import ResumeRun, TimeOutRun, decide
 from domain.run.events import RunEvent
-from domain.run.state import ActiveRun, fold
+from domain.run.state import ActiveRun
 from domain.zap.definition import NO_STEPS, Definition
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import CONNECTION_ERRORS
@@ -108,7 +110,8 @@ class Scheduler:
 
     async def _fired(self, timer: DueTimer, stream: Sequence[StoredEvent]) -> list[RunEvent]:
         """What follows from a timer: the end of a run whose deadline it is, or that the run goes on."""
-        state = fold(stream)
+        loaded = fold(RUN, stream)
+        state = loaded.state if loaded else None
         if not isinstance(state, ActiveRun):
             return []
         set_by = next((stored.type for stored in stream if stored.event_id == timer.timer_id), "")

@@ -14,12 +14,12 @@ from domain.log.errors import Invalid, NotFound, WrongStatus
 from domain.log.event import Event, RunStatus
 from domain.log.stream import Loaded
 from domain.run.events import Source
+from domain.run.replay import ReplayVersion
 
 RunJobKind: TypeAlias = Literal["replay", "cancel"]
 JobKind: TypeAlias = Literal["replay", "cancel", "release", "discard"]
 """What is done: to runs, or to the held requests of one zap."""
 JobStatus: TypeAlias = Literal["running", "paused", "completed", "aborted"]
-ReplayVersion: TypeAlias = Literal["original", "latest"]
 
 MAX_RATE_PER_S = 1_000
 MAX_PROBLEM = 300

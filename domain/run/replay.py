@@ -1,11 +1,61 @@
 """Running a run again: what a new run of the same request takes over from the old one, which stays as it is."""
 
+from hashlib import sha256
+from typing import Literal, TypeAlias
 from uuid import UUID
 
-from domain.log.errors import NotFound, WrongStatus
+import msgspec
+
+from domain.log.errors import NotFound, NothingToDo, WrongStatus
+from domain.log.event import Append, Metadata
+from domain.log.ports import NewId
 from domain.run.decide import RequestRun, goes_on
-from domain.run.state import ActiveRun, EndedRun
+from domain.run.request import request_append
+from domain.run.state import ActiveRun, EndedRun, LoadedRun
+from domain.values.json import Json
 from domain.zap.definition import ActionStep, Definition, ErrorPath, Step
+from domain.zap.zap import Zap
+
+ReplayVersion: TypeAlias = Literal["original", "latest"]
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    """How to run again: all steps, or those from one on; on the version it had, or today's; with another body."""
+
+    from_step: str | None = None
+    version: ReplayVersion = "original"
+    payload: Json | msgspec.UnsetType = msgspec.UNSET
+    job_id: UUID | None = None
+    """The job that replays many runs: it replays each of them once, however often this is asked for."""
+
+
+def replay_append(loaded: LoadedRun, zap: Zap, wish: Replay, *, new_id: NewId, metadata: Metadata) -> Append:
+    """What stores the new run. Raises NotFound, WrongStatus and NothingToDo."""
+    if wish.job_id is not None:
+        _require_target(loaded.state, wish.job_id)
+    number = zap.live if wish.version == "latest" else loaded.state.requested.zap_version
+    definition = zap.version(number).definition
+    command = replay(loaded.state, loaded.id, definition, wish.from_step)
+    request = command.request
+    if wish.payload is not msgspec.UNSET:
+        body = msgspec.json.encode(wish.payload).decode()
+        request = msgspec.structs.replace(request, body=body, encoding="utf-8")
+    return request_append(
+        msgspec.structs.replace(command, zap_version=number, request=request, job_id=wish.job_id),
+        definition.behaviour,
+        tenant_id=loaded.tenant_id,
+        new_id=new_id,
+        metadata=msgspec.structs.replace(metadata, causation_id=loaded.first.event_id),
+        dedupe_key=sha256(wish.job_id.bytes + loaded.id.bytes).digest() if wish.job_id else None,
+    )
+
+
+def _require_target(state: ActiveRun | EndedRun, job_id: UUID) -> None:
+    """A job replays what has ended, and never what it has started itself, whatever clocks say."""
+    if isinstance(state, ActiveRun):
+        raise NothingToDo("the run has not ended")
+    if state.requested.job_id == job_id:
+        raise NothingToDo("the run is a replay by this very job")
 
 
 def replay(run: ActiveRun | EndedRun, run_id: UUID, definition: Definition, from_step: str | None) -> RequestRun:

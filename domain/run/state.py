@@ -1,6 +1,6 @@
 """The run: one execution of one published version of a zap. Its state, and what follows from each event."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TypeAlias, assert_never
 from uuid import UUID
@@ -8,9 +8,8 @@ from uuid import UUID
 import msgspec
 
 from domain.hook.request import trigger_data
-from domain.log.event import Event, RunStatus, StoredEvent
+from domain.log.event import Event, RunStatus
 from domain.log.stream import Loaded
-from domain.registry import decode
 from domain.run.events import (
     Failure,
     RunCancelled,
@@ -116,15 +115,6 @@ def _next_step_begins(
     state: ActiveRun, *, outputs: Mapping[str, Json] | None = None, errors: Mapping[str, Failure] | None = None
 ) -> ActiveRun:
     return ActiveRun(requested=state.requested, outputs=outputs or state.outputs, errors=errors or state.errors)
-
-
-def fold(events: Sequence[StoredEvent]) -> RunState:
-    """The state after a run's whole stream. Raises what domain.registry.decode raises."""
-    state: RunState = INITIAL
-    for stored in events:
-        event = decode(stored.type, stored.schema_version, stored.data)
-        state = evolve(state, event) if isinstance(event, RunEvent) else state
-    return state
 
 
 def next_step(run: ActiveRun, definition: Definition) -> Step | None:

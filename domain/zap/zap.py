@@ -347,6 +347,13 @@ def _evolve_existing(zap: Zap, event: ZapEvent, at: datetime) -> Zap:
             assert_never(event)
 
 
+def existing(loaded: LoadedZap) -> LoadedZap:
+    """A zap that its owner still has. Raises NotFound for a deleted one."""
+    if loaded.state.status == "deleted":
+        raise NotFound("no such zap")
+    return loaded
+
+
 def hook_path(user_id: UUID, zap_id: UUID) -> str:
     """Where webhook senders post for this zap."""
     return f"/hooks/catch/{user_id}/{zap_id}"

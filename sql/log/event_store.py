@@ -106,6 +106,9 @@ class PgEventStore:
                 self._queue.remove(waiting)
             raise StoreUnavailable("the log did not answer in time") from None
 
+    async def append_each(self, commands: Sequence[Append]) -> list[AppendResult]:
+        return await asyncio.gather(*(self.append(command) for command in commands))
+
     async def read_stream(self, kind: StreamKind, stream_id: UUID, after: int = 0) -> list[StoredEvent]:
         return _stored(await self._fetch(_queries["read_stream"], int(kind), stream_id, after))
 

@@ -8,10 +8,10 @@ from uuid import UUID
 
 import pytest
 
-from app.commands import job_worker
-from app.commands.job_worker import JobWorker
 from app.intake.request_log import PER_MINUTE
-from app.intake.runs import MAX_ITEMS, dedupe_key
+from consumers.jobs import worker
+from consumers.jobs.worker import JobWorker
+from domain.intake.admission import MAX_ITEMS, dedupe_key
 from domain.log.event import Append, Metadata, NewEvent, StreamKind
 from domain.registry import decode
 from domain.run.events import RunRequested
@@ -98,7 +98,7 @@ async def working(dsn: str) -> AsyncIterator[Bench]:
 
 @pytest.fixture
 async def bench(dsn: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    monkeypatch.setattr(job_worker, "POLL_S", 0.1)
+    monkeypatch.setattr(worker, "POLL_S", 0.1)
     async with working(dsn) as opened:
         yield opened
 

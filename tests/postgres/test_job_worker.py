@@ -13,9 +13,9 @@ from uuid import UUID
 
 import pytest
 
-from app.commands import job_worker
-from app.commands.job_worker import JobWorker
 from app.commands.jobs import Jobs
+from consumers.jobs import worker
+from consumers.jobs.worker import JobWorker
 from domain.hook.request import Request
 from domain.job.job import AbortJob, JobProgressed, JobRequested, LoadedJob, PauseJob, ResumeJob, RunJobKind, Selection
 from domain.log.event import Event, Metadata, StoredEvent, StreamKind
@@ -135,7 +135,7 @@ class Bench:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that look more often whether there is something to do."""
-    monkeypatch.setattr(job_worker, "POLL_S", 0.1)
+    monkeypatch.setattr(worker, "POLL_S", 0.1)
 
 
 @pytest.fixture
@@ -353,7 +353,7 @@ async def test_large_runs_are_taken_in_small_parts(bench: Bench, monkeypatch: py
         loaded.append(sum(len(event.data) for events in streams.values() for event in events))
         return streams
 
-    monkeypatch.setattr(job_worker, "BATCH_BYTES", 50_000)
+    monkeypatch.setattr(worker, "BATCH_BYTES", 50_000)
     monkeypatch.setattr(PgEventStore, "read_streams", watched)
     zap = await bench.zap()
     runs = []

@@ -51,6 +51,9 @@ class MemoryStore:
             self._dedupe[command.dedupe_key] = until, Duplicate(command.stream_id, len(self.log))
         return Appended(len(stream), len(self.log))
 
+    async def append_each(self, commands: Sequence[Append]) -> list[AppendResult]:
+        return [await self.append(command) for command in commands]
+
     async def read_stream(self, kind: StreamKind, stream_id: UUID, after: int = 0) -> list[StoredEvent]:
         """See domain.log.ports.EventStore."""
         return self._streams.get((kind, stream_id), [])[after:]

@@ -14,6 +14,7 @@ from domain.job import job
 from domain.log.event import Event, Metadata, RunStatus, StoredEvent
 from domain.registry import encode, encode_metadata, event_type
 from domain.run import events as run_events
+from domain.run.replay import ReplayVersion
 from domain.zap import zap
 from domain.zap.definition import ActionStep, Definition, Trigger
 
@@ -162,7 +163,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
         total=numbers,
         rate_per_s=numbers,
         from_step=st.none() | texts,
-        version=st.sampled_from(get_args(job.ReplayVersion)),
+        version=st.sampled_from(get_args(ReplayVersion)),
     ),
     job.JobProgressed: st.builds(
         job.JobProgressed, cursor=st.uuids(), done=numbers, skipped=numbers, failed=numbers, problem=texts

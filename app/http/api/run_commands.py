@@ -7,9 +7,9 @@ from litestar import Controller, Response, post
 from litestar.params import FromPath, JSONBody
 
 from app.accounts.auth import AuthedRequest
-from app.commands.runs import Replay, Runs
+from app.commands.runs import Runs
 from app.http.inputs import Injected, Input, StepId
-from domain.job.job import ReplayVersion
+from domain.run.replay import Replay, ReplayVersion
 from domain.values.json import Json
 from projections.run_detail import RunDetail
 

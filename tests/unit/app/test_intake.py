@@ -8,11 +8,11 @@ import pytest
 
 from app.intake.bodies import Bodies
 from app.intake.intake import Intake
-from app.intake.live_zaps import LiveZap, LiveZaps
+from app.intake.live_zaps import LiveZaps
 from app.intake.replies import Replies
 from app.intake.request_log import RequestLog
 from app.intake.run_watch import RunWatch
-from app.intake.runs import dedupe_key
+from domain.intake.admission import LiveZap, dedupe_key
 from domain.log.event import Append, Appended, AppendResult, Conflict, Duplicate
 from domain.log.ports import EventStore, StoreUnavailable
 from domain.run.events import RunRequested

@@ -7,24 +7,33 @@ from uuid import UUID
 
 import msgspec
 
-from app.commands.requests import Requests
-from app.commands.runs import Replay, Runs, prepare
-from app.commands.zaps import load_existing
-from app.intake.runs import Arrival, Started
-from domain.aggregates import RUN
+from domain.aggregates import REQUEST, RUN, ZAP
+from domain.intake.admission import (
+    Arrival,
+    LiveZap,
+    LoadedRequest,
+    Started,
+    admit,
+    arrival_of,
+    discard,
+    live_zap,
+    record_admitted,
+    require_held,
+)
 from domain.job import job
 from domain.job.job import JobKind, LoadedJob, RunJobKind
 from domain.log.errors import DomainError, NothingToDo
 from domain.log.event import Metadata, StreamKind
 from domain.log.ports import AppendRefused, NewId
-from domain.log.stream import Contended, load_many
+from domain.log.stream import Contended, handle, load_many, load_of
 from domain.registry import UnknownEvent, decode_metadata
+from domain.run.decide import stop
+from domain.run.replay import Replay, replay_append
 from domain.run.state import EndedRun, LoadedRun
-from domain.zap.zap import LoadedZap
+from domain.zap.zap import LoadedZap, existing
 from projections.request_list import oldest_held
 from projections.run_list import oldest_runs
 from sql.log.event_store import PgEventStore
-from sql.postgres.pool import Pool
 
 T = TypeVar("T")
 
@@ -67,10 +76,10 @@ class _OfRuns:
     read_model = "run_list"
     stream_kind = StreamKind.RUN
 
-    def __init__(self, kind: RunJobKind, store: PgEventStore, runs: Runs) -> None:
+    def __init__(self, kind: RunJobKind, store: PgEventStore, new_id: NewId) -> None:
         self._kind = kind
         self._store = store
-        self._runs = runs
+        self._new_id = new_id
 
     async def _load(self, loaded: LoadedJob, batch: Sequence[UUID]) -> dict[UUID, LoadedRun]:
         runs = await load_many(self._store, RUN, batch)
@@ -92,15 +101,18 @@ class _OfRuns:
 class ReplayRuns(_OfRuns):
     """Runs again what has ended."""
 
-    def __init__(self, store: PgEventStore, runs: Runs) -> None:
-        super().__init__("replay", store, runs)
+    def __init__(self, store: PgEventStore, new_id: NewId) -> None:
+        super().__init__("replay", store, new_id)
 
     async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
         """All start in the same go, so that the new runs are stored in the order of the old ones."""
         runs = await self._load(loaded, batch)
         ids = {one.state.requested.zap_id for one in runs.values()}
-        zaps = {zap_id: await _tried(load_existing(self._store, loaded.tenant_id, zap_id)) for zap_id in ids}
+        zaps = {zap_id: await _tried(self._zap(loaded, zap_id)) for zap_id in ids}
         return _outcomes(await asyncio.gather(*[self._replay(loaded, runs.get(run_id), zaps) for run_id in batch]))
+
+    async def _zap(self, loaded: LoadedJob, zap_id: UUID) -> LoadedZap:
+        return existing(await load_of(self._store, ZAP, zap_id, loaded.tenant_id))
 
     async def _replay(
         self, loaded: LoadedJob, run: LoadedRun | None, zaps: Mapping[UUID, LoadedZap | Refused]
@@ -115,14 +127,15 @@ class ReplayRuns(_OfRuns):
     async def _start(self, loaded: LoadedJob, run: LoadedRun, zap: LoadedZap) -> None:
         requested = loaded.state.requested
         wish = Replay(from_step=requested.from_step, version=requested.version, job_id=loaded.id)
-        await self._runs.start(prepare(run, zap.state, wish, _metadata(loaded)))
+        metadata = _metadata(loaded)
+        await self._store.append(replay_append(run, zap.state, wish, new_id=self._new_id, metadata=metadata))
 
 
 class CancelRuns(_OfRuns):
     """Ends what has not ended."""
 
-    def __init__(self, store: PgEventStore, runs: Runs) -> None:
-        super().__init__("cancel", store, runs)
+    def __init__(self, store: PgEventStore, new_id: NewId) -> None:
+        super().__init__("cancel", store, new_id)
 
     async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
         runs = await self._load(loaded, batch)
@@ -134,7 +147,8 @@ class CancelRuns(_OfRuns):
     async def _stop(self, loaded: LoadedJob, run: LoadedRun) -> None:
         if isinstance(run.state, EndedRun):
             raise NothingToDo(f"the run has ended already: it is {run.state.status}")
-        await self._runs.cancel_loaded(run, _metadata(loaded))
+        metadata = msgspec.structs.replace(_metadata(loaded), correlation_id=run.id)
+        await handle(self._store, self._new_id, run, stop, metadata)
 
 
 class _OfHeldRequests:
@@ -143,27 +157,27 @@ class _OfHeldRequests:
     read_model = "request_list"
     stream_kind = StreamKind.CORE
 
-    def __init__(self, pool: Pool, requests: Requests) -> None:
-        self._pool = pool
-        self._requests = requests
+    def __init__(self, store: PgEventStore, new_id: NewId) -> None:
+        self._store = store
+        self._new_id = new_id
 
     async def next(self, loaded: LoadedJob, after: UUID | None, limit: int) -> list[UUID]:
         return await oldest_held(
-            self._pool, loaded.tenant_id, _zap_of(loaded), after=after, before=loaded.id, limit=limit
+            self._store.pool, loaded.tenant_id, _zap_of(loaded), after=after, before=loaded.id, limit=limit
         )
+
+    async def _held(self, loaded: LoadedJob, request_id: UUID) -> LoadedRequest:
+        return require_held(await load_of(self._store, REQUEST, request_id, loaded.tenant_id), _zap_of(loaded))
 
 
 class ReleaseRequests(_OfHeldRequests):
     """Starts their runs."""
 
     async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
-        metadata, zap_id = _metadata(loaded), _zap_of(loaded)
-        zap = await _tried(self._requests.live_zap(loaded.tenant_id, zap_id))
+        zap = await _tried(self._zap(loaded))
         if isinstance(zap, Refused):
             return [zap] * len(batch)
-        arrivals = await asyncio.gather(
-            *[_tried(self._requests.held(zap, zap_id, request_id, metadata)) for request_id in batch]
-        )
+        arrivals = await asyncio.gather(*[_tried(self._arrival(loaded, zap, request_id)) for request_id in batch])
         if zap.hook.split is None:
             started = await asyncio.gather(*[self._start(arrival) for arrival in arrivals])
         else:
@@ -171,40 +185,41 @@ class ReleaseRequests(_OfHeldRequests):
             started = [await self._start(arrival) for arrival in arrivals]
         await asyncio.gather(
             *[
-                self._requests.record(arrival, run, metadata)
+                record_admitted(self._store, self._new_id, arrival, run, _metadata(loaded))
                 for arrival, run in zip(arrivals, started, strict=True)
                 if isinstance(arrival, Arrival) and isinstance(run, Started)
             ]
         )
         return _outcomes(started)
 
+    async def _zap(self, loaded: LoadedJob) -> LiveZap:
+        return live_zap(existing(await load_of(self._store, ZAP, _zap_of(loaded), loaded.tenant_id)))
+
+    async def _arrival(self, loaded: LoadedJob, zap: LiveZap, request_id: UUID) -> Arrival:
+        held = await self._held(loaded, request_id)
+        return arrival_of(held, zap, traceparent=decode_metadata(held.meta).traceparent, actor=_metadata(loaded).actor)
+
     async def _start(self, arrival: Arrival | Refused) -> Started | Refused:
-        return arrival if isinstance(arrival, Refused) else await _tried(self._requests.start(arrival))
+        return arrival if isinstance(arrival, Refused) else await _tried(admit(self._store, self._new_id, arrival))
 
 
 class DiscardRequests(_OfHeldRequests):
     """Gives them up."""
 
     async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
-        metadata, zap_id = _metadata(loaded), _zap_of(loaded)
-        return _outcomes(
-            await asyncio.gather(
-                *[
-                    _tried(self._requests.discard(loaded.tenant_id, zap_id, request_id, metadata))
-                    for request_id in batch
-                ]
-            )
-        )
+        return _outcomes(await asyncio.gather(*[_tried(self._discard(loaded, request_id)) for request_id in batch]))
+
+    async def _discard(self, loaded: LoadedJob, request_id: UUID) -> None:
+        await discard(self._store, self._new_id, await self._held(loaded, request_id), _metadata(loaded))
 
 
-def bulks(store: PgEventStore, new_id: NewId) -> dict[JobKind, Bulk]:
+def kinds(store: PgEventStore, new_id: NewId) -> dict[JobKind, Bulk]:
     """All kinds of jobs."""
-    runs, requests = Runs(store, new_id), Requests(store, new_id)
     return {
-        "replay": ReplayRuns(store, runs),
-        "cancel": CancelRuns(store, runs),
-        "release": ReleaseRequests(store.pool, requests),
-        "discard": DiscardRequests(store.pool, requests),
+        "replay": ReplayRuns(store, new_id),
+        "cancel": CancelRuns(store, new_id),
+        "release": ReleaseRequests(store, new_id),
+        "discard": DiscardRequests(store, new_id),
     }
 
 

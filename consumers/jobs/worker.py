@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from app.commands.bulk import Bulk, bulks
+from consumers.jobs.kinds import Bulk, kinds
 from consumers.kafka.patience import rest
 from domain.aggregates import JOB
 from domain.job import job
@@ -65,7 +65,7 @@ class JobWorker:
         self._store = store
         self._dsn = dsn
         self._new_id = new_id
-        self._bulks = bulks(store, new_id)
+        self._bulks = kinds(store, new_id)
         self._room = asyncio.Semaphore(BATCHES)
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -3,18 +3,15 @@
 from collections.abc import Callable
 
 import msgspec
-import structlog
 
 from domain.hook import config as hook
 from domain.hook.config import HookConfig, ReplyConfig
 from domain.hook.presets import Preset, Unknown, Unverified
 from domain.language import condition
 from domain.language.template import Context, TemplateError, compiled
-from domain.values.json import Json
+from domain.values.json import Json, JsonObject
 from domain.values.path import Path, parse_path
-from domain.zap.definition import Trigger
 
-log = structlog.get_logger()
 RAW = "webhook.catch_raw"
 DAY_S = 24 * 3600
 
@@ -23,6 +20,7 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What the intake does with a request.
 
     `plain`: nothing is configured, so that the request need not be looked into. `raw`: nor is its body to be parsed.
+    `not_understood`: what this release makes nothing of, in the configuration.
     """
 
     plain: bool = True
@@ -35,6 +33,7 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     render: Callable[[Context], Json] | None = None
     split: Path | None = None
     per_minute: int | None = None
+    not_understood: str = ""
 
     @property
     def open(self) -> bool:
@@ -49,25 +48,25 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 PLAIN = Hook()
 
 
-def compile_hook(trigger: Trigger, secrets: tuple[str, ...]) -> Hook:
-    """Never raises: what is not understood takes no requests."""
-    if not trigger.config and trigger.type != RAW:
+def compile_hook(trigger: str, settings: JsonObject, secrets: tuple[str, ...]) -> Hook:
+    """The hook of a trigger's type and configuration. Never raises: what is not understood takes no requests."""
+    if not settings and trigger != RAW:
         return PLAIN
     try:
-        return _compile(hook.load(trigger.config), trigger, secrets)
+        return _compile(hook.load(settings), settings, raw=trigger == RAW, secrets=secrets)
     except (hook.BadHookConfig, condition.InvalidCondition, TemplateError) as error:
-        log.warning("hook.not_understood", error=str(error))
-        return Hook(plain=False, preset=Unknown("the trigger's configuration is not understood"))
+        preset = Unknown("the trigger's configuration is not understood")
+        return Hook(plain=False, preset=preset, not_understood=str(error))
 
 
-def _compile(config: HookConfig, trigger: Trigger, secrets: tuple[str, ...]) -> Hook:
+def _compile(config: HookConfig, settings: JsonObject, *, raw: bool, secrets: tuple[str, ...]) -> Hook:
     return Hook(
-        plain=not trigger.config,
-        raw=trigger.type == RAW,
+        plain=not settings,
+        raw=raw,
         preset=config.preset(),
         secrets=secrets,
         dedupe_window_s=config.dedupe.window_days * DAY_S,
-        filter=hook.filter_of(trigger.config),
+        filter=hook.filter_of(settings),
         reply=config.reply,
         render=compiled(config.reply.body) if config.reply.mode == "custom" else None,
         split=_split(config.split),

@@ -1,29 +1,75 @@
-"""Accepted requests as appends to the log: one run each, or one per item of a list."""
+"""Letting requests in: one run each, or one per item of a list; at once, or later where they are held.
 
-import asyncio
+Each request has one run or one end, however often and by whomever that is asked for.
+"""
+
 import hashlib
 from collections.abc import Sequence
+from typing import TypeAlias
 from uuid import UUID
 
 import msgspec
 
-from app.intake.live_zaps import LiveZap
+from domain.hook.compiled import PLAIN, Hook, compile_hook
 from domain.hook.request import MAX_INFLATED, Request
-from domain.intake.events import RequestRejected
-from domain.log.errors import DomainError
-from domain.log.event import Append, Appended, AppendResult, Conflict, Duplicate, Metadata, NewEvent, StreamKind
+from domain.intake.events import IntakeEvent, RequestAdmitted, RequestDiscarded, RequestRejected, stream_of
+from domain.log.errors import DomainError, NotFound, NothingToDo, WrongStatus
+from domain.log.event import (
+    ANY_VERSION,
+    Append,
+    Appended,
+    AppendResult,
+    Conflict,
+    Duplicate,
+    Metadata,
+    NewEvent,
+    StreamKind,
+)
 from domain.log.ports import EventStore, NewId, StoreUnavailable
+from domain.log.stream import Loaded, facts
 from domain.run.decide import RequestRun
 from domain.run.request import request_append
 from domain.values.inflate import inflate
 from domain.values.path import Path
-from sql.process.crash_points import reached
+from domain.zap.settings import DEFAULT, ZapSettings
+from domain.zap.zap import LoadedZap, ZapStatus
 
 MAX_ITEMS = 1_000
 """Runs that one request may start."""
 
 _list: "msgspec.json.Decoder[list[msgspec.Raw]]" = msgspec.json.Decoder(list[msgspec.Raw])
 _object: "msgspec.json.Decoder[dict[str, msgspec.Raw]]" = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class LiveZap(msgspec.Struct, frozen=True):
+    """What the intake needs of a zap. `version` is the published one that new runs use, 0 when there is none.
+
+    `ever_held`: one of its versions holds requests while the zap is paused, so that a delivery that comes again may be
+    one that is held.
+    """
+
+    owner: UUID
+    status: ZapStatus
+    version: int
+    hook: Hook = PLAIN
+    settings: ZapSettings = DEFAULT
+    ever_held: bool = False
+
+
+def live_zap(loaded: LoadedZap, secrets: tuple[str, ...] = ()) -> LiveZap:
+    """A published zap, ready to take requests. Raises WrongStatus for one that never was published."""
+    zap = loaded.state
+    if not zap.live:
+        raise WrongStatus("a request can be let in once the zap is published")
+    definition = zap.version(zap.live).definition
+    return LiveZap(
+        loaded.tenant_id,
+        zap.status,
+        zap.live,
+        compile_hook(definition.trigger.type, definition.trigger.config, secrets),
+        definition.behaviour,
+        ever_held=any(version.definition.behaviour.when_paused == "hold" for version in zap.versions),
+    )
 
 
 class Arrival(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -69,10 +115,7 @@ class TooManyItems(DomainError):
 async def start(store: EventStore, new_id: NewId, arrival: Arrival) -> Started | Held:
     """Commit the run. Held: the delivery is held already, or was discarded. Raises StoreUnavailable."""
     append = run_append(new_id, arrival)
-    reached("api.before_append")
-    result = await store.append(append)
-    reached("api.after_append")
-    return await _outcome(store, arrival, append.stream_id, result)
+    return await _outcome(store, arrival, append.stream_id, await store.append(append))
 
 
 async def start_each(store: EventStore, new_id: NewId, items: Sequence[Arrival]) -> list[Started] | Held:
@@ -88,8 +131,11 @@ async def start_each(store: EventStore, new_id: NewId, items: Sequence[Arrival])
         if isinstance(started, Held):
             return started
         first = [started]
-    others = await asyncio.gather(*(start(store, new_id, item) for item in items[len(first) :]))
-    return first + [one for one in others if isinstance(one, Started)]
+    others = items[len(first) :]
+    appends = [run_append(new_id, item) for item in others]
+    results = zip(others, appends, await store.append_each(appends), strict=True)
+    outcomes = [await _outcome(store, item, append.stream_id, result) for item, append, result in results]
+    return first + [one for one in outcomes if isinstance(one, Started)]
 
 
 async def hold(
@@ -102,14 +148,13 @@ async def hold(
     """
     _require_few(items or ())
     request_id = new_id()
-    append = Append(
-        kind=StreamKind.CORE,
+    append = facts(
+        arrival.zap_id,
+        arrival.zap.owner,
+        NewEvent(request_id, rejected),
+        metadata=Metadata(actor=arrival.actor, traceparent=arrival.traceparent),
         stream_id=request_id,
         expected=0,
-        tenant_id=arrival.zap.owner,
-        ordering_key=arrival.zap_id,
-        events=(NewEvent(request_id, rejected),),
-        metadata=Metadata(actor=arrival.actor, traceparent=arrival.traceparent),
         dedupe_key=_key(items[0] if items else arrival),
         dedupe_window_s=arrival.zap.hook.dedupe_window_s,
     )
@@ -206,3 +251,89 @@ async def _outcome(store: EventStore, arrival: Arrival, stream_id: UUID, result:
             return Started(result.stream_id, result.position, duplicate=True)
         case Conflict():
             raise StoreUnavailable("the stream of a new id was not empty")
+
+
+class KeptRequest(msgspec.Struct, frozen=True):
+    """A request on record that started no run when it came; `settled` once it has its run, or was discarded."""
+
+    rejected: RequestRejected
+    settled: bool = False
+
+
+LoadedRequest: TypeAlias = Loaded[KeptRequest, IntakeEvent]
+
+
+def evolve(state: KeptRequest | None, event: IntakeEvent) -> KeptRequest | None:
+    """The state after the event. Total: never raises."""
+    if isinstance(event, RequestRejected):
+        return KeptRequest(event)
+    return state and KeptRequest(state.rejected, settled=True)
+
+
+def require_held(kept: LoadedRequest, zap_id: UUID) -> LoadedRequest:
+    """A request that its zap still holds. Raises NotFound, and NothingToDo where it was released or discarded."""
+    if kept.state.rejected.zap_id != zap_id:
+        raise NotFound("no such request")
+    if kept.state.settled:
+        raise NothingToDo("it was released or discarded already")
+    return kept
+
+
+def arrival_of(kept: LoadedRequest, zap: LiveZap, *, traceparent: str, actor: str) -> Arrival:
+    """A request on record, as if it came now. Raises WrongStatus."""
+    rejected = kept.state.rejected
+    if rejected.request is None:
+        raise WrongStatus("of this request only an excerpt was kept: its sender was not authentic")
+    return Arrival(
+        zap_id=rejected.zap_id,
+        zap=zap,
+        request=rejected.request,
+        delivery_id=rejected.dedupe_id,
+        traceparent=traceparent,
+        actor=actor,
+        request_id=kept.first.event_id,
+        held=rejected.reason == "held",
+    )
+
+
+async def admit(store: EventStore, new_id: NewId, arrival: Arrival) -> Started:
+    """The run of a request on record, or the first of those that it is split into. Raises NothingToDo."""
+    split = arrival.zap.hook.split
+    items = items_of(arrival, split) if split is not None else None
+    if items is None:
+        started = await start(store, new_id, arrival)
+    else:
+        each = await start_each(store, new_id, items)
+        started = each if isinstance(each, Held) else each[0]
+    if isinstance(started, Held):
+        raise NothingToDo("it was discarded, or its delivery is held as another request")
+    return started
+
+
+async def record_admitted(
+    store: EventStore, new_id: NewId, arrival: Arrival, started: Started, metadata: Metadata
+) -> None:
+    """Put on record that the request has its run; of a held one that is said once."""
+    assert arrival.request_id is not None
+    event = RequestAdmitted(zap_id=arrival.zap_id, request_id=arrival.request_id, run_id=started.run_id)
+    stream_id, expected = (arrival.request_id, 1) if arrival.held else (stream_of(arrival.zap_id), ANY_VERSION)
+    new = NewEvent(new_id(), event)
+    await store.append(
+        facts(arrival.zap_id, arrival.zap.owner, new, metadata=metadata, stream_id=stream_id, expected=expected)
+    )
+
+
+async def discard(store: EventStore, new_id: NewId, held: LoadedRequest, metadata: Metadata) -> None:
+    """Give a held request up. Raises NothingToDo where it was released or discarded meanwhile."""
+    zap_id = held.state.rejected.zap_id
+    append = facts(
+        zap_id,
+        held.tenant_id,
+        NewEvent(new_id(), RequestDiscarded(zap_id=zap_id, request_id=held.id)),
+        metadata=metadata,
+        stream_id=held.id,
+        expected=held.version,
+        dedupe_key=fate_key(zap_id, held.id),  # its run would be stored under the same key
+    )
+    if not isinstance(await store.append(append), Appended):
+        raise NothingToDo("it was released or discarded meanwhile")

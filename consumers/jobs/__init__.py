@@ -1,0 +1,1 @@
+"""How does one command act on many runs, one after the other?"""
