@@ -18,7 +18,7 @@ from app.accounts.tokens import (
     new_api_key,
 )
 from app.config.settings import WhoMaySignUp
-from app.http.problems import Problem
+from app.refusals.problems import Problem
 from domain.account.email import canonical, visible_length
 from domain.account.identity import (
     ApiKeyCreated,

@@ -11,7 +11,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard, HTTPScope
 
 from app.accounts.tokens import BadToken, Tokens, fingerprint, is_api_key
-from app.http.problems import Problem
+from app.refusals.problems import Problem
 from domain.log.errors import DomainError
 from domain.log.event import Metadata
 from sql.tables.identity import Identity, Scope

@@ -23,7 +23,6 @@ from app.commands.jobs import Jobs
 from app.commands.requests import Requests
 from app.commands.runs import Runs
 from app.commands.zaps import Zaps
-from app.http import problems as refusals
 from app.http import routing
 from app.http.api.api_keys import ApiKeyController
 from app.http.api.auth import AuthController, MeController
@@ -38,7 +37,6 @@ from app.http.docs.catch_url import describe_hooks
 from app.http.docs.pages import PAGES
 from app.http.health import healthz, readyz
 from app.http.inputs import MAX_BODY, Moment
-from app.http.problems import NO_SNIFF
 from app.http.requests import StrictRequest, check
 from app.http.routing import Edge, Routes
 from app.http.services import Services
@@ -48,6 +46,8 @@ from app.intake.live_zaps import LiveZaps
 from app.intake.replies import Replies
 from app.intake.request_log import RequestLog
 from app.intake.run_watch import RunWatch
+from app.refusals import problems as refusals
+from app.refusals.problems import NO_SNIFF
 from sql.tables.hook_secrets import HookTables
 from sql.tables.identity import Identity
 from sql.tables.rate_limits import RateLimits

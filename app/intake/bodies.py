@@ -12,7 +12,7 @@ from typing import Self
 
 from litestar.types import Receive
 
-from app.http.problems import Problem, unavailable
+from app.refusals.problems import Problem, unavailable
 
 ROOM = 64 * 2**20
 """Bytes of all bodies under way in one process, unless a single one may be larger."""

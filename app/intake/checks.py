@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 from litestar.types import HTTPScope
 
-from app.http.problems import Problem
+from app.refusals.problems import Problem
 from domain.hook.compiled import Hook
 from domain.hook.presets import Unknown
 from domain.hook.signed_request import SignedRequest

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from functools import lru_cache
 
-from app.http.problems import Problem
+from app.refusals.problems import Problem
 
 MAX_HEADERS = 100
 MAX_HEADERS_SIZE = 32 * 1024

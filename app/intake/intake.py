@@ -14,7 +14,6 @@ import msgspec
 from litestar.enums import ScopeType
 from litestar.types import HTTPScope, Receive, Scope, Send
 
-from app.http.problems import MEDIA_TYPE, Problem, as_problem, encode
 from app.intake import replies as intake_replies
 from app.intake.bodies import Bodies, SenderLeft, Share
 from app.intake.checks import (
@@ -31,6 +30,7 @@ from app.intake.headers import stored_headers
 from app.intake.live_zaps import LiveZaps
 from app.intake.replies import SAFE, Replies, Reply
 from app.intake.request_log import RequestLog
+from app.refusals.problems import MEDIA_TYPE, Problem, as_problem, encode
 from domain.hook.request import Request, request_body, trigger_data
 from domain.intake.admission import Arrival, Held, LiveZap, Started, hold, items_of, start, start_each
 from domain.intake.events import MAX_DETAIL, MAX_EXCERPT, Reason, RequestRejected

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import structlog
 
+from consumers.definitions import CompiledVersion
 from consumers.outbound.targets import Targets
-from consumers.runner.definitions import CompiledVersion
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Failed, Outcome, Retry
 from domain.language.template import TemplateError
 from domain.log.ports import Clock

@@ -9,10 +9,10 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from consumers.definitions import CompiledVersion, Definitions
 from consumers.kafka.patience import patiently
 from consumers.outbound.targets import Targets
 from consumers.runner.attempts import Attempts, delay_end
-from consumers.runner.definitions import CompiledVersion, Definitions
 from consumers.runner.slots import Busy, Slots
 from domain.connector.descriptor import Failed, Outcome, Postponed, Succeeded
 from domain.language.template import TemplateError

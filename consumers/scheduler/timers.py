@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import msgspec
 import structlog
 
+from consumers.definitions import Definitions
 from consumers.kafka.patience import rest
-from consumers.runner.definitions import Definitions
 from domain.aggregates import RUN
 from domain.language.template import TemplateError
 from domain.log.errors import NotFound

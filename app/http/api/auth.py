@@ -11,7 +11,7 @@ from litestar.params import JSONBody
 from app.accounts.accounts import Accounts, TokenPair
 from app.accounts.auth import AuthedRequest
 from app.http.inputs import Email, Injected, Input, Name, Password
-from app.http.problems import Problem
+from app.refusals.problems import Problem
 from sql.tables.identity import Identity, User
 
 

@@ -15,8 +15,8 @@ from app.commands.hook_secrets import HookSecrets
 from app.commands.zaps import Zaps
 from app.http.inputs import Injected, Input, Moment, Name
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
-from app.http.problems import Problem
 from app.http.services import Services
+from app.refusals.problems import Problem
 from domain.values.json import JsonObject
 from domain.zap.definition import Definition, Step, Trigger
 from domain.zap.settings import ZapSettings

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.http.problems import Problem
 from app.intake.bodies import SMALL, Bodies
+from app.refusals.problems import Problem
 
 LARGE = 10 * SMALL
 

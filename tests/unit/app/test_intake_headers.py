@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.http.problems import Problem
 from app.intake.headers import MAX_HEADERS, MAX_HEADERS_SIZE, REDACTED, stored_headers
+from app.refusals.problems import Problem
 
 
 @pytest.mark.parametrize(

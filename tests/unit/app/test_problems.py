@@ -4,8 +4,8 @@ import msgspec
 import pytest
 from litestar.exceptions import HTTPException, NotFoundException, ValidationException
 
-from app.http.broken import BrokenRule
-from app.http.problems import KINDS, Problem, as_problem, encode
+from app.refusals.broken import BrokenRule
+from app.refusals.problems import KINDS, Problem, as_problem, encode
 from domain.log.errors import DomainError, Invalid, NotFound, VersionConflict, WrongStatus
 from domain.log.ports import StoreUnavailable
 

@@ -9,7 +9,7 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
-from app.http.broken import BrokenRule, broken_rule, place_of, pointer
+from app.refusals.broken import BrokenRule, broken_rule, place_of, pointer
 from domain.log.errors import DomainError
 from domain.log.ports import AppendRefused, StoreUnavailable
 from domain.log.stream import Contended

@@ -1,0 +1,1 @@
+"""What does a client hear when something is refused?"""
