@@ -1,4 +1,7 @@
-"""One file per connector. Each module here that has a CONNECTOR is part of the catalog."""
+"""What can a zap be started by, and what can it do?
+
+One file per connector. Each module here that has a CONNECTOR is part of the catalog.
+"""
 
 import importlib
 import pkgutil

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -168,3 +169,42 @@ def test_tests_look_at_backends_of_their_own_database_only(path: Path) -> None:
         if BACKENDS.search(text) and "datname = current_database()" not in text
     ]
     assert strange == []
+
+
+FOLDERS = sorted({path.parent for path in MODULES})
+MANY = {Path("projections"), Path("app/http/api"), Path("consumers/connectors")}
+"""Folders in which each module is one of its kind: read models, routes, connectors."""
+MAX_MODULES = 12
+MAX_DEPTH = 3
+
+
+def nouns(folder: Path) -> list[str]:
+    """The names in a folder, without their plural."""
+    stems = [path.stem for path in folder.glob("*.py") if not path.stem.startswith("__")]
+    stems += [path.name for path in folder.iterdir() if (path / "__init__.py").exists()]
+    return sorted(stem.removesuffix("s") for stem in stems)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: str(folder.relative_to(ROOT)))
+def test_a_folder_is_small_and_uses_no_noun_twice(folder: Path) -> None:
+    place = folder.relative_to(ROOT)
+    modules = [path for path in folder.glob("*.py") if path.stem != "__init__"]
+    assert len(modules) <= MAX_MODULES or place in MANY
+    assert len(place.parts) <= MAX_DEPTH
+    assert len(set(nouns(folder))) == len(nouns(folder))
+
+
+@pytest.mark.parametrize(
+    "folder", [folder for folder in FOLDERS if folder.parent != ROOT], ids=lambda folder: str(folder.relative_to(ROOT))
+)
+def test_a_folder_says_which_question_it_answers(folder: Path) -> None:
+    doc = ast.get_docstring(parsed(folder / "__init__.py")) or ""
+    assert doc.split("\n")[0].endswith("?")
+
+
+def test_every_package_with_folders_has_an_order_of_them() -> None:
+    """import-linter then asks for a place of each folder: the contracts are exhaustive."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    ordered = {name for contract in contracts if contract.get("exhaustive") for name in contract["containers"]}
+    with_folders = {folder.parent.name for folder in FOLDERS if folder.parent.parent == ROOT}
+    assert with_folders - {"projections"} == ordered  # there the engine is alone: read models stand on it
