@@ -73,7 +73,7 @@ class Projector:
         return message.stored() or await self._read(int(message.position))
 
     async def _read(self, position: int) -> StoredEvent:
-        """A payload that travelled by reference."""
+        """The payload of a message that has only a reference."""
         return (await patiently(lambda: self._store.read_log(position - 1, 1)))[0]
 
     async def _apply(self, batch: dict[int, list[StoredEvent]]) -> None:
@@ -82,7 +82,7 @@ class Projector:
             try:
                 return await self._engine.apply(batch)
             except GateMoved:
-                # Another owner, or a rebuild that was switched in: what is new is for the gates to say.
+                # Another projector owns the partition, or a rebuild was switched in: the gates decide what is new.
                 log.info("projector.gate_moved", partitions=sorted(batch))
                 failures += 1
                 await self._engine.gates(list(batch))

@@ -1,4 +1,4 @@
-"""How to prove oneself to the Kafka brokers: what the relay and the consumers both need and neither owns."""
+"""Kafka credentials and TLS, which the relay and the consumers share."""
 
 import ssl
 from dataclasses import dataclass, field

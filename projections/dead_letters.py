@@ -31,7 +31,7 @@ _queries = Queries("projections/dead_letters.sql")
 State: TypeAlias = Literal["open", "resolved"]
 """A group is open while it has more failures than were resolved: with the next one it opens again."""
 MAX_CAUSES = 100
-"""Groups that one alert tells of; of further ones the next alert does."""
+"""The most groups in one alert; the next alert has the others."""
 
 
 class RunsFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,14 +81,14 @@ async def get_dead_letters(pool: Pool, tenant_id: UUID, group: UUID) -> DeadLett
     return _item(row) if row else None
 
 
-async def untold(connection: Connection, tenant_id: UUID, zap_id: UUID) -> list[Untold]:
-    """The groups of a zap that have failures which nobody was told of."""
-    rows = await connection.fetch(_queries["untold"], tenant_id, zap_id, MAX_CAUSES)
+async def unreported(connection: Connection, tenant_id: UUID, zap_id: UUID) -> list[Untold]:
+    """The groups of a zap with failures that no alert has reported."""
+    rows = await connection.fetch(_queries["unreported"], tenant_id, zap_id, MAX_CAUSES)
     return [Untold(**dict(row)) for row in rows]
 
 
 class GoneTarget(msgspec.Struct, frozen=True):
-    """A step whose target answered 410, at last to a run at a moment."""
+    """A step whose target answered 410, and when it last did."""
 
     zap_id: UUID
     step_id: str
@@ -208,7 +208,7 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
 
 
 def _text(text: str) -> str:
-    """Without what Postgres can not store."""
+    """The text without characters that Postgres cannot store."""
     return text.replace("\0", "")
 
 

@@ -60,7 +60,7 @@ async def list_jobs(pool: Pool, tenant_id: UUID, *, before: UUID | None, limit: 
 
 
 async def running_jobs(pool: Pool) -> list[UUID]:
-    """The jobs of all tenants that are to be worked on, oldest first."""
+    """The open jobs of all tenants, oldest first."""
     return [row[0] for row in await pool.fetch(_queries["running"])]
 
 

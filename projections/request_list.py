@@ -128,7 +128,7 @@ def _counted(stored: StoredEvent, event: RequestsCounted) -> tuple[object, ...]:
 
 
 def _text(text: str) -> str:
-    """Without what Postgres can not store."""
+    """The text without characters that Postgres cannot store."""
     return text.replace("\0", "\ufffd")
 
 

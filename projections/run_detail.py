@@ -34,7 +34,7 @@ from projections.run_list import RunError
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One try of a step."""
+    """One attempt of a step."""
 
     attempt: int
     started_at: datetime
@@ -44,7 +44,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Postponement(msgspec.Struct, frozen=True, kw_only=True):
-    """What keeps a step from being tried, `times` in a row, and until when."""
+    """Why a step is not attempted yet, how many times in a row, and until when."""
 
     code: str
     message: str
@@ -73,7 +73,7 @@ class StepDetail(msgspec.Struct, kw_only=True):
 
 
 class RunDetail(msgspec.Struct, kw_only=True):
-    """All that is known of a run. Times are UTC; `duration_ms` is from the request to the end.
+    """A run with everything that is known about it. Times are UTC; `duration_ms` is from the request to the end.
 
     `replays` are the newest runs that replay this one; its own stream does not know them, the run list does.
     """

@@ -1,4 +1,4 @@
-"""The health of zaps: how their runs end, and what was told of it. Zaps without an ended run have no row."""
+"""The health of zaps: how their runs end, and which alerts were sent. Zaps without an ended run have no row."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -21,8 +21,8 @@ _results = msgspec.json.Decoder(dict[str, str])
 _NEVER = msgspec.json.encode({}).decode()
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """The last alert, and what came of it: by channel an empty text, or why it was not told.
+class AlertStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The last alert and its results: by channel an empty text, or why it was not delivered.
 
     With `retry_at` it will be sent once more where it failed.
     """
@@ -41,7 +41,7 @@ class ZapHealth(msgspec.Struct, frozen=True, kw_only=True):
     failed: int = 0
     last_completed_at: datetime | None = None
     last_failed_at: datetime | None = None
-    alert: Told | None = None
+    alert: AlertStatus | None = None
 
 
 async def get_health(pool: Pool, tenant_id: UUID, zap_id: UUID) -> ZapHealth:
@@ -49,12 +49,14 @@ async def get_health(pool: Pool, tenant_id: UUID, zap_id: UUID) -> ZapHealth:
     row = await pool.fetchrow(_queries["one"], tenant_id, zap_id)
     if row is None:
         return ZapHealth()
-    told = row[4] and Told(id=row[4], at=row[5], attempts=row[6], results=_results.decode(row[7]), retry_at=row[8])
+    told = row[4] and AlertStatus(
+        id=row[4], at=row[5], attempts=row[6], results=_results.decode(row[7]), retry_at=row[8]
+    )
     return ZapHealth(completed=row[0], failed=row[1], last_completed_at=row[2], last_failed_at=row[3], alert=told)
 
 
 class Pending(msgspec.Struct, frozen=True):
-    """A zap of which something is to be told. With `retry_at`: its last alert, at `alert_position`, once more.
+    """A zap with something to report. With `retry_at`: its last alert, at `alert_position`, once more.
 
     `stream_version` is that of its failures' stream, `flagged_until` the position of its last flag, `told_until` how
     far the last alert went.
@@ -73,7 +75,7 @@ class Pending(msgspec.Struct, frozen=True):
 
 
 async def pending(connection: Connection, moment: datetime, limit: int) -> list[Pending]:
-    """Zaps of which something is to be told at a moment, those that wait for longest first."""
+    """Zaps with something to report at a moment, those that have waited longest first."""
     rows = await connection.fetch(_queries["pending"], moment, limit)
     return [Pending(**dict(row) | {"results": _results.decode(row["results"] or _NEVER)}) for row in rows]
 
@@ -92,7 +94,7 @@ async def failing(connection: Connection) -> list[Failing]:
 
 
 async def healed(connection: Connection) -> list[UUID]:
-    """Zaps that are flagged as failing though a run has completed since."""
+    """Zaps flagged as failing, of which a run has completed since."""
     return [row[0] for row in await connection.fetch(_queries["healed"])]
 
 

@@ -21,7 +21,7 @@ _offsets = msgspec.json.Decoder(dict[int, tuple[int, int]])
 
 
 class Deposed(Exception):
-    """Another leader has taken over; what this one holds in memory is worthless."""
+    """Another leader has taken over. What this one has in memory is out of date."""
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -49,7 +49,7 @@ class Leader:
         return position
 
     async def advance(self, position: int, sent: Sent) -> int | None:
-        """Checkpoint acknowledged messages. Returns a wish to rewind, if there is one. Raises Deposed."""
+        """Checkpoint acknowledged messages. Returns the position of a requested rewind, if any. Raises Deposed."""
         row = await self.connection.fetchrow(_relay["advance"], self.epoch, position, _encoded(sent))
         if row is None:
             raise Deposed
@@ -65,7 +65,7 @@ class Leader:
         self.checkpoint = Checkpoint(position, sent)
 
     async def rewind_wanted(self) -> int | None:
-        """The position that somebody wants to go back to. Raises Deposed."""
+        """The position of a requested rewind. Raises Deposed."""
         row = await self.connection.fetchrow(_relay["rewind_wanted"], self.epoch)
         if row is None:
             raise Deposed

@@ -26,5 +26,5 @@ def rewind_position(position: int, sent: Sent, gates: Mapping[str, Mapping[int, 
 
 
 def rewound(sent: Sent, position: int) -> dict[int, tuple[int, int]]:
-    """What counts as sent after going back to `position`: on a topic that may be new, so with no offset yet."""
+    """The sent positions after going back to `position`. The topic may be new, so there are no offsets yet."""
     return {partition: (-1, min(last, position)) for partition, (_offset, last) in sent.items()}

@@ -1,4 +1,4 @@
-"""The topic on the broker: made explicitly, and watched for having been wiped."""
+"""The topic on the broker: created explicitly, and checked for having been wiped."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -48,7 +48,7 @@ class TopicLost(KafkaError):
 
 
 class TopicMissing(KafkaError):
-    """The topic does not exist, and it is not for the relay to make it."""
+    """The topic does not exist, and the settings forbid the relay to create it."""
 
 
 class TopicState(msgspec.Struct, frozen=True):
@@ -59,23 +59,23 @@ class TopicState(msgspec.Struct, frozen=True):
 
 
 async def ensure_topic(config: KafkaConfig) -> None:
-    """Create the topic if it is missing. Raises TopicMissing when that is not wanted, KafkaError."""
+    """Create the topic if it is missing. Raises TopicMissing where the settings forbid it, and KafkaError."""
     async with _admin(config) as admin:
         if config.topic in await admin.list_topics():
             return
         if not config.create:
-            raise TopicMissing(f"there is no topic {config.topic}: `triggerhub topics` makes it")
+            raise TopicMissing(f"there is no topic {config.topic}: `triggerhub topics` creates it")
         await _create(admin, config)
 
 
 async def create_topic(config: KafkaConfig) -> bool:
-    """Create the topic, whether or not the relay may. Returns whether it was missing. Raises KafkaError."""
+    """Create the topic, whatever the settings allow the relay. Returns whether it was missing. Raises KafkaError."""
     async with _admin(config) as admin:
         return config.topic not in await admin.list_topics() and await _create(admin, config)
 
 
 async def _create(admin: AIOKafkaAdminClient, config: KafkaConfig) -> bool:
-    """Explicitly, as auto-created topics have one partition. Returns whether nobody else was quicker."""
+    """Create it explicitly, as auto-created topics have one partition. Returns False if it exists already."""
     settings = {"retention.ms": str(config.retention_hours * _HOUR_MS)} if config.retention_hours else {}
     topic = NewTopic(config.topic, config.partitions, config.replication_factor, topic_configs=settings)
     answer = (await admin.create_topics([topic])).to_object()
@@ -83,7 +83,7 @@ async def _create(admin: AIOKafkaAdminClient, config: KafkaConfig) -> bool:
     if problem is TopicAlreadyExistsError:
         return False
     if problem is not NoError:
-        raise problem(f"topic {config.topic} can not be created: {answer['topic_errors'][0].get('error_message')}")
+        raise problem(f"topic {config.topic} cannot be created: {answer['topic_errors'][0].get('error_message')}")
     log.info("relay.topic_created", topic=config.topic, partitions=config.partitions)
     return True
 
@@ -100,7 +100,7 @@ async def describe_topic(config: KafkaConfig) -> TopicState | None:
 
 
 async def topic_settings(config: KafkaConfig) -> Mapping[str, str]:
-    """What the topic is set to; nothing from a broker that does not tell, as the embedded one."""
+    """The topic's configuration; empty where the broker does not tell, like the embedded one."""
     wanted = {"retention.ms": None, "cleanup.policy": None, "min.insync.replicas": None}
     with suppress(KafkaError):
         async with _admin(config) as admin:

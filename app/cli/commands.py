@@ -55,7 +55,7 @@ _role_command("api", "Serve HTTP: the API, the webhooks, the documentation.")
 _role_command("relay", "Publish committed events to the topic.")
 _role_command("runner", "Run the actions of zaps.")
 _role_command("projector", "Keep the read models up to date.")
-_role_command("scheduler", "Fire timers, carry out jobs, tell of failed runs.")
+_role_command("scheduler", "Fire timers, work on jobs, send alerts about failed runs.")
 
 
 @main.command()
@@ -69,7 +69,7 @@ def migrate() -> None:
 
 @main.command()
 def topics() -> None:
-    """Create the topic where it is missing, and show it."""
+    """Create the topic if it is missing, and show it."""
     settings = _settings("topics", "kafka_bootstrap_servers")
     from app.config import kafka
 
@@ -89,7 +89,7 @@ def rebuild(name: str) -> None:
 @main.command("retry-parked")
 @click.argument("name")
 def retry_parked(name: str) -> None:
-    """Offer the read model NAME again the events that it could not take."""
+    """Apply the parked events of the read model NAME again."""
     settings = _settings("retry-parked", "database_url")
     from app.roles import processes
 
@@ -99,7 +99,7 @@ def retry_parked(name: str) -> None:
 @main.command()
 @click.argument("position", type=click.IntRange(min=0))
 def rewind(position: int) -> None:
-    """Publish everything after POSITION again, for instance after the database was restored."""
+    """Publish everything after POSITION again, for example after restoring the database."""
     settings = _settings("rewind", "database_url")
     from app.roles import processes
 
@@ -108,7 +108,7 @@ def rewind(position: int) -> None:
 
 @main.command()
 def verify() -> None:
-    """Check the hash chain of the log, and the read models against it."""
+    """Check the hash chain of the log, and compare the read models with it."""
     settings = _settings("verify", "database_url")
     from app.roles import processes
 
@@ -134,13 +134,13 @@ def doctor() -> None:
 
 
 def _settings(role: str, *needs: str) -> Settings:
-    """The settings with `needs` filled, and logging set up. Ends the process when something is wrong."""
+    """The settings, with `needs` resolved. Also sets up logging. Ends the process when something is wrong."""
     from app.config import log
 
     try:
         settings = Settings.load()
         log.configure(role, settings.log_level, settings.log_format)
-        # `up` has nobody to ask: it is what the others find.
+        # `up` resolves nothing: it is what the others find.
         return settings if role == "up" else settings.resolve(*needs)
     except OperatorError as error:
         _fail(str(error), error.exit_code)

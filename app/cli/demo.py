@@ -51,7 +51,7 @@ class Run(msgspec.Struct):
 
 
 class Zap(msgspec.Struct):
-    """What is needed of a zap."""
+    """What the demo reads of a zap."""
 
     id: str
     hook_url: str
@@ -64,7 +64,7 @@ class NothingRunning(OperatorError):
 
 
 async def run(settings: Settings, url: str | None = None) -> None:
-    """Show one run from the webhook to its record. Raises OperatorError when there is none to show."""
+    """Show one run from the webhook to its record. Raises OperatorError when it cannot."""
     url = (url or _installation(settings)).rstrip("/")
     async with aiohttp.ClientSession() as http, _target() as target:
         api = _Api(http, url)
@@ -196,7 +196,7 @@ class _Api:
             raise OperatorError(f"{self.url}/readyz says {said[:200]}: `triggerhub doctor` tells more.")
 
     async def sign_up(self) -> str:
-        """Make a user to act as; returns the address."""
+        """Sign up a user and act as it. Returns the e-mail address."""
         email = f"demo-{_random_id()}@example.com"
         body: JsonObject = {"name": "Demo", "email": email, "password": _random_id()}
         self.token = msgspec.json.decode(await self.call("POST", "/api/v1/auth/signup", body))["access_token"]
@@ -221,7 +221,7 @@ class _Api:
 
 
 class _Target:
-    """What the zap calls: notes the first request and when it came."""
+    """The zap's target. It records the first request and its time."""
 
     url = ""
     arrived_at = 0.0

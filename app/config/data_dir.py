@@ -1,4 +1,4 @@
-"""The directory of one installation: who holds it, its secrets, its ports, and where its servers listen.
+"""The directory of one installation: its lock, its secrets, its ports, and where its servers listen.
 
 Every file is written whole or not at all, so that a crash never leaves half a file behind.
 """
@@ -75,7 +75,7 @@ class DataDir:
         except OSError as error:
             raise Unusable(self.path, error) from None
         try:
-            # `in_use` looks for an instant only: a few tries tell it from a holder.
+            # `in_use` holds the lock for an instant only; after a few tries it is somebody else.
             for _ in range(10):
                 if _locked(handle, fcntl.LOCK_EX):
                     break
@@ -159,7 +159,7 @@ class DataDir:
 
 
 def _locked(handle: int, mode: int) -> bool:
-    """Take the lock without waiting; whether that went well."""
+    """Try to take the lock without waiting. Returns whether it succeeded."""
     try:
         fcntl.flock(handle, mode | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""How the settings lead to Kafka: its security, the topic's making, and a word on what is wrong."""
+"""Kafka as the settings describe it: security, creating the topic, and clear errors."""
 
 import asyncio
 import ssl
@@ -28,17 +28,17 @@ _REFUSALS = (
 
 
 class Refused(OperatorError):
-    """The brokers will not have us: waiting does not help, other settings do."""
+    """The brokers reject our credentials or our TLS. Waiting does not help; other settings do."""
 
     exit_code = 2
 
 
 class Unreachable(OperatorError):
-    """No broker answers: it may, later."""
+    """No broker answers. One may, later."""
 
 
 def security(settings: Settings) -> KafkaSecurity:
-    """Reads the certificates. Raises SettingsError for those that are no good."""
+    """Reads the certificates. Raises SettingsError where they cannot be used."""
     return KafkaSecurity(
         mechanism=settings.kafka_sasl_mechanism,
         username=settings.kafka_username,
@@ -55,7 +55,7 @@ def _tls(settings: Settings) -> ssl.SSLContext:
         if settings.kafka_cert_file:
             context.load_cert_chain(settings.kafka_cert_file, settings.kafka_key_file or None, password="")
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{PREFIX}KAFKA_{name}_FILE can not be used: {_reason(error)}.") from None
+        raise SettingsError(f"{PREFIX}KAFKA_{name}_FILE cannot be used: {_reason(error)}.") from None
     return context
 
 
@@ -73,13 +73,13 @@ def config(settings: Settings) -> KafkaConfig:
 
 
 async def check_access(settings: Settings) -> int:
-    """Ask each bootstrap server whether it will have us. Returns how many do. Raises Refused, Unreachable."""
-    proof = security(settings)
+    """Connect to each bootstrap server. Returns how many accept our credentials. Raises Refused, Unreachable."""
+    wanted = security(settings)
     problems: list[Exception] = []
     servers = settings.kafka_bootstrap_servers.split(",")
     for server in servers:
         try:
-            await _knock(server, proof)
+            await _try_connect(server, wanted)
         except Refused:
             raise
         except (OSError, KafkaError, TimeoutError) as error:
@@ -89,7 +89,7 @@ async def check_access(settings: Settings) -> int:
     return len(servers) - len(problems)
 
 
-async def _knock(server: str, proof: KafkaSecurity) -> None:
+async def _try_connect(server: str, security: KafkaSecurity) -> None:
     host, port = server.rsplit(":", 1)
     try:
         async with asyncio.timeout(_TIMEOUT_S):
@@ -97,25 +97,25 @@ async def _knock(server: str, proof: KafkaSecurity) -> None:
                 host.strip("[]"),
                 int(port),
                 request_timeout_ms=int(_TIMEOUT_S * 1000),
-                security_protocol=proof.protocol,
-                ssl_context=proof.tls,
-                sasl_mechanism=proof.mechanism or None,
-                sasl_plain_username=proof.username or None,
-                sasl_plain_password=proof.password or None,
+                security_protocol=security.protocol,
+                ssl_context=security.tls,
+                sasl_mechanism=security.mechanism or None,
+                sasl_plain_username=security.username or None,
+                sasl_plain_password=security.password or None,
             )
     except ssl.SSLError as error:
         raise Refused(f"TLS with the Kafka broker {server} fails: {_reason(error)}. See {PREFIX}KAFKA_TLS.") from None
     except _REFUSALS as error:
-        who = f"user {proof.username} by {proof.mechanism}"
+        who = f"user {security.username} by {security.mechanism}"
         raise Refused(f"The Kafka broker {server} refuses {who}: {_reason(error)}.") from None
     connection.close()
 
 
 async def check_topic(settings: Settings) -> str:
-    """That the topic is missing, in words, and empty when it is there. Raises Refused for another one, KafkaError."""
+    """Says that the topic is missing; empty when it exists. Raises Refused for any other problem, and KafkaError."""
     found = await describe_topic(config(settings))
     if found is None:
-        return f"there is no topic {settings.kafka_topic}: `triggerhub topics` makes it"
+        return f"there is no topic {settings.kafka_topic}: `triggerhub topics` creates it"
     if found.partitions != settings.kafka_partitions:
         raise Refused(
             f"Topic {settings.kafka_topic} has {found.partitions} partitions, "
@@ -139,7 +139,7 @@ async def topics(settings: Settings) -> None:
         if problem := await check_topic(settings):
             raise OperatorError(f"The brokers do not show the topic yet: {problem}.")
     except KafkaError as error:
-        raise OperatorError(f"The topic can not be made: {_reason(error)}.") from None
+        raise OperatorError(f"The topic cannot be created: {_reason(error)}.") from None
 
 
 def _reason(error: BaseException) -> str:

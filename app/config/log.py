@@ -1,4 +1,4 @@
-"""Logging: one structlog set-up for all processes, to standard error, with secrets blotted out.
+"""Logging: one structlog set-up for all processes, to standard error, with secrets redacted.
 
 The libraries log through the standard library; their records take the same path from WARNING up.
 """
@@ -24,7 +24,7 @@ _SECRET_WORDS = (
     "apikey",
     "dsn",
 )
-# They count or name something and give nothing away.
+# These count or name something; they reveal no secret.
 _HARMLESS = frozenset({"token_type", "secret_count", "token_count"})
 
 
@@ -56,7 +56,7 @@ def configure(role: str, level: str, log_format: LogFormat) -> None:
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Structlog processor: no value of type Secret, and none under a telling key, reaches the output."""
+    """Structlog processor: redacts values of type Secret, and values under keys that name a secret."""
     return {key: _cleaned(key, value) for key, value in event.items()}
 
 

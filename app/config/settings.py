@@ -39,7 +39,7 @@ class SettingsError(OperatorError):
 
 
 class Secret(str):
-    """Text that must not be shown: `repr` gives stars, only using it as a string gives the text."""
+    """Text that must not be shown: `repr` gives stars; only its use as a string gives the text."""
 
     __slots__ = ()
 
@@ -132,7 +132,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return cls.from_env(os.environ)
 
     def to_env(self) -> dict[str, str]:
-        """The variables from which `from_env` reads these very settings."""
+        """The variables that `from_env` turns into exactly these settings."""
         return {PREFIX + name.upper(): _text(getattr(self, name)) for name in self.__struct_fields__}
 
     def child_env(self) -> dict[str, str]:
@@ -170,7 +170,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _kafka_cluster(read: "_Reader") -> dict[str, Any]:
-    """What only a Kafka of one's own needs."""
+    """Settings for an external Kafka."""
     mechanism = read("KAFKA_SASL_MECHANISM", "", lambda text: text and _one_of(*SASL_MECHANISMS)(text).upper())
     username, password = read("KAFKA_USERNAME", "", str), read("KAFKA_PASSWORD", "", str)
     if bool(mechanism) != bool(username and password):
@@ -198,7 +198,7 @@ def _kafka_cluster(read: "_Reader") -> dict[str, Any]:
 
 
 def _smtp(read: "_Reader") -> dict[str, Any]:
-    """How alerts are mailed, if they are."""
+    """The mail server for alerts."""
     host, sender = read("SMTP_HOST", "", _host), read("SMTP_FROM", "", _email)
     if host and not sender:
         raise SettingsError(f"{PREFIX}SMTP_FROM is missing: set it to the address that mails come from.")
@@ -216,7 +216,7 @@ def _smtp(read: "_Reader") -> dict[str, Any]:
 
 
 def unknown_variables(env: Mapping[str, str] | None = None) -> list[str]:
-    """Variables with our prefix that no setting reads: most likely misspelt."""
+    """Variables with our prefix that no setting reads; most likely they are misspelt."""
     known = {PREFIX + name.upper() for name in Settings.__struct_fields__}
     return sorted(n for n in (os.environ if env is None else env) if n.startswith(PREFIX) and n not in known)
 

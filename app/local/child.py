@@ -90,14 +90,14 @@ class Child:
         return self._process.returncode is None
 
     async def wait(self) -> int:
-        """Its exit code, negative for a signal, once it has ended and its last line is out."""
+        """Wait for its end and its last line. Gives the exit code, negative for a signal."""
         code = await self._process.wait()
         # A grandchild may hold the pipe open for ever: its lines are not worth waiting for.
         await asyncio.wait({self._output}, timeout=1)
         return code
 
     async def stop(self, grace_s: float) -> int:
-        """Ask it to end, and end it when it has not after `grace_s` seconds."""
+        """Ask it to end; kill it if it has not ended after `grace_s` seconds."""
         self.signal(self.service.stop)
         try:
             async with asyncio.timeout(grace_s):
@@ -117,7 +117,7 @@ class Child:
                 self._process.send_signal(number)
 
     async def wait_ready(self, within_s: float) -> None:
-        """Return once the service serves; raises StartError when it dies or takes too long."""
+        """Wait until the service is ready. Raises StartError when it dies or takes too long."""
         deadline = time.monotonic() + within_s
         while self.service.ready is not None:
             if not self.alive:
@@ -150,7 +150,7 @@ async def running(
 
 
 async def port_answers(host: str, port: int) -> bool:
-    """Whether somebody accepts TCP connections there."""
+    """Whether a server accepts TCP connections there."""
     try:
         async with asyncio.timeout(1):
             _, writer = await asyncio.open_connection(host, port)

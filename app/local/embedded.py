@@ -1,4 +1,4 @@
-"""The servers `triggerhub up` brings along: PostgreSQL and a broker that speaks the Kafka protocol.
+"""The embedded servers of `triggerhub up`: PostgreSQL and a broker that speaks the Kafka protocol.
 
 Both come as wheels (extra `local`) and listen on loopback only, on ports remembered in the data directory.
 Here is how to prepare and start them; keeping them alive is the supervisor's work.
@@ -28,7 +28,7 @@ NOBODY = 65_534
 SYSTEM_USER = "embedded_postgres"
 LOG_LIMIT = 10 * 2**20
 
-# Durable as a server should be: these are the figures the benchmarks are made with.
+# As durable as a server should be. The benchmarks use these settings, too.
 POSTGRES_SETTINGS: Mapping[str, str] = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",  # a socket's path has at most 107 bytes; data directories may have more
@@ -71,7 +71,7 @@ class EmbeddedPostgres:
         return Secret(f"postgresql://triggerhub:{password}@{HOST}:{self._port}/triggerhub")
 
     def prepare(self) -> None:
-        """Choose user and port, stop a left-over server, make the cluster at first; raises StartError."""
+        """Choose user and port, stop a left-over server, create the cluster if needed. Raises StartError."""
         self._owner = _owner(self._cluster)
         self._open_path()
         if self._cluster.exists():
@@ -108,7 +108,7 @@ class EmbeddedPostgres:
         return await probe.wait() == 0
 
     def _initialise(self) -> None:
-        """Make the cluster beside its place, then move it there: a half-made one is never used."""
+        """Create the cluster elsewhere, then move it into place: a half-made one is never used."""
         new = self._directory.path / "postgres.new"
         password = self._directory.path / "postgres.pw"
         shutil.rmtree(new, ignore_errors=True)
@@ -158,7 +158,7 @@ class EmbeddedPostgres:
             _open_path(self._directory.path, self._bin, self._bin.parent.parent.with_suffix(".libs"))
 
     def _chown(self, path: Path) -> None:
-        """Give the file or tree to the user PostgreSQL runs as, where that is not us."""
+        """Give the file or tree to PostgreSQL's user, where that is not us."""
         if self._owner is None or path.stat().st_uid == self._owner[0]:
             return
         for part in [path, *path.rglob("*")]:
@@ -177,7 +177,7 @@ class EmbeddedBroker:
         return f"{HOST}:{self._port}"
 
     def service(self) -> Service:
-        """The broker, to run in the foreground. Call it for each start: each is a new, empty cluster."""
+        """The broker, in the foreground. Call this for each start: each start is a new, empty cluster."""
         listener = f"tcp://{HOST}:{self._port}"
         return Service(
             name="broker",
@@ -199,7 +199,7 @@ _PLAIN_ENV = {"LC_ALL": "C", "PATH": os.defpath}
 
 
 def _package(name: str) -> Path:
-    """Where a wheel of the extra `local` lies; not imported, as that takes memory and time."""
+    """The folder of a wheel of the extra `local`. Importing it would take memory and time."""
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
         raise StartError(
@@ -219,7 +219,7 @@ def _broker_program() -> str:
 
 
 def _owner(cluster: Path) -> tuple[int, int] | None:
-    """The user PostgreSQL must run as, when we are root, which it refuses; None: as ourselves."""
+    """The user for PostgreSQL when we are root, which it refuses; None means ourselves."""
     if os.geteuid() != 0:
         return None
     if cluster.exists() and (status := cluster.stat()).st_uid != 0:
@@ -239,7 +239,7 @@ def _system_user() -> tuple[int, int]:
 
 
 def _open_path(*paths: Path) -> None:
-    """Let the user PostgreSQL runs as pass through (not list) every directory down to these."""
+    """Let PostgreSQL's user pass through every directory down to these, without listing them."""
     for directory in {parent for path in paths if path.exists() for parent in [path, *path.parents]}:
         mode = directory.stat().st_mode
         if not mode & 0o001:
@@ -252,7 +252,7 @@ def _open_path(*paths: Path) -> None:
 
 
 def _stop_left_over(cluster: Path) -> None:
-    """End the server a killed supervisor left on this cluster. It is ours if it works in our directory."""
+    """Stop the server that a killed supervisor left on this cluster. A server in our directory is ours."""
     try:
         server = psutil.Process(int((cluster / "postmaster.pid").read_text().split("\n", 1)[0]))
         if server.cwd() != str(cluster.resolve()):
@@ -269,7 +269,7 @@ def _stop_left_over(cluster: Path) -> None:
 
 
 def _log_file(path: Path) -> Path:
-    """The log of a server, begun anew when it has grown large."""
+    """The log file of a server; a large one is started afresh."""
     if path.exists() and path.stat().st_size > LOG_LIMIT:
         path.unlink()
     return path

@@ -37,5 +37,5 @@ class Output:
         except UnicodeEncodeError:
             print(text.encode("ascii", "replace").decode(), file=self._stream, flush=True)
         except BrokenPipeError:
-            # Whoever read us is gone (`up | head`). The processes matter more than their lines.
+            # The reader has gone (`up | head`). The processes matter more than their lines.
             self._stream = None

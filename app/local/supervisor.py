@@ -40,9 +40,9 @@ def role_command(role: str) -> tuple[str, ...]:
 
 
 RUNNER_READY_WITHIN_S = 6.0
-"""How long the API waits for the runner at most; it takes webhooks without one, too."""
+"""The longest that the API waits for the runner; it accepts webhooks without one, too."""
 READY_EVENT = "role.ready"
-"""What a role logs once it is at work."""
+"""What a role logs once it is working."""
 
 
 async def up(settings: Settings, *, roles: Sequence[str] = ROLES, command: Command = role_command) -> None:
@@ -57,7 +57,7 @@ async def up(settings: Settings, *, roles: Sequence[str] = ROLES, command: Comma
 
 
 class _Stopped(Exception):
-    """We were asked to stop while still starting."""
+    """A signal came before everything had started."""
 
 
 class _Keeper:
@@ -114,7 +114,7 @@ class _Keeper:
         except OSError as error:  # out of processes or memory: the ended child stays, and the next round tries again
             log.warning("process cannot be started", process=self.name, error=str(error))
         if self._stopping.is_set() and self.child is not None:
-            await self.child.stop(GRACE_S)  # we were asked to stop while it started
+            await self.child.stop(GRACE_S)  # a signal came while it started
 
 
 class _Supervisor:
@@ -148,7 +148,7 @@ class _Supervisor:
                 await self._take_down()
 
     def _with_secrets(self, settings: Settings) -> Settings:
-        """Secrets are made for the embedded database only; those for another must outlive this directory."""
+        """Generate secrets for the embedded database only: those of another database must outlive this directory."""
         if settings.database_url:
             return settings.resolve("jwt_secret", "encryption_key")
         return msgspec.structs.replace(
@@ -158,7 +158,7 @@ class _Supervisor:
         )
 
     async def _start_servers(self, settings: Settings) -> Settings:
-        """Start the servers no URL was given for; returns the settings that lead to them."""
+        """Start the servers that have no URL. Returns the settings that lead to them."""
         if not settings.database_url:
             postgres = EmbeddedPostgres(self._directory)
             postgres.prepare()
@@ -234,7 +234,7 @@ class _Supervisor:
         )
 
     async def _bound_memory(self, broker: _Keeper) -> None:
-        """The broker never forgets a record: end it when it is too large. The relay publishes again."""
+        """The broker keeps every record in memory: restart it when it is too large. The relay publishes again."""
         while True:
             await asyncio.sleep(MEMORY_CHECK_S)
             with contextlib.suppress(psutil.Error):
@@ -257,7 +257,7 @@ class _Supervisor:
             self._directory.remove(name)
 
     async def _or_stopped(self, work: Coroutine[object, object, T]) -> T:
-        """The result of `work`, unless we are asked to stop meanwhile."""
+        """The result of `work`, unless a signal comes first."""
         task, stop = asyncio.create_task(work), asyncio.create_task(self._stop.wait())
         try:
             await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -271,7 +271,7 @@ class _Supervisor:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """The first signal asks for an orderly end, the second for an immediate one."""
+        """The first signal stops everything in order, the second at once."""
 
         def handle() -> None:
             if not self._stop.is_set():

@@ -274,7 +274,7 @@ async def verify(settings: Settings) -> int:
 
 @contextmanager
 def _progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, nothing elsewhere. Told the position reached, and the head."""
+    """Shows a bar on a terminal, nothing elsewhere. Called with the position reached and the head."""
     with click.progressbar(length=1, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
 
         def show(position: int, head: int) -> None:

@@ -27,7 +27,7 @@ class _Server(uvicorn.Server):
 
 
 async def serve(services: Services, host: str, port: int, stop: asyncio.Event) -> None:
-    """Answer requests until `stop`. Raises OperatorError when the port can not be had."""
+    """Answer requests until `stop`. Raises OperatorError when the port cannot be had."""
     config = uvicorn.Config(
         create_app(services),
         http="httptools",
@@ -70,6 +70,6 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise OperatorError(f"{host}:{port} can not be listened on ({error.strerror}): set TRIGGERHUB_PORT.") from None
+        raise OperatorError(f"{host}:{port} cannot be listened on ({error.strerror}): set TRIGGERHUB_PORT.") from None
     listener.setblocking(False)
     return listener

@@ -23,7 +23,7 @@ _REMIND_EVERY = 30
 
 
 class DatabaseRefused(OperatorError):
-    """The database will not have us, or we can not use it: waiting does not help."""
+    """The database rejects our credentials, or lacks what we need. Waiting does not help."""
 
     exit_code = 2
 
@@ -64,7 +64,7 @@ async def database_problem(settings: Settings) -> str:
     except ssl.SSLError as error:
         raise DatabaseRefused(f"TLS with PostgreSQL fails: {error}. See {PREFIX}DATABASE_URL.") from None
     except (asyncpg.ClientConfigurationError, FileNotFoundError, ValueError) as error:
-        raise DatabaseRefused(f"{PREFIX}DATABASE_URL can not be used: {error}.") from None
+        raise DatabaseRefused(f"{PREFIX}DATABASE_URL cannot be used: {error}.") from None
     except CONNECTION_ERRORS as error:
         return f"PostgreSQL does not answer: {str(error) or type(error).__name__}"
 

@@ -20,7 +20,7 @@ class Lanes:
         self._room.set()
 
     async def room(self) -> None:
-        """Wait until fewer than the limit of jobs are open: back-pressure for whoever submits."""
+        """Wait until fewer jobs are open than the limit: back-pressure on the submitter."""
         await self._room.wait()
 
     def is_busy(self, key: UUID) -> bool:
@@ -57,7 +57,7 @@ class Lanes:
             await asyncio.wait(tasks)
 
     async def drain(self, timeout_s: float) -> bool:
-        """Wait until no job is open; False when the time did not suffice, and the rest was cancelled."""
+        """Wait until no job is open. False when time ran out and the rest was cancelled."""
         tasks = set(self._tasks.values())
         if not tasks:
             return True

@@ -27,7 +27,7 @@ async def patiently(call: Callable[[], Awaitable[T]]) -> T:
 
 
 async def rest(stop: asyncio.Event, seconds: float) -> None:
-    """Wait so long, or until `stop`."""
+    """Wait this long, or until `stop`."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await stop.wait()

@@ -107,7 +107,7 @@ class Subscription:
         self._subscriber(handle)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Consume until `stop`. Raises KafkaError when the broker can not be reached at the start."""
+        """Consume until `stop`. Raises KafkaError when the broker cannot be reached at the start."""
         await wait_for_topic(self._config, stop)
         if stop.is_set():
             return
@@ -251,7 +251,7 @@ def _security(security: KafkaSecurity) -> BaseSecurity:
 
 
 async def wait_for_topic(config: ConsumerConfig, stop: asyncio.Event) -> None:
-    """Return once the relay has made the topic: a consumer that subscribes earlier would learn of it late."""
+    """Wait until the relay has created the topic: a consumer that subscribes earlier notices it late."""
     while not stop.is_set():
         try:
             if config.topic in await _topics(config):

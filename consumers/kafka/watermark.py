@@ -13,7 +13,7 @@ from sql.postgres.pool import CONNECTION_ERRORS
 
 log = structlog.get_logger()
 FAILURE_PAUSE_S = 1.0
-"""Between a batch that failed and its next try: what is broken may stay so for a while."""
+"""The pause between a failed batch and its next attempt."""
 
 
 class Gap(Exception):
@@ -124,7 +124,7 @@ class Watermarks:
         try:
             header = decode_header(record.value)
         except NotAnEnvelope as error:
-            # Not of the relay's making. Were it an event, the next message would name it as missing.
+            # The relay did not send it. If it were an event, the next message would name it as missing.
             log.warning("consumer.foreign_message", partition=record.partition, offset=record.offset, error=str(error))
             return None
         try:

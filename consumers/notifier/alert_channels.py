@@ -1,4 +1,4 @@
-"""The ways to tell a zap's owner of failures: webhook, e-mail, error zap. Repeats carry the alert's id."""
+"""The channels of alerts to a zap's owner: webhook, e-mail, error zap. Repeats carry the alert's id."""
 
 import asyncio
 import hashlib
@@ -52,7 +52,7 @@ class Channels:
     async def send(
         self, alert: Alert, zap: LoadedZap | None, before: Mapping[str, str], moment: datetime
     ) -> dict[str, str]:
-        """Tell by every channel that the zap has now, but for those that did their work at an attempt before.
+        """Send by every channel that the zap has now, except those that succeeded at an earlier attempt.
 
         Gives what all of them came to: by channel an empty text, or why it failed.
         """

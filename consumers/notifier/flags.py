@@ -1,4 +1,4 @@
-"""Finds zaps with something wrong, and says so on their streams: all runs fail, or a target wants no more requests."""
+"""Finds zaps with a lasting problem and flags them: all runs fail, or a target answers 410."""
 
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -20,7 +20,7 @@ from sql.postgres.pool import Connection
 
 log = structlog.get_logger()
 LOOK_AGAIN = timedelta(seconds=60)
-"""How late a changed setting may be noticed of a zap that is failing, but not for long enough."""
+"""How late a changed setting of a failing zap may be noticed, while it has not failed for long enough."""
 
 
 class Flags:
@@ -72,7 +72,7 @@ class Flags:
             log.warning("zap.flagged", zap_id=str(zap.id), kind=command.flag.kind, step_id=command.flag.step_id)
 
     async def _execute(self, zap: LoadedZap, command: ZapCommand) -> bool:
-        """False when that changes nothing, or somebody else was quicker."""
+        """False when that changes nothing, or another process was faster."""
         events = decide(command, zap.state)
         return await append(self._store, self._new_id, zap, events, Metadata(actor="notifier"))
 

@@ -1,4 +1,4 @@
-"""E-mail, by the operator's mail server."""
+"""E-mail through the operator's mail server."""
 
 import asyncio
 from datetime import datetime
@@ -31,7 +31,7 @@ class MailConfig(msgspec.Struct, frozen=True):
 
 
 class Mail:
-    """Sends text to one recipient at a time, so that each is told once and sees no other."""
+    """Sends text to one recipient at a time, so that each gets one message and sees no other recipient."""
 
     def __init__(self, config: MailConfig) -> None:
         self._config = config

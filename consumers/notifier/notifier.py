@@ -1,6 +1,6 @@
 """The notifier: tells owners of failed runs, grouped, and has zaps flagged. One works, among all schedulers.
 
-What is to be told comes from read models, so it does not matter how a run failed, or whether any runner lives. An
+Failures come from read models, so it does not matter how a run failed, or whether any runner is alive. An
 alert is recorded before it is sent, and what came of that afterwards: after a crash between the two the same alert,
 with the same id, is sent again. The version of the failures' stream tells whether the read models have caught up, and
 keeps a second notifier, that believes itself alone, from raising an alert twice.
@@ -26,7 +26,7 @@ from domain.log.stream import facts, load
 from domain.registry import decode
 from domain.zap.settings import DEFAULT
 from domain.zap.zap import LoadedZap
-from projections.dead_letters import untold
+from projections.dead_letters import unreported
 from projections.engine.build import FEW_ROWS
 from projections.zap_health import Pending, pending
 from sql.log.event_store import PgEventStore
@@ -38,7 +38,7 @@ _queries = Queries("queries/notifier.sql")
 
 POLL_S = 1.0
 SETTLE = timedelta(seconds=3)
-"""How long the first failure waits for others, so that a burst is one message."""
+"""How long the first failure waits for more, so that a burst is one message."""
 ZAPS_AT_A_TIME = 500
 ACTOR = "notifier"
 
@@ -56,13 +56,13 @@ class Notifier:
         self._waiting_since: dict[UUID, datetime] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Tell until `stop`, through outages of the database."""
+        """Send alerts until `stop`, through outages of the database."""
         while not stop.is_set():
             try:
                 await self._lead(stop)
             except (*CONNECTION_ERRORS, StoreUnavailable) as error:
                 log.warning("notifier.store_unavailable", error=repr(error))
-            except Exception:  # a bug here must not take the timers of this process along
+            except Exception:  # a bug here must not stop the timers of this process
                 log.exception("notifier.crashed")
             await rest(stop, POLL_S)
 
@@ -80,7 +80,7 @@ class Notifier:
             connection.terminate()
 
     async def check(self, connection: Connection, moment: datetime) -> None:
-        """Flag and tell what there is at a moment, each zap apart. Raises what the store and the connection raise."""
+        """Flag zaps and send the alerts that are due, zap by zap. Raises what the store and the connection raise."""
         try:
             with _apart("flags.crashed"):
                 await self._flags.check(connection, moment)
@@ -97,14 +97,14 @@ class Notifier:
         await asyncio.gather(*(self._tell(*alert, moment) for alert in alerts if alert))
 
     async def _current(self, zaps: list[Pending]) -> list[Pending]:
-        """Without those of which the read model has not caught up with what was told."""
+        """The zaps whose read model has caught up with the last alert."""
         versions = await self._store.versions(StreamKind.CORE, [stream_of(zap.zap_id) for zap in zaps])
         return [zap for zap in zaps if versions.get(stream_of(zap.zap_id), 0) == zap.stream_version]
 
     async def _next_alert(
         self, connection: Connection, zap: Pending, moment: datetime
     ) -> tuple[Alert, Pending, LoadedZap | None] | None:
-        """The alert that is under way, or a new one, recorded; None when somebody else was quicker."""
+        """The alert in progress, or a new one, recorded; None when another notifier was faster."""
         stored = await load(self._store, ZAP, zap.zap_id)
         if zap.retry_at and zap.alert_id and zap.alert_position:
             (recorded,) = await self._store.read_log(zap.alert_position - 1, 1)
@@ -113,7 +113,7 @@ class Notifier:
         raised = raise_alert(
             zap.zap_id,
             stored.state.name if stored else "",
-            await untold(connection, zap.tenant_id, zap.zap_id),
+            await unreported(connection, zap.tenant_id, zap.zap_id),
             flags=stored.state.flags if stored else (),
             flags_until=zap.flagged_until,
             last_until=zap.told_until,
@@ -151,7 +151,7 @@ class Notifier:
 
 @contextmanager
 def _apart(event: str, **keys: str) -> Iterator[None]:
-    """A bug in what is done for one is logged, and must not silence the others. Outages are for all."""
+    """Log a bug in the handling of one zap, so that it does not silence the others. Outages are raised."""
     try:
         yield
     except (*CONNECTION_ERRORS, StoreUnavailable, asyncpg.UndefinedTableError):

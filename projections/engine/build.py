@@ -1,6 +1,6 @@
-"""One build of a projection, and how it takes events: all at once while they are sound, else without the unsound ones.
+"""One build of a projection, and how it takes events: all at once, or, when one is broken, without the broken ones.
 
-An event that a projection can not take is parked, together with all later events of its stream, so that the others go
+An event that a projection cannot take is parked, together with all later events of its stream, so that the others go
 on and its stream stays in order. `Engine.retry_parked`, or a rebuild, brings parked events in once the cause is gone.
 """
 

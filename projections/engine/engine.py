@@ -42,14 +42,14 @@ class GateMoved(Exception):
 
 
 class GateLost(Exception):
-    """A gate stands before what this engine has stored: the database went back in time. Start anew from the gates."""
+    """A gate is behind what this engine has stored: the database was restored. Start again from the gates."""
 
 
 class NewerRelease(Exception):
-    """A read model is of a definition that only a newer release knows how to keep."""
+    """A read model has a definition that only a newer release knows."""
 
 
-class _Move(msgspec.Struct, frozen=True):
+class _GateMove(msgspec.Struct, frozen=True):
     """One gate to be moved, and the events behind it."""
 
     build: Build
@@ -130,17 +130,17 @@ class Engine:
                 await build.load_parked(connection)
                 return int(await connection.fetchval(_gates["parked_count"], name))
 
-    def _moves(self, batch: Batch) -> list[_Move]:
+    def _moves(self, batch: Batch) -> list[_GateMove]:
         moves = []
         for build in self._builds:
             for partition, events in batch.items():
                 seen = self._seen.get((build.projection.name, partition), 0)
                 fresh = [event for event in events if event.position > seen]
                 if fresh:
-                    moves.append(_Move(build, partition, seen, fresh[-1].position, fresh))
+                    moves.append(_GateMove(build, partition, seen, fresh[-1].position, fresh))
         return moves
 
-    async def _store(self, connection: Connection, moves: Sequence[_Move]) -> None:
+    async def _store(self, connection: Connection, moves: Sequence[_GateMove]) -> None:
         if not moves:
             return
         try:
@@ -153,7 +153,7 @@ class Engine:
             log.warning("projection.poison", error=repr(error))
             await self._transact(connection, moves, singly=True)
 
-    async def _transact(self, connection: Connection, moves: Sequence[_Move], *, singly: bool) -> None:
+    async def _transact(self, connection: Connection, moves: Sequence[_GateMove], *, singly: bool) -> None:
         async with connection.transaction():
             await self._move_gates(connection, moves)
             for build in self._builds:
@@ -161,7 +161,7 @@ class Engine:
                 await build.take(connection, events, singly=singly)
                 reached("projector.in_batch")
 
-    async def _move_gates(self, connection: Connection, moves: Sequence[_Move]) -> None:
+    async def _move_gates(self, connection: Connection, moves: Sequence[_GateMove]) -> None:
         moved = await connection.fetchval(
             _gates["move"],
             [move.build.projection.name for move in moves],
@@ -173,7 +173,7 @@ class Engine:
         if moved != len(moves):
             raise GateMoved
 
-    def _count_unknown(self, moves: Sequence[_Move]) -> None:
+    def _count_unknown(self, moves: Sequence[_GateMove]) -> None:
         # Every projection has the same events, but for those that one had had before.
         for event in (event for move in moves if move.build is self._builds[0] for event in move.events):
             if event.type not in _KNOWN_TYPES:
@@ -208,7 +208,7 @@ class Engine:
                 "projector",
                 search_path="rm",
                 statement_timeout="60s",
-                # A projector that is stopped in its tracks must not keep the gates from others.
+                # A projector that hangs must not keep the gates from others.
                 idle_in_transaction_session_timeout="30s",
                 **FEW_ROWS,
             )

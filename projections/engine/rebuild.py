@@ -27,11 +27,11 @@ NEAR = 2_000
 """Positions behind the head at which a build is near enough to catch up while the projector waits for it."""
 
 Progress = Callable[[int, int], None]
-"""Told the position reached, and the head."""
+"""Called with the position reached and the head."""
 
 
 def silent(_position: int, _head: int) -> None:
-    """Progress for nobody."""
+    """Ignores progress."""
 
 
 async def rebuild(dsn: str, projection: Projection, partitions: int, progress: Progress = silent) -> int:

@@ -1,4 +1,4 @@
-"""Holds each read model against the fold of the log, row by row."""
+"""Compares each read model with the fold of the log, row by row."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ class _Gates(msgspec.Struct, frozen=True):
 async def verify_read_models(
     dsn: str, projections: Sequence[Projection], partitions: int, progress: Progress = silent, patience_s: float = 30.0
 ) -> list[Difference]:
-    """Fold the log and compare, up to the gates. Empty when all is well; nobody is held up meanwhile.
+    """Fold the log and compare, up to the gates. Empty when all is well. It blocks nobody.
 
     A projector that does not come to the log's head as it was at the start, within `patience_s`, is reported as
     lagging. Raises what connections raise.

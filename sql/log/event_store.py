@@ -48,7 +48,7 @@ _RETRY_S = 0.1
 
 
 class _Waiting(msgspec.Struct, frozen=True, eq=False):
-    """A command in the queue, encoded once, and who waits for its result."""
+    """A command in the queue, encoded once, and the future of its result."""
 
     command: Append
     rows: tuple[tuple[UUID, str, int, bytes, bytes, bytes, datetime | None], ...]
@@ -93,14 +93,14 @@ class PgEventStore:
         try:
             waiting = _encoded(command, asyncio.get_running_loop().create_future())
         except UnicodeEncodeError as error:
-            raise AppendRefused(f"the events can not be written as UTF-8: {error}") from error
+            raise AppendRefused(f"the events cannot be written as UTF-8: {error}") from error
         self._queue.append(waiting)
         self._arrived.set()
         try:
             async with asyncio.timeout(self._patience_s):
                 return await asyncio.shield(waiting.result)
         except TimeoutError:
-            # Nobody waits for it any more, so the writer drops it unless it is on its way this very moment.
+            # Nobody waits for it any more, so the writer drops it unless it is being sent right now.
             waiting.result.cancel()
             with suppress(ValueError):
                 self._queue.remove(waiting)
@@ -147,7 +147,7 @@ class PgEventStore:
         try:
             return await self.pool.fetch(query, *arguments)
         except CONNECTION_ERRORS as error:
-            raise StoreUnavailable(f"the log can not be read: {error!r}") from error
+            raise StoreUnavailable(f"the log cannot be read: {error!r}") from error
 
     async def _write_for_ever(self) -> None:
         connection: Connection | None = None
@@ -183,7 +183,7 @@ class PgEventStore:
         return connection
 
     def _split(self, batch: list[_Waiting], error: Exception) -> list[_Waiting]:
-        """A command that the database refuses must not take its neighbours along: halve until it stands alone."""
+        """Halve the batch until the refused command is alone, so that its neighbours are stored."""
         if len(batch) == 1:
             log.error("event_store.command_refused", stream=str(batch[0].command.stream_id), exc_info=error)
             blamed = isinstance(error, DATA_ERRORS) or not isinstance(error, asyncpg.PostgresError)

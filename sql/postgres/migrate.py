@@ -37,7 +37,7 @@ def migrations() -> list[Migration]:
 async def migrate(dsn: str) -> list[str]:
     """Bring the schema up to this release; any number may race. Returns the names of what was applied.
 
-    Raises MigrationEdited, and asyncpg errors when the server can not be reached.
+    Raises MigrationEdited, and asyncpg errors when the server cannot be reached.
     """
     connection = await connect(dsn, "migrate")
     try:

@@ -1,4 +1,4 @@
-"""Connections to Postgres: a pool for queries, and dedicated ones for whoever holds locks or listens."""
+"""Connections to Postgres: a pool for queries, and dedicated ones for locks and LISTEN."""
 
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -15,7 +15,7 @@ CONNECTION_ERRORS = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a query on a connection that is being torn down this very moment
+    asyncpg.InternalClientError,  # a query on a connection that is just being closed
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.LockNotAvailableError,
@@ -29,7 +29,7 @@ DATA_ERRORS = (
     asyncpg.IntegrityConstraintViolationError,
     asyncpg.ProgramLimitExceededError,
 )
-"""What the server raises when the values are to blame: they will be refused again, whatever is repaired."""
+"""What the server raises because of the values; it will refuse them again, whatever is repaired."""
 
 # A peer that vanished without a word must not keep its locks: the server gives it up within seconds.
 _KEEPALIVE = {"tcp_keepalives_idle": "2", "tcp_keepalives_interval": "1", "tcp_keepalives_count": "3"}

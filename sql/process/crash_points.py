@@ -20,7 +20,7 @@ POINTS: tuple[str, ...] = (
 )
 """`role.moment`: only a process of that role dies there."""
 EXIT_CODE = 137
-"""As a shell reports SIGKILL, and as sudden: nothing is flushed, closed or told to anybody."""
+"""As a shell reports SIGKILL, and as sudden: nothing is flushed or closed."""
 
 _armed: dict[str, int] = {}
 """Passes that are left until the process dies, of the one point that is armed."""

@@ -26,7 +26,7 @@ create index dead_letters_zap on dead_letters (tenant_id, zap_id, last_position)
 create index dead_letters_untold on dead_letters (tenant_id, zap_id) where total > told;
 
 -- name: upsert
--- What a batch adds to each group. Keys come sorted, so that concurrent writers can not deadlock.
+-- What a batch adds to each group. Keys come sorted, so that concurrent writers cannot deadlock.
 insert into dead_letters as d (tenant_id, group_id, zap_id, step_id, code, message, run_id, total, of_alerts, first_at,
                                last_at, last_position, resolved, note, note_position, told, told_of_alerts)
 select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::bigint[],
@@ -59,7 +59,7 @@ order by last_position desc limit $5
 select group_id, zap_id, step_id, code, message, run_id, total, resolved, told, first_at, last_at, note, last_position
 from rm.dead_letters where tenant_id = $1 and group_id = $2 and total > 0
 
--- name: untold
+-- name: unreported
 -- A zap's groups of which not all failures were told of, the largest first.
 select step_id, code, message, run_id, first_at, last_at, total, of_alerts, told, told_of_alerts
 from rm.dead_letters

@@ -23,7 +23,7 @@ create table job_list (
 create index job_list_open on job_list (job_id) where status in ('running', 'paused');
 
 -- name: insert
--- New jobs, as they stand after the batch. Keys come sorted, so that concurrent writers can not deadlock.
+-- New jobs, as they stand after the batch. Keys come sorted, so that concurrent writers cannot deadlock.
 insert into job_list (tenant_id, job_id, kind, status, filter, from_step, version, rate_per_s, total, done, skipped,
                       failed, problem, requested_at, updated_at, position, stream_version)
 select tenant_id, job_id, kind, coalesce(status, 'running'), filter, from_step, version, rate_per_s,

@@ -28,7 +28,7 @@ create index request_list_held on request_list (tenant_id, zap_id, request_id)
     where reason = 'held' and run_id is null and not discarded;
 
 -- name: insert
--- New rows, sorted by key, so that concurrent writers can not deadlock.
+-- New rows, sorted by key, so that concurrent writers cannot deadlock.
 insert into request_list (tenant_id, zap_id, request_id, reason, count, at, until, status, detail, method, path,
                           content_type, size, excerpt, delivery_id, admissible, run_id, discarded, repeats,
                           position)

@@ -28,7 +28,7 @@ create index run_list_step on run_list (tenant_id, error_step, run_id) where err
 create index run_list_replays on run_list (tenant_id, replay_of, run_id) where replay_of is not null;
 
 -- name: insert
--- New runs, as they stand after the batch. Keys come sorted, so that concurrent writers can not deadlock.
+-- New runs, as they stand after the batch. Keys come sorted, so that concurrent writers cannot deadlock.
 insert into run_list (tenant_id, run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms,
                       error_code, error_message, error_step, attempts, replay_of, position, stream_version)
 select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::timestamptz[],

@@ -26,7 +26,7 @@ create index zap_health_retry on zap_health (retry_at) where retry_at is not nul
 create index zap_health_flagged on zap_health (zap_id) where flagged_until > flags_told_until;
 
 -- name: upsert
--- What a batch adds to each zap; what is null stays as it is. Keys come sorted, so that writers can not deadlock.
+-- What a batch adds to each zap; what is null stays as it is. Keys come sorted, so that writers cannot deadlock.
 insert into zap_health as h (tenant_id, zap_id, completed, failed, last_completed_at, last_failed_at, flagged_until,
                              stream_version, alert_id, alert_position, alert_at, told_until, flags_told_until,
                              quiet_until, attempts, results, retry_at)

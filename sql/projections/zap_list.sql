@@ -18,7 +18,7 @@ create table zap_list (
 create index zap_list_flagged on zap_list (zap_id) where flags <> '{}';
 
 -- name: insert
--- New zaps, as they stand after the batch. Keys come sorted, so that concurrent writers can not deadlock.
+-- New zaps, as they stand after the batch. Keys come sorted, so that concurrent writers cannot deadlock.
 insert into zap_list (tenant_id, zap_id, name, status, version, trigger_type, step_count, created_at, updated_at,
                       position, stream_version, flags)
 select tenant_id, zap_id, name, coalesce(status, 'draft'), coalesce(version, 0), trigger_type, step_count, created_at,

@@ -11,7 +11,7 @@ from proj.gates g join proj.projections p on p.projection = g.consumer and p.ver
 
 -- name: move
 -- Compare and set: fewer rows than asked for means that another projector, or a rebuild, moved a gate.
--- Gates are locked in order, so that two projectors can not deadlock, and looked at once they are held.
+-- Gates are locked in order, so that two projectors cannot deadlock, and looked at once they are held.
 with held as materialized (
     select g.consumer, g.version, g.partition, u.position
     from proj.gates g

@@ -52,14 +52,14 @@ class RateLimits:
                 return portion.retry_at - moment
             if portion.asking is None:
                 portion.asking = asyncio.create_task(self._ask(portion, key, per_minute))
-                # Whoever waited for it may be gone; asyncio would complain about an error that nobody took.
+                # The waiter may be gone; asyncio would complain about an error that nobody took.
                 portion.asking.add_done_callback(lambda done: done.cancelled() or done.exception())
             try:
                 # Shielded: a query that is cancelled while the server stands still does not end.
                 async with asyncio.timeout(ANSWER_S):
                     await asyncio.shield(portion.asking)
             except TimeoutError:
-                raise StoreUnavailable("rate limits can not be read in time") from None
+                raise StoreUnavailable("rate limits cannot be read in time") from None
         portion.tokens -= 1
         return None
 
@@ -78,7 +78,7 @@ class RateLimits:
             want = max(1, per_minute // PORTIONS)
             row = await self._pool.fetchrow(_queries["lease"], key, per_minute, want)
         except CONNECTION_ERRORS as error:
-            raise StoreUnavailable("rate limits can not be read") from error
+            raise StoreUnavailable("rate limits cannot be read") from error
         finally:
             portion.asking = None
         assert row is not None

@@ -106,7 +106,7 @@ async def test_what_will_not_heal_is_one_line_and_an_exit_code(
         ("SASL_PLAINTEXT", sasl("PLAIN", "guess"), "refuses user ada by PLAIN"),
         ("SASL_PLAINTEXT", sasl("SCRAM-SHA-256", "guess"), "refuses user ada by SCRAM-SHA-256"),
         ("SASL_SSL", sasl("PLAIN") | tls(certificates, authority="stranger"), "TLS with the Kafka broker"),
-        ("SSL", tls(certificates, authority="missing"), "TRIGGERHUB_KAFKA_CA_FILE can not be used: No such file"),
+        ("SSL", tls(certificates, authority="missing"), "TRIGGERHUB_KAFKA_CA_FILE cannot be used: No such file"),
     ):
         await _fails(dsn, kafka.listener(listener), variables, command, words)
 

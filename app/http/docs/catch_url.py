@@ -1,4 +1,4 @@
-"""The catch URL in the OpenAPI document: it is served as raw ASGI, which Litestar can not describe."""
+"""The catch URL in the OpenAPI document: it is served as raw ASGI, which Litestar cannot describe."""
 
 from litestar.openapi.spec import (
     OpenAPI,
