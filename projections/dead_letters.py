@@ -16,7 +16,7 @@ from domain.failures.failures import (
     FailuresEvent,
     FailuresNoted,
     FailuresResolved,
-    Untold,
+    Unreported,
     group_id,
 )
 from domain.log.event import StoredEvent
@@ -81,10 +81,10 @@ async def get_dead_letters(pool: Pool, tenant_id: UUID, group: UUID) -> DeadLett
     return _item(row) if row else None
 
 
-async def unreported(connection: Connection, tenant_id: UUID, zap_id: UUID) -> list[Untold]:
+async def unreported(connection: Connection, tenant_id: UUID, zap_id: UUID) -> list[Unreported]:
     """The groups of a zap with failures that no alert has reported."""
     rows = await connection.fetch(_queries["unreported"], tenant_id, zap_id, MAX_CAUSES)
-    return [Untold(**dict(row)) for row in rows]
+    return [Unreported(**dict(row)) for row in rows]
 
 
 class GoneTarget(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Reading request bodies: counted against the limit as they come, and against what this process has room for.
+"""Reading request bodies: counted as they arrive, against the limit and against the memory of this process.
 
 Every byte of a body is held several times until its event is stored: as it came, as text, as JSON, in the driver's
 buffer. So the sum of all bodies under way is bounded; a sender beyond that waits a moment, then is asked to come again.
@@ -17,7 +17,7 @@ from app.refusals.problems import Problem, unavailable
 ROOM = 64 * 2**20
 """Bytes of all bodies under way in one process, unless a single one may be larger."""
 SMALL = 64 * 1024
-"""Bytes of a body that needs no room, so that nobody can shut others out with large ones that never come."""
+"""A body up to this many bytes needs no room, so that announced large bodies cannot shut out small ones."""
 TIME_S = 30.0
 """How long a sender may take for a body that is not small."""
 PATIENCE_S = 1.0
@@ -65,7 +65,7 @@ class Bodies:
         return size
 
     def give(self, size: int) -> None:
-        """Return room, and let in whom it suffices for."""
+        """Return room, and wake the waiters that now fit."""
         self.free += size
         while self._waiting and self._waiting[0][0] <= self.free:
             size, turn = self._waiting.popleft()

@@ -134,7 +134,7 @@ class RequestLog:
             try:
                 await self._append(account.tenant_id, zap_id, *(NewEvent(self._new_id(), event) for event in events))
             except StoreUnavailable as error:
-                # They may be in the log all the same: rather too few than counted twice.
+                # They may be in the log all the same; too few is better than counted twice.
                 log.warning("intake.counts_lost", zap_id=str(zap_id), counts=counts, error=str(error))
 
     async def _append(self, tenant_id: UUID, zap_id: UUID, *events: NewEvent) -> None:

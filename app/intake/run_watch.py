@@ -15,11 +15,11 @@ log = structlog.get_logger()
 POLL_S = 0.025
 """How much later than the run a sender has its answer, at most, while the database answers."""
 MAX_WAITING = 1_000
-"""Senders that wait at once; the others hear at once where the run is."""
+"""Senders that may wait at a time; the others get the run's address at once."""
 
 
 class RunWatch:
-    """The runs that somebody waits for in this process."""
+    """The runs that senders of this process wait for."""
 
     def __init__(self, store: PgEventStore) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""Whether a target may be asked now. Pure: moments are seconds of a monotonic clock, and come in."""
+"""Whether a target may be called now. Pure: moments are arguments, in seconds of a monotonic clock."""
 
 from collections.abc import Callable
 from typing import Literal, TypeAlias
@@ -8,19 +8,19 @@ import msgspec
 from consumers.outbound.turns import Turns
 
 FAILURES = 20
-"""So many failures with no success between them open the circuit."""
+"""This many failures in a row open the circuit."""
 OPEN_S = 5.0
 """How long it stays open for the first time; each failed probe doubles that ..."""
 MAX_OPEN_S = 300.0
 """... up to this, give or take a fifth."""
-MAX_WISH_S = 3600.0
-"""The longest Retry-After that is believed."""
+MAX_RETRY_AFTER_S = 3600.0
+"""The longest Retry-After that is respected."""
 FIRST_CALLS = 2
-"""Calls under way at once after a probe has succeeded. Each success allows one more: twice as many each round."""
+"""Concurrent calls after a successful probe. Each success allows one more, so each round doubles them."""
 ALL_CALLS = 200
-"""Once so many are allowed, nothing is counted any more."""
+"""From this many on, calls are no longer counted."""
 RETURNS_PER_S = 100
-"""How many of those that were refused come back per second."""
+"""How many refused runs retry per second."""
 SOON_S = 1.0
 OUTAGE = (0.25, 0.5)
 """Who is refused waits this part of the time that the target has been down: a long outage is not asked about by each
@@ -53,7 +53,7 @@ class Circuit:
         self._round = 0
 
     def enter(self, now: float) -> Call | None:
-        """Permission for one call, to be given back with `leave`; None where it must not be made now."""
+        """Permission for one call, to be returned with `leave`; None where the call must not be made now."""
         call = Call(self._round)
         if self._down_since is not None:
             if now < self._open_until or self._probe is not None:
@@ -65,8 +65,8 @@ class Circuit:
             self._under_way += 1
         return call
 
-    def leave(self, call: Call, now: float, verdict: Verdict, wish_s: float | None = None) -> None:
-        """What became of a call; `wish_s` is the target's Retry-After."""
+    def leave(self, call: Call, now: float, verdict: Verdict, retry_after_s: float | None = None) -> None:
+        """Report the result of a call; `retry_after_s` is the target's Retry-After."""
         current = call.round == self._round
         if call is self._probe:
             self._probe = None
@@ -74,13 +74,13 @@ class Circuit:
             self._under_way -= 1
         if verdict == "well":
             self._succeeded()
-        elif verdict == "ill" and wish_s is not None:
-            self._open(now, min(max(wish_s, SOON_S), MAX_WISH_S))
+        elif verdict == "ill" and retry_after_s is not None:
+            self._open(now, min(max(retry_after_s, SOON_S), MAX_RETRY_AFTER_S))
         elif verdict == "ill" and current:
             self._failed(now)
 
     def after_s(self, now: float) -> float:
-        """For a call that was refused: in how many seconds to come back."""
+        """For a refused call: the seconds until it may retry."""
         every_s = 1 / RETURNS_PER_S
         if self._down_since is None:
             return self._turns.after_s(now, now + SOON_S, every_s)

@@ -1,15 +1,15 @@
-"""When those who were refused come back: one after the other, as fast as they can be served, never all at once."""
+"""When refused runs retry: at staggered times, as fast as they can be served, never all at once."""
 
 from collections.abc import Callable
 
 MAX_WAIT_S = 3600.0
-"""Whoever would wait longer comes back within this hour, at a random moment, and gets another turn."""
+"""A longer wait is cut to a random moment within this hour, when the run gets another turn."""
 JITTER = 0.1
-"""By this fraction a wait is lengthened at random: other processes hand out turns too, and know nothing of ours."""
+"""Each wait is lengthened by up to this fraction, at random: other processes hand out turns without knowing ours."""
 
 
 class Turns:
-    """Hands out moments in the future. It remembers only the last one, however many wait."""
+    """Hands out moments in the future. It remembers only the last one, so it stays small however many wait."""
 
     def __init__(self, random: Callable[[], float]) -> None:
         self._random = random

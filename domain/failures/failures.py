@@ -1,4 +1,4 @@
-"""Runs of a zap that failed for good, by cause: what its owner was told, and what came of it.
+"""Runs of a zap that failed for good, by cause: which alerts its owner got, and what became of the failures.
 
 A group is all failures of one zap at one step with one code. Its counts only rise; to resolve it, or to tell of it, is
 to say up to which count. The events are in a stream beside the zap's own, one per zap.
@@ -31,7 +31,7 @@ _GROUPS = UUID("b6a3f1de-0c0e-5a53-9a7d-5b9b9c2c4f02")
 
 
 class FailuresResolved(Event, frozen=True, kw_only=True):
-    """Somebody is done with the first `count` failures of a group; later ones open it again."""
+    """A user has resolved the first `count` failures of a group; later ones open it again."""
 
     zap_id: UUID
     step_id: str
@@ -40,7 +40,7 @@ class FailuresResolved(Event, frozen=True, kw_only=True):
 
 
 class FailuresNoted(Event, frozen=True, kw_only=True):
-    """Somebody wrote about a group; an empty note takes the earlier one away."""
+    """A user wrote a note about a group; an empty note removes it."""
 
     zap_id: UUID
     step_id: str
@@ -99,8 +99,8 @@ class AlertAttempted(Event, frozen=True, kw_only=True):
 FailuresEvent: TypeAlias = FailuresResolved | FailuresNoted | AlertRaised | AlertAttempted
 
 
-class Untold(msgspec.Struct, frozen=True, kw_only=True):
-    """A group of which not all failures were told of: the counts, now and at the last alert."""
+class Unreported(msgspec.Struct, frozen=True, kw_only=True):
+    """A group with failures that no alert has reported: the counts, now and at the last alert."""
 
     step_id: str
     code: str
@@ -120,14 +120,14 @@ def stream_of(zap_id: UUID) -> UUID:
 
 
 def group_id(zap_id: UUID, step_id: str, code: str) -> UUID:
-    """The same for the same cause, always."""
+    """The id of a group: always the same for the same cause."""
     return uuid5(_GROUPS, f"{zap_id.hex} {step_id} {code}")
 
 
 def raise_alert(
     zap_id: UUID,
     zap_name: str,
-    untold: Sequence[Untold],
+    unreported: Sequence[Unreported],
     *,
     flags: Sequence[Flag] = (),
     flags_until: int = 0,
@@ -135,23 +135,23 @@ def raise_alert(
     every_s: int,
     moment: datetime,
 ) -> AlertRaised:
-    """The alert of everything that is untold at a moment; `last_until` is how far the alert before it went."""
-    first = min((group.first_at for group in untold), default=moment)
-    others = sum((group.total - group.of_alerts) - (group.told - group.told_of_alerts) for group in untold)
+    """The alert about everything that no alert has reported; `last_until` is where the previous alert ended."""
+    first = min((group.first_at for group in unreported), default=moment)
+    others = sum((group.total - group.of_alerts) - (group.told - group.told_of_alerts) for group in unreported)
     return AlertRaised(
         zap_id=zap_id,
         zap_name=zap_name,
         since=max(first, last_until) if last_until else first,
-        until=max((group.last_at for group in untold), default=moment),
-        causes=tuple(_cause(group) for group in untold),
+        until=max((group.last_at for group in unreported), default=moment),
+        causes=tuple(_cause(group) for group in unreported),
         flags=tuple(flags),
         flags_until=flags_until,
         quiet_until=moment + timedelta(seconds=every_s),
-        chained=bool(untold) and others == 0,
+        chained=bool(unreported) and others == 0,
     )
 
 
-def _cause(group: Untold) -> Cause:
+def _cause(group: Unreported) -> Cause:
     return Cause(
         step_id=group.step_id,
         code=group.code,

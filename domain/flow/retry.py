@@ -1,4 +1,4 @@
-"""When a failed attempt is tried again: pure arithmetic, randomness is an argument."""
+"""When a failed attempt is tried again. Pure arithmetic; randomness is an argument."""
 
 import math
 import re
@@ -7,16 +7,16 @@ from typing import Annotated, TypeAlias
 import msgspec
 
 JITTER = 0.2
-"""Each delay is spread evenly by this fraction both ways, so that a thousand failures do not return at once."""
+"""Each delay is varied at random by this fraction both ways, so that a thousand failures do not return at once."""
 
 DAY_S = 24 * 3600.0
 MAX_DELAY_S = 30 * DAY_S
 MAX_TOTAL_S = 366 * DAY_S
 MAX_ATTEMPTS = 100
 
-WISH_FACTOR = 2.0
-WISH_S = 3600.0
-"""A target's Retry-After lifts a delay: to twice the scheduled one, or to an hour where that is more."""
+RETRY_AFTER_FACTOR = 2.0
+RETRY_AFTER_MAX_S = 3600.0
+"""A target's Retry-After lengthens a delay, up to twice the scheduled one or up to an hour, whichever is more."""
 
 _CONNECTION = frozenset({"connect", "dns", "tls", "broken"})
 _OTHERS = {"timeout": "timeout", "crashed": "crash", "unknown_outcome": "unknown_outcome"}
@@ -33,7 +33,7 @@ FailureClass = Annotated[
 class RetryPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="kind"):
     """What all policies share. `max_total_s`: no attempt begins later than that after the first one.
 
-    `on`: the classes of failures that are tried again; absent, the action knows (of HTTP: connection, timeout, 408,
+    `on`: the classes of failures that are tried again; absent, the action decides (HTTP: connection, timeout, 408,
     425, 429, 5xx). 410 says that a target is gone for good: only `410` itself includes it, `4xx` does not.
     """
 
@@ -72,24 +72,24 @@ def scheduled_s(policy: Policy, attempt: int) -> float | None:
 
 
 def retry_delay_s(
-    policy: Policy, attempt: int, jitter: float, *, elapsed_s: float = 0.0, wish_s: float | None = None
+    policy: Policy, attempt: int, jitter: float, *, elapsed_s: float = 0.0, retry_after_s: float | None = None
 ) -> float | None:
     """Seconds until attempt number `attempt` + 1, None when there is none.
 
-    `jitter` in 0..1 picks the place within ±20 %; `elapsed_s` is how long ago the first attempt began; `wish_s` is
-    the target's Retry-After in seconds.
+    `jitter` in 0..1 picks the place within ±20 %; `elapsed_s` is how long ago the first attempt began;
+    `retry_after_s` is the target's Retry-After in seconds.
     """
     scheduled = scheduled_s(policy, attempt)
     if scheduled is None:
         return None
     delay = scheduled * (1 - JITTER + 2 * JITTER * min(max(jitter, 0.0), 1.0))
-    if wish_s is not None and not math.isnan(wish_s):
-        delay = max(delay, min(wish_s, max(scheduled * WISH_FACTOR, WISH_S)))
+    if retry_after_s is not None and not math.isnan(retry_after_s):
+        delay = max(delay, min(retry_after_s, max(scheduled * RETRY_AFTER_FACTOR, RETRY_AFTER_MAX_S)))
     return delay if elapsed_s + delay <= policy.max_total_s else None
 
 
 def classes_of(code: str) -> frozenset[str]:
-    """The classes of failure that a failure's code belongs to; none for what no repeat can heal."""
+    """The classes of failure of a code; none where no repeat can help."""
     if code in _CONNECTION:
         return frozenset({"connection"})
     if code in _OTHERS:
@@ -102,7 +102,7 @@ def classes_of(code: str) -> frozenset[str]:
 
 
 def is_retried(policy: Policy, code: str, *, may_heal: bool) -> bool:
-    """Whether a failure of this code is tried again; `may_heal` is what the action itself thinks."""
+    """Whether a failure of this code is tried again; `may_heal` is the action's own opinion."""
     return may_heal if policy.on is None else not classes_of(code).isdisjoint(policy.on)
 
 

@@ -6,7 +6,7 @@ from domain.values.json import Json
 
 
 class DomainError(Exception):
-    """A command that can not be carried out; the message says what to do about it."""
+    """A command that cannot be carried out; the message says what to do about it."""
 
     code: ClassVar[str] = "domain.error"
 
@@ -35,7 +35,7 @@ class WrongStatus(DomainError):
 
 
 class NothingToDo(WrongStatus):
-    """Of many things that a job takes, this one is not what the command is for, or no longer."""
+    """One item of a job does not fit its command, or no longer does."""
 
 
 class VersionConflict(DomainError):
@@ -45,6 +45,6 @@ class VersionConflict(DomainError):
 
 
 class LimitReached(DomainError):
-    """There are as many as there may be."""
+    """A limit on the number of things is reached."""
 
     code = "limit_reached"

@@ -13,14 +13,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class StreamKind(IntEnum):
-    """Which leaf of the log a stream lives in: CORE for ever, RUN until retention drops its month."""
+    """Which partition of the log a stream lives in: CORE is kept for ever, RUN until retention drops its month."""
 
     CORE = 0
     RUN = 1
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Who and why, stored beside the event and chained with it; never a secret."""
+    """Who caused the event and why; stored beside the event and hashed with it. Never a secret."""
 
     actor: str = ""
     """`user:<id>`, `key:<id>`, `hook`, `runner`, `scheduler` or `notifier`."""
@@ -43,7 +43,7 @@ class NewEvent(msgspec.Struct, frozen=True):
 ANY_VERSION = -1
 """Expected version of an append that does not care what the stream holds."""
 DEDUPE_WINDOW_S = 30 * 24 * 3600
-"""How long a dedupe key stands, unless the append says otherwise."""
+"""How long a dedupe key is kept, unless the append says otherwise."""
 
 
 class Append(msgspec.Struct, frozen=True, kw_only=True):

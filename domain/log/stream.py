@@ -27,7 +27,7 @@ from domain.log.ports import EventStore, NewId, StoreUnavailable
 S = TypeVar("S")
 E = TypeVar("E", bound=Event)
 ATTEMPTS = 5
-"""How often a command is decided, when others are quicker each time."""
+"""How often a command is decided when others are faster each time."""
 
 
 class Contended(StoreUnavailable):
@@ -43,7 +43,7 @@ def _never(_state: object) -> bool:
 
 
 class Aggregate(msgspec.Struct, Generic[S, E], frozen=True, kw_only=True, eq=False):
-    """One kind of thing that streams tell of. S is its state while it exists, E the union of its events.
+    """One kind of aggregate. S is its state while it exists, E the union of its events.
 
     `noun` is what people call it, `first` the stored name of the event that each of its streams starts with.
     `evolve` gives the state after an event and the moment when that was recorded. `due_at` tells when the timer fires

@@ -269,8 +269,8 @@ def _fail(
     once_too_often = failure.code == UNKNOWN and command.on_unknown == "fail"
     if not once_too_often and is_retried(policy, failure.code, may_heal=isinstance(outcome, Retry)):
         elapsed_s = (command.finished_at - (run.since or command.started_at)).total_seconds()
-        wish_s = outcome.after_s if isinstance(outcome, Retry) else None
-        delay = retry_delay_s(policy, command.attempt, command.jitter, elapsed_s=elapsed_s, wish_s=wish_s)
+        retry_after_s = outcome.after_s if isinstance(outcome, Retry) else None
+        delay = retry_delay_s(policy, command.attempt, command.jitter, elapsed_s=elapsed_s, retry_after_s=retry_after_s)
         if delay is not None:
             retry_at = command.finished_at + timedelta(seconds=delay)
             return [StepAttemptFailed(**_shared(command), failure=failure, retry_at=retry_at)]

@@ -13,6 +13,7 @@ from tests.support.system import System, running_system
 
 README = Path(__file__).parents[2] / "README.md"
 SETUP = next(block for block in blocks("first-zap") if block.note == "setup")
+pytestmark = pytest.mark.timeout(180)
 NOT_RUN = {"operating": 1}
 """How many blocks of a page no test can run; each says why."""
 
@@ -58,7 +59,7 @@ async def _pasted(system: System, text: str) -> list[str]:
     process = await asyncio.create_subprocess_exec(
         "bash", "-c", text, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=system.data
     )
-    async with asyncio.timeout(45):
+    async with asyncio.timeout(150):
         output, errors = await process.communicate()
     assert process.returncode == 0, errors.decode() + output.decode()[-2_000:]
     return answers(output.decode())

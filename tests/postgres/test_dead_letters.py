@@ -11,7 +11,7 @@ from domain.failures.failures import (
     FailuresEvent,
     FailuresNoted,
     FailuresResolved,
-    Untold,
+    Unreported,
     group_id,
     raise_alert,
     stream_of,
@@ -59,7 +59,7 @@ async def a_long_story(store: PgEventStore, dice: random.Random, zap: UUID) -> N
         run_id, end = new_id(), dice.choice(ends)
         failed += end is ends[0]
         await append(store, run_id, requested(zap), end, tenant_id=TENANT, key=run_id)
-        told = Untold(
+        told = Unreported(
             step_id="a", code=code, message="", run_id=run_id, first_at=START, last_at=START,
             total=dice.randrange(1, 9), of_alerts=dice.randrange(2), told=0, told_of_alerts=0,
         )  # fmt: skip

@@ -70,11 +70,11 @@ def _example(note: notes.FilterNote) -> tuple[str, str]:
 
 def _problems() -> str:
     """The heading of each code is the anchor to which the `type` of a problem leads."""
-    parts = [f"## {kind.code}\n\n{kind.title}. HTTP status {kind.status}." for kind in KINDS.values()]
+    parts = [f"## {kind.code}\n\n{kind.title}. HTTP status {kind.status}.\n\n{kind.remedy}" for kind in KINDS.values()]
     return (
         "# Problems\n\nEvery refusal is a problem document ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)) with a "
         "stable `code`. Its `detail` says what was wrong and what to do; `errors` lists each broken field with its "
-        "`path` and `reason`. See also [the API](/docs/guide/api).\n\n" + "\n\n".join(parts)
+        "`path`, its `pointer` and the `reason`. See also [the API](/docs/guide/api).\n\n" + "\n\n".join(parts)
     )
 
 

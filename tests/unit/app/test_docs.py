@@ -53,6 +53,13 @@ def test_every_event_is_shown_with_its_version_meaning_and_fields() -> None:
             assert f"| `{field.encode_name}` |" in section
 
 
+def test_every_problem_is_shown_with_its_status_and_what_to_do() -> None:
+    page = REFERENCES["problems"].write()
+    for kind in KINDS.values():
+        assert f"## {kind.code}\n\n{kind.title}. HTTP status {kind.status}.\n\n{kind.remedy}" in page
+        assert kind.remedy
+
+
 def test_every_operator_has_a_note_whose_examples_hold() -> None:
     assert set(notes.OPERATORS) == set(OPERATORS), "write a note in app/http/docs/language_notes.py"
     for name, note in notes.OPERATORS.items():

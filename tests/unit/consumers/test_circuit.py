@@ -23,7 +23,7 @@ from consumers.outbound.circuit import (
     FAILURES,
     FIRST_CALLS,
     MAX_OPEN_S,
-    MAX_WISH_S,
+    MAX_RETRY_AFTER_S,
     OPEN_S,
     RETURNS_PER_S,
     Call,
@@ -143,12 +143,12 @@ def test_a_wish_is_over_when_the_target_answers() -> None:
     entered(circuit, 1 + OPEN_S)
 
 
-@pytest.mark.parametrize("wish_s", [1e9, float("inf")])
-def test_a_wish_is_believed_up_to_a_limit(wish_s: float) -> None:
+@pytest.mark.parametrize("retry_after_s", [1e9, float("inf")])
+def test_a_wish_is_believed_up_to_a_limit(retry_after_s: float) -> None:
     circuit = Circuit(middle)
-    circuit.leave(entered(circuit, 0), 0, "ill", wish_s)
-    assert circuit.enter(MAX_WISH_S - 0.1) is None
-    entered(circuit, MAX_WISH_S)
+    circuit.leave(entered(circuit, 0), 0, "ill", retry_after_s)
+    assert circuit.enter(MAX_RETRY_AFTER_S - 0.1) is None
+    entered(circuit, MAX_RETRY_AFTER_S)
 
 
 def test_ten_thousand_that_are_refused_at_once_do_not_come_back_at_once() -> None:
@@ -252,9 +252,9 @@ class CircuitMachine(RuleBasedStateMachine):
                 self.probes.add(call)
             yield call
 
-    @rule(call=consumes(calls), wish_s=st.none() | st.floats())
-    def fail(self, call: Call, wish_s: float | None) -> None:
-        self._leave(call, "ill", wish_s)
+    @rule(call=consumes(calls), retry_after_s=st.none() | st.floats())
+    def fail(self, call: Call, retry_after_s: float | None) -> None:
+        self._leave(call, "ill", retry_after_s)
 
     @rule(call=consumes(calls))
     def give_up(self, call: Call) -> None:
@@ -275,10 +275,10 @@ class CircuitMachine(RuleBasedStateMachine):
             return
         raise AssertionError("a success did not close the circuit")
 
-    def _leave(self, call: Call, verdict: Verdict, wish_s: float | None = None) -> None:
+    def _leave(self, call: Call, verdict: Verdict, retry_after_s: float | None = None) -> None:
         if call not in self.open_calls:
             return
-        self.circuit.leave(call, self.now, verdict, wish_s)
+        self.circuit.leave(call, self.now, verdict, retry_after_s)
         del self.open_calls[call]
         self.probes.discard(call)
 
@@ -297,8 +297,8 @@ class CircuitMachine(RuleBasedStateMachine):
         """Whatever has happened: once nothing is under way and the longest wish is over, a call passes and heals it."""
         for call in list(self.open_calls):
             self._leave(call, "unknown")
-        self.circuit.leave(entered(self.circuit, self.now + MAX_WISH_S), self.now + MAX_WISH_S, "well")
-        assert self.circuit.enter(self.now + MAX_WISH_S) is not None
+        self.circuit.leave(entered(self.circuit, self.now + MAX_RETRY_AFTER_S), self.now + MAX_RETRY_AFTER_S, "well")
+        assert self.circuit.enter(self.now + MAX_RETRY_AFTER_S) is not None
 
 
 TestCircuit = CircuitMachine.TestCase

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.failures.alert_message import payload, subject, text
-from domain.failures.failures import ATTEMPTS_AFTER_S, AlertRaised, Untold, attempted, group_id, raise_alert, stream_of
+from domain.failures.failures import (
+    ATTEMPTS_AFTER_S,
+    AlertRaised,
+    Unreported,
+    attempted,
+    group_id,
+    raise_alert,
+    stream_of,
+)
 from domain.values.json import Json
 from domain.zap.zap import Flag
 from tests.support.builders import ZAP
@@ -18,8 +26,10 @@ RUN, ALERT = UUID(int=1), UUID(int=2)
 GONE = Flag(kind="target_gone", step_id="send", detail="the target of step send answered 410", since=START)
 
 
-def untold(total: int = 5, told: int = 0, *, code: str = "http_503", of_alerts: int = 0, told_of: int = 0) -> Untold:
-    return Untold(
+def untold(
+    total: int = 5, told: int = 0, *, code: str = "http_503", of_alerts: int = 0, told_of: int = 0
+) -> Unreported:
+    return Unreported(
         step_id="send",
         code=code,
         message="the target answered 503",
@@ -33,7 +43,7 @@ def untold(total: int = 5, told: int = 0, *, code: str = "http_503", of_alerts: 
     )
 
 
-def raised(*groups: Untold, flags: tuple[Flag, ...] = (), minutes_told: int | None = None) -> AlertRaised:
+def raised(*groups: Unreported, flags: tuple[Flag, ...] = (), minutes_told: int | None = None) -> AlertRaised:
     return raise_alert(
         ZAP,
         "Orders",
@@ -70,7 +80,7 @@ def test_it_says_from_when_on_it_tells() -> None:
         (untold(5, 3, of_alerts=3, told_of=2), False),
     ],
 )
-def test_only_failures_of_runs_that_alerts_started_end_the_chain(group: Untold, *, chained: bool) -> None:
+def test_only_failures_of_runs_that_alerts_started_end_the_chain(group: Unreported, *, chained: bool) -> None:
     assert raised(group).chained is chained
 
 

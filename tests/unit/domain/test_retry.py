@@ -12,8 +12,8 @@ from domain.flow.retry import (
     DEFAULT,
     JITTER,
     MAX_ATTEMPTS,
-    WISH_FACTOR,
-    WISH_S,
+    RETRY_AFTER_FACTOR,
+    RETRY_AFTER_MAX_S,
     ExponentialRetry,
     FixedRetry,
     Policy,
@@ -55,16 +55,16 @@ def test_a_delay_is_within_a_fifth_of_the_schedule_and_the_total_is_kept(
 
 @given(policies, numbers, st.floats(0, 1), st.floats())
 def test_a_wish_only_lengthens_a_delay_and_only_to_a_limit(
-    policy: Policy, attempt: int, jitter: float, wish_s: float
+    policy: Policy, attempt: int, jitter: float, retry_after_s: float
 ) -> None:
     unbounded = msgspec.structs.replace(policy, max_total_s=1e12)
     plain = retry_delay_s(unbounded, attempt, jitter)
-    wished = retry_delay_s(unbounded, attempt, jitter, wish_s=wish_s)
+    wished = retry_delay_s(unbounded, attempt, jitter, retry_after_s=retry_after_s)
     assert (plain is None) == (wished is None)
     if plain is not None and wished is not None:
         scheduled = scheduled_s(unbounded, attempt)
         assert scheduled is not None
-        assert plain <= wished <= max(plain, scheduled * WISH_FACTOR, WISH_S)
+        assert plain <= wished <= max(plain, scheduled * RETRY_AFTER_FACTOR, RETRY_AFTER_MAX_S)
 
 
 @given(policies, numbers, st.floats(0, 1))
@@ -99,11 +99,11 @@ def test_a_fixed_list_is_taken_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish_s", "delay"),
+    ("retry_after_s", "delay"),
     [(None, 5), (7, 7), (1, 5), (-5, 5), (60, 60), (3600, 3600), (1e9, 3600), (float("inf"), 3600), (float("nan"), 5)],
 )
-def test_a_wish_in_figures(wish_s: float | None, delay: float) -> None:
-    assert retry_delay_s(DEFAULT, 1, 0.5, wish_s=wish_s) == pytest.approx(delay)
+def test_a_wish_in_figures(retry_after_s: float | None, delay: float) -> None:
+    assert retry_delay_s(DEFAULT, 1, 0.5, retry_after_s=retry_after_s) == pytest.approx(delay)
 
 
 @pytest.mark.parametrize(
