@@ -21,7 +21,7 @@ BATCH_EVENTS = 2_000
 POLL_S = 0.4
 """LISTEN is a hint; this is how long a missed one can delay an event."""
 CHECK_S = 1.0
-"""How often an idle relay looks at the topic and for wishes to rewind."""
+"""How often an idle relay checks the topic, and whether a rewind is requested."""
 PACE_S = 0.005
 """Least time between two batches under load: twelve partitions make a batch of few events dear for the broker."""
 CALM_PACE_S = 0.1
@@ -66,7 +66,7 @@ async def _lead_once(dsn: str, config: KafkaConfig, stop: asyncio.Event) -> None
                 async with Publisher(config) as publisher:
                     await Relay(leader, publisher, wake).publish_until(stop)
             except TopicLost as error:
-                # Stay leader: only the topic has to be made anew, which the next Publisher does.
+                # Stay leader: the next Publisher creates the topic again.
                 log.warning("relay.topic_lost", error=str(error))
                 await _go_back(leader)
 
