@@ -26,7 +26,7 @@ class Projector:
     def __init__(self, engine: Engine, store: PgEventStore, config: ConsumerConfig) -> None:
         self._engine = engine
         self._store = store
-        self._marks = Watermarks(engine.gates, GapReports(store.pool, "projector"))
+        self._marks = Watermarks(engine.gates, GapReports(store.pool, "projector"), config.message_keys)
         self._committed_at = 0.0
         self._subscription = Subscription(config, self._handle, self._assigned, self._revoked)
 

@@ -18,6 +18,7 @@ from aiokafka.structs import RecordMetadata
 from domain import envelope
 from domain.log.event import StoredEvent
 from domain.log.partitioning import partition_of
+from domain.seal import HEADER, seal
 from relay.topic import KafkaConfig, TopicEnds, ensure_topic
 
 log = structlog.get_logger()
@@ -124,10 +125,11 @@ class Publisher:
         futures = []
         for event in events:
             key, value = event.ordering_key.bytes, envelope.encode(event, previous)
-            if builder.append(key=key, value=value, timestamp=None) is None:
+            headers = [(HEADER, seal(self._config.message_key, partition, value))]
+            if builder.append(key=key, value=value, timestamp=None, headers=headers) is None:
                 futures.append(await self._producer.send_batch(builder, self._config.topic, partition=partition))
                 builder = self._producer.create_batch()
-                builder.append(key=key, value=value, timestamp=None)
+                builder.append(key=key, value=value, timestamp=None, headers=headers)
             previous = event.position
         futures.append(await self._producer.send_batch(builder, self._config.topic, partition=partition))
         metadata: list[RecordMetadata] = await asyncio.gather(*futures)

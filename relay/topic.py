@@ -21,7 +21,10 @@ _HOUR_MS = 3_600_000
 
 
 class KafkaConfig(msgspec.Struct, frozen=True):
-    """Where and what to publish. `retention_hours` 0: as the broker does by default. `create`: make a missing topic."""
+    """Where and what to publish. `retention_hours` 0: as the broker does by default. `create`: make a missing topic.
+
+    `message_key` seals messages, see domain.seal.
+    """
 
     bootstrap_servers: str
     topic: str
@@ -30,6 +33,7 @@ class KafkaConfig(msgspec.Struct, frozen=True):
     retention_hours: int = 0
     create: bool = True
     security: KafkaSecurity = NO_SECURITY
+    message_key: bytes = b""
 
     def client_options(self) -> dict[str, Any]:
         """Keyword arguments of every aiokafka client."""

@@ -17,7 +17,7 @@ from app.config.errors import OperatorError
 from app.config.settings import Settings
 
 T = TypeVar("T")
-_EVERYTHING = ("database_url", "kafka_bootstrap_servers", "jwt_secret", "encryption_key")
+_EVERYTHING = ("database_url", "kafka_bootstrap_servers", "jwt_secret", "encryption_key", "message_key")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

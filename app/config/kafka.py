@@ -69,6 +69,7 @@ def config(settings: Settings) -> KafkaConfig:
         retention_hours=settings.kafka_retention_hours,
         create=settings.kafka_create_topic == "on",
         security=security(settings),
+        message_key=settings.message_keys[0],
     )
 
 

@@ -5,6 +5,7 @@ An empty variable counts as absent, except OUTBOUND_ALLOW, where empty means "no
 """
 
 import base64
+import hmac
 import ipaddress
 import os
 import re
@@ -74,6 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str = "http://127.0.0.1:8000"
     jwt_secret: Secret = Secret("")
     encryption_key: Secret = Secret("")
+    message_key: Secret = Secret("")
     outbound_allow: tuple[Network, ...] = ()
     smtp_host: str = ""
     smtp_port: int = 587
@@ -110,6 +112,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             public_url=read("PUBLIC_URL", _default_url(host, port), _public_url),
             jwt_secret=Secret(read("JWT_SECRET", "", _jwt_secret)),
             encryption_key=Secret(read("ENCRYPTION_KEY", "", _encryption_keys)),
+            message_key=Secret(read("MESSAGE_KEY", "", _encryption_keys)),
             outbound_allow=read("OUTBOUND_ALLOW", LOOPBACK if local else "", _networks, may_be_empty=True),
             **_smtp(read),
             signup=read("SIGNUP", "on", _signup),
@@ -120,6 +123,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             log_format=read("LOG_FORMAT", "console" if sys.stderr.isatty() else "json", _log_format),
             crash_at=read("CRASH_AT", "", _crash_point),
         )
+
+    @property
+    def message_keys(self) -> tuple[bytes, ...]:
+        """The keys that seal messages on the topic, the one in use first; an empty one where there is no secret."""
+        return tuple(base64.urlsafe_b64decode(key) for key in self.message_key.split(","))
 
     @property
     def is_public_url_set(self) -> bool:
@@ -159,6 +167,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             jwt_secret=self.jwt_secret or Secret(directory.existing_secret("jwt_secret")),
             encryption_key=self.encryption_key or Secret(directory.existing_secret("encryption_key")),
         )
+        if not resolved.message_key:
+            resolved = msgspec.structs.replace(resolved, message_key=_message_key(resolved.encryption_key))
         if running and not self.database_url:
             resolved = msgspec.structs.replace(
                 resolved, host=running.host, port=running.port, public_url=running.public_url
@@ -338,6 +348,13 @@ def _encryption_keys(text: str) -> str:
     return ",".join(_encryption_key(key.strip()) for key in text.split(",")) if text else text
 
 
+def _message_key(encryption_key: str) -> Secret:
+    """What seals messages follows from the installation's secret, so that it is replaced with it (RFC 2104)."""
+    keys = [base64.urlsafe_b64decode(key) for key in encryption_key.split(",") if key]
+    derived = [hmac.digest(key, b"triggerhub messages", "sha256") for key in keys]
+    return Secret(",".join(base64.urlsafe_b64encode(key).decode() for key in derived))
+
+
 def _encryption_key(text: str) -> str:
     """Accepts both base64 alphabets, gives the URL-safe one with padding."""
     try:
@@ -376,6 +393,6 @@ def _text(value: object) -> str:
 
 def _remedy(name: str, data_dir: Path) -> str:
     variable = PREFIX + name.upper()
-    if name in {"jwt_secret", "encryption_key"}:
+    if name in {"jwt_secret", "encryption_key", "message_key"}:
         return f"{variable} is missing: set it to the output of `openssl rand -base64 32`, the same everywhere."
     return f"Nothing is running with {data_dir}: start `triggerhub up`, or set {variable}."

@@ -86,6 +86,7 @@ async def _runner(settings: Settings, stop: asyncio.Event) -> None:
         RUNNER_RECORDS,
         security=kafka.security(settings),
         alone=_alone(settings),
+        message_keys=settings.message_keys,
     )
     async with (
         PgEventStore(settings.database_url, "runner") as store,
@@ -111,6 +112,7 @@ async def _projector(settings: Settings, stop: asyncio.Event) -> None:
         PROJECTOR_PACE_S,
         kafka.security(settings),
         _alone(settings),
+        settings.message_keys,
     )
     async with PgEventStore(settings.database_url, "projector", read_connections=2) as store:
 

@@ -21,13 +21,16 @@ class GapReports:
         self._consumer = consumer
         self._asked_at: dict[int, float] = {}
 
-    async def report(self, partition: int, seen: int) -> None:
-        """A message arrived whose predecessor in the partition was never seen; `seen` is the last that was."""
+    async def report(self, partition: int, seen: int, what: str = "consumer.gap") -> None:
+        """A message arrived whose predecessor in the partition was never seen; `seen` is the last that was.
+
+        `what` is the event that the operator finds in the log.
+        """
         at = asyncio.get_running_loop().time()
         if at - self._asked_at.get(partition, -_AGAIN_S) < _AGAIN_S:
             return
         self._asked_at[partition] = at
-        log.warning("consumer.gap", consumer=self._consumer, partition=partition, seen=seen)
+        log.warning(what, consumer=self._consumer, partition=partition, seen=seen)
         await self.ask(seen)
 
     async def ask(self, seen: int) -> None:

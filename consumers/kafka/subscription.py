@@ -44,7 +44,8 @@ class ConsumerConfig(msgspec.Struct, frozen=True):
 
     `pace_s` is the least time between two batches for who has caught up: many small fetches cost the broker, and
     everybody else on the machine, more than a short rest. `alone`: how many partitions to read without a group, as
-    there is one such consumer only; 0 in a group, which takes seconds to join.
+    there is one such consumer only; 0 in a group, which takes seconds to join. `message_keys`: those whose seals
+    count, see domain.seal.
     """
 
     bootstrap_servers: str
@@ -54,6 +55,7 @@ class ConsumerConfig(msgspec.Struct, frozen=True):
     pace_s: float = 0.0
     security: KafkaSecurity = NO_SECURITY
     alone: int = 0
+    message_keys: tuple[bytes, ...] = (b"",)
 
 
 _SASL = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}

@@ -9,6 +9,7 @@ from consumers.kafka.gaps import GapReports
 from consumers.kafka.subscription import Record
 from domain.envelope import Header, NotAnEnvelope, decode_header
 from domain.log.ports import StoreUnavailable
+from domain.seal import is_sealed
 from sql.postgres.pool import CONNECTION_ERRORS
 
 log = structlog.get_logger()
@@ -76,12 +77,18 @@ class Watermarks:
     """The watermarks of the partitions that are assigned to this consumer.
 
     `load` reads gates from the database. Records can arrive before aiokafka announces the assignment, so a mark is
-    loaded by whoever needs it first.
+    loaded by whoever needs it first. `keys`: whose seals count.
     """
 
-    def __init__(self, load: Callable[[Sequence[int]], Awaitable[Mapping[int, int]]], gaps: GapReports) -> None:
+    def __init__(
+        self,
+        load: Callable[[Sequence[int]], Awaitable[Mapping[int, int]]],
+        gaps: GapReports,
+        keys: tuple[bytes, ...],
+    ) -> None:
         self._load = load
         self._gaps = gaps
+        self._keys = keys
         self._lock = asyncio.Lock()
         self.by_partition: dict[int, Watermark] = {}
         self.loads = 0
@@ -120,6 +127,10 @@ class Watermarks:
         """The header and bytes of a message that is new here; None for repeats, and for what has to come again."""
         mark = self.by_partition.get(record.partition)
         if mark is None or record.value is None:
+            return None
+        if not is_sealed(self._keys, record.partition, record.value, record.headers):
+            # A forgery; or of an earlier release or key: then the relay publishes it again, with today's seal.
+            await self._gaps.report(record.partition, mark.seen, "consumer.unsealed_message")
             return None
         try:
             header = decode_header(record.value)

@@ -96,7 +96,7 @@ class Runner:
         self._executor = Executor(store, catalog, targets, clock=clock, new_id=new_id, slots=slots)
         self._lanes = Lanes(MAX_OPEN)
         self._serial = SerialRuns(store, self._executor, self._lanes, partitions)
-        self._marks = Watermarks(self._gates, GapReports(store.pool, "runner"))
+        self._marks = Watermarks(self._gates, GapReports(store.pool, "runner"), config.message_keys)
         self._saved: dict[int, int] = {}
         self._head_at_assignment = 0
         self._partitions = partitions

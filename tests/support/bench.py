@@ -53,6 +53,9 @@ class ShiftedClock:
         self._ahead += timedelta(seconds=seconds)
 
 
+MESSAGE_KEY = b"a key of tests for messages"
+
+
 class Bench:
     """What tests ask for: zaps, runs, their histories. Timers fire when a test says so."""
 
@@ -139,7 +142,14 @@ class Bench:
         """One more runner of the same group; cancel its task to have it die without a word. `alone`: of no group."""
         stop = asyncio.Event()
         async with PgEventStore(self.store.dsn, "runner") as store, Outbound(parse_networks("127.0.0.0/8")) as http:
-            config = ConsumerConfig(self.servers, self.topic, f"runner-{self.topic}", 500, alone=PARTITIONS * alone)
+            config = ConsumerConfig(
+                self.servers,
+                self.topic,
+                f"runner-{self.topic}",
+                500,
+                alone=PARTITIONS * alone,
+                message_keys=(MESSAGE_KEY,),
+            )
             runner = Runner(
                 store,
                 self._catalog,
@@ -167,7 +177,9 @@ async def at_work(
     stop = asyncio.Event()
     async with PgEventStore(dsn, "test") as store:
         bench = Bench(store, broker, actions or catalog())
-        relaying = asyncio.create_task(relay.run(dsn, KafkaConfig(broker.servers, bench.topic, PARTITIONS), stop))
+        relaying = asyncio.create_task(
+            relay.run(dsn, KafkaConfig(broker.servers, bench.topic, PARTITIONS, message_key=MESSAGE_KEY), stop)
+        )
         try:
             if runner:
                 async with bench.another_runner():

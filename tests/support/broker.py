@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from app.config.data_dir import DataDir
 from app.local.child import Child
@@ -44,19 +44,25 @@ class Broker(ABC):
 
 async def topic_messages(servers: str, topic: str, partitions: int) -> list[envelope.Envelope]:
     """All that a topic holds now, in order within each partition."""
+    records = await topic_records(servers, topic, partitions)
+    return [envelope.decode(record.value) for record in records if record.value]
+
+
+async def topic_records(servers: str, topic: str, partitions: int) -> "list[ConsumerRecord[bytes, bytes]]":
+    """The same as the broker has them."""
     consumer = AIOKafkaConsumer(bootstrap_servers=servers, auto_offset_reset="earliest")
     await consumer.start()
     try:
         assigned = [TopicPartition(topic, number) for number in range(partitions)]
         consumer.assign(assigned)
         await consumer.seek_to_beginning(*assigned)
-        found: list[envelope.Envelope] = []
+        found: list[ConsumerRecord[bytes, bytes]] = []
         quiet = 0
         while quiet < 3:
             polled = await consumer.getmany(timeout_ms=200)
             quiet = 0 if polled else quiet + 1
             for partition in sorted(polled):
-                found += [envelope.decode(record.value) for record in polled[partition] if record.value]
+                found += polled[partition]
         return found
     finally:
         await consumer.stop()

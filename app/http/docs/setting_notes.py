@@ -44,6 +44,11 @@ SETTINGS: dict[str, SettingNote] = {
         "Required with a database of your own.",
         "generated",
     ),
+    "message_key": SettingNote(
+        "Seals the messages on the topic, so that forged ones do nothing: 32 bytes in base64, or several with commas "
+        "between them, the newest first. Relay, runners and projectors need the same.",
+        "from `ENCRYPTION_KEY`",
+    ),
     "outbound_allow": SettingNote(
         "Private networks that actions may call, as CIDRs. Without it: loopback where everything "
         "runs on this machine, else no private network.",
