@@ -13,9 +13,11 @@ from domain.log.errors import NotFound
 from domain.log.ports import EventStore
 from domain.log.stream import load
 from domain.values.json import Json
-from domain.zap.definition import ActionStep, Definition, DelayStep, Step
+from domain.zap.definition import ActionStep, Catalog, Definition, DelayStep, Step
 
 CACHE_SIZE = 2_000
+NO_ACTIONS = Catalog({}, {})
+"""For whoever looks at definitions, and renders none of their configs."""
 
 
 class CompiledVersion(msgspec.Struct, frozen=True):
@@ -28,8 +30,9 @@ class CompiledVersion(msgspec.Struct, frozen=True):
 class Definitions:
     """Looks up published versions, and keeps the most recently used."""
 
-    def __init__(self, store: EventStore) -> None:
+    def __init__(self, store: EventStore, catalog: Catalog = NO_ACTIONS) -> None:
         self._store = store
+        self._catalog = catalog
         self._cache: OrderedDict[tuple[UUID, int], CompiledVersion] = OrderedDict()
 
     async def get(self, zap_id: UUID, number: int) -> CompiledVersion:
@@ -38,7 +41,7 @@ class Definitions:
         if key in self._cache:
             self._cache.move_to_end(key)
             return self._cache[key]
-        version = compile_definition(await self._load(zap_id, number))
+        version = compile_definition(await self._load(zap_id, number), self._catalog)
         self._cache[key] = version
         if len(self._cache) > CACHE_SIZE:
             self._cache.popitem(last=False)
@@ -51,15 +54,16 @@ class Definitions:
         return stored.state.version(number).definition
 
 
-def compile_definition(definition: Definition) -> CompiledVersion:
+def compile_definition(definition: Definition, catalog: Catalog) -> CompiledVersion:
     """Parse every template of a definition. Raises TemplateError."""
-    return CompiledVersion(definition, {step.id: _renderer(step) for _path, step in definition.all_steps()})
+    return CompiledVersion(definition, {step.id: _renderer(step, catalog) for _path, step in definition.all_steps()})
 
 
-def _renderer(step: Step) -> Callable[[Context], Json]:
+def _renderer(step: Step, catalog: Catalog) -> Callable[[Context], Json]:
     match step:
         case ActionStep():
-            return compiled(step.config)
+            action = catalog.actions.get(step.type)
+            return compiled(action.prepared(step.config) if action else step.config)
         case DelayStep():
             return compiled(step.until or None)
         case _:

@@ -1,43 +1,60 @@
 """Webhooks: start a run for each request to the zap's catch URL."""
 
-from domain.connector.descriptor import Connector, Field, TriggerDescriptor
-from domain.hook import config as hook
-from domain.values.json import JsonObject
+from typing import Annotated
 
-_FIELDS = (
-    Field(
-        name="verification",
-        label="Verification",
-        type="object",
-        help="How true senders are told from others, such as {preset: github}. Secrets are set apart from the zap.",
-        default={"preset": "none"},
-    ),
-    Field(
-        name="dedupe",
-        label="One delivery, one run",
-        type="object",
-        help="Where a delivery's id is: {from: sender | header | body | none, name, path, window_days}.",
-    ),
-    Field(
-        name="filter",
-        label="Filter",
-        type="object",
-        help="A condition on trigger.body, trigger.headers, trigger.query; other requests start no run.",
-    ),
-    Field(
-        name="reply",
-        label="Answer",
-        type="object",
-        help="{mode: immediate | custom | wait, status, headers, body, timeout_s}; the body is a template.",
-    ),
-    Field(
-        name="split",
-        label="Split",
-        type="json",
-        help="true, or a path into the body: each item of the list there has a run of its own.",
-    ),
-    Field(name="limit", label="Limit", type="object", help="{per_minute}: further requests are answered 429."),
-)
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from domain.connector.descriptor import Connector, TriggerDescriptor
+from domain.hook import config as hook
+from domain.values.json import Json, JsonObject
+
+
+class Catch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a hook's owner can set; domain.hook.config reads and checks it."""
+
+    verification: Annotated[
+        dict[str, Json],
+        Meta(
+            title="Verification",
+            description="How true senders are told from others, such as {preset: github}. "
+            "Secrets are set apart from the zap.",
+        ),
+    ] = msgspec.field(default_factory=lambda: {"preset": "none"})
+    dedupe: Annotated[
+        dict[str, Json] | UnsetType,
+        Meta(
+            title="One delivery, one run",
+            description="Where a delivery's id is: {from: sender | header | body | none, name, path, window_days}.",
+        ),
+    ] = UNSET
+    filter: Annotated[
+        dict[str, Json] | UnsetType,
+        Meta(
+            title="Filter",
+            description="A condition on trigger.body, trigger.headers, trigger.query; other requests start no run.",
+        ),
+    ] = UNSET
+    reply: Annotated[
+        dict[str, Json] | UnsetType,
+        Meta(
+            title="Answer",
+            description="{mode: immediate | custom | wait, status, headers, body, timeout_s}; the body is a template.",
+        ),
+    ] = UNSET
+    split: Annotated[
+        Json,
+        Meta(
+            title="Split",
+            description="true, or a path into the body: each item of the list there has a run of its own.",
+        ),
+    ] = None
+    limit: Annotated[
+        dict[str, Json] | UnsetType,
+        Meta(title="Limit", description="{per_minute}: further requests are answered 429."),
+    ] = UNSET
+
+
 _EXAMPLE: JsonObject = {
     "method": "POST",
     "path": "",
@@ -53,7 +70,7 @@ CONNECTOR = Connector(
             name="Catch a webhook",
             description="Starts a run for every request to the zap's URL. The request is stored before it is answered.",
             icon="webhook",
-            fields=_FIELDS,
+            config=Catch,
             example={**_EXAMPLE, "body": {"id": "evt_1"}},
             check=hook.problems,
         ),
@@ -62,7 +79,7 @@ CONNECTOR = Connector(
             name="Catch a raw webhook",
             description="The same, with the body as text that is never parsed; what is not text is base64.",
             icon="webhook",
-            fields=_FIELDS,
+            config=Catch,
             example={**_EXAMPLE, "body": '{"id": "evt_1"}'},
             check=hook.problems,
         ),

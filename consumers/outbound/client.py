@@ -1,131 +1,180 @@
 """The one HTTP client of all actions: no redirects, no proxies, bounded in time and size, guarded by address."""
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Self
+from uuid import UUID
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import AbstractResolver
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from consumers.outbound.addresses import Network, is_allowed
-from domain.connector.descriptor import HttpReply, Unreachable
+from consumers.outbound.answers import Unreadable, read
+from consumers.outbound.names import AddressRefused, GuardedResolver, resolver
+from domain.connector.descriptor import MAX_REPLY_BYTES, Headers, HttpReply, Unreachable
+from domain.connector.headers import problem
+from domain.connector.url import BadUrl, exact
 
-MAX_REPLY_BYTES = 256 * 1024
-"""Bytes of a reply that are kept; more is cut off and marked so."""
 CONNECTIONS = 200
+"""Of one tenant."""
+TENANTS = 500
+"""Whose connections are kept; those of the one that has been quiet for longest are closed."""
+KEEP_ALIVE_S = 30
+MAX_HEADER_LINE = 64 * 1024
 USER_AGENT = "TriggerHub"
-
-
-class AddressRefused(OSError):
-    """The name leads to an internal address that OUTBOUND_ALLOW does not name."""
-
-
-class GuardedResolver(AbstractResolver):
-    """Resolves once and hands on only allowed addresses, so that the checked address is the one connected to."""
-
-    def __init__(self, allowed: Sequence[Network]) -> None:
-        self._allowed = allowed
-        self._resolver = aiohttp.ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        found = await self._resolver.resolve(host, port, family)
-        allowed = [answer for answer in found if is_allowed(answer["host"], self._allowed)]
-        if not allowed:
-            raise AddressRefused(f"{host} leads to an internal address")
-        return allowed
-
-    async def close(self) -> None:
-        await self._resolver.close()
+NOBODY = UUID(int=0)
+"""Whose connections are used by what belongs to no tenant."""
 
 
 class Outbound:
-    """domain.connector.descriptor.HttpClient over aiohttp. Open it with `async with`."""
+    """domain.connector.descriptor.HttpClient over aiohttp. Open it with `async with`.
 
-    def __init__(self, allowed: Sequence[Network]) -> None:
+    Each tenant has connections of its own: what one leaves behind on a connection never meets another's request.
+    """
+
+    def __init__(self, allowed: Sequence[Network], names: Callable[[], AbstractResolver] = resolver) -> None:
         self._allowed = allowed
-        self._session: aiohttp.ClientSession | None = None
+        self._make_names = names
+        self._names: AbstractResolver | None = None
+        self._exits: OrderedDict[UUID, _Exit] = OrderedDict()
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(
-            resolver=GuardedResolver(self._allowed), limit=CONNECTIONS, ttl_dns_cache=10, keepalive_timeout=30
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            trust_env=False,
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),
-            skip_auto_headers=("Accept-Encoding", "User-Agent"),
-        )
+        self._names = self._make_names()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session:
-            await self._session.close()
+        for exit_ in self._exits.values():
+            await exit_.session.close()
+        self._exits.clear()
+        if self._names is not None:
+            await self._names.close()
 
     async def request(
-        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, timeout_s: float
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Headers,
+        body: bytes | None,
+        timeout_s: float,
+        max_bytes: int = MAX_REPLY_BYTES,
+        tenant_id: UUID | None = None,
     ) -> HttpReply:
         """See domain.connector.descriptor.HttpClient."""
-        target = _checked(url, self._allowed)
-        if self._session is None:
-            raise RuntimeError("Outbound is used outside its `async with`")
+        target = checked(url, self._allowed)
+        given = list(headers.items()) if not isinstance(headers, Sequence) else list(headers)
+        wrong = problem(given)
+        if wrong:
+            raise Unreachable("bad_request", wrong, permanent=True)
+        exit_ = await self._exit(tenant_id or NOBODY)
+        exit_.users += 1
         try:
-            async with self._session.request(
-                method,
-                target,
-                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers},
-                data=body,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=timeout_s),
-            ) as response:
-                return await _read(response)
+            return await _exchange(
+                exit_.session, method, target, given, body=body, timeout_s=timeout_s, max_bytes=max_bytes
+            )
         except TimeoutError:
             raise Unreachable("timeout", f"no complete answer within {timeout_s:g} s") from None
+        except Unreadable as error:
+            raise Unreachable("unreadable", f"the answer can't be read: {error}", permanent=True) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _unreachable(error) from error
+        finally:
+            exit_.users -= 1
+
+    async def _exit(self, tenant_id: UUID) -> "_Exit":
+        found = self._exits.get(tenant_id)
+        if found is not None:
+            self._exits.move_to_end(tenant_id)
+            return found
+        if self._names is None:
+            raise RuntimeError("Outbound is used outside its `async with`")
+        self._exits[tenant_id] = found = _Exit(_session(GuardedResolver(self._names, self._allowed), self._allowed))
+        idle = [known for known, exit_ in self._exits.items() if not exit_.users and known != tenant_id]
+        if len(self._exits) > TENANTS and idle:
+            await self._exits.pop(idle[0]).session.close()
+        return found
 
 
-async def _read(response: aiohttp.ClientResponse) -> HttpReply:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.content.iter_any():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > MAX_REPLY_BYTES:
-            response.close()
-            break
-    return HttpReply(
-        status=response.status,
-        headers={name.lower(): _clean(value) for name, value in response.headers.items()},
-        body=b"".join(chunks)[:MAX_REPLY_BYTES],
-        truncated=size > MAX_REPLY_BYTES,
+class _Exit:
+    """One tenant's connections, and how many requests are under way on them."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self.session = session
+        self.users = 0
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Looks again whom it is connected to, before anything is sent: whatever led there, names or spellings."""
+
+    allowed: Sequence[Network] = ()
+
+    async def _create_connection(self, *args: object, **named: object) -> ResponseHandler:
+        protocol = await super()._create_connection(*args, **named)  # type: ignore[arg-type]  # handed on as they came
+        peer = protocol.transport.get_extra_info("peername") if protocol.transport else None
+        if peer and not is_allowed(peer[0], self.allowed):
+            protocol.close()
+            raise AddressRefused(f"{peer[0]} is an internal address")
+        return protocol
+
+
+def _session(names: AbstractResolver, allowed: Sequence[Network]) -> aiohttp.ClientSession:
+    connector = _Connector(resolver=names, limit=CONNECTIONS, ttl_dns_cache=10, keepalive_timeout=KEEP_ALIVE_S)
+    connector.allowed = allowed
+    return aiohttp.ClientSession(
+        connector=connector,
+        trust_env=False,
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),
+        skip_auto_headers=("Accept-Encoding", "User-Agent", "Content-Type"),
+        max_line_size=MAX_HEADER_LINE,
+        max_field_size=MAX_HEADER_LINE,
     )
 
 
-def _clean(value: str) -> str:
-    """aiohttp hands on bytes that are not UTF-8 as lone surrogates, which no JSON text can hold."""
-    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+async def _exchange(
+    session: aiohttp.ClientSession,
+    method: str,
+    target: URL,
+    headers: list[tuple[str, str]],
+    *,
+    body: bytes | None,
+    timeout_s: float,
+    max_bytes: int,
+) -> HttpReply:
+    names = {name.lower() for name, _ in headers}
+    ours = [("User-Agent", USER_AGENT), ("Accept-Encoding", "identity")]
+    async with session.request(
+        method,
+        target,
+        headers=[*(header for header in ours if header[0].lower() not in names), *headers],
+        data=body,
+        allow_redirects=False,
+        timeout=aiohttp.ClientTimeout(total=timeout_s),
+    ) as response:
+        return await read(response, max_bytes)
 
 
-def _checked(url: str, allowed: Sequence[Network]) -> URL:
+def checked(url: str, allowed: Sequence[Network]) -> URL:
+    """The URL as it goes out. Raises Unreachable where it is none, or names an internal address."""
     try:
-        target = URL(url)
-        host, _port = target.host, target.port
+        scheme, authority, rest = exact(url)
+        base = URL(f"{scheme}://{authority}")
+        host, _port = base.raw_host, base.port
+        if not host:
+            raise BadUrl("the URL must name a host")
     except ValueError as error:
-        raise Unreachable("bad_url", f"not a URL: {error}", permanent=True) from error
-    if target.scheme not in ("http", "https") or not host:
-        raise Unreachable("bad_url", "the URL must start with http:// or https:// and name a host", permanent=True)
-    if _is_literal(host) and not is_allowed(host, allowed):
+        raise Unreachable("bad_url", f"not a URL that can be called: {error}", permanent=True) from error
+    if _is_literal(host.rstrip(".")) and not is_allowed(host.rstrip("."), allowed):
         raise _refused(host)
-    return target
+    return URL(f"{scheme}://{base.raw_authority}{rest}", encoded=True)
 
 
 def _is_literal(host: str) -> bool:
@@ -167,7 +216,14 @@ def _unreachable(error: Exception) -> Unreachable:
             return Unreachable("dns", "the host name could not be resolved")
         case aiohttp.ClientConnectorError():
             return Unreachable("connect", "the connection could not be made")
+        case aiohttp.ClientResponseError():
+            return Unreachable("unreadable", f"the answer can't be read: {_short(error)}", permanent=True)
         case aiohttp.InvalidURL() | ValueError():
             return Unreachable("bad_request", "the request can not be sent: bad URL, method or header", permanent=True)
         case _:
             return Unreachable("broken", "the connection broke before the answer was complete")
+
+
+def _short(error: aiohttp.ClientResponseError) -> str:
+    lines = error.message.strip().splitlines() or ["it is not HTTP"]
+    return lines[0][:200].encode("utf-8", "replace").decode()

@@ -4,7 +4,7 @@ A target is a scheme, host and port as one tenant calls it, so that no tenant ca
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from uuid import UUID, uuid5
 
 import msgspec
@@ -12,7 +12,7 @@ from yarl import URL
 
 from consumers.outbound.circuit import Circuit, Verdict
 from consumers.outbound.turns import Turns
-from domain.connector.descriptor import HttpClient, HttpReply, Unreachable
+from domain.connector.descriptor import MAX_REPLY_BYTES, Headers, HttpClient, HttpReply, Unreachable
 from domain.log.ports import Clock, StoreUnavailable
 from sql.tables.rate_limits import RateLimits
 
@@ -60,9 +60,10 @@ class Targets:
         method: str,
         url: str,
         *,
-        headers: Mapping[str, str],
+        headers: Headers,
         body: bytes | None,
         timeout_s: float,
+        max_bytes: int,
     ) -> HttpReply:
         """As HttpClient.request. Raises Unreachable with code circuit_open or rate_limited where nothing was sent."""
         target = self._target(tenant_id, url)
@@ -79,7 +80,15 @@ class Targets:
             if per_minute is not None:
                 await self._take_token(target, per_minute)
             verdict = "ill"  # unless it answers: who gives up waiting for it, for instance at a deadline, says so too
-            reply = await self._http.request(method, url, headers=headers, body=body, timeout_s=timeout_s)
+            reply = await self._http.request(
+                method,
+                url,
+                headers=headers,
+                body=body,
+                timeout_s=timeout_s,
+                max_bytes=max_bytes,
+                tenant_id=tenant_id,
+            )
             verdict = "ill" if reply.status >= 500 or reply.status == 429 else "well"
             wish_s = reply.retry_after_s(self._clock()) if reply.status in (429, 503) else None
         except Unreachable as error:
@@ -124,11 +133,26 @@ class _Guarded:
         self._per_minute = per_minute
 
     async def request(
-        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, timeout_s: float
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Headers,
+        body: bytes | None,
+        timeout_s: float,
+        max_bytes: int = MAX_REPLY_BYTES,
+        tenant_id: UUID | None = None,  # noqa: ARG002 - an action can only be its own tenant
     ) -> HttpReply:
         """See domain.connector.descriptor.HttpClient."""
         return await self._targets.request(
-            self._tenant_id, self._per_minute, method, url, headers=headers, body=body, timeout_s=timeout_s
+            self._tenant_id,
+            self._per_minute,
+            method,
+            url,
+            headers=headers,
+            body=body,
+            timeout_s=timeout_s,
+            max_bytes=max_bytes,
         )
 
 

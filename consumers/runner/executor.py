@@ -59,7 +59,7 @@ class Executor:
         self._clock = clock
         self._new_id = new_id
         self._attempts = Attempts(catalog, targets, clock)
-        self._definitions = Definitions(store)
+        self._definitions = Definitions(store, catalog)
         self._slots = slots
 
     async def advance(self, run: LoadedRun) -> LoadedRun:

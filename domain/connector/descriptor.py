@@ -1,50 +1,23 @@
 """What a connector declares: its triggers and actions as data, and the outcomes an action can have."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 from uuid import UUID
 
 import msgspec
 
+from domain.connector.config import problems
 from domain.log.ports import Clock
 from domain.values.json import Json, JsonObject
 
-
-class Field(msgspec.Struct, frozen=True, kw_only=True):
-    """One input of a trigger or action; forms, validation and docs derive from it."""
-
-    name: str
-    label: str
-    type: Literal["string", "integer", "number", "boolean", "object", "json"]
-    required: bool = False
-    help: str = ""
-    choices: tuple[str, ...] = ()
-    default: Json = None
+Config: TypeAlias = type[msgspec.Struct]
+"""What can be set, see domain.connector.config."""
 
 
-def config_schema(fields: tuple[Field, ...]) -> JsonObject:
-    """The fields as a JSON Schema object, as the catalog endpoints show it."""
-    properties: JsonObject = {field.name: _property(field) for field in fields}
-    required: list[Json] = [field.name for field in fields if field.required]
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": False,
-    }
-
-
-def _property(field: Field) -> JsonObject:
-    schema: JsonObject = {"title": field.label, "description": field.help}
-    if field.type != "json":
-        schema["type"] = field.type
-    if field.choices:
-        schema["enum"] = list(field.choices)
-    if field.default is not None:
-        schema["default"] = field.default
-    return schema
+class NoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """There is nothing to set."""
 
 
 class TriggerDescriptor(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,13 +27,13 @@ class TriggerDescriptor(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     description: str
     icon: str
-    fields: tuple[Field, ...] = ()
+    config: Config = NoConfig
     example: Json = None
     check: Callable[[JsonObject], dict[str, str]] | None = None
 
     def problems(self, config: JsonObject) -> dict[str, str]:
         """What is wrong with a config as saved, by path."""
-        return self.check(config) if self.check else problems(self.fields, config)
+        return self.check(config) if self.check else problems(self.config, config)
 
 
 class Succeeded(msgspec.Struct, frozen=True):
@@ -97,17 +70,32 @@ class Postponed(msgspec.Struct, frozen=True, kw_only=True):
 Outcome: TypeAlias = Succeeded | Retry | Failed | Postponed
 
 
+MAX_REPLY_BYTES = 256 * 1024
+"""Of an answer, where whoever asks sets no limit."""
+
+Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
+
+
 class HttpReply(msgspec.Struct, frozen=True, kw_only=True):
-    """A complete answer of a target. `body` is cut at the client's limit, `truncated` says so."""
+    """An answer of a target, with its content coding undone; a header that came several times is a list.
+
+    `truncated`: it was larger than was asked for. `size` is then as much as is known of its size.
+    """
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str | list[str]]
     body: bytes
+    size: int = 0
     truncated: bool = False
+
+    def header(self, name: str) -> str:
+        """A header's value, the first where there are several; empty where it isn't there."""
+        found = self.headers.get(name, "")
+        return found if isinstance(found, str) else found[0]
 
     def retry_after_s(self, at: datetime) -> float | None:
         """The target's wish in seconds: a number or a date (RFC 9110 §10.2.3); None where it makes no sense."""
-        text = self.headers.get("retry-after", "").strip()
+        text = self.header("retry-after").strip()
         if text.isascii() and text.isdigit():
             return float(text[:9])
         try:
@@ -119,19 +107,28 @@ class HttpReply(msgspec.Struct, frozen=True, kw_only=True):
 class HttpClient(Protocol):
     """The one way out: guarded against internal addresses, no redirects, bounded in time and size.
 
-    Raises domain.connector.descriptor.Unreachable (class of failure in `.code`), and nothing else.
+    Raises domain.connector.descriptor.Unreachable (class of failure in `.code`), and nothing else. `tenant_id` says on
+    whose connections; the client that an action is given knows that by itself.
     """
 
     async def request(
-        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, timeout_s: float
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Headers,
+        body: bytes | None,
+        timeout_s: float,
+        max_bytes: int = MAX_REPLY_BYTES,
+        tenant_id: UUID | None = None,
     ) -> HttpReply: ...
 
 
 class Unreachable(Exception):
-    """No complete answer came.
+    """No complete answer came, or none that can be read.
 
-    `code` is one of address_refused, dns, connect, tls, timeout, broken, bad_url, bad_request; or circuit_open or
-    rate_limited, with `after_s`: nothing was sent, and may be in so many seconds.
+    `code` is one of address_refused, dns, connect, tls, timeout, broken, unreadable, bad_url, bad_request; or
+    circuit_open or rate_limited, with `after_s`: nothing was sent, and may be in so many seconds.
     """
 
     def __init__(self, code: str, message: str, *, permanent: bool = False, after_s: float | None = None) -> None:
@@ -152,53 +149,30 @@ class ActionContext(msgspec.Struct, frozen=True):
 
 
 class ActionDescriptor(msgspec.Struct, frozen=True, kw_only=True):
-    """An action: how the catalog lists it, and the coroutine that does it with the rendered config."""
+    """An action: how the catalog lists it, and the coroutine that does it with the rendered config.
+
+    `config` is what can be set, `check` knows more of it than its types say. `prepare` sees the config of a published
+    version once, before data: what it decides can't depend on data.
+    """
 
     type: str
     name: str
     description: str
     icon: str
     run: Callable[[JsonObject, ActionContext], Awaitable[Outcome]]
-    fields: tuple[Field, ...] = ()
+    config: Config = NoConfig
     example: Json = None
     idempotent: bool = True
+    check: Callable[[JsonObject], dict[str, str]] | None = None
+    prepare: Callable[[JsonObject], JsonObject] | None = None
 
     def problems(self, config: JsonObject) -> dict[str, str]:
-        """What is wrong with a config as saved, by field; templates are taken as fitting any type."""
-        return problems(self.fields, config)
+        """What is wrong with a config as saved, by path; templates are taken as fitting any type."""
+        return self.check(config) if self.check else problems(self.config, config)
 
-
-def problems(fields: tuple[Field, ...], config: JsonObject) -> dict[str, str]:
-    """Missing, unknown and wrongly typed fields, by name; empty when all is well."""
-    found = {name: "unknown field" for name in config if name not in {field.name for field in fields}}
-    for field in fields:
-        value = config.get(field.name)
-        if value is None or value == "":
-            if field.required:
-                found[field.name] = "required"
-        elif not _fits(field, value):
-            found[field.name] = f"must be of type {field.type}" + (
-                f", one of {', '.join(field.choices)}" if field.choices else ""
-            )
-    return found
-
-
-def _fits(field: Field, value: Json) -> bool:
-    if isinstance(value, str) and ("{{" in value or "{%" in value):
-        return True
-    match field.type:
-        case "string":
-            return isinstance(value, str) and (not field.choices or value in field.choices)
-        case "integer":
-            return isinstance(value, int) and not isinstance(value, bool)
-        case "number":
-            return isinstance(value, int | float) and not isinstance(value, bool)
-        case "boolean":
-            return isinstance(value, bool)
-        case "object":
-            return isinstance(value, dict)
-        case "json":
-            return True
+    def prepared(self, config: JsonObject) -> JsonObject:
+        """The config as saved, with what it decides before any template in it is replaced."""
+        return self.prepare(config) if self.prepare else config
 
 
 class Connector(msgspec.Struct, frozen=True, kw_only=True):

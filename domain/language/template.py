@@ -69,6 +69,11 @@ def compiled(value: Json, path: str = "") -> _Renderer:
     return _compile(value, path, MAX_DEPTH)
 
 
+def is_lone_path(text: str) -> bool:
+    """Whether a text is exactly one `{{ path }}`, which keeps the JSON type of what it names."""
+    return _LONE_PATH.fullmatch(text.strip()) is not None
+
+
 def _compile(value: Json, path: str, depth: int) -> _Renderer:
     if depth < 0:
         raise TemplateError(f"nested deeper than {MAX_DEPTH} levels", path)

@@ -3,26 +3,33 @@
 import asyncio
 import socket
 import time
+from functools import partial
+from uuid import UUID
 
+import aiohttp
 import pytest
-from aiohttp.abc import ResolveResult
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from consumers.outbound.addresses import parse_networks
-from consumers.outbound.client import GuardedResolver, Outbound
+from consumers.outbound.client import Outbound
+from consumers.outbound.names import LOOK_UPS
 from domain.connector.descriptor import Unreachable
+from tests.support.name_server import name_server
 from tests.support.sink import running_sink
 
 UNKNOWN = ""
 LOOPBACK = parse_networks("127.0.0.0/8")
 
 
-class StubResolver:
+class StubResolver(AbstractResolver):
     """Answers each question with the next of `answers`: an address, that there is none, or None: nothing for ever."""
 
     def __init__(self, *answers: str | None) -> None:
         self._answers = list(answers)
 
-    async def resolve(self, host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
         answer = self._answers.pop(0)
         if answer is None:
             await asyncio.Event().wait()
@@ -34,20 +41,12 @@ class StubResolver:
         pass
 
 
-def outbound(monkeypatch: pytest.MonkeyPatch, *answers: str | None) -> Outbound:
-    stub = StubResolver(*answers)
-
-    def patched(self: GuardedResolver, allowed: object) -> None:
-        self._allowed, self._resolver = LOOPBACK, stub  # type: ignore[assignment]  # what a name server would say
-
-    monkeypatch.setattr(GuardedResolver, "__init__", patched)
-    return Outbound(LOOPBACK)
+def outbound(*answers: str | None) -> Outbound:
+    return Outbound(LOOPBACK, names=lambda: StubResolver(*answers))
 
 
-async def test_a_name_that_is_unknown_for_a_while_is_tried_again_and_then_reached(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async with running_sink() as sink, outbound(monkeypatch, UNKNOWN, "127.0.0.1") as http:
+async def test_a_name_that_is_unknown_for_a_while_is_tried_again_and_then_reached() -> None:
+    async with running_sink() as sink, outbound(UNKNOWN, "127.0.0.1") as http:
         url = sink.url.replace("127.0.0.1", "target.example")
         with pytest.raises(Unreachable) as refused:
             await http.request("POST", url, headers={}, body=b"", timeout_s=5)
@@ -55,10 +54,36 @@ async def test_a_name_that_is_unknown_for_a_while_is_tried_again_and_then_reache
         assert (await http.request("POST", url, headers={}, body=b"", timeout_s=5)).status == 200
 
 
-async def test_the_time_limit_covers_a_slow_name_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with outbound(monkeypatch, None) as http:
+async def test_the_time_limit_covers_a_slow_name_server() -> None:
+    async with outbound(None) as http:
         began = time.monotonic()
         with pytest.raises(Unreachable) as refused:
             await http.request("POST", "http://target.example/", headers={}, body=b"", timeout_s=0.2)
         assert (refused.value.code, refused.value.permanent) == ("timeout", False)
         assert time.monotonic() - began < 2
+
+
+async def test_names_that_are_never_answered_for_delay_no_other_tenant() -> None:
+    """On a real socket: no thread is held, and of one tenant no more than some look-ups are under way."""
+    async with running_sink() as sink, name_server() as server:
+        names = partial(aiohttp.AsyncResolver, nameservers=[server.address], timeout=1, tries=2)
+        port = sink.url.rpartition(":")[2]
+        async with Outbound(LOOPBACK, names=names) as http:
+
+            async def call(host: str, tenant: int) -> float:
+                began = time.monotonic()
+                await http.request(
+                    "GET", f"http://{host}:{port}", headers={}, body=None, timeout_s=20, tenant_id=UUID(int=tenant)
+                )
+                return time.monotonic() - began
+
+            alone = await call("live0.example", 2)
+            dead = [asyncio.create_task(call(f"dead{number}.example", 1)) for number in range(60)]
+            await server.silent.wait()
+            took = sorted([await call(f"live{number}.example", 2) for number in range(1, 100)])
+            assert len(server.asked & {f"dead{number}" for number in range(60)}) <= LOOK_UPS
+            assert not any(task.done() for task in dead)
+            assert took[-2] < max(2 * alone, 0.05)
+            for task in dead:
+                task.cancel()
+            await asyncio.gather(*dead, return_exceptions=True)

@@ -12,7 +12,7 @@ import pytest
 
 from consumers.connectors import catalog
 from consumers.outbound.circuit import FAILURES
-from domain.connector.descriptor import ActionContext, ActionDescriptor, Field, Outcome, Succeeded
+from domain.connector.descriptor import ActionContext, ActionDescriptor, Outcome, Succeeded
 from domain.flow.retry import DEFAULT, JITTER, ExponentialRetry, FixedRetry, schedule_s
 from domain.log.event import Appended, StreamKind
 from domain.run.events import (
@@ -223,6 +223,10 @@ async def test_an_action_under_way_is_stopped_when_its_run_is_cancelled(bench: B
     await bench.has(run_id, RunCancelled)
 
 
+class Charge(msgspec.Struct, frozen=True):
+    amount: float = 0.0
+
+
 class Till:
     """An action that must not be repeated: it charges, and says so. `hold` keeps it from ending."""
 
@@ -242,7 +246,7 @@ class Till:
             description="",
             icon="till",
             run=self.charge,
-            fields=(Field(name="amount", label="Amount", type="number"),),
+            config=Charge,
             idempotent=False,
         )
         known = catalog()

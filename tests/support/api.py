@@ -7,12 +7,13 @@ from typing import Any, cast
 from uuid import uuid4
 
 import httpx
+import msgspec
 from litestar import Litestar
 
 from app.http.asgi import create_app
 from app.http.services import Services
 from consumers.connectors import webhook
-from domain.connector.descriptor import ActionContext, ActionDescriptor, Field, Outcome, Succeeded
+from domain.connector.descriptor import ActionContext, ActionDescriptor, Outcome, Succeeded
 from domain.values.json import JsonObject
 from domain.zap.definition import Catalog
 from sql.log.event_store import PgEventStore
@@ -21,6 +22,12 @@ SECRET = b"a secret for tests, 32 bytes long at least"
 ENCRYPTION_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 PASSWORD = "correct horse battery staple"
 HOOK_URL = "http://testserver.local"
+
+
+class EchoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the echo says."""
+
+    text: str
 
 
 async def _echo(config: JsonObject, _context: ActionContext) -> Outcome:
@@ -36,7 +43,7 @@ CATALOG = Catalog(
             description="Gives back its config",
             icon="echo",
             run=_echo,
-            fields=(Field(name="text", label="Text", type="string", required=True),),
+            config=EchoConfig,
         )
     },
 )

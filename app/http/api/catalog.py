@@ -5,7 +5,8 @@ from litestar import Controller, get
 
 from app.http.inputs import Injected
 from app.http.services import Services
-from domain.connector.descriptor import ActionDescriptor, TriggerDescriptor, config_schema
+from domain.connector.config import config_schema
+from domain.connector.descriptor import ActionDescriptor, TriggerDescriptor
 from domain.values.json import Json, JsonObject
 
 
@@ -37,4 +38,4 @@ class CatalogController(Controller):
 
 
 def _item(item: TriggerDescriptor | ActionDescriptor) -> CatalogItem:
-    return CatalogItem(item.type, item.name, item.description, item.icon, config_schema(item.fields), item.example)
+    return CatalogItem(item.type, item.name, item.description, item.icon, config_schema(item.config), item.example)

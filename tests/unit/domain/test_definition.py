@@ -1,20 +1,15 @@
 """What a saved definition keeps to, and how its mistakes are told."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 import pytest
+from msgspec import UNSET, Meta, UnsetType
 
-from domain.connector.descriptor import (
-    ActionContext,
-    ActionDescriptor,
-    Field,
-    Outcome,
-    Succeeded,
-    TriggerDescriptor,
-    config_schema,
-)
+from domain.connector.config import config_schema
+from domain.connector.descriptor import ActionContext, ActionDescriptor, Outcome, Succeeded, TriggerDescriptor
 from domain.log.errors import Invalid
-from domain.values.json import JsonObject
+from domain.values.json import Json, JsonObject
 from domain.zap.definition import MAX_STEPS, ActionStep, Catalog, Definition, Trigger, same, validate
 from tests.support.builders import a_definition
 
@@ -23,15 +18,20 @@ async def nothing(_config: JsonObject, _context: ActionContext) -> Outcome:
     return Succeeded(None)
 
 
-FIELDS = (
-    Field(name="url", label="URL", type="string", required=True),
-    Field(name="method", label="Method", type="string", choices=("GET", "POST"), default="POST"),
-    Field(name="count", label="Count", type="integer"),
-    Field(name="ratio", label="Ratio", type="number"),
-    Field(name="fast", label="Fast", type="boolean"),
-    Field(name="headers", label="Headers", type="object"),
-    Field(name="body", label="Body", type="json"),
-)
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    url: Annotated[str, Meta(title="URL")]
+    method: Annotated[Literal["GET", "POST"], Meta(title="Method")] = "POST"
+    count: int | UnsetType = UNSET
+    ratio: float | UnsetType = UNSET
+    fast: bool = False
+    headers: JsonObject = {}
+    body: Json = None
+
+
+class Note(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    note: str = ""
+
+
 CATALOG = Catalog(
     triggers={
         "webhook.catch": TriggerDescriptor(
@@ -39,12 +39,12 @@ CATALOG = Catalog(
             name="Webhook",
             description="",
             icon="",
-            fields=(Field(name="note", label="Note", type="string"),),
+            config=Note,
         )
     },
     actions={
         "http.request": ActionDescriptor(
-            type="http.request", name="HTTP", description="", icon="", run=nothing, fields=FIELDS
+            type="http.request", name="HTTP", description="", icon="", run=nothing, config=Config
         )
     },
 )
@@ -147,13 +147,11 @@ def test_same_means_the_same_json() -> None:
 
 
 def test_the_catalog_shows_fields_as_json_schema() -> None:
-    schema: Any = config_schema(FIELDS)
+    schema: Any = config_schema(Config)
     assert schema["required"] == ["url"]
     assert schema["additionalProperties"] is False
     assert schema["properties"]["method"] == {
         "title": "Method",
-        "description": "",
-        "type": "string",
         "enum": ["GET", "POST"],
         "default": "POST",
     }

@@ -1,0 +1,96 @@
+"""What later steps see of an answer: JSON as values, text as text by its charset, anything else exactly."""
+
+import base64
+import re
+
+from consumers.connectors.http.config import Response, is_json, media_type_of
+from domain.connector.descriptor import HttpReply
+from domain.values.charset import charset_of, marked, text_of
+from domain.values.json import Json, JsonObject, MalformedJson, parse
+
+_BINARY = re.compile(
+    r"(?:image|audio|video|font)/(?!svg\+xml).*"
+    r"|application/(?:octet-stream|pdf|zip|gzip|x-gzip|x-tar|x-7z-compressed|x-bzip2?|wasm|vnd\.(?:ms-|openxml).*)"
+)
+_FILENAME = re.compile(r'filename="?([^";\r\n]{1,255})"?', re.IGNORECASE)
+
+
+class NotAsAsked(ValueError):
+    """The answer is not what the step asks for."""
+
+
+def output(reply: HttpReply, response: Response) -> JsonObject:
+    """The output of a step. `why_text` says why the body of an answer that should be JSON is only text.
+
+    Raises NotAsAsked.
+    """
+    media_type, options = media_type_of(reply.header("content-type"))
+    found: JsonObject = {"status": reply.status, "headers": headers_of(reply)}
+    why = ""
+    if not reply.body:
+        body: Json = None
+    elif response == "json" or (response == "auto" and _may_be_json(media_type, reply.body)):
+        body, why = _json(reply.body, media_type, options)
+        if why and response == "json":
+            raise NotAsAsked(f"the answer was to be JSON, but {why}")
+    elif response == "binary" or (response == "auto" and _BINARY.fullmatch(media_type)):
+        body = _kept(reply, media_type)
+    else:
+        body = _text(reply, media_type, options, certain=response == "text")
+    found |= {"body": body, "content_type": media_type, "size": reply.size}
+    if why:
+        found["why_text"] = why
+    if reply.truncated:
+        found["truncated"] = True
+    return found
+
+
+def headers_of(reply: HttpReply) -> JsonObject:
+    """The headers as JSON: a list where one came several times."""
+    return {name: value if isinstance(value, str) else list[Json](value) for name, value in reply.headers.items()}
+
+
+def _may_be_json(media_type: str, body: bytes) -> bool:
+    return is_json(media_type) or (not media_type and body.lstrip()[:1] in {b"{", b"["})
+
+
+def _json(body: bytes, media_type: str, options: dict[str, str]) -> tuple[Json, str]:
+    """The value; or text, and why."""
+    text = _decoded(body, options)
+    try:
+        return parse(body if text is None else text.encode("utf-8", "surrogatepass")), ""
+    except MalformedJson as error:
+        type_ = f"its content type is {media_type}, but it" if media_type else "it"
+        return body.decode("utf-8", "replace") if text is None else text, f"{type_} is not JSON: {error}"
+
+
+def _text(reply: HttpReply, media_type: str, options: dict[str, str], *, certain: bool) -> Json:
+    text = _decoded(reply.body, options)
+    if text is None and (certain or media_type.startswith("text/")):
+        text = reply.body.decode("cp1252", "replace")  # what browsers take old pages for (WHATWG Encoding §4.2)
+    if text is None or ("\0" in text and not media_type.startswith("text/") and not certain):
+        return _kept(reply, media_type)
+    return text
+
+
+def _decoded(content: bytes, options: dict[str, str]) -> str | None:
+    """Text in the charset that it shows or that is named, else in UTF-8; None where it is no text in any of them."""
+    named = charset_of(options.get("charset", ""))
+    if named:
+        return text_of(content, named)
+    try:
+        return content.decode(marked(content) or "utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        return None
+
+
+def _kept(reply: HttpReply, media_type: str) -> JsonObject:
+    kept: JsonObject = {
+        "content": base64.b64encode(reply.body).decode(),
+        "content_type": media_type or "application/octet-stream",
+        "size": len(reply.body),
+    }
+    named = _FILENAME.search(reply.header("content-disposition"))
+    if named:
+        kept["filename"] = named[1]
+    return kept

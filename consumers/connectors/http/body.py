@@ -1,0 +1,170 @@
+"""The body of a request, in the kind that its definition asks for."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterator
+from typing import Annotated
+from urllib.parse import urlencode
+
+import msgspec
+from msgspec import Meta
+
+from consumers.connectors.http.config import FORM, MULTIPART, BodyType, is_json, media_type_of
+from domain.connector.config import BadConfig
+from domain.values.charset import charset_of
+from domain.values.json import Json, JsonObject, MalformedJson, parse
+
+_TEXT = "text/plain; charset=utf-8"
+_ESCAPES = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
+"""In names of fields and files (WHATWG HTML §4.10.21.8)."""
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+class Content(msgspec.Struct, frozen=True):
+    """What goes out, and its type where the step sets none."""
+
+    body: bytes
+    content_type: str
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One field of a multipart body: a value, or a file that an earlier step, the trigger or the definition has."""
+
+    name: Annotated[str, Meta(min_length=1)]
+    value: Json = None
+    file: Json = None
+    filename: str | None = None
+    content_type: str | None = None
+
+
+def encoded(kind: BodyType, body: Json, content_type: str | None, seed: str) -> Content:
+    """The bytes of a body. `seed` is the same on each attempt, and so are the bytes. Raises BadConfig."""
+    media_type, options = media_type_of(content_type)
+    if kind == "json" and media_type in {FORM, MULTIPART} and isinstance(body, dict):
+        kind = "form" if media_type == FORM else "multipart"  # where a template has made the content type
+    match kind:
+        case "json":
+            return Content(_encoder.encode(body), "application/json")
+        case "form":
+            return Content(_form(body), FORM)
+        case "multipart":
+            return _multipart(body, seed)
+        case "binary":
+            content, found, _name = _exact(body)
+            return Content(content, found or "application/octet-stream")
+        case "text":
+            return Content(_text(body, media_type, options), _TEXT)
+
+
+def text_of(value: Json) -> str:
+    """A value as text: itself, or its JSON."""
+    return value if isinstance(value, str) else _encoder.encode(value).decode()
+
+
+def pairs(fields: JsonObject) -> Iterator[tuple[str, str]]:
+    """Names and values of a query or form: null is left out, a list repeats its name."""
+    for name, value in fields.items():
+        for item in value if isinstance(value, list) else [value]:
+            if item is not None:
+                yield name, text_of(item)
+
+
+def _form(body: Json) -> bytes:
+    if isinstance(body, str):
+        return body.encode("utf-8", "replace")
+    if not isinstance(body, dict):
+        raise BadConfig("body: a form is an object with a value for each field")
+    return urlencode(list(pairs(body)), errors="replace").encode()
+
+
+def _text(body: Json, media_type: str, options: dict[str, str]) -> bytes:
+    charset = charset_of(options.get("charset", "")) or "utf-8"
+    text = text_of(body)
+    try:
+        content = text.encode(charset)
+    except UnicodeEncodeError as error:
+        if charset != "utf-8":
+            raise BadConfig(f"body: {text[error.start]!r} can't be written in {charset}") from None
+        content = text.encode(charset, "replace")
+    if is_json(media_type):
+        try:
+            parse(content)
+        except MalformedJson as error:
+            raise BadConfig(
+                f"body: the content type is {media_type}, but once its templates are replaced the text is not JSON "
+                f"({error}); write it as an object, so that values are quoted"
+            ) from None
+    return content
+
+
+def _multipart(body: Json, seed: str) -> Content:
+    parts = [_encoded_part(part) for part in _parts(body)]
+    content = b"".join(parts)
+    turn, boundary = 0, b""
+    while not boundary or boundary in content:
+        boundary = hashlib.sha256(f"{seed} {turn}".encode()).hexdigest()[:32].encode()
+        turn += 1
+    joined = b"".join(b"--%s\r\n%s\r\n" % (boundary, part) for part in parts)
+    return Content(joined + b"--%s--\r\n" % boundary, f"{MULTIPART}; boundary={boundary.decode()}")
+
+
+def _parts(body: Json) -> list[Part]:
+    if isinstance(body, dict):
+        return [_field(name, item) for name, value in body.items() for item in _items(value) if item is not None]
+    try:
+        return msgspec.convert(body, list[Part])
+    except msgspec.ValidationError as error:
+        raise BadConfig(
+            f"body: a multipart body is a list of {{name, value | file, filename, content_type}}: {error}"
+        ) from None
+
+
+def _items(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else [value]
+
+
+def _field(name: str, value: Json) -> Part:
+    return Part(name=name, file=value) if is_exact(value) else Part(name=name, value=value)
+
+
+def _encoded_part(part: Part) -> bytes:
+    head = f'Content-Disposition: form-data; name="{part.name.translate(_ESCAPES)}"'
+    content_type = part.content_type
+    if part.file is None:
+        content = text_of(part.value).encode("utf-8", "replace") if part.value is not None else b""
+        filename = part.filename
+    else:
+        content, found, named = _exact(part.file) if is_exact(part.file) else (_plain(part.file), "text/plain", "")
+        content_type, filename = content_type or found or "application/octet-stream", part.filename or named or "file"
+    if filename:
+        head += f'; filename="{filename.translate(_ESCAPES)}"'
+    if content_type:
+        head += f"\r\nContent-Type: {' '.join(content_type.split())}"
+    return f"{head}\r\n\r\n".encode("utf-8", "replace") + content
+
+
+def _plain(value: Json) -> bytes:
+    return text_of(value).encode("utf-8", "replace")
+
+
+def is_exact(value: Json) -> bool:
+    """Whether a value holds bytes exactly: a file of a form, or an answer that is not text."""
+    return isinstance(value, dict) and isinstance(value.get("content"), str) and "content_type" in value
+
+
+def _exact(value: Json) -> tuple[bytes, str, str]:
+    """Bytes, type and file name of a value that was kept exactly, or of base64 text. Raises BadConfig."""
+    content, content_type, filename = value, "", ""
+    if isinstance(value, dict) and is_exact(value):
+        content, content_type, filename = (
+            value["content"],
+            str(value["content_type"] or ""),
+            str(value.get("filename") or ""),
+        )
+    if isinstance(content, str):
+        try:
+            return base64.b64decode(content, validate=True), content_type, filename
+        except (binascii.Error, ValueError):
+            pass
+    raise BadConfig("body: binary content is base64 text, or a file or answer that an earlier step has kept")

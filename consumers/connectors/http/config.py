@@ -1,0 +1,137 @@
+"""The config of `http.request`, and what its definition decides before any data is known."""
+
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+from multipart import parse_options_header
+
+from domain.connector import headers as rules
+from domain.connector import url as urls
+from domain.connector.config import is_template, problems
+from domain.language.template import is_lone_path
+from domain.values.json import Json, JsonObject, MalformedJson, parse
+
+Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+BodyType: TypeAlias = Literal["json", "form", "multipart", "text", "binary"]
+Response: TypeAlias = Literal["auto", "json", "text", "binary"]
+
+MAX_BYTES = 10 * 2**20
+"""The most that `max_bytes` can be set to."""
+DEFAULT_BYTES = 2**20
+MAX_TIMEOUT_S = 300.0
+
+FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
+
+
+class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One request. All fields take templates, but for `body_type`: what kind of body goes out never depends on data."""
+
+    method: Annotated[Method, Meta(title="Method")] = "POST"
+    url: Annotated[str, Meta(title="URL", min_length=1, description="http:// or https://, sent as it is written")]
+    headers: Annotated[
+        JsonObject, Meta(title="Headers", description="Null is left out, a list is sent repeatedly")
+    ] = {}
+    query: Annotated[
+        JsonObject, Meta(title="Query parameters", description="Null is left out, a list repeats its name")
+    ] = {}
+    body_type: (
+        Annotated[BodyType, Meta(title="Kind of body", description="Without it, body and Content-Type decide")]
+        | UnsetType
+    ) = UNSET
+    body: Annotated[
+        Json,
+        Meta(
+            title="Body",
+            description="An object, list, JSON text or one lone {{ path }} is sent as JSON, other text as text. "
+            "multipart: a list of {name, value | file, filename, content_type}",
+        ),
+    ] = None
+    response: Annotated[Response, Meta(title="Read the answer as", description="auto: as its content type says")] = (
+        "auto"
+    )
+    max_bytes: Annotated[
+        int,
+        Meta(title="Largest answer in bytes", ge=1, le=MAX_BYTES, description="A larger one fails the step"),
+    ] = DEFAULT_BYTES
+    timeout_s: Annotated[float, Meta(title="Time limit in seconds", gt=0, le=MAX_TIMEOUT_S)] = 30.0
+
+
+def as_defined(saved: JsonObject) -> JsonObject:
+    """The config with `body_type` decided by the definition; text that is a JSON document becomes that document."""
+    body = saved.get("body")
+    if body is None or saved.get("body_type") is not None:
+        return saved
+    media_type = content_type_of(saved.get("headers"))
+    structured = not media_type or is_json(media_type) or media_type in {FORM, MULTIPART} or is_template(media_type)
+    if not isinstance(body, str):
+        kind: BodyType = "json"
+    elif structured and is_lone_path(body):
+        kind = "json"
+    elif structured and (document := _document(body)) is not _NO_DOCUMENT:
+        kind, body = "json", document
+    else:
+        kind = "text"
+    return {**saved, "body": body, "body_type": _BY_TYPE.get(media_type, kind) if kind == "json" else kind}
+
+
+_BY_TYPE: dict[str, BodyType] = {FORM: "form", MULTIPART: "multipart"}
+_NO_DOCUMENT: Json = {"no": "document"}
+
+
+def _document(text: str) -> Json:
+    try:
+        return parse(text.encode("utf-8", "surrogatepass"))
+    except MalformedJson:
+        return _NO_DOCUMENT
+
+
+def check(saved: JsonObject) -> dict[str, str]:
+    """What is wrong with a config as saved, by path."""
+    found = problems(HttpRequest, saved)
+    url, body_type = saved.get("url"), saved.get("body_type")
+    if "url" not in found and isinstance(url, str) and (wrong := urls.check(url)):
+        found["url"] = wrong
+    if is_template(body_type):
+        found["body_type"] = "must be one of json, form, multipart, text, binary: it can't depend on data"
+    headers = saved.get("headers")
+    if isinstance(headers, dict):
+        found.update(_check_headers(headers))
+    return found
+
+
+def _check_headers(headers: JsonObject) -> dict[str, str]:
+    found: dict[str, str] = {}
+    seen: set[str] = set()
+    for name, value in headers.items():
+        wrong = rules.name_problem(name)
+        if name.lower() in seen:
+            wrong = wrong or "this header is there twice; for several values write a list"
+        if isinstance(value, str) and not is_template(value):
+            wrong = wrong or rules.value_problem(value)
+        if wrong:
+            found[f"headers.{name}"] = wrong
+        seen.add(name.lower())
+    return found
+
+
+def content_type_of(headers: Json) -> str:
+    """The media type that a config's own header names, in lower case; a template stays what it is."""
+    if not isinstance(headers, dict):
+        return ""
+    found = next((value for name, value in headers.items() if name.lower() == "content-type"), None)
+    return found if is_template(found) and isinstance(found, str) else media_type_of(found)[0]
+
+
+def media_type_of(content_type: Json) -> tuple[str, dict[str, str]]:
+    """A Content-Type header's media type, in lower case, and its options."""
+    if not isinstance(content_type, str) or not content_type:
+        return "", {}
+    media_type, options = parse_options_header(content_type[:1_000])
+    return str(media_type), options
+
+
+def is_json(media_type: str) -> bool:
+    """Whether a media type promises JSON."""
+    return media_type in {"application/json", "text/json"} or media_type.endswith("+json")

@@ -1,0 +1,95 @@
+"""Reads an answer: bounded in bytes, with its content coding undone, off the event loop where that takes long."""
+
+import asyncio
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+
+from consumers.outbound.coding import codings_of, undone
+from domain.connector.descriptor import MAX_REPLY_BYTES, HttpReply
+from domain.values.inflate import Corrupt, TooLarge
+
+THREAD_BYTES = 64 * 1024
+"""Compressed content above this is undone in a thread."""
+
+
+class Unreadable(Exception):
+    """What came is no HTTP answer, or its content is not what its headers say."""
+
+
+async def read(response: aiohttp.ClientResponse, max_bytes: int) -> HttpReply:
+    """The answer, of which at most `max_bytes` are kept. Raises Unreadable, and what aiohttp raises."""
+    headers = _headers(response)
+    codings = codings_of(response.headers.get("Content-Encoding", ""))
+    limit = max_bytes if response.status < 300 else min(max_bytes, MAX_REPLY_BYTES)
+    try:
+        content, size = await _content(response, limit)
+    except aiohttp.ClientPayloadError as error:
+        if _is_malformed(error):
+            raise Unreadable("its content is not framed as HTTP asks") from error
+        raise
+    if size <= limit and codings and content:
+        return await _decoded(response.status, headers, content, codings, limit)
+    return HttpReply(status=response.status, headers=headers, body=content[:limit], size=size, truncated=size > limit)
+
+
+async def _content(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, int]:
+    """What was read, and its size; once the limit is passed, no more than that is read."""
+    promised = response.content_length or 0
+    if promised > limit and response.status < 300 and response.method != "HEAD":
+        response.close()
+        return b"", promised
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.content.iter_any():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > limit:
+            response.close()
+            break
+    return b"".join(chunks), max(size, promised) if size > limit else size
+
+
+async def _decoded(
+    status: int, headers: dict[str, str | list[str]], content: bytes, codings: list[str], limit: int
+) -> HttpReply:
+    if len(content) > THREAD_BYTES:
+        found = await asyncio.to_thread(undone, content, codings, limit)
+    else:
+        found = undone(content, codings, limit)
+    match found:
+        case TooLarge():
+            return HttpReply(status=status, headers=headers, body=b"", size=limit + 1, truncated=True)
+        case Corrupt(encoding):
+            raise Unreadable(f"its content is not {encoding}")
+        case _:
+            return HttpReply(status=status, headers=headers, body=found, size=len(found))
+
+
+def _headers(response: aiohttp.ClientResponse) -> dict[str, str | list[str]]:
+    found: dict[str, str | list[str]] = {}
+    for given_name, given_value in response.headers.items():
+        name, value = _clean(given_name.lower()), _clean(given_value)
+        before = found.get(name)
+        if before is None:
+            found[name] = value
+        elif isinstance(before, list):
+            before.append(value)
+        else:
+            found[name] = [before, value]
+    return found
+
+
+def _clean(value: str) -> str:
+    """aiohttp hands on bytes that are not UTF-8 as lone surrogates, which no JSON text can hold."""
+    return value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _is_malformed(error: aiohttp.ClientPayloadError) -> bool:
+    """Whether content breaks the rules of HTTP, and was not cut off by a broken connection."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, HttpProcessingError) and "Not enough data" not in str(cause):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False

@@ -1,0 +1,81 @@
+"""Undoes the content coding of an answer, counting while it grows: 10 kB can hold 10 GB."""
+
+import sys
+
+import brotli
+
+from domain.values.inflate import Corrupt, TooLarge, inflate
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+MAX_CODINGS = 3
+"""On top of each other."""
+_ZSTD_WINDOW = {int(zstd.DecompressionParameter.window_log_max): 23}
+"""8 MiB, which all senders keep to (RFC 9659)."""
+_KNOWN = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd"})
+
+
+def codings_of(header: str) -> list[str]:
+    """The codings that are undone here, outermost first. Others are ignored: mostly somebody meant a charset."""
+    names = [name.strip().lower() for name in header.split(",")]
+    return [name for name in reversed(names) if name in _KNOWN]
+
+
+def undone(content: bytes, codings: list[str], limit: int) -> bytes | TooLarge | Corrupt:
+    """The content behind the codings. Never raises."""
+    if len(codings) > MAX_CODINGS:
+        return Corrupt(", ".join(codings)[:50])
+    for name in codings:
+        found = _undone(content, name, limit)
+        if not isinstance(found, bytes):
+            return found
+        content = found
+    return content
+
+
+def _undone(content: bytes, name: str, limit: int) -> bytes | TooLarge | Corrupt:
+    match name:
+        case "br":
+            found = _brotli(content, limit)
+        case "zstd":
+            found = _zstd(content, limit)
+        case _:
+            inflated = inflate(name, content, limit)
+            return inflated if isinstance(inflated, bytes | TooLarge) else Corrupt(name)
+    if found is None:
+        return Corrupt(name)
+    return found if len(found) <= limit else TooLarge(limit)
+
+
+def _brotli(content: bytes, limit: int) -> bytes | None:
+    """About the limit at most; None for what is broken or cut off."""
+    stream, size = brotli.Decompressor(), 0
+    found: list[bytes] = []
+    try:
+        while size <= limit and not stream.is_finished():
+            piece = stream.process(content if not found else b"", output_buffer_limit=limit + 1)
+            if not piece and found:
+                return None
+            found.append(piece)
+            size += len(piece)
+    except brotli.error:
+        return None
+    return b"".join(found)
+
+
+def _zstd(content: bytes, limit: int) -> bytes | None:
+    """At most one byte past the limit; None for what is broken or cut off. Frames may follow each other."""
+    found = b""
+    while content and len(found) <= limit:
+        stream = zstd.ZstdDecompressor(options=_ZSTD_WINDOW)
+        try:
+            found += stream.decompress(content, limit + 1 - len(found))
+        except zstd.ZstdError:
+            return None
+        if not stream.eof:
+            return found if len(found) > limit else None
+        content = stream.unused_data
+    return found

@@ -1,0 +1,79 @@
+"""A config that is declared as one struct: its JSON Schema, its checks and its reading follow from that."""
+
+import re
+from typing import TypeVar, get_args, get_origin
+
+import msgspec
+
+from domain.values.json import Json, JsonObject
+
+C = TypeVar("C", bound=msgspec.Struct)
+_TEMPLATE = re.compile(r"\{\{|\{%")
+_PLACE = re.compile(r" - at `\$\.?(.*)`$", re.DOTALL)
+
+
+class BadConfig(ValueError):
+    """A rendered config that no action can work with. The message begins with the path of the field."""
+
+
+def is_template(text: Json) -> bool:
+    """Whether the value is text that is rendered before it is used."""
+    return isinstance(text, str) and bool(_TEMPLATE.search(text))
+
+
+def config_schema(config: type[msgspec.Struct]) -> JsonObject:
+    """The struct as a JSON Schema object, as the catalog shows it."""
+    (reference,), components = msgspec.json.schema_components([config], ref_template="{name}")
+    schema: JsonObject = dict(components[str(reference["$ref"])])
+    schema.pop("title")
+    schema.pop("description", None)
+    return {"required": [], "additionalProperties": False, **schema}
+
+
+def problems(config: type[msgspec.Struct], saved: JsonObject) -> dict[str, str]:
+    """What is wrong with a config as saved, by path; a template fits any type."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(config)}
+    found = {name: f"unknown field; known: {', '.join(fields)}" for name in saved if name not in fields}
+    for name, field in fields.items():
+        value = saved.get(name)
+        if value is None or value == "":
+            if field.required:
+                found[name] = "required"
+        elif not is_template(value):
+            try:
+                msgspec.convert(value, field.type)
+            except msgspec.ValidationError as error:
+                path, reason = _explained(error, field.type)
+                found[f"{name}.{path}".rstrip(".")] = reason
+    return found
+
+
+def read(config: type[C], rendered: JsonObject) -> C:
+    """The rendered config; text that a template has made may be a number. Raises BadConfig."""
+    try:
+        return msgspec.convert(rendered, config, strict=False)
+    except msgspec.ValidationError as error:
+        path, reason = _explained(error, None)
+        field = {field.encode_name: field for field in msgspec.structs.fields(config)}.get(path)
+        if field is not None:
+            reason = _explained(error, field.type)[1]
+        raise BadConfig(f"{path}: {reason}" if path else reason) from None
+
+
+def _explained(error: msgspec.ValidationError, wanted: object) -> tuple[str, str]:
+    """The place inside the value, and the reason in the words of the user's JSON."""
+    text = str(error)
+    place = _PLACE.search(text)
+    reason = _PLACE.sub("", text).replace("`", "")
+    choices = _choices(wanted)
+    if choices:
+        reason = f"must be one of {', '.join(choices)}"
+    return (place[1] if place else ""), reason[:1].lower() + reason[1:]
+
+
+def _choices(wanted: object) -> list[str]:
+    """The values of a Literal, also inside Annotated and unions."""
+    found: list[str] = []
+    for part in get_args(wanted):
+        found += [part] if isinstance(part, str) and get_origin(wanted) is not None else _choices(part)
+    return found

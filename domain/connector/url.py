@@ -1,0 +1,70 @@
+"""A target's URL: sent byte for byte as it is written where it is valid, as signed links need it."""
+
+import re
+from collections.abc import Iterable
+from urllib.parse import quote, urlencode
+
+_URL = re.compile(r"(https?)://([^/?#]*)([^#]*)", re.IGNORECASE)
+_AUTHORITY = re.compile(r"(?:[^@/?#\\]*@)?(?:\[[0-9A-Fa-f:.]+\]|[^@:\[\]/?#\\%\s\"<>^`{|}\x00-\x20\x7f]+)(?::\d{0,5})?")
+_NOT_ALLOWED = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~:/?@!$&'()*+,;=\[\]%]")
+"""What RFC 3986 allows nowhere in a path or query. Brackets stay: everybody sends them as they are."""
+
+
+class BadUrl(ValueError):
+    """No URL that can be called; the message says what would be one."""
+
+
+def exact(url: str) -> tuple[str, str, str]:
+    """Scheme, authority, and the rest without its fragment, in which only what no URL may hold is escaped.
+
+    Raises BadUrl.
+    """
+    url = url.strip()
+    found = _URL.match(url)
+    if found is None:
+        raise BadUrl(_advice(url))
+    scheme, authority, rest = found.groups()
+    if not _AUTHORITY.fullmatch(authority):
+        raise BadUrl(f"{authority[:100]!r} is not a host name, or an address, with an optional port")
+    return scheme.lower(), authority, _NOT_ALLOWED.sub(_escaped, rest)
+
+
+def check(url: str) -> str | None:
+    """What is wrong with a URL as it stands in a definition, with its templates; None where nothing is."""
+    fixed, template, _ = url.strip().partition("{")
+    try:
+        if not template:
+            exact(url)
+        elif fixed and not re.match(r"https?://", fixed, re.IGNORECASE) and not _could_begin(fixed):
+            return _advice(url.strip())
+    except BadUrl as error:
+        return str(error)
+    return None
+
+
+def with_query(url: str, pairs: Iterable[tuple[str, str]]) -> str:
+    """The URL with more parameters, before its fragment."""
+    more = urlencode(list(pairs), quote_via=quote, safe="", errors="replace")
+    if not more:
+        return url
+    before, mark, fragment = url.partition("#")
+    separator = "" if before[-1:] in {"?", "&"} else "&" if "?" in before else "?"
+    return f"{before}{separator}{more}{mark}{fragment}"
+
+
+def _could_begin(fixed: str) -> bool:
+    """Whether `https://` may still come of it once the template that follows is replaced, as in `http{{ s }}://…`."""
+    return any(scheme.startswith(fixed.lower()) for scheme in ("http://", "https://"))
+
+
+def _advice(url: str) -> str:
+    shown = url[:200]
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", shown):
+        return f"only http:// and https:// can be called, not {shown.partition('://')[0]}://"
+    if re.match(r"[\w-]+(?:\.[\w-]+)+(?:[:/?#]|$)", shown):
+        return f"must begin with http:// or https://; did you mean https://{shown}?"
+    return "must begin with http:// or https:// and name a host"
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return quote(found[0].encode("utf-8", "replace"), safe="")

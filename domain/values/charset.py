@@ -1,0 +1,47 @@
+"""Bytes as text: in the charset that is named, else in UTF-8.
+
+A byte order mark counts more, and is no part of the text. Bytes that are no text in that charset are U+FFFD.
+"""
+
+import codecs
+import re
+
+SHOWS_ITSELF = frozenset({"", "utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"})
+"""No charset, and those in which JSON and XML show by their first bytes how they are written."""
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # begins like that of UTF-16
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_FIRST_OF_MARKS = frozenset(mark[:1] for mark, _ in _MARKS)
+# Only real text: Python also has codecs like punycode and idna, whose cost is quadratic.
+_KNOWN = re.compile(
+    r"utf-8|utf-16(?:-[lb]e)?|utf-32(?:-[lb]e)?|iso8859-\d+|cp\d+|koi8-[rtu]|mac-roman"
+    r"|shift_jis(?:_2004|x0213)?|euc_(?:jp|kr|jis_2004|jisx0213)|iso2022_(?:jp|kr)\w*|gb2312|gbk|gb18030|big5|big5hkscs"
+)
+
+
+def charset_of(name: str) -> str:
+    """The codec of a charset, empty where it is none or not known. ASCII is a part of UTF-8."""
+    try:
+        codec = codecs.lookup(name).name if name else ""
+    except (LookupError, ValueError):
+        return ""
+    if codec == "ascii":
+        return "utf-8"
+    return codec if _KNOWN.fullmatch(codec) else ""
+
+
+def marked(content: bytes) -> str:
+    """The charset that a byte order mark shows, empty where there is none."""
+    if content[:1] not in _FIRST_OF_MARKS:
+        return ""
+    return next((charset for mark, charset in _MARKS if content.startswith(mark)), "")
+
+
+def text_of(content: bytes, charset: str = "") -> str:
+    """The text; `charset` as `charset_of` gives it."""
+    return content.decode(marked(content) or charset or "utf-8", "replace").removeprefix("\ufeff")
