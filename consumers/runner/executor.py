@@ -130,7 +130,7 @@ class Executor:
     ) -> LoadedRun | None:
         limit = version.definition.behaviour.concurrency.limit
         try:
-            async with self._slots.of(state.requested.zap_id, limit):
+            async with self._slots.of(run.tenant_id, state.requested.zap_id, limit):
                 tried = await self._try(run, state, step, version)
         except Busy as busy:
             # It waits in the log, where it takes no memory, and no room from other zaps.

@@ -50,8 +50,8 @@ _TAIL = sorted(name.rpartition(".")[0] for name in WAKING_EVENTS | STOPPING_EVEN
 _TAIL_OF_SERIAL = sorted(name.rpartition(".")[0] for name in WAKING_EVENTS | ENDING_EVENTS)
 MAX_OPEN = 10_000
 """Runs taken from the topic and not finished; past this the runner stops taking more."""
-CONCURRENCY = 200
-"""Actions running at once in one process."""
+CONCURRENCY = 400
+"""Actions running at once in one process; a tenant alone has half of them, see consumers.runner.slots."""
 CONCURRENCY_PER_ZAP = 100
 """Actions of one zap running at once: a target that hangs must leave room for the others."""
 SAVE_EVERY_S = 0.5

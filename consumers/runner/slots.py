@@ -1,18 +1,21 @@
-"""How many actions run at once: in all, and for one zap, so that a zap whose target hangs leaves room for others."""
+"""How many actions run at once: in all, for one tenant and for one zap, so that a target that hangs leaves room."""
 
 import asyncio
 import random
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
 from uuid import UUID
 
 from consumers.outbound.turns import Turns
 
 PATIENCE_S = 20.0
-"""Who would wait longer for its zap's share is sent away: waiting here takes memory, and room in the lanes."""
+"""Runs that would wait longer are sent away: waiting here takes memory, and room in the lanes."""
 WAITERS = 3_000
-"""How many of a zap may wait while nobody has seen yet how long its actions take."""
+"""How many of a tenant may wait while nobody has seen yet how long its actions take."""
+MOST_WAITERS = 4_000
+"""How many of a tenant may wait while others are at work, too: the lanes have room for 10,000."""
 SOON_S = 2.0
 GUESS_S = 1.0
 """How long an action takes, until one has ended."""
@@ -21,102 +24,184 @@ WEIGHT = 0.1
 
 
 class Busy(Exception):
-    """The zap has more to do than it gets done. Nothing was begun; offer it again in `after_s` seconds."""
+    """There is more to do than gets done. Nothing was begun; offer it again in `after_s` seconds."""
 
     def __init__(self, after_s: float) -> None:
-        super().__init__(f"the zap is busy, come back in {after_s:.1f} s")
+        super().__init__(f"too much to do, come back in {after_s:.1f} s")
         self.after_s = after_s
 
 
 class Slots:
-    """A bound in all and a bound per zap. Who waits for its zap's share holds no general slot."""
+    """Slots for actions, shared fairly by tenant, and a tenant's by zap.
+
+    A tenant may hold as many as are free: one alone half of all, each of two a third, and so on. So whoever comes next
+    finds some free, however long the others' actions take (dynamic thresholds, Choudhury and Hahne 1998). A slot that
+    comes free goes to the tenant that holds the fewest, and there to the zap that holds the fewest.
+    """
 
     def __init__(self, total: int, per_zap: int) -> None:
-        self._total = asyncio.Semaphore(total)
+        self._free = total
         self._per_zap = per_zap
-        self._most = max(1, total * 3 // 4)
-        self._shares: dict[UUID, _Share] = {}
+        self._tenants: dict[UUID, _Tenant] = {}
+        self._waiting = 0
+        self._turn = count(1)
 
     @asynccontextmanager
-    async def of(self, zap_id: UUID, limit: int | None = None) -> AsyncIterator[None]:
-        """Hold a slot of the zap's for as long as the block runs. `limit`: the zap's own, where it has one.
-
-        Raises Busy instead of waiting for long. No zap has more than three quarters of all slots.
-        """
-        share = self._shares.setdefault(zap_id, _Share())
-        share.limit = min(limit or self._per_zap, self._most)
-        share.users += 1
+    async def of(self, tenant_id: UUID, zap_id: UUID, limit: int | None = None) -> AsyncIterator[None]:
+        """Hold a slot for as long as the block runs. Raises Busy rather than wait for long. `limit`: the zap's own."""
+        tenant = self._tenants.setdefault(tenant_id, _Tenant())
+        zap = tenant.zaps.setdefault(zap_id, _Zap())
+        zap.limit = limit or self._per_zap
+        tenant.users += 1
+        zap.users += 1
         try:
-            await share.enter()
+            await self._enter(tenant, zap)
             began = asyncio.get_running_loop().time()
             try:
-                async with self._total:
-                    yield
+                yield
             finally:
-                share.leave(asyncio.get_running_loop().time() - began)
+                held_s = asyncio.get_running_loop().time() - began
+                tenant.took(held_s)
+                zap.took(held_s)
+                self._give_back(tenant, zap)
         finally:
-            share.users -= 1
-            if not share.users:
-                del self._shares[zap_id]
+            tenant.users -= 1
+            zap.users -= 1
+            if not zap.users:
+                del tenant.zaps[zap_id]
+            if not tenant.users:
+                del self._tenants[tenant_id]
 
-
-class _Share:
-    """The slots of one zap, first come, first served. `users` holds those that run and those that wait."""
-
-    def __init__(self) -> None:
-        self.limit = 1
-        self.users = 0
-        self._running = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._held_s: float | None = None
-        self._turns = Turns(random.random)
-
-    async def enter(self) -> None:
-        """Wait for a slot; raises Busy where it takes, or would take, too long."""
-        if self._running < self.limit and not self._waiting:
-            self._running += 1
+    async def _enter(self, tenant: "_Tenant", zap: "_Zap") -> None:
+        if not zap.queue and self._may_begin(tenant, zap):
+            self._take(tenant, zap)
             return
-        if self._is_hopeless():
-            raise self._busy()
+        full = self._too_full(tenant, zap)
+        if full is not None:
+            raise Busy(full.returns_after_s())
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        zap.queue.append(turn)
+        self._count(tenant, zap, 1)
         self._admit()  # in case the limit has been raised
         try:
             async with asyncio.timeout(PATIENCE_S):
                 await turn
         except BaseException as error:
-            turn.cancel()
-            if not turn.cancelled():  # it came the very moment that nobody waited for it any more
-                self._pass_on()
-            while self._waiting and self._waiting[0].done():
-                del self._waiting[0]
+            self._give_up(tenant, zap, turn)
             if isinstance(error, TimeoutError):
-                self._held_s = max(self._held_s or 0.0, PATIENCE_S)
-                raise self._busy() from None
+                zap.held_s = max(zap.held_s or 0.0, PATIENCE_S)
+                raise Busy(zap.returns_after_s()) from None
             raise
 
-    def leave(self, held_s: float) -> None:
-        """Give the slot to the next one; `held_s` is how long it was held."""
-        self._held_s = held_s if self._held_s is None else self._held_s + (held_s - self._held_s) * WEIGHT
-        self._pass_on()
+    def _give_up(self, tenant: "_Tenant", zap: "_Zap", turn: asyncio.Future[None]) -> None:
+        if turn.done() and not turn.cancelled():  # it came the very moment that nobody waited for it any more
+            self._give_back(tenant, zap)
+            return
+        turn.cancel()
+        self._count(tenant, zap, -1)
+        while zap.queue and zap.queue[0].done():
+            del zap.queue[0]
 
-    def _pass_on(self) -> None:
-        self._running -= 1
+    def _count(self, tenant: "_Tenant", zap: "_Zap", change: int) -> None:
+        self._waiting += change
+        tenant.waiting += change
+        zap.waiting += change
+
+    def _may_begin(self, tenant: "_Tenant", zap: "_Zap") -> bool:
+        return tenant.running < self._free and zap.running < zap.limit
+
+    def _take(self, tenant: "_Tenant", zap: "_Zap") -> None:
+        self._free -= 1
+        tenant.running += 1
+        zap.running += 1
+        tenant.served = zap.served = next(self._turn)
+
+    def _give_back(self, tenant: "_Tenant", zap: "_Zap") -> None:
+        self._free += 1
+        tenant.running -= 1
+        zap.running -= 1
         self._admit()
 
     def _admit(self) -> None:
-        while self._waiting and self._running < self.limit:
-            turn = self._waiting.popleft()
+        """Hand out what is free to those who hold the fewest; among equals to whoever was served least recently."""
+        while self._waiting and (found := min(self._next(), key=lambda pair: pair[0].rank, default=None)):
+            tenant, zap = found
+            turn = zap.queue.popleft()
             if not turn.done():
-                self._running += 1
+                self._count(tenant, zap, -1)
+                self._take(tenant, zap)
                 turn.set_result(None)
 
-    def _is_hopeless(self) -> bool:
-        if self._held_s is None:
-            return len(self._waiting) >= WAITERS
-        return len(self._waiting) * self._held_s / self.limit > PATIENCE_S
+    def _next(self) -> "list[tuple[_Tenant, _Zap]]":
+        """Of each tenant that may have a slot, the zap that gets it."""
+        found: list[tuple[_Tenant, _Zap]] = []
+        for tenant in self._tenants.values():
+            if tenant.waiting and tenant.running < self._free:
+                zaps = [zap for zap in tenant.zaps.values() if zap.queue and zap.running < zap.limit]
+                if zaps:
+                    found.append((tenant, min(zaps, key=lambda zap: zap.rank)))
+        return found
 
-    def _busy(self) -> Busy:
+    def _too_full(self, tenant: "_Tenant", zap: "_Zap") -> "_Share | None":
+        """Whose line is too long to wait in."""
+        if zap.wait_s() > PATIENCE_S:
+            return zap
+        most = MOST_WAITERS if len(self._tenants) > 1 else float("inf")
+        if tenant.wait_s() > PATIENCE_S or tenant.waiting >= most:
+            return tenant
+        return None
+
+
+class _Share:
+    """What runs and waits of a tenant or zap, and how long its actions take. `users` is both together."""
+
+    def __init__(self) -> None:
+        self.users = self.running = self.waiting = self.served = 0
+        self.held_s: float | None = None
+        self._turns = Turns(random.random)
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Lowest first: whoever holds the fewest, and was served least recently."""
+        return self.running, self.served
+
+    @property
+    def width(self) -> int:
+        """How many of its actions run at once."""
+        return max(1, self.running)
+
+    def took(self, held_s: float) -> None:
+        """An action has held its slot for so long."""
+        self.held_s = held_s if self.held_s is None else self.held_s + (held_s - self.held_s) * WEIGHT
+
+    def wait_s(self) -> float:
+        """How long one more would wait, as far as is known."""
+        if self.held_s is None:
+            return 0.0 if self.waiting < WAITERS else float("inf")
+        return self.waiting * self.held_s / self.width
+
+    def returns_after_s(self) -> float:
+        """When one that is sent away comes back: one after the other, as they get done."""
         now = asyncio.get_running_loop().time()
-        every_s = (self._held_s or GUESS_S) / self.limit
-        return Busy(self._turns.after_s(now, now + SOON_S + len(self._waiting) * every_s, every_s))
+        every_s = (self.held_s or GUESS_S) / self.width
+        return self._turns.after_s(now, now + SOON_S + self.waiting * every_s, every_s)
+
+
+class _Tenant(_Share):
+    def __init__(self) -> None:
+        super().__init__()
+        self.zaps: dict[UUID, _Zap] = {}
+
+
+class _Zap(_Share):
+    """Its line is first come, first served."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.limit = 1
+        self.queue: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def width(self) -> int:
+        """How many of its actions may run at once."""
+        return self.limit
