@@ -41,7 +41,7 @@ class World:
     def seconds(self) -> float:
         return (self.clock() - START).total_seconds()
 
-    async def call(self, url: str, tenant: UUID = ADA, timeout_s: float = 5) -> str:
+    async def call(self, url: str, tenant: UUID = ADA, timeout_s: float = 45) -> str:
         """What came of one call: the status, or the code of the failure."""
         async with self._room:
             try:
