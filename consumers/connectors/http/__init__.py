@@ -1,4 +1,4 @@
-"""HTTP: send a request to any API."""
+"""How is a request sent to any API, and what is made of its answer?"""
 
 from consumers.connectors.http.answer import NotAsAsked, headers_of, output
 from consumers.connectors.http.body import encoded, pairs
