@@ -6,6 +6,7 @@ from typing import Literal, assert_never
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from domain.hook.request import trigger_data
 from domain.log.event import RunStatus, StoredEvent, StreamKind
@@ -29,11 +30,14 @@ from domain.run.events import (
     StepStarted,
     StepSucceeded,
 )
+from domain.run.inputs import Kept, Omitted, put
 from domain.values.json import Json, JsonObject
+from domain.values.path import MISSING, Missing, Path, look_up, parse_path
 from projections.run_list import RunError
+from projections.run_values import SHOWN, SURELY_SHOWN, Shown
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+class Attempt(msgspec.Struct, kw_only=True):
     """One attempt of a step."""
 
     attempt: int
@@ -41,6 +45,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     duration_ms: float
     error: Failure | None = None
     retry_at: datetime | None = None
+    input: Json | UnsetType = UNSET
+    """Where it was another one than that of the step's last attempt."""
 
 
 class Postponement(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +59,9 @@ class Postponement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepDetail(msgspec.Struct, kw_only=True):
-    """One step of the run: `input` is the rendered config of its last attempt.
+    """One step of the run: `input` is the rendered config of its last attempt, and of all that don't say otherwise.
+
+    `not_kept`: values of the input of which only the beginning was kept, by JSON pointer.
 
     `running` is told of steps only whose attempts are announced, as they are not to be repeated blindly.
     `waits_until`: when a delay, or a step that was put off, goes on.
@@ -70,6 +78,7 @@ class StepDetail(msgspec.Struct, kw_only=True):
     duration_ms: float | None = None
     waits_until: datetime | None = None
     postponed: Postponement | None = None
+    not_kept: dict[str, Omitted] = {}
 
 
 class RunDetail(msgspec.Struct, kw_only=True):
@@ -102,7 +111,18 @@ class NotARun(ValueError):
 async def get(store: EventStore, tenant_id: UUID, run_id: UUID) -> RunDetail | None:
     """A tenant's run, None where there is none of this id."""
     events = await store.read_stream(StreamKind.RUN, run_id)
-    return fold(events) if events and events[0].tenant_id == tenant_id else None
+    if not events or events[0].tenant_id != tenant_id:
+        return None
+    detail = fold(events)
+    return bounded(detail) if sum(len(event.data) for event in events) > SURELY_SHOWN else detail
+
+
+async def value(store: EventStore, tenant_id: UUID, run_id: UUID, path: Path) -> Json | Missing:
+    """One value of a run, whatever its size; MISSING where there is none, or no such run."""
+    events = await store.read_stream(StreamKind.RUN, run_id)
+    if not events or events[0].tenant_id != tenant_id:
+        return MISSING
+    return look_up(values_of(fold(events)), path)
 
 
 def fold(events: Sequence[StoredEvent]) -> RunDetail:
@@ -130,6 +150,25 @@ def fold(events: Sequence[StoredEvent]) -> RunDetail:
     return detail
 
 
+def values_of(detail: RunDetail) -> JsonObject:
+    """The values of a run by the paths that templates and the run detail give them."""
+    steps: JsonObject = {step.id: {"input": step.input, "output": step.output} for step in detail.steps}
+    return {"trigger": detail.trigger, "steps": steps}
+
+
+def bounded(detail: RunDetail) -> RunDetail:
+    """The detail without what would make it too large to be read at once: that is asked for by its path."""
+    shown = Shown(SHOWN)
+    body = detail.trigger.get("body")
+    detail.trigger["body"] = shown.value(body, "trigger.body")
+    for step in detail.steps:
+        step.output = shown.value(step.output, f"steps.{step.id}.output")
+        step.input = shown.value(step.input, f"steps.{step.id}.input")
+        for attempt in step.attempts:
+            attempt.input = shown.value(attempt.input, "") if attempt.input is not UNSET else UNSET
+    return detail
+
+
 def _taken_over(requested: RunRequested) -> list[StepDetail]:
     succeeded = [StepDetail(id=id_, status="succeeded", output=output) for id_, output in requested.outputs.items()]
     failed = [StepDetail(id=id_, status="failed", error=error) for id_, error in requested.errors.items()]
@@ -142,10 +181,15 @@ def _fold(detail: RunDetail, event: RunEvent, at: datetime) -> None:
             pass
         case StepSucceeded() | StepAttemptFailed() | StepFailed():
             detail.status = "waiting" if isinstance(event, StepAttemptFailed) else "running"
-            _fold_attempt(_step(detail, event.step_id), event, at)
+            step = _step(detail, event.step_id)
+            _fold_input(detail, step, event)
+            _fold_attempt(step, event, at)
         case StepStarted() | StepPostponed() | StepDelayed():
             detail.status = "running" if isinstance(event, StepStarted) else "waiting"
-            _fold_way(_step(detail, event.step_id), event, at)
+            step = _step(detail, event.step_id)
+            if isinstance(event, StepStarted):
+                _fold_input(detail, step, event)
+            _fold_way(step, event, at)
         case RunResumed():
             detail.status = "running"
             if detail.steps:
@@ -159,7 +203,7 @@ def _fold(detail: RunDetail, event: RunEvent, at: datetime) -> None:
 def _fold_way(step: StepDetail, event: StepStarted | StepPostponed | StepDelayed, at: datetime) -> None:
     match event:
         case StepStarted():
-            step.status, step.input, step.started_at = "running", event.input, step.started_at or event.started_at
+            step.status, step.started_at = "running", step.started_at or event.started_at
         case StepPostponed():
             times = step.postponed.times + 1 if step.postponed else 1
             step.status, step.waits_until = "waiting", event.until
@@ -199,6 +243,23 @@ def _fold_postponed(step: StepDetail, event: StepPostponed) -> None:
     step.postponed = Postponement(code=event.code, message=event.message, until=event.until, times=times)
 
 
+def _fold_input(detail: RunDetail, step: StepDetail, event: StepStarted | StepAttempt) -> None:
+    """The input of a step's attempt, with what stands elsewhere in the run put back."""
+    kept = event.kept or Kept()
+    if kept.attempt:
+        return
+    values = values_of(detail)
+    given = event.input
+    for pointer, omitted in kept.omitted.items():
+        if omitted.at:
+            given = put(given, pointer, look_up(values, parse_path(omitted.at)))
+    for attempt in step.attempts:
+        if attempt.input is UNSET and attempt.attempt != event.attempt and step.input != given:
+            attempt.input = step.input
+    step.input = given
+    step.not_kept = {pointer: omitted for pointer, omitted in kept.omitted.items() if not omitted.at}
+
+
 def _fold_attempt(step: StepDetail, event: StepAttempt, at: datetime) -> None:
     failure = event.failure if isinstance(event, StepAttemptFailed | StepFailed) else None
     retry_at = event.retry_at if isinstance(event, StepAttemptFailed) else None
@@ -211,7 +272,7 @@ def _fold_attempt(step: StepDetail, event: StepAttempt, at: datetime) -> None:
             retry_at=retry_at,
         )
     )
-    step.input, step.error, step.postponed, step.waits_until = event.input, failure, None, retry_at
+    step.error, step.postponed, step.waits_until = failure, None, retry_at
     step.started_at = step.started_at or event.started_at
     if isinstance(event, StepAttemptFailed):
         step.status = "waiting"

@@ -11,7 +11,8 @@ from domain.log.event import Metadata, StreamKind
 from domain.log.ports import EventStore, NewId
 from domain.log.stream import append, load
 from domain.registry import decode
-from domain.run.events import StepFailed
+from domain.run.events import StepAttempt, StepStarted
+from domain.values.json import Json
 from domain.zap.zap import Flag, FlagZap, LoadedZap, UnflagZap, ZapCommand, decide
 from projections.dead_letters import GoneTarget, gone_targets
 from projections.run_list import first_failed_at
@@ -78,9 +79,10 @@ class Flags:
 
     async def _address(self, target: GoneTarget) -> str:
         """Scheme and host of what the step called: a path or query may hold a secret, and alerts go out."""
+        given: Json = None
         for stored in await self._store.read_stream(StreamKind.RUN, target.run_id):
             event = decode(stored.type, stored.schema_version, stored.data)
-            if isinstance(event, StepFailed) and event.step_id == target.step_id and isinstance(event.input, dict):
-                url = urlsplit(str(event.input.get("url") or ""))
-                return f"{url.scheme}://{url.netloc.rpartition('@')[2]}" if url.netloc else ""
-        return ""
+            if isinstance(event, StepStarted | StepAttempt) and event.step_id == target.step_id:
+                given = event.input or given  # an attempt like the one before does not hold it again
+        url = urlsplit(str(given.get("url") or "")) if isinstance(given, dict) else None
+        return f"{url.scheme}://{url.netloc.rpartition('@')[2]}" if url and url.netloc else ""

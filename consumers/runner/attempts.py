@@ -11,6 +11,7 @@ from consumers.outbound.targets import Targets
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Failed, Outcome, Retry
 from domain.language.template import TemplateError
 from domain.log.ports import Clock
+from domain.run.inputs import Input, is_large, keep
 from domain.run.state import ActiveRun, idempotency_key, template_context
 from domain.values.json import Json
 from domain.zap.definition import ActionStep, Catalog, DelayStep, OnUnknown
@@ -45,6 +46,12 @@ class Attempts:
             return version.renderers[step.id](template_context(run_id, run))
         except TemplateError as error:
             return Failed(code="template", message=f"config{error.path}: {error.message}")
+
+    async def kept(self, run_id: UUID, run: ActiveRun, config: Json) -> Input:
+        """The rendered config as the log is to keep it; of a large one that is worked out in a thread."""
+        if not is_large(config):
+            return Input(config)
+        return await asyncio.to_thread(keep, config, template_context(run_id, run), run.room_for_input)
 
     async def make(self, run_id: UUID, tenant_id: UUID, run: ActiveRun, step: ActionStep, config: Json) -> Outcome:
         """Run the action. Never raises: a connector's bug becomes the run's visible failure."""

@@ -33,8 +33,8 @@ from domain.run.decide import (
     decide,
 )
 from domain.run.events import RunEvent
+from domain.run.inputs import NO_INPUT, Input
 from domain.run.state import ActiveRun, LoadedRun, next_step
-from domain.values.json import Json
 from domain.zap.definition import NO_STEPS, ActionStep, Catalog, Definition, DelayStep, Step
 from sql.process.crash_points import reached
 
@@ -149,9 +149,10 @@ class Executor:
         config = self._attempts.render(run.id, state, step, version)
         if isinstance(config, Failed):
             return run, self._recorded(state, step, config, started_at)
+        given = await self._attempts.kept(run.id, state, config)
         if self._attempts.is_announced(step):
             attempt = state.attempts + 1
-            announced = BeginAttempt(step_id=step.id, attempt=attempt, started_at=started_at, input=config)
+            announced = BeginAttempt(step_id=step.id, attempt=attempt, started_at=started_at, input=given)
             begun = await self._carry_out(run, announced, version.definition)
             if begun is None or not isinstance(begun.state, ActiveRun) or begun.state.started is None:
                 return None
@@ -160,7 +161,7 @@ class Executor:
         outcome = await self._attempts.make(run.id, run.tenant_id, state, step, config)
         reached("runner.after_action")
         duration_ms = round((time.perf_counter() - began) * 1000, 3)
-        recorded = self._recorded(state, step, outcome, started_at, config=config, duration_ms=duration_ms)
+        recorded = self._recorded(state, step, outcome, started_at, given=given, duration_ms=duration_ms)
         return run, msgspec.structs.replace(recorded, on_unknown=self._attempts.on_unknown(step))
 
     def _recorded(
@@ -170,7 +171,7 @@ class Executor:
         outcome: Outcome,
         started_at: datetime,
         *,
-        config: Json = None,
+        given: Input = NO_INPUT,
         duration_ms: float = 0.0,
     ) -> RecordAttempt:
         return RecordAttempt(
@@ -179,7 +180,7 @@ class Executor:
             started_at=started_at,
             duration_ms=duration_ms,
             finished_at=self._clock(),
-            input=config,
+            input=given,
             outcome=outcome,
             jitter=_jitter(),
         )

@@ -29,6 +29,7 @@ from domain.run.events import (
     StepStarted,
     StepSucceeded,
 )
+from domain.run.inputs import NO_INPUT, Input, Kept, shortened
 from domain.run.state import ActiveRun, EndedRun, RunState, evolve, next_step
 from domain.values.json import Json
 from domain.zap.definition import NO_STEPS, ActionStep, Definition, OnUnknown, Step
@@ -59,7 +60,7 @@ class BeginAttempt(msgspec.Struct, frozen=True, kw_only=True):
     step_id: str
     attempt: int
     started_at: datetime
-    input: Json
+    input: Input
 
 
 class RecordAttempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +74,7 @@ class RecordAttempt(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime
     duration_ms: float
     finished_at: datetime
-    input: Json
+    input: Input
     outcome: Outcome
     jitter: float
     on_unknown: OnUnknown = "retry"
@@ -215,8 +216,9 @@ def _advance(
     match command:
         case BeginAttempt() | RecordAttempt() if (command.step_id, command.attempt) != (step.id, run.attempts + 1):
             return []
-        case BeginAttempt(step_id=step_id, attempt=attempt, started_at=started_at, input=config):
-            begun = StepStarted(step_id=step_id, attempt=attempt, started_at=started_at, input=config)
+        case BeginAttempt(step_id=step_id, attempt=attempt, started_at=started_at):
+            value, kept = _stored(command.input, run)
+            begun = StepStarted(step_id=step_id, attempt=attempt, started_at=started_at, input=value, kept=kept)
             return [] if run.started else [begun]
         case RecordAttempt():
             return _record(command, run, step, definition)
@@ -232,7 +234,7 @@ def _advance(
 def _record(command: RecordAttempt, run: ActiveRun, step: Step, definition: Definition) -> list[RunEvent]:
     match command.outcome:
         case Succeeded(output):
-            succeeded = StepSucceeded(**_shared(command), output=output)
+            succeeded = StepSucceeded(**_shared(command, run), output=output)
             return _with_end(run, succeeded, definition)
         case Postponed():
             return _postpone(command, command.outcome, run, step, definition)
@@ -253,7 +255,7 @@ def _settle(command: SettleUnknown, run: ActiveRun, step: Step, definition: Defi
         started_at=begun.started_at,
         duration_ms=max(0.0, round((command.at - begun.started_at) / timedelta(milliseconds=1), 3)),
         finished_at=command.at,
-        input=begun.input,
+        input=run.input or NO_INPUT,
         outcome=Retry(code=UNKNOWN, message=lost),
         jitter=command.jitter,
         on_unknown=command.on_unknown,
@@ -273,8 +275,9 @@ def _fail(
         delay = retry_delay_s(policy, command.attempt, command.jitter, elapsed_s=elapsed_s, retry_after_s=retry_after_s)
         if delay is not None:
             retry_at = command.finished_at + timedelta(seconds=delay)
-            return [StepAttemptFailed(**_shared(command), failure=failure, retry_at=retry_at)]
-    return _fail_for_good(StepFailed(**_shared(command), failure=failure), run, step, definition)
+            brief = msgspec.structs.replace(failure, output=shortened(failure.output))
+            return [StepAttemptFailed(**_shared(command, run), failure=brief, retry_at=retry_at)]
+    return _fail_for_good(StepFailed(**_shared(command, run), failure=failure), run, step, definition)
 
 
 def _failure(command: RecordAttempt, outcome: Retry | Failed) -> Failure:
@@ -297,7 +300,7 @@ def _postpone(
         failure = Failure(
             code=outcome.code, message=f"{outcome.message}; nothing was sent until the step's time ran out"
         )
-        return _fail_for_good(StepFailed(**_shared(command), failure=failure), run, step, definition)
+        return _fail_for_good(StepFailed(**_shared(command, run), failure=failure), run, step, definition)
     at, code = command.finished_at, outcome.code
     return [StepPostponed(step_id=step.id, code=code, message=outcome.message, at=at, until=until)]
 
@@ -322,17 +325,27 @@ class _Shared(TypedDict):
     started_at: datetime
     duration_ms: float
     input: Json
+    kept: Kept | None
 
 
-def _shared(command: RecordAttempt) -> _Shared:
+def _shared(command: RecordAttempt, run: ActiveRun) -> _Shared:
     """What all outcomes of an attempt have."""
+    value, kept = _stored(command.input, run)
     return {
         "step_id": command.step_id,
         "attempt": command.attempt,
         "started_at": command.started_at,
         "duration_ms": command.duration_ms,
-        "input": command.input,
+        "input": value,
+        "kept": kept,
     }
+
+
+def _stored(given: Input, run: ActiveRun) -> tuple[Json, Kept | None]:
+    """The input for an event: not again where an earlier event of the step holds it."""
+    if run.input == given and given != NO_INPUT:
+        return None, Kept(attempt=run.input_attempt)
+    return given.value, given.kept
 
 
 def goes_on(step: Step) -> bool:

@@ -12,6 +12,7 @@ import msgspec
 
 from domain.hook.request import Request
 from domain.log.event import Event
+from domain.run.inputs import Kept
 from domain.values.json import Json
 
 Source: TypeAlias = Literal["webhook", "schedule", "manual", "replay", "alert"]
@@ -57,16 +58,21 @@ class StepStarted(Event, frozen=True, kw_only=True):
     attempt: int
     started_at: datetime
     input: Json = None
+    kept: Kept | None = None
 
 
 class StepAttempt(Event, frozen=True, kw_only=True):
-    """What all outcomes of an attempt share. `attempt` counts from 1 without holes; `duration_ms` is wall time."""
+    """What all outcomes of an attempt share. `attempt` counts from 1 without holes; `duration_ms` is wall time.
+
+    `input` is all of the input unless `kept` says otherwise; that of an attempt like the one before isn't stored again.
+    """
 
     step_id: str
     attempt: int
     started_at: datetime
     duration_ms: float
     input: Json = None
+    kept: Kept | None = None
 
 
 class StepSucceeded(StepAttempt, frozen=True, kw_only=True):

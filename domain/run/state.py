@@ -19,6 +19,7 @@ from domain.run.events import (
     RunRequested,
     RunResumed,
     RunTimedOut,
+    StepAttempt,
     StepAttemptFailed,
     StepDelayed,
     StepFailed,
@@ -26,6 +27,7 @@ from domain.run.events import (
     StepStarted,
     StepSucceeded,
 )
+from domain.run.inputs import ROOM, Input
 from domain.values.json import Json, JsonObject
 from domain.zap.definition import ActionStep, Definition, ErrorPath, Step
 
@@ -35,7 +37,8 @@ class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):
 
     `attempts` were made of the current step, `since` the first one, or since it was first put off. `started` is an
     attempt without a known outcome. `waits_until` is set while the run waits for a timer, `delayed_until` once the
-    current delay has begun.
+    current delay has begun. `input` is that of the current step as the log holds it, in the event of `input_attempt`;
+    `room` is what is left for large ones.
     """
 
     requested: RunRequested
@@ -46,6 +49,14 @@ class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):
     started: StepStarted | None = None
     waits_until: datetime | None = None
     delayed_until: datetime | None = None
+    input: Input | None = None
+    input_attempt: int = 0
+    room: int = ROOM
+
+    @property
+    def room_for_input(self) -> int:
+        """Bytes for large inputs, those of the current step included: each attempt finds the same room."""
+        return self.room + (self.input.kept.size if self.input and self.input.kept else 0)
 
 
 class EndedRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +98,8 @@ def _go_on(
     event: StepStarted | StepSucceeded | StepAttemptFailed | StepFailed | StepPostponed | StepDelayed | RunResumed,
 ) -> ActiveRun:
     replace = msgspec.structs.replace
+    if isinstance(event, StepStarted | StepAttempt):
+        state = _with_input(state, event)
     match event:
         case StepStarted():
             return replace(state, started=event, since=state.since or event.started_at)
@@ -114,7 +127,18 @@ def _requested(event: RunRequested) -> ActiveRun:
 def _next_step_begins(
     state: ActiveRun, *, outputs: Mapping[str, Json] | None = None, errors: Mapping[str, Failure] | None = None
 ) -> ActiveRun:
-    return ActiveRun(requested=state.requested, outputs=outputs or state.outputs, errors=errors or state.errors)
+    return ActiveRun(
+        requested=state.requested, outputs=outputs or state.outputs, errors=errors or state.errors, room=state.room
+    )
+
+
+def _with_input(state: ActiveRun, event: StepStarted | StepAttempt) -> ActiveRun:
+    """What the log holds of the step's input now; an event that only names an earlier attempt's changes nothing."""
+    kept = event.kept
+    if kept is not None and kept.attempt:
+        return state
+    room = state.room - kept.size if kept else state.room
+    return msgspec.structs.replace(state, input=Input(event.input, kept), input_attempt=event.attempt, room=room)
 
 
 def next_step(run: ActiveRun, definition: Definition) -> Step | None:

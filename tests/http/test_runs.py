@@ -145,6 +145,21 @@ async def test_a_run_shows_its_trigger_and_what_each_step_did(ada: Person, dsn: 
     assert (second["status"], second["attempts"][0]["duration_ms"]) == ("failed", 1.5)
 
 
+async def test_one_value_of_a_run_is_read_by_its_path(ada: Person, bob: Person, dsn: str) -> None:
+    run_id = (await hook(ada, await ada.live_zap(), json={"who": "Ada", "none": None}))["run_id"]
+    await fail_run(dsn, ada, run_id)
+    for path, value in (
+        ("trigger.body", {"who": "Ada", "none": None}), ("trigger.body.who", "Ada"), ("trigger.body.none", None),
+        ("steps.echo.output.text", "hello"), ('steps["echo"].input', {"text": "hello"}),
+    ):  # fmt: skip
+        answer = await ada("GET", f"/runs/{run_id}/value", params={"path": path})
+        assert (answer.status_code, answer.json()) == (200, value)
+    for person, path, status in (
+        (ada, "steps.nope.output", 404), (ada, "steps..x", 422), (ada, "", 422), (bob, "trigger.body", 404),
+    ):  # fmt: skip
+        assert (await person("GET", f"/runs/{run_id}/value", params={"path": path})).status_code == status
+
+
 async def test_a_run_shows_its_events_in_order(api: httpx.AsyncClient, ada: Person, dsn: str) -> None:
     zap = await ada.live_zap()
     run_id = (await hook(ada, zap))["run_id"]

@@ -10,6 +10,7 @@ from domain.intake import events as intake
 from domain.job import job
 from domain.log.event import Event
 from domain.run import events as run_events
+from domain.run.inputs import Kept, Omitted
 from domain.zap import zap
 from tests.support.builders import ZAP, a_definition
 from tests.support.clock import START
@@ -30,6 +31,9 @@ _REQUEST = Request(
 )
 
 
+_KEPT = Kept(attempt=1, size=5_000, omitted={"/body": Omitted(size=5_000, at="trigger.body", sha256="00")})
+
+
 def _attempt(number: int) -> dict[str, object]:
     return {
         "step_id": "look_up",
@@ -37,6 +41,7 @@ def _attempt(number: int) -> dict[str, object]:
         "started_at": START,
         "duration_ms": 12.375,
         "input": {"url": "https://example.com/1", "nested": [None, True, 1, 2.5, "é"]},
+        "kept": _KEPT,
     }
 
 
@@ -112,7 +117,9 @@ EXAMPLES: tuple[Event, ...] = (
         deadline=START + timedelta(hours=1),
         job_id=_ID,
     ),
-    run_events.StepStarted(step_id="look_up", attempt=2, started_at=START, input={"url": "https://example.com/1"}),
+    run_events.StepStarted(
+        step_id="look_up", attempt=2, started_at=START, input={"url": "https://example.com/1"}, kept=_KEPT
+    ),
     run_events.StepSucceeded(**_attempt(2), output={"status": 200, "body": {"id": 7}}),  # type: ignore[arg-type]
     run_events.StepAttemptFailed(**_attempt(1), failure=_FAILURE, retry_at=START + timedelta(seconds=5)),  # type: ignore[arg-type]
     run_events.StepFailed(**_attempt(5), failure=_FAILURE),  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -43,7 +44,7 @@ def succeeded(attempt: int = 1) -> StepSucceeded:
     return StepSucceeded(step_id="send", attempt=attempt, started_at=START, duration_ms=2.5, output={"ok": True})
 
 
-def attempt_failed(attempt: int = 1) -> StepAttemptFailed:
+def attempt_failed(attempt: int = 1, **fields: Any) -> StepAttemptFailed:
     return StepAttemptFailed(
         step_id="send",
         attempt=attempt,
@@ -51,6 +52,7 @@ def attempt_failed(attempt: int = 1) -> StepAttemptFailed:
         duration_ms=2.5,
         failure=NO_ANSWER,
         retry_at=START + timedelta(seconds=5),
+        **fields,
     )
 
 

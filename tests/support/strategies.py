@@ -14,6 +14,7 @@ from domain.job import job
 from domain.log.event import Event, Metadata, RunStatus, StoredEvent
 from domain.registry import encode, encode_metadata, event_type
 from domain.run import events as run_events
+from domain.run.inputs import Kept, Omitted
 from domain.run.replay import ReplayVersion
 from domain.zap import zap
 from domain.zap.definition import ActionStep, Definition, Trigger
@@ -53,12 +54,19 @@ selections = st.builds(
     step_id=st.none() | _codes,
     error_code=st.none() | _codes,
 )
+kept = st.none() | st.builds(
+    Kept,
+    attempt=st.integers(0, 99),
+    size=st.integers(0, 2**40),
+    omitted=st.dictionaries(texts, st.builds(Omitted, size=st.integers(0, 2**40), at=texts, sha256=texts), max_size=2),
+)
 _attempt = {
     "step_id": texts,
     "attempt": numbers,
     "started_at": moments,
     "duration_ms": st.floats(0, 1e9),
     "input": json_values,
+    "kept": kept,
 }
 
 _group = {"zap_id": st.uuids(), "step_id": texts, "code": texts}
@@ -140,7 +148,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
         job_id=st.none() | st.uuids(),
     ),
     run_events.StepStarted: st.builds(
-        run_events.StepStarted, step_id=texts, attempt=numbers, started_at=moments, input=json_values
+        run_events.StepStarted, step_id=texts, attempt=numbers, started_at=moments, input=json_values, kept=kept
     ),
     run_events.StepPostponed: st.builds(
         run_events.StepPostponed, step_id=texts, code=texts, message=texts, at=moments, until=moments

@@ -13,9 +13,10 @@ from app.http.inputs import Injected, Moment
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
 from app.http.services import Services
 from domain.job.job import CODE
-from domain.log.errors import NotFound
+from domain.log.errors import Invalid, NotFound
 from domain.log.event import RunStatus, StreamKind
 from domain.run.events import Source
+from domain.values.path import MAX_PATH, Missing, parse_path
 from projections import run_detail
 from projections.engine.freshness import wait_until
 from projections.run_detail import RunDetail
@@ -91,6 +92,24 @@ class RunController(Controller):
             raise NotFound("no such run")
         found.replays = await replays_of(services.store.pool, request.user.tenant_id, run_id)
         return found
+
+    @get("/{run_id:uuid}/value", summary="Read one value of a run")
+    async def value(
+        self,
+        run_id: FromPath[UUID],
+        request: AuthedRequest,
+        services: Injected[Services],
+        *,
+        path: Annotated[str, QueryParameter(max_length=MAX_PATH, description="Such as `steps.send.output.body`")],
+    ) -> Response[msgspec.Raw]:
+        """What a run detail leaves out as it is large, by the `path` that stands in its place."""
+        try:
+            found = await run_detail.value(services.store, request.user.tenant_id, run_id, parse_path(path))
+        except ValueError as error:
+            raise Invalid(str(error)) from None
+        if isinstance(found, Missing):
+            raise NotFound(f"this run has no {path}")
+        return Response(msgspec.Raw(msgspec.json.encode(found)))
 
     @get("/{run_id:uuid}/events", summary="The run's events")
     async def events(

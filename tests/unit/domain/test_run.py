@@ -1,6 +1,7 @@
 """The run: attempts, retries, and exactly one end."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -43,6 +44,7 @@ from domain.run.events import (
     StepStarted,
     StepSucceeded,
 )
+from domain.run.inputs import Input, Kept
 from domain.run.replay import replay
 from domain.run.state import (
     INITIAL,
@@ -75,10 +77,15 @@ def attempt(step_id: str = "one", number: int = 1, outcome: Outcome | None = Non
         started_at=START,
         duration_ms=5.0,
         finished_at=START + timedelta(seconds=1),
-        input={"url": "https://example.com"},
+        input=Input({"url": "https://example.com"}),
         outcome=outcome or Succeeded({"status": 200}),
         jitter=0.5,
     )
+
+
+def given_input(number: int) -> dict[str, Any]:
+    """The log holds the input of the first attempt."""
+    return {"input": {"url": "https://example.com"}} if number == 1 else {"kept": Kept(attempt=1)}
 
 
 def succeeded(step_id: str = "one", number: int = 1) -> StepSucceeded:
@@ -87,7 +94,7 @@ def succeeded(step_id: str = "one", number: int = 1) -> StepSucceeded:
         attempt=number,
         started_at=START,
         duration_ms=5.0,
-        input={"url": "https://example.com"},
+        **given_input(number),
         output={"status": 200},
     )
 
@@ -98,7 +105,7 @@ def attempt_failed(number: int = 1) -> StepAttemptFailed:
         attempt=number,
         started_at=START,
         duration_ms=5.0,
-        input={"url": "https://example.com"},
+        **given_input(number),
         failure=Failure(code="http_500", message="the target answered 500"),
         retry_at=START + timedelta(seconds=1 + SCHEDULE_S[number - 1]),
     )
@@ -110,7 +117,7 @@ def step_failed(number: int, code: str, message: str) -> StepFailed:
         attempt=number,
         started_at=START,
         duration_ms=5.0,
-        input={"url": "https://example.com"},
+        **given_input(number),
         failure=Failure(code=code, message=message),
     )
 
@@ -214,7 +221,7 @@ def test_a_failure_that_is_passed_over_is_seen_by_later_steps() -> None:
         attempt=1,
         started_at=START,
         duration_ms=5.0,
-        input={"url": "https://example.com"},
+        **given_input(1),
         failure=Failure(code=REFUSED.code, message=REFUSED.message, output=REFUSED.output),
     )
     given_run(zap, REQUESTED).when(attempt(outcome=REFUSED)).then(failed)
@@ -291,7 +298,7 @@ def test_all_retries_together_stay_within_the_total() -> None:
     assert [type(e) for e in decide(attempt(number=2, outcome=BROKEN), state, zap)] == [StepFailed, RunFailed]
 
 
-BEGIN = BeginAttempt(step_id="one", attempt=1, started_at=START, input={"n": 1})
+BEGIN = BeginAttempt(step_id="one", attempt=1, started_at=START, input=Input({"n": 1}))
 STARTED = StepStarted(step_id="one", attempt=1, started_at=START, input={"n": 1})
 
 
@@ -314,7 +321,12 @@ def test_an_attempt_whose_outcome_nobody_knows_is_surfaced(on_unknown: OnUnknown
     assert [type(event) for event in happened] == expected
     first = happened[0]
     assert isinstance(first, StepFailed | StepAttemptFailed)
-    assert (first.failure.code, first.attempt, first.duration_ms, first.input) == ("unknown_outcome", 1, 2000, {"n": 1})
+    assert (first.failure.code, first.attempt, first.duration_ms, first.kept) == (
+        "unknown_outcome",
+        1,
+        2000,
+        Kept(attempt=1),
+    )
 
 
 @pytest.mark.parametrize(
@@ -425,13 +437,17 @@ attempts = st.builds(
     started_at=st.just(START),
     duration_ms=st.just(1.0),
     finished_at=st.just(START),
-    input=json_values,
+    input=st.builds(Input, json_values),
     outcome=outcomes,
     jitter=st.floats(0, 1),
     on_unknown=st.sampled_from(["retry", "fail"]),
 )
 begun = st.builds(
-    BeginAttempt, step_id=step_ids, attempt=st.integers(0, 6), started_at=st.just(START), input=json_values
+    BeginAttempt,
+    step_id=step_ids,
+    attempt=st.integers(0, 6),
+    started_at=st.just(START),
+    input=st.builds(Input, json_values),
 )
 others: st.SearchStrategy[RunCommand] = st.sampled_from(
     [

@@ -2,15 +2,21 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
+from msgspec import UNSET
 
+from domain.hook.request import Request
 from domain.log.event import Event, StoredEvent, StreamKind
 from domain.registry import encode, event_type
-from domain.run.events import RunCompleted
+from domain.run.events import RunCompleted, RunRequested, StepStarted, StepSucceeded
+from domain.run.inputs import Kept, Omitted, keep
+from domain.values.path import MISSING, look_up, parse_path
 from projections import run_detail
-from projections.run_detail import NotARun, fold
+from projections.run_detail import NotARun, bounded, fold, values_of
 from sql.process.clock import new_id
 from tests.support.clock import START
 from tests.support.memory_store import MemoryStore
@@ -95,3 +101,78 @@ async def test_only_the_runs_own_tenant_gets_it() -> None:
     assert found.id == RUN
     assert await run_detail.get(store, new_id(), RUN) is None
     assert await run_detail.get(store, TENANT, UUID(int=1)) is None
+
+
+def done(number: int, step_id: str = "send", **fields: Any) -> StepSucceeded:
+    return StepSucceeded(step_id=step_id, attempt=number, started_at=START, duration_ms=1.0, **fields)
+
+
+def test_every_attempt_has_its_input_however_it_was_kept() -> None:
+    first, second = ({"input": {"url": url}} for url in ("a", "b"))
+    tries = [attempt_failed(1, **first), attempt_failed(2, kept=Kept(attempt=1)), attempt_failed(3, **second)]
+    detail = fold(stored([requested(ZAP), *tries, done(4, kept=Kept(attempt=3))]))
+    (step,) = detail.steps
+    assert step.input == {"url": "b"}
+    assert [step.input if attempt.input is UNSET else attempt.input for attempt in step.attempts] == [
+        {"url": "a"},
+        {"url": "a"},
+        {"url": "b"},
+        {"url": "b"},
+    ]
+
+
+def test_an_announced_attempt_has_the_input_that_was_announced() -> None:
+    begun = StepStarted(step_id="send", attempt=1, started_at=START, input={"url": "a"})
+    (step,) = fold(stored([requested(ZAP), begun, done(1, kept=Kept(attempt=1))])).steps
+    assert (step.input, [attempt.input for attempt in step.attempts]) == ({"url": "a"}, [UNSET])
+
+
+def run_with(body: str) -> RunRequested:
+    return msgspec.structs.replace(requested(ZAP), request=Request(headers={"content-type": "text/plain"}, body=body))
+
+
+def test_what_stands_elsewhere_in_the_run_is_put_back() -> None:
+    text = "x" * 50_000
+    output: dict[str, Any] = {"body": {"rows": ["y" * 50_000]}}
+    given = keep(
+        {"a": text, "b": [output["body"]]}, {"trigger": {"body": text}, "steps": {"one": {"output": output}}}, 0
+    )
+    assert given.kept is not None
+    assert {omitted.at for omitted in given.kept.omitted.values()} == {"trigger.body", "steps.one.output.body"}
+    events = [run_with(text), done(1, "one", output=output), done(1, "two", input=given.value, kept=given.kept)]
+    detail = fold(stored(events))
+    assert detail.steps[1].input == {"a": text, "b": [output["body"]]}
+    assert detail.steps[1].not_kept == {}
+
+
+def test_what_was_not_kept_is_told() -> None:
+    left = Omitted(size=9_000_000, sha256="00")
+    given = done(1, input={"body": "beginning"}, kept=Kept(omitted={"/body": left}))
+    (step,) = fold(stored([requested(ZAP), given])).steps
+    assert (step.input, step.not_kept) == ({"body": "beginning"}, {"/body": left})
+
+
+def test_large_values_are_left_out_and_found_by_their_path() -> None:
+    text = "x" * 9_300_000
+    kept = Kept(omitted={"/body": Omitted(size=len(text), at="trigger.body")})
+    steps = [
+        done(1, f"s{number}", input={"url": "u", "body": None}, kept=kept, output={"status": 200})
+        for number in range(40)
+    ]
+    events = stored([run_with(text), *steps, RunCompleted()])
+    shown = bounded(fold(events))
+    raw = msgspec.json.encode(shown)
+    assert len(raw) < 200_000
+    values = values_of(fold(events))
+    body: Any = shown.steps[39].input
+    trigger: Any = shown.trigger
+    assert body["url"] == "u"
+    assert body["body"]["$large"]["path"] == "steps.s39.input.body"
+    for path in (body["body"]["$large"]["path"], trigger["body"]["$large"]["path"]):
+        assert look_up(values, parse_path(path)) == text
+    assert look_up(values, parse_path("steps.nope.output")) is MISSING
+
+
+def test_a_run_of_ordinary_size_is_shown_whole() -> None:
+    events = stored([run_with("x" * 500_000), done(1, output={"body": "y" * 1_500_000}), RunCompleted()])
+    assert bounded(fold(events)) == fold(events)

@@ -1,0 +1,172 @@
+"""What the log keeps of a step's input: all of it once, but no large value that already stands in the run.
+
+Inputs are for people who look at a run: retries and replays render them anew. A large value that the trigger or an
+earlier output holds is kept as its place in the run; another one as it is while the run has room for it, then as its
+beginning with its hash.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from domain.values.json import Json
+from domain.values.path import Missing
+
+WHOLE = 16 * 1024
+"""Bytes of an input that is kept as it is, whatever it holds."""
+LARGE = 4 * 1024
+"""Bytes of a value in a larger input that is looked for elsewhere in the run."""
+ROOM = 4 * 2**20
+"""Bytes of large inputs that a run keeps; of further ones it keeps the beginning."""
+BEGINNING = 1024
+"""Characters of a value that is not kept."""
+REPLY = 4 * 1024
+"""Bytes that are kept of the reply to an attempt that is made again."""
+DEPTH = 4
+WIDTH = 1_000
+"""Values are looked for so deep, in objects and lists of at most so many items."""
+
+
+class Omitted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A value that is not kept here. `at`: where in the run it stands, such as `trigger.body`; empty where nowhere."""
+
+    size: int
+    at: str = ""
+    sha256: str = ""
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How an input was kept. `attempt`: the one whose event holds it, 0 for this event.
+
+    `omitted`: what stands elsewhere, by JSON pointer. `size`: bytes that count against the run's room.
+    """
+
+    attempt: int = 0
+    size: int = 0
+    omitted: Mapping[str, Omitted] = {}
+
+
+class Input(msgspec.Struct, frozen=True):
+    """An input as the log is to keep it."""
+
+    value: Json = None
+    kept: Kept | None = None
+
+
+NO_INPUT = Input()
+
+
+def is_large(value: Json) -> bool:
+    """Whether an input is not kept as it is: then `keep` may take a while."""
+    return len(msgspec.json.encode(value)) > WHOLE
+
+
+def keep(value: Json, context: Mapping[str, Json], room: int) -> Input:
+    """A large input as the log keeps it, for a run that has so much room left."""
+    keeper = _Keeper(dict(_places(context)), room)
+    reduced = keeper.reduced(value, "", DEPTH)
+    return Input(reduced, Kept(size=room - keeper.room, omitted=keeper.omitted))
+
+
+def put(value: Json, pointer: str, item: Json | Missing) -> Json:
+    """The value with an item put back at a pointer that `keep` made."""
+    name, _, rest = pointer.removeprefix("/").partition("/")
+    rest = f"/{rest}" if rest else ""
+    if not pointer:
+        return item if not isinstance(item, Missing) else None
+    if isinstance(value, dict):
+        key = name.replace("~1", "/").replace("~0", "~")
+        return {**value, key: put(value.get(key), rest, item)}
+    if isinstance(value, list):
+        return [put(known, rest, item) if str(index) == name else known for index, known in enumerate(value)]
+    return value
+
+
+def shortened(reply: Json, limit: int = REPLY) -> Json:
+    """A reply of which at most about `limit` bytes are kept; its largest fields are cut first."""
+    if _size(reply) <= limit:
+        return reply
+    if not isinstance(reply, dict):
+        return _beginning(reply, limit)
+    sizes = sorted((_size(value), name) for name, value in reply.items())
+    short: dict[str, Json] = {}
+    for index, (size, name) in enumerate(sizes):
+        share = max(0, limit) // (len(sizes) - index)
+        short[name] = reply[name] if size <= share else _beginning(reply[name], share)
+        limit -= min(size, share)
+    return {**{name: short[name] for name in reply}, "truncated": True}
+
+
+def _beginning(value: Json, limit: int) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return text[:limit].encode("utf-8", "replace")[:limit].decode("utf-8", "ignore")
+
+
+def _size(value: Json) -> int:
+    if isinstance(value, str):
+        return len(value) if value.isascii() else len(value.encode("utf-8", "replace"))
+    return len(msgspec.json.encode(value))
+
+
+def _places(context: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
+    """The values of a run that may be large, the outer ones first."""
+    trigger, steps = context.get("trigger"), context.get("steps")
+    if isinstance(trigger, dict):
+        yield from _within("trigger.body", trigger.get("body"), 2)
+    for step_id, step in steps.items() if isinstance(steps, dict) else ():
+        if isinstance(step, dict):
+            yield from _within(f"steps.{step_id}.output", step.get("output"), 3)
+
+
+def _within(path: str, value: Json, depth: int) -> Iterator[tuple[str, Json]]:
+    if isinstance(value, str):
+        if len(value) > LARGE // 4:
+            yield path, value
+    elif isinstance(value, dict | list) and value:
+        yield path, value
+        if depth and isinstance(value, dict) and len(value) <= WIDTH:
+            for name, item in value.items():
+                if name.isidentifier():
+                    yield from _within(f"{path}.{name}", item, depth - 1)
+
+
+class _Keeper:
+    def __init__(self, places: dict[str, Json], room: int) -> None:
+        self._places = places
+        self.room = room
+        self.omitted: dict[str, Omitted] = {}
+
+    def reduced(self, value: Json, pointer: str, depth: int) -> Json:
+        """The value without what stands elsewhere in the run, or has no room."""
+        if not isinstance(value, str | dict | list) or (size := _size(value)) <= LARGE:
+            return value
+        found = next((path for path, known in self._places.items() if _same(known, value)), None)
+        if found is not None:
+            self.omitted[pointer] = Omitted(size=size, at=found)
+            return None
+        if depth and isinstance(value, dict) and len(value) <= WIDTH:
+            return {k: self.reduced(item, f"{pointer}/{_escaped(k)}", depth - 1) for k, item in value.items()}
+        if depth and isinstance(value, list) and len(value) <= WIDTH:
+            return [self.reduced(item, f"{pointer}/{index}", depth - 1) for index, item in enumerate(value)]
+        if size <= self.room:
+            self.room -= size
+            return value
+        raw = value.encode("utf-8", "replace") if isinstance(value, str) else msgspec.json.encode(value)
+        self.omitted[pointer] = Omitted(size=size, sha256=hashlib.sha256(raw).hexdigest())
+        return _beginning(value, BEGINNING)
+
+
+def _same(known: Json, value: Json) -> bool:
+    """Whether two values are the same; of different kinds or lengths that is seen at once."""
+    if known is value:
+        return True
+    if isinstance(known, str):
+        return isinstance(value, str) and known == value
+    if isinstance(known, dict):
+        return isinstance(value, dict) and len(known) == len(value) and known == value
+    return isinstance(known, list) and isinstance(value, list) and len(known) == len(value) and known == value
+
+
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
