@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 MAX_BATCH_BYTES = 900_000
 """Bytes of one record batch: below the brokers' usual message.max.bytes of 1 MiB."""
-PATIENCE_S = 1.0
+PATIENCE_S = 0.3
 """How long acknowledgements may take before the relay checks the topic."""
 DEADLINE_S = 30.0
 

@@ -29,6 +29,8 @@ CALM_PACE_S = 0.1
 BUSY_PER_S = 1_000
 """Events per second from which on consumers read the topic only (consumers/kafka/tail.py)."""
 MAX_BACK_OFF_S = 2.0
+WELL_S = 5.0
+"""Who has led so long has got over the failures before."""
 
 
 class GapInLog(Exception):
@@ -43,11 +45,11 @@ async def run(dsn: str, config: KafkaConfig, stop: asyncio.Event) -> None:
     """Publish until `stop`, through any number of outages of the database and the broker."""
     failures = 0
     while not stop.is_set():
+        began = _time()
         try:
             await _lead_once(dsn, config, stop)
-            failures = 0
         except (*CONNECTION_ERRORS, KafkaError, Deposed, WrongPartitionCount, GapInLog, LogBehind) as error:
-            failures += 1
+            failures = 1 if _time() - began > WELL_S else failures + 1
             serious = isinstance(error, WrongPartitionCount | GapInLog | LogBehind)
             (log.error if serious else log.warning)("relay.interrupted", error=repr(error), failures=failures)
             with suppress(TimeoutError):
@@ -74,7 +76,8 @@ async def _lead_once(dsn: str, config: KafkaConfig, stop: asyncio.Event) -> None
 async def _go_back(leader: Leader) -> None:
     checkpoint = leader.checkpoint
     target = rewind_position(checkpoint.position, checkpoint.sent, await leader.consumer_gates())
-    await _rewind(leader, target)
+    wish = await leader.rewind_wanted()
+    await _rewind(leader, target if wish is None else min(wish, target))
 
 
 async def _rewind(leader: Leader, target: int) -> None:
@@ -155,13 +158,13 @@ class Relay:
 
     async def _check(self) -> None:
         checkpoint = self._leader.checkpoint
+        if lost_messages(checkpoint.sent, await self._publisher.end_offsets()):
+            raise TopicLost("the topic ends before what it had acknowledged")  # going back looks at wishes, too
         wish = await self._leader.rewind_wanted()
         if wish is not None:
             await _rewind(self._leader, min(wish, checkpoint.position))
         elif await self._leader.head() < checkpoint.position:
             raise LogBehind("the log ends before what was published; see `triggerhub rewind`")
-        if lost_messages(self._leader.checkpoint.sent, await self._publisher.end_offsets()):
-            raise TopicLost("the topic ends before what it had acknowledged")
 
     async def _sleep(self) -> None:
         with suppress(TimeoutError):

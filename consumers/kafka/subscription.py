@@ -15,7 +15,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import ConnectionGroup
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka import TopicPartition as Partition
@@ -30,8 +31,12 @@ log = structlog.get_logger()
 
 FETCH_WAIT_MS = 10
 """How long the broker may hold a fetch that finds nothing. The embedded one does so, whatever comes meanwhile."""
+LOOK_MS = 8
+"""How long to wait for it: less, or aiokafka would send the next fetch before this one is known to be the last."""
 SLOW_S = 0.5
 """Between two looks at a topic that has nothing new, as far as is known: what a hint that was lost costs."""
+PUBLISHED_S = 0.02
+"""How long it takes from a hint until the relay has published: who is in no hurry looks then, and once."""
 EXPECT_S = 0.25
 """How long the topic is read without rest after a hint that something will come."""
 
@@ -75,7 +80,7 @@ class Subscription:
         self._assigned = assigned
         self._expected = asyncio.Event()
         self._expected_until = 0.0
-        self._high_water: dict[TopicPartition, int] = {}
+        self._connections: set[AIOKafkaConnection] = set()
         self.leads: Callable[[], bool] = lambda: False
         """Whether the consumer has all events already, in another way, and will go on to."""
         alone = [Partition(config.topic, number, declare=False) for number in range(config.alone)]
@@ -161,10 +166,9 @@ class Subscription:
             while True:
                 if not behind:
                     await self._rest(consumer)
-                found: dict[TopicPartition, list[Record]] = await poll(
-                    timeout_ms=2 * FETCH_WAIT_MS, max_records=max_records
-                )
-                await self._start_anew(consumer)
+                found: dict[TopicPartition, list[Record]] = await poll(timeout_ms=LOOK_MS, max_records=max_records)
+                if self._config.alone:
+                    self._start_anew(consumer)
                 # Behind a full batch there is more: only a reader that has caught up may rest.
                 behind = sum(map(len, found.values())) >= self._config.max_records
                 if found:
@@ -175,31 +179,31 @@ class Subscription:
 
     async def _rest(self, consumer: AIOKafkaConsumer) -> None:
         """Wait until it may be worth to fetch. Partitions that are paused are not fetched."""
-        rest_s = self._config.pace_s if self._is_expecting() else SLOW_S
-        if not rest_s:
+        pace_s = self._config.pace_s
+        if not pace_s and self._is_expecting():
             return
         consumer.pause(*consumer.assignment())
-        await asyncio.sleep(self._config.pace_s)
+        await asyncio.sleep(pace_s)
         if not self._is_expecting():
             self._expected.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(SLOW_S - self._config.pace_s):
+                async with asyncio.timeout(SLOW_S - pace_s):
                     await self._expected.wait()
+                    await asyncio.sleep(min(pace_s, PUBLISHED_S))
         consumer.resume(*consumer.paused())
 
     def _is_expecting(self) -> bool:
         return not self.leads() and asyncio.get_running_loop().time() < self._expected_until
 
-    async def _start_anew(self, consumer: AIOKafkaConsumer) -> None:
-        """A topic whose end goes back was made anew. Some brokers give nothing there, and no error."""
-        for partition in consumer.assignment():
-            end = consumer.highwater(partition)
-            if end is not None:
-                if end < self._high_water.get(partition, 0):
-                    log.info("consumer.topic_made_anew", partition=partition.partition)
-                    with suppress(IllegalStateError):  # it was revoked this very moment
-                        await consumer.seek_to_beginning(partition)
-                self._high_water[partition] = end
+    def _start_anew(self, consumer: AIOKafkaConsumer) -> None:
+        """The embedded broker starts empty. Of an offset beyond its new topic's end it gives nothing, and no error."""
+        # aiokafka connects again by itself, and does not tell.
+        found = [conn for conn in consumer._client._conns.values() if conn.connected()]  # noqa: SLF001
+        if self._connections and found and not set(found) & self._connections:
+            log.info("consumer.broker_is_back", group=self._config.group)
+            for partition in consumer.assignment():
+                consumer.seek(partition, 0)
+        self._connections = set(found) or self._connections
 
     def owned(self) -> set[int]:
         """The partitions assigned to this consumer at this moment."""

@@ -26,12 +26,14 @@ BUSY_PER_S = 1_000
 RETRY_S = 0.25
 """How often a consumer that reads the topic looks whether it has caught up."""
 
-Take = Callable[[Sequence[StoredEvent], int], Awaitable[None]]
+Take = Callable[[Sequence[StoredEvent], int], Awaitable[bool]]
 _offsets = msgspec.json.Decoder(dict[int, tuple[int, int]])
 
 
 class Tail:
-    """Follows the end of the log. `take` gets events of `types`, and the position up to which these are all.
+    """Follows the end of the log. `take` gets events of `types`, and up to which position these are all.
+
+    It says whether it took them.
 
     `may_lead`: whether its partitions are surely this consumer's. `behind` is called when the topic is to be read
     without rest, as this consumer depends on it.
@@ -109,8 +111,8 @@ class Tail:
             self._behind()
         elif head > position:
             rows = await connection.fetch(_tail["after"], position, head, self._types())
-            await self._take([StoredEvent(*row) for row in rows], head)
-            self._position = head
+            taken = await self._take([StoredEvent(*row) for row in rows], head)
+            self._position = head if taken else None
 
     def _is_calm(self, position: int, head: int) -> bool:
         """Whether the log is little ahead, and has not grown fast in the last second."""

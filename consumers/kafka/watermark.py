@@ -130,7 +130,7 @@ class Watermarks:
             return None
         if not is_sealed(self._keys, record.partition, record.value, record.headers):
             # A forgery; or of an earlier release or key: then the relay publishes it again, with today's seal.
-            await self._gaps.report(record.partition, mark.seen, "consumer.unsealed_message")
+            await self._report(record.partition, mark, "consumer.unsealed_message")
             return None
         try:
             header = decode_header(record.value)
@@ -141,5 +141,13 @@ class Watermarks:
         try:
             return (header, record.value) if mark.take(header, record.offset) else None
         except Gap:
-            await self._gaps.report(record.partition, mark.seen)
+            await self._report(record.partition, mark, "consumer.gap")
             return None
+
+    async def _report(self, partition: int, mark: Watermark, what: str) -> None:
+        seen = mark.seen
+
+        def is_open() -> bool:
+            return self.by_partition.get(partition) is mark and mark.seen == seen
+
+        await self._gaps.report(partition, seen, is_open, what)

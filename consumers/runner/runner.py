@@ -156,16 +156,18 @@ class Runner:
             await self._marks.ensure(partitions)
             await self._wake([found for record in records if (found := await self._take(record))])
 
-    async def _follow(self, events: Sequence[StoredEvent], position: int) -> None:
+    async def _follow(self, events: Sequence[StoredEvent], position: int) -> bool:
         """Take events from the log's tail, which has been seen up to `position`."""
         async with self._taking, self._or_start_over(list(self._marks.by_partition)):
             await self._lanes.room()
             if not self._tail.leads:
-                return  # a partition came here meanwhile, of which the tail knows nothing
+                return False  # a partition came here meanwhile, of which the tail knows nothing
             waking = [found for event in events if (found := self._take_event(event))]
             for mark in self._marks.by_partition.values():
                 mark.reach(position)
             await self._wake(waking)
+            return True
+        return False
 
     @asynccontextmanager
     async def _or_start_over(self, partitions: Collection[int]) -> AsyncIterator[None]:

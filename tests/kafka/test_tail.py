@@ -82,6 +82,22 @@ async def test_the_topic_is_read_again_after_it_was_made_anew(alone: Bench, own_
     await _each_arrived_once(sink, runs)
 
 
+async def test_a_broker_that_is_wiped_again_and_again_under_load_loses_no_run(
+    alone: Bench, own_broker: Broker, sink: Sink
+) -> None:
+    """Wishes to go back meet a topic that is gone again, and it may be the last message of a partition that is lost."""
+    zap = await alone.zap({"url": sink.url})
+    runs: list[UUID] = []
+    for _ in range(4):
+        wiping = asyncio.create_task(own_broker.wipe())
+        for _ in range(6):
+            runs += await asyncio.gather(*(alone.request(zap) for _ in range(60)))
+        await wiping
+    for run_id in runs:
+        await _completed(alone, run_id, 30)
+    await _each_arrived_once(sink, runs)
+
+
 async def test_a_lost_connection_to_the_log_delays_for_a_moment_only(alone: Bench, sink: Sink) -> None:
     zap = await alone.zap({"url": sink.url})
     for _ in range(3):
