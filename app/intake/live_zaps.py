@@ -27,9 +27,9 @@ _queries = Queries("queries/events.sql")
 
 CAPACITY = 10_000
 """Zaps held; the one unused for longest makes room."""
-POLL_S = 0.25
+POLL_S = 0.5
 """How long a change may go unnoticed when its notification is lost."""
-MIN_INTERVAL_S = 0.1
+MIN_INTERVAL_S = 0.2
 """Between two questions to the log, however many notifications come."""
 MISSING_S = 1.0
 """How long an unknown id is answered from memory, so that garbage does not reach the database each time."""

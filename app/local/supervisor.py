@@ -71,6 +71,7 @@ class _Keeper:
         self._task: asyncio.Task[None] | None = None
         self.name = make().name
         self.child: Child | None = None
+        self._renewed: Child | None = None
 
     async def start(self) -> None:
         await self._launch()
@@ -82,6 +83,12 @@ class _Keeper:
             await self.child.stop(GRACE_S)
         if self._task is not None:
             await self._task
+
+    def renew(self) -> None:
+        """End it, to have it started again at once."""
+        if self.child is not None:
+            self._renewed = self.child
+            self.child.signal(signal.SIGKILL)
 
     def kill(self) -> None:
         self._stopping.set()
@@ -98,6 +105,10 @@ class _Keeper:
             code = await self.child.wait()
             if self._stopping.is_set():
                 return
+            if self.child is self._renewed:
+                self._renewed = None
+                await self._launch_again()
+                continue
             if time.monotonic() - started > HEALTHY_AFTER_S:
                 pause = FIRST_PAUSE_S
             log.warning("process ended, starting it again", process=self.name, exit_code=code, pause_s=pause)
@@ -243,7 +254,7 @@ class _Supervisor:
                 used = psutil.Process(broker.child.pid).memory_info().rss
                 if used > self._settings.broker_memory_limit:
                     log.info("broker recycled", used_bytes=used, limit_bytes=self._settings.broker_memory_limit)
-                    broker.child.signal(signal.SIGKILL)
+                    broker.renew()
 
     async def _take_down(self) -> None:
         """Roles first, all at once; then the servers they use."""

@@ -23,7 +23,7 @@ API_PATIENCE_S = 1.8
 """How long a request waits for the log: senders have their 503 within two seconds."""
 RUNNER_RECORDS = 500
 PROJECTOR_RECORDS = 2_000
-PROJECTOR_PACE_S = 0.1
+PROJECTOR_PACE_S = 0.2
 """How far read models may lag on an idle machine: rests let batches grow, which is cheaper for everybody."""
 _RESTART_S = 1.0
 

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import structlog
 import uvicorn
@@ -19,7 +19,14 @@ DRAIN_S = 10
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, with signals left to the command that runs the role."""
+    """uvicorn, with signals left to the command that runs the role, and without its ten looks a second at flags."""
+
+    def __init__(self, config: uvicorn.Config, stop: asyncio.Event) -> None:
+        super().__init__(config)
+        self._stop = stop
+
+    async def main_loop(self) -> None:
+        await self._stop.wait()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -42,21 +49,12 @@ async def serve(services: Services, host: str, port: int, stop: asyncio.Event) -
         timeout_graceful_shutdown=DRAIN_S,
         h11_max_incomplete_event_size=64 * 1024,
     )
-    server = _Server(config)
-    watcher = asyncio.create_task(_stop(server, stop))
+    server = _Server(config, stop)
     with _listen(host, port) as listener:
         log.info("api.listening", host=host, port=port)
         await server.serve(sockets=[listener])
-    watcher.cancel()
-    with suppress(asyncio.CancelledError):
-        await watcher
     if not server.started:
         raise OperatorError("The API could not be started; the lines above say why.")
-
-
-async def _stop(server: uvicorn.Server, stop: asyncio.Event) -> None:
-    await stop.wait()
-    server.should_exit = True
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -63,7 +63,9 @@ SETTINGS: dict[str, SettingNote] = {
     "signup": SettingNote("Who may make an account: `on` anybody, `first` only the first person, `off` nobody."),
     "max_body": SettingNote("The largest body of a webhook, before and after decompression.", "`10MB`"),
     "user_per_minute": SettingNote("Webhooks a minute for all zaps of one user together. `0` is no limit."),
-    "broker_memory_limit": SettingNote("`up` restarts its in-memory broker above this size; nothing is lost.", "`1GB`"),
+    "broker_memory_limit": SettingNote(
+        "`up` restarts its in-memory broker above this size; nothing is lost.", "`96MB`"
+    ),
     "log_level": SettingNote("`debug`, `info`, `warning` or `error`."),
     "log_format": SettingNote(
         "`console` or `json`. Without it: `console` on a terminal, `json` elsewhere.", "by terminal"
