@@ -14,6 +14,7 @@ from domain import envelope
 from domain.log.event import StoredEvent
 from projections.engine.engine import Engine, GateMoved
 from sql.log.event_store import PgEventStore
+from sql.log.pages import PAGE_BYTES
 from sql.postgres.pool import CONNECTION_ERRORS
 
 log = structlog.get_logger()
@@ -60,10 +61,17 @@ class Projector:
 
     async def _project(self, records: Records) -> None:
         batch: dict[int, list[StoredEvent]] = {}
+        room = PAGE_BYTES
         for record in records:
             taken = await self._marks.take(record)
-            if taken is not None:
-                batch.setdefault(record.partition, []).append(await self._event(taken[1]))
+            if taken is None:
+                continue
+            event = await self._event(taken[1])
+            room -= len(event.data)
+            if room < 0 and batch:
+                await self._apply(batch)
+                batch, room = {}, PAGE_BYTES - len(event.data)
+            batch.setdefault(record.partition, []).append(event)
         if batch:
             await self._apply(batch)
         await self._commit()

@@ -86,7 +86,7 @@ _header_decoder = msgspec.json.Decoder(_WireHeader)
 
 
 def encode(event: StoredEvent, previous: int) -> bytes:
-    """The message for one event; `previous` as in Envelope."""
+    """The message for one event; `previous` as in Envelope. A payload that was not read travels by reference, too."""
     meta = decode_metadata(event.meta)
     return _encoder.encode(
         Envelope(
@@ -107,7 +107,7 @@ def encode(event: StoredEvent, previous: int) -> bytes:
             correlationid=meta.correlation_id,
             causationid=meta.causation_id,
             traceparent=meta.traceparent,
-            data=msgspec.Raw(event.data) if len(event.data) <= MAX_INLINE_DATA else msgspec.UNSET,
+            data=msgspec.Raw(event.data) if 0 < len(event.data) <= MAX_INLINE_DATA else msgspec.UNSET,
         )
     )
 

@@ -92,6 +92,12 @@ def event_type(event: Event) -> EventType:
     return _by_struct[type(event)]
 
 
+def knows(name: str, schema_version: int) -> bool:
+    """Whether this release can read such an event."""
+    kind = _by_name.get(name)
+    return kind is not None and schema_version <= kind.schema_version
+
+
 def encode(event: Event) -> bytes:
     """The payload bytes that the log keeps, hashes and hands on verbatim."""
     return _encoder.encode(event)

@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
+from domain.envelope import MAX_INLINE_DATA
 from domain.log.event import StoredEvent
+from sql.log.pages import PAGE_BYTES
 from sql.postgres.pool import Connection, connect
 from sql.postgres.queries import Queries
 
@@ -40,8 +42,14 @@ class Leader:
         self.checkpoint = checkpoint
 
     async def read(self, after: int, limit: int) -> list[StoredEvent]:
-        """The next events of the log."""
-        return [StoredEvent(*row) for row in await self.connection.fetch(_events["read_log"], after, limit)]
+        """The next events of the log. A payload that will travel by reference is left out."""
+        rows = await self.connection.fetch(_relay["read"], after, limit, PAGE_BYTES, MAX_INLINE_DATA)
+        return [StoredEvent(*row) for row in rows]
+
+    async def dropped(self, after: int, until: int) -> int:
+        """How many events between two positions retention has dropped."""
+        count: int = await self.connection.fetchval(_relay["dropped"], after, until)
+        return count
 
     async def head(self) -> int:
         """The last position of the log."""

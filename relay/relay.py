@@ -152,7 +152,8 @@ class Relay:
 
     async def _read(self, after: int) -> list[StoredEvent]:
         events = await self._leader.read(after, BATCH_EVENTS)
-        if events and (events[0].position != after + 1 or events[-1].position != after + len(events)):
+        missing = events[-1].position - after - len(events) if events else 0
+        if missing and await self._leader.dropped(after, events[-1].position) != missing:
             raise GapInLog(f"after position {after} come {events[0].position} to {events[-1].position}")
         return events
 

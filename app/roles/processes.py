@@ -134,6 +134,7 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
     from consumers.notifier.mail import Mail, MailConfig
     from consumers.notifier.notifier import Notifier
     from consumers.outbound.client import Outbound
+    from consumers.scheduler.housekeeping import Housekeeping
     from consumers.scheduler.timers import Scheduler
     from sql.log.event_store import PgEventStore
     from sql.process import clock
@@ -156,6 +157,7 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
         channels = Channels(store, http, mail, clock.new_id, settings.public_url)
         notifier = Notifier(store, settings.database_url, channels, clock=clock.now, new_id=clock.new_id)
         tasks.create_task(Scheduler(store).run(stop), name="scheduler")
+        tasks.create_task(Housekeeping(store.pool, clock.now).run(stop), name="housekeeping")
         tasks.create_task(notifier.run(stop), name="notifier")
         tasks.create_task(JobWorker(store, settings.database_url, clock.new_id).run(stop), name="jobs")
 

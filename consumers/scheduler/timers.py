@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -12,12 +13,12 @@ from consumers.kafka.patience import rest
 from domain.aggregates import RUN
 from domain.language.template import TemplateError
 from domain.log.errors import NotFound
-from domain.log.event import Append, Appended, DueTimer, Metadata, NewEvent, StoredEvent, StreamKind
+from domain.log.event import Append, Appended, DueTimer, Metadata, NewEvent, StreamKind
 from domain.log.ports import StoreUnavailable
-from domain.log.stream import fold
-from domain.registry import UnknownEvent
-from domain.run.decide import ResumeRun, TimeOutRun, decide
-from domain.run.events import RunEvent
+from domain.log.stream import load
+from domain.registry import UnknownEvent, knows
+from domain.run.decide import TimeOutRun, decide
+from domain.run.events import RunEvent, RunResumed
 from domain.run.state import ActiveRun
 from domain.zap.definition import NO_STEPS, Definition
 from sql.log.event_store import PgEventStore
@@ -28,8 +29,6 @@ from sql.process.crash_points import reached
 
 log = structlog.get_logger()
 _timers = Queries("queries/timers.sql")
-_events = Queries("queries/events.sql")
-_hooks = Queries("queries/hooks.sql")
 
 BATCH = 100
 """Timers that one call of es.append fires: the log's lock is held that long, and senders wait for it."""
@@ -41,13 +40,26 @@ REST = 0.5
 """After a full batch: the rest, as a share of the batch's own time, in which others have the log to themselves."""
 PUT_OFF = timedelta(minutes=5)
 """When a timer is looked at again whose run can not be read, as it is of a newer release or damaged."""
-HOUSEKEEPING_S = 3_600.0
-BUCKET_KEPT = timedelta(hours=1)
-"""A rate limit that nobody has asked for so long is full again."""
+WAITS = frozenset({"zap.run.step_attempt_failed", "zap.run.step_postponed", "zap.run.step_delayed"})
+"""A run that waits for a timer has one of these as its last event; and the timer's id is that event's."""
+
+
+class Due(msgspec.Struct, frozen=True):
+    """A due timer, and the last event of its stream (None: the stream is gone).
+
+    `deadline`: the stream's first event has set it.
+    """
+
+    timer: DueTimer
+    last_id: UUID | None
+    last_type: str | None
+    last_schema: int | None
+    version: int | None
+    deadline: bool
 
 
 class Scheduler:
-    """Fires timers of runs, and keeps the store's house: partitions ahead, old dedupe keys away."""
+    """Fires the timers of runs."""
 
     def __init__(self, store: PgEventStore) -> None:
         self._store = store
@@ -55,14 +67,10 @@ class Scheduler:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Fire timers until `stop`, through outages of the database."""
-        house_kept_at = -HOUSEKEEPING_S
         while not stop.is_set():
             began = asyncio.get_running_loop().time()
             pause_s = POLL_S
             try:
-                if began - house_kept_at > HOUSEKEEPING_S:
-                    await self._keep_house()
-                    house_kept_at = began
                 if await self.fire_due(now()) == BATCH:
                     took_s = asyncio.get_running_loop().time() - began
                     pause_s = max(PACE_S - took_s, took_s * REST)
@@ -73,31 +81,52 @@ class Scheduler:
     async def fire_due(self, moment: datetime) -> int:
         """Fire what is due at `moment`, at most a batch. Returns how many timers were found."""
         rows = await self._store.pool.fetch(_timers["due"], moment, BATCH)
-        timers = [DueTimer(row[0], row[1], StreamKind(row[2]), *row[3:]) for row in rows]
-        if not timers:
+        found = [Due(DueTimer(row[0], row[1], StreamKind(row[2]), *row[3:6]), *row[6:]) for row in rows]
+        if not found:
             return 0
-        streams = await self._store.read_streams(StreamKind.RUN, [timer.stream_id for timer in timers])
-        fired = await asyncio.gather(*(self._fire(timer, streams.get(timer.stream_id, []), moment) for timer in timers))
-        log.info("scheduler.fired", due=len(timers), fired=sum(fired))
-        return len(timers)
+        fired = sum(await asyncio.gather(*(self._resume(due, moment) for due in found if not due.deadline)))
+        for due in found:
+            if due.deadline:  # one after the other, as the whole run is read for it
+                fired += await self._time_out(due, moment)
+        log.info("scheduler.fired", due=len(found), fired=fired)
+        return len(found)
 
-    async def _fire(self, timer: DueTimer, stream: Sequence[StoredEvent], moment: datetime) -> bool:
-        """Whether the timer became an event. One that its run does not wait for any more is dropped."""
+    async def _resume(self, due: Due, moment: datetime) -> bool:
+        """Have the run go on that waits for a timer; nothing but its last event has to be known for that."""
+        waits = due.last_id == due.timer.timer_id and due.last_type in WAITS
+        if not waits or not knows(due.last_type or "", due.last_schema or 0):
+            await self._forget(due, moment)
+            return False
+        return await self._append(due, [RunResumed(timer_id=due.timer.timer_id)])
+
+    async def _time_out(self, due: Due, moment: datetime) -> bool:
+        """End the run whose deadline has come."""
         try:
-            events = await self._fired(timer, stream)
+            run = await load(self._store, RUN, due.timer.stream_id)
+            state = run.state if run else None
+            events = decide(TimeOutRun(), state, await self._definition(state)) if isinstance(state, ActiveRun) else []
         except (UnknownEvent, msgspec.DecodeError) as error:
-            log.error("scheduler.unreadable_run", run_id=str(timer.stream_id), error=repr(error))  # noqa: TRY400 - said whole
-            await self._store.pool.execute(_timers["put_off"], timer.timer_id, moment + PUT_OFF)
-            return False
+            log.error("scheduler.unreadable_run", run_id=str(due.timer.stream_id), error=repr(error))  # noqa: TRY400 - said whole
+            events = []
         if not events:
-            await self._store.pool.execute(_timers["drop"], timer.timer_id)
+            await self._forget(due, moment)
             return False
+        return await self._append(due, events)
+
+    async def _forget(self, due: Due, moment: datetime) -> None:
+        """Drop a timer that nobody waits for, and look later at one of a run that this release does not understand."""
+        if not await self._store.pool.fetchval(_timers["drop"], due.timer.timer_id):
+            log.warning("scheduler.timer_put_off", run_id=str(due.timer.stream_id), last=due.last_type)
+            await self._store.pool.execute(_timers["put_off"], due.timer.timer_id, moment + PUT_OFF)
+
+    async def _append(self, due: Due, events: Sequence[RunEvent]) -> bool:
+        timer = due.timer
         reached("scheduler.before_firing")
         result = await self._store.append(
             Append(
                 kind=timer.kind,
                 stream_id=timer.stream_id,
-                expected=stream[-1].version,
+                expected=due.version or 0,
                 tenant_id=timer.tenant_id,
                 ordering_key=timer.ordering_key,
                 events=tuple([NewEvent(new_id(), event) for event in events]),
@@ -108,25 +137,9 @@ class Scheduler:
         reached("scheduler.after_firing")
         return isinstance(result, Appended)
 
-    async def _fired(self, timer: DueTimer, stream: Sequence[StoredEvent]) -> list[RunEvent]:
-        """What follows from a timer: the end of a run whose deadline it is, or that the run goes on."""
-        loaded = fold(RUN, stream)
-        state = loaded.state if loaded else None
-        if not isinstance(state, ActiveRun):
-            return []
-        set_by = next((stored.type for stored in stream if stored.event_id == timer.timer_id), "")
-        if set_by != "zap.run.requested":
-            return decide(ResumeRun(timer.timer_id), state, NO_STEPS)
-        return decide(TimeOutRun(), state, await self._definition(state))
-
     async def _definition(self, run: ActiveRun) -> Definition:
         try:
             version = await self._definitions.get(run.requested.zap_id, run.requested.zap_version)
         except (NotFound, TemplateError):
             return NO_STEPS
         return version.definition
-
-    async def _keep_house(self) -> None:
-        await self._store.pool.execute(_events["ensure_run_months"], 3)
-        await self._store.pool.execute(_events["prune_dedupe"], now())
-        await self._store.pool.execute(_hooks["prune_buckets"], now() - BUCKET_KEPT)

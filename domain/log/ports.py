@@ -36,7 +36,10 @@ class EventStore(Protocol):
         """Several whole streams at once, by id; a stream without events is left out."""
 
     async def read_log(self, after: int, limit: int) -> list[StoredEvent]:
-        """The events with position > `after`, contiguous, at most `limit`."""
+        """The next events after `after`, contiguous: one at least while there are any, and at most `limit`.
+
+        Fewer than there are when their payloads are large: only an empty answer is the end.
+        """
 
     def iterate_log(self, after: int, until: int) -> AsyncIterator[list[StoredEvent]]:
         """Pages of the log from `after` (exclusive) to `until` (inclusive)."""

@@ -9,7 +9,7 @@ appends to the log would wait. Whoever needs fresh rows asks for the gate (proje
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +22,7 @@ from domain.registry import EVENT_TYPES
 from projections.engine.build import FEW_ROWS, Build, is_poison
 from projections.engine.projection import Projection
 from projections.engine.rebuild import ensure_built
+from sql.log.pages import PAGE_BYTES, PAGE_EVENTS
 from sql.postgres.pool import Connection, connect
 from sql.postgres.queries import Queries
 from sql.process.crash_points import reached
@@ -124,9 +125,9 @@ class Engine:
             async with connection.transaction():
                 # With the gates held no projector is in the middle of a batch, and none parks on what it remembers.
                 await connection.execute(_gates["lock_gates"], name)
-                events = [StoredEvent(*row) for row in await connection.fetch(_gates["unpark"], name, build.version)]
                 build.parked.clear()
-                await build.take(connection, events, singly=True)
+                async for events in _unparked(connection, build):
+                    await build.take(connection, events, singly=True)
                 await build.load_parked(connection)
                 return int(await connection.fetchval(_gates["parked_count"], name))
 
@@ -213,3 +214,13 @@ class Engine:
                 **FEW_ROWS,
             )
         return self._connection
+
+
+async def _unparked(connection: Connection, build: Build) -> AsyncIterator[list[StoredEvent]]:
+    """What is parked of a build, taken out page by page. What is parked anew meanwhile is not met again."""
+    of_build = build.projection.name, build.version
+    after = 0
+    while rows := await connection.fetch(_gates["parked_page"], *of_build, after, PAGE_EVENTS, PAGE_BYTES):
+        positions = [row[0] for row in rows]
+        yield [StoredEvent(*row) for row in await connection.fetch(_gates["unpark"], *of_build, positions)]
+        after = positions[-1]

@@ -14,6 +14,8 @@ import structlog
 from domain.log.event import StoredEvent
 from projections.engine.build import FEW_ROWS, Build, is_poison
 from projections.engine.projection import Projection
+from sql.log.pages import PAGE_BYTES
+from sql.log.pages import PAGE_EVENTS as PAGE
 from sql.log.read_ahead import read_ahead
 from sql.postgres.pool import CONNECTION_ERRORS, Connection, connect
 from sql.postgres.queries import Queries
@@ -22,7 +24,6 @@ log = structlog.get_logger()
 _gates = Queries("queries/gates.sql")
 _events = Queries("queries/events.sql")
 
-PAGE = 5_000
 NEAR = 2_000
 """Positions behind the head at which a build is near enough to catch up while the projector waits for it."""
 
@@ -112,13 +113,9 @@ async def pages(
 ) -> AsyncIterator[list[StoredEvent]]:
     """What a projection handles, after a position and up to another."""
     handled = sorted(projection.handles)
-    full = True
-    while full:
-        rows = await connection.fetch(_gates["read_handled"], after, until, handled, PAGE)
-        if rows:
-            yield [StoredEvent(*row) for row in rows]
-            after = rows[-1][0]
-        full = len(rows) == PAGE
+    while rows := await connection.fetch(_gates["read_handled"], after, until, handled, PAGE, PAGE_BYTES):
+        yield [StoredEvent(*row) for row in rows]
+        after = rows[-1][0]
 
 
 async def take(connection: Connection, build: Build, events: list[StoredEvent]) -> None:

@@ -29,6 +29,7 @@ from domain.log.event import (
 from domain.log.ports import AppendRefused, StoreUnavailable
 from domain.registry import encode, encode_metadata, event_type
 from sql.log.hashing import event_hash
+from sql.log.pages import PAGE_BYTES, PAGE_EVENTS
 from sql.postgres.pool import CONNECTION_ERRORS, DATA_ERRORS, Connection, Pool, connect, create_pool
 from sql.postgres.queries import Queries, Query
 
@@ -129,11 +130,11 @@ class PgEventStore:
         return {row[0]: row[1] for row in rows}
 
     async def read_log(self, after: int, limit: int) -> list[StoredEvent]:
-        return _stored(await self._fetch(_queries["read_log"], after, limit))
+        return _stored(await self._fetch(_queries["read_log"], after, limit, PAGE_BYTES))
 
     async def iterate_log(self, after: int, until: int) -> AsyncIterator[list[StoredEvent]]:
         while after < until:
-            page = await self.read_log(after, min(5_000, until - after))
+            page = await self.read_log(after, min(PAGE_EVENTS, until - after))
             if not page:
                 return
             yield page

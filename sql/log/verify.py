@@ -2,19 +2,21 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from datetime import datetime
+from hashlib import sha256
+from operator import itemgetter
 
 import asyncpg
 import msgspec
 
-from sql.log.hashing import GENESIS, commit_hash, event_hash
+from sql.log.hashing import GENESIS
+from sql.log.pages import PAGE_BYTES
+from sql.log.pages import PAGE_EVENTS as PAGE
 from sql.log.read_ahead import read_ahead
 from sql.postgres.pool import Connection, connect
 from sql.postgres.queries import Queries
 
 _queries = Queries("queries/events.sql")
 _verify = Queries("queries/verify.sql")
-PAGE = 5_000
 
 
 class ChainReport(msgspec.Struct, frozen=True):
@@ -56,12 +58,16 @@ async def _check(
     chain: "_Chain", events: Connection, commits: Connection, progress: Callable[[int, int], None]
 ) -> None:
     head: int = await commits.fetchval(_queries["head"])
-    async with aclosing(read_ahead(_events(events, head))) as pages:
-        async for commit in _commits(commits, head):
-            while chain.events < commit[0]:
-                chain.take_events(await anext(pages, []))
-                progress(chain.events, head)
-            chain.take_commit(*commit)
+    async with (
+        aclosing(read_ahead(_events(events, head))) as pages,
+        aclosing(read_ahead(_commits(commits, head))) as chained,
+    ):
+        async for page in chained:
+            for commit in page:
+                while chain.events < commit[0]:
+                    chain.take_events(await anext(pages, []))
+                    progress(chain.events, head)
+                chain.take_commit(*commit)
     stray: int | None = await commits.fetchval(_verify["stray"])
     if stray is not None:
         raise _Broken(stray, "the event belongs to no commit")
@@ -78,73 +84,64 @@ class _Chain:
         self.position = 0
         self.events = 0
         self._links: list[bytes] = []
-        self._times: list[datetime] = []
+        self._times: list[bytes] = []
+        self._chained = 0
 
     def take_events(self, rows: "Sequence[asyncpg.Record]") -> None:
         """Check each event for itself, and keep what the chain takes of it: version and hash. Raises _Broken."""
         if not rows:
             raise _Broken(self.events + 1, "the event is missing")
-        for row in rows:
-            position, version, stored, recorded_at, recomputed = _unpacked(row)
-            if position != self.events + 1:
-                raise _Broken(self.events + 1, "the event is missing")
-            if recomputed != stored:
+        del self._links[: self._chained], self._times[: self._chained]
+        self._chained = 0
+        expected = self.events
+        for position, link, time, preimage in rows:
+            expected += 1
+            if position != expected:
+                raise _Broken(expected, "the event is missing")
+            if preimage is not None and sha256(preimage).digest() != link[4:]:
                 raise _Broken(position, "the event was changed")
-            self.events = position
-            self._links.append(version.to_bytes(4) + stored)
-            self._times.append(recorded_at)
+            self._links.append(link)
+            self._times.append(time)
+        self.events = expected
 
-    def take_commit(self, last: int, previous: int, recorded_at: datetime, stored: bytes) -> None:
+    def take_commit(self, last: int, previous: int, head: bytes, time: bytes, stored: bytes) -> None:
         """Check a commit whose events have been taken. Raises _Broken."""
         if previous != self.position:
             raise _Broken(self.position + 1, "a commit is missing")
-        count = last - previous
+        first, self._chained = self._chained, self._chained + last - previous
         # The chain holds the commit's time only, so that of its events has to be the same.
-        for number, time in enumerate(self._times[:count], 1):
-            if time != recorded_at:
+        for number, found in enumerate(self._times[first : self._chained], 1):
+            if found != time:
                 raise _Broken(previous + number, "the event's time is not that of its commit")
-        expected = commit_hash(self.hash, previous, recorded_at, b"".join(self._links[:count]))
-        if expected != stored:
+        if sha256(self.hash + head + b"".join(self._links[first : self._chained])).digest() != stored:
             raise _Broken(previous + 1, "the commit's hash does not follow from its events")
-        del self._links[:count], self._times[:count]
         self.hash, self.position = stored, last
 
 
-def _unpacked(row: "asyncpg.Record") -> tuple[int, int, bytes, datetime, bytes]:
-    """Position, version, stored hash, time, and the hash as it should be."""
-    position, kind, stream_id, version, tenant_id, key, event_id, type_, schema_version, at, meta, data, stored = row
-    recomputed = event_hash(
-        kind=kind,
-        stream_id=stream_id,
-        tenant_id=tenant_id,
-        ordering_key=key,
-        event_id=event_id,
-        type_=type_,
-        schema_version=schema_version,
-        meta=meta,
-        data=data,
-    )
-    return position, version, stored, at, recomputed
-
-
 async def _events(connection: Connection, head: int) -> "AsyncIterator[list[asyncpg.Record]]":
+    """Position, version with stored hash, time and preimage of each event; of dropped ones what is on record."""
     after = 0
     while after < head:
-        rows = await connection.fetch(_queries["read_log_hashed"], after, min(PAGE, head - after))
+        rows = await connection.fetch(_verify["events"], after, head, PAGE, PAGE_BYTES)
+        until: int = rows[-1][0] if rows else head
+        if len(rows) < until - after:
+            dropped = await connection.fetch(_verify["dropped"], after, until, PAGE)
+            until = dropped[-1][0] if len(dropped) == PAGE else until
+            rows = sorted([*dropped, *(row for row in rows if row[0] <= until)], key=itemgetter(0))
         if not rows:
             return
         yield rows
-        after = max(after + 1, rows[-1]["position"])
+        after = max(after + 1, rows[-1][0])
 
 
-async def _commits(connection: Connection, head: int) -> "AsyncIterator[asyncpg.Record]":
+async def _commits(connection: Connection, head: int) -> "AsyncIterator[list[asyncpg.Record]]":
     after = 0
     while after < head:
-        for row in await connection.fetch(_queries["commits"], after, PAGE):
-            if row[0] > head:
-                return
-            yield row
-            after = row[0]
+        rows = await connection.fetch(_verify["commits"], after, head, PAGE)
+        if not rows:
+            return
+        yield rows
+        after = rows[-1][0]
 
 
 @asynccontextmanager

@@ -32,24 +32,13 @@ select stream_id, sum(octet_length(data))::bigint from es.events
 where kind = $1 and stream_id = any($2::uuid[]) group by stream_id
 
 -- name: read_log
--- The log after a position, in order and without gaps.
+-- The log after a position, in order and without gaps: at most so many events and bytes, but one event at least.
 select position, kind, stream_id, version, tenant_id, ordering_key, event_id, type, schema_version, recorded_at,
        meta, data
-from es.events where position > $1 order by position limit $2
-
--- name: read_log_hashed
--- As read_log, with the hashes that the chain is made of.
-select position, kind, stream_id, version, tenant_id, ordering_key, event_id, type, schema_version, recorded_at,
-       meta, data, hash
-from es.events where position > $1 order by position limit $2
+from es.page($1, 9223372036854775807, $2, $3)
 
 -- name: head
 select last_position from es.commits order by last_position desc limit 1
-
--- name: commits
--- The commits after a position: the chain to verify.
-select last_position, prev_position, recorded_at, hash from es.commits
-where last_position > $1 order by last_position limit $2
 
 -- name: commit_at
 -- The commit that ends at a position.
@@ -64,8 +53,8 @@ select stream_id, max(position) as position from es.events where kind = 0 and po
 select last_position from es.commits where recorded_at <= $1 order by last_position desc limit 1
 
 -- name: prune_dedupe
--- Forget deliveries whose time was over at a moment.
-delete from es.dedupe where expires_at < $1
+-- Forget deliveries whose time was over at a moment: so many at most, the oldest first.
+delete from es.dedupe where key in (select key from es.dedupe where expires_at < $1 order by expires_at limit $2)
 
 -- name: ensure_run_months
 -- Make the leaves that run streams of the coming months go to.

@@ -63,9 +63,21 @@ select count(*) from proj.parked k
 join proj.projections p on p.projection = k.consumer and p.version = k.version
 where k.consumer = $1
 
+-- name: parked_page
+-- The next positions that a build has parked: so many at most, and so many bytes of payload, but one at least.
+select p.position from (
+    select k.position, sum(coalesce(octet_length(e.data), 0)) over parked as total, rank() over parked as place
+    from proj.parked k left join es.events e using (position)
+    where k.consumer = $1 and k.version = $2 and k.position > $3
+    window parked as (order by k.position) order by k.position limit $4
+) p
+where p.total <= $5 or p.place = 1 order by p.position
+
 -- name: unpark
--- Take a build's parked events out, to be tried again in order.
-with gone as (delete from proj.parked where consumer = $1 and version = $2 returning position)
+-- Take parked events out, to be tried again in order.
+with gone as (
+    delete from proj.parked where consumer = $1 and version = $2 and position = any($3::bigint[]) returning position
+)
 select position, kind, stream_id, version, tenant_id, ordering_key, event_id, type, schema_version, recorded_at,
        '{}'::bytea, data
 from es.events where position in (select position from gone) order by position
@@ -91,7 +103,7 @@ select set_config('synchronous_commit', 'on', true)
 -- topic's messages do not carry it whole either.
 select position, kind, stream_id, version, tenant_id, ordering_key, event_id, type, schema_version, recorded_at,
        '{}'::bytea, data
-from es.events where position > $1 and position <= $2 and type = any($3::text[]) order by position limit $4
+from es.page($1, $2, $4, $5, $3::text[])
 
 -- name: switch_build
 -- Let the read view show the build, with all its gates at one position, and retire the build before it.

@@ -11,5 +11,5 @@ select boxes, changed_at from hooks.secrets where zap_id = $1
 select granted, retry_after_s from hooks.lease($1, $2, $3)
 
 -- name: prune_buckets
--- Buckets that have not been asked for since a moment: full ones, as long as that is minutes ago.
-delete from hooks.buckets where filled_at < $1
+-- Buckets that have not been asked for since a moment (full ones, as long as that is minutes ago): so many at most.
+delete from hooks.buckets where key in (select key from hooks.buckets where filled_at < $1 limit $2)

@@ -38,3 +38,13 @@ left join proj.gates g on g.consumer = c.consumer and g.version = c.version
 -- What is still to be published.
 select (select last_position from es.commits order by last_position desc limit 1) - position
 from relay.checkpoint where lane = 0
+
+-- name: read
+-- A page of the log, to be published: payloads above a size travel by reference and are not read.
+select position, kind, stream_id, version, tenant_id, ordering_key, event_id, type, schema_version, recorded_at,
+       meta, coalesce(data, '')
+from es.page($1, 9223372036854775807, $2, $3, null, $4)
+
+-- name: dropped
+-- How many events after a position and up to another retention has dropped.
+select count(*) from es.dropped_events where position > $1 and position <= $2
