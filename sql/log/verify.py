@@ -122,7 +122,9 @@ async def _events(connection: Connection, head: int) -> "AsyncIterator[list[asyn
     """Position, version with stored hash, time and preimage of each event; of dropped ones what is on record."""
     after = 0
     while after < head:
-        rows = await connection.fetch(_verify["events"], after, head, PAGE, PAGE_BYTES)
+        rows = await connection.fetch(_verify["events"], after, PAGE, PAGE_BYTES)
+        if rows and rows[-1][0] > head:
+            rows = [row for row in rows if row[0] <= head]
         until: int = rows[-1][0] if rows else head
         if len(rows) < until - after:
             dropped = await connection.fetch(_verify["dropped"], after, until, PAGE)

@@ -1,6 +1,6 @@
 -- What is read or deleted at once is bounded in bytes, and nothing here keeps appends waiting for long.
 
--- The log after a position and up to another, in order: at most so many events, and so many bytes of payload, but one
+-- The log after a position and up to another (null: to its end), in order: at most so many events, and so many bytes of payload, but one
 -- event at least. `_types`: only these. A payload of more than `_inline` bytes is left out (null) and weighs nothing.
 -- Sizes are read from the rows' headers, so that payloads which are not part of the page stay on the disk. Were a
 -- position there twice, both rows would be of one page.
@@ -14,7 +14,7 @@ returns setof es.events language sql stable as $$
                rank() over log as place
         from (
             select e.* from es.events e
-            where e.position > _after and e.position <= _until and (_types is null or e.type = any(_types))
+            where e.position > _after and (_until is null or e.position <= _until) and (_types is null or e.type = any(_types))
             order by e.position fetch first (_rows) rows with ties
         ) l
         window log as (order by l.position)

@@ -35,7 +35,7 @@ where kind = $1 and stream_id = any($2::uuid[]) group by stream_id
 -- The log after a position, in order and without gaps: at most so many events and bytes, but one event at least.
 select position, kind, stream_id, version, tenant_id, ordering_key, event_id, type, schema_version, recorded_at,
        meta, data
-from es.page($1, 9223372036854775807, $2, $3)
+from es.page($1, null, $2, $3)
 
 -- name: head
 select last_position from es.commits order by last_position desc limit 1
@@ -53,8 +53,11 @@ select stream_id, max(position) as position from es.events where kind = 0 and po
 select last_position from es.commits where recorded_at <= $1 order by last_position desc limit 1
 
 -- name: prune_dedupe
--- Forget deliveries whose time was over at a moment: so many at most, the oldest first.
-delete from es.dedupe where key in (select key from es.dedupe where expires_at < $1 order by expires_at limit $2)
+-- Forget deliveries whose time was over at a moment: so many at most, the oldest first. Asked again of the row itself,
+-- as its key may have been taken anew meanwhile.
+delete from es.dedupe
+where ctid = any(array(select ctid from es.dedupe where expires_at < $1 order by expires_at limit $2))
+  and expires_at < $1
 
 -- name: ensure_run_months
 -- Make the leaves that run streams of the coming months go to.

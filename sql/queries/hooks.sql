@@ -12,4 +12,5 @@ select granted, retry_after_s from hooks.lease($1, $2, $3)
 
 -- name: prune_buckets
 -- Buckets that have not been asked for since a moment (full ones, as long as that is minutes ago): so many at most.
-delete from hooks.buckets where key in (select key from hooks.buckets where filled_at < $1 limit $2)
+delete from hooks.buckets
+where ctid = any(array(select ctid from hooks.buckets where filled_at < $1 limit $2)) and filled_at < $1

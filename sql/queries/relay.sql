@@ -43,7 +43,7 @@ from relay.checkpoint where lane = 0
 -- A page of the log, to be published: payloads above a size travel by reference and are not read.
 select position, kind, stream_id, version, tenant_id, ordering_key, event_id, type, schema_version, recorded_at,
        meta, coalesce(data, '')
-from es.page($1, 9223372036854775807, $2, $3, null, $4)
+from es.page($1, null, $2, $3, null, $4)
 
 -- name: dropped
 -- How many events after a position and up to another retention has dropped.

@@ -5,7 +5,7 @@ select position, int4send(version) || hash, timestamptz_send(recorded_at),
        int2send(kind) || int2send(schema_version) || int4send(octet_length(type)) || int4send(octet_length(meta))
        || int4send(octet_length(data)) || uuid_send(stream_id) || uuid_send(tenant_id) || uuid_send(ordering_key)
        || uuid_send(event_id) || convert_to(type, 'UTF8') || meta || data
-from es.page($1, $2, $3, $4)
+from es.page($1, null, $2, $3)
 
 -- name: dropped
 -- The same of what retention dropped; there is no preimage any more.
