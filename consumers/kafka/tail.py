@@ -13,6 +13,7 @@ import msgspec
 
 from consumers.kafka.hints import listen
 from consumers.kafka.watermark import Watermarks
+from domain.envelope import MAX_INLINE_DATA
 from domain.log.event import StoredEvent
 from sql.postgres.pool import Connection
 from sql.postgres.queries import Queries
@@ -110,7 +111,7 @@ class Tail:
             self._position = None
             self._behind()
         elif head > position:
-            rows = await connection.fetch(_tail["after"], position, head, self._types())
+            rows = await connection.fetch(_tail["after"], position, head, self._types(), MAX_INLINE_DATA)
             taken = await self._take([StoredEvent(*row) for row in rows], head)
             self._position = head if taken else None
 

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from uuid import UUID
@@ -19,6 +19,7 @@ from consumers.kafka.tail import Tail
 from consumers.kafka.watermark import Watermark, Watermarks
 from consumers.outbound.targets import Targets
 from consumers.runner.executor import Executor
+from consumers.runner.room import Rooms, is_large
 from consumers.runner.serial_runs import Entry, SerialRuns, concurrency_of
 from consumers.runner.slots import Slots
 from domain import envelope
@@ -27,11 +28,12 @@ from domain.connector.descriptor import HttpClient
 from domain.log.event import StoredEvent, StreamKind
 from domain.log.partitioning import partition_of
 from domain.log.ports import Clock
-from domain.log.stream import fold
+from domain.log.stream import fold, load
 from domain.registry import UnknownEvent
 from domain.run.state import ActiveRun, LoadedRun
 from domain.zap.definition import Catalog
 from sql.log.event_store import PgEventStore
+from sql.log.pages import PAGE_BYTES
 from sql.postgres.pool import CONNECTION_ERRORS
 from sql.postgres.queries import Queries
 from sql.process.clock import new_id, now
@@ -71,6 +73,7 @@ class Waking(msgspec.Struct, frozen=True):
     position: int
     mark: Watermark
     run_id: UUID
+    ordering_key: UUID
     event: StoredEvent | None
     untouched: bool
 
@@ -95,7 +98,8 @@ class Runner:
         targets = Targets(http, limits, clock=clock, monotonic=monotonic, random=random.random)
         self._executor = Executor(store, catalog, targets, clock=clock, new_id=new_id, slots=slots)
         self._lanes = Lanes(MAX_OPEN)
-        self._serial = SerialRuns(store, self._executor, self._lanes, partitions)
+        self._rooms = Rooms()
+        self._serial = SerialRuns(store, self._executor, self._lanes, self._rooms, partitions)
         self._marks = Watermarks(self._gates, GapReports(store.pool, "runner"), config.message_keys)
         self._saved: dict[int, int] = {}
         self._head_at_assignment = 0
@@ -179,18 +183,49 @@ class Runner:
             await self._marks.start_over(partitions)
 
     async def _wake(self, waking: Sequence[Waking]) -> None:
-        if not waking:
-            return
-        runs = await self._progress(waking)
-        serial = {run_id: entry for run_id, run in runs.items() if (entry := await self._entry(run))}
-        if serial:
-            await self._serial.enter(sorted(serial.values(), key=lambda entry: entry.run.first.position))
+        sizes = await self._sizes(waking)
+        part: list[Waking] = []
+        room = PAGE_BYTES
         for item in waking:
+            size = sizes.get(item.run_id, 0)
+            if is_large(size) and item.ordering_key == item.run_id:
+                self._lanes.submit(item.run_id, partial(self._advance_large, item, size))
+                continue
+            room -= size
+            if part and room < 0:
+                await self._begin(part, sizes)
+                part, room = [], PAGE_BYTES - size
+            part.append(item)
+        if part:
+            await self._begin(part, sizes)
+
+    async def _sizes(self, waking: Sequence[Waking]) -> dict[UUID, int]:
+        """Bytes of payload that each run brings into memory."""
+        sizes = {item.run_id: len(item.event.data) for item in waking if item.event and item.untouched}
+        others = [item.run_id for item in waking if item.run_id not in sizes]
+        return {**sizes, **await patiently(lambda: self._store.sizes(StreamKind.RUN, others))} if others else sizes
+
+    async def _begin(self, part: Sequence[Waking], sizes: Mapping[UUID, int]) -> None:
+        """Carry runs on whose payloads fit into memory together, or put them into the queues of their serial zaps."""
+        size = sum(sizes.get(item.run_id, 0) for item in part)
+        await self._rooms.small.take(size)
+        try:
+            runs = await self._progress(part)
+            serial = {run_id: entry for run_id, run in runs.items() if (entry := await self._entry(run))}
+            if serial:
+                await self._serial.enter(sorted(serial.values(), key=lambda entry: entry.run.first.position))
+        except BaseException:
+            self._rooms.small.give(size)
+            raise
+        for item in part:
+            run, held = runs.get(item.run_id), sizes.get(item.run_id, 0)
+            if run is not None and item.run_id not in serial:
+                again = self._lanes.is_busy(run.id)
+                self._lanes.submit(run.id, partial(self._advance_small, item, run, again, held))
+                continue
+            self._rooms.small.give(held)
             if item.run_id in serial:
                 item.mark.close(item.position)
-            elif run := runs.get(item.run_id):
-                again = self._lanes.is_busy(run.id)
-                self._lanes.submit(run.id, partial(self._advance, item, run, again))
 
     async def _entry(self, run: LoadedRun) -> Entry | None:
         """What puts a run into the queue of its serial zap; None for others."""
@@ -216,6 +251,7 @@ class Runner:
             header.position,
             mark,
             message.subject,
+            message.orderingkey,
             message.stored(),
             message.streamversion == 1 and header.position > self._head_at_assignment,
         )
@@ -232,7 +268,8 @@ class Runner:
             return None
         mark.open(event.position, event.position - 1, mark.next_offset)
         untouched = event.version == 1 and event.position > self._head_at_assignment
-        return Waking(event.position, mark, event.stream_id, event, untouched)
+        small = event if event.data else None
+        return Waking(event.position, mark, event.stream_id, event.ordering_key, small, untouched)
 
     def _tail_types(self) -> Sequence[str]:
         return _TAIL_OF_SERIAL if self._serial.any else _TAIL
@@ -268,14 +305,34 @@ class Runner:
             # Of a newer release, or damaged. It stays open, so that a runner that can read it takes it on at its start.
             log.exception("runner.unreadable_run", run_id=str(run_id))
 
-    async def _advance(self, item: Waking, run: LoadedRun, again: bool) -> None:
-        """Carry a run on. Whatever breaks, it is tried again: a run that is left lying would be open for ever."""
+    async def _advance_small(self, item: Waking, run: LoadedRun, again: bool, held: int) -> None:
+        """Carry a run on that is known, or was before the job ahead of this one."""
+
+        async def advance(again: bool) -> None:
+            await self._executor.advance(await self._executor.follow(run) if again else run)
+
+        try:
+            await self._until_done(item, advance, again)
+        finally:
+            self._rooms.small.give(held)
+
+    async def _advance_large(self, item: Waking, size: int) -> None:
+        """Carry a run on that is read only now that it is its turn."""
+
+        async def advance(_again: bool) -> None:
+            async with self._rooms.of(size):
+                run = await patiently(lambda: load(self._store, RUN, item.run_id))
+                assert run is not None, "the topic tells of runs that are in the log"
+                await self._executor.advance(run)
+
+        await self._until_done(item, advance)
+
+    async def _until_done(self, item: Waking, advance: Callable[[bool], Awaitable[None]], again: bool = False) -> None:
+        """Whatever breaks, it is tried again: a run that is left lying would be open for ever."""
         pause_s = 1.0
         while True:
             try:
-                if again:  # what is known of it was true before the job ahead of this one, or before it broke
-                    run = await self._executor.follow(run)
-                await self._executor.advance(run)
+                await advance(again)
                 break
             except Exception:
                 log.exception("runner.run_stuck", run_id=str(item.run_id), retry_in_s=pause_s)

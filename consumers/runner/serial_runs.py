@@ -17,7 +17,9 @@ import structlog
 from consumers.kafka.lanes import Lanes
 from consumers.kafka.patience import patiently
 from consumers.runner.executor import Executor
+from consumers.runner.room import Rooms
 from domain.aggregates import RUN
+from domain.log.event import StreamKind
 from domain.log.partitioning import partition_of
 from domain.log.ports import StoreUnavailable
 from domain.log.stream import load
@@ -52,10 +54,11 @@ def concurrency_of(definition: Definition) -> Concurrency | None:
 class SerialRuns:
     """The queues of the partitions that this runner owns, and what carries their first runs on."""
 
-    def __init__(self, store: PgEventStore, executor: Executor, lanes: Lanes, partitions: int) -> None:
+    def __init__(self, store: PgEventStore, executor: Executor, lanes: Lanes, rooms: Rooms, partitions: int) -> None:
         self._store = store
         self._executor = executor
         self._lanes = lanes
+        self._rooms = rooms
         self._partitions = partitions
         self._owned: set[int] = set()
         self._entered: dict[UUID, int] = {}
@@ -139,8 +142,10 @@ class SerialRuns:
                     if self._entered.get(key) == entered:
                         self._entered.pop(key, None)
                     return
-                run = await self._load(first[0][1])
-                run = await self._executor.advance(run)
+                run_id: UUID = first[0][1]
+                sizes = await patiently(partial(self._store.sizes, StreamKind.RUN, [run_id]))
+                async with self._rooms.of(sizes.get(run_id, 0)):
+                    run = await self._executor.advance(await self._load(run_id))
                 if not isinstance(run.state, EndedRun):
                     return
                 await self._leave(run)

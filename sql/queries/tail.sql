@@ -4,7 +4,7 @@ select position, offsets::text, (select last_position from es.commits order by l
 from relay.checkpoint where lane = 0
 
 -- name: after
--- Events of some types after a position and up to another.
+-- Events of some types after a position and up to another. A payload above a size is left out (empty).
 select position, kind, stream_id, version, tenant_id, ordering_key, event_id, type, schema_version, recorded_at,
-       meta, data
+       meta, case when octet_length(data) <= $4 then data else '' end
 from es.events where position > $1 and position <= $2 and type = any($3::text[]) order by position
