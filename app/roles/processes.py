@@ -230,13 +230,16 @@ async def rebuild(settings: Settings, name: str) -> None:
 
 async def retry_parked(settings: Settings, name: str) -> None:
     """Offer a read model again the events that it could not take, for instance after an upgrade."""
-    from projections.engine.engine import Engine
+    from projections.engine.engine import Engine, NewerRelease, NotBuilt
     from projections.engine.registry import PROJECTIONS
 
     if name not in {projection.name for projection in PROJECTIONS}:
         raise OperatorError(f"There is no read model {name!r} that could have parked events.")
     async with Engine(settings.database_url, PROJECTIONS, settings.kafka_partitions) as engine:
-        remaining = await engine.retry_parked(name)
+        try:
+            remaining = await engine.retry_parked(name)
+        except (NotBuilt, NewerRelease) as error:
+            raise OperatorError(f"{error}.") from None
     click.echo(f"{remaining} events stay parked" if remaining else f"{name} has taken all its events")
 
 

@@ -50,6 +50,10 @@ class NewerRelease(Exception):
     """A read model has a definition that only a newer release knows."""
 
 
+class NotBuilt(Exception):
+    """A read model has no build yet."""
+
+
 class _GateMove(msgspec.Struct, frozen=True):
     """One gate to be moved, and the events behind it."""
 
@@ -186,7 +190,9 @@ class Engine:
         live = {row[0]: row for row in await connection.fetch(_gates["live"])}
         builds = []
         for projection in self._projections:
-            row = live[projection.name]
+            row = live.get(projection.name)
+            if row is None:
+                raise NotBuilt(f"{projection.name} was never built: a projector does that when it starts")
             if row["definition"] > projection.definition:
                 raise NewerRelease(f"{projection.name} is of definition {row['definition']}")
             build = Build(projection, row["version"], set())

@@ -40,25 +40,34 @@ async def rebuild(dsn: str, projection: Projection, partitions: int, progress: P
 
     A crash in the middle leaves the live build live; the next rebuild clears up. Raises what connections raise.
     """
-    async with _locked(dsn, projection) as builder:
+    async with _builder(dsn, projection) as builder:
+        await builder.execute(_gates["lock_rebuild"], projection.name)
         return await _rebuild(builder, dsn, projection, partitions, progress)
 
 
 async def ensure_built(dsn: str, projection: Projection, partitions: int) -> None:
-    """Build what was never built, or for an older definition or another number of partitions. Any number may race."""
-    async with _locked(dsn, projection) as builder:
-        live = {row[0]: row for row in await builder.fetch(_gates["live"])}.get(projection.name)
-        if live and live["definition"] >= projection.definition and live["partitions"] == partitions:
+    """Build what was never built, or for an older definition or another number of partitions. Any number may race.
+
+    What is built is seen without the lock, which a verification or a rebuild may hold for long.
+    """
+    async with _builder(dsn, projection) as builder:
+        if await _is_built(builder, projection, partitions):
             return
-        await _rebuild(builder, dsn, projection, partitions, silent)
+        await builder.execute(_gates["lock_rebuild"], projection.name)
+        if not await _is_built(builder, projection, partitions):
+            await _rebuild(builder, dsn, projection, partitions, silent)
+
+
+async def _is_built(connection: Connection, projection: Projection, partitions: int) -> bool:
+    live = {row[0]: row for row in await connection.fetch(_gates["live"])}.get(projection.name)
+    return live is not None and live["definition"] >= projection.definition and live["partitions"] == partitions
 
 
 @asynccontextmanager
-async def _locked(dsn: str, projection: Projection) -> AsyncIterator[Connection]:
+async def _builder(dsn: str, projection: Projection) -> AsyncIterator[Connection]:
     # Commits need not wait for the disk: the switch does, and a build that is not switched in is worth nothing.
     builder = await connect(dsn, f"rebuild {projection.name}", synchronous_commit="off", **FEW_ROWS)
     try:
-        await builder.execute(_gates["lock_rebuild"], projection.name)
         yield builder
     finally:
         with suppress(*CONNECTION_ERRORS):

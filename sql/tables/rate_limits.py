@@ -1,5 +1,8 @@
 """Rate limits that all processes share: a bucket of tokens in the database per zap, user, or target of actions.
 
+Each limit of a key has a bucket of its own: zaps that call one target at different limits do not share one, which would
+be as small as the limit of whoever asked last.
+
 A process takes tokens in portions of a hundredth of a minute's worth, so that the database is asked rarely and a
 limit is exceeded, or missed, by at most a portion per process. A bucket holds a minute's worth: that is the burst.
 """
@@ -7,7 +10,7 @@ limit is exceeded, or missed, by at most a portion per process. A bucket holds a
 import asyncio
 import time
 from collections import OrderedDict
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 
@@ -38,14 +41,14 @@ class RateLimits:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._portions: OrderedDict[UUID, _Portion] = OrderedDict()
+        self._portions: OrderedDict[tuple[UUID, int], _Portion] = OrderedDict()
 
     async def take(self, key: UUID, per_minute: int) -> float | None:
         """Take one token of `key`. None when it was there, else the seconds until one may be.
 
         Raises StoreUnavailable.
         """
-        portion = self._portion(key)
+        portion = self._portion((key, per_minute))
         while portion.tokens <= 0:
             moment = time.monotonic()
             if moment < portion.refused_until:
@@ -63,7 +66,7 @@ class RateLimits:
         portion.tokens -= 1
         return None
 
-    def _portion(self, key: UUID) -> _Portion:
+    def _portion(self, key: tuple[UUID, int]) -> _Portion:
         portion = self._portions.get(key)
         if portion is None:
             portion = self._portions[key] = _Portion()
@@ -76,7 +79,7 @@ class RateLimits:
     async def _ask(self, portion: _Portion, key: UUID, per_minute: int) -> None:
         try:
             want = max(1, per_minute // PORTIONS)
-            row = await self._pool.fetchrow(_queries["lease"], key, per_minute, want)
+            row = await self._pool.fetchrow(_queries["lease"], uuid5(key, str(per_minute)), per_minute, want)
         except CONNECTION_ERRORS as error:
             raise StoreUnavailable("rate limits cannot be read") from error
         finally:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from domain.log.event import StreamKind
 from projections.engine.engine import Engine
 from projections.engine.registry import PROJECTIONS
 from projections.engine.verify import verify_read_models
@@ -15,6 +16,7 @@ from sql.log.hashing import GENESIS
 from sql.log.verify import verify_chain
 from sql.postgres.pool import Connection, connect
 from sql.process.clock import new_id
+from tests.support.builders import a_zap_created, an_append
 from tests.support.projected import PARTITIONS, append, batch_of, live_many, requested, tamper
 
 TENANT = new_id()
@@ -67,6 +69,16 @@ async def test_a_log_as_it_was_written_is_whole(
     assert seen[-1] == (log, log)
 
 
+async def test_a_projector_that_starts_meanwhile_does_not_wait_for_it(
+    dsn: str, log: int, connection: Connection
+) -> None:
+    async with Engine(dsn, PROJECTIONS, PARTITIONS) as engine:
+        await engine.start()
+        for projection in PROJECTIONS:  # what a verification holds for as long as it takes
+            await connection.execute("select pg_advisory_lock(7302, hashtext($1))", projection.name)
+        await asyncio.wait_for(engine.start(), 5)
+
+
 async def test_appends_may_go_on_meanwhile(dsn: str, log: int, store: PgEventStore) -> None:
     report, _ = await asyncio.gather(verify_chain(dsn), live_many(store, TENANT, 20, seed=3))
     assert report.broken_at is None
@@ -111,6 +123,61 @@ async def test_what_was_tampered_with_is_named_by_position(dsn: str, store: PgEv
     assert report.broken_at is not None
     assert report.broken_at in {position, position + 1} if reason == "the event" else report.broken_at == position
     assert reason in report.reason
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 10])
+@pytest.mark.parametrize("position", [1, 9, 10, 11, 20])
+async def test_a_position_that_is_there_twice_is_found_wherever_pages_end(
+    dsn: str, log: int, monkeypatch: pytest.MonkeyPatch, rows: int, position: int
+) -> None:
+    monkeypatch.setattr(verify, "PAGE", rows)
+    await tamper(
+        dsn,
+        "insert into es.events select kind, gen_random_uuid(), 1, position, tenant_id, ordering_key, event_id, type, "
+        f"schema_version, recorded_at, meta, data, hash from es.events where position = {position}",
+    )
+    report = await verify_chain(dsn)
+    assert report.broken_at in {position, position + 1}
+
+
+MONTH = "to_char(now() at time zone 'UTC', 'YYYYMM')"
+
+
+@pytest.fixture(params=[3, 5_000])
+def page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages of few events, and of many."""
+    monkeypatch.setattr(verify, "PAGE", request.param)
+
+
+@pytest.mark.usefixtures("log", "page")
+async def test_what_retention_dropped_on_record_is_not_missing(
+    dsn: str, store: PgEventStore, connection: Connection
+) -> None:
+    """The chain holds over what was dropped: versions and hashes are kept."""
+    before = await verify_chain(dsn)
+    await store.append(an_append(a_zap_created(), kind=StreamKind.CORE))
+    await connection.execute("select es.drop_run_month((now() at time zone 'UTC')::date)")
+    await connection.execute("select es.ensure_run_months(1)")
+    await live_many(store, TENANT, 3, seed=4)
+    report = await verify_chain(dsn)
+    assert report.broken_at is None, report.reason
+    assert report.events > before.events
+
+
+async def test_a_month_that_is_gone_without_a_record_is_a_finding(dsn: str, log: int, connection: Connection) -> None:
+    month = await connection.fetchval(f"select {MONTH}")
+    await connection.execute(f"drop table es.events_run_{month}")
+    report = await verify_chain(dsn)
+    assert (report.broken_at, report.reason) == (1, "the event is missing")
+
+
+async def test_a_record_of_a_drop_that_was_made_up_is_a_finding(dsn: str, log: int, connection: Connection) -> None:
+    await connection.execute("select es.drop_run_month((now() at time zone 'UTC')::date)")
+    await tamper(dsn, "update es.dropped_events set hash = sha256(hash) where position = 11")
+    report = await verify_chain(dsn)
+    assert report.broken_at is not None
+    assert report.broken_at <= 11
+    assert "does not follow" in report.reason
 
 
 async def test_events_that_changed_places_are_found(dsn: str, log: int) -> None:
