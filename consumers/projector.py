@@ -12,7 +12,7 @@ from consumers.kafka.subscription import ConsumerConfig, Records, Subscription
 from consumers.kafka.watermark import Watermarks
 from domain import envelope
 from domain.log.event import StoredEvent
-from projections.engine.engine import Engine, GateMoved
+from projections.engine.engine import Engine, GateMoved, NewerRelease
 from sql.log.event_store import PgEventStore
 from sql.log.pages import PAGE_BYTES
 from sql.postgres.pool import CONNECTION_ERRORS
@@ -27,21 +27,39 @@ class Projector:
     def __init__(self, engine: Engine, store: PgEventStore, config: ConsumerConfig) -> None:
         self._engine = engine
         self._store = store
-        self._marks = Watermarks(engine.gates, GapReports(store.pool, "projector"), config.message_keys)
+        self._marks = Watermarks(self._gates, GapReports(store.pool, "projector"), config.message_keys)
         self._committed_at = 0.0
+        self._newer: asyncio.Future[NewerRelease] = asyncio.get_running_loop().create_future()
         self._subscription = Subscription(config, self._handle, self._assigned, self._revoked)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Build what was never built, then consume until `stop`."""
+        """Build what was never built, then consume until `stop`. Raises NewerRelease."""
         await self._engine.start()
         hints = asyncio.create_task(
             listen(self._store.dsn, "projector hints", lambda _: self._subscription.expect(), until_lost)
         )
+        running = asyncio.create_task(self._subscription.run(stop))
+        outdated = asyncio.create_task(self._outdated())
         try:
-            await self._subscription.run(stop)
+            await asyncio.wait([running, outdated], return_when=asyncio.FIRST_COMPLETED)
+            await (outdated if outdated.done() else running)
         finally:
-            hints.cancel()
-            await asyncio.gather(hints, return_exceptions=True)
+            for task in (hints, running, outdated):
+                task.cancel()
+            await asyncio.gather(hints, running, outdated, return_exceptions=True)
+
+    async def _outdated(self) -> None:
+        """Raises NewerRelease once that was met."""
+        raise await self._newer
+
+    async def _gates(self, partitions: Sequence[int]) -> dict[int, int]:
+        try:
+            return await self._engine.gates(partitions)
+        except NewerRelease as error:
+            # Raised to aiokafka or FastStream it would be tried again for ever, and the role has to end.
+            if not self._newer.done():
+                self._newer.set_result(error)
+            raise
 
     async def _assigned(self, partitions: Sequence[int]) -> None:
         await self._marks.ensure(partitions)
@@ -93,7 +111,7 @@ class Projector:
                 # Another projector owns the partition, or a rebuild was switched in: the gates decide what is new.
                 log.info("projector.gate_moved", partitions=sorted(batch))
                 failures += 1
-                await self._engine.gates(list(batch))
+                await self._gates(list(batch))
                 await asyncio.sleep(0.05 * min(failures, 20))
             except CONNECTION_ERRORS as error:
                 failures += 1

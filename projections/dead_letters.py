@@ -96,9 +96,9 @@ class GoneTarget(msgspec.Struct, frozen=True):
     last_at: datetime
 
 
-async def gone_targets(connection: Connection) -> list[GoneTarget]:
-    """Steps of enabled zaps with new failures of that kind, and no flag for it."""
-    return [GoneTarget(*row) for row in await connection.fetch(_queries["gone"])]
+async def gone_targets(connection: Connection, after: UUID, limit: int) -> list[GoneTarget]:
+    """Steps of the next enabled zaps, by id, with new failures of that kind, and no flag for it."""
+    return [GoneTarget(*row) for row in await connection.fetch(_queries["gone"], after, limit)]
 
 
 def _item(row: "asyncpg.Record") -> DeadLetters:

@@ -88,14 +88,14 @@ class Failing(msgspec.Struct, frozen=True):
     last_completed_at: datetime | None
 
 
-async def failing(connection: Connection) -> list[Failing]:
-    """Enabled zaps that are failing, and not flagged for it."""
-    return [Failing(*row) for row in await connection.fetch(_queries["failing"])]
+async def failing(connection: Connection, after: UUID, limit: int) -> list[Failing]:
+    """The next enabled zaps, by id, that are failing, and not flagged for it."""
+    return [Failing(*row) for row in await connection.fetch(_queries["failing"], after, limit)]
 
 
-async def healed(connection: Connection) -> list[UUID]:
-    """Zaps flagged as failing, of which a run has completed since."""
-    return [row[0] for row in await connection.fetch(_queries["healed"])]
+async def healed(connection: Connection, after: UUID, limit: int) -> list[UUID]:
+    """The next zaps, by id, flagged as failing, of which a run has completed since."""
+    return [row[0] for row in await connection.fetch(_queries["healed"], after, limit)]
 
 
 class _Change(msgspec.Struct):

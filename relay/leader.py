@@ -15,6 +15,10 @@ from sql.postgres.queries import Queries
 _relay = Queries("queries/relay.sql")
 _events = Queries("queries/events.sql")
 _STANDBY_S = 0.5
+LEASE_S = 1.0
+"""How old the knowledge that we lead may be when we publish."""
+IDLE_S = 5.0
+"""A leader that is not heard of for so long, as it is stopped in its tracks, is cut off, and another takes over."""
 
 Sent = Mapping[int, tuple[int, int]]
 """Partition → (offset of the last acknowledged batch, position of the last acknowledged message)."""
@@ -40,6 +44,16 @@ class Leader:
         self.connection = connection
         self.epoch = epoch
         self.checkpoint = checkpoint
+        self._confirmed_at = _time()
+
+    async def confirm(self) -> None:
+        """That we still lead, asked again where that is not certain. Raises Deposed, and what connections raise.
+
+        Whoever was stopped, and goes on as if nothing had happened, learns here that another took over. Should it be
+        stopped between this and the sending, consumers drop what it sends, by its position.
+        """
+        if _time() - self._confirmed_at >= LEASE_S:
+            await self.rewind_wanted()
 
     async def read(self, after: int, limit: int) -> list[StoredEvent]:
         """The next events of the log. A payload that will travel by reference is left out."""
@@ -62,6 +76,7 @@ class Leader:
         if row is None:
             raise Deposed
         self.checkpoint = Checkpoint(position, sent)
+        self._confirmed_at = _time()
         wish: int | None = row[0]
         return wish
 
@@ -77,6 +92,7 @@ class Leader:
         row = await self.connection.fetchrow(_relay["rewind_wanted"], self.epoch)
         if row is None:
             raise Deposed
+        self._confirmed_at = _time()
         wish: int | None = row[0]
         return wish
 
@@ -97,7 +113,9 @@ async def lead(dsn: str, stop: asyncio.Event, wake: asyncio.Event) -> AsyncItera
     The checkpoint need not survive a crash of the server to be right (older is only repeated work), so its
     writes do not wait for the disk.
     """
-    connection = await connect(dsn, "relay", synchronous_commit="off", statement_timeout="30s")
+    connection = await connect(
+        dsn, "relay", synchronous_commit="off", statement_timeout="30s", idle_session_timeout=f"{IDLE_S}s"
+    )
     try:
         while not await connection.fetchval(_relay["try_lead"]):
             if await _stopped(stop, _STANDBY_S):
@@ -110,6 +128,10 @@ async def lead(dsn: str, stop: asyncio.Event, wake: asyncio.Event) -> AsyncItera
         yield Leader(connection, row[0], Checkpoint(row[1], _offsets.decode(row[2])))
     finally:
         connection.terminate()
+
+
+def _time() -> float:
+    return asyncio.get_running_loop().time()
 
 
 async def _stopped(stop: asyncio.Event, seconds: float) -> bool:

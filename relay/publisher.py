@@ -30,8 +30,8 @@ PATIENCE_S = 0.3
 DEADLINE_S = 30.0
 
 
-class WrongPartitionCount(Exception):
-    """The topic exists with another number of partitions than configured; keys would change places."""
+class OtherTopic(KafkaError):
+    """The topic was made by somebody else while we looked."""
 
 
 class Acknowledged(msgspec.Struct, frozen=True):
@@ -75,10 +75,7 @@ class Publisher:
     async def _check_partitions(self) -> None:
         found = await self._producer.partitions_for(self._config.topic)
         if len(found) != self._config.partitions:
-            raise WrongPartitionCount(
-                f"topic {self._config.topic} has {len(found)} partitions, "
-                f"TRIGGERHUB_KAFKA_PARTITIONS says {self._config.partitions}"
-            )
+            raise OtherTopic(f"topic {self._config.topic} has {len(found)} partitions")
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -8,8 +8,8 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from domain.log.event import StoredEvent
-from relay.leader import Deposed, Leader, lead
-from relay.publisher import Publisher, WrongPartitionCount
+from relay.leader import LEASE_S, Deposed, Leader, lead
+from relay.publisher import Publisher
 from relay.rewind import lost_messages, rewind_position, rewound
 from relay.topic import KafkaConfig, TopicLost
 from sql.postgres.pool import CONNECTION_ERRORS
@@ -42,15 +42,15 @@ class LogBehind(Exception):
 
 
 async def run(dsn: str, config: KafkaConfig, stop: asyncio.Event) -> None:
-    """Publish until `stop`, through any number of outages of the database and the broker."""
+    """Publish until `stop`, through outages of the database and the broker. Raises WrongPartitionCount."""
     failures = 0
     while not stop.is_set():
         began = _time()
         try:
             await _lead_once(dsn, config, stop)
-        except (*CONNECTION_ERRORS, KafkaError, Deposed, WrongPartitionCount, GapInLog, LogBehind) as error:
+        except (*CONNECTION_ERRORS, KafkaError, Deposed, GapInLog, LogBehind) as error:
             failures = 1 if _time() - began > WELL_S else failures + 1
-            serious = isinstance(error, WrongPartitionCount | GapInLog | LogBehind)
+            serious = isinstance(error, GapInLog | LogBehind)
             (log.error if serious else log.warning)("relay.interrupted", error=repr(error), failures=failures)
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(0.1 * 2**failures, MAX_BACK_OFF_S)):
@@ -69,20 +69,27 @@ async def _lead_once(dsn: str, config: KafkaConfig, stop: asyncio.Event) -> None
                     await Relay(leader, publisher, wake).publish_until(stop)
             except TopicLost as error:
                 # Stay leader: the next Publisher creates the topic again.
-                log.warning("relay.topic_lost", error=str(error))
-                await _go_back(leader)
+                await _go_back(leader, error)
 
 
-async def _go_back(leader: Leader) -> None:
+async def _go_back(leader: Leader, error: TopicLost) -> None:
+    """Publish again what a consumer misses; after a clean restart of the embedded broker that is nothing."""
     checkpoint = leader.checkpoint
     target = rewind_position(checkpoint.position, checkpoint.sent, await leader.consumer_gates())
     wish = await leader.rewind_wanted()
-    await _rewind(leader, target if wish is None else min(wish, target))
+    target = target if wish is None else min(wish, target)
+    if target == checkpoint.position:
+        log.info("relay.topic_new", reason=str(error), position=target)
+    else:
+        log.warning("relay.topic_lost", error=str(error))
+    await _rewind(leader, target)
 
 
 async def _rewind(leader: Leader, target: int) -> None:
+    before = leader.checkpoint.position
     await leader.rewind(target, rewound(leader.checkpoint.sent, target))
-    log.warning("relay.rewound", position=target)
+    if target < before:
+        log.warning("relay.rewound", position=target)
 
 
 class Relay:
@@ -128,13 +135,16 @@ class Relay:
     async def _publish(self, batch: Sequence[StoredEvent]) -> list[StoredEvent]:
         """Publish one batch, under load while the next one is read, then checkpoint. Returns the next one."""
         reached("relay.after_read")
+        await self._leader.confirm()
         sent = self._leader.checkpoint.sent
         previous = {partition: position for partition, (_offset, position) in sent.items()}
         sending = asyncio.create_task(self._publisher.send(batch, previous))
         try:
             busy = self._rate > BUSY_PER_S or len(batch) == BATCH_EVENTS
             following = await self._read(batch[-1].position) if busy else []
-            acknowledged = await sending
+            while not (await asyncio.wait({sending}, timeout=LEASE_S))[0]:
+                await self._leader.confirm()
+            acknowledged = sending.result()
             self._note(len(batch))
         finally:
             sending.cancel()

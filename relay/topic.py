@@ -18,6 +18,8 @@ from domain.kafka import NO_SECURITY, KafkaSecurity
 log = structlog.get_logger()
 _TIMEOUT_MS = 5_000
 _HOUR_MS = 3_600_000
+_TRIES = 20
+"""How often the topic is made before the relay gives up against clients that have the broker make another."""
 
 
 class KafkaConfig(msgspec.Struct, frozen=True):
@@ -55,6 +57,10 @@ class TopicMissing(KafkaError):
     """The topic does not exist, and the settings forbid the relay to create it."""
 
 
+class WrongPartitionCount(Exception):
+    """The topic exists with another number of partitions than configured; keys would change places."""
+
+
 class TopicState(msgspec.Struct, frozen=True):
     """The topic as the broker has it."""
 
@@ -63,13 +69,35 @@ class TopicState(msgspec.Struct, frozen=True):
 
 
 async def ensure_topic(config: KafkaConfig) -> None:
-    """Create the topic if it is missing. Raises TopicMissing where the settings forbid it, and KafkaError."""
+    """Create the topic if it is missing. Raises TopicMissing when that is not wanted, WrongPartitionCount, KafkaError.
+
+    A broker that came back empty makes the topic by itself, as it likes, for any client that asks for it, and aiokafka
+    can not be told to ask otherwise. One that never held a message is made again as it should be.
+    """
     async with _admin(config) as admin:
-        if config.topic in await admin.list_topics():
-            return
-        if not config.create:
-            raise TopicMissing(f"there is no topic {config.topic}: `triggerhub topics` creates it")
-        await _create(admin, config)
+        for _ in range(_TRIES):
+            found = await _partitions(admin, config)
+            if found == config.partitions:
+                return
+            if found:
+                await _delete_unused(admin, config, found)
+            elif not config.create:
+                raise TopicMissing(f"there is no topic {config.topic}: `triggerhub topics` creates it")
+            await _create(admin, config)
+    raise KafkaError(f"somebody makes topic {config.topic} again and again with another number of partitions")
+
+
+async def _delete_unused(admin: AIOKafkaAdminClient, config: KafkaConfig, found: int) -> None:
+    if not config.create or await _is_used(config, found):
+        raise WrongPartitionCount(f"topic {config.topic} has {found} partitions instead of {config.partitions}")
+    log.warning("relay.topic_made_again", topic=config.topic, found=found, partitions=config.partitions)
+    await admin.delete_topics([config.topic])
+
+
+async def _partitions(admin: AIOKafkaAdminClient, config: KafkaConfig) -> int:
+    """How many the topic has; 0: there is none. All topics are asked for, as asking for one may create it."""
+    counts = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
+    return counts.get(config.topic, 0)
 
 
 async def create_topic(config: KafkaConfig) -> bool:
@@ -148,6 +176,17 @@ class TopicEnds:
         partitions = [TopicPartition(self._config.topic, number) for number in range(self._config.partitions)]
         ends = await self._consumer.end_offsets(partitions)
         return {partition.partition: offset for partition, offset in ends.items()}
+
+
+async def _is_used(config: KafkaConfig, partitions: int) -> bool:
+    """Whether the topic ever held a message."""
+    consumer = AIOKafkaConsumer(**config.client_options(), request_timeout_ms=_TIMEOUT_MS, client_id="triggerhub-relay")
+    try:
+        await consumer.start()
+        ends = await consumer.end_offsets([TopicPartition(config.topic, number) for number in range(partitions)])
+        return any(ends.values())
+    finally:
+        await consumer.stop()
 
 
 @asynccontextmanager

@@ -67,8 +67,15 @@ async def _api(settings: Settings, stop: asyncio.Event) -> None:
 async def _relay(settings: Settings, stop: asyncio.Event) -> None:
     from app.config import kafka
     from relay.relay import run as publish
+    from relay.topic import WrongPartitionCount
 
-    await publish(settings.database_url, kafka.config(settings), stop)
+    try:
+        await publish(settings.database_url, kafka.config(settings), stop)
+    except WrongPartitionCount as error:
+        raise kafka.Refused(
+            f"The {error}: set TRIGGERHUB_KAFKA_PARTITIONS to what it has, or delete the topic and "
+            "`triggerhub rewind 0`."
+        ) from None
 
 
 async def _runner(settings: Settings, stop: asyncio.Event) -> None:
@@ -100,7 +107,7 @@ async def _projector(settings: Settings, stop: asyncio.Event) -> None:
     from app.config import kafka
     from consumers.kafka.subscription import ConsumerConfig
     from consumers.projector import Projector
-    from projections.engine.engine import Engine
+    from projections.engine.engine import Engine, NewerRelease
     from projections.engine.registry import PROJECTIONS
     from sql.log.event_store import PgEventStore
 
@@ -120,7 +127,10 @@ async def _projector(settings: Settings, stop: asyncio.Event) -> None:
             async with Engine(settings.database_url, PROJECTIONS, settings.kafka_partitions) as engine:
                 await Projector(engine, store, config).run(stop)
 
-        await _again_until(stop, project)
+        try:
+            await _again_until(stop, project)
+        except NewerRelease as error:
+            raise OperatorError(f"The read models belong to a newer release ({error}): run that one.") from None
 
 
 def _alone(settings: Settings) -> int:
@@ -250,6 +260,9 @@ async def rewind(settings: Settings, position: int) -> None:
 
     connection = await connect(settings.database_url, "rewind")
     try:
+        head = await connection.fetchval(Queries("queries/events.sql")["head"])
+        if not 0 <= position <= head:
+            raise OperatorError(f"There is no position {position}: the log's head is {head}.")
         await connection.execute(Queries("queries/relay.sql")["ask_rewind"], position)
     finally:
         await connection.close()

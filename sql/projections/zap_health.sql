@@ -71,15 +71,17 @@ join (
 order by h.retry_at, h.quiet_until nulls first limit $2
 
 -- name: failing
--- Enabled zaps that are not flagged, and whose last run to end has failed.
+-- The next enabled zaps, by id, that are not flagged and whose last run to end has failed.
 select h.tenant_id, h.zap_id, h.last_completed_at
 from rm.zap_health h join rm.zap_list z using (tenant_id, zap_id)
 where h.last_failed_at is not null and (h.last_completed_at is null or h.last_failed_at > h.last_completed_at)
-  and z.status = 'enabled' and not z.flags ? 'failing:'
+  and z.status = 'enabled' and not z.flags ? 'failing:' and h.zap_id > $1
+order by h.zap_id limit $2
 
 -- name: healed
--- Zaps that are flagged as failing, and of which a run has completed since.
+-- The next zaps, by id, that are flagged as failing, and of which a run has completed since.
 select h.zap_id
 from rm.zap_list z join rm.zap_health h using (tenant_id, zap_id)
 where z.flags <> '{}' and z.status <> 'deleted'
-  and h.last_completed_at > (z.flags -> 'failing:' ->> 'since')::timestamptz
+  and h.last_completed_at > (z.flags -> 'failing:' ->> 'since')::timestamptz and h.zap_id > $1
+order by h.zap_id limit $2

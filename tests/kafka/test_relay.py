@@ -11,7 +11,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from domain import envelope
 from domain.log.partitioning import partition_of
@@ -227,32 +227,102 @@ async def test_a_deposed_leader_can_not_move_the_checkpoint(dsn: str) -> None:
             await old.rewind(0, {})
 
 
-async def test_a_standby_takes_over_within_five_seconds_of_a_kill(dsn: str, broker: Broker) -> None:
-    topic = topic_name()
+WAITING = (
+    "select count(*) = 2 from pg_stat_activity"
+    " where application_name = 'triggerhub relay' and datname = current_database()"
+)
+
+
+async def start(dsn: str, broker: Broker, topic: str, partitions: int = PARTITIONS) -> asyncio.subprocess.Process:
+    """A relay as a process."""
     environment = os.environ | {
         "TRIGGERHUB_DATABASE_URL": dsn,
         "TRIGGERHUB_KAFKA_BOOTSTRAP_SERVERS": broker.servers,
         "TRIGGERHUB_KAFKA_TOPIC": topic,
-        "TRIGGERHUB_KAFKA_PARTITIONS": str(PARTITIONS),
+        "TRIGGERHUB_KAFKA_PARTITIONS": str(partitions),
         "TRIGGERHUB_JWT_SECRET": "x" * 40,
         "TRIGGERHUB_ENCRYPTION_KEY": "A" * 43 + "=",
     }
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "app.cli", "relay"),
+        env=environment,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
 
-    async def start() -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "app.cli", "relay", env=environment, cwd=ROOT, stderr=asyncio.subprocess.DEVNULL
-        )
 
-    leader = await start()
+async def test_a_leader_that_is_stopped_loses_its_place_and_publishes_nothing_afterwards(
+    dsn: str, broker: Broker
+) -> None:
+    topic = topic_name()
+    leader = await start(dsn, broker, topic)
+    standby = None
     try:
         await published(broker, topic, await append(dsn, 3))
-        standby = await start()
+        standby = await start(dsn, broker, topic)
+        await eventually(lambda: fetch(dsn, WAITING), 30)
+        epoch = await fetch(dsn, "select epoch from relay.checkpoint")
+        os.kill(leader.pid, signal.SIGSTOP)
+        stored = await append(dsn, 20)
+        await published(broker, topic, stored, within_s=15)
+        assert await fetch(dsn, "select epoch from relay.checkpoint") != epoch
+        os.kill(leader.pid, signal.SIGCONT)
+        await eventually(lambda: fetch(dsn, WAITING), 30)  # it is back, and waits
+        later = await append(dsn, 20)
+        await published(broker, topic, later)
+        found = await positions(broker, topic)
+        assert [position for position in stored + later if found.count(position) != 1] == []
+    finally:
+        for process in (leader, standby):
+            if process is not None:
+                process.kill()
+                await process.wait()
+
+
+async def test_a_topic_that_a_client_had_the_broker_make_is_made_as_it_should_be(dsn: str, broker: Broker) -> None:
+    topic, partitions = topic_name(), PARTITIONS + 3
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.servers)
+    await admin.start()
+    await admin.create_topics([NewTopic(topic, 2, 1)])
+    stop = asyncio.Event()
+    task = asyncio.create_task(relay.run(dsn, KafkaConfig(broker.servers, topic, partitions), stop))
+    try:
+        stored = await append(dsn, 20)
+
+        async def all_there() -> bool:
+            return {int(message.position) for message in await broker.messages(topic, partitions)} >= set(stored)
+
+        await eventually(all_there, 20, 0.1)
+        found = {each["topic"]: len(each["partitions"]) for each in await admin.describe_topics()}
+        assert found[topic] == partitions
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 15)
+        await admin.close()
+
+
+async def test_a_topic_that_holds_messages_is_left_alone_and_the_relay_ends_with_what_to_do(
+    dsn: str, broker: Broker
+) -> None:
+    topic = topic_name()
+    async with relaying(dsn, broker, topic):
+        await published(broker, topic, await append(dsn, 3))
+    process = await start(dsn, broker, topic, PARTITIONS + 1)
+    _out, said = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 2
+    assert f"has {PARTITIONS} partitions" in said.decode()
+    assert "TRIGGERHUB_KAFKA_PARTITIONS" in said.decode()
+
+
+async def test_a_standby_takes_over_within_five_seconds_of_a_kill(dsn: str, broker: Broker) -> None:
+    topic = topic_name()
+    leader = await start(dsn, broker, topic)
+    try:
+        await published(broker, topic, await append(dsn, 3))
+        standby = await start(dsn, broker, topic)
         try:
-            waiting = (
-                "select count(*) = 2 from pg_stat_activity"
-                " where application_name = 'triggerhub relay' and datname = current_database()"
-            )
-            await eventually(lambda: fetch(dsn, waiting), 15)
+            await eventually(lambda: fetch(dsn, WAITING), 15)
             os.kill(leader.pid, signal.SIGKILL)
             await published(broker, topic, await append(dsn, 3), within_s=5)
         finally:
