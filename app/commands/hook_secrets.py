@@ -10,6 +10,9 @@ import structlog
 from app.accounts.auth import Principal
 from app.accounts.secret_box import SecretBox, Unreadable
 from app.commands.zaps import Zaps
+from domain.hook.presets import Unknown, load_preset
+from domain.hook.verification import needs_secret
+from domain.log.errors import Invalid
 from domain.zap.zap import ChangeSecrets
 from sql.tables.hook_secrets import HookTables
 
@@ -52,6 +55,20 @@ class HookSecrets:
         """How many there are. Raises NotFound."""
         await zaps.load(principal.tenant_id, zap_id)
         return await self._state(zap_id)
+
+    async def require(self, zaps: Zaps, principal: Principal, zap_id: UUID) -> None:
+        """Before the draft is published: a hook without the secret that it verifies with would let nobody in.
+
+        Raises NotFound and Invalid.
+        """
+        trigger = (await zaps.load(principal.tenant_id, zap_id)).state.draft.trigger
+        preset = load_preset(trigger.config.get("verification", {"preset": "none"}))
+        if isinstance(preset, Unknown) or not needs_secret(preset):
+            return
+        if not (await self._tables.secrets(zap_id)).boxes:
+            path = "trigger.config.verification"
+            reason = f"this hook needs the secret of its sender first: PUT /api/v1/zaps/{zap_id}/secrets"
+            raise Invalid(f"{path}: {reason}", errors=[{"path": path, "reason": reason}])
 
     async def replace(self, zaps: Zaps, principal: Principal, zap_id: UUID, secrets: Sequence[str]) -> SecretsState:
         """Use these from now on. Raises NotFound.

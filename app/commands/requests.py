@@ -3,12 +3,13 @@
 from uuid import UUID
 
 from domain.aggregates import REQUEST, ZAP
-from domain.intake.admission import Started, admit, arrival_of, live_zap, record_admitted
+from domain.intake.admission import LoadedRequest, Started, admit, arrival_of, live_zap, record_admitted
+from domain.intake.events import RequestAdmitted, admission_of
 from domain.log.errors import NotFound, WrongStatus
-from domain.log.event import Metadata
+from domain.log.event import Metadata, StreamKind
 from domain.log.ports import NewId
 from domain.log.stream import fold, load_of
-from domain.registry import decode_metadata
+from domain.registry import decode, decode_metadata
 from domain.zap.zap import existing
 from projections.request_list import get_request
 from sql.log.event_store import PgEventStore
@@ -34,6 +35,23 @@ class Requests:
         if kept is None:
             raise WrongStatus("this is a count of requests, of which none was kept")
         arrival = arrival_of(kept, zap, traceparent=decode_metadata(kept.meta).traceparent, actor=metadata.actor)
+        before = await self._admitted(kept, listed.run_id)
+        if before is not None:
+            return before
         started = await admit(self._store, self._new_id, arrival)
         await record_admitted(self._store, self._new_id, arrival, started, metadata)
         return started
+
+    async def _admitted(self, kept: LoadedRequest, listed_run: UUID | None) -> Started | None:
+        """The run that a request was let in with, for ever: the key under which it was stored is forgotten in time.
+
+        `listed_run` is the run that the read model knows of.
+        """
+        for stored in await self._store.read_stream(StreamKind.CORE, admission_of(kept.first.event_id)):
+            event = decode(stored.type, stored.schema_version, stored.data)
+            if isinstance(event, RequestAdmitted):
+                return Started(event.run_id, stored.position, duplicate=True)
+        if listed_run is None or kept.state.rejected.reason == "held":
+            return None
+        requested = await self._store.read_stream(StreamKind.RUN, listed_run)
+        return Started(listed_run, requested[0].position, duplicate=True) if requested else None

@@ -33,6 +33,7 @@ from app.http.api.jobs import BulkController, HeldController, JobController
 from app.http.api.run_commands import RunCommandController
 from app.http.api.runs import RunController
 from app.http.api.zaps import ZapController
+from app.http.background import stop_if_ended
 from app.http.docs.catch_url import describe_hooks
 from app.http.docs.pages import PAGES
 from app.http.health import healthz, readyz
@@ -43,11 +44,13 @@ from app.http.services import Services
 from app.intake.bodies import Bodies
 from app.intake.intake import Intake
 from app.intake.live_zaps import LiveZaps
+from app.intake.loops import loop_flags
 from app.intake.replies import Replies
 from app.intake.request_log import RequestLog
 from app.intake.run_watch import RunWatch
 from app.refusals import problems as refusals
 from app.refusals.problems import NO_SNIFF
+from domain.hook.hops import Hops
 from sql.tables.hook_secrets import HookTables
 from sql.tables.identity import Identity
 from sql.tables.rate_limits import RateLimits
@@ -148,6 +151,8 @@ def _hooks(services: Services, live_zaps: LiveZaps, request_log: RequestLog) -> 
         new_id=services.new_id,
         public_url=services.public_url,
         user_per_minute=services.user_per_minute,
+        hops=Hops(services.hop_secret or services.encryption_key),
+        flag_loop=loop_flags(services.store, services.now, services.new_id),
     )
 
     @asgi("/hooks/catch", is_mount=True, copy_scope=False)
@@ -183,6 +188,8 @@ def _background(
             asyncio.create_task(live_zaps.follow(), name="live zaps"),
             asyncio.create_task(request_log.write_counts(), name="request counts"),
         ]
+        for task in tasks:
+            task.add_done_callback(stop_if_ended)
         try:
             yield
         finally:

@@ -14,7 +14,7 @@ from app.http.inputs import Input
 from app.http.parameters import Parameter, parameters
 from app.refusals.broken import MAX_ERRORS, BrokenRule, broken_rule, broken_rules, decode_own, unknown_name
 from app.refusals.problems import Problem
-from domain.values.json import Json, MalformedJson, parse
+from domain.values.json import Json, MalformedJson, parse_strictly
 
 UserT = TypeVar("UserT")
 _MAX_PAIRS = 100
@@ -67,7 +67,7 @@ async def _body(request: "Request[Any, Any, State]") -> Json:
         raise Problem("unsupported_media_type", f"{media_type[:100]!r} is not read here: send JSON, with the header "
                                                 "Content-Type: application/json")  # fmt: skip
     try:
-        return parse(await request_body(request))
+        return parse_strictly(await request_body(request))
     except MalformedJson as error:
         raise Problem("malformed", f"the body is not valid JSON: {error}") from None
 

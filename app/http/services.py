@@ -29,6 +29,7 @@ class Services:
     jwt_secret: bytes = field(repr=False)
     encryption_key: str = field(repr=False)
     public_url: str
+    hop_secret: str = field(default="", repr=False)
     max_body: int = 10 * 2**20
     user_per_minute: int | None = None
     signup: WhoMaySignUp = "on"

@@ -2,15 +2,19 @@
 
 Every byte of a body is held several times until its event is stored: as it came, as text, as JSON, in the driver's
 buffer. So the sum of all bodies under way is bounded; a sender beyond that waits a moment, then is asked to come again.
+Who only announces a large body holds little: room for the whole of it is taken once its beginning is there, in shares
+of which no hook and no tenant can have all. The server closes connections that send slower than a least rate.
 """
 
 import asyncio
-from collections import deque
-from contextlib import suppress
+import types
+from collections import Counter
+from collections.abc import Generator, Hashable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from litestar.types import Receive
+import msgspec
+from litestar.types import Receive, ReceiveMessage
 
 from app.refusals.problems import Problem, unavailable
 
@@ -18,8 +22,11 @@ ROOM = 64 * 2**20
 """Bytes of all bodies under way in one process, unless a single one may be larger."""
 SMALL = 64 * 1024
 """A body up to this many bytes needs no room, so that announced large bodies cannot shut out small ones."""
+HOOK_SHARE = 0.5
+TENANT_SHARE = 0.75
+"""Of the room; a single body of the largest size fits into every share."""
 TIME_S = 30.0
-"""How long a sender may take for a body that is not small."""
+"""How long a sender may take for a body."""
 PATIENCE_S = 1.0
 """How long a sender waits for room."""
 
@@ -28,59 +35,93 @@ class SenderLeft(Exception):
     """The connection closed before the body was complete: nobody waits for an answer."""
 
 
+class Whose(msgspec.Struct, frozen=True):
+    """Whose shares a body is taken from."""
+
+    hook: Hashable = None
+    tenant: Hashable = None
+
+
+class _Turn(msgspec.Struct, frozen=True, eq=False):
+    size: int
+    whose: Whose
+    granted: asyncio.Future[None]
+
+
 class Bodies:
     """The bodies under way in this process. `max_body` is the limit of each, in bytes."""
 
     def __init__(self, max_body: int, room: int = ROOM, patience_s: float = PATIENCE_S) -> None:
         self.max_body = max_body
         self.free = max(room, max_body)
+        self._per_hook = max(int(self.free * HOOK_SHARE), max_body)
+        self._per_tenant = max(int(self.free * TENANT_SHARE), max_body)
+        self._hooks: Counter[Hashable] = Counter()
+        self._tenants: Counter[Hashable] = Counter()
         self._patience_s = patience_s
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._waiting: list[_Turn] = []
 
-    def share(self) -> "Share":
+    def share(self, hook: Hashable = None, tenant: Hashable = None) -> "Share":
         """A request's share of the room, for use in a `with`."""
-        return Share(self)
+        return Share(self, Whose(hook, tenant))
 
-    async def take(self, size: int) -> int:
-        """Wait for room, in turn; gives `size` back. Raises Problem `unavailable`."""
-        if size <= self.free and not self._waiting:
-            self.free -= size
-            return size
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((size, turn))
+    async def take(self, size: int, whose: Whose) -> None:
+        """Wait for room, in turn. Raises Problem `unavailable`."""
+        turn = _Turn(size, whose, asyncio.get_running_loop().create_future())
+        self._waiting.append(turn)
+        self._grant()
         try:
             async with asyncio.timeout(self._patience_s):
-                await turn
+                await turn.granted
         except TimeoutError:
-            if turn.cancelled():
+            if turn.granted.cancelled():
                 raise unavailable("too many large requests are under way; try again") from None
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.give(size)
+            if turn.granted.done() and not turn.granted.cancelled():
+                self.give(size, whose)
             raise
         finally:
-            with suppress(ValueError):
-                self._waiting.remove((size, turn))
-            self.give(0)
-        return size
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+                self._grant()
 
-    def give(self, size: int) -> None:
-        """Return room, and wake the waiters that now fit."""
-        self.free += size
-        while self._waiting and self._waiting[0][0] <= self.free:
-            size, turn = self._waiting.popleft()
-            if not turn.done():
-                self.free -= size
-                turn.set_result(None)
+    def give(self, size: int, whose: Whose) -> None:
+        """Return room."""
+        self._hold(-size, whose)
+        self._grant()
+
+    def _grant(self) -> None:
+        """Wake the waiters that now fit. Who waits for the room itself goes before all that came later."""
+        for turn in list(self._waiting):
+            if turn.granted.done():
+                self._waiting.remove(turn)
+            elif self._has_share(turn.size, turn.whose):
+                if turn.size > self.free:
+                    return
+                self._waiting.remove(turn)
+                self._hold(turn.size, turn.whose)
+                turn.granted.set_result(None)
+
+    def _has_share(self, size: int, whose: Whose) -> bool:
+        hook = whose.hook is None or self._hooks[whose.hook] + size <= self._per_hook
+        return hook and (whose.tenant is None or self._tenants[whose.tenant] + size <= self._per_tenant)
+
+    def _hold(self, size: int, whose: Whose) -> None:
+        self.free -= size
+        for held, key in ((self._hooks, whose.hook), (self._tenants, whose.tenant)):
+            held[key] += size
+            if not held[key]:
+                del held[key]
 
 
 class Share:
-    """What one request holds, until it is answered. `body` is what was read, once it is complete."""
+    """What one request holds, until it is given back. `body` is what was read, once it is complete."""
 
-    __slots__ = ("_bodies", "_held", "body")
+    __slots__ = ("_bodies", "_held", "_whose", "body")
 
-    def __init__(self, bodies: Bodies) -> None:
+    def __init__(self, bodies: Bodies, whose: Whose) -> None:
         self._bodies = bodies
+        self._whose = whose
         self._held = 0
         self.body = b""
 
@@ -90,8 +131,14 @@ class Share:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.give_back()
+
+    def give_back(self) -> None:
+        """The body is stored, or not needed any more."""
+        self.body = b""
         if self._held:
-            self._bodies.give(self._held)
+            held, self._held = self._held, 0
+            self._bodies.give(held, self._whose)
 
     async def read(self, receive: Receive, announced: str | None) -> bytes:
         """The whole body. Raises Problem `too_large`, `too_slow` or `unavailable`, and SenderLeft."""
@@ -99,40 +146,79 @@ class Share:
         length = int(announced[:20]) if announced is not None and announced.isdecimal() else 0
         if length > limit:
             raise _too_large(limit)
-        chunk, more = await _receive(receive)
-        if len(chunk) > limit:
-            raise _too_large(limit)
-        if not more and len(chunk) <= SMALL:
-            self.body = chunk
+        first = receive()
+        try:
+            waits_for = first.send(None)  # type: ignore[attr-defined]
+        except StopIteration as there:
+            # Most bodies are there before they are asked for; a timer would cost more than all else here.
+            chunk, more = _chunk(there.value)
+            if not more and len(chunk) <= SMALL:
+                self.body = chunk
+                return chunk
         else:
-            self.body = await self._read_large(receive, [chunk], length, more=more)
-        return self.body
-
-    async def _read_large(self, receive: Receive, chunks: list[bytes], announced: int, *, more: bool) -> bytes:
-        size, limit = len(chunks[0]), self._bodies.max_body
+            chunk, more = b"", True
+            receive = _first_of(first, waits_for, receive)
         try:
             async with asyncio.timeout(TIME_S):
-                while more or size > SMALL:
-                    if not self._held and max(size, announced) > SMALL:
-                        # Of unknown length: as if it were the largest. If all took as they grew, none might finish.
-                        self._held = await self._bodies.take(max(size, announced) if announced or not more else limit)
-                    if not more:
-                        break
-                    chunk, more = await _receive(receive)
-                    chunks.append(chunk)
-                    size += len(chunk)
-                    if size > limit:
-                        raise _too_large(limit)
+                self.body = await self._read(receive, chunk, length, more=more)
         except TimeoutError:
             raise Problem("too_slow", f"a body has to arrive within {TIME_S:.0f} s") from None
+        return self.body
+
+    async def _read(self, receive: Receive, first: bytes, announced: int, *, more: bool) -> bytes:
+        chunks, size, limit = [first], len(first), self._bodies.max_body
+        if size > limit:
+            raise _too_large(limit)
+        while more or size > SMALL:
+            if not self._held and size > SMALL:
+                # Of unknown length: as if it were the largest. If all took as they grew, none might finish.
+                self._held = await self._take(max(size, announced) if announced or not more else limit)
+            if not more:
+                break
+            chunk, more = _chunk(await receive())
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > limit:
+                raise _too_large(limit)
         return b"".join(chunks)
 
+    async def _take(self, size: int) -> int:
+        await self._bodies.take(size, self._whose)
+        return size
 
-async def _receive(receive: Receive) -> tuple[bytes, bool]:
-    message = await receive()
+
+def _chunk(message: ReceiveMessage) -> tuple[bytes, bool]:
     if message["type"] != "http.request":
         raise SenderLeft
     return message.get("body", b""), message.get("more_body", False)
+
+
+def _first_of(begun: Any, waits_for: object, receive: Receive) -> Receive:
+    """A receive whose first message comes of the call that is under way."""
+    calls = iter([_resume(begun, waits_for)])
+
+    async def next_message() -> ReceiveMessage:
+        call = next(calls, None)
+        message: ReceiveMessage = await (receive() if call is None else call)
+        return message
+
+    return next_message
+
+
+@types.coroutine
+def _resume(call: Any, waits_for: object) -> Generator[object, object, ReceiveMessage]:
+    """`yield from`, for a coroutine that has begun."""
+    while True:
+        step, value = call.send, None
+        try:
+            value = yield waits_for
+        except BaseException as error:  # noqa: BLE001 - the coroutine decides what becomes of it
+            step, value = call.throw, error
+        try:
+            waits_for = step(value)
+        except StopIteration as done:
+            message: ReceiveMessage = done.value
+            return message
 
 
 def _too_large(limit: int) -> Problem:

@@ -1,41 +1,66 @@
-"""Which headers of a webhook are kept, and how: lower-case names, no hop-by-hop ones, nothing that opens doors."""
+"""What the log keeps of a webhook's headers and query: all as it came, but for what the zap's preset verifies with.
 
-from collections.abc import Iterable
+Names of headers are in lower case; hop-by-hop headers say nothing about the request, and are left out.
+"""
+
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from urllib.parse import unquote_plus
 
 from app.refusals.problems import Problem
+from domain.hook.credentials import NO_PROOF, Proof
+from domain.values.redaction import REDACTED
 
 MAX_HEADERS = 100
 MAX_HEADERS_SIZE = 32 * 1024
 """Bytes of all names and values."""
-REDACTED = "[redacted]"
 
 _HOP_BY_HOP = frozenset(  # RFC 9110 §7.6.1
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
-_SECRET_WORDS = ("authorization", "authenticat", "cookie", "token", "secret", "password", "api-key", "apikey")
 
 
-def stored_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+def stored_headers(
+    headers: Iterable[tuple[bytes, bytes]], proof: Proof = NO_PROOF, secrets: Sequence[str] = ()
+) -> dict[str, str]:
     """The headers as the log keeps them; repeated ones are joined (RFC 9110 §5.3). Raises Problem."""
     kept: dict[str, str] = {}
     count = size = 0
     for raw_name, raw_value in headers:
         count += 1
         size += len(raw_name) + len(raw_value)
-        name, secret = _treatment(raw_name)
+        name = _kept_name(raw_name)
         if name:
-            value = REDACTED if secret else raw_value.decode("latin-1")
+            value = raw_value.decode("latin-1")
+            if name in proof.headers or (secrets and _holds_one(value, secrets)):
+                value = REDACTED
             kept[name] = f"{kept[name]}, {value}" if name in kept else value
     if count > MAX_HEADERS or size > MAX_HEADERS_SIZE:
         raise Problem("headers_too_large", f"at most {MAX_HEADERS} headers with {MAX_HEADERS_SIZE} bytes in all")
     return kept
 
 
+def stored_query(query: bytes, proof: Proof = NO_PROOF, secrets: Sequence[str] = ()) -> str:
+    """The query string as the log keeps it."""
+    text = query.decode("latin-1")
+    if not text or not (proof.fields or secrets):
+        return text
+    return "&".join(_stored_pair(pair, proof, secrets) for pair in text.split("&"))
+
+
+def _stored_pair(pair: str, proof: Proof, secrets: Sequence[str]) -> str:
+    name, equals, value = pair.partition("=")
+    if equals and (unquote_plus(name) in proof.fields or _holds_one(unquote_plus(value), secrets)):
+        return f"{name}={REDACTED}"
+    return pair
+
+
+def _holds_one(value: str, secrets: Sequence[str]) -> bool:
+    return any(secret in value for secret in secrets if secret)
+
+
 @lru_cache(maxsize=1024)
-def _treatment(raw_name: bytes) -> tuple[str, bool]:
-    """The name to keep ("" for none), and whether its value is a secret."""
+def _kept_name(raw_name: bytes) -> str:
+    """The name to keep, empty for none."""
     name = raw_name.decode("latin-1").lower()
-    if name in _HOP_BY_HOP:
-        return "", False
-    return name, any(word in name for word in _SECRET_WORDS)
+    return "" if name in _HOP_BY_HOP else name

@@ -1,14 +1,14 @@
 """The webhook intake: a 2xx means that the request is one committed event of a new run.
 
 This is the hot path, so it speaks ASGI directly and touches nothing but memory and one append.
-Paths are /hooks/catch/{user_id}/{zap_id}, with whatever a sender hangs behind that; any method.
+Paths are /hooks/catch/{user_id}/{zap_id}, with whatever a sender hangs behind that.
 """
 
 import asyncio
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 from litestar.enums import ScopeType
@@ -24,18 +24,30 @@ from app.intake.checks import (
     is_plain,
     over_limit,
     signed_request,
-    stored_query,
 )
-from app.intake.headers import stored_headers
+from app.intake.headers import stored_headers, stored_query
 from app.intake.live_zaps import LiveZaps
+from app.intake.loops import FlagLoop
 from app.intake.replies import SAFE, Replies, Reply
 from app.intake.request_log import RequestLog
 from app.refusals.problems import MEDIA_TYPE, Problem, as_problem, encode
+from domain.hook.compiled import Hook
+from domain.hook.hops import MAX_DEPTH, NO_HOPS, OWN_PER_MINUTE, Hop, Hops
 from domain.hook.request import Request, request_body, trigger_data
-from domain.intake.admission import Arrival, Held, LiveZap, Started, hold, items_of, start, start_each
+from domain.intake.admission import (
+    Arrival,
+    Held,
+    LiveZap,
+    Started,
+    TooManyItems,
+    hold,
+    items_of,
+    start,
+    start_each,
+)
 from domain.intake.events import MAX_DETAIL, MAX_EXCERPT, Reason, RequestRejected
 from domain.language import condition
-from domain.log.ports import Clock, EventStore, NewId, StoreUnavailable
+from domain.log.ports import AppendRefused, Clock, EventStore, NewId, StoreUnavailable
 from sql.process.crash_points import reached
 from sql.tables.rate_limits import RateLimits
 
@@ -47,6 +59,7 @@ MAX_QUICK_FILTER = 128 * 1024
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _ORIGIN = re.compile(rb"[\x21-\x7e]{1,253}")
 _ALLOW = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+_NOTHING = Request()
 _REASONS: dict[str, Reason] = {
     "bad_signature": "bad_signature",
     "malformed": "malformed",
@@ -54,7 +67,9 @@ _REASONS: dict[str, Reason] = {
     "too_large": "too_large",
     "headers_too_large": "too_large",
 }
-"""Refusals of what nobody vouches for, by the code of the problem."""
+"""Refusals of what nobody vouches for, by the code of the problem. Each is put on record."""
+_COUNTED: dict[str, Reason] = {"method_not_allowed": "method", "too_slow": "too_slow", "unavailable": "unavailable"}
+"""Those of which only the number is kept."""
 
 
 class _Target(msgspec.Struct, frozen=True, gc=False):
@@ -81,7 +96,11 @@ class Intake:
         new_id: NewId,
         public_url: str,
         user_per_minute: int | None = None,
+        hops: Hops = NO_HOPS,
+        flag_loop: FlagLoop | None = None,
     ) -> None:
+        self._hops = hops
+        self._flag_loop = flag_loop
         self._store = store
         self._live_zaps = live_zaps
         self._bodies = bodies
@@ -119,13 +138,24 @@ class Intake:
 
     async def _take(self, scope: HTTPScope, receive: Receive) -> Reply:
         target = await self._find(scope["path"])
-        with self._bodies.share() as share:
+        with self._bodies.share(target.zap_id, target.zap.owner) as share:
             try:
                 arrival = await self._read(scope, receive, share, target)
             except Problem as problem:
                 await self._refuse(problem, scope, share.body, target)
                 raise
-            return arrival if isinstance(arrival, Reply) else await self._decide(arrival)
+            except SenderLeft:
+                self._requests.count(target.zap_id, target.zap.owner, "left")
+                raise
+            if isinstance(arrival, Reply):
+                return arrival
+            outcome = await self._committed(arrival)
+        if isinstance(outcome, Reply):
+            return outcome
+        if target.zap.hook.reply.mode == "wait":
+            # The sender may wait for long; the body and its room are for others meanwhile.
+            arrival = msgspec.structs.replace(arrival, request=_NOTHING)
+        return await self._acknowledge(arrival, outcome)
 
     async def _find(self, path: str) -> _Target:
         user_id, zap_id, suffix = _parse_path(path)
@@ -137,9 +167,11 @@ class Intake:
     async def _read(self, scope: HTTPScope, receive: Receive, share: Share, target: _Target) -> Arrival | Reply:
         """The authentic request; a reply where its sender wants nothing but that. Raises Problem."""
         hook, query = target.zap.hook, scope["query_string"]
+        if not hook.takes(scope["method"]):
+            raise _wrong_method(hook)
         if len(query) > MAX_QUERY:
             raise Problem("too_large", f"the query string is longer than {MAX_QUERY} bytes")
-        headers = stored_headers(scope["headers"])
+        headers = stored_headers(scope["headers"], hook.proof, hook.secrets)
         raw = await share.read(receive, headers.get("content-length"))
         if is_plain(hook, headers):
             delivery_id = idempotency_key(headers.get("idempotency-key"))
@@ -152,10 +184,11 @@ class Intake:
         await check_content(hook, headers, raw, self._bodies.max_body)
         text, encoding = request_body(raw)
         trace = headers.get("traceparent")
+        depth = headers.get("triggerhub-depth")
         request = Request(
             method=scope["method"],
             path=target.suffix,
-            query=stored_query(query),
+            query=stored_query(query, hook.proof, hook.secrets),
             headers=headers,
             body=text,
             encoding=encoding,
@@ -167,34 +200,51 @@ class Intake:
             request=request,
             delivery_id=delivery_id,
             traceparent=trace if trace and _TRACEPARENT.fullmatch(trace) else "",
+            hop=self._hops.read(depth) if depth else None,
         )
 
-    async def _decide(self, arrival: Arrival) -> Reply:
-        """An authentic request: a run, or a record from which it can be let in later."""
+    async def _committed(self, arrival: Arrival) -> Reply | Started | Held:
+        """An authentic request once it is decided on. What the log does not take is put on record, too."""
+        try:
+            return await self._decide(arrival)
+        except (TooManyItems, AppendRefused) as error:
+            reason: Reason = "too_large" if isinstance(error, TooManyItems) else "malformed"
+            problem = as_problem(error)
+            bare = msgspec.structs.replace(arrival, request=Request(method=arrival.request.method), delivery_id="")
+            rejected = _rejected(bare, reason, problem.kind.status, problem.details.detail)
+            with suppress(StoreUnavailable):
+                await self._requests.record(arrival.zap.owner, msgspec.structs.replace(rejected, request=None))
+            raise problem from error
+        except StoreUnavailable:
+            self._requests.count(arrival.zap_id, arrival.zap.owner, "unavailable")
+            raise
+
+    async def _decide(self, arrival: Arrival) -> Reply | Started | Held:
+        """A run, or a record from which the request can be let in later."""
         zap, hook = arrival.zap, arrival.zap.hook
         if zap.status == "paused" and zap.settings.when_paused != "hold":
             problem = Problem("zap_paused", "this zap is paused and takes no requests until it is enabled again")
             raise await self._turn_away(arrival, "paused", problem)
+        if arrival.hop is not None:
+            await self._require_no_loop(arrival, arrival.hop)
+        items = items_of(arrival, hook.split) if hook.split is not None else None
         if hook.per_minute is not None or self._user_per_minute is not None:
-            await self._limit(arrival)
+            await self._limit(arrival, len(items or (arrival,)))
         if hook.filter is not None:
             reason = await _filtered_by(hook.filter, arrival.request)
             if reason is not None:
                 return intake_replies.filtered(await self._keep(arrival, "filtered", 200, reason))
-        items = items_of(arrival, hook.split) if hook.split is not None else None
         if zap.status == "paused":
             stored = await hold(self._store, self._new_id, arrival, items, _rejected(arrival, "held", 200, ""))
             # A delivery that was let in before the pause may lack items: this repeat brings them.
             if items is None or isinstance(stored, Held):
-                return await self._acknowledge(arrival, stored)
+                return stored
         reached("api.before_append")
         started = await (
             start(self._store, self._new_id, arrival) if items is None else start_each(self._store, self._new_id, items)
         )
         reached("api.after_append")
-        if isinstance(started, list):
-            return intake_replies.accepted_all(started)
-        return await self._acknowledge(arrival, started)
+        return intake_replies.accepted_all(started) if isinstance(started, list) else started
 
     async def _acknowledge(self, arrival: Arrival, stored: Started | Held) -> Reply:
         """The answer to what is committed; repeats are counted under their run."""
@@ -205,13 +255,28 @@ class Intake:
             return intake_replies.held(stored)
         return await self._replies.of(arrival, stored)
 
-    async def _limit(self, arrival: Arrival) -> None:
+    async def _require_no_loop(self, arrival: Arrival, hop: Hop) -> None:
+        """Raises Problem where runs have started one another too often; the zap is flagged then."""
+        if hop.depth > MAX_DEPTH:
+            detail = f"{MAX_DEPTH} runs have started one another before this request; the chain ends here"
+        elif hop.zap_id == arrival.zap_id and await self._own_wait_s(arrival.zap_id) is not None:
+            detail = f"this zap's own runs call its hook more than {OWN_PER_MINUTE} times a minute"
+        else:
+            return
+        if self._flag_loop is not None:
+            await self._flag_loop(arrival.zap_id, arrival.zap.owner, detail)
+        raise await self._turn_away(arrival, "loop", Problem("loop_detected", detail))
+
+    async def _own_wait_s(self, zap_id: UUID) -> float | None:
+        return await self._limits.take(uuid5(zap_id, "runs of itself"), OWN_PER_MINUTE)
+
+    async def _limit(self, arrival: Arrival, runs: int) -> None:
         zap = arrival.zap
         for key, per_minute, whose in (
             (arrival.zap_id, zap.hook.per_minute, "this zap"),
             (zap.owner, self._user_per_minute, "this zap's owner"),
         ):
-            wait_s = None if per_minute is None else await self._limits.take(key, per_minute)
+            wait_s = None if per_minute is None else await self._limits.take(key, per_minute, runs)
             if wait_s is not None:
                 raise await self._turn_away(arrival, "over_limit", over_limit(wait_s, whose))
 
@@ -226,6 +291,10 @@ class Intake:
 
     async def _refuse(self, problem: Problem, scope: HTTPScope, body: bytes, target: _Target) -> None:
         """Put on record what was refused, as far as the log takes it: the answer does not depend on that."""
+        counted = _COUNTED.get(problem.kind.code)
+        if counted is not None:
+            self._requests.count(target.zap_id, target.zap.owner, counted)
+            return
         reason = _REASONS.get(problem.kind.code)
         if reason is None:
             return
@@ -239,7 +308,7 @@ class Intake:
             path=target.suffix[:MAX_EXCERPT],
             content_type=content_type[:200].decode("latin-1"),
             size=len(body),
-            excerpt=excerpt(body, MAX_EXCERPT),
+            excerpt=excerpt(body, MAX_EXCERPT, target.zap.hook.secrets),
             zap_version=target.zap.version,
         )
         try:
@@ -260,7 +329,7 @@ def _rejected(arrival: Arrival, reason: Reason, status: int, detail: str) -> Req
         path=request.path[:MAX_EXCERPT],
         content_type=request.headers.get("content-type", "")[:200],
         size=len(request.body),
-        excerpt=excerpt(request.body[:MAX_EXCERPT].encode("utf-8", "replace"), MAX_EXCERPT),
+        excerpt=excerpt(request.body[:MAX_EXCERPT].encode("utf-8", "replace"), MAX_EXCERPT, arrival.zap.hook.secrets),
         dedupe_id=arrival.delivery_id,
         zap_version=arrival.zap.version,
         request=request,
@@ -287,6 +356,12 @@ def _parse_path(path: str) -> tuple[UUID, UUID, str]:
         except ValueError:
             pass
     raise _no_such_hook()
+
+
+def _wrong_method(hook: Hook) -> Problem:
+    methods = sorted(hook.methods) if hook.methods is not None else ["POST", "PUT", "PATCH", "DELETE"]
+    detail = f"this hook takes {', '.join(methods)}; what else starts runs is set by `methods` in the trigger's config"
+    return Problem("method_not_allowed", detail, headers={"allow": ", ".join([*methods, "OPTIONS"])})
 
 
 def _no_such_hook() -> Problem:

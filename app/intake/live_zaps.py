@@ -19,6 +19,7 @@ from domain.aggregates import ZAP
 from domain.intake.admission import LiveZap, live_zap
 from domain.log.ports import EventStore, StoreUnavailable
 from domain.log.stream import load
+from domain.registry import UnknownEvent
 from sql.postgres.pool import CONNECTION_ERRORS, Connection, connect
 from sql.postgres.queries import Queries
 
@@ -132,6 +133,10 @@ class LiveZaps:
                 return await asyncio.shield(loading)
         except CONNECTION_ERRORS as error:
             raise StoreUnavailable("the zap can not be read right now") from error
+        except (UnknownEvent, msgspec.DecodeError) as error:
+            # A newer release wrote it, and this process has not been replaced yet: the sender comes again.
+            log.warning("live_zaps.unreadable", zap_id=str(zap_id), error=str(error))
+            raise StoreUnavailable("the zap can not be read by this release") from error
 
     async def _read(self, zap_id: UUID) -> LiveZap | None:
         async with asyncio.timeout(LOAD_S):

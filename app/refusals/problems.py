@@ -78,6 +78,8 @@ KINDS: Mapping[str, Kind] = {
         Kind("busy", 503, "Too much is asked at once", "Repeat the request after the seconds in `Retry-After`."),
         Kind("unavailable", 503, "Not available right now",
              "Repeat the request after the seconds in `Retry-After`. Nothing was stored."),
+        Kind("loop_detected", 508, "Runs start one another",
+             "Look at which of your zaps calls this hook, and give one of them a filter that ends the chain."),
     )
 }  # fmt: skip
 _CODE_OF_STATUS = {

@@ -55,6 +55,7 @@ async def _api(settings: Settings, stop: asyncio.Event) -> None:
             catalog=catalog(),
             jwt_secret=settings.jwt_secret.encode(),
             encryption_key=settings.encryption_key,
+            hop_secret=settings.message_key,
             public_url=settings.public_url,
             signup=settings.signup,
             max_body=settings.max_body,
@@ -84,6 +85,7 @@ async def _runner(settings: Settings, stop: asyncio.Event) -> None:
     from consumers.kafka.subscription import ConsumerConfig
     from consumers.outbound.client import Outbound
     from consumers.runner.runner import Runner
+    from domain.hook.hops import Hops
     from sql.log.event_store import PgEventStore
 
     config = ConsumerConfig(
@@ -100,7 +102,10 @@ async def _runner(settings: Settings, stop: asyncio.Event) -> None:
         Outbound(settings.outbound_allow) as http,
     ):
         partitions = settings.kafka_partitions
-        await _again_until(stop, lambda: Runner(store, catalog(), http, config, partitions=partitions).run(stop))
+        hops = Hops(settings.message_key)
+        await _again_until(
+            stop, lambda: Runner(store, catalog(), http, config, partitions=partitions, hops=hops).run(stop)
+        )
 
 
 async def _projector(settings: Settings, stop: asyncio.Event) -> None:

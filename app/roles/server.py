@@ -1,19 +1,25 @@
 """Serves the API: uvicorn with httptools, on a port that several API processes share."""
 
 import asyncio
+import resource
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import structlog
 import uvicorn
 
 from app.config.errors import OperatorError
 from app.http.asgi import create_app
+from app.http.background import stop_if_ended
 from app.http.services import Services
+from app.roles.connections import MAX_CONNECTIONS, BoundedProtocol, Connections
 
 log = structlog.get_logger()
 BACKLOG = 2_048
+MAX_FILES = 65_536
+RESERVED_FILES = 200
+"""Open files that are no connections of clients: those to the database, logs, libraries."""
 DRAIN_S = 10
 """How long open requests may take once the process was asked to stop."""
 
@@ -35,9 +41,14 @@ class _Server(uvicorn.Server):
 
 async def serve(services: Services, host: str, port: int, stop: asyncio.Event) -> None:
     """Answer requests until `stop`. Raises OperatorError when the port cannot be had."""
+    connections = Connections(max(1, min(MAX_CONNECTIONS, _allowed_files() - RESERVED_FILES)))
+
+    class Protocol(BoundedProtocol):
+        bounds = connections
+
     config = uvicorn.Config(
         create_app(services),
-        http="httptools",
+        http=Protocol,
         ws="none",
         loop="none",
         lifespan="on",
@@ -47,14 +58,29 @@ async def serve(services: Services, host: str, port: int, stop: asyncio.Event) -
         proxy_headers=False,  # a sender could name any address as its own, also from this very machine
         date_header=False,
         timeout_graceful_shutdown=DRAIN_S,
-        h11_max_incomplete_event_size=64 * 1024,
     )
     server = _Server(config, stop)
+    sweep = asyncio.create_task(connections.sweep(), name="connections")
+    sweep.add_done_callback(stop_if_ended)
     with _listen(host, port) as listener:
-        log.info("api.listening", host=host, port=port)
+        log.info("api.listening", host=host, port=port, connections=connections.limit)
         await server.serve(sockets=[listener])
+    sweep.cancel()
+    await asyncio.gather(sweep, return_exceptions=True)
     if not server.started:
         raise OperatorError("The API could not be started; the lines above say why.")
+
+
+def _allowed_files() -> int:
+    """How many files this process may have open, once it has asked for more: shells give 1,024, which are soon gone."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(MAX_FILES, hard)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return MAX_FILES
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    return soft
 
 
 def _listen(host: str, port: int) -> socket.socket:

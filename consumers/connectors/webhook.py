@@ -49,6 +49,10 @@ class Catch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             description="true, or a path into the body: each item of the list there has a run of its own.",
         ),
     ] = None
+    methods: Annotated[
+        list[hook.Method] | UnsetType,
+        Meta(title="Methods", description="Which methods start runs; by default all but GET and HEAD."),
+    ] = UNSET
     limit: Annotated[
         dict[str, Json] | UnsetType,
         Meta(title="Limit", description="{per_minute}: further requests are answered 429."),

@@ -9,6 +9,7 @@ import structlog
 from consumers.definitions import CompiledVersion
 from consumers.outbound.targets import Targets
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Failed, Outcome, Retry
+from domain.hook.hops import Hop, Hops
 from domain.language.template import TemplateError
 from domain.log.ports import Clock
 from domain.run.inputs import Input, is_large, keep
@@ -24,7 +25,8 @@ MAX_ATTEMPT_S = 3_600.0
 class Attempts:
     """The actions of the catalog, and how to interrupt those under way."""
 
-    def __init__(self, catalog: Catalog, targets: Targets, clock: Clock) -> None:
+    def __init__(self, catalog: Catalog, targets: Targets, clock: Clock, hops: Hops) -> None:
+        self._hops = hops
         self._catalog = catalog
         self._targets = targets
         self._clock = clock
@@ -61,7 +63,8 @@ class Attempts:
         if not isinstance(config, dict):
             return Failed(code="template", message="the config is not an object")
         http = self._targets.of(tenant_id, step.rate_limit.per_minute if step.rate_limit else None)
-        context = ActionContext(http, idempotency_key(run_id, step.id), run_id, self._clock)
+        hop = self._hops.write(Hop(run.requested.depth + 1, run.requested.zap_id))
+        context = ActionContext(http, idempotency_key(run_id, step.id), run_id, self._clock, hop)
         limit_s = self._limit_s(step, run.requested.deadline)
         timer = asyncio.timeout(limit_s)
         try:

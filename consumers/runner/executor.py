@@ -15,6 +15,7 @@ from consumers.outbound.targets import Targets
 from consumers.runner.attempts import Attempts, delay_end
 from consumers.runner.slots import Busy, Slots
 from domain.connector.descriptor import Failed, Outcome, Postponed, Succeeded
+from domain.hook.hops import NO_HOPS, Hops
 from domain.language.template import TemplateError
 from domain.log.errors import NotFound
 from domain.log.event import Appended, Conflict, Duplicate, Metadata
@@ -54,11 +55,12 @@ class Executor:
         clock: Clock,
         new_id: NewId,
         slots: Slots,
+        hops: Hops = NO_HOPS,
     ) -> None:
         self._store = store
         self._clock = clock
         self._new_id = new_id
-        self._attempts = Attempts(catalog, targets, clock)
+        self._attempts = Attempts(catalog, targets, clock, hops)
         self._definitions = Definitions(store, catalog)
         self._slots = slots
 

@@ -25,6 +25,7 @@ from consumers.runner.slots import Slots
 from domain import envelope
 from domain.aggregates import RUN
 from domain.connector.descriptor import HttpClient
+from domain.hook.hops import NO_HOPS, Hops
 from domain.log.event import StoredEvent, StreamKind
 from domain.log.partitioning import partition_of
 from domain.log.ports import Clock
@@ -89,6 +90,7 @@ class Runner:
         config: ConsumerConfig,
         *,
         partitions: int,
+        hops: Hops = NO_HOPS,
         clock: Clock = now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -96,7 +98,7 @@ class Runner:
         slots = Slots(CONCURRENCY, CONCURRENCY_PER_ZAP)
         limits = RateLimits(store.pool)
         targets = Targets(http, limits, clock=clock, monotonic=monotonic, random=random.random)
-        self._executor = Executor(store, catalog, targets, clock=clock, new_id=new_id, slots=slots)
+        self._executor = Executor(store, catalog, targets, clock=clock, new_id=new_id, slots=slots, hops=hops)
         self._lanes = Lanes(MAX_OPEN)
         self._rooms = Rooms()
         self._serial = SerialRuns(store, self._executor, self._lanes, self._rooms, partitions)

@@ -140,12 +140,16 @@ class Unreachable(Exception):
 
 
 class ActionContext(msgspec.Struct, frozen=True):
-    """What an action may use. `idempotency_key` is the same on every attempt of the step in its run."""
+    """What an action may use. `idempotency_key` is the same on every attempt of the step in its run.
+
+    `hop` is the value of the header TriggerHub-Depth for what the action sends, empty for none.
+    """
 
     http: HttpClient
     idempotency_key: str
     run_id: UUID
     clock: Clock
+    hop: str = ""
 
 
 class ActionDescriptor(msgspec.Struct, frozen=True, kw_only=True):

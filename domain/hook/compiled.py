@@ -5,7 +5,8 @@ from collections.abc import Callable
 import msgspec
 
 from domain.hook import config as hook
-from domain.hook.config import HookConfig, ReplyConfig
+from domain.hook.config import HookConfig, Method, ReplyConfig
+from domain.hook.credentials import NO_PROOF, Proof, proof_of
 from domain.hook.presets import Preset, Unknown, Unverified
 from domain.language import condition
 from domain.language.template import Context, TemplateError, compiled
@@ -26,6 +27,7 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     plain: bool = True
     raw: bool = False
     preset: Preset | Unknown = Unverified()
+    proof: Proof = NO_PROOF
     secrets: tuple[str, ...] = ()
     dedupe_window_s: int = 30 * DAY_S
     filter: condition.Condition | None = None
@@ -34,6 +36,11 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     split: Path | None = None
     per_minute: int | None = None
     not_understood: str = ""
+    methods: frozenset[Method] | None = None
+
+    def takes(self, method: str) -> bool:
+        """Whether requests of this method are looked at."""
+        return method in self.methods if self.methods is not None else method not in {"GET", "HEAD"}
 
     @property
     def open(self) -> bool:
@@ -64,6 +71,7 @@ def _compile(config: HookConfig, settings: JsonObject, *, raw: bool, secrets: tu
         plain=not settings,
         raw=raw,
         preset=config.preset(),
+        proof=proof_of(config.verification),
         secrets=secrets,
         dedupe_window_s=config.dedupe.window_days * DAY_S,
         filter=hook.filter_of(settings),
@@ -71,6 +79,7 @@ def _compile(config: HookConfig, settings: JsonObject, *, raw: bool, secrets: tu
         render=compiled(config.reply.body) if config.reply.mode == "custom" else None,
         split=_split(config.split),
         per_minute=config.limit.per_minute if config.limit else None,
+        methods=config.methods,
     )
 
 

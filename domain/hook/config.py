@@ -5,7 +5,7 @@ It is part of the zap's definition and so of the event log: the secrets that sen
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -28,6 +28,7 @@ MAX_REPLY_HEADERS = 20
 MAX_REPLY_BODY = 20_000
 """Characters of a reply's template."""
 MAX_WINDOW_DAYS = 365
+Method: TypeAlias = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 MAX_PER_MINUTE = 10_000_000
 _REPLY_TYPES = ("application/json", "text/plain")
 """What a browser only ever shows. HTML or XML would let a hook's owner run scripts in this host's name."""
@@ -106,7 +107,8 @@ class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class HookConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything about the hook but its `filter`, which is a condition.
 
-    `split` makes a run of each item of the body, or of the list at a path in it.
+    `split` makes a run of each item of the body, or of the list at a path in it. `methods`: other requests start no
+    run. Without it that are GET and HEAD: browsers, link previews and crawlers send them unasked.
     """
 
     verification: Preset = Unverified()
@@ -114,6 +116,7 @@ class HookConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     reply: ReplyConfig = ReplyConfig()
     split: bool | str = False
     limit: Limit | None = None
+    methods: Annotated[frozenset[Method], msgspec.Meta(min_length=1)] | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.split, str):

@@ -6,11 +6,40 @@ import ipaddress
 from base64 import b64encode
 from urllib.parse import parse_qs, urlsplit
 
-from domain.hook.presets import Basic, IpAllow
+import msgspec
+
+from domain.hook.presets import Basic, Bearer, GitLab, HeaderToken, IpAllow, Preset, Unknown
 from domain.hook.signatures import Keys
 from domain.hook.signed_request import Refusal, SignedRequest
 
 MAX_QUERY_FIELDS = 1_000
+_GITLAB_HEADER = "X-Gitlab-Token"
+_QUERY_FIELD = "access_token"
+
+
+class Proof(msgspec.Struct, frozen=True):
+    """Where a request carries the secret itself: headers by their lower-case names, and fields of the query."""
+
+    headers: frozenset[str] = frozenset()
+    fields: frozenset[str] = frozenset()
+
+
+NO_PROOF = Proof()
+
+
+def proof_of(preset: Preset | Unknown) -> Proof:
+    """What of a request must reach no log, template or person. Of signatures nothing: they give no secret away."""
+    match preset:
+        case HeaderToken(header=name):
+            return Proof(frozenset({name.lower()}))
+        case GitLab(mode="token"):
+            return Proof(frozenset({_GITLAB_HEADER.lower()}))
+        case Basic():
+            return Proof(frozenset({"authorization"}))
+        case Bearer():
+            return Proof(frozenset({"authorization"}), frozenset({_QUERY_FIELD}))
+        case _:
+            return NO_PROOF
 
 
 def check_basic(preset: Basic, request: SignedRequest, keys: Keys) -> None:
@@ -21,7 +50,7 @@ def check_basic(preset: Basic, request: SignedRequest, keys: Keys) -> None:
 
 def check_bearer(request: SignedRequest, keys: Keys) -> None:
     """RFC 6750 §2.1 and §2.3, never both at once (§2)."""
-    in_query = parse_qs(urlsplit(request.url).query, max_num_fields=MAX_QUERY_FIELDS).get("access_token", [])
+    in_query = parse_qs(urlsplit(request.url).query, max_num_fields=MAX_QUERY_FIELDS).get(_QUERY_FIELD, [])
     if not in_query:
         _require_one_of(_authorization(request, "bearer"), keys)
     elif len(in_query) > 1 or request.optional_header("authorization") is not None:
@@ -31,8 +60,13 @@ def check_bearer(request: SignedRequest, keys: Keys) -> None:
 
 
 def check_header_token(header: str, request: SignedRequest, keys: Keys) -> None:
-    """The secret itself in a header: API keys, GitLab's secret token."""
+    """The secret itself in a header, as with API keys."""
     _require_one_of(request.header(header), keys)
+
+
+def check_gitlab_token(request: SignedRequest, keys: Keys) -> None:
+    """GitLab's secret token."""
+    check_header_token(_GITLAB_HEADER, request, keys)
 
 
 def check_address(preset: IpAllow, request: SignedRequest) -> None:

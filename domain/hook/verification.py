@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from domain.hook.credentials import check_address, check_basic, check_bearer, check_header_token
+from domain.hook.credentials import check_address, check_basic, check_bearer, check_gitlab_token, check_header_token
 from domain.hook.delivery import delivery_id
 from domain.hook.presets import (
     Basic,
@@ -103,7 +103,7 @@ def _challenge(preset: Preset, body: bytes) -> str | None:
 def _gitlab(preset: GitLab, request: SignedRequest, keys: Keys, now: datetime) -> str | None:
     if preset.mode == "signing":
         return check_standard_webhooks(preset.tolerance_s, request, keys, now)
-    check_header_token("X-Gitlab-Token", request, keys)
+    check_gitlab_token(request, keys)
     return None
 
 

@@ -11,11 +11,11 @@ from uuid import UUID
 import msgspec
 
 from domain.hook.compiled import PLAIN, Hook, compile_hook
+from domain.hook.hops import Hop
 from domain.hook.request import MAX_INFLATED, Request
-from domain.intake.events import IntakeEvent, RequestAdmitted, RequestDiscarded, RequestRejected, stream_of
+from domain.intake.events import IntakeEvent, RequestAdmitted, RequestDiscarded, RequestRejected, admission_of
 from domain.log.errors import DomainError, NotFound, NothingToDo, WrongStatus
 from domain.log.event import (
-    ANY_VERSION,
     Append,
     Appended,
     AppendResult,
@@ -30,12 +30,16 @@ from domain.log.stream import Loaded, facts
 from domain.run.decide import RequestRun
 from domain.run.request import request_append
 from domain.values.inflate import inflate
+from domain.values.json import MalformedJson
 from domain.values.path import Path
+from domain.values.payload import utf8_json
 from domain.zap.settings import DEFAULT, ZapSettings
 from domain.zap.zap import LoadedZap, ZapStatus
 
 MAX_ITEMS = 1_000
 """Runs that one request may start."""
+WAVE = 100
+"""Of them, those that are appended at a time: the queue to the log is for all tenants."""
 
 _list: "msgspec.json.Decoder[list[msgspec.Raw]]" = msgspec.json.Decoder(list[msgspec.Raw])
 _object: "msgspec.json.Decoder[dict[str, msgspec.Raw]]" = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -88,6 +92,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     request_id: UUID | None = None
     held: bool = False
     item: int = 0
+    hop: Hop | None = None
 
 
 class Started(msgspec.Struct, frozen=True, gc=False):
@@ -131,11 +136,13 @@ async def start_each(store: EventStore, new_id: NewId, items: Sequence[Arrival])
         if isinstance(started, Held):
             return started
         first = [started]
-    others = items[len(first) :]
-    appends = [run_append(new_id, item) for item in others]
-    results = zip(others, appends, await store.append_each(appends), strict=True)
-    outcomes = [await _outcome(store, item, append.stream_id, result) for item, append, result in results]
-    return first + [one for one in outcomes if isinstance(one, Started)]
+    for wave in range(len(first), len(items), WAVE):
+        others = items[wave : wave + WAVE]
+        appends = [run_append(new_id, item) for item in others]
+        results = zip(others, appends, await store.append_each(appends), strict=True)
+        outcomes = [await _outcome(store, item, append.stream_id, result) for item, append, result in results]
+        first += [one for one in outcomes if isinstance(one, Started)]
+    return first
 
 
 async def hold(
@@ -173,7 +180,14 @@ def _require_few(items: Sequence[Arrival]) -> None:
 def run_append(new_id: NewId, arrival: Arrival) -> Append:
     """The command that starts a run."""
     return request_append(
-        RequestRun(arrival.zap_id, arrival.zap.version, "webhook", arrival.request, arrival.delivery_id),
+        RequestRun(
+            arrival.zap_id,
+            arrival.zap.version,
+            "webhook",
+            arrival.request,
+            arrival.delivery_id,
+            depth=arrival.hop.depth if arrival.hop else 0,
+        ),
         arrival.zap.settings,
         tenant_id=arrival.zap.owner,
         new_id=new_id,
@@ -191,7 +205,7 @@ def items_of(arrival: Arrival, path: Path) -> list[Arrival] | None:
     try:
         items = _list.decode(_part(_content(arrival.request), path))
         return [_item(arrival, index, bytes(item).decode()) for index, item in enumerate(items)] or None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError, MalformedJson):
         return None
 
 
@@ -199,7 +213,7 @@ def _content(request: Request) -> bytes:
     raw = request.raw_body()
     encoding = request.headers.get("content-encoding")
     content = inflate(encoding, raw, MAX_INFLATED) if encoding else raw
-    return content if isinstance(content, bytes) else b""
+    return utf8_json(request.headers.get("content-type", ""), content) if isinstance(content, bytes) else b""
 
 
 def _part(content: bytes | msgspec.Raw, path: Path) -> bytes | msgspec.Raw:
@@ -316,7 +330,7 @@ async def record_admitted(
     """Put on record that the request has its run; of a held one that is said once."""
     assert arrival.request_id is not None
     event = RequestAdmitted(zap_id=arrival.zap_id, request_id=arrival.request_id, run_id=started.run_id)
-    stream_id, expected = (arrival.request_id, 1) if arrival.held else (stream_of(arrival.zap_id), ANY_VERSION)
+    stream_id, expected = (arrival.request_id, 1) if arrival.held else (admission_of(arrival.request_id), 0)
     new = NewEvent(new_id(), event)
     await store.append(
         facts(arrival.zap_id, arrival.zap.owner, new, metadata=metadata, stream_id=stream_id, expected=expected)

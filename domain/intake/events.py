@@ -12,9 +12,25 @@ from domain.hook.request import Request
 from domain.log.event import Event
 
 Reason: TypeAlias = Literal[
-    "bad_signature", "malformed", "too_large", "over_limit", "paused", "filtered", "duplicate", "handshake", "held"
+    "bad_signature",
+    "malformed",
+    "too_large",
+    "over_limit",
+    "paused",
+    "filtered",
+    "duplicate",
+    "handshake",
+    "held",
+    "method",
+    "too_slow",
+    "left",
+    "unavailable",
+    "loop",
 ]
 """Why a request started no run. A duplicate was answered with its first run, a handshake as its sender expects it.
+
+`method`: the hook does not take it. `left`: the connection closed before the body was there. `unavailable`: there was
+no room for it, or the log did not take it. `loop`: runs that started one another have come to their bound.
 
 A held one waits for its zap's owner, who will release or discard it. It has a stream of its own, named as itself.
 """
@@ -76,6 +92,11 @@ class RequestDiscarded(Event, frozen=True, kw_only=True):
 
 
 IntakeEvent: TypeAlias = RequestRejected | RequestsCounted | RequestAdmitted | RequestDiscarded
+
+
+def admission_of(request_id: UUID) -> UUID:
+    """The stream that says which run a rejected request was let in as: one event, so that there is one run."""
+    return uuid5(_STREAMS, request_id.hex + "/admission")
 
 
 def stream_of(zap_id: UUID) -> UUID:

@@ -52,6 +52,7 @@ class RequestRun(msgspec.Struct, frozen=True):
     errors: Mapping[str, Failure] = {}
     deadline: datetime | None = None
     job_id: UUID | None = None
+    depth: int = 0
 
 
 class BeginAttempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,6 +197,7 @@ def _request(command: RequestRun, state: RunState) -> list[RunEvent]:
             errors=command.errors,
             deadline=command.deadline,
             job_id=command.job_id,
+            depth=command.depth,
         )
     ]
 

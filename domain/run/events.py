@@ -46,6 +46,8 @@ class RunRequested(Event, frozen=True, kw_only=True):
     deadline: datetime | None = None
     job_id: UUID | None = None
     """The job that replayed many runs, this one among them."""
+    depth: int = 0
+    """How many runs have started one another before this one."""
 
 
 class StepStarted(Event, frozen=True, kw_only=True):

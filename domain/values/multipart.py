@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from multipart import MultipartSegment, PushMultipartParser
 
+from domain.values.charset import charset_of, text_of
 from domain.values.json import Json
 
 MAX_PARTS = 1_000
@@ -38,7 +39,7 @@ def parse_multipart(boundary: str, body: bytes) -> Iterator[tuple[str, Json]]:
 
 def _value(segment: MultipartSegment, content: bytes) -> Json:
     if segment.filename is None:
-        return content.decode("utf-8", "replace")
+        return text_of(content, charset_of(segment.charset or ""))
     return {
         "filename": segment.filename,
         "content_type": segment.content_type or "application/octet-stream",

@@ -1,22 +1,34 @@
 """What a webhook's body says, as JSON for templates and conditions. The raw bytes stay the record.
 
-An authentic body that does not parse is kept as text with the reason: refusing it would make senders switch the
-webhook off, or never send it again.
+One set of rules for the intake and for templates:
+
+* The content type decides. Without one, and for `text/plain` and forms, a body that is a JSON object or list is that
+  (SNS sends JSON as text, curl as a form). Who wants the text takes the trigger webhook.catch_raw.
+* Text is in the charset that is named, else in UTF-8; a byte order mark counts more and is no part of the text. What
+  is no text in that charset is U+FFFD, but JSON in broken UTF-8 does not parse. How JSON is read: `domain.values.json`.
+* An empty body is null; so is one of white space that says it is JSON.
+* What says that it is JSON and is not, is refused on a hook that anybody may call, and so is a form of too many fields.
+  Anything else that does not parse is kept as text with the reason: refusing it would make an authentic sender switch
+  the webhook off, or never send it again.
 """
 
 import codecs
 import re
 from collections.abc import Callable, Iterable
-from typing import Literal, TypeAlias
+from contextlib import suppress
+from functools import lru_cache
+from typing import Literal, TypeAlias, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
 from multipart import MultipartError, parse_options_header
 
-from domain.values.json import Json, JsonObject, MalformedJson, parse
+from domain.values.charset import SHOWS_ITSELF, charset_of, marked, text_of
+from domain.values.json import Json, JsonObject, MalformedJson, check, parse, utf8
 from domain.values.multipart import parse_multipart
 from domain.values.xml import MalformedXml, parse_xml
 
+T = TypeVar("T")
 MAX_FORM_FIELDS = 1_000
 
 Kind: TypeAlias = Literal["json", "form", "multipart", "xml", "text", "binary"]
@@ -34,116 +46,153 @@ class _Malformed(ValueError):
     pass
 
 
-_Options: TypeAlias = dict[str, str]
-_BOM = codecs.BOM_UTF8
+_JSON_BEGINS = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[ \t\r\n\0]*+(?:\xfe\xff[\s\0]*+)?[\[{]")
+"""Also in UTF-16 and UTF-32."""
 _BINARY = re.compile(r"application/octet-stream|(?:image|audio|video|font)/.*")
-# Only real text: Python also has codecs like punycode and idna, whose cost is quadratic.
-_CHARSETS = re.compile(
-    r"ascii|utf-8|utf-16(?:-[lb]e)?|utf-32(?:-[lb]e)?|iso8859-\d+|cp\d+|koi8-[rtu]|mac-roman"
-    r"|shift_jis(?:_2004|x0213)?|euc_(?:jp|kr|jis_2004|jisx0213)|iso2022_(?:jp|kr)\w*|gb2312|gbk|gb18030|big5|big5hkscs"
-)
+_FORM = "application/x-www-form-urlencoded"
+_MAYBE_JSON = frozenset({"", "text/plain", _FORM})
+
+
+class _Type(msgspec.Struct, frozen=True):
+    """A content type: `charset` is the name of a codec, empty where none is named that is known."""
+
+    media_type: str = ""
+    charset: str = ""
+    boundary: str = ""
+    is_json: bool = False
 
 
 def parse_payload(content_type: str, body: bytes) -> Payload:
     """A body as its content type describes it; without one, as it looks. Never raises."""
+    described = _described(content_type)
+    kind = _kind(described, body)
     try:
-        media_type, options = _media_type(content_type)
-        kind = _kind(media_type, body)
-        if not body:
-            return Payload(None, kind)
-        return Payload(_PARSERS[kind](body, options), kind)
+        return Payload(_PARSERS[kind](body, described) if body else None, kind)
     except (_Malformed, MalformedJson, MalformedXml, MultipartError, RecursionError) as error:
-        return Payload(_text(body, {}), "text", str(error) or type(error).__name__)
+        return Payload(text_of(body, described.charset), "text", str(error) or type(error).__name__)
 
 
-def _media_type(content_type: str) -> tuple[str, _Options]:
-    media_type, options = parse_options_header(content_type[:1_000])
-    return str(media_type), options
+def flaw(content_type: str, body: bytes) -> str:
+    """What is wrong with a body that nobody vouches for, empty where all is well. `parse_payload` makes text of it.
+
+    Also without a content type, what begins like JSON has to be JSON. This makes no objects of JSON, and is quick.
+    """
+    described = _described(content_type)
+    try:
+        if described.is_json or (not content_type and _JSON_BEGINS.match(body)):
+            _json_text(body, described, check)
+        elif described.media_type == _FORM and _kind(described, body) == "form":
+            _require_few_fields(text_of(body, described.charset))
+    except MalformedJson as error:
+        return f"the body is not valid JSON: {error}"
+    except _Malformed as error:
+        return str(error)
+    return ""
 
 
-def _kind(media_type: str, body: bytes) -> Kind:
-    if _is_json(media_type):
+def utf8_json(content_type: str, body: bytes) -> bytes:
+    """The bytes of a JSON body in UTF-8, empty for an empty one. Raises MalformedJson."""
+    return _json_text(body, _described(content_type), utf8) or b""
+
+
+@lru_cache(maxsize=1024)
+def _described(content_type: str) -> _Type:
+    try:
+        media_type, options = parse_options_header(content_type[:1_000])
+    except (MultipartError, ValueError):
+        return _Type()
+    name = str(media_type)
+    is_json = name in {"application/json", "text/json"} or name.endswith("+json")
+    return _Type(name, charset_of(options.get("charset", "")), options.get("boundary", ""), is_json)
+
+
+def _kind(described: _Type, body: bytes) -> Kind:
+    media_type = described.media_type
+    if described.is_json:
         return "json"
     if media_type == "multipart/form-data":
         return "multipart"
     if media_type in {"application/xml", "text/xml"} or media_type.endswith("+xml"):
         return "xml"
-    if media_type in {"", "application/x-www-form-urlencoded"} and _looks_like_json(body):
-        return "json"  # curl -d says form whatever it sends; true forms never begin with a bracket
-    if media_type == "application/x-www-form-urlencoded":
+    if media_type in _MAYBE_JSON and _is_json(body, described):
+        return "json"
+    if media_type == _FORM:
         return "form"
     if media_type.startswith("text/"):
         return "text"
-    return "binary" if _BINARY.fullmatch(media_type) or not _is_text(body) else "text"
+    return "binary" if _BINARY.fullmatch(media_type) or not _is_text(body, described) else "text"
 
 
-def _is_json(media_type: str) -> bool:
-    return media_type in {"application/json", "text/json"} or media_type.endswith("+json")
-
-
-def _looks_like_json(body: bytes) -> bool:
-    if body.removeprefix(_BOM).lstrip()[:1] not in {b"{", b"["}:
+def _is_json(body: bytes, described: _Type) -> bool:
+    """Whether it is a JSON object or list."""
+    if not _JSON_BEGINS.match(body):
         return False
     try:
-        _json(body, {})
+        _json_text(body, described, check)
     except MalformedJson:
         return False
     return True
 
 
-def _is_text(body: bytes) -> bool:
+def _is_text(body: bytes, described: _Type) -> bool:
+    if described.charset:
+        return True
     try:
         return "\0" not in body.decode()
     except UnicodeDecodeError:
         return False
 
 
-def _json(body: bytes, options: _Options) -> Json:
-    # RFC 8259 §8.1 wants UTF-8; some senders name another charset, and mean it.
-    if _charset(options) not in {"utf-8", "ascii"}:
-        body = _text(body, options).encode("utf-8", "surrogatepass")
-    return parse(body.removeprefix(_BOM))
+def _json(body: bytes, described: _Type) -> Json:
+    return _json_text(body, described, parse)
 
 
-def _form(body: bytes, _options: _Options) -> Json:
+def _json_text(body: bytes, described: _Type, read: Callable[[bytes], T]) -> T | None:
+    """RFC 8259 §8.1 wants UTF-8; some senders name another charset, and mean it."""
+    if described.charset not in SHOWS_ITSELF and not marked(body):
+        body = body.decode(described.charset, "replace").encode("utf-8", "replace")
+    return read(body) if body.removeprefix(codecs.BOM_UTF8).strip() else None
+
+
+def _form(body: bytes, described: _Type) -> Json:
     """Fields by name. GitHub and Slack put JSON into a field `payload`, which is given as what it says."""
-    try:
-        fields = parse_qsl(
-            body.decode("utf-8", "replace"), keep_blank_values=True, errors="replace", max_num_fields=MAX_FORM_FIELDS
-        )
-    except ValueError:
-        raise _Malformed(f"a form has at most {MAX_FORM_FIELDS} fields") from None
+    text = text_of(body, described.charset)
+    _require_few_fields(text)
+    # What is escaped are bytes of the same charset, if that has ASCII in it.
+    charset = "utf-8" if described.charset in SHOWS_ITSELF or marked(body) else described.charset
+    fields = parse_qsl(text, keep_blank_values=True, encoding=charset, errors="replace")
+    if fields and fields[0][0].startswith("\ufeff"):  # a mark that is escaped
+        fields[0] = (fields[0][0][1:], fields[0][1])
     form = collect(fields)
     payload = form.get("payload")
     if isinstance(payload, str) and payload.startswith("{"):
-        inner = payload.encode("utf-8", "surrogatepass")
-        form["payload"] = parse(inner) if _looks_like_json(inner) else payload
+        with suppress(MalformedJson):
+            form["payload"] = parse(payload.encode("utf-8", "replace"))
     return form
 
 
-def _multipart(body: bytes, options: _Options) -> Json:
-    return collect(parse_multipart(options.get("boundary", ""), body))
+def _require_few_fields(text: str) -> None:
+    if text.count("&") >= MAX_FORM_FIELDS:
+        raise _Malformed(f"a form has at most {MAX_FORM_FIELDS} fields")
 
 
-def _text(body: bytes, options: _Options) -> str:
-    return body.decode(_charset(options), "replace").removeprefix("\ufeff")
+def _multipart(body: bytes, described: _Type) -> Json:
+    return collect(parse_multipart(described.boundary, body))
 
 
-def _charset(options: _Options) -> str:
-    try:
-        name = codecs.lookup(options.get("charset", "utf-8")).name
-    except (LookupError, ValueError):
-        return "utf-8"
-    return name if _CHARSETS.fullmatch(name) else "utf-8"
+def _xml(body: bytes, described: _Type) -> Json:
+    # A document says itself in which UTF it is. Of other charsets, the one that was sent along counts (RFC 7303 §3).
+    other = described.charset not in SHOWS_ITSELF and not marked(body)
+    return parse_xml(text_of(body, described.charset) if other else body)
 
 
-_PARSERS: dict[Kind, Callable[[bytes, _Options], Json]] = {
+_PARSERS: dict[Kind, Callable[[bytes, _Type], Json]] = {
     "json": _json,
     "form": _form,
     "multipart": _multipart,
-    "xml": lambda body, _options: parse_xml(body),
-    "text": _text,
-    "binary": lambda _body, _options: None,
+    "xml": _xml,
+    "text": lambda body, described: text_of(body, described.charset),
+    "binary": lambda _body, _described: None,
 }
 
 

@@ -23,9 +23,10 @@ class MalformedXml(ValueError):
     """Not well-formed, with a document type, or past the limits."""
 
 
-def parse_xml(body: bytes) -> Json:
+def parse_xml(body: bytes | str) -> Json:
     """`<a x="1"><b>2</b></a>` is `{"a": {"@x": "1", "b": "2"}}`. Raises MalformedXml, and nothing else.
 
+    Text is read as it is, whatever the document says of its encoding.
     A document type is refused altogether: with it go entities, and so bombs and reads of files.
     """
     builder = _Builder()

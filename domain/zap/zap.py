@@ -16,8 +16,8 @@ from domain.zap.definition import Definition, same
 from domain.zap.settings import DEFAULT, ZapSettings
 
 ZapStatus: TypeAlias = Literal["draft", "enabled", "paused", "deleted"]
-FlagKind: TypeAlias = Literal["failing", "target_gone"]
-"""No run completes any more; or the target of a step answered 410, and wants no more requests."""
+FlagKind: TypeAlias = Literal["failing", "target_gone", "loop"]
+"""No run completes any more; the target of a step answered 410, and wants no more requests; the zap starts itself."""
 
 
 class Flag(msgspec.Struct, frozen=True, kw_only=True):

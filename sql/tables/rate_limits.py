@@ -43,10 +43,11 @@ class RateLimits:
         self._pool = pool
         self._portions: OrderedDict[tuple[UUID, int], _Portion] = OrderedDict()
 
-    async def take(self, key: UUID, per_minute: int) -> float | None:
-        """Take one token of `key`. None when it was there, else the seconds until one may be.
+    async def take(self, key: UUID, per_minute: int, tokens: int = 1) -> float | None:
+        """Take tokens of `key`. None when there was one, else the seconds until one may be.
 
-        Raises StoreUnavailable.
+        Who takes more than are there owes the others: they have to come before anybody gets one again. Nobody owes more
+        than a minute's worth. Raises StoreUnavailable.
         """
         portion = self._portion((key, per_minute))
         while portion.tokens <= 0:
@@ -63,7 +64,7 @@ class RateLimits:
                     await asyncio.shield(portion.asking)
             except TimeoutError:
                 raise StoreUnavailable("rate limits cannot be read in time") from None
-        portion.tokens -= 1
+        portion.tokens -= min(tokens, per_minute)
         return None
 
     def _portion(self, key: tuple[UUID, int]) -> _Portion:
@@ -78,7 +79,7 @@ class RateLimits:
 
     async def _ask(self, portion: _Portion, key: UUID, per_minute: int) -> None:
         try:
-            want = max(1, per_minute // PORTIONS)
+            want = max(1, per_minute // PORTIONS, 1 - portion.tokens)
             row = await self._pool.fetchrow(_queries["lease"], uuid5(key, str(per_minute)), per_minute, want)
         except CONNECTION_ERRORS as error:
             raise StoreUnavailable("rate limits cannot be read") from error

@@ -1,20 +1,24 @@
 """What a hook can be told to do: verify, filter, limit, split, answer; and its account of every request."""
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
+from uuid import UUID
 
 import asyncpg
+import httpx
 import pytest
 
 from app.intake import request_log
+from domain.hook.hops import OWN_PER_MINUTE, Hop, Hops
 from projections.engine.rebuild import rebuild
 from projections.request_list import REQUEST_LIST
 from sql.process.clock import new_id
-from tests.support.api import Person, running_api, sign_up
+from tests.support.api import ENCRYPTION_KEY, Person, running_api, sign_up
 from tests.support.eventually import eventually
 
 SECRET = "It's a Secret to Everybody"
@@ -59,8 +63,28 @@ async def test_a_signed_request_is_accepted_and_one_bit_off_is_not(ada: Person) 
 
 
 async def test_without_a_secret_nobody_is_let_in(ada: Person) -> None:
-    zap = await ada.live_zap(trigger=GITHUB)
+    zap = await ada.live_zap(trigger=GITHUB, secrets=[SECRET])
+    await ada("PUT", f"/zaps/{zap['id']}/secrets", json={"secrets": []})
     assert (await ada.api.post(zap["hook_url"], content=b"x", headers=signed(b"x", ""))).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "verification",
+    [{"preset": "github"}, {"preset": "header_token", "header": "x-key"}, {"preset": "hmac", "header": "x-sig"},
+     {"preset": "basic", "username": "u"}, {"preset": "standard_webhooks"}],
+)  # fmt: skip
+async def test_a_hook_that_could_let_nobody_in_is_not_published(ada: Person, verification: dict[str, Any]) -> None:
+    zap = await ada.create_zap(trigger={"verification": verification})
+    refused = await ada("POST", f"/zaps/{zap['id']}/publish")
+    assert (refused.status_code, refused.json()["errors"][0]["path"]) == (422, "trigger.config.verification")
+    assert f"PUT /api/v1/zaps/{zap['id']}/secrets" in refused.json()["detail"]
+    await ada("PUT", f"/zaps/{zap['id']}/secrets", json={"secrets": [SECRET]})
+    assert (await ada("POST", f"/zaps/{zap['id']}/publish")).status_code == 200
+
+
+async def test_a_hook_that_needs_no_secret_is_published_without(ada: Person) -> None:
+    for verification in ({"preset": "none"}, {"preset": "ip_allow", "cidrs": ["10.0.0.0/8"]}):
+        await ada.live_zap(trigger={"verification": verification})
 
 
 async def test_two_secrets_live_side_by_side(ada: Person) -> None:
@@ -146,13 +170,83 @@ async def test_slack_s_challenge_is_echoed_and_starts_no_run(ada: Person) -> Non
     assert answer.headers["content-type"].startswith("text/plain")
 
 
-async def test_templates_see_query_and_form_and_no_secrets(ada: Person) -> None:
+async def test_the_run_shows_query_and_form_and_no_secrets(ada: Person) -> None:
     zap = await ada.live_zap()
     answer = await ada.api.post(zap["hook_url"] + "/a/b?x=1&x=2&api_key=canary&y=", data={"name": "Ada", "n": "1"})
     trigger = await context(ada, answer.json()["run_id"])
     assert trigger["query"] == {"x": ["1", "2"], "api_key": "[redacted]", "y": ""}
     assert trigger["query_string"] == "x=1&x=2&api_key=[redacted]&y="
     assert (trigger["body"], trigger["path"]) == ({"name": "Ada", "n": "1"}, "a/b")
+
+
+async def test_templates_and_filters_see_the_query_as_it_came(ada: Person) -> None:
+    query = (
+        "?author=Jane&session_id=cs&page_token=p2&max_tokens=5&api_key=k&hub.verify_token=v%20w&validationToken=a%2Bb"
+    )
+    shown = (
+        "{{ trigger.query.author }} {{ trigger.query.session_id }} {{ trigger.query.page_token }}"
+        " {{ trigger.query.max_tokens }} {{ trigger.query.api_key }} {{ trigger.query.validationToken }}"
+    )
+    wanted = {"field": 'trigger.query["hub.verify_token"]', "operator": "equals", "value": "v w"}
+    zap = await ada.live_zap(trigger={"reply": {"mode": "custom", "body": shown}, "filter": wanted})
+    answer = await ada.api.post(zap["hook_url"] + query)
+    assert (answer.status_code, answer.text) == (200, "Jane cs p2 5 k a+b")
+    refused = await ada.api.post(zap["hook_url"] + query.replace("v%20w", "other"))
+    assert refused.json()["status"] == "filtered"
+    headers = {"authorization": "Bearer mine", "x-api-key": "k1", "x-token-count": "5"}
+    body = (
+        '{{ trigger.headers.authorization }} {{ trigger.headers["x-api-key"] }} {{ trigger.headers["x-token-count"] }}'
+    )
+    zap = await ada.live_zap(trigger={"reply": {"mode": "custom", "body": body}})
+    assert (await ada.api.post(zap["hook_url"], headers=headers)).text == "Bearer mine k1 5"
+
+
+CANARY = "canary-secret-5"
+
+
+def _basic() -> dict[str, Any]:
+    return {"headers": {"authorization": httpx.BasicAuth("ada", CANARY)._auth_header}}
+
+
+@pytest.mark.parametrize(
+    ("verification", "options"),
+    [
+        ({"preset": "header_token", "header": "X-Shop-Key"}, {"headers": {"x-shop-key": CANARY}}),
+        ({"preset": "header_token", "header": "x-hush"}, {"headers": {"X-HUSH": CANARY}}),
+        ({"preset": "header_token", "header": "Authorization"}, {"headers": {"authorization": CANARY}}),
+        ({"preset": "header_token", "header": "x-hush"}, {"headers": {"x-hush": CANARY, "x-too": f"again {CANARY}"}}),
+        ({"preset": "header_token", "header": "x-hush"}, {"headers": {"x-hush": CANARY}, "params": {"n": CANARY}}),
+        ({"preset": "gitlab"}, {"headers": {"x-gitlab-token": CANARY}}),
+        ({"preset": "bearer"}, {"headers": {"authorization": f"Bearer {CANARY}"}}),
+        ({"preset": "bearer"}, {"params": {"access_token": CANARY, "a": "1"}}),
+        ({"preset": "bearer"}, {"query": f"?access%5Ftoken={CANARY.replace('-', '%2D')}&a=1"}),
+        ({"preset": "basic", "username": "ada"}, _basic()),
+    ],
+)
+async def test_what_a_preset_verifies_with_reaches_nothing(
+    ada: Person, dsn: str, verification: dict[str, Any], options: dict[str, Any]
+) -> None:
+    config = {"verification": verification, "reply": {"mode": "custom", "body": "{{ trigger }}"}}
+    zap = await ada.live_zap(trigger=config, secrets=[CANARY])
+    url = zap["hook_url"] + options.pop("query", "")
+    answer = await ada.api.post(url, json={"n": 1}, **options)
+    assert answer.status_code == 200
+    assert "redacted" in answer.text
+    connection = await asyncpg.connect(dsn)
+    log = [value for row in await connection.fetch("select data, meta from es.events") for value in row]
+    run_id = await connection.fetchval("select stream_id from es.events where type = 'zap.run.requested'")
+    await connection.close()
+    pages = [(await ada("GET", f"/runs/{run_id}{page}")).content for page in ("", "/events")]
+    encoded = base64.b64encode(f"ada:{CANARY}".encode())
+    leaks = (CANARY.encode(), CANARY.replace("-", "%2D").encode(), encoded)
+    assert not [text for text in [*log, *pages, answer.content] if any(leak in text for leak in leaks)]
+    refused = await ada.api.post(zap["hook_url"], content=f"n={CANARY}".encode())
+    assert refused.status_code == 401
+    connection = await asyncpg.connect(dsn)
+    assert not await connection.fetch(
+        "select 1 from es.events where position(convert_to($1, 'UTF8') in data) > 0", CANARY
+    )
+    await connection.close()
 
 
 async def test_a_raw_hook_parses_nothing(ada: Person) -> None:
@@ -204,6 +298,93 @@ async def test_a_paused_zap_keeps_what_it_refuses(ada: Person, bob: Person, dsn:
     await ada("POST", f"/zaps/{zap['id']}/enable")
     repeat = await ada.api.post(zap["hook_url"], json={"n": 1}, headers={"idempotency-key": "d1"})
     assert (await ada("POST", path)).json() == repeat.json() | {"status": "duplicate"}
+
+
+async def test_a_request_is_let_in_once_also_when_its_key_is_forgotten(
+    ada: Person, dsn: str, rejected: Rejected
+) -> None:
+    zap = await ada.live_zap(trigger={"filter": {"field": "trigger.body.n", "operator": "equals", "value": 1}})
+    await ada.api.post(zap["hook_url"], json={"n": 2}, headers={"idempotency-key": "d1"})
+    (item,) = await rejected(zap)
+    path = f"/zaps/{zap['id']}/requests/{item['id']}/admit"
+    connection = await asyncpg.connect(dsn)
+    answers = []
+    for _ in range(3):
+        answers.append((await ada("POST", path)).json())
+        await connection.execute("delete from es.dedupe")
+    await rejected(zap)
+    answers.append((await ada("POST", path)).json())
+    assert [answer["status"] for answer in answers] == ["accepted", "duplicate", "duplicate", "duplicate"]
+    assert len({answer["run_id"] for answer in answers}) == 1
+    assert await connection.fetchval("select count(*) from es.events where type = 'zap.run.requested'") == 1
+    await connection.close()
+
+
+async def test_what_the_log_does_not_take_is_on_record(ada: Person, dsn: str, rejected: Rejected) -> None:
+    zap = await ada.live_zap(trigger={"split": True})
+    answer = await ada.api.post(zap["hook_url"], json=[1] * 1_001)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    (item,) = await rejected(zap)
+    assert (item["reason"], item["status"], item["admissible"]) == ("too_large", 413, False)
+
+
+async def test_requests_of_another_method_are_counted(ada: Person, dsn: str, rejected: Rejected) -> None:
+    zap = await ada.live_zap()
+    for _ in range(3):
+        await ada.api.get(zap["hook_url"])
+
+    async def listed() -> list[dict[str, Any]]:
+        return await rejected(zap)
+
+    (item,) = await eventually(listed)
+    assert (item["reason"], item["count"]) == ("method", 3)
+
+
+def hop(depth: int, zap_id: str) -> dict[str, str]:
+    """The header as a run of that zap sends it."""
+    return {"triggerhub-depth": Hops(ENCRYPTION_KEY).write(Hop(depth, UUID(zap_id)))}
+
+
+async def test_a_chain_of_runs_has_an_end(ada: Person, dsn: str, rejected: Rejected) -> None:
+    zap, other = await ada.live_zap(), str(new_id())
+    for depth in (1, 10):
+        answer = await ada.api.post(zap["hook_url"], headers=hop(depth, other))
+        events = (await ada("GET", f"/runs/{answer.json()['run_id']}/events")).json()["items"]
+        assert events[0]["data"]["depth"] == depth
+    refused = await ada.api.post(zap["hook_url"], json={"n": 1}, headers=hop(11, other))
+    assert (refused.status_code, refused.json()["code"]) == (508, "loop_detected")
+    assert [item["reason"] for item in await rejected(zap)] == ["loop"]
+    flags = (await ada("GET", f"/zaps/{zap['id']}")).json()["flags"]
+    assert [flag["kind"] for flag in flags] == ["loop"]
+    forged = {"triggerhub-depth": hop(1, other)["triggerhub-depth"].replace("1.", "11.", 1)}
+    for headers in (forged, {"triggerhub-depth": "11"}, {"triggerhub-depth": "99"}):
+        assert (await ada.api.post(zap["hook_url"], headers=headers)).status_code == 200
+
+
+async def test_a_zap_starts_itself_so_often_and_no_more(ada: Person) -> None:
+    zap, another = await ada.live_zap(), await ada.live_zap()
+    own = [await ada.api.post(zap["hook_url"], headers=hop(1, zap["id"])) for _ in range(OWN_PER_MINUTE + 5)]
+    statuses = [answer.status_code for answer in own]
+    assert statuses[:OWN_PER_MINUTE] == [200] * OWN_PER_MINUTE
+    assert statuses[-1] == 508
+    assert (await ada.api.post(zap["hook_url"])).status_code == 200
+    assert (await ada.api.post(zap["hook_url"], headers=hop(1, another["id"]))).status_code == 200
+
+
+async def test_each_item_counts_against_the_limit(ada: Person, dsn: str) -> None:
+    zap = await ada.live_zap(trigger={"split": True, "limit": {"per_minute": 10}})
+    assert (await ada.api.post(zap["hook_url"], json=list(range(8)))).status_code == 200
+    assert (await ada.api.post(zap["hook_url"], json=list(range(8)))).status_code == 200
+    assert (await ada.api.post(zap["hook_url"], json=[1])).status_code == 429
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "iso-8859-1"])
+async def test_a_list_in_any_charset_is_split(ada: Person, encoding: str) -> None:
+    zap = await ada.live_zap(trigger={"split": True})
+    charset = "iso-8859-1" if encoding == "iso-8859-1" else "utf-8"
+    headers = {"content-type": f"application/json; charset={charset}"}
+    first = (await ada.api.post(zap["hook_url"], content='["ü",2.50]'.encode(encoding), headers=headers)).json()
+    assert [(await context(ada, run_id))["body"] for run_id in first["run_ids"]] == ["ü", 2.5]
 
 
 async def test_forgeries_are_on_record_and_can_not_be_let_in(ada: Person, dsn: str, rejected: Rejected) -> None:

@@ -7,6 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 
+async def pause(seconds: float) -> None:
+    """For a client that is slow on purpose."""
+    await asyncio.sleep(seconds)
+
+
 async def eventually(check: Callable[[], object], timeout_s: float = 5, interval_s: float = 0.02) -> Any:
     """The first true answer of `check`, plain or async. An OSError or AssertionError from it means "not yet"."""
     deadline = time.monotonic() + timeout_s

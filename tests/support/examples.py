@@ -116,6 +116,7 @@ EXAMPLES: tuple[Event, ...] = (
         errors={"send": _FAILURE},
         deadline=START + timedelta(hours=1),
         job_id=_ID,
+        depth=3,
     ),
     run_events.StepStarted(
         step_id="look_up", attempt=2, started_at=START, input={"url": "https://example.com/1"}, kept=_KEPT

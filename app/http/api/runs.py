@@ -16,7 +16,9 @@ from domain.job.job import CODE
 from domain.log.errors import Invalid, NotFound
 from domain.log.event import RunStatus, StreamKind
 from domain.run.events import Source
+from domain.values.json import JsonObject
 from domain.values.path import MAX_PATH, Missing, parse_path
+from domain.values.redaction import shown, shown_fields
 from projections import run_detail
 from projections.engine.freshness import wait_until
 from projections.run_detail import RunDetail
@@ -41,6 +43,12 @@ class EventOut(msgspec.Struct, frozen=True, kw_only=True):
     recorded_at: datetime
     meta: msgspec.Raw
     data: msgspec.Raw
+
+
+def _shown(data: bytes) -> msgspec.Raw:
+    fields: JsonObject = msgspec.json.decode(data)
+    messages = {name: shown(fields[name]) for name in ("request", "input", "output") if name in fields}
+    return msgspec.Raw(msgspec.json.encode(fields | messages))
 
 
 class RunController(Controller):
@@ -90,6 +98,9 @@ class RunController(Controller):
         found = await run_detail.get(services.store, request.user.tenant_id, run_id)
         if found is None:
             raise NotFound("no such run")
+        found.trigger = shown_fields(found.trigger)
+        for step in found.steps:
+            step.input, step.output = shown(step.input), shown(step.output)
         found.replays = await replays_of(services.store.pool, request.user.tenant_id, run_id)
         return found
 
@@ -115,7 +126,7 @@ class RunController(Controller):
     async def events(
         self, run_id: FromPath[UUID], request: AuthedRequest, services: Injected[Services]
     ) -> Page[EventOut]:
-        """The whole stream, oldest first, as it was recorded."""
+        """The whole stream, oldest first, as it was recorded, but for values that are known for secrets."""
         stored = await services.store.read_stream(StreamKind.RUN, run_id)
         if not stored or stored[0].tenant_id != request.user.tenant_id:
             raise NotFound("no such run")
@@ -129,7 +140,7 @@ class RunController(Controller):
                     schema_version=event.schema_version,
                     recorded_at=event.recorded_at,
                     meta=msgspec.Raw(event.meta),
-                    data=msgspec.Raw(event.data),
+                    data=_shown(event.data),
                 )
                 for event in stored
             ]

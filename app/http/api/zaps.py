@@ -209,8 +209,14 @@ class ZapController(Controller):
         await hook_secrets.forget(caller.principal, zap_id)
 
     @post("/{zap_id:uuid}/publish", summary="Publish the draft", status_code=200)
-    async def publish(self, zap_id: FromPath[UUID], caller: Injected[Caller]) -> Response[ZapOut]:
-        """Makes an immutable version that new runs use; the first one also enables the zap."""
+    async def publish(
+        self, zap_id: FromPath[UUID], caller: Injected[Caller], hook_secrets: Injected[HookSecrets]
+    ) -> Response[ZapOut]:
+        """Makes an immutable version that new runs use; the first one also enables the zap.
+
+        A hook that verifies its senders needs their secret first: PUT /zaps/{id}/secrets.
+        """
+        await hook_secrets.require(caller.zaps, caller.principal, zap_id)
         return await caller.execute(zap_id, PublishZap())
 
     @post("/{zap_id:uuid}/enable", summary="Take requests again", status_code=200)

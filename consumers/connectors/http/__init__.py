@@ -17,8 +17,11 @@ from domain.connector.descriptor import (
     Unreachable,
 )
 from domain.connector.url import with_query
+from domain.hook.hops import HEADER
 from domain.values.json import JsonObject
 
+LOOP_DETECTED = 508
+"""RFC 5842 §7.2: coming again would only go on with it."""
 RETRIED_STATUSES = frozenset({408, 425, 429})
 """Statuses below 500 that time may heal (RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4)."""
 
@@ -28,6 +31,7 @@ async def request(config: JsonObject, context: ActionContext) -> Outcome:
     try:
         wanted = read(HttpRequest, _given(config))
         headers, body = _headers_and_body(wanted, context.idempotency_key)
+        headers = _with_hop(headers, context.hop)
     except BadConfig as error:
         return Failed(code="bad_config", message=str(error))
     try:
@@ -70,6 +74,12 @@ def _headers_and_body(wanted: HttpRequest, idempotency_key: str) -> tuple[list[t
     return headers, content.body
 
 
+def _with_hop(headers: list[tuple[str, str]], hop: str) -> list[tuple[str, str]]:
+    """With the header that says how many runs have started one another, which is ours alone."""
+    others = [(name, value) for name, value in headers if name.lower() != HEADER.lower()]
+    return [*others, (HEADER, hop)] if hop else others
+
+
 def _unreached(error: Unreachable) -> Outcome:
     if error.permanent:
         return Failed(code=error.code, message=error.message)
@@ -89,6 +99,8 @@ def _outcome(reply: HttpReply, wanted: HttpRequest, context: ActionContext) -> O
         return Failed(code="answer_not_json", message=str(error), output=output(reply, "auto"))
     if succeeded:
         return Succeeded(found)
+    if reply.status == LOOP_DETECTED:
+        return Failed(code="loop_detected", message="the target says that runs start one another", output=found)
     if reply.status in RETRIED_STATUSES or reply.status >= 500:
         return Retry(code=code, message=message, after_s=reply.retry_after_s(context.clock()), output=found)
     return Failed(code=code, message=message, output=found)

@@ -1,19 +1,24 @@
 """The intake over a store that only remembers: what a sender can do, and what each answer costs."""
 
+import asyncio
+import signal
 from typing import Any, cast
 from uuid import UUID
 
 import msgspec
 import pytest
 
+from app.http.background import stop_if_ended
 from app.intake.bodies import Bodies
 from app.intake.intake import Intake
 from app.intake.live_zaps import LiveZaps
 from app.intake.replies import Replies
 from app.intake.request_log import RequestLog
 from app.intake.run_watch import RunWatch
+from domain.hook.compiled import PLAIN, Hook
+from domain.hook.config import ReplyConfig
 from domain.intake.admission import LiveZap, dedupe_key
-from domain.log.event import Append, Appended, AppendResult, Conflict, Duplicate
+from domain.log.event import Append, Appended, AppendResult, Conflict, Duplicate, StoredEvent, StreamKind
 from domain.log.ports import EventStore, StoreUnavailable
 from domain.run.events import RunRequested
 from sql.process.clock import new_id, now
@@ -40,8 +45,11 @@ class RememberingStore:
 class OneZap:
     """Knows a single zap."""
 
+    def __init__(self, hook: Hook = PLAIN) -> None:
+        self.hook = hook
+
     async def get(self, zap_id: UUID) -> LiveZap | None:
-        return LiveZap(USER, "enabled", 4) if zap_id == ZAP else None
+        return LiveZap(USER, "enabled", 4, self.hook) if zap_id == ZAP else None
 
 
 def request(*messages: dict[str, Any], headers: dict[str, str] | None = None, path: str = PATH) -> tuple[Any, Any]:
@@ -141,3 +149,71 @@ async def test_the_dedupe_key_depends_on_zap_and_delivery() -> None:
     keys = {dedupe_key(zap, delivery) for zap in (USER, ZAP) for delivery in ("a", "b")}
     assert len(keys) == 4
     assert {len(key) for key in keys} == {32}
+
+
+class NeverEnding:
+    """A watch of runs that do not end."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def outcome(self, _run_id: UUID, _timeout_s: float) -> None:
+        self.asked.set()
+        await asyncio.get_running_loop().create_future()
+
+
+async def test_the_room_for_a_body_is_free_while_its_sender_waits_for_the_run() -> None:
+    bodies = Bodies(200_000, room=200_000)
+    watch = NeverEnding()
+    hook = Hook(plain=False, reply=ReplyConfig(mode="wait"))
+    intake = Intake(
+        store=cast(EventStore, RememberingStore(Appended(1, 7))),
+        live_zaps=cast(LiveZaps, OneZap(hook)),
+        bodies=bodies,
+        limits=cast(RateLimits, None),
+        requests=RequestLog(cast(EventStore, RememberingStore(Appended(1, 1))), now, new_id),
+        replies=Replies(cast(RunWatch, watch), "http://testserver.local"),
+        now=now,
+        new_id=new_id,
+        public_url="http://testserver.local",
+    )
+    scope, receive = request({"type": "http.request", "body": b"x" * 200_000})
+    waiting = asyncio.create_task(intake(scope, receive, cast(Any, None)))
+    await asyncio.wait_for(watch.asked.wait(), 5)
+    assert bodies.free == 200_000
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+
+@pytest.mark.parametrize(("type_", "version", "data"), [("zap.created", 99, b"{}"), ("zap.created", 1, b'{"name":7}')])
+async def test_a_zap_that_this_release_can_not_read_is_unavailable(type_: str, version: int, data: bytes) -> None:
+    class Newer:
+        async def read_stream(self, kind: StreamKind, stream_id: UUID, *_: Any, **__: Any) -> list[StoredEvent]:
+            return [StoredEvent(1, kind, stream_id, 1, USER, ZAP, ZAP, type_, version, now(), b"{}", data)]
+
+    with pytest.raises(StoreUnavailable):
+        await LiveZaps(cast(EventStore, Newer()), "").get(ZAP)
+
+
+async def test_a_background_task_that_ends_stops_the_process() -> None:
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+
+    async def fail() -> None:
+        raise KeyError("x")
+
+    task = asyncio.create_task(fail())
+    task.add_done_callback(stop_if_ended)
+    await asyncio.wait_for(stopped.wait(), 5)
+    asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
+
+
+async def test_a_background_task_that_is_cancelled_does_not() -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, pytest.fail)
+    task: asyncio.Task[None] = asyncio.create_task(NeverEnding().outcome(ZAP, 1))
+    task.add_done_callback(stop_if_ended)
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)

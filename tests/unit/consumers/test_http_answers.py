@@ -294,3 +294,10 @@ async def test_a_failed_answer_that_is_too_large_is_cut_and_still_tried_again(
 async def test_an_answer_to_head_has_no_body(http: Outbound, target: RawTarget) -> None:
     target.answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 99999999\r\n\r\n"
     assert (await output(http, target, method="HEAD"))["body"] is None
+
+
+async def test_an_answer_that_ends_a_chain_of_runs_fails_for_good(http: Outbound, target: RawTarget) -> None:
+    target.says(body=b'{"code":"loop_detected"}', status="508 Loop Detected")
+    outcome = await run(http, target)
+    assert isinstance(outcome, Failed)
+    assert outcome.code == "loop_detected"

@@ -346,3 +346,14 @@ def test_mistakes_are_told_when_saved(config: dict[str, Any], path: str, says: s
 )
 def test_a_url_that_may_become_one_is_accepted(url: str) -> None:
     assert ACTION.problems({"url": url}) == {}
+
+
+async def test_the_depth_of_a_chain_of_runs_goes_along_and_is_not_the_user_s_to_set(
+    http: Outbound, target: RawTarget
+) -> None:
+    for hop, arrives in (("2.ab.cd", ["2.ab.cd"]), ("", [])):
+        context = ActionContext(http, "run.step", UUID(int=1), FixedClock(), hop)
+        config: dict[str, Any] = {"url": target.url, "headers": {"triggerhub-Depth": "1", "X-Own": "kept"}}
+        assert isinstance(await ACTION.run(config, context), Succeeded)
+        assert target.last.values("triggerhub-depth") == arrives
+        assert target.last.values("x-own") == ["kept"]

@@ -1,0 +1,58 @@
+"""Runs that start one another through webhooks: how long such a chain is, in a header that only we can write.
+
+A request of a run carries TriggerHub-Depth: the number of runs before it, the zap that sent it, and a MAC over both,
+with a key derived from the installation's secret. A header that is not ours counts as none.
+"""
+
+import hashlib
+import hmac
+import re
+from uuid import UUID
+
+import msgspec
+
+HEADER = "TriggerHub-Depth"
+MAX_DEPTH = 10
+"""Runs in a chain; a request beyond is refused."""
+OWN_PER_MINUTE = 60
+"""Runs that a zap may start of itself: a chain that branches stays short of MAX_DEPTH for long."""
+
+_FORM = re.compile(r"([0-9]{1,4})\.([0-9a-f]{32})\.([0-9a-f]{32})")
+
+
+class Hop(msgspec.Struct, frozen=True):
+    """A request that a run made: `depth` is that of the run which it would start."""
+
+    depth: int
+    zap_id: UUID
+
+
+class Hops:
+    """Writes and reads the header, with the installation's secret. Without one nothing is written or believed."""
+
+    def __init__(self, secret: str) -> None:
+        newest = secret.split(",", maxsplit=1)[0]
+        self._key = hmac.digest(newest.encode(), b"TriggerHub-Depth v1", "sha256") if newest else b""
+
+    def write(self, hop: Hop) -> str:
+        """The header's value, empty for none."""
+        if not self._key:
+            return ""
+        said = f"{hop.depth}.{hop.zap_id.hex}"
+        return f"{said}.{self._mac(said)}"
+
+    def read(self, value: str) -> Hop | None:
+        """The request's hop, None where the header is not one of ours."""
+        parts = _FORM.fullmatch(value)
+        if parts is None or not self._key:
+            return None
+        said, _, mac = value.rpartition(".")
+        if not hmac.compare_digest(self._mac(said), mac):
+            return None
+        return Hop(int(parts[1]), UUID(parts[2]))
+
+    def _mac(self, said: str) -> str:
+        return hmac.new(self._key, said.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+NO_HOPS = Hops("")
