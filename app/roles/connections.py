@@ -9,7 +9,9 @@ import asyncio
 from collections import Counter
 from typing import Any, ClassVar
 
+import httptools
 import structlog
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 log = structlog.get_logger()
@@ -47,7 +49,6 @@ class Connections:
         self.per_address = min(per_address, limit)
         self._open: dict[BoundedProtocol, str] = {}
         self._addresses: Counter[str] = Counter()
-        self._idle: dict[BoundedProtocol, None] = {}  # those that have waited longest for a request come first
 
     @property
     def count(self) -> int:
@@ -57,7 +58,7 @@ class Connections:
     @property
     def idle_count(self) -> int:
         """How many of them have no request under way."""
-        return len(self._idle)
+        return sum(connection.is_idle for connection in self._open)
 
     def add(self, connection: "BoundedProtocol", address: str) -> bool:
         """Whether there is room for one more, if need be that of one without a request."""
@@ -68,30 +69,19 @@ class Connections:
         if room:
             self._open[connection] = address
             self._addresses[address] += 1
-            self._idle[connection] = None
         return room
-
-    def busy(self, connection: "BoundedProtocol") -> None:
-        """It has sent a request."""
-        self._idle.pop(connection, None)
-
-    def idle(self, connection: "BoundedProtocol") -> None:
-        """All its requests are answered."""
-        if connection in self._open:
-            self._idle[connection] = None
 
     def remove(self, connection: "BoundedProtocol") -> None:
         """It is closed, or as good as that."""
         address = self._open.pop(connection, None)
         if address is not None:
-            self._idle.pop(connection, None)
             self._addresses[address] -= 1
             if not self._addresses[address]:
                 del self._addresses[address]
 
     def _close_idle(self, address: str | None) -> bool:
-        for connection in self._idle:
-            if address is None or self._open[connection] == address:
+        for connection, its_address in self._open.items():  # the oldest first
+            if connection.is_idle and address in {None, its_address}:
                 connection.drop("made_room")
                 return True
         return False
@@ -137,7 +127,16 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._refused is not None:
             return
         began = self._began
-        super().data_received(data)
+        if self.timeout_keep_alive_task is not None and (self._in_head or not self.cycle.response_complete):
+            # The rest of a body that is answered already may come for as long as an idle connection is kept.
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._refuse(*self._reason())
+        except httptools.HttpParserUpgrade:
+            pass  # no other protocol is spoken here
         if self._began == began:
             self._count(len(data))
 
@@ -150,19 +149,6 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._refuse(431, f"The head of a request has at most {MAX_HEAD} bytes.")
         elif self._fed > MAX_HEAD + MAX_FRAMING * self._content:
             self._refuse(400, "There is too little in the chunks of this body.")
-
-    def _unset_keepalive_if_required(self) -> None:
-        # The rest of a body that is answered already may come for as long as an idle connection is kept.
-        if self._in_head or not self.cycle.response_complete:
-            super()._unset_keepalive_if_required()
-
-    def send_400_response(self, msg: str) -> None:
-        """What the parser does not take, or a callback has refused."""
-        self._refuse(*(self._refused or (400, msg)))
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._once.clear()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
@@ -190,29 +176,34 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if len(self.headers) > MAX_HEADERS:
             raise self._refusal(431, f"A request has at most {MAX_HEADERS} headers.")
-        if self._once.get(b"transfer-encoding", b"chunked").strip().lower() != b"chunked":
+        coding = self._once.get(b"transfer-encoding")
+        if coding is not None and coding.strip().lower() != b"chunked":
             raise self._refusal(400, "Transfer-Encoding may be chunked, and nothing else.")
         if b"host" not in self._once and self.parser.get_http_version() != "1.0":
             raise self._refusal(400, "The header host is missing.")
         if len(self.pipeline) >= MAX_WAITING:
             raise self._refusal(503, "Too many requests wait on this connection.")
-        self._begin(in_head=False)
-        self.bounds.busy(self)
+        self._once.clear()
+        self._in_head, self._since = False, None
+        self._began += 1
+        self._fed = self._content = self._trailers = 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self._content += len(body)
-        super().on_body(body)
+        if not self.cycle.response_complete:
+            self.cycle.body += body
+            if len(self.cycle.body) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+            self.cycle.message_event.set()
 
     def on_message_complete(self) -> None:
-        super().on_message_complete()
-        self._begin(in_head=True)
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if not self._is_busy():
-            self._since = None
-            self.bounds.idle(self)
+        self._in_head, self._since = True, None
+        self._began += 1
+        self._fed = 0
+        if not self.cycle.response_complete:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
 
     def check(self, now: float) -> None:
         """Close the connection if it has been waited for too long."""
@@ -238,11 +229,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self.bounds.remove(self)
         self.transport.abort()
 
-    def _begin(self, *, in_head: bool) -> None:
-        self._in_head = in_head
-        self._began += 1
-        self._fed = self._content = self._measured = self._trailers = 0
-        self._since = None
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has no request under way."""
+        return self._in_head and not self._is_busy()
 
     def _is_busy(self) -> bool:
         return bool(self.cycle) and not self.cycle.response_complete
@@ -252,9 +242,12 @@ class BoundedProtocol(HttpToolsProtocol):
         return not self._is_busy() if self._in_head else not self.flow.read_paused
 
     def _refusal(self, status: int, reason: str) -> ValueError:
-        """To be raised in a callback: the parser stops at it, and has `send_400_response` called."""
+        """To be raised in a callback: the parser stops at it, and `data_received` refuses."""
         self._refused = (status, reason)
         return ValueError(reason)
+
+    def _reason(self) -> tuple[int, str]:
+        return self._refused or (400, "This is not an HTTP request.")
 
     def _refuse(self, status: int, reason: str) -> None:
         """Nothing more is read. Where no other answer is due, the client is told why."""
