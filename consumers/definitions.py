@@ -1,18 +1,20 @@
 """Published versions of zaps as the runner needs them: immutable, so each is compiled once and kept."""
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import assert_never
 from uuid import UUID
 
 import msgspec
 
 from domain.aggregates import ZAP
-from domain.language.template import Context, compiled
+from domain.language.mistakes import SLOW
+from domain.language.template import Compiled, compiled
 from domain.log.errors import NotFound
 from domain.log.ports import EventStore
 from domain.log.stream import load
-from domain.values.json import Json
+from domain.zap.check import template_text
 from domain.zap.definition import ActionStep, Catalog, Definition, DelayStep, Step
 
 CACHE_SIZE = 2_000
@@ -24,7 +26,7 @@ class CompiledVersion(msgspec.Struct, frozen=True):
     """A definition, and by step id a renderer of what its templates are in: an action's config, the end of a delay."""
 
     definition: Definition
-    renderers: Mapping[str, Callable[[Context], Json]]
+    renderers: Mapping[str, Compiled]
 
 
 class Definitions:
@@ -41,7 +43,11 @@ class Definitions:
         if key in self._cache:
             self._cache.move_to_end(key)
             return self._cache[key]
-        version = compile_definition(await self._load(zap_id, number), self._catalog)
+        definition = await self._load(zap_id, number)
+        if template_text(definition) > SLOW:
+            version = await asyncio.to_thread(compile_definition, definition, self._catalog)
+        else:
+            version = compile_definition(definition, self._catalog)
         self._cache[key] = version
         if len(self._cache) > CACHE_SIZE:
             self._cache.popitem(last=False)
@@ -59,7 +65,7 @@ def compile_definition(definition: Definition, catalog: Catalog) -> CompiledVers
     return CompiledVersion(definition, {step.id: _renderer(step, catalog) for _path, step in definition.all_steps()})
 
 
-def _renderer(step: Step, catalog: Catalog) -> Callable[[Context], Json]:
+def _renderer(step: Step, catalog: Catalog) -> Compiled:
     match step:
         case ActionStep():
             action = catalog.actions.get(step.type)

@@ -1,18 +1,21 @@
 """Commands on zaps."""
 
+import asyncio
 from datetime import datetime
 from uuid import UUID
 
 from app.accounts.auth import Principal
 from app.intake.live_zaps import LiveZaps
 from domain.aggregates import ZAP
+from domain.language.mistakes import SLOW
 from domain.log.errors import Invalid, NotFound
 from domain.log.event import NewEvent
 from domain.log.ports import EventStore, NewId
 from domain.log.stream import facts, fold, handle, load_of
 from domain.zap import zap
-from domain.zap.definition import Catalog, Definition, validate
-from domain.zap.zap import ChangeDraft, CreateZap, LoadedZap, ZapCommand, existing
+from domain.zap.check import template_text, validate
+from domain.zap.definition import Catalog, Definition
+from domain.zap.zap import ChangeDraft, CreateZap, LoadedZap, PublishZap, ZapCommand, existing
 
 
 class Zaps:
@@ -52,6 +55,8 @@ class Zaps:
         if isinstance(command, ChangeDraft):
             await self._check(principal, zap_id, command.definition)
         loaded = await load_of(self._store, ZAP, zap_id, principal.tenant_id)
+        if isinstance(command, PublishZap) and loaded.state.status != "deleted":
+            await self._check(principal, zap_id, loaded.state.draft)  # it may be older than the rules
         try:
             return await handle(
                 self._store,
@@ -67,7 +72,10 @@ class Zaps:
 
     async def _check(self, principal: Principal, zap_id: UUID, definition: Definition) -> None:
         """Raises Invalid for what a definition may not say, its error zap included."""
-        validate(definition, self._catalog)
+        if template_text(definition) > SLOW:
+            await asyncio.to_thread(validate, definition, self._catalog)
+        else:
+            validate(definition, self._catalog)
         error_zap = definition.behaviour.on_failure.zap_id
         if error_zap is None:
             return

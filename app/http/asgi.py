@@ -50,6 +50,7 @@ from app.intake.request_log import RequestLog
 from app.intake.run_watch import RunWatch
 from app.refusals import problems as refusals
 from app.refusals.problems import NO_SNIFF
+from consumers.rendering.rendering import Rendering
 from domain.hook.hops import Hops
 from sql.tables.hook_secrets import HookTables
 from sql.tables.identity import Identity
@@ -76,11 +77,12 @@ def create_app(services: Services) -> Litestar:
         new_id=services.new_id,
         signup=services.signup,
     )
+    rendering = Rendering()
     zaps = Zaps(services.store, services.catalog, live_zaps, services.new_id)
     app = Litestar(
         route_handlers=[
             _api(Authenticator(identity, tokens)),
-            _hooks(services, live_zaps, request_log),
+            _hooks(services, live_zaps, request_log, rendering),
             healthz,
             readyz,
             *PAGES,
@@ -99,7 +101,7 @@ def create_app(services: Services) -> Litestar:
         exception_handlers={**refusals.HANDLERS, **routing.HANDLERS},
         response_headers=NO_SNIFF,
         request_max_body_size=MAX_BODY,
-        lifespan=[_background(live_zaps, request_log, passwords)],
+        lifespan=[_background(live_zaps, request_log, passwords, rendering)],
         openapi_config=_openapi(),
         logging_config=None,
     )
@@ -139,20 +141,21 @@ def _api(authenticator: Authenticator) -> Router:
     )
 
 
-def _hooks(services: Services, live_zaps: LiveZaps, request_log: RequestLog) -> "asgi":
+def _hooks(services: Services, live_zaps: LiveZaps, request_log: RequestLog, rendering: Rendering) -> "asgi":
     intake = Intake(
         store=services.store,
         live_zaps=live_zaps,
         bodies=Bodies(services.max_body),
         limits=RateLimits(services.store.pool),
         requests=request_log,
-        replies=Replies(RunWatch(services.store), services.public_url),
+        replies=Replies(RunWatch(services.store), services.public_url, rendering, services.now),
         now=services.now,
         new_id=services.new_id,
         public_url=services.public_url,
         user_per_minute=services.user_per_minute,
         hops=Hops(services.hop_secret or services.encryption_key),
         flag_loop=loop_flags(services.store, services.now, services.new_id),
+        rendering=rendering,
     )
 
     @asgi("/hooks/catch", is_mount=True, copy_scope=False)
@@ -180,7 +183,7 @@ def _value(value: T) -> Provide:
 
 
 def _background(
-    live_zaps: LiveZaps, request_log: RequestLog, passwords: Passwords
+    live_zaps: LiveZaps, request_log: RequestLog, passwords: Passwords, rendering: Rendering
 ) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
@@ -198,6 +201,7 @@ def _background(
             await asyncio.gather(*tasks, return_exceptions=True)
             await request_log.flush()
             passwords.close()
+            await rendering.aclose()
 
     return lifespan
 

@@ -4,7 +4,6 @@ This is the hot path, so it speaks ASGI directly and touches nothing but memory 
 Paths are /hooks/catch/{user_id}/{zap_id}, with whatever a sender hangs behind that.
 """
 
-import asyncio
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -31,9 +30,11 @@ from app.intake.loops import FlagLoop
 from app.intake.replies import SAFE, Replies, Reply
 from app.intake.request_log import RequestLog
 from app.refusals.problems import MEDIA_TYPE, Problem, as_problem, encode
+from consumers.rendering.rendering import Rendering
+from consumers.rendering.trigger import trigger_of
 from domain.hook.compiled import Hook
 from domain.hook.hops import MAX_DEPTH, NO_HOPS, OWN_PER_MINUTE, Hop, Hops
-from domain.hook.request import Request, request_body, trigger_data
+from domain.hook.request import Request, request_body
 from domain.intake.admission import (
     Arrival,
     Held,
@@ -46,15 +47,14 @@ from domain.intake.admission import (
     start_each,
 )
 from domain.intake.events import MAX_DETAIL, MAX_EXCERPT, Reason, RequestRejected
-from domain.language import condition
+from domain.language.template import TooMuchWork
 from domain.log.ports import AppendRefused, Clock, EventStore, NewId, StoreUnavailable
+from domain.values.json import JsonObject
 from sql.process.crash_points import reached
 from sql.tables.rate_limits import RateLimits
 
 MAX_QUERY = 16 * 1024
 """Bytes of a query string."""
-MAX_QUICK_FILTER = 128 * 1024
-"""Bytes of a body that is parsed for the filter in place; more would hold up other senders."""
 
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _ORIGIN = re.compile(rb"[\x21-\x7e]{1,253}")
@@ -98,6 +98,7 @@ class Intake:
         user_per_minute: int | None = None,
         hops: Hops = NO_HOPS,
         flag_loop: FlagLoop | None = None,
+        rendering: Rendering | None = None,
     ) -> None:
         self._hops = hops
         self._flag_loop = flag_loop
@@ -111,6 +112,7 @@ class Intake:
         self._new_id = new_id
         self._public_url = public_url
         self._user_per_minute = user_per_minute
+        self._rendering = rendering or Rendering()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, of which scope["path"] is what stands behind /hooks/catch."""
@@ -231,7 +233,7 @@ class Intake:
         if hook.per_minute is not None or self._user_per_minute is not None:
             await self._limit(arrival, len(items or (arrival,)))
         if hook.filter is not None:
-            reason = await _filtered_by(hook.filter, arrival.request)
+            reason = await self._filtered_by(hook, arrival)
             if reason is not None:
                 return intake_replies.filtered(await self._keep(arrival, "filtered", 200, reason))
         if zap.status == "paused":
@@ -245,6 +247,16 @@ class Intake:
         )
         reached("api.after_append")
         return intake_replies.accepted_all(started) if isinstance(started, list) else started
+
+    async def _filtered_by(self, hook: Hook, arrival: Arrival) -> str | None:
+        """Why a request does not pass the zap's filter, None when it does."""
+        assert hook.filter is not None
+        context: JsonObject = {"trigger": await trigger_of(arrival.request)}
+        try:
+            decision = await self._rendering.settle(arrival.zap.owner, hook.filter, hook.raw_filter, context)
+        except TooMuchWork as error:
+            return f"the filter could not be settled: {error.message}"
+        return None if decision.holds else decision.reason
 
     async def _acknowledge(self, arrival: Arrival, stored: Started | Held) -> Reply:
         """The answer to what is committed; repeats are counted under their run."""
@@ -334,17 +346,6 @@ def _rejected(arrival: Arrival, reason: Reason, status: int, detail: str) -> Req
         zap_version=arrival.zap.version,
         request=request,
     )
-
-
-async def _filtered_by(wanted: condition.Condition, request: Request) -> str | None:
-    """Why a request does not pass the zap's filter, None when it does."""
-    data = (
-        trigger_data(request)
-        if len(request.body) <= MAX_QUICK_FILTER and "content-encoding" not in request.headers
-        else await asyncio.to_thread(trigger_data, request)
-    )
-    decision = condition.explain(wanted, {"trigger": data})
-    return None if decision.holds else decision.reason
 
 
 def _parse_path(path: str) -> tuple[UUID, UUID, str]:

@@ -7,12 +7,16 @@ import msgspec
 import structlog
 
 from app.intake.run_watch import RunWatch
+from consumers.rendering.rendering import Rendering
+from consumers.rendering.trigger import trigger_of
 from domain.hook.compiled import Hook
-from domain.hook.request import trigger_data
+from domain.hook.config import ReplyConfig
 from domain.intake.admission import Arrival, Held, Started
 from domain.language.template import TemplateError
+from domain.log.ports import Clock
 from domain.values.json import Json, JsonObject
 from projections.run_detail import RunDetail
+from sql.process.clock import now
 
 log = structlog.get_logger()
 
@@ -35,9 +39,13 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
 class Replies:
     """Answers to accepted requests."""
 
-    def __init__(self, watch: RunWatch, public_url: str) -> None:
+    def __init__(
+        self, watch: RunWatch, public_url: str, rendering: Rendering | None = None, clock: Clock = now
+    ) -> None:
         self._watch = watch
         self._public_url = public_url
+        self._rendering = rendering or Rendering()
+        self._clock = clock
 
     async def of(self, arrival: Arrival, started: Started) -> Reply:
         """As the zap's hook says. What was committed is acknowledged, whatever goes wrong here."""
@@ -46,9 +54,24 @@ class Replies:
             case "immediate":
                 return accepted(started)
             case "custom":
-                return custom(hook, arrival, started) or accepted(started)
+                return await self._custom(hook, arrival, started) or accepted(started)
             case "wait":
                 return await self._outcome(hook, started)
+
+    async def _custom(self, hook: Hook, arrival: Arrival, started: Started) -> Reply | None:
+        """The owner's own answer, None where its template fails."""
+        assert hook.render is not None
+        context: JsonObject = {
+            "trigger": await trigger_of(arrival.request),
+            "run": {"id": str(started.run_id)},
+            "zap": {"id": str(arrival.zap_id), "version": arrival.zap.version},
+        }
+        try:
+            rendered = await self._rendering.render(arrival.zap.owner, hook.render, context, self._clock())
+        except TemplateError as error:
+            log.warning("intake.reply_failed", zap_id=str(arrival.zap_id), error=error.message)
+            return None
+        return _written(hook.reply, rendered)
 
     async def _outcome(self, hook: Hook, started: Started) -> Reply:
         detail = await self._watch.outcome(started.run_id, hook.reply.timeout_s)
@@ -95,25 +118,13 @@ def challenged(challenge: str) -> Reply:
     return Reply(200, TEXT, challenge.encode("utf-8", "replace"))
 
 
-def custom(hook: Hook, arrival: Arrival, started: Started) -> Reply | None:
-    """The owner's own answer, None where its template fails."""
-    assert hook.render is not None
-    context: JsonObject = {
-        "trigger": trigger_data(arrival.request),
-        "run": {"id": str(started.run_id)},
-        "zap": {"id": str(arrival.zap_id), "version": arrival.zap.version},
-    }
-    try:
-        rendered: Json = hook.render(context)
-    except TemplateError as error:
-        log.warning("intake.reply_failed", zap_id=str(arrival.zap_id), error=error.message)
-        return None
+def _written(reply: ReplyConfig, rendered: Json) -> Reply:
     body = rendered.encode("utf-8", "replace") if isinstance(rendered, str) else msgspec.json.encode(rendered)
-    headers = [(name.lower().encode(), value.encode()) for name, value in hook.reply.headers.items()]
+    headers = [(name.lower().encode(), value.encode()) for name, value in reply.headers.items()]
     if not any(name == b"content-type" for name, _ in headers):
         headers.append((TEXT if isinstance(rendered, str) else JSON)[0])
-    empty = hook.reply.status in {204, 205}
-    return Reply(hook.reply.status, [*headers, *SAFE], b"" if empty else body)
+    empty = reply.status in {204, 205}
+    return Reply(reply.status, [*headers, *SAFE], b"" if empty else body)
 
 
 def _outcome_body(detail: RunDetail) -> bytes:

@@ -1,21 +1,23 @@
 """Makes one attempt of an action: renders its config, runs it within its time, and says what it came to."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
 
 from consumers.definitions import CompiledVersion
 from consumers.outbound.targets import Targets
+from consumers.rendering.rendering import Rendering
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Failed, Outcome, Retry
 from domain.hook.hops import Hop, Hops
+from domain.language.scope import Context, Heavy
 from domain.language.template import TemplateError
 from domain.log.ports import Clock
 from domain.run.inputs import Input, is_large, keep
-from domain.run.state import ActiveRun, idempotency_key, template_context
+from domain.run.state import ActiveRun, idempotency_key
 from domain.values.json import Json
-from domain.zap.definition import ActionStep, Catalog, DelayStep, OnUnknown
+from domain.zap.definition import ActionStep, Catalog, OnUnknown, Step
 
 log = structlog.get_logger()
 MAX_ATTEMPT_S = 3_600.0
@@ -25,9 +27,10 @@ MAX_ATTEMPT_S = 3_600.0
 class Attempts:
     """The actions of the catalog, and how to interrupt those under way."""
 
-    def __init__(self, catalog: Catalog, targets: Targets, clock: Clock, hops: Hops) -> None:
+    def __init__(self, catalog: Catalog, targets: Targets, clock: Clock, hops: Hops, rendering: Rendering) -> None:
         self._hops = hops
         self._catalog = catalog
+        self._rendering = rendering
         self._targets = targets
         self._clock = clock
         self._timers: dict[UUID, asyncio.Timeout] = {}
@@ -42,18 +45,27 @@ class Attempts:
         action = self._catalog.actions.get(step.type)
         return bool(step.unknown_outcome) or (action is not None and not action.idempotent)
 
-    def render(self, run_id: UUID, run: ActiveRun, step: ActionStep, version: CompiledVersion) -> Json | Failed:
-        """The step's config with its templates replaced."""
+    def render_quick(self, step: Step, version: CompiledVersion, context: Context) -> Json | Failed | None:
+        """The step's config with its templates replaced; None where that takes more than an event loop can spare."""
         try:
-            return version.renderers[step.id](template_context(run_id, run))
+            return version.renderers[step.id].quick(context, self._clock())
+        except Heavy:
+            return None
         except TemplateError as error:
-            return Failed(code="template", message=f"config{error.path}: {error.message}")
+            return _failed(step, error)
 
-    async def kept(self, run_id: UUID, run: ActiveRun, config: Json) -> Input:
+    async def render(self, tenant_id: UUID, step: Step, version: CompiledVersion, context: Context) -> Json | Failed:
+        """The same, however much work that is."""
+        try:
+            return await self._rendering.render(tenant_id, version.renderers[step.id], context, self._clock())
+        except TemplateError as error:
+            return _failed(step, error)
+
+    async def kept(self, run: ActiveRun, config: Json, context: dict[str, Json]) -> Input:
         """The rendered config as the log is to keep it; of a large one that is worked out in a thread."""
         if not is_large(config):
             return Input(config)
-        return await asyncio.to_thread(keep, config, template_context(run_id, run), run.room_for_input)
+        return await asyncio.to_thread(keep, config, context, run.room_for_input)
 
     async def make(self, run_id: UUID, tenant_id: UUID, run: ActiveRun, step: ActionStep, config: Json) -> Outcome:
         """Run the action. Never raises: a connector's bug becomes the run's visible failure."""
@@ -98,15 +110,18 @@ def _crashed(action: ActionDescriptor, run_id: UUID, step: ActionStep, error: Ex
     return Retry(code="crashed", message=f"the action crashed: {type(error).__name__}")
 
 
-def delay_end(run_id: UUID, run: ActiveRun, step: DelayStep, version: CompiledVersion, now: datetime) -> datetime:
-    """When a delay that begins now is over. Raises TemplateError for an `until` that is no moment."""
-    if step.for_s:
-        return now + timedelta(seconds=step.for_s)
-    text = version.renderers[step.id](template_context(run_id, run))
+def _failed(step: Step, error: TemplateError) -> Failed:
+    field = "config" if isinstance(step, ActionStep) else "until"
+    return Failed(code=error.code, message=f"{field}{error.path}: {error.message}")
+
+
+def until(text: Json | Failed) -> datetime | Failed:
+    """The end of a delay, of what its template gave."""
+    if isinstance(text, Failed):
+        return text
     try:
-        until = datetime.fromisoformat(str(text))
+        moment = datetime.fromisoformat(str(text))
     except ValueError:
-        raise TemplateError(
-            f"{str(text)[:100]!r} is not a date and time such as 2030-01-31T12:00:00Z", ".until"
-        ) from None
-    return until if until.tzinfo else until.replace(tzinfo=UTC)
+        message = f"until: {str(text)[:100]!r} is not a date and time such as 2030-01-31T12:00:00Z"
+        return Failed(code="template", message=message)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

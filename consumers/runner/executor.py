@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -12,7 +12,9 @@ import structlog
 from consumers.definitions import CompiledVersion, Definitions
 from consumers.kafka.patience import patiently
 from consumers.outbound.targets import Targets
-from consumers.runner.attempts import Attempts, delay_end
+from consumers.rendering.rendering import Rendering
+from consumers.rendering.trigger import Trigger
+from consumers.runner.attempts import Attempts, until
 from consumers.runner.slots import Busy, Slots
 from domain.connector.descriptor import Failed, Outcome, Postponed, Succeeded
 from domain.hook.hops import NO_HOPS, Hops
@@ -35,7 +37,7 @@ from domain.run.decide import (
 )
 from domain.run.events import RunEvent
 from domain.run.inputs import NO_INPUT, Input
-from domain.run.state import ActiveRun, LoadedRun, next_step
+from domain.run.state import ActiveRun, LoadedRun, next_step, template_context
 from domain.zap.definition import NO_STEPS, ActionStep, Catalog, Definition, DelayStep, Step
 from sql.process.crash_points import reached
 
@@ -55,19 +57,22 @@ class Executor:
         clock: Clock,
         new_id: NewId,
         slots: Slots,
+        rendering: Rendering,
         hops: Hops = NO_HOPS,
     ) -> None:
         self._store = store
         self._clock = clock
         self._new_id = new_id
-        self._attempts = Attempts(catalog, targets, clock, hops)
+        self._attempts = Attempts(catalog, targets, clock, hops, rendering)
         self._definitions = Definitions(store, catalog)
         self._slots = slots
 
     async def advance(self, run: LoadedRun) -> LoadedRun:
         """Carry a run on until it ends or waits for a timer. Outages of the log are waited out."""
+        trigger: Trigger | None = None
         while isinstance(run.state, ActiveRun) and run.state.waits_until is None:
-            run = await self._step(run, run.state) or await self.follow(run)
+            trigger = trigger or Trigger(run.state.requested.request)
+            run = await self._step(run, run.state, trigger) or await self.follow(run)
         return run
 
     async def cancel(self, run: LoadedRun, code: str, message: str) -> None:
@@ -95,7 +100,7 @@ class Executor:
         requested = state.requested
         return await patiently(lambda: self._definitions.get(requested.zap_id, requested.zap_version))
 
-    async def _step(self, run: LoadedRun, state: ActiveRun) -> LoadedRun | None:
+    async def _step(self, run: LoadedRun, state: ActiveRun, trigger: Trigger) -> LoadedRun | None:
         """Do what is next; None where somebody else was quicker."""
         try:
             version = await self._version(state)
@@ -108,32 +113,34 @@ class Executor:
             case None:
                 command: RunCommand = FinishRun()
             case DelayStep() as step:
-                command = self._delay(run, state, step, version)
+                command = await self._delay(run, state, step, version, trigger)
             case ActionStep() as step if state.started:
                 doubt = self._attempts.on_unknown(step)
                 command = SettleUnknown(at=self._clock(), jitter=_jitter(), on_unknown=doubt)
             case ActionStep() as step:
-                return await self._attempt(run, state, step, version)
+                return await self._attempt(run, state, step, version, trigger)
         return await self._carry_out(run, command, version.definition)
 
-    def _delay(self, run: LoadedRun, state: ActiveRun, step: DelayStep, version: CompiledVersion) -> RunCommand:
+    async def _delay(
+        self, run: LoadedRun, state: ActiveRun, step: DelayStep, version: CompiledVersion, trigger: Trigger
+    ) -> RunCommand:
         now = self._clock()
         if state.delayed_until is not None:
             waited = Succeeded({"until": state.delayed_until.isoformat()})
             return self._recorded(state, step, waited, now)
-        try:
-            return DelayRun(step.id, delay_end(run.id, state, step, version, now))
-        except TemplateError as error:
-            failed = Failed(code="template", message=f"{error.path[1:]}: {error.message}")
-            return self._recorded(state, step, failed, now)
+        if step.for_s:
+            return DelayRun(step.id, now + timedelta(seconds=step.for_s))
+        context = template_context(run.id, state, await trigger.data())
+        end = until(await self._attempts.render(run.tenant_id, step, version, context))
+        return self._recorded(state, step, end, now) if isinstance(end, Failed) else DelayRun(step.id, end)
 
     async def _attempt(
-        self, run: LoadedRun, state: ActiveRun, step: ActionStep, version: CompiledVersion
+        self, run: LoadedRun, state: ActiveRun, step: ActionStep, version: CompiledVersion, trigger: Trigger
     ) -> LoadedRun | None:
         limit = version.definition.behaviour.concurrency.limit
         try:
             async with self._slots.of(run.tenant_id, state.requested.zap_id, limit):
-                tried = await self._try(run, state, step, version)
+                tried = await self._try(run, state, step, version, trigger)
         except Busy as busy:
             # It waits in the log, where it takes no memory, and no room from other zaps.
             postponed = Postponed(code="busy", message="the zap has more to do than it gets done", after_s=busy.after_s)
@@ -144,21 +151,28 @@ class Executor:
         return await self._carry_out(run, recorded, version.definition)
 
     async def _try(
-        self, run: LoadedRun, state: ActiveRun, step: ActionStep, version: CompiledVersion
+        self, run: LoadedRun, state: ActiveRun, step: ActionStep, version: CompiledVersion, trigger: Trigger
     ) -> tuple[LoadedRun, RecordAttempt] | None:
         """What the attempt came to, and the run that it was announced in; None where somebody else was quicker."""
         started_at, began = self._clock(), time.perf_counter()
-        config = self._attempts.render(run.id, state, step, version)
-        if isinstance(config, Failed):
-            return run, self._recorded(state, step, config, started_at)
-        given = await self._attempts.kept(run.id, state, config)
-        if self._attempts.is_announced(step):
+        context = template_context(run.id, state, await trigger.data())
+        config = self._attempts.render_quick(step, version, context)
+        given = NO_INPUT
+        if not (config is None or isinstance(config, Failed)):
+            given = await self._attempts.kept(state, config, context)
+        if config is None or (self._attempts.is_announced(step) and not isinstance(config, Failed)):
             attempt = state.attempts + 1
             announced = BeginAttempt(step_id=step.id, attempt=attempt, started_at=started_at, input=given)
             begun = await self._carry_out(run, announced, version.definition)
             if begun is None or not isinstance(begun.state, ActiveRun) or begun.state.started is None:
                 return None
             run = begun
+        if config is None:
+            config = await self._attempts.render(run.tenant_id, step, version, context)
+            if not isinstance(config, Failed):
+                given = await self._attempts.kept(state, config, context)
+        if isinstance(config, Failed):
+            return run, self._recorded(state, step, config, started_at)
         reached("runner.before_action")
         outcome = await self._attempts.make(run.id, run.tenant_id, state, step, config)
         reached("runner.after_action")

@@ -18,6 +18,7 @@ from consumers.kafka.subscription import ConsumerConfig, Record, Records, Subscr
 from consumers.kafka.tail import Tail
 from consumers.kafka.watermark import Watermark, Watermarks
 from consumers.outbound.targets import Targets
+from consumers.rendering.rendering import Rendering
 from consumers.runner.executor import Executor
 from consumers.runner.room import Rooms, is_large
 from consumers.runner.serial_runs import Entry, SerialRuns, concurrency_of
@@ -98,7 +99,10 @@ class Runner:
         slots = Slots(CONCURRENCY, CONCURRENCY_PER_ZAP)
         limits = RateLimits(store.pool)
         targets = Targets(http, limits, clock=clock, monotonic=monotonic, random=random.random)
-        self._executor = Executor(store, catalog, targets, clock=clock, new_id=new_id, slots=slots, hops=hops)
+        self._rendering = Rendering()
+        self._executor = Executor(
+            store, catalog, targets, clock=clock, new_id=new_id, slots=slots, rendering=self._rendering, hops=hops
+        )
         self._lanes = Lanes(MAX_OPEN)
         self._rooms = Rooms()
         self._serial = SerialRuns(store, self._executor, self._lanes, self._rooms, partitions)
@@ -132,6 +136,7 @@ class Runner:
                     await self._serial.give_up(list(self._marks.by_partition))
             await self._lanes.drain(DRAIN_S)
             await self._save()
+            await self._rendering.aclose()
 
     async def _assigned(self, partitions: Sequence[int]) -> None:
         await self._marks.ensure(partitions)

@@ -1,7 +1,5 @@
 """A zap's hook, ready to take requests: its configuration compiled, with the secrets that senders sign with."""
 
-from collections.abc import Callable
-
 import msgspec
 
 from domain.hook import config as hook
@@ -9,7 +7,8 @@ from domain.hook.config import HookConfig, Method, ReplyConfig
 from domain.hook.credentials import NO_PROOF, Proof, proof_of
 from domain.hook.presets import Preset, Unknown, Unverified
 from domain.language import condition
-from domain.language.template import Context, TemplateError, compiled
+from domain.language.names import in_body
+from domain.language.template import Compiled, TemplateError, compiled
 from domain.values.json import Json, JsonObject
 from domain.values.path import Path, parse_path
 
@@ -31,8 +30,9 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     secrets: tuple[str, ...] = ()
     dedupe_window_s: int = 30 * DAY_S
     filter: condition.Condition | None = None
+    raw_filter: Json = None
     reply: ReplyConfig = ReplyConfig()
-    render: Callable[[Context], Json] | None = None
+    render: Compiled | None = None
     split: Path | None = None
     per_minute: int | None = None
     not_understood: str = ""
@@ -75,6 +75,7 @@ def _compile(config: HookConfig, settings: JsonObject, *, raw: bool, secrets: tu
         secrets=secrets,
         dedupe_window_s=config.dedupe.window_days * DAY_S,
         filter=hook.filter_of(settings),
+        raw_filter=settings.get("filter"),
         reply=config.reply,
         render=compiled(config.reply.body) if config.reply.mode == "custom" else None,
         split=_split(config.split),
@@ -85,5 +86,5 @@ def _compile(config: HookConfig, settings: JsonObject, *, raw: bool, secrets: tu
 
 def _split(wish: bool | str) -> Path | None:
     if isinstance(wish, str):
-        return parse_path(wish)
+        return in_body(parse_path(wish))
     return () if wish else None

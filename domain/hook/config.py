@@ -19,8 +19,8 @@ from domain.hook.presets import (
     Unverified,
 )
 from domain.language import condition
-from domain.language.template import TemplateError
-from domain.language.template import check as check_template
+from domain.language.mistakes import mistakes
+from domain.language.names import REPLY, TRIGGER_ONLY, body_path
 from domain.values.json import Json, JsonObject
 from domain.values.path import parse_path
 
@@ -152,11 +152,11 @@ def problems(config: JsonObject) -> dict[str, str]:
     """What is wrong with a configuration, by path; empty when all is well."""
     found: dict[str, str] = {}
     try:
-        found |= _reply_problems(load(config).reply)
+        found |= _meaning_problems(load(config))
     except BadHookConfig as error:
         found |= error.problems
     if config.get("filter") is not None:
-        for path, reason in condition.check(config["filter"]).items():
+        for path, reason in condition.check(config["filter"], TRIGGER_ONLY.wrong).items():
             found["filter" + (f".{path}" if path else "")] = reason
     return found
 
@@ -167,12 +167,19 @@ def filter_of(config: JsonObject) -> condition.Condition | None:
     return None if raw is None else condition.load(raw)
 
 
-def _reply_problems(reply: ReplyConfig) -> dict[str, str]:
-    try:
-        check_template(reply.body)
-    except TemplateError as error:
-        return {"reply.body": error.message}
-    return {}
+def _meaning_problems(config: HookConfig) -> dict[str, str]:
+    """What names nothing, or not in the one way in which paths are written."""
+    found = {
+        ".".join(mistake.at): mistake.reason for mistake in mistakes(config.reply.body, ("reply", "body"), REPLY.wrong)
+    }
+    own = getattr(config.verification, "dedupe", None)
+    nested = own.path if isinstance(own, DedupeBody) else None
+    places = {"split": config.split, "dedupe.path": config.dedupe.path, "verification.dedupe.path": nested}
+    for at, path in places.items():
+        reason = body_path(parse_path(path)) if isinstance(path, str) else None
+        if reason:
+            found[at] = reason
+    return found
 
 
 def _check_header(name: str, value: str) -> None:

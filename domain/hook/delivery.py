@@ -22,6 +22,7 @@ from domain.hook.presets import (
     Twilio,
 )
 from domain.hook.signed_request import MAX_DELIVERY_ID, Refusal, SignedRequest
+from domain.language.names import in_body
 from domain.values.json import Json, MalformedJson, parse
 from domain.values.path import Missing, look_up, parse_path
 from domain.values.payload import parse_payload
@@ -55,7 +56,7 @@ def _find(source: Dedupe, request: SignedRequest) -> str | None:
             value = request.optional_header(name)
             return None if value is None else _checked(name, value)
         case DedupeBody(path):
-            return _as_id(look_up(_body(request), parse_path(path)))
+            return _as_id(look_up(_body(request), in_body(parse_path(path))))
         case DedupeNone():
             return None
 

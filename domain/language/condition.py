@@ -6,12 +6,13 @@ A condition is JSON: `{"all": [...]}`, `{"any": [...]}`, `{"not": ...}`, or one 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeAlias, cast
 
 import msgspec
 
 from domain.language.operators import OPERATORS, Operator, Prepared
+from domain.language.spelling import weight
 from domain.values.json import Json, JsonObject
 from domain.values.path import MISSING, Path, look_up, parse_path
 
@@ -70,9 +71,9 @@ class Decision(msgspec.Struct, frozen=True):
     reason: str
 
 
-def check(raw: Json) -> dict[str, str]:
-    """What is wrong with a condition, by path; empty when all is well."""
-    loader = _Loader()
+def check(raw: Json, wrong: Callable[[Path], str | None] | None = None) -> dict[str, str]:
+    """What is wrong with a condition, by path; empty when all is well. `wrong` says so of a field's path."""
+    loader = _Loader(wrong)
     loader.load(raw)
     return loader.problems
 
@@ -95,6 +96,23 @@ def explain(condition: Condition, context: Context) -> Decision:
     """The same decision, with the part that settled it: for the record of a request that was filtered out."""
     holds, path, part = _settle(condition, context, "")
     return Decision(holds, path, _in_words(part, context))
+
+
+def cost(condition: Condition, context: Context, most: int) -> int:
+    """About how many characters its rules look at together; counting stops past `most`."""
+    match condition:
+        case Rule():
+            found = look_up(context, condition.path)
+            return 50 if found is MISSING else 50 + weight(found, most)
+        case Not(part):
+            return cost(part, context, most)
+        case All(parts) | AnyOf(parts):
+            total = 0
+            for part in parts:
+                total += cost(part, context, most - total)
+                if total > most:
+                    break
+            return total
 
 
 def _settle(condition: Condition, context: Context, path: str) -> tuple[bool, str, Condition]:
@@ -143,7 +161,8 @@ class _Problem(ValueError):
 class _Loader:
     """One pass over a condition that collects its problems and counts what is bounded."""
 
-    def __init__(self) -> None:
+    def __init__(self, wrong: Callable[[Path], str | None] | None = None) -> None:
+        self.wrong = wrong
         self.problems: dict[str, str] = {}
         self.rules = 0
         self.program = 0
@@ -196,6 +215,9 @@ class _Loader:
             keys = parse_path(field)
         except ValueError as error:
             raise _Problem(_join(path, "field"), str(error)) from None
+        reason = self.wrong(keys) if self.wrong else None
+        if reason:
+            raise _Problem(_join(path, "field"), reason)
         try:
             prepared = operator.prepare(rest)
         except (ValueError, RecursionError) as error:

@@ -6,12 +6,12 @@ from that, types have to agree. Each negative operator is exactly the opposite o
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 import msgspec
 import re2
 
+from domain.language.moments import moment_of
 from domain.values.json import Json
 from domain.values.path import MISSING, Missing
 
@@ -112,15 +112,17 @@ def _pattern(rule: Mapping[str, Json]) -> Prepared:
 # --- comparing
 
 
-def same(one: Actual, other: Actual) -> bool:
+def same(one: object, other: object) -> bool:
     """JSON equality: true is not 1, and 1 is 1.0."""
+    if one != other:  # Python's equality is wider, and quick
+        return False
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same(value, other[key]) for key, value in one.items())
-    return one == other
+    return True
 
 
 def _as_number(value: Actual) -> int | float | None:
@@ -131,13 +133,8 @@ def _as_number(value: Actual) -> int | float | None:
 
 def _as_moment(value: Actual) -> float | None:
     """Seconds since 1970; a date without a zone is in UTC."""
-    if isinstance(value, str):
-        try:
-            moment = datetime.fromisoformat(value.strip())
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        except (ValueError, OverflowError):
-            pass
-    return _as_number(value)
+    moment = moment_of(value) if isinstance(value, str) else None
+    return _as_number(value) if moment is None else moment.timestamp()
 
 
 def _compares(
@@ -150,12 +147,13 @@ def _compares(
     return compare
 
 
-def _contains(actual: Actual, wanted: Json) -> bool:
+def contains(actual: object, wanted: object) -> bool:
+    """Whether text has a part, a list an item, or an object a field."""
     match actual:
         case str():
             return isinstance(wanted, str) and wanted in actual
         case list():
-            return any(same(item, wanted) for item in actual)
+            return wanted in actual and any(same(item, wanted) for item in actual)
         case dict():
             return isinstance(wanted, str) and wanted in actual
     return False
@@ -192,8 +190,8 @@ OPERATORS: dict[str, Operator] = {
     for operator in (
         Operator("equals", _anything, same),
         Operator("not_equals", _anything, _opposite(same)),
-        Operator("contains", _anything, _contains),
-        Operator("not_contains", _anything, _opposite(_contains)),
+        Operator("contains", _anything, contains),
+        Operator("not_contains", _anything, _opposite(contains)),
         Operator("starts_with", _text, lambda actual, text: isinstance(actual, str) and actual.startswith(text)),
         Operator("ends_with", _text, lambda actual, text: isinstance(actual, str) and actual.endswith(text)),
         Operator("greater_than", _number, _compares(_as_number, lambda one, other: one > other)),

@@ -1,33 +1,63 @@
 """Field mapping: Liquid templates inside a step's config, rendered over the trigger and earlier outputs.
 
-A string that is exactly one `{{ path }}` keeps the JSON type of what it names; any other string with Liquid in it
-renders to text, with objects and lists as JSON. A path that is not there is an error that names it, unless the
-`default` filter follows.
+A string that is exactly one `{{ path }}`, also with `default` or `parse_json`, keeps the JSON type of what it names;
+any other string with Liquid in it renders to text, with objects and lists as JSON. A path that is not there is false
+and nil in tags, and an error that names it where it is shown, unless the `default` filter follows.
 Liquid as in https://shopify.github.io/liquid/, by python-liquid, with limits for untrusted authors.
+
+Substitutions (paths, text, filters over small values) are rendered here and now. Everything else is `Heavy`: work
+that depends on the data, and that no event loop takes on. `render` does it all, in a process made for that.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from functools import lru_cache
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias, cast
 
+import msgspec
 from liquid import BoundTemplate
+from liquid.builtin.content import ContentNode
+from liquid.builtin.expressions import FilteredExpression, Path
+from liquid.builtin.expressions.arguments import KeywordArgument
+from liquid.builtin.expressions.primitive import Literal, Nil
+from liquid.builtin.output import OutputNode
 from liquid.exceptions import LiquidError
+from liquid.expression import Expression
 
-from domain.language.template_limits import LimitedEnvironment
-from domain.values.json import MAX_DEPTH, Json, JsonObject
+from domain.language.filters import FILTERS
+from domain.language.liquid import LimitedEnvironment, apply, product
+from domain.language.scope import Context, Heavy, Keys, Scope
+from domain.language.spelling import Absent, spelled, weight
+from domain.values.json import MAX_DEPTH, Json
 
-Context: TypeAlias = Mapping[str, Json]
-"""What templates see: `trigger`, `steps`, `run`, `zap`."""
+Place: TypeAlias = tuple[str, ...]
+"""Where something stands in a definition: the keys from the outside in."""
+Renderer: TypeAlias = Callable[[Scope], Json]
+_Value: TypeAlias = Callable[[Scope], object]
 
-_Renderer: TypeAlias = Callable[[Context], Json]
+MAX_SMALL = 10_000
+"""What a filter may be given, in characters, to be applied in place."""
+MAX_RENDERED = 4_000_000
+"""Characters that all templates of one config may render to together."""
+LARGE = 100_000
+MAX_LARGE = 20
+"""Values above LARGE characters that one config may take over whole."""
+_TYPED = frozenset({"default", "parse_json"})
+"""Filters after which a path that stands alone keeps its JSON type."""
+_LIQUID = re.compile(r"\{\{|\{%")
+_TYPE_NAMES = {"NoneType": "null", "str": "text", "dict": "an object", "list": "a list", "bool": "true or false"}
+_FOUND = re.compile(r"(?<=found )(\w+)\b")
+_HOW_MANY = 20
 
 
 class TemplateError(ValueError):
-    """A template that does not parse, names a missing path, or outgrows its limits.
+    """A template that does not parse, shows a missing path, or outgrows its limits.
 
     `path` is where in the config it stands, like `.headers.x-id`.
     """
+
+    code: ClassVar[str] = "template"
 
     def __init__(self, message: str, path: str = "") -> None:
         super().__init__(message)
@@ -35,46 +65,78 @@ class TemplateError(ValueError):
         self.path = path
 
 
-_environment = LimitedEnvironment()
-_LONE_PATH = re.compile(
-    r"""\{\{-?\s*
-        (?!(?:true|false|nil|null|empty|blank)\s*-?\}\})
-        ([A-Za-z_]\w* (?: \.[\w-]+ | \[\d+\] | \["[^"{}]*"\] | \['[^'{}]*'\] )*)
-        \s*-?\}\}""",
-    re.VERBOSE,
-)
-_KEYS = re.compile(r"""\["([^"]*)"\]|\['([^']*)'\]|([\w-]+)""")
-_INDEX = re.compile(r"[0-9]{1,9}")
-_ENDS = {"first": 0, "last": -1}
-_LIQUID = re.compile(r"\{\{|\{%")
+class TooMuchWork(TemplateError):
+    """The templates of one step take more time, memory or room than they may."""
+
+    code = "template_limit"
 
 
-def filter_names() -> list[str]:
-    """All filters that templates may use, in alphabetical order."""
-    return sorted(_environment.filters)
+environment = LimitedEnvironment()
+
+
+class Compiled(msgspec.Struct, frozen=True, eq=False):
+    """A config whose templates are ready. `source` is what it was made of, for whoever renders it elsewhere."""
+
+    source: Json
+    renderer: Renderer
+
+    def quick(self, context: Context, now: datetime) -> Json:
+        """Rendered here and now. Raises TemplateError, and Heavy where that would take too long."""
+        return self.renderer(Scope(context, now))
+
+
+def compiled(value: Json, path: str = "") -> Compiled:
+    """A config value made ready; worth keeping, as parsing costs more than rendering. Raises TemplateError."""
+    return Compiled(value, _compile(value, path, MAX_DEPTH))
 
 
 def check(config: Json) -> None:
     """Parse every template in a config. Raises TemplateError with the place of the first bad one."""
     _compile(config, "", MAX_DEPTH)
+    for place, text in templates(config):
+        try:
+            parse(text)
+        except (LiquidError, RecursionError) as error:
+            raise TemplateError(message_of(error), "".join(f".{key}" for key in place)) from error
 
 
-def render(config: JsonObject, context: Context) -> JsonObject:
-    """The config with all templates replaced. Raises TemplateError."""
-    return {key: compiled(value, f".{key}")(context) for key, value in config.items()}
+def templates(value: Json, at: Place = (), depth: int = MAX_DEPTH) -> Iterator[tuple[Place, str]]:
+    """Every string with Liquid in it, with its place. What is nested deeper than a config may be is left out."""
+    if isinstance(value, str):
+        if has_template(value):
+            yield at, value
+    elif depth and isinstance(value, list | dict):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from templates(item, (*at, str(key)), depth - 1)
 
 
-def compiled(value: Json, path: str = "") -> _Renderer:
-    """A renderer for one config value; worth keeping, as parsing costs more than rendering."""
-    return _compile(value, path, MAX_DEPTH)
+def render(config: Json, context: Context, now: datetime | None = None) -> Json:
+    """The config with all templates replaced, however long that takes. Raises TemplateError."""
+    return _compile(config, "", MAX_DEPTH)(Scope(context, now, full=True))
+
+
+def has_template(text: str) -> bool:
+    """Whether a text has Liquid in it."""
+    return _LIQUID.search(text) is not None
 
 
 def is_lone_path(text: str) -> bool:
     """Whether a text is exactly one `{{ path }}`, which keeps the JSON type of what it names."""
-    return _LONE_PATH.fullmatch(text.strip()) is not None
+    if not _LIQUID.search(text) or "{%" in text:
+        return False
+    try:
+        nodes = [node for node in parse(text).nodes if not (isinstance(node, ContentNode) and not node.text.strip())]
+    except (LiquidError, RecursionError):
+        return False
+    return len(nodes) == 1 and isinstance(nodes[0], OutputNode) and _keeps_type(nodes[0].expression)
 
 
-def _compile(value: Json, path: str, depth: int) -> _Renderer:
+def is_substitution(text: str) -> bool:
+    """Whether a text takes only what is rendered in place: paths, and filters over them."""
+    return "{%" not in text and (not has_template(text) or _quick(text, "") is not None)
+
+
+def _compile(value: Json, path: str, depth: int) -> Renderer:
     if depth < 0:
         raise TemplateError(f"nested deeper than {MAX_DEPTH} levels", path)
     match value:
@@ -82,61 +144,174 @@ def _compile(value: Json, path: str, depth: int) -> _Renderer:
             return _compile_string(value, path)
         case list():
             items = [_compile(item, f"{path}.{index}", depth - 1) for index, item in enumerate(value)]
-            return lambda context: [item(context) for item in items]
+            return lambda scope: [item(scope) for item in items]
         case dict():
             fields = {key: _compile(item, f"{path}.{key}", depth - 1) for key, item in value.items()}
-            return lambda context: {key: item(context) for key, item in fields.items()}
+            return lambda scope: {key: item(scope) for key, item in fields.items()}
         case _:
-            return lambda _context: value
+            return lambda _scope: value
 
 
-def _compile_string(text: str, path: str) -> _Renderer:
+def _compile_string(text: str, path: str) -> Renderer:
     if not _LIQUID.search(text):
-        return lambda _context: text
-    template = _parse(text, path)
-    lone = _LONE_PATH.fullmatch(text.strip())
-    if lone:
-        keys = ["".join(key) for key in _KEYS.findall(lone[1])]
-        return lambda context: _look_up(context, keys, lone[1], path)
-    return lambda context: _render_text(template, context, path)
+        return lambda _scope: text
+    quick = None if "{%" in text else _quick(text, path)
+    return quick or (lambda scope: _render_text(text, scope, path))
 
 
-def _parse(text: str, path: str) -> BoundTemplate:
+# --- substitutions
+
+
+def _quick(text: str, path: str) -> Renderer | None:
+    """A renderer in place, None where it takes Liquid proper: ranges, computed keys, or what does not parse."""
     try:
-        return _parse_cached(text)
-    except (LiquidError, RecursionError) as error:
-        raise TemplateError(_first_line(error), path) from error
+        nodes = parse(text).nodes
+        parts: list[str | _Value] = [node.text if isinstance(node, ContentNode) else _output(node) for node in nodes]
+    except (LiquidError, RecursionError, _NotQuick):
+        return None
+    if is_lone_path(text):
+        value = next(part for part in parts if not isinstance(part, str))
+        return lambda scope: _lone(value, scope, path)
+    return lambda scope: _joined(parts, scope, path)
 
 
-@lru_cache(maxsize=4096)
-def _parse_cached(text: str) -> BoundTemplate:
-    return _environment.template(text)
+class _NotQuick(Exception):
+    pass
 
 
-def _look_up(context: Context, keys: list[str], name: str, path: str) -> Json:
-    found: Json = dict(context) if not isinstance(context, dict) else context
-    for key in keys:
-        if isinstance(found, dict) and key in found:
-            found = found[key]
-        elif isinstance(found, list) and _INDEX.fullmatch(key) and int(key) < len(found):
-            found = found[int(key)]
-        elif isinstance(found, list | dict | str) and key == "size":
-            found = len(found)
-        elif isinstance(found, list) and found and key in _ENDS:
-            found = found[_ENDS[key]]
-        else:
-            raise TemplateError(f"{name} is undefined", path)
-    return found
+def _keeps_type(expression: Expression) -> bool:
+    return (
+        isinstance(expression, FilteredExpression)
+        and isinstance(expression.left, Path)
+        and all(used.name in _TYPED for used in expression.filters or ())
+    )
 
 
-def _render_text(template: BoundTemplate, context: Context, path: str) -> str:
+def _output(node: object) -> _Value:
+    if not isinstance(node, OutputNode) or not isinstance(node.expression, FilteredExpression):
+        raise _NotQuick
+    value = _operand(node.expression.left)
+    for used in node.expression.filters or ():
+        if used.name not in FILTERS:
+            raise _NotQuick
+        named = {arg.name: _operand(arg.value) for arg in used.args if isinstance(arg, KeywordArgument)}
+        given = [_operand(arg.value) for arg in used.args if not isinstance(arg, KeywordArgument)]
+        value = _filtered(used.name, value, given, named)
+    return value
+
+
+def _operand(expression: Expression) -> _Value:
+    match expression:
+        case Nil():
+            return lambda _scope: None
+        case Literal():
+            constant: object = expression.value
+            return lambda _scope: constant
+        case Path() if all(isinstance(key, str | int) for key in expression.path):
+            keys = cast(Keys, tuple(expression.path))
+            return lambda scope: scope.find(keys)
+    raise _NotQuick
+
+
+def _filtered(name: str, operand: _Value, given: Sequence[_Value], named: dict[str, _Value]) -> _Value:
+    any_size = FILTERS[name].any_size
+
+    def value(scope: Scope) -> object:
+        first = operand(scope)
+        arguments = tuple([argument(scope) for argument in given])
+        options = {key: option(scope) for key, option in named.items()}
+        if not any_size:
+            if not (scope.full or all(map(_is_small, (first, *arguments)))):
+                raise Heavy
+            scope.spend(weight(first) + product(name, first, arguments))
+        made = apply(name, first, arguments, options, scope.data.get("now"))
+        scope.spend(_HOW_MANY if any_size else _HOW_MANY + weight(made))
+        return made
+
+    return value
+
+
+def _is_small(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) <= MAX_SMALL
+    return value is None or isinstance(value, int | float | Absent)
+
+
+def _lone(value: _Value, scope: Scope, path: str) -> Json:
     try:
-        return template.render(**context)
+        found = value(scope)
     except LiquidError as error:
-        raise TemplateError(_first_line(error), path) from error
-    except Exception as error:  # a filter that meets a value it was not made for raises anything; the run shows it
-        raise TemplateError(f"{type(error).__name__}: {_first_line(error)}", path) from error
+        raise TemplateError(message_of(error), path) from error
+    scope.spend(_HOW_MANY)
+    if isinstance(found, Absent):
+        raise TemplateError(found.hint or found.name, path)
+    if _is_large(found):
+        scope.large += 1
+        if scope.large > MAX_LARGE:
+            raise TooMuchWork(f"more than {MAX_LARGE} values above {LARGE:,} characters in one step", path)
+    return cast(Json, found)
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _is_large(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) > LARGE
+    return isinstance(value, list | dict) and weight(value, LARGE) > LARGE
+
+
+def _joined(parts: Sequence[str | _Value], scope: Scope, path: str) -> str:
+    try:
+        return "".join([part if isinstance(part, str) else _shown(part(scope), scope) for part in parts])
+    except LiquidError as error:
+        raise TemplateError(message_of(error), path) from error
+
+
+def _shown(value: object, scope: Scope) -> str:
+    if isinstance(value, dict | list) and not scope.full and weight(value, scope.work) > scope.work:
+        raise Heavy
+    text = spelled(value)
+    scope.spend(_HOW_MANY + len(text))
+    return text
+
+
+# --- everything else
+
+
+def parse(text: str) -> BoundTemplate:
+    """The parsed template. Raises LiquidError and RecursionError."""
+    return _parse_short(text) if len(text) <= _SHORT else _parse_long(text)
+
+
+_SHORT = 2_000
+
+
+@lru_cache(maxsize=1024)
+def _parse_short(text: str) -> BoundTemplate:
+    return environment.template(text)
+
+
+@lru_cache(maxsize=16)  # of these each may take megabytes
+def _parse_long(text: str) -> BoundTemplate:
+    return environment.template(text)
+
+
+def _render_text(text: str, scope: Scope, path: str) -> str:
+    if not scope.full:
+        raise Heavy
+    try:
+        made = parse(text).render(**scope.data)
+    except (LiquidError, RecursionError) as error:
+        raise TemplateError(message_of(error), path) from error
+    except Exception as error:  # a tag that meets a value it was not made for raises anything; the run shows it
+        raise TemplateError(f"{type(error).__name__}: {message_of(error)}", path) from error
+    scope.work -= len(made)
+    if scope.work < -MAX_RENDERED:
+        raise TooMuchWork(f"the templates of one step render to more than {MAX_RENDERED:,} characters", path)
+    return made
+
+
+def message_of(error: BaseException) -> str:
+    """What the error says, in its first line and in a user's words."""
+    if isinstance(error, RecursionError):
+        return "the template is nested too deep"
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return _FOUND.sub(lambda found: _TYPE_NAMES.get(found[0], found[0]), first)

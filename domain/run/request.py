@@ -6,6 +6,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from domain.hook.request import Request, trigger_data
+from domain.language.scope import Heavy
 from domain.language.template import TemplateError, compiled
 from domain.log.event import DEDUPE_WINDOW_S, Append, Metadata, NewEvent, StreamKind
 from domain.log.ports import NewId
@@ -63,7 +64,7 @@ def ordering_key(run_id: UUID, zap_id: UUID, concurrency: Concurrency, request: 
     if concurrency.key is None:
         return zap_id
     try:
-        value = compiled(concurrency.key)({"trigger": trigger_data(request)})
-    except TemplateError:
+        value = compiled(concurrency.key).quick({"trigger": trigger_data(request)}, made_at(run_id))
+    except (TemplateError, Heavy):
         value = None
     return uuid5(zap_id, msgspec.json.encode(value).decode())

@@ -155,13 +155,13 @@ def _first_open(run: ActiveRun, steps: tuple[Step, ...]) -> Step | None:
     return None
 
 
-def template_context(run_id: UUID, run: ActiveRun) -> dict[str, Json]:
-    """What the templates of the next step see."""
+def template_context(run_id: UUID, run: ActiveRun, trigger: "JsonObject | None" = None) -> dict[str, Json]:
+    """What the templates of the next step see. `trigger` is the request parsed, by who has done that before."""
     requested = run.requested
     steps: JsonObject = {step_id: {"output": output} for step_id, output in run.outputs.items()}
     steps |= {step_id: {"output": None, "error": msgspec.to_builtins(error)} for step_id, error in run.errors.items()}
     return {
-        "trigger": trigger_data(requested.request),
+        "trigger": trigger_data(requested.request) if trigger is None else trigger,
         "steps": steps,
         "run": {"id": str(run_id)},
         "zap": {"id": str(requested.zap_id), "version": requested.zap_version},

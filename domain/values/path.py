@@ -1,7 +1,7 @@
 """Paths into JSON, written as in templates: `trigger.body.items[0].sku`, `headers["x-id"]`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
 from domain.values.json import Json
@@ -33,11 +33,32 @@ def parse_path(text: str) -> Path:
 
 def look_up(value: Json | Mapping[str, Json], path: Path) -> Json | Missing:
     """What stands at the path; never raises."""
-    for key in path:
-        if isinstance(value, Mapping) and key in value:
-            value = value[key]
+    for index, key in enumerate(path):
+        if isinstance(value, Mapping):
+            found = child(value, key, path[:index])
         elif isinstance(value, list) and _INDEX.fullmatch(key) and int(key) < len(value):
-            value = value[int(key)]
+            found = value[int(key)]
         else:
+            found = MISSING
+        if isinstance(found, Missing):
             return MISSING
+        value = found
     return value if not isinstance(value, Mapping) or isinstance(value, dict) else dict(value)
+
+
+def child(value: Mapping[str, Json], key: str, above: Sequence[str | int]) -> Json | Missing:
+    """The field of an object that stands at the path `above`; in headers, a name fits whatever its case."""
+    if key in value:
+        return value[key]
+    if _are_headers(above):
+        wanted = key.lower()
+        return next((found for name, found in value.items() if name.lower() == wanted), MISSING)
+    return MISSING
+
+
+def _are_headers(path: Sequence[str | int]) -> bool:
+    """Those of the request, or of the answer that a step got."""
+    match path:
+        case ["trigger", "headers"] | ["steps", _, "output", "headers"]:
+            return True
+    return False

@@ -1,22 +1,20 @@
-"""A zap's definition: its trigger and its steps, and the rules that a saved one keeps."""
+"""A zap's definition: its trigger and its steps."""
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal, TypeAlias, assert_never
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
 from domain.connector.descriptor import ActionDescriptor, TriggerDescriptor
 from domain.flow.retry import DEFAULT as DEFAULT_RETRY
 from domain.flow.retry import Policy
-from domain.language.template import TemplateError, check
-from domain.log.errors import Invalid
-from domain.values.json import Json, JsonObject
+from domain.values.json import Json, JsonObject  # noqa: F401 - JsonObject stands for a type that names Json
 from domain.zap.settings import DEFAULT, ZapSettings
 
 MAX_STEPS = 100
 MAX_STEP_TIMEOUT_S = 3_600
-_STEP_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+STEP_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 """What templates can name as `steps.<id>`."""
 
 Unset: TypeAlias = msgspec.UnsetType
@@ -128,60 +126,3 @@ class Catalog(msgspec.Struct, frozen=True):
 
     triggers: Mapping[str, TriggerDescriptor]
     actions: Mapping[str, ActionDescriptor]
-
-
-def validate(definition: Definition, catalog: Catalog) -> None:
-    """Check a definition before it is stored. Raises Invalid that lists every broken path with its reason."""
-    errors: dict[str, str] = {}
-    trigger = catalog.triggers.get(definition.trigger.type)
-    if trigger is None:
-        errors["trigger.type"] = f"unknown trigger; known: {', '.join(sorted(catalog.triggers))}"
-    else:
-        found = trigger.problems(definition.trigger.config)
-        errors.update((f"trigger.config.{key}".rstrip("."), reason) for key, reason in found.items())
-    _check_template(definition.behaviour.concurrency.key, "settings.concurrency.key", errors)
-    steps = list(definition.all_steps())
-    if len(steps) > MAX_STEPS:
-        errors["steps"] = f"at most {MAX_STEPS} steps"
-    seen: set[str] = set()
-    for path, step in steps:
-        _check_id(step.id, path, seen, errors)
-        _check_step(step, path, catalog, errors)
-    if errors:
-        details: list[Json] = [{"path": path, "reason": reason} for path, reason in errors.items()]
-        first = next(iter(errors.items()))
-        raise Invalid(f"{first[0]}: {first[1]}", errors=details)
-
-
-def _check_id(step_id: str, path: str, seen: set[str], errors: dict[str, str]) -> None:
-    if not _STEP_ID.fullmatch(step_id):
-        errors[f"{path}.id"] = "1 to 64 letters, digits or underscores, and no digit first"
-    elif step_id in seen:
-        errors[f"{path}.id"] = f"the id {step_id!r} is taken by an earlier step"
-    seen.add(step_id)
-
-
-def _check_step(step: Step, path: str, catalog: Catalog, errors: dict[str, str]) -> None:
-    match step:
-        case ActionStep():
-            _check_action(step, path, catalog, errors)
-        case DelayStep():
-            _check_template(step.until or None, f"{path}.until", errors)
-        case _:
-            assert_never(step)
-
-
-def _check_action(step: ActionStep, path: str, catalog: Catalog, errors: dict[str, str]) -> None:
-    action = catalog.actions.get(step.type)
-    if action is None:
-        errors[f"{path}.type"] = f"unknown action; known: {', '.join(sorted(catalog.actions))}"
-        return
-    errors.update((f"{path}.config.{key}", reason) for key, reason in action.problems(step.config).items())
-    _check_template(step.config, f"{path}.config", errors)
-
-
-def _check_template(template: Json, path: str, errors: dict[str, str]) -> None:
-    try:
-        check(template)
-    except TemplateError as error:
-        errors[f"{path}{error.path}"] = error.message

@@ -122,7 +122,7 @@ CONFIGS: tuple[dict[str, Any], ...] = (
     {
         "filter": {"field": "trigger.body.a", "operator": "exists"},
         "split": True,
-        "dedupe": {"from": "body", "path": "id"},
+        "dedupe": {"from": "body", "path": "trigger.body.id"},
     },
     {"reply": {"mode": "custom", "body": "{{ trigger.body }} {{ trigger.query.x | upcase }}"}},
 )

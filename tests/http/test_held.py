@@ -223,7 +223,7 @@ async def test_one_that_is_let_in_by_hand_is_not_released_again(ada: Person, ben
 
 @pytest.mark.parametrize("key", ["", "d1"])
 async def test_a_split_request_is_held_once_and_released_item_by_item(ada: Person, bench: Bench, key: str) -> None:
-    zap = await holding(ada, {"split": "items"})
+    zap = await holding(ada, {"split": "trigger.body.items"})
     held = await send(ada, zap, {"items": [1, 2, 3]}, key)
     assert held["status"] == "held"
     await send(ada, zap, {"items": [4, 5]})

@@ -478,7 +478,7 @@ async def test_a_waiting_sender_hears_of_the_run(ada: Person, dsn: str) -> None:
 
 
 async def test_a_list_becomes_a_run_per_item(ada: Person) -> None:
-    zap = await ada.live_zap(trigger={"split": "data.items"})
+    zap = await ada.live_zap(trigger={"split": "trigger.body.data.items"})
     body, headers = b'{"data":{"items":[{"n":1.10},"two",3]}}', {"idempotency-key": "d1"}
     first = (await ada.api.post(zap["hook_url"], content=body, headers=headers)).json()
     assert (first["status"], len(first["run_ids"])) == ("accepted", 3)

@@ -12,8 +12,8 @@ from app.http.docs import language_notes as notes
 from app.http.docs.setting_notes import SETTINGS
 from app.refusals.problems import KINDS
 from domain.language import condition
+from domain.language.filters import EXAMPLE, FILTERS
 from domain.language.operators import OPERATORS
-from domain.language.template import TemplateError, filter_names, render
 from domain.log.event import Event
 from domain.registry import EVENT_TYPES
 from domain.values.json import Json
@@ -50,22 +50,17 @@ def _operator(name: str) -> str:
 
 
 def _filters() -> str:
-    rows = [(f"`{name}`", notes.FILTERS[name].meaning, *_example(notes.FILTERS[name])) for name in filter_names()]
-    data = json.dumps(notes.DATA["trigger"], indent=2)
+    rows = [
+        (f"`{name}`", filter_.doc, _code_text(filter_.example), _code_text(filter_.result))
+        for name, filter_ in sorted(FILTERS.items())
+    ]
+    data = json.dumps(EXAMPLE["trigger"], indent=2)
     return (
         "# Filters of templates\n\nA filter changes a value inside a [template](/docs/guide/templates): "
         "`{{ trigger.body.name | strip | upcase }}`. They are those of "
         "[Liquid](https://shopify.github.io/liquid/). The examples see this `trigger`:\n\n"
-        f"```json\n{data}\n```\n\n{_table(('filter', 'gives', 'example', 'result'), rows)}"
+        f"```json\n{data}\n```\n\n{_table(('filter', 'what it does', 'example', 'result'), rows)}"
     )
-
-
-def _example(note: notes.FilterNote) -> tuple[str, str]:
-    try:
-        result: Json = render({"x": note.template}, notes.DATA)["x"]
-    except TemplateError as error:
-        return _code_text(note.template), error.message
-    return _code_text(note.template), _code_text(result) if isinstance(result, str) else _code(result)
 
 
 def _problems() -> str:

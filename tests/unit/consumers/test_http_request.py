@@ -17,7 +17,7 @@ from consumers.outbound.addresses import parse_networks
 from consumers.outbound.client import Outbound
 from domain.connector.descriptor import ActionContext, Failed, Outcome, Succeeded
 from domain.connector.url import exact, with_query
-from domain.language.template import compiled
+from domain.language.template import render
 from tests.support.clock import FixedClock
 from tests.support.raw_target import RawTarget, raw_target
 
@@ -41,7 +41,7 @@ async def run(http: Outbound, target: RawTarget, config: dict[str, Any], **trigg
     """One attempt of a step with this config, as the runner makes it."""
     config = {"url": target.url, **config}
     assert ACTION.problems(config) == {}
-    rendered: Any = compiled(ACTION.prepared(config))({"trigger": {"body": trigger}})
+    rendered: Any = render(ACTION.prepared(config), {"trigger": {"body": trigger}})
     return await ACTION.run(rendered, ActionContext(http, "run.step", UUID(int=1), FixedClock()))
 
 

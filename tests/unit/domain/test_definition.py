@@ -10,7 +10,8 @@ from domain.connector.config import config_schema
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Outcome, Succeeded, TriggerDescriptor
 from domain.log.errors import Invalid
 from domain.values.json import Json, JsonObject
-from domain.zap.definition import MAX_STEPS, ActionStep, Catalog, Definition, Trigger, same, validate
+from domain.zap.check import validate
+from domain.zap.definition import MAX_STEPS, ActionStep, Catalog, Definition, Trigger, same
 from tests.support.builders import a_definition
 
 

@@ -1,0 +1,79 @@
+"""One rendering process, seen from the role that it works for: started when needed, and again after its end."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+
+from consumers.rendering.frames import HEAD, MAX_FRAME, head
+
+WALL_S = 10.0
+"""A process that has not answered by then is stuck, whatever the reason."""
+_LIMITS = {-signal.SIGVTALRM, -signal.SIGPROF, -signal.SIGXCPU}
+
+
+class Died(Exception):
+    """The process ended without an answer; `by_limit` where one of its own limits ended it."""
+
+    def __init__(self, reason: str, *, by_limit: bool) -> None:
+        super().__init__(reason)
+        self.by_limit = by_limit
+
+
+class Process:
+    """At most one child at a time, and one job in it."""
+
+    def __init__(self) -> None:
+        self._child: asyncio.subprocess.Process | None = None
+
+    async def ask(self, frame: bytes) -> bytes:
+        """The answer to a job. Raises Died."""
+        child = await self._started()
+        try:
+            async with asyncio.timeout(WALL_S):
+                return await _exchange(child, frame)
+        except TimeoutError:
+            await self.aclose()
+            raise Died(f"no answer within {WALL_S:g} s", by_limit=True) from None
+        except (asyncio.IncompleteReadError, OSError):
+            await self.aclose()
+            raise Died(f"exit code {child.returncode}", by_limit=child.returncode in _LIMITS) from None
+        except asyncio.CancelledError:
+            await self.aclose()  # its answer would be taken for that to the next job
+            raise
+
+    async def aclose(self) -> None:
+        """Kill the child, if there is one."""
+        child, self._child = self._child, None
+        if child is None:
+            return
+        with suppress(ProcessLookupError):
+            child.kill()
+        await child.wait()
+
+    async def _started(self) -> asyncio.subprocess.Process:
+        if self._child is None or self._child.returncode is not None:
+            self._child = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "consumers.rendering.worker",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                limit=MAX_FRAME,
+                env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},  # and none of this process's secrets
+            )
+        return self._child
+
+
+async def _exchange(child: asyncio.subprocess.Process, frame: bytes) -> bytes:
+    """Raises IncompleteReadError and OSError when the child ends."""
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write(head(frame))
+    child.stdin.write(frame)
+    await child.stdin.drain()
+    length = int.from_bytes(await child.stdout.readexactly(HEAD))
+    if length > MAX_FRAME:
+        raise asyncio.IncompleteReadError(b"", length)
+    return await child.stdout.readexactly(length)

@@ -1,0 +1,127 @@
+"""Rendering for one role: substitutions here and now, everything else in a small pool of processes that can be killed.
+
+The pool starts with the first job that needs it. Tenants take turns: one that keeps the processes busy makes others
+wait for one job each, and not for all of its own.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from consumers.rendering.frames import MAX_FRAME, Answer, Decide, Decided, Job, Render, Rendered, TooMuch, Wrong
+from consumers.rendering.process import Died, Process
+from domain.language import condition
+from domain.language.scope import Context, Heavy
+from domain.language.spelling import as_json
+from domain.language.template import Compiled, TemplateError, TooMuchWork
+from domain.values.json import Json
+
+log = structlog.get_logger()
+
+PROCESSES = 2
+MAX_WAITING = 200
+"""Jobs of one tenant that wait for their turn."""
+QUICK_RULES = 200_000
+"""Rules times characters up to which a condition is settled here and now: about a millisecond."""
+
+_answers: "msgspec.json.Decoder[Answer]" = msgspec.json.Decoder(Answer)
+
+
+class Rendering:
+    """What a role renders and settles with. Nothing is started before it is needed; close it when the role stops."""
+
+    def __init__(self, processes: int = PROCESSES) -> None:
+        self._free = [Process() for _ in range(processes)]
+        self._all = tuple(self._free)
+        self._waiting: OrderedDict[UUID, deque[asyncio.Future[Process]]] = OrderedDict()
+
+    async def render(self, tenant_id: UUID, template: Compiled, context: Context, now: datetime) -> Json:
+        """The config without templates. Raises TemplateError; TooMuchWork where it would take too much."""
+        try:
+            return template.quick(context, now)
+        except Heavy:
+            return await self.render_apart(tenant_id, template, context, now)
+
+    async def render_apart(self, tenant_id: UUID, template: Compiled, context: Context, now: datetime) -> Json:
+        """The same in a process of the pool, whatever it is."""
+        answer = await self._ask(tenant_id, Render(template.source, dict(context), now))
+        match answer:
+            case Rendered(value):
+                return value
+            case Wrong(message, path):
+                raise TemplateError(message, path)
+            case TooMuch(message):
+                raise TooMuchWork(message)
+        raise TypeError(answer)
+
+    async def settle(
+        self, tenant_id: UUID, wanted: condition.Condition, raw: Json, context: Context
+    ) -> condition.Decision:
+        """How a condition, of which `raw` is the source, comes out. Raises TooMuchWork."""
+        if condition.cost(wanted, context, QUICK_RULES) <= QUICK_RULES:
+            return condition.explain(wanted, context)
+        answer = await self._ask(tenant_id, Decide(raw, dict(context)))
+        if isinstance(answer, Decided):
+            return answer.decision
+        raise TooMuchWork(
+            answer.message if isinstance(answer, TooMuch | Wrong) else "the condition takes too much work"
+        )
+
+    async def aclose(self) -> None:
+        """End the processes; jobs under way fail."""
+        for process in self._all:
+            await process.aclose()
+
+    async def _ask(self, tenant_id: UUID, job: Job) -> Answer:
+        frame = as_json(job).encode()
+        if len(frame) > MAX_FRAME:
+            return TooMuch(f"this takes more than {MAX_FRAME:,} bytes of data")
+        process = await self._turn(tenant_id)
+        try:
+            return _answers.decode(await self._answer(process, frame))
+        finally:
+            self._give_back(process)
+
+    async def _answer(self, process: Process, frame: bytes) -> bytes:
+        try:
+            return await process.ask(frame)
+        except Died as died:
+            log.info("rendering.process_ended", reason=str(died), killed_by_limit=died.by_limit)
+            if not died.by_limit:
+                try:  # it may have been ended by somebody else, or after the job before
+                    return await process.ask(frame)
+                except Died as again:
+                    died = again
+        return msgspec.json.encode(TooMuch("this takes more CPU time or memory than it may"))
+
+    async def _turn(self, tenant_id: UUID) -> Process:
+        """A free process. Raises TooMuchWork when too much of the tenant waits already."""
+        if self._free:
+            return self._free.pop()
+        queue = self._waiting.setdefault(tenant_id, deque())
+        if len(queue) >= MAX_WAITING:
+            raise TooMuchWork(f"more than {MAX_WAITING} templates of this account wait to be rendered")
+        turn: asyncio.Future[Process] = asyncio.get_running_loop().create_future()
+        queue.append(turn)
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._give_back(turn.result())
+            raise
+
+    def _give_back(self, process: Process) -> None:
+        """To the tenant whose turn it is."""
+        while self._waiting:
+            tenant_id, queue = self._waiting.popitem(last=False)
+            turn = queue.popleft()
+            if queue:
+                self._waiting[tenant_id] = queue
+            if not turn.done():
+                turn.set_result(process)
+                return
+        self._free.append(process)

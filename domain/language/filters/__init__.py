@@ -1,0 +1,25 @@
+"""Which filters are there, and what does each make of any JSON value?"""
+
+from domain.language.filters import dates, lists, numbers, text
+from domain.language.filters.filter import Filter, FilterError
+from domain.values.json import JsonObject
+
+FILTERS: dict[str, Filter] = {
+    filter_.name: filter_ for module in (text, numbers, lists, dates) for filter_ in module.ALL.filters
+}
+"""All filters by name; each says in one line what it does, and shows it."""
+
+EXAMPLE: JsonObject = {
+    "trigger": {
+        "body": {
+            "name": " Ada ",
+            "customer": {"name": "Ada"},
+            "lines": "a\nb",
+            "tags": ["b", "a", "b"],
+            "items": [{"sku": "y", "price": 2.2}, {"sku": "x", "price": 1.5}],
+        }
+    }
+}
+"""What the examples see."""
+
+__all__ = ["EXAMPLE", "FILTERS", "Filter", "FilterError"]

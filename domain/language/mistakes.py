@@ -1,0 +1,154 @@
+"""What is wrong with a template before any data comes: what does not parse, and names that nothing will ever have."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from difflib import get_close_matches
+from typing import TypeAlias, cast
+
+import msgspec
+from liquid.ast import Node
+from liquid.builtin.expressions import FilteredExpression, Path
+from liquid.builtin.expressions.arguments import KeywordArgument
+from liquid.builtin.expressions.filtered import Filter as Call
+from liquid.builtin.expressions.filtered import TernaryFilteredExpression
+from liquid.exceptions import LiquidError
+from liquid.expression import Expression
+
+from domain.language.filters import FILTERS
+from domain.language.scope import Keys
+from domain.language.template import Place, environment, message_of, parse, templates
+from domain.values.json import MAX_DEPTH, Json, JsonObject
+
+MAX_TEXT = 300_000
+"""Characters of all templates of one definition."""
+MAX_TEMPLATES = 2_000
+"""Templates of one definition."""
+SLOW = 20_000
+"""Characters of templates from which on checking them takes an event loop too long."""
+
+
+class Mistake(msgspec.Struct, frozen=True):
+    """What is wrong, and where. The reason ends with `did you mean …?` where that can be guessed."""
+
+    at: Place
+    code: str
+    reason: str
+
+    @property
+    def path(self) -> str:
+        """Such as `steps.0.config.body`."""
+        return ".".join(self.at)
+
+    def as_json(self) -> JsonObject:
+        """As a problem shows it, with the place as a JSON pointer (RFC 6901) besides."""
+        pointer = "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in self.at)
+        detail: JsonObject = {"path": self.path, "pointer": pointer, "code": self.code, "reason": self.reason}
+        guess = _GUESS.search(self.reason)
+        return {**detail, "did_you_mean": guess[1]} if guess else detail
+
+
+_GUESS = re.compile(r"did you mean ([^?]{1,500})\?")
+Wrong: TypeAlias = Callable[[Keys], str | None]
+"""What is wrong with a path; None where something may stand there."""
+
+
+def mistakes(value: Json, at: Place, wrong: Wrong) -> Iterator[Mistake]:
+    """All mistakes in the templates of a config value."""
+    for place, text in templates(value, at):
+        yield from _of_template(text, place, wrong)
+
+
+def too_deep(value: Json, depth: int = MAX_DEPTH) -> bool:
+    """Whether a config value is nested deeper than it may be."""
+    level: list[Json] = [value]
+    for _ in range(depth + 1):
+        inner: list[Json] = []
+        for item in level:
+            if isinstance(item, list | dict):
+                inner += item.values() if isinstance(item, dict) else item
+        level = inner
+    return bool(level)
+
+
+def _of_template(text: str, at: Place, names: Wrong) -> Iterator[Mistake]:
+    try:
+        nodes = parse(text).nodes
+    except (LiquidError, RecursionError) as error:
+        yield _syntax(error, at)
+        return
+    found = list(_walk(nodes))
+    local = {str(name) for node in found for name in (*node.template_scope(), *node.block_scope())}
+    seen: set[Mistake] = set()
+    for node in found:
+        for expression in node.expressions():
+            for mistake in _of_expression(expression, at, names, local):
+                if mistake not in seen:
+                    seen.add(mistake)
+                    yield mistake
+
+
+def _syntax(error: BaseException, at: Place) -> Mistake:
+    reason = message_of(error)
+    unknown = reason.removeprefix("unexpected tag ").partition(",")[0].strip("'")
+    if unknown != reason and unknown not in environment.tags and re.fullmatch(r"\w+", unknown) and unknown != "EOF":
+        known = sorted(tag for tag in environment.tags if tag.isalpha() and tag not in {"content", "output", "illegal"})
+        return Mistake(
+            at, "unknown_tag", f"there is no tag {unknown}: known are {', '.join(known)}{_guess(unknown, known)}"
+        )
+    return Mistake(at, "template_syntax", reason)
+
+
+def _walk(nodes: Iterable[Node]) -> Iterator[Node]:
+    for node in nodes:
+        yield node
+        # Only partial templates look at the context, and there are none.
+        yield from _walk(node.children(cast(object, None), include_partials=False))  # type: ignore[arg-type]
+
+
+def _of_expression(expression: Expression, at: Place, names: Wrong, local: set[str]) -> Iterator[Mistake]:
+    for call in _calls(expression):
+        yield from _of_call(call, at)
+    if isinstance(expression, Path):
+        keys = _fixed(expression)
+        if keys and keys[0] not in local and keys[0] not in _LOOPS:
+            reason = names(keys)
+            if reason:
+                yield Mistake(at, "unknown_path", reason)
+    for part in expression.children():
+        yield from _of_expression(part, at, names, local)
+
+
+_LOOPS = frozenset({"forloop", "tablerowloop"})
+
+
+def _fixed(path: Path) -> Keys:
+    """The keys of a path up to the first one that only data tells."""
+    keys: list[str | int] = []
+    for key in path.path:
+        if isinstance(key, Path):
+            break
+        keys.append(key)
+    return tuple(keys)
+
+
+def _calls(expression: Expression) -> Iterator[Call]:
+    if isinstance(expression, FilteredExpression):
+        yield from expression.filters or ()
+    if isinstance(expression, TernaryFilteredExpression):
+        yield from (*(expression.left.filters or ()), *(expression.filters or ()), *(expression.tail_filters or ()))
+
+
+def _of_call(call: Call, at: Place) -> Iterator[Mistake]:
+    filter_ = FILTERS.get(call.name)
+    if filter_ is None:
+        yield Mistake(at, "unknown_filter", f"there is no filter {call.name}{_guess(call.name, FILTERS)}")
+        return
+    named = [argument.name for argument in call.args if isinstance(argument, KeywordArgument)]
+    reason = filter_.misuse(len(call.args) - len(named), named)
+    if reason:
+        yield Mistake(at, "filter_arguments", reason)
+
+
+def _guess(word: str, known: Iterable[str]) -> str:
+    near = get_close_matches(word[:100], list(known), 1)
+    return f"; did you mean {near[0]}?" if near else ""

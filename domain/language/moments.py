@@ -1,0 +1,120 @@
+"""Moments in time as text and numbers give them. One keeps the zone that it came with; without one it is in UTC."""
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from typing import cast
+
+from dateutil import parser
+
+MAX_DATE = 100
+"""Characters of a date."""
+MAX_FORMAT = 200
+_ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ].*)?", re.DOTALL)
+_SECONDS = re.compile(r"[0-9]{1,11}(?:\.[0-9]{1,9})?")
+_YEAR = re.compile(r"(?<![0-9])[0-9]{4}(?![0-9])")
+_DIRECTIVE = re.compile(r"%([-_0^#:]{0,2})([369]?)([A-Za-z+%])")
+_KNOWN = frozenset("aAbBcCdDeFgGhHIjklLmMnNpPrRsStTuUvVwWxXyYzZ+%")
+_HOURS = {"EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7, "CET": 1, "CEST": 2}
+"""Names of zones that mean one thing everywhere (RFC 5322 §4.3), and those of central Europe."""
+_BACKWARD = datetime(2000, 1, 1)  # noqa: DTZ001 - parts that a date does not say; it gets its zone below
+
+
+def moment_of(value: object) -> datetime | None:
+    """The moment that a value stands for, in its own zone; None where it is none."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return _unix(value)
+    if not isinstance(value, str) or len(value) > MAX_DATE:
+        return None
+    text = value.strip()
+    if _SECONDS.fullmatch(text):
+        return _unix(float(text))
+    return _read(text)
+
+
+def _unix(seconds: float) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError, ValueError):
+        return None
+
+
+def _read(text: str) -> datetime | None:
+    for reader in (_iso, _free):
+        try:
+            moment = reader(text)
+            zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            zoned.timestamp()
+        except (ValueError, OverflowError, TypeError, IndexError, AttributeError, RecursionError):
+            continue
+        return zoned
+    return None
+
+
+def _iso(text: str) -> datetime:
+    if not _ISO.fullmatch(text):
+        raise ValueError(text)
+    return datetime.fromisoformat(text.upper().replace(" UTC", "Z"))
+
+
+def _free(text: str) -> datetime:
+    """Dates as people write them, like `March 14, 2016 4:40 pm`."""
+    if not _YEAR.search(text):
+        raise ValueError(text)
+    return cast(datetime, parser.parse(text, default=_BACKWARD, tzinfos=_zone))
+
+
+def _zone(name: str | None, offset: int | None) -> timezone:
+    if offset is not None:
+        return timezone(timedelta(seconds=offset))
+    if name in {"UTC", "GMT", "Z"}:
+        return UTC
+    if name not in _HOURS:
+        raise ValueError(f"no zone is called {name}")  # better no date than one that is hours off
+    return timezone(timedelta(hours=_HOURS[name]))
+
+
+def written(moment: datetime, form: str) -> str:
+    """The moment in a form of strftime. Raises ValueError."""
+    if len(form) > MAX_FORMAT:
+        raise ValueError(f"a form of a date may have {MAX_FORMAT} characters")
+    at, parts = 0, list[str]()
+    for found in _DIRECTIVE.finditer(form):
+        parts += [_literal(form[at : found.start()]), _directive(moment, *found.groups())]
+        at = found.end()
+    return "".join((*parts, _literal(form[at:])))
+
+
+def _literal(text: str) -> str:
+    if "%" in text:
+        raise ValueError(f"{text[text.index('%') :][:10]!r} is no directive of a date; see %Y-%m-%d %H:%M:%S %z")
+    return text
+
+
+def _directive(moment: datetime, flags: str, digits: str, letter: str) -> str:
+    if letter not in _KNOWN or (digits and letter not in "NL"):
+        raise ValueError(f"%{flags}{digits}{letter} is no directive of a date; see %Y-%m-%d %H:%M:%S %z")
+    match letter:
+        case "%" | "n" | "t":
+            return {"%": "%", "n": "\n", "t": "\t"}[letter]
+        case "s":
+            return str(int((moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1)))
+        case "L" | "N":
+            return f"{moment.microsecond:06}000"[: int(digits or (3 if letter == "L" else 9))]
+        case "Y":
+            return f"{moment.year:04}"
+        case "z":
+            return _offset(moment, ":" in flags)
+        case "Z":
+            return "UTC" if not moment.utcoffset() else _offset(moment, colon=True)
+        case "v":
+            return moment.strftime("%e-%^b-%Y")
+        case "+":
+            return written(moment, "%a %b %e %H:%M:%S %Z %Y")
+    return moment.strftime(f"%{flags.replace(':', '')}{letter}")
+
+
+def _offset(moment: datetime, colon: bool) -> str:
+    text = moment.strftime("%z")
+    return f"{text[:3]}:{text[3:]}" if colon else text

@@ -1,0 +1,110 @@
+"""What templates and conditions can name, depending on where they stand; and what was probably meant instead.
+
+What is wrong with a path is said in words that end with `did you mean …?` where that can be guessed.
+"""
+
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+from types import MappingProxyType
+
+import msgspec
+
+from domain.language.scope import Keys, written
+from domain.values.path import Path
+
+_FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "trigger": ("method", "path", "query", "query_string", "headers", "body", "event"),
+        "run": ("id",),
+        "zap": ("id", "version"),
+    }
+)
+_STEP = ("output", "error")
+_ALWAYS = ("now", "today")
+_ANY = frozenset({"size", "first", "last"})
+
+
+class Names(msgspec.Struct, frozen=True, kw_only=True):
+    """What is there: the roots; the ids of the steps before; and those of others, with the reason why not theirs."""
+
+    roots: tuple[str, ...] = ("trigger", "steps", "run", "zap")
+    before: Collection[str] = ()
+    others: Mapping[str, str] = {}
+
+    def wrong(self, keys: Keys) -> str | None:
+        """What is wrong with a path; None where something may stand there."""
+        root = keys[0]
+        if root == "steps" and root in self.roots:
+            return self._wrong_step(keys)
+        if root in _FIELDS and root in self.roots:
+            return self._wrong_field(str(root), keys)
+        return None if root in (*self.roots, *_ALWAYS) else self._unknown(keys)
+
+    def _wrong_field(self, root: str, keys: Keys) -> str | None:
+        if len(keys) == 1 or keys[1] in _FIELDS[root] or keys[1] in _ANY:
+            return None
+        near = _close(keys[1], _FIELDS[root])
+        meant: Keys | None = (
+            (root, near, *keys[2:]) if near else (root, "body", *keys[1:]) if root == "trigger" else None
+        )
+        return _said(keys, f"{root} has {', '.join(_FIELDS[root])}", written(meant) if meant else None)
+
+    def _wrong_step(self, keys: Keys) -> str | None:
+        if len(keys) == 1 or keys[1] in _ANY:
+            return None
+        step = keys[1]
+        if step in self.others:
+            return f"{written(keys)} is never there: {self.others[str(step)]}"
+        if step not in self.before:
+            near = _close(step, self.before)
+            known = (
+                f"the steps before this one are {', '.join(self.before)}"
+                if self.before
+                else "no step is before this one"
+            )
+            return _said(keys, known, written(("steps", near, *keys[2:])) if near else None)
+        if len(keys) == 2 or keys[2] in _STEP or keys[2] in _ANY:
+            return None
+        return _said(keys, "a step has output and error", written((*keys[:2], "output", *keys[2:])))
+
+    def _unknown(self, keys: Keys) -> str:
+        near = self._meant(keys)
+        return _said(keys, f"known are {', '.join(self.roots)}", written(near) if near else None)
+
+    def _meant(self, keys: Keys) -> Keys | None:
+        root = keys[0]
+        if "steps" in self.roots and root in self.before:
+            return ("steps", *keys) if len(keys) > 1 and keys[1] in _STEP else ("steps", root, "output", *keys[1:])
+        if root in _FIELDS["trigger"]:
+            return ("trigger", *keys)
+        near = _close(root, self.roots)
+        return (near, *keys[1:]) if near else None
+
+
+def _said(keys: Keys, known: str, right: str | None) -> str:
+    return f"there is no {written(keys)}: {known}" + (f"; did you mean {right}?" if right else "")
+
+
+def _close(word: object, known: Collection[str]) -> str | None:
+    return next(iter(get_close_matches(str(word)[:100], list(known), 1)), None)
+
+
+TRIGGER_ONLY = Names(roots=("trigger",))
+"""What filters, serial keys and paths into a request see."""
+REPLY = Names(roots=("trigger", "run", "zap"))
+"""What the answer to a request sees."""
+BODY = ("trigger", "body")
+
+
+def body_path(keys: Keys) -> str | None:
+    """What is wrong with a path that has to lead into a request's body."""
+    if keys[:2] == BODY:
+        return None
+    meant = keys if keys[0] == "trigger" else (("trigger", *keys) if keys[0] == "body" else (*BODY, *keys))
+    right = written(meant) if meant[:2] == BODY else "trigger.body"
+    return f"a path into the body begins with trigger.body; did you mean {right}?"
+
+
+def in_body(path: Path) -> Path:
+    """The part of a path that is inside the body; paths that were saved long ago begin there."""
+    return path[2:] if path[:2] == BODY else path

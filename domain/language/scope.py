@@ -1,0 +1,123 @@
+"""What a template can name, and what stands at a path: with a message that says why nothing does."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TypeAlias, cast
+
+from liquid.exceptions import LiquidError
+
+from domain.language.spelling import Absent, described
+from domain.values.json import Json
+from domain.values.path import MISSING, child
+
+Context: TypeAlias = Mapping[str, Json]
+"""What templates see: `trigger`, `steps`, `run`, `zap`."""
+Keys: TypeAlias = tuple[str | int, ...]
+
+QUICK = 300_000
+"""Work that a render may take on an event loop, in characters handled: about two milliseconds."""
+
+
+BUDGET = 30_000_000
+"""Work that any render may take, in characters handled: well below a second."""
+
+
+class Heavy(Exception):
+    """This render takes more than an event loop can spare: it has to be made elsewhere."""
+
+
+class Scope:
+    """The data of one render, and the work that it may still take. `full` where it may take all that it needs."""
+
+    __slots__ = ("data", "full", "large", "work")
+
+    def __init__(self, data: Context, now: datetime | None, *, full: bool = False) -> None:
+        self.data: dict[str, Json] = dict(data)
+        if now:
+            self.data |= {"now": now.isoformat(), "today": now.date().isoformat()}
+        self.full = full
+        self.work = QUICK
+        self.large = 0
+
+    def spend(self, work: int) -> None:
+        """Take off what has been done. Raises Heavy; LiquidError where even the full budget is used up."""
+        self.work -= work
+        if self.work < 0:
+            if not self.full:
+                raise Heavy
+            if self.work < -BUDGET:
+                raise LiquidError("the template does too much work", token=None)
+
+    def find(self, keys: Keys) -> object:
+        """What stands at the path; an Absent that says why there is nothing."""
+        found: object = self.data
+        for index, key in enumerate(keys):
+            if isinstance(found, dict) and key in found:
+                found = found[key]
+                continue
+            found = step(found, key, keys[:index])
+            if found is MISSING:
+                return absent(keys, index, self.data)
+        return found
+
+
+def step(value: object, key: object, above: Keys) -> object:
+    """One step of a path; MISSING where there is none. `above` is the path so far: names of headers have no case."""
+    if isinstance(value, dict):
+        found = child(cast("dict[str, Json]", value), key if isinstance(key, str) else str(key), above)
+        if found is not MISSING:
+            return found
+        return [*next(iter(value.items()))] if key == "first" and value else len(value) if key == "size" else MISSING
+    if isinstance(value, list | tuple | range):
+        return _item(value, key)
+    if isinstance(value, str) and key == "size":
+        return len(value)
+    if isinstance(value, Mapping) and not isinstance(value, Absent):
+        return value.get(key, MISSING)  # a loop's own variables
+    return MISSING
+
+
+def _item(items: list[object] | tuple[object, ...] | range, key: object) -> object:
+    match key:
+        case "size":
+            return len(items)
+        case "first":
+            key = 0
+        case "last":
+            key = -1
+        case str() if key.isascii() and key.isdigit() and len(key) < 10:
+            key = int(key)
+    if isinstance(key, int) and not isinstance(key, bool) and -len(items) <= key < len(items):
+        return items[key]
+    return MISSING
+
+
+def absent(keys: Keys, index: int, data: object) -> Absent:
+    """Says which part of the path is not there, and what is there instead."""
+    parent, beside = data, data
+    for at in range(index):
+        beside, parent = parent, step(parent, keys[at], keys[:at])
+    message = f"{written(keys[: index + 1])} is undefined"
+    if index:
+        message += f": {written(keys[:index])} is {described(parent)}{_content_type(keys[:index], beside)}"
+    return Absent(written(keys[: index + 1]), hint=message)
+
+
+def _content_type(keys: Keys, beside: object) -> str:
+    """Why a body is what it is: the type that it came with."""
+    if keys[-1] != "body" or not isinstance(beside, dict) or not isinstance(beside.get("headers"), dict):
+        return ""
+    for name, value in beside["headers"].items():
+        if name.lower() == "content-type":
+            return f" (content type {str(value)[:100]})"
+    return " (without a content type)"
+
+
+def written(keys: Keys) -> str:
+    """The path as users write it."""
+    text = str(keys[0])[:100] if keys else ""
+    for key in keys[1:]:
+        name = str(key)[:100]
+        plain = isinstance(key, str) and name.isascii() and name.replace("_", "a").replace("-", "a").isalnum()
+        text += f".{name}" if plain and not name.isdigit() else f"[{name}]" if name.isdigit() else f'["{name}"]'
+    return text

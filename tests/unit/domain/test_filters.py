@@ -1,0 +1,233 @@
+"""Filters: what each makes of any JSON value, spelled as JSON does, on decimals, with zones, and with missing keys."""
+
+import re
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.language.filters import EXAMPLE, FILTERS
+from domain.language.filters.filter import FilterError
+from domain.language.spelling import spelled
+from domain.language.template import TemplateError, render
+from domain.values.json import Json
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+VALUES: list[Json] = [None, True, False, 0, -3, 2.5, 10**30, "", "text", "7", [], [1, None, True, "a"], {}, {"a": None}]
+PYTHON = re.compile(r"\bTrue\b|\bFalse\b|\bNone\b|\{'|\['|inf\b|nan\b|Undefined|Decimal")
+
+
+def made(template: str, **body: Any) -> Any:
+    return render(template, {"trigger": {"body": body}}, NOW)
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_the_example_gives_what_it_says_and_uses_the_filter(name: str) -> None:
+    filter_ = FILTERS[name]
+    assert spelled(render(filter_.example, EXAMPLE, NOW)) == filter_.result
+    assert re.search(rf"\| {name}\b", filter_.example)
+    assert filter_.doc.endswith(".")
+
+
+def what_it_says(template: str, **body: Any) -> str:
+    try:
+        return spelled(made(template, **body))
+    except TemplateError as error:
+        return error.message
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_no_filter_spells_values_as_python_does(name: str) -> None:
+    for count in [n for n in range(4) if FILTERS[name].misuse(n, []) is None]:
+        given = ": " + ", ".join(["trigger.body.y"] * count) if count else ""
+        template = f"{{{{ trigger.body.x | {name}{given} }}}}!"
+        for value in VALUES:
+            for argument in VALUES if count else [None]:
+                text = what_it_says(template, x=value, y=argument)
+                assert not PYTHON.search(text) or name == "capitalize", (value, argument, text)
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{{ 'a' | append: true }}", "atrue"),
+        ("{{ 'a' | append: nil }}", "a"),
+        ("{{ 'a' | prepend: trigger.body.o }}", '{"k":[1,null]}a'),
+        ("{{ trigger.body.o | url_encode }}", "%7B%22k%22%3A%5B1%2Cnull%5D%7D"),
+        ("{{ trigger.body.l | join: ' ' }}", 'true  1.5 {"k":1} a'),
+        ("{{ true | upcase }}", "TRUE"),
+        ("{{ trigger.body.o | escape }}", "{&quot;k&quot;:[1,null]}"),
+        ("{{ trigger.body.o | replace: nil, 'x' | size }}", "29"),
+        ("{% assign x = trigger.body.l %}{{ x }}", '[true,null,1.5,{"k":1},"a"]'),
+        ("{% cycle true, nil %}", "true"),
+        ("{% echo trigger.body.o %}", '{"k":[1,null]}'),
+        ("{% capture x %}{{ trigger.body.l }}{% endcapture %}{{ x | size }}", "27"),
+        ("{% if trigger.body.t contains trigger.body.o.k %}yes{% endif %}", "yes"),
+        ("{% for pair in trigger.body.o %}{{ pair }}{% endfor %}", '["k",[1,null]]'),
+        (
+            "{% tablerow i in trigger.body.l limit: 1 %}{{ i }}{% endtablerow %}",
+            '<tr class="row1">\n<td class="col1">true</td></tr>\n',
+        ),
+    ],
+)
+def test_tags_and_filters_write_json(template: str, text: str) -> None:
+    assert made(template, o={"k": [1, None]}, l=[True, None, 1.5, {"k": 1}, "a"], t="so [1,null] it is") == text
+
+
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        ("2.5 | round", "3"),
+        ("-2.5 | round", "-3"),
+        ("0.125 | round: 2", "0.13"),
+        ("2.675 | round: 2", "2.68"),
+        ("1.005 | round: 2", "1.01"),
+        ("'2.675' | round: 2", "2.68"),
+        ("1234 | round: -2", "1200"),
+        ("3 | round: 2", "3"),
+        ("'1e300' | round: 2", "1e300"),
+        ("0.1 | plus: 0.2", "0.3"),
+        ("'0.1' | plus: '0.2'", "0.3"),
+        ("1.1 | times: 1.1", "1.21"),
+        ("0.3 | minus: 0.1", "0.2"),
+        ("1.0 | divided_by: 3", "0.3333333333333333"),
+        ("7 | divided_by: 2", "3"),
+        ("-7 | divided_by: 2", "-4"),
+        ("5.5 | modulo: 2", "1.5"),
+        ("-5.5 | modulo: 2", "0.5"),
+        ("-1.2 | ceil", "-1"),
+        ("-1.2 | floor", "-2"),
+        ("true | plus: 1", "1"),
+        ("nil | plus: 1", "1"),
+        ("'text' | plus: 1", "1"),
+        ("9007199254740993 | plus: 1", "9007199254740994"),
+    ],
+)
+def test_numbers_are_calculated_as_on_paper(expression: str, text: str) -> None:
+    assert made(f"{{{{ {expression} }}}}") == text
+
+
+@given(st.decimals(-1_000_000, 1_000_000, places=3), st.integers(0, 3))
+def test_halves_go_away_from_zero(number: Any, digits: int) -> None:
+    up = abs(number).scaleb(digits)
+    exact = int(up) + (up - int(up) >= type(number)("0.5"))
+    wanted = float(type(number)(exact).scaleb(-digits)) * (-1 if number < 0 else 1)
+    assert float(made("{{ trigger.body.n | round: trigger.body.d }}", n=float(number), d=digits)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("date", "form", "text"),
+    [
+        ("2026-11-25T10:00:00+01:00", "%s", "1795597200"),
+        ("2026-11-25T10:00:00+01:00", "%H:%M %z", "10:00 +0100"),
+        ("2026-11-25T10:00:00-05:30", "%:z", "-05:30"),
+        ("2026-11-25T10:00:00Z", "%s", "1795600800"),
+        ("2026-11-25 10:00:00", "%s %Z", "1795600800 UTC"),
+        ("2026-11-25", "%FT%T", "2026-11-25T00:00:00"),
+        ("Wed, 25 Nov 2026 10:00:00 +0100", "%s", "1795597200"),
+        ("Wed, 25 Nov 2026 10:00:00 EST", "%s", "1795618800"),
+        ("November 25, 2026 10:00 am CET", "%s", "1795597200"),
+        (1795597200, "%Y-%m-%d %H:%M:%S %z", "2026-11-25 09:00:00 +0000"),
+        (1795597200.5, "%s.%L", "1795597200.500"),
+        ("1795597200", "%d.%m.%Y", "25.11.2026"),
+        ("now", "%F", "2026-11-26"),
+        ("today", "%-d/%-m/%y", "26/11/26"),
+        ("1969-12-31T23:59:59.5Z", "%s", "-1"),
+        ("2026-11-25T10:00:00+01:00", "100%% %b %e %P", "100% Nov 25 am"),
+    ],
+)
+def test_dates_keep_their_zone(date: Json, form: str, text: str) -> None:
+    assert made(f"{{{{ trigger.body.d | date: '{form}' }}}}", d=date) == text
+
+
+@pytest.mark.parametrize("date", ["soon", "March 14", "2026-11-25 10:00 XYZ", "9" * 50, "", True, [1], {"a": 1}])
+def test_what_is_no_date_stays_as_it_is(date: Json) -> None:
+    assert made("{{ trigger.body.d | date: '%Y' }}", d=date) == spelled(date)
+
+
+@pytest.mark.parametrize("form", ["%9999999d", "%Q", "%", "%E", "x" * 500])
+def test_a_form_that_is_none_is_refused(form: str) -> None:
+    with pytest.raises(TemplateError, match="date"):
+        made(f"{{{{ '2026-11-25' | date: '{form}' }}}}")
+
+
+ITEMS: list[Json] = [{"n": 2}, {"m": 1}, {"n": None}, {"n": 1}, {"n": "b"}, "x", 7, None]
+
+
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        ("sort: 'n' | map: 'n' | json", '[1,2,"b",null,null,null,null,null]'),
+        ("sort_natural: 'n' | map: 'n' | json", '[1,2,"b",null,null,null,null,null]'),
+        ("sort | size", "8"),
+        ("map: 'n' | compact | json", '[2,1,"b"]'),
+        ("compact: 'n' | size", "3"),
+        ("compact | size", "7"),
+        ("uniq: 'n' | size", "4"),
+        ("uniq | size", "8"),
+        ("where: 'n' | size", "3"),
+        ("where: 'n', 1 | json", '[{"n":1}]'),
+        ("reject: 'n' | size", "5"),
+        ("find: 'n', 'b' | json", '{"n":"b"}'),
+        ("find_index: 'n', 'z' | json", "null"),
+        ("has: 'n', 2", "true"),
+        ("sum: 'n'", "3"),
+        ("sum", "7"),
+        ("first | json", '{"n":2}'),
+        ("join: '' | size", "42"),
+    ],
+)
+def test_items_without_the_key_are_last_or_left_out(expression: str, text: str) -> None:
+    assert made(f"{{{{ trigger.body.i | {expression} }}}}", i=ITEMS) == text
+
+
+def test_equal_is_json_equality() -> None:
+    assert (
+        made("{{ trigger.body.i | uniq | json }}", i=[1, True, 1.0, "1", [1], [1], {"a": 1}]) == '[1,true,"1",{"a":1}]'
+    )
+    assert made("{{ trigger.body.i | where: 'a', true | json }}", i=[{"a": 1}, {"a": True}]) == '[{"a":true}]'
+
+
+def test_json_and_back() -> None:
+    assert made("{{ trigger.body.o | json }}", o={"a": ["x", None, 1.5]}) == '{"a":["x",null,1.5]}'
+    assert made("{{ trigger.body.t | json }}", t='a "b"') == '"a \\"b\\""'
+    assert made("{{ trigger.body.t | parse_json }}", t='{"a": [1]}') == {"a": [1]}
+    assert made("{% assign m = trigger.body.t | parse_json %}{{ m.a[0].b }}", t='{"a": [{"b": 5}]}') == "5"
+    with pytest.raises(TemplateError, match="not JSON"):
+        made("{{ trigger.body.t | parse_json }}", t="{")
+
+
+TIMED = [
+    "strip_html",
+    "escape_once",
+    "newline_to_br",
+    "squish",
+    "escapejs",
+    "url_decode",
+    "strip_newlines",
+    "uniq",
+    "json",
+    "date",
+]
+
+
+@pytest.mark.parametrize("name", TIMED)
+@pytest.mark.parametrize("text", ["<", "<!--", "<script", "<script>", "<a", "&", "&#", "&a", "%", " ", "\r", "ab"])
+def test_time_grows_with_the_text_and_not_with_its_square(name: str, text: str) -> None:
+    call = FILTERS[name].call
+
+    def cost(size: int) -> float:
+        value: object = text * (size // len(text))
+        best = 9.0
+        for _ in range(2):
+            began = time.process_time()
+            with suppress(FilterError):
+                call(list(str(value)) if name == "uniq" else value)
+            best = min(best, time.process_time() - began)
+        return max(best, 0.002)
+
+    assert cost(400_000) < 40 * cost(40_000)

@@ -1,0 +1,166 @@
+"""Mistakes in a definition: all are told when it is saved, each with its place and what would be right."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from consumers.connectors import catalog
+from domain.log.errors import Invalid
+from domain.zap.check import validate
+from domain.zap.definition import Definition
+
+CATALOG = catalog()
+
+
+def definition(**parts: Any) -> Definition:
+    raw = {"trigger": {"type": "webhook.catch", "config": {}}, "steps": []} | parts
+    return msgspec.convert(raw, Definition)
+
+
+def step(id_: str = "one", body: Any = None, **more: Any) -> dict[str, Any]:
+    config = {"url": "https://example.com", "body": body}
+    return {"kind": "action", "id": id_, "type": "http.request", "config": config, **more}
+
+
+def told(saved: Definition) -> list[dict[str, Any]]:
+    with pytest.raises(Invalid) as caught:
+        validate(saved, CATALOG)
+    errors: Any = caught.value.details["errors"]
+    return list(errors)
+
+
+@pytest.mark.parametrize(
+    ("template", "code", "right"),
+    [
+        ("{{ trigger.body.x | upcas }}", "unknown_filter", "upcase"),
+        ("{% assign x = trigger.body.x | nope %}", "unknown_filter", None),
+        ("{% for i in trigger.body.x %}{{ i | dwncase }}{% endfor %}", "unknown_filter", "downcase"),
+        ("{{ 'x' | replace }}", "filter_arguments", None),
+        ("{{ 'x' | upcase: 1 }}", "filter_arguments", None),
+        ("{{ 'x' | default: 1, allow_fals: true }}", "filter_arguments", None),
+        ("{% fro x in y %}{% endfro %}", "unknown_tag", "for"),
+        ("{{ body.id }}", "unknown_path", "trigger.body.id"),
+        ("{% if headers['x-id'] %}{% endif %}", "unknown_path", "trigger.headers.x-id"),
+        ("{{ triger.body.id }}", "unknown_path", "trigger.body.id"),
+        ("{{ trigger.bdy.id }}", "unknown_path", "trigger.body.id"),
+        ("{{ trigger.order.id }}", "unknown_path", "trigger.body.order.id"),
+        ("{{ zero.status }}", "unknown_path", "steps.zero.output.status"),
+        ("{{ zero.output.status }}", "unknown_path", "steps.zero.output.status"),
+        ("{{ steps.zreo.output }}", "unknown_path", "steps.zero.output"),
+        ("{{ steps.zero.status }}", "unknown_path", "steps.zero.output.status"),
+        ("{{ steps.nothing_like_it.output }}", "unknown_path", None),
+        ("{{ steps.after.output }}", "unknown_path", None),
+        ("{{ steps.one.output }}", "unknown_path", None),
+        ("{{ run.ids }}", "unknown_path", "run.id"),
+        ("{{ something }}", "unknown_path", None),
+        ("{% case steps.nope.output %}{% when 1 %}{% endcase %}", "unknown_path", None),
+        ("{{ trigger.body[nope] }}", "unknown_path", None),
+        ("{{ 'a' | append: nope }}", "unknown_path", None),
+        ("{% if true %}", "template_syntax", None),
+        ("{{ a", "template_syntax", None),
+    ],
+)
+def test_a_mistake_in_a_template_is_told_with_what_would_be_right(template: str, code: str, right: str | None) -> None:
+    (error, *others) = told(definition(steps=[step("zero"), step("one", {"a": ["x", template]}), step("after")]))
+    assert (error["path"], error["pointer"]) == ("steps.1.config.body.a.1", "/steps/1/config/body/a/1")
+    assert error["code"] == code
+    assert error.get("did_you_mean") == right
+    assert error["reason"]
+    assert not others or template.startswith("{% fro")
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ trigger.body.id }} {{ trigger.body['a b'].c }} {{ trigger.headers['X-Id'] }} {{ trigger.query.a }}",
+        "{{ steps.zero.output.body.id }}{{ steps.zero.error.code }}{{ steps['zero'].output }}{{ steps.size }}",
+        "{% for item in trigger.body %}{{ item.x }}{{ forloop.index }}{% endfor %}",
+        "{% assign x = 1 %}{{ x }}{% capture y %}{{ x }}{% endcapture %}{{ y }}{% increment z %}{{ z }}",
+        "{% tablerow i in (1..3) %}{{ i }}{{ tablerowloop.col }}{% endtablerow %}",
+        "{{ run.id }}{{ zap.id }}{{ zap.version }}{{ now }}{{ 'today' | date: '%F' }}",
+        "{{ trigger.body[trigger.query.key] }}",
+        "{% raw %}{{ nope }}{% endraw %}{% comment %}{{ nope }}{% endcomment %}",
+        "{% liquid\nassign a = trigger.body.a\necho a | upcase\n%}",
+    ],
+)
+def test_what_is_right_is_let_through(template: str) -> None:
+    validate(definition(steps=[step("zero"), step("one", template)]), CATALOG)
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    config = {
+        "reply": {"mode": "custom", "body": "{{ body.x | nope }}"},
+        "split": False,
+        "dedupe": {"from": "body", "path": "id"},
+    }
+    errors = told(
+        definition(
+            trigger={"type": "webhook.catch", "config": config},
+            steps=[
+                step("1st", "{{ body.x }}"),
+                {"kind": "delay", "id": "wait", "until": "{{ x }}"},
+                step("two", "{{ 'a' | nope }}{{ b }}"),
+            ],
+            settings={"concurrency": {"mode": "serial", "key": "{{ steps.two.output }}"}},
+        )
+    )
+    assert {error["path"] for error in errors} == {
+        "trigger.config.reply.body",
+        "trigger.config.dedupe.path",
+        "settings.concurrency.key",
+        "steps.0.id",
+        "steps.0.config.body",
+        "steps.1.until",
+        "steps.2.config.body",
+    }
+    assert sum(error["path"] == "steps.2.config.body" for error in errors) == 2
+
+
+def test_an_error_path_sees_the_steps_before_it_and_nobody_else_sees_its_own() -> None:
+    undo = step("undo", "{{ steps.one.error.code }} {{ steps.zero.output }}")
+    validate(definition(steps=[step("zero"), step("one", on_error={"steps": [undo]})]), CATALOG)
+    (error,) = told(
+        definition(steps=[step("one", on_error={"steps": [step("undo")]}), step("two", "{{ steps.undo.output }}")])
+    )
+    assert "error path" in error["reason"]
+    (error,) = told(
+        definition(steps=[step("one", on_error={"steps": [step("undo", "{{ steps.two.output }}")]}), step("two")])
+    )
+    assert "comes after" in error["reason"]
+
+
+@pytest.mark.parametrize(
+    ("path", "right"),
+    [
+        ("lines", "trigger.body.lines"),
+        ("body.lines[0]", "trigger.body.lines[0]"),
+        ('a["b c"]', 'trigger.body.a["b c"]'),
+        ("trigger.query.x", "trigger.body"),
+    ],
+)
+def test_paths_into_the_body_have_one_spelling(path: str, right: str) -> None:
+    for at, config in (("split", {"split": path}), ("dedupe.path", {"dedupe": {"from": "body", "path": path}})):
+        (error,) = told(definition(trigger={"type": "webhook.catch", "config": config}))
+        assert (error["path"], error["did_you_mean"]) == (f"trigger.config.{at}", right)
+
+
+@pytest.mark.parametrize("field", ["body.amount", "steps.one.output", "trigger.bodi.x", "run.id"])
+def test_a_filter_sees_only_the_trigger(field: str) -> None:
+    condition = {"all": [{"field": field, "operator": "exists"}]}
+    (error,) = told(definition(trigger={"type": "webhook.catch", "config": {"filter": condition}}))
+    assert error["path"] == "trigger.config.filter.all[0].field"
+
+
+def test_a_serial_key_is_a_path_and_no_program() -> None:
+    loop = "{% for i in trigger.body %}{{ i }}{% endfor %}"
+    (error,) = told(definition(settings={"concurrency": {"mode": "serial", "key": loop}}))
+    assert error["code"] == "not_a_path"
+
+
+@pytest.mark.parametrize(
+    "body", [["{{ trigger.body.x }}"] * 2_001, ["{{ trigger.body.x }}" + "x" * 99_000] * 4], ids=["many", "long"]
+)
+def test_the_templates_of_one_definition_are_bounded(body: list[str]) -> None:
+    (error,) = told(definition(steps=[step("one", body)]))
+    assert error["code"] == "too_large"
