@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from domain.hook.request import trigger_data
-from domain.log.event import RunStatus, StoredEvent, StreamKind
+from domain.log.event import StoredEvent, StreamKind
 from domain.log.ports import EventStore
 from domain.registry import decode
 from domain.run.events import (
@@ -31,6 +31,7 @@ from domain.run.events import (
     StepSucceeded,
 )
 from domain.run.inputs import Kept, Omitted, put
+from domain.run.state import RunStatus
 from domain.values.json import Json, JsonObject
 from domain.values.path import MISSING, Missing, Path, look_up, parse_path
 from projections.run_list import RunError

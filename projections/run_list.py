@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from domain.job.job import Selection
-from domain.log.event import RunStatus, StoredEvent
+from domain.log.event import StoredEvent
 from domain.registry import decode
 from domain.run.events import (
     Failure,
@@ -27,6 +27,7 @@ from domain.run.events import (
     StepStarted,
     StepSucceeded,
 )
+from domain.run.state import RunStatus
 from projections.engine.projection import BEING_BUILT, Projection
 from sql.postgres.pool import Connection, Pool
 from sql.postgres.queries import Queries, Query

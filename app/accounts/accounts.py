@@ -18,8 +18,6 @@ from app.accounts.tokens import (
     new_api_key,
 )
 from app.config.settings import WhoMaySignUp
-from app.refusals.problems import Problem
-from domain.account.email import canonical, visible_length
 from domain.account.identity import (
     ApiKeyCreated,
     ApiKeyDeleted,
@@ -28,10 +26,11 @@ from domain.account.identity import (
     UserSignedOut,
     UserSignedUp,
 )
-from domain.log.errors import DomainError, Invalid
+from domain.log.errors import DomainError, Invalid, LimitReached, NotFound, Unauthorized, WrongStatus
 from domain.log.event import ANY_VERSION, Metadata, NewEvent
 from domain.log.ports import Clock, EventStore, NewId, StoreUnavailable
 from domain.log.stream import facts
+from domain.values.email import canonical, is_email, visible_length
 from sql.tables.identity import MAX_API_KEYS, ApiKey, Identity, Scope, User
 
 SESSION_LIFETIME = timedelta(days=30)
@@ -50,6 +49,12 @@ class SignUpsClosed(DomainError):
     code = "sign_up_closed"
 
 
+class EmailTaken(DomainError):
+    """There is an account with this address."""
+
+    code = "email_taken"
+
+
 class TokenPair(msgspec.Struct, frozen=True):
     """What a signed-in client holds; `expires_in` is the access token's life in seconds."""
 
@@ -59,7 +64,7 @@ class TokenPair(msgspec.Struct, frozen=True):
 
 
 class Accounts:
-    """What people do with their accounts. Methods raise Problem for refusals and StoreUnavailable."""
+    """What people do with their accounts. Methods raise DomainError for refusals, and StoreUnavailable."""
 
     def __init__(
         self,
@@ -87,7 +92,7 @@ class Accounts:
         user = User(self._new_id(), _address(email), name)
         _require_visible(password)
         if not await self._identity.add_user(user, await self._passwords.hash(password)):
-            raise Problem("email_taken", "an account with this e-mail address exists: sign in instead")
+            raise EmailTaken("an account with this e-mail address exists: sign in instead")
         try:
             await self._record(user.id, UserSignedUp(), expected=0)
         except StoreUnavailable:
@@ -106,7 +111,7 @@ class Accounts:
         hashed = found[1] if found else None
         right = await self._guesses.check(address, client, lambda: self._passwords.matches(password, hashed))
         if not right or found is None:
-            raise Problem("unauthorized", "wrong e-mail address or password", headers={"www-authenticate": "Bearer"})
+            raise Unauthorized("wrong e-mail address or password")
         user = found[0]
         pair = await self._start_session(user.id)
         await self._record(user.id, UserSignedIn())
@@ -130,7 +135,7 @@ class Accounts:
     async def sign_out(self, principal: Principal) -> None:
         """End the session that the request came with."""
         if principal.session_id is None:
-            raise Problem("wrong_status", "an API key has no session: delete the key instead")
+            raise WrongStatus("an API key has no session: delete the key instead")
         await self._end_session(principal.session_id)
 
     async def create_key(self, principal: Principal, name: str, scopes: tuple[Scope, ...]) -> tuple[ApiKey, str]:
@@ -140,7 +145,7 @@ class Accounts:
             key_id, principal.user_id, name=name, prefix=key_prefix(key), key_hash=fingerprint(key), scopes=scopes
         )
         if added is None:
-            raise Problem("limit_reached", f"an account has at most {MAX_API_KEYS} API keys: delete one first")
+            raise LimitReached(f"an account has at most {MAX_API_KEYS} API keys: delete one first")
         created = ApiKeyCreated(key_id=key_id, name=name, scopes=scopes)
         await self._record(principal.user_id, created, principal.metadata)
         return added, key
@@ -148,7 +153,7 @@ class Accounts:
     async def delete_key(self, principal: Principal, key_id: UUID) -> None:
         """Revoke a key, at once."""
         if not await self._identity.delete_api_key(principal.user_id, key_id):
-            raise Problem("not_found", "no such API key")
+            raise NotFound("no such API key")
         await self._record(principal.user_id, ApiKeyDeleted(key_id=key_id), principal.metadata)
 
     async def _require_open_signup(self) -> None:
@@ -179,18 +184,13 @@ class Accounts:
         await self._store.append(facts(user_id, user_id, new, metadata=by, expected=expected))
 
 
-def _bad_refresh_token() -> Problem:
-    return Problem(
-        "unauthorized",
-        "the refresh token is not valid (any more): sign in again",
-        headers={"www-authenticate": 'Bearer error="invalid_token"'},
-    )
+def _bad_refresh_token() -> Unauthorized:
+    return Unauthorized("the refresh token is not valid (any more): sign in again", 'Bearer error="invalid_token"')
 
 
 def _address(email: str) -> str:
     address = canonical(email)
-    name, _, domain = address.rpartition("@")
-    if not name or not domain:
+    if not is_email(address):
         raise _invalid("email", "this is no e-mail address")
     return address
 

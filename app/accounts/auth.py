@@ -11,8 +11,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard, HTTPScope
 
 from app.accounts.tokens import BadToken, Tokens, fingerprint, is_api_key
-from app.refusals.problems import Problem
-from domain.log.errors import DomainError
+from domain.log.errors import DomainError, Unauthorized
 from domain.log.event import Metadata
 from sql.tables.identity import Identity, Scope
 
@@ -62,7 +61,7 @@ class Authenticator:
         self._tokens = tokens
 
     async def principal(self, header: str) -> Principal:
-        """The principal of an Authorization header. Raises Problem `unauthorized`."""
+        """The principal of an Authorization header. Raises Unauthorized."""
         scheme, _, credential = header.partition(" ")
         credential = credential.strip()
         if scheme.lower() != "bearer" or not credential:
@@ -87,7 +86,7 @@ class Authenticator:
 
 
 def guard(authenticator: Authenticator) -> Guard:
-    """A Litestar guard that leaves the Principal in `request.user`, or raises Problem `unauthorized`."""
+    """A Litestar guard that leaves the Principal in `request.user`, or raises Unauthorized."""
 
     # Not a method: Litestar copies its guards deeply, and so the object that a method belongs to.
     async def check(connection: Connection, handler: BaseRouteHandler) -> None:
@@ -105,6 +104,6 @@ def _require_scope(principal: Principal, method: str, handler: BaseRouteHandler)
         raise Forbidden(f"this API key may not do that: it needs the scope `{needed}`, and has {has}")
 
 
-def _unauthorized(detail: str, parameters: str = "") -> Problem:
+def _unauthorized(detail: str, parameters: str = "") -> Unauthorized:
     challenge = f'Bearer realm="triggerhub"{", " if parameters else ""}{parameters}'
-    return Problem("unauthorized", detail, headers={"www-authenticate": challenge})
+    return Unauthorized(detail, challenge)

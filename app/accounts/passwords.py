@@ -20,6 +20,7 @@ class TooManySignIns(DomainError):
     """Passwords can not be checked as quickly as they come: try again in a moment."""
 
     code = "busy"
+    retry_after_s = 1
 
 
 class Passwords:

@@ -10,6 +10,7 @@ import msgspec
 
 from app.config.errors import OperatorError
 from app.config.settings import PREFIX, Secret, Settings, unknown_variables
+from domain.values.redaction import REDACTED
 
 LEAST_DISK = 2**30
 
@@ -26,7 +27,7 @@ async def examine(settings: Settings) -> bool:
     """Print everything; returns whether all is well."""
     for name, value in settings.to_env().items():
         secret = isinstance(getattr(settings, name.removeprefix(PREFIX).lower()), Secret)
-        click.echo(f"      {name}={('***' if value else '') if secret else value}")
+        click.echo(f"      {name}={REDACTED if secret and value else value}")
     findings = [
         _python(),
         _disk(settings.data_dir),

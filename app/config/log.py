@@ -11,21 +11,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from app.config.settings import LogFormat, Secret
-
-STARS = "***"
-_SECRET_WORDS = (
-    "password",
-    "passwd",
-    "authorization",
-    "cookie",
-    "secret",
-    "token",
-    "api_key",
-    "apikey",
-    "dsn",
-)
-# These count or name something; they reveal no secret.
-_HARMLESS = frozenset({"token_type", "secret_count", "token_count"})
+from domain.values.redaction import REDACTED, may_be_secret
 
 
 def configure(role: str, level: str, log_format: LogFormat) -> None:
@@ -61,8 +47,8 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 
 
 def _cleaned(key: str, value: object) -> object:
-    if isinstance(value, Secret) or (_is_telling(key) and value is not None):
-        return STARS
+    if isinstance(value, Secret) or (may_be_secret(key) and value is not None):
+        return REDACTED
     if key == "exc_info" or key.startswith("_"):  # structlog's own, of exact types
         return value
     if isinstance(value, Mapping):
@@ -70,11 +56,6 @@ def _cleaned(key: str, value: object) -> object:
     if isinstance(value, list | tuple):
         return [_cleaned("", item) for item in value]
     return value
-
-
-def _is_telling(key: str) -> bool:
-    name = key.lower().replace("-", "_")
-    return name not in _HARMLESS and any(word in name for word in _SECRET_WORDS)
 
 
 def _add_role(role: str) -> Processor:

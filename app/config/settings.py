@@ -19,6 +19,8 @@ import msgspec
 
 from app.config.data_dir import DataDir
 from app.config.errors import OperatorError
+from domain.values.email import is_email
+from domain.values.redaction import REDACTED
 from sql.process import crash_points
 
 PREFIX = "TRIGGERHUB_"
@@ -40,12 +42,12 @@ class SettingsError(OperatorError):
 
 
 class Secret(str):
-    """Text that must not be shown: `repr` gives stars; only its use as a string gives the text."""
+    """Text that must not be shown: `repr` does not; only its use as a string gives the text."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return "***"
+        return REDACTED
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -316,7 +318,7 @@ def _host(text: str) -> str:
 
 
 def _email(text: str) -> str:
-    if text and not re.fullmatch(r"[^@\s<>]{1,64}@[^@\s<>]+", text):
+    if text and not is_email(text):
         raise ValueError("give an e-mail address")
     return text
 

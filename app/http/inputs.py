@@ -24,7 +24,6 @@ Injected: TypeAlias = NamedDependency[SkipValidation[T]]
 
 # Control characters are no part of a name; some of them (NUL) the database would refuse.
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*\Z")]
-Email = Annotated[str, msgspec.Meta(max_length=254, pattern=r"^[^@\s\x00-\x1f\x7f]{1,64}@[^@\s\x00-\x1f\x7f]+\Z")]
 StepId = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=CODE)]
 Password = Annotated[str, msgspec.Meta(min_length=8, max_length=256)]
 

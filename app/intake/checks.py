@@ -10,18 +10,15 @@ from litestar.types import HTTPScope
 from app.refusals.problems import Problem
 from domain.hook.compiled import Hook
 from domain.hook.presets import Unknown
-from domain.hook.signed_request import SignedRequest
+from domain.hook.signed_request import MAX_DELIVERY_ID, SignedRequest, is_printable
 from domain.hook.verification import Refused, Verified, verify
 from domain.values.inflate import Corrupt, TooLarge, Unsupported, inflate
 from domain.values.payload import flaw
 from domain.values.redaction import REDACTED, shown_text
 
-MAX_DELIVERY_ID = 255
-"""Characters of an Idempotency-Key."""
 MAX_QUICK_CHECK = 128 * 1024
 """Bytes that are checked in place; more would hold up other senders."""
 
-_PRINTABLE = re.compile(r"[\x20-\x7e]+")
 _NOT_A_FORGERY = frozenset({"malformed_delivery_id", "malformed_event"})
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]")
 
@@ -52,7 +49,7 @@ def idempotency_key(key: str | None) -> str:
     """The id of a delivery from its header, empty where there is none. Raises Problem `malformed`."""
     if key is None:
         return ""
-    if len(key) > MAX_DELIVERY_ID or not _PRINTABLE.fullmatch(key):
+    if len(key) > MAX_DELIVERY_ID or not is_printable(key):
         raise Problem("malformed", f"an Idempotency-Key has 1 to {MAX_DELIVERY_ID} printable ASCII characters")
     return key
 

@@ -1,5 +1,6 @@
 """Refusals as RFC 9457 problem details: one table of codes, and a handler for everything that can be raised."""
 
+import math
 from collections.abc import Mapping
 
 import msgspec
@@ -10,7 +11,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from app.refusals.broken import BrokenRule, broken_rule, place_of, pointer
-from domain.log.errors import DomainError
+from domain.log.errors import DomainError, Unauthorized
 from domain.log.ports import AppendRefused, StoreUnavailable
 from domain.log.stream import Contended
 from projections.engine.projection import BEING_BUILT
@@ -167,9 +168,17 @@ def _of_domain(error: DomainError) -> Problem:
         errors = tuple(_pointed(error) for error in msgspec.convert(listed or (), list[BrokenRule]))
     except msgspec.ValidationError:
         errors = ()
-    retry_after_s = getattr(error, "retry_after_s", 1 if error.code == "busy" else None)
-    headers = {"retry-after": str(retry_after_s)} if retry_after_s else None
-    return Problem(error.code if error.code in KINDS else "invalid", error.message, errors=errors, headers=headers)
+    code = error.code if error.code in KINDS else "invalid"
+    return Problem(code, error.message, errors=errors, headers=_headers_of(error))
+
+
+def _headers_of(error: DomainError) -> dict[str, str]:
+    headers = {}
+    if error.retry_after_s is not None:
+        headers["retry-after"] = str(math.ceil(error.retry_after_s))
+    if isinstance(error, Unauthorized):
+        headers["www-authenticate"] = error.challenge
+    return headers
 
 
 def _pointed(error: BrokenRule) -> BrokenRule:

@@ -3,17 +3,17 @@
 import msgspec
 
 from domain.hook import config as hook
-from domain.hook.config import HookConfig, Method, ReplyConfig
+from domain.hook.config import DAY_S, HookConfig, Method, ReplyConfig
 from domain.hook.credentials import NO_PROOF, Proof, proof_of
 from domain.hook.presets import Preset, Unknown, Unverified
 from domain.language import condition
 from domain.language.names import in_body
 from domain.language.template import Compiled, TemplateError, compiled
+from domain.log.event import DEDUPE_WINDOW_S
 from domain.values.json import Json, JsonObject
 from domain.values.path import Path, parse_path
 
 RAW = "webhook.catch_raw"
-DAY_S = 24 * 3600
 
 
 class Hook(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -28,7 +28,7 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     preset: Preset | Unknown = Unverified()
     proof: Proof = NO_PROOF
     secrets: tuple[str, ...] = ()
-    dedupe_window_s: int = 30 * DAY_S
+    dedupe_window_s: int = DEDUPE_WINDOW_S
     filter: condition.Condition | None = None
     raw_filter: Json = None
     reply: ReplyConfig = ReplyConfig()

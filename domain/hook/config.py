@@ -18,15 +18,18 @@ from domain.hook.presets import (
     Preset,
     Unverified,
 )
+from domain.hook.signed_request import is_printable
 from domain.language import condition
 from domain.language.mistakes import mistakes
 from domain.language.names import REPLY, TRIGGER_ONLY, body_path
+from domain.log.event import DEDUPE_WINDOW_S
 from domain.values.json import Json, JsonObject
 from domain.values.path import parse_path
 
 MAX_REPLY_HEADERS = 20
 MAX_REPLY_BODY = 20_000
 """Characters of a reply's template."""
+DAY_S = 24 * 3600
 MAX_WINDOW_DAYS = 365
 Method: TypeAlias = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 MAX_PER_MINUTE = 10_000_000
@@ -39,7 +42,7 @@ _OURS = re.compile(
     re.IGNORECASE,
 )
 """Headers that say how the answer is framed, or that tell browsers what this host is."""
-_PRINTABLE = re.compile(r"[\x20-\x7e]{0,500}")
+MAX_REPLY_HEADER = 500
 _UNKNOWN = re.compile(r"unknown field `(.*?)`")
 _AT = re.compile(r" - at `\$\.?(.*)`$")
 
@@ -53,7 +56,7 @@ class DedupeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     from_: Literal["sender", "header", "body", "none"] = "sender"
     name: HeaderName | None = None
     path: str | None = None
-    window_days: Annotated[int, msgspec.Meta(ge=1, le=MAX_WINDOW_DAYS)] = 30
+    window_days: Annotated[int, msgspec.Meta(ge=1, le=MAX_WINDOW_DAYS)] = DEDUPE_WINDOW_S // DAY_S
 
     def __post_init__(self) -> None:
         if (self.name is not None) != (self.from_ == "header"):
@@ -185,7 +188,7 @@ def _meaning_problems(config: HookConfig) -> dict[str, str]:
 def _check_header(name: str, value: str) -> None:
     if _OURS.fullmatch(name):
         raise ValueError(f"the header {name} is not yours to set")
-    if not _PRINTABLE.fullmatch(value):
-        raise ValueError(f"the header {name} has up to 500 printable ASCII characters")
+    if value and not (len(value) <= MAX_REPLY_HEADER and is_printable(value)):
+        raise ValueError(f"the header {name} has up to {MAX_REPLY_HEADER} printable ASCII characters")
     if name.lower() == "content-type" and value.partition(";")[0].strip().lower() not in _REPLY_TYPES:
         raise ValueError(f"content-type is one of {', '.join(_REPLY_TYPES)}")

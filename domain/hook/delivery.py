@@ -4,7 +4,6 @@ Only asked after the request was verified, so that nobody can use up the id of a
 """
 
 import hashlib
-import re
 
 from domain.hook.cloudevent import MalformedEvent, read_event
 from domain.hook.presets import (
@@ -21,7 +20,7 @@ from domain.hook.presets import (
     Stripe,
     Twilio,
 )
-from domain.hook.signed_request import MAX_DELIVERY_ID, Refusal, SignedRequest
+from domain.hook.signed_request import MAX_DELIVERY_ID, Refusal, SignedRequest, is_printable
 from domain.language.names import in_body
 from domain.values.json import Json, MalformedJson, parse
 from domain.values.path import Missing, look_up, parse_path
@@ -37,7 +36,6 @@ _SENDERS_OWN: dict[type, Dedupe] = {
     Twilio: DedupeHeader("I-Twilio-Idempotency-Token"),
 }
 _ANYONES = DedupeHeader("Idempotency-Key")
-_PRINTABLE = re.compile(r"[\x20-\x7e]+")
 
 
 def delivery_id(preset: Preset, request: SignedRequest, signed_id: str | None) -> str | None:
@@ -82,7 +80,7 @@ def _as_id(value: Json | Missing) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     text = str(value)
-    if len(text) <= MAX_DELIVERY_ID and _PRINTABLE.fullmatch(text):
+    if len(text) <= MAX_DELIVERY_ID and is_printable(text):
         return text
     return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() if text else None
 

@@ -11,10 +11,11 @@ from uuid import UUID
 import msgspec
 
 from domain.log.errors import Invalid, NotFound, WrongStatus
-from domain.log.event import Event, RunStatus
+from domain.log.event import Event
 from domain.log.stream import Loaded
 from domain.run.events import Source
 from domain.run.replay import ReplayVersion
+from domain.run.state import RunStatus
 
 RunJobKind: TypeAlias = Literal["replay", "cancel"]
 JobKind: TypeAlias = Literal["replay", "cancel", "release", "discard"]

@@ -9,11 +9,23 @@ class DomainError(Exception):
     """A command that cannot be carried out; the message says what to do about it."""
 
     code: ClassVar[str] = "domain.error"
+    retry_after_s: float | None = None
+    """When to try again, where that is known."""
 
     def __init__(self, message: str, **details: Json) -> None:
         super().__init__(message)
         self.message = message
         self.details = details
+
+
+class Unauthorized(DomainError):
+    """Nothing proves who is asking; `challenge` is what the client has to answer (RFC 9110 §11.6.1)."""
+
+    code = "unauthorized"
+
+    def __init__(self, message: str, challenge: str = "Bearer") -> None:
+        super().__init__(message)
+        self.challenge = challenge
 
 
 class NotFound(DomainError):

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import IntEnum
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -115,8 +115,3 @@ class DueTimer(msgspec.Struct, frozen=True):
     stream_id: UUID
     ordering_key: UUID
     tenant_id: UUID
-
-
-RunStatus: TypeAlias = Literal[
-    "queued", "running", "waiting", "completed", "filtered", "failed", "cancelled", "timed_out"
-]

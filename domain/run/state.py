@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TypeAlias, assert_never
+from typing import Literal, TypeAlias, assert_never
 from uuid import UUID
 
 import msgspec
 
 from domain.hook.request import trigger_data
-from domain.log.event import Event, RunStatus
+from domain.log.event import Event
 from domain.log.stream import Loaded
 from domain.run.events import (
     Failure,
@@ -30,6 +30,10 @@ from domain.run.events import (
 from domain.run.inputs import ROOM, Input
 from domain.values.json import Json, JsonObject
 from domain.zap.definition import ActionStep, Definition, ErrorPath, Step
+
+RunStatus: TypeAlias = Literal[
+    "queued", "running", "waiting", "completed", "filtered", "failed", "cancelled", "timed_out"
+]
 
 
 class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):

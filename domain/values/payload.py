@@ -95,6 +95,11 @@ def utf8_json(content_type: str, body: bytes) -> bytes:
     return _json_text(body, _described(content_type), utf8) or b""
 
 
+def is_json(media_type: str) -> bool:
+    """Whether a media type, in lower case, promises JSON."""
+    return media_type in {"application/json", "text/json"} or media_type.endswith("+json")
+
+
 @lru_cache(maxsize=1024)
 def _described(content_type: str) -> _Type:
     try:
@@ -102,8 +107,7 @@ def _described(content_type: str) -> _Type:
     except (MultipartError, ValueError):
         return _Type()
     name = str(media_type)
-    is_json = name in {"application/json", "text/json"} or name.endswith("+json")
-    return _Type(name, charset_of(options.get("charset", "")), options.get("boundary", ""), is_json)
+    return _Type(name, charset_of(options.get("charset", "")), options.get("boundary", ""), is_json(name))
 
 
 def _kind(described: _Type, body: bytes) -> Kind:
@@ -114,7 +118,7 @@ def _kind(described: _Type, body: bytes) -> Kind:
         return "multipart"
     if media_type in {"application/xml", "text/xml"} or media_type.endswith("+xml"):
         return "xml"
-    if media_type in _MAYBE_JSON and _is_json(body, described):
+    if media_type in _MAYBE_JSON and _holds_json(body, described):
         return "json"
     if media_type == _FORM:
         return "form"
@@ -123,7 +127,7 @@ def _kind(described: _Type, body: bytes) -> Kind:
     return "binary" if _BINARY.fullmatch(media_type) or not _is_text(body, described) else "text"
 
 
-def _is_json(body: bytes, described: _Type) -> bool:
+def _holds_json(body: bytes, described: _Type) -> bool:
     """Whether it is a JSON object or list."""
     if not _JSON_BEGINS.match(body):
         return False

@@ -1,7 +1,7 @@
 """What is blotted out of requests before they are shown or logged. Runs work with the values themselves.
 
-Whole names that are known for secrets count, in any case, with - or _; a part of a word never does: `author`,
-`page_token` and `X-Token-Count` are shown.
+In what users send, whole names that are known for secrets count, in any case, with - or _; a part of a word never does:
+`author`, `page_token` and `X-Token-Count` are shown. The keys of our own log lines are judged more strictly.
 """
 
 import re
@@ -22,6 +22,9 @@ _NAMES = (
     "|x_vault_token|x_webhook_secret|x_xsrf_token|dd_api_key|dd_application_key|ocp_apim_subscription_key"
 )
 _SECRET_NAMES = frozenset(_NAMES.split("|"))
+_WORDS = ("password", "passwd", "authorization", "cookie", "secret", "token", "api_key", "apikey", "dsn")
+_COUNTS = frozenset({"token_type", "secret_count", "token_count"})
+"""Keys of log lines that count or name something, and reveal no secret."""
 _ASSIGNED = re.compile(
     rf"(?<![\w-])((?:{_NAMES.replace('_', '[_-]?')}|pin|cvc|card)[\"']?\s{{0,9}}[:=]\s{{0,9}}[\"']?)[^\"'&,;}}\]\s]+",
     re.IGNORECASE,
@@ -32,7 +35,13 @@ _LISTS = frozenset({"headers", "query"})
 
 def is_secret(name: str) -> bool:
     """Whether what goes by this name is not to be shown."""
-    return name.lower().replace("-", "_") in _SECRET_NAMES
+    return _plain(name) in _SECRET_NAMES
+
+
+def may_be_secret(key: str) -> bool:
+    """Whether what stands under this key of a log line might be a secret: a part of the key is enough."""
+    name = _plain(key)
+    return name in _SECRET_NAMES or (name not in _COUNTS and any(word in name for word in _WORDS))
 
 
 def shown(message: Json) -> Json:
@@ -53,6 +62,10 @@ def shown_query(query: str) -> str:
 def shown_text(text: str) -> str:
     """Any text, such as the beginning of a body, without what is assigned to the name of a secret."""
     return _ASSIGNED.sub(rf"\1{REDACTED}", text)
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "_")
 
 
 def _field(name: str, value: Json) -> Json:

@@ -5,13 +5,12 @@ from uuid import UUID
 
 import msgspec
 
+from domain.values.email import Email
+
 MAX_PARALLEL = 1_000
 MAX_DEADLINE_S = 366 * 24 * 3600
 MAX_RECIPIENTS = 10
 
-_NOT_IN_EMAIL = r'@\s\x00-\x1f\x7f"(),:;<>\[\]\\'
-"""What separates addresses, or stands around them: mail libraries would read something else."""
-Email = Annotated[str, msgspec.Meta(max_length=254, pattern=rf"^[^{_NOT_IN_EMAIL}]{{1,64}}@[^{_NOT_IN_EMAIL}]+\Z")]
 Url = Annotated[str, msgspec.Meta(max_length=2_000, pattern=r"^https?://[^\s\x00-\x1f\x7f]+\Z")]
 
 

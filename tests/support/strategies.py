@@ -11,11 +11,12 @@ from domain.failures import failures
 from domain.hook.request import Request
 from domain.intake import events as intake
 from domain.job import job
-from domain.log.event import Event, Metadata, RunStatus, StoredEvent
+from domain.log.event import Event, Metadata, StoredEvent
 from domain.registry import encode, encode_metadata, event_type
 from domain.run import events as run_events
 from domain.run.inputs import Kept, Omitted
 from domain.run.replay import ReplayVersion
+from domain.run.state import RunStatus
 from domain.zap import zap
 from domain.zap.definition import ActionStep, Definition, Trigger
 

@@ -10,8 +10,9 @@ from litestar.params import JSONBody
 
 from app.accounts.accounts import Accounts, TokenPair
 from app.accounts.auth import AuthedRequest
-from app.http.inputs import Email, Injected, Input, Name, Password
+from app.http.inputs import Injected, Input, Name, Password
 from app.refusals.problems import Problem
+from domain.values.email import MAX_EMAIL, Email
 from sql.tables.identity import Identity, User
 
 
@@ -26,7 +27,7 @@ class SignUp(Input, frozen=True):
 class SignIn(Input, frozen=True):
     """Credentials. Their form is not checked: an odd address is just one that nobody has."""
 
-    email: Annotated[str, msgspec.Meta(max_length=254)]
+    email: Annotated[str, msgspec.Meta(max_length=MAX_EMAIL)]
     password: Annotated[str, msgspec.Meta(max_length=256)]
 
 

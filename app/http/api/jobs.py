@@ -24,9 +24,9 @@ from domain.job.job import (
     ResumeJob,
     Selection,
 )
-from domain.log.event import RunStatus
 from domain.run.events import Source
 from domain.run.replay import ReplayVersion
+from domain.run.state import RunStatus
 from projections.job_list import JobListItem, list_jobs
 
 Code = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=CODE)]

@@ -14,8 +14,9 @@ from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, n
 from app.http.services import Services
 from domain.job.job import CODE
 from domain.log.errors import Invalid, NotFound
-from domain.log.event import RunStatus, StreamKind
+from domain.log.event import StreamKind
 from domain.run.events import Source
+from domain.run.state import RunStatus
 from domain.values.json import JsonObject
 from domain.values.path import MAX_PATH, Missing, parse_path
 from domain.values.redaction import shown, shown_fields

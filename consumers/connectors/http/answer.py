@@ -3,10 +3,11 @@
 import base64
 import re
 
-from consumers.connectors.http.config import Response, is_json, media_type_of
+from consumers.connectors.http.config import Response, media_type_of
 from domain.connector.descriptor import HttpReply
 from domain.values.charset import charset_of, marked, text_of
 from domain.values.json import Json, JsonObject, MalformedJson, parse
+from domain.values.payload import is_json
 
 _BINARY = re.compile(
     r"(?:image|audio|video|font)/(?!svg\+xml).*"

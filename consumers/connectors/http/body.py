@@ -10,10 +10,11 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec import Meta
 
-from consumers.connectors.http.config import FORM, MULTIPART, BodyType, is_json, media_type_of
+from consumers.connectors.http.config import FORM, MULTIPART, BodyType, media_type_of
 from domain.connector.config import BadConfig
 from domain.values.charset import charset_of
 from domain.values.json import Json, JsonObject, MalformedJson, parse
+from domain.values.payload import is_json
 
 _TEXT = "text/plain; charset=utf-8"
 _ESCAPES = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})

@@ -11,6 +11,7 @@ from domain.connector import url as urls
 from domain.connector.config import is_template, problems
 from domain.language.template import is_lone_path
 from domain.values.json import Json, JsonObject, MalformedJson, parse
+from domain.values.payload import is_json
 
 Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 BodyType: TypeAlias = Literal["json", "form", "multipart", "text", "binary"]
@@ -130,8 +131,3 @@ def media_type_of(content_type: Json) -> tuple[str, dict[str, str]]:
         return "", {}
     media_type, options = parse_options_header(content_type[:1_000])
     return str(media_type), options
-
-
-def is_json(media_type: str) -> bool:
-    """Whether a media type promises JSON."""
-    return media_type in {"application/json", "text/json"} or media_type.endswith("+json")

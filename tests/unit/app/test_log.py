@@ -9,6 +9,7 @@ import structlog
 
 from app.config import log
 from app.config.settings import LogFormat, Secret
+from domain.values.redaction import REDACTED
 
 
 @pytest.fixture(autouse=True)
@@ -61,3 +62,15 @@ def test_a_traceback_shows_no_local_values(log_format: LogFormat, capsys: pytest
     shown = capsys.readouterr().err
     assert shown.count("RuntimeError: broken") == 2
     assert "hunter2" not in shown
+
+
+@pytest.mark.parametrize(
+    "key", ["jwt", "sig", "X-Api-Key", "smtp_password", "database_dsn", "credentials", "refresh_token"]
+)
+def test_what_is_not_shown_to_users_is_not_logged_either(key: str) -> None:
+    assert log.redact(None, "info", {key: "hunter2"}) == {key: REDACTED}
+
+
+@pytest.mark.parametrize("key", ["token_count", "author", "signal", "zap_id"])
+def test_keys_that_only_look_alike_are_logged(key: str) -> None:
+    assert log.redact(None, "info", {key: "plain"}) == {key: "plain"}

@@ -6,7 +6,7 @@ from litestar.exceptions import HTTPException, NotFoundException, ValidationExce
 
 from app.refusals.broken import BrokenRule
 from app.refusals.problems import KINDS, Problem, as_problem, encode
-from domain.log.errors import DomainError, Invalid, NotFound, VersionConflict, WrongStatus
+from domain.log.errors import DomainError, Invalid, NotFound, Unauthorized, VersionConflict, WrongStatus
 from domain.log.ports import StoreUnavailable
 
 
@@ -45,6 +45,18 @@ def test_what_is_unexpected_gives_nothing_away_but_an_id() -> None:
 
 def test_what_can_be_tried_again_says_when() -> None:
     assert as_problem(StoreUnavailable("x")).headers == {"retry-after": "1"}
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(1, "1"), (0.2, "1"), (1.5, "2"), (60, "60")])
+def test_a_refusal_that_passes_says_when_in_whole_seconds(seconds: float, shown: str) -> None:
+    error = DomainError("later")
+    error.retry_after_s = seconds
+    assert as_problem(error).headers == {"retry-after": shown}
+
+
+def test_who_is_not_known_hears_what_to_send() -> None:
+    assert as_problem(Unauthorized("sign in")).headers == {"www-authenticate": "Bearer"}
+    assert as_problem(Unauthorized("sign in", "Basic")).headers == {"www-authenticate": "Basic"}
 
 
 def test_a_code_that_does_not_exist_is_a_mistake_of_ours() -> None:

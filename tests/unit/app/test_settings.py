@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from app.config.data_dir import DataDir, Runtime
 from app.config.settings import PREFIX, Secret, Settings, SettingsError, parse_size, unknown_variables
+from domain.values.redaction import REDACTED
 
 ROOT = Path(__file__).parents[3]
 KEY = base64.b64encode(b"\xfb\xff" * 16).decode()
@@ -110,7 +111,7 @@ def test_secrets_do_not_show() -> None:
     assert "hunter2" not in repr(shown)
     assert "xxxx" not in repr(shown)
     assert KEY not in repr(shown)
-    assert repr(Secret("hunter2")) == "***"
+    assert repr(Secret("hunter2")) == REDACTED
     assert str(shown.jwt_secret) == "x" * 32
 
 

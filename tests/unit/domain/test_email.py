@@ -2,11 +2,12 @@
 
 import unicodedata
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.account.email import canonical, visible_length
+from domain.values.email import Email, canonical, is_email, visible_length
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,22 @@ def test_the_canonical_spelling_is_its_own(text: str) -> None:
 def test_blanks_and_invisible_characters_are_not_seen(blank: str) -> None:
     assert visible_length(blank) < 8
     assert visible_length("correct horse") == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("ada@example.org", True), ("josé+x@example.org", True), ("a@b", True), ("ada@example.org\n", False),
+        ("ada", False), ("@example.org", False), ("ada@", False), ("a@b@c", False), ("a b@c", False), ("a,b@c", False),
+        ("ada@a.org,eve@b.org", False), ("Ada <ada@example.org>", False), ('"a"@b', False), ("a\x00@b", False),
+        ("a" * 65 + "@b", False), ("a@" + "b" * 253, False),
+    ],
+    ids=ascii,
+)  # fmt: skip
+def test_one_rule_says_what_an_address_is(text: str, right: bool) -> None:
+    assert is_email(text) is right
+    if right:
+        assert msgspec.convert(text, Email) == text
+    else:
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert(text, Email)

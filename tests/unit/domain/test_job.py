@@ -102,7 +102,7 @@ def test_a_selection_says_what_is_meant() -> None:
 def test_what_can_be_replayed_and_what_can_be_cancelled_is_every_status_once() -> None:
     from typing import get_args
 
-    from domain.log.event import RunStatus
+    from domain.run.state import RunStatus
 
     assert sorted(status for kind in STATUSES for status in STATUSES[kind]) == sorted(get_args(RunStatus))
     assert set(STATUSES) == set(get_args(RunJobKind))
