@@ -13,8 +13,6 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError, KafkaError, NoError, TopicAlreadyExistsError, for_code
 from aiokafka.structs import TopicPartition
 
-from domain.kafka import NO_SECURITY, KafkaSecurity
-
 log = structlog.get_logger()
 _TIMEOUT_MS = 5_000
 _HOUR_MS = 3_600_000
@@ -25,7 +23,7 @@ _TRIES = 20
 class KafkaConfig(msgspec.Struct, frozen=True):
     """Where and what to publish. `retention_hours` 0: as the broker does by default. `create`: make a missing topic.
 
-    `message_key` seals messages, see domain.seal.
+    `security` holds what aiokafka's clients need for a password or TLS. `message_key` seals messages, see domain.seal.
     """
 
     bootstrap_servers: str
@@ -34,19 +32,12 @@ class KafkaConfig(msgspec.Struct, frozen=True):
     replication_factor: int = 1
     retention_hours: int = 0
     create: bool = True
-    security: KafkaSecurity = NO_SECURITY
+    security: Mapping[str, object] = {}
     message_key: bytes = b""
 
     def client_options(self) -> dict[str, Any]:
         """Keyword arguments of every aiokafka client."""
-        return {
-            "bootstrap_servers": self.bootstrap_servers,
-            "security_protocol": self.security.protocol,
-            "ssl_context": self.security.tls,
-            "sasl_mechanism": self.security.mechanism or "PLAIN",
-            "sasl_plain_username": self.security.username or None,
-            "sasl_plain_password": self.security.password or None,
-        }
+        return {"bootstrap_servers": self.bootstrap_servers, **self.security}
 
 
 class TopicLost(KafkaError):

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from typing import TYPE_CHECKING, Any
 
 import click
 from aiokafka.conn import create_conn
@@ -15,8 +16,10 @@ from aiokafka.errors import (
 
 from app.config.errors import OperatorError
 from app.config.settings import PREFIX, Settings, SettingsError
-from domain.kafka import KafkaSecurity
 from relay.topic import KafkaConfig, create_topic, describe_topic, topic_settings
+
+if TYPE_CHECKING:
+    from faststream.security import BaseSecurity
 
 _TIMEOUT_S = 5.0
 _REFUSALS = (
@@ -37,17 +40,37 @@ class Unreachable(OperatorError):
     """No broker answers. One may, later."""
 
 
-def security(settings: Settings) -> KafkaSecurity:
-    """Reads the certificates. Raises SettingsError where they cannot be used."""
-    return KafkaSecurity(
-        mechanism=settings.kafka_sasl_mechanism,
-        username=settings.kafka_username,
-        password=settings.kafka_password,
-        tls=_tls(settings) if settings.kafka_tls == "on" else None,
-    )
+def client_security(settings: Settings) -> dict[str, Any]:
+    """What aiokafka's clients need for a password or TLS. Reads the certificates. Raises SettingsError."""
+    transport = "SSL" if settings.kafka_tls == "on" else "PLAINTEXT"
+    options = {
+        "security_protocol": f"SASL_{transport}" if settings.kafka_sasl_mechanism else transport,
+        "ssl_context": _tls(settings),
+    }
+    if settings.kafka_sasl_mechanism:
+        options |= {
+            "sasl_mechanism": settings.kafka_sasl_mechanism,
+            "sasl_plain_username": settings.kafka_username,
+            "sasl_plain_password": settings.kafka_password,
+        }
+    return options
 
 
-def _tls(settings: Settings) -> ssl.SSLContext:
+def consumer_security(settings: Settings) -> "BaseSecurity":
+    """The same in FastStream's words, which only consumers load. Raises SettingsError."""
+    from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
+
+    context = _tls(settings)
+    if not settings.kafka_sasl_mechanism:
+        return BaseSecurity(ssl_context=context)
+    kinds = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
+    kind = kinds[settings.kafka_sasl_mechanism]
+    return kind(settings.kafka_username, settings.kafka_password, ssl_context=context)
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if settings.kafka_tls == "off":
+        return None
     name = "CA"
     try:
         context = ssl.create_default_context(cafile=settings.kafka_ca_file or None)
@@ -68,19 +91,19 @@ def config(settings: Settings) -> KafkaConfig:
         replication_factor=settings.kafka_replication,
         retention_hours=settings.kafka_retention_hours,
         create=settings.kafka_create_topic == "on",
-        security=security(settings),
+        security=client_security(settings),
         message_key=settings.message_keys[0],
     )
 
 
 async def check_access(settings: Settings) -> int:
     """Connect to each bootstrap server. Returns how many accept our credentials. Raises Refused, Unreachable."""
-    wanted = security(settings)
+    security = client_security(settings)
     problems: list[Exception] = []
     servers = settings.kafka_bootstrap_servers.split(",")
     for server in servers:
         try:
-            await _try_connect(server, wanted)
+            await _try_connect(server, security)
         except Refused:
             raise
         except (OSError, KafkaError, TimeoutError) as error:
@@ -90,7 +113,7 @@ async def check_access(settings: Settings) -> int:
     return len(servers) - len(problems)
 
 
-async def _try_connect(server: str, security: KafkaSecurity) -> None:
+async def _try_connect(server: str, security: dict[str, Any]) -> None:
     host, port = server.rsplit(":", 1)
     try:
         async with asyncio.timeout(_TIMEOUT_S):
@@ -98,16 +121,13 @@ async def _try_connect(server: str, security: KafkaSecurity) -> None:
                 host.strip("[]"),
                 int(port),
                 request_timeout_ms=int(_TIMEOUT_S * 1000),
-                security_protocol=security.protocol,
-                ssl_context=security.tls,
-                sasl_mechanism=security.mechanism or None,
-                sasl_plain_username=security.username or None,
-                sasl_plain_password=security.password or None,
+                **security,
             )
     except ssl.SSLError as error:
         raise Refused(f"TLS with the Kafka broker {server} fails: {_reason(error)}. See {PREFIX}KAFKA_TLS.") from None
     except _REFUSALS as error:
-        who = f"user {security.username} by {security.mechanism}"
+        mechanism = security.get("sasl_mechanism")
+        who = f"user {security['sasl_plain_username']} by {mechanism}" if mechanism else "whoever has no password"
         raise Refused(f"The Kafka broker {server} refuses {who}: {_reason(error)}.") from None
     connection.close()
 

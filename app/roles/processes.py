@@ -93,7 +93,7 @@ async def _runner(settings: Settings, stop: asyncio.Event) -> None:
         settings.kafka_topic,
         "runner",
         RUNNER_RECORDS,
-        security=kafka.security(settings),
+        security=kafka.consumer_security(settings),
         alone=_alone(settings),
         message_keys=settings.message_keys,
     )
@@ -122,7 +122,7 @@ async def _projector(settings: Settings, stop: asyncio.Event) -> None:
         "projector",
         PROJECTOR_RECORDS,
         PROJECTOR_PACE_S,
-        kafka.security(settings),
+        kafka.consumer_security(settings),
         _alone(settings),
         settings.message_keys,
     )

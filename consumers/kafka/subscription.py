@@ -22,10 +22,9 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka import TopicPartition as Partition
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 from faststream.kafka.security import parse_security
-from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
+from faststream.security import BaseSecurity
 
 from consumers.kafka.patience import rest
-from domain.kafka import NO_SECURITY, KafkaSecurity
 
 log = structlog.get_logger()
 
@@ -44,6 +43,9 @@ Record: TypeAlias = "ConsumerRecord[bytes, bytes]"
 Records: TypeAlias = tuple[Record, ...]
 
 
+NO_SECURITY = BaseSecurity()
+
+
 class ConsumerConfig(msgspec.Struct, frozen=True):
     """One consumer group on the topic.
 
@@ -58,12 +60,9 @@ class ConsumerConfig(msgspec.Struct, frozen=True):
     group: str
     max_records: int
     pace_s: float = 0.0
-    security: KafkaSecurity = NO_SECURITY
+    security: BaseSecurity = NO_SECURITY
     alone: int = 0
     message_keys: tuple[bytes, ...] = (b"",)
-
-
-_SASL = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
 
 
 class Subscription:
@@ -86,7 +85,7 @@ class Subscription:
         alone = [Partition(config.topic, number, declare=False) for number in range(config.alone)]
         self._broker = KafkaBroker(
             config.bootstrap_servers.split(","),  # one text with several servers would be one address to it
-            security=_security(config.security),
+            security=config.security,
             allow_auto_create_topics=False,
             apply_types=False,
             logger=None,
@@ -249,13 +248,6 @@ async def _decode(message: KafkaMessage) -> object:
     return message.raw_message
 
 
-def _security(security: KafkaSecurity) -> BaseSecurity:
-    """The same in FastStream's words."""
-    if not security.mechanism:
-        return BaseSecurity(ssl_context=security.tls)
-    return _SASL[security.mechanism](security.username, security.password, ssl_context=security.tls)
-
-
 async def wait_for_topic(config: ConsumerConfig, stop: asyncio.Event) -> None:
     """Wait until the relay has created the topic: a consumer that subscribes earlier notices it late."""
     while not stop.is_set():
@@ -272,7 +264,7 @@ async def _topics(config: ConsumerConfig) -> list[str]:
     admin = AIOKafkaAdminClient(
         bootstrap_servers=config.bootstrap_servers,
         request_timeout_ms=5_000,
-        **parse_security(_security(config.security)),
+        **parse_security(config.security),
     )
     try:
         await admin.start()
