@@ -1,12 +1,40 @@
-"""A log whose zaps fail, for all tests of what looks after that; each test has zaps of its own."""
+"""What tests of the database share: a store, a connection and read models of their own, and a log whose zaps fail."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
 from consumers.notifier.notifier import Notifier
+from projections.engine.engine import Engine
+from projections.engine.registry import PROJECTIONS
+from sql.log.event_store import PgEventStore
+from sql.postgres.pool import Connection, connect
 from tests.support import postgres
 from tests.support.failing import FailingHouse, failing_house
+from tests.support.projected import PARTITIONS
+
+
+@pytest.fixture
+async def store(dsn: str) -> AsyncIterator[PgEventStore]:
+    """The test's own log."""
+    async with PgEventStore(dsn, "test") as opened:
+        yield opened
+
+
+@pytest.fixture
+async def connection(dsn: str) -> AsyncIterator[Connection]:
+    """To look into the test's own database, and to break it."""
+    opened = await connect(dsn, "test")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def engine(dsn: str) -> AsyncIterator[Engine]:
+    """An engine whose read models are built, while the log is still empty."""
+    async with Engine(dsn, PROJECTIONS, PARTITIONS) as started:
+        await started.start()
+        yield started
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """The inbox: groups with counts that come out the same in whatever order partitions bring their events."""
 
 import random
-from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
@@ -33,12 +32,6 @@ from tests.support.projected import PARTITIONS, append, batch_of, requested
 
 KEPT = (DEAD_LETTERS, ZAP_HEALTH, ZAP_LIST)
 CODES = ("http_500", "timeout", "tem\0plate")
-
-
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[PgEventStore]:
-    async with PgEventStore(dsn, "test") as opened:
-        yield opened
 
 
 async def a_long_story(store: PgEventStore, dice: random.Random, zap: UUID) -> None:

@@ -1,7 +1,6 @@
 """What only Postgres can promise: a log that refuses change, a chain that proves it, batches that share no fate."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from itertools import pairwise
 from typing import Any
 
@@ -23,19 +22,6 @@ from tests.support.eventually import eventually
 
 CORE, RUN = StreamKind.CORE, StreamKind.RUN
 APPEND = Queries("queries/events.sql")["append"]
-
-
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[PgEventStore]:
-    async with PgEventStore(dsn, "test") as opened:
-        yield opened
-
-
-@pytest.fixture
-async def connection(dsn: str) -> AsyncIterator[Connection]:
-    opened = await connect(dsn, "test")
-    yield opened
-    await opened.close()
 
 
 async def leaves(connection: Connection) -> list[str]:

@@ -23,12 +23,6 @@ KEYS = """insert into es.dedupe select sha256(n::text::bytea), gen_random_uuid()
           from generate_series(-{old}, {new}) n where n <> 0"""
 
 
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[PgEventStore]:
-    async with PgEventStore(dsn, "test") as opened:
-        yield opened
-
-
 @asynccontextmanager
 async def a_backup(dsn: str) -> AsyncIterator[None]:
     """What pg_dump holds for as long as it takes: a lock that only DDL minds."""

@@ -35,13 +35,6 @@ async def store(dsn: str) -> AsyncIterator[PgEventStore]:
         yield opened
 
 
-@pytest.fixture
-async def connection(dsn: str) -> AsyncIterator[Connection]:
-    opened = await connect(dsn, "test")
-    yield opened
-    await opened.close()
-
-
 async def filled(store: PgEventStore, sizes: list[int]) -> None:
     for size in sizes:
         await store.append(an_append(a_run_requested("x" * size)))

@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
 
 import asyncpg
 import msgspec
@@ -17,7 +16,7 @@ from projections.engine.registry import PROJECTIONS
 from projections.run_list import RunFilter, list_runs
 from projections.zap_list import list_zaps
 from sql.log.event_store import PgEventStore
-from sql.postgres.pool import CONNECTION_ERRORS, Connection, connect
+from sql.postgres.pool import CONNECTION_ERRORS, Connection
 from sql.process.clock import new_id
 from tests.support.builders import a_definition, a_zap_created
 from tests.support.eventually import eventually
@@ -25,27 +24,6 @@ from tests.support.projected import PARTITIONS, append, batch_of, live_many, req
 
 TENANT = new_id()
 ALL = range(PARTITIONS)
-
-
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[PgEventStore]:
-    async with PgEventStore(dsn, "test") as opened:
-        yield opened
-
-
-@pytest.fixture
-async def engine(dsn: str) -> AsyncIterator[Engine]:
-    """An engine whose read models are built, while the log is still empty."""
-    async with Engine(dsn, PROJECTIONS, PARTITIONS) as started:
-        await started.start()
-        yield started
-
-
-@pytest.fixture
-async def connection(dsn: str) -> AsyncIterator[Connection]:
-    opened = await connect(dsn, "test")
-    yield opened
-    await opened.close()
 
 
 async def parked(connection: Connection) -> list[tuple[str, int]]:

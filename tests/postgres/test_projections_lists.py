@@ -22,7 +22,7 @@ from sql.postgres.pool import Connection, connect
 from sql.postgres.queries import Queries
 from sql.process.clock import new_id
 from tests.support.builders import a_zap_created
-from tests.support.projected import PARTITIONS, append, batch_of, failed, live_many, requested, succeeded
+from tests.support.projected import append, batch_of, failed, live_many, requested, succeeded
 
 TENANT = UUID("00000000-0000-7000-8000-000000000001")
 ZAP = UUID("00000000-0000-7000-8000-000000000002")
@@ -30,19 +30,6 @@ LAST = UUID("ffffffff-ffff-ffff-ffff-ffffffffffff")
 ZAP_WITH_REPLAYS = UUID("00000000-0000-7000-8000-000000000003")
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 """When the first of the many runs started; they follow a second apart."""
-
-
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[PgEventStore]:
-    async with PgEventStore(dsn, "test") as opened:
-        yield opened
-
-
-@pytest.fixture
-async def engine(dsn: str) -> AsyncIterator[Engine]:
-    async with Engine(dsn, PROJECTIONS, PARTITIONS) as started:
-        await started.start()
-        yield started
 
 
 @pytest.fixture

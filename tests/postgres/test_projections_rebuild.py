@@ -1,7 +1,6 @@
 """Rebuilds: equal to what was live, while it stays live, and no harm done by a crash."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
@@ -14,31 +13,11 @@ from projections.engine.registry import PROJECTIONS
 from projections.engine.verify import verify_read_models
 from projections.run_list import RUN_LIST, RunFilter, list_runs
 from sql.log.event_store import PgEventStore
-from sql.postgres.pool import Connection, connect
+from sql.postgres.pool import Connection
 from sql.process.clock import new_id
 from tests.support.projected import PARTITIONS, batch_of, live_many, rows_of, tamper
 
 TENANT = new_id()
-
-
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[PgEventStore]:
-    async with PgEventStore(dsn, "test") as opened:
-        yield opened
-
-
-@pytest.fixture
-async def engine(dsn: str) -> AsyncIterator[Engine]:
-    async with Engine(dsn, PROJECTIONS, PARTITIONS) as started:
-        await started.start()
-        yield started
-
-
-@pytest.fixture
-async def connection(dsn: str) -> AsyncIterator[Connection]:
-    opened = await connect(dsn, "test")
-    yield opened
-    await opened.close()
 
 
 async def builds(connection: Connection) -> list[str]:

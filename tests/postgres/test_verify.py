@@ -14,18 +14,12 @@ from sql.log import verify
 from sql.log.event_store import PgEventStore
 from sql.log.hashing import GENESIS
 from sql.log.verify import verify_chain
-from sql.postgres.pool import Connection, connect
+from sql.postgres.pool import Connection
 from sql.process.clock import new_id
 from tests.support.builders import a_zap_created, an_append
 from tests.support.projected import PARTITIONS, append, batch_of, live_many, requested, tamper
 
 TENANT = new_id()
-
-
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[PgEventStore]:
-    async with PgEventStore(dsn, "test") as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -41,13 +35,6 @@ async def engine(dsn: str, log: int, store: PgEventStore) -> AsyncIterator[Engin
     async with Engine(dsn, PROJECTIONS, PARTITIONS) as started:
         await started.start()
         yield started
-
-
-@pytest.fixture
-async def connection(dsn: str) -> AsyncIterator[Connection]:
-    opened = await connect(dsn, "test")
-    yield opened
-    await opened.close()
 
 
 async def test_an_empty_log_is_whole(dsn: str) -> None:
