@@ -3,6 +3,7 @@
 import socket
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Self
@@ -26,6 +27,8 @@ TENANTS = 500
 """Whose connections are kept; those of the one that has been quiet for longest are closed."""
 KEEP_ALIVE_S = 30
 MAX_HEADER_LINE = 64 * 1024
+CACHED_URL = 512
+"""Characters of a URL that is remembered, as checked."""
 USER_AGENT = "TriggerHub"
 NOBODY = UUID(int=0)
 """Whose connections are used by what belongs to no tenant."""
@@ -38,7 +41,7 @@ class Outbound:
     """
 
     def __init__(self, allowed: Sequence[Network], names: Callable[[], AbstractResolver] = resolver) -> None:
-        self._allowed = allowed
+        self._allowed = tuple(allowed)
         self._make_names = names
         self._names: AbstractResolver | None = None
         self._exits: OrderedDict[UUID, _Exit] = OrderedDict()
@@ -68,7 +71,7 @@ class Outbound:
         tenant_id: UUID | None = None,
     ) -> HttpReply:
         """See domain.connector.descriptor.HttpClient."""
-        target = checked(url, self._allowed)
+        target = _known(url, self._allowed) if len(url) <= CACHED_URL else checked(url, self._allowed)
         given = list(headers.items()) if not isinstance(headers, Sequence) else list(headers)
         wrong = problem(given)
         if wrong:
@@ -160,6 +163,12 @@ async def _exchange(
         timeout=aiohttp.ClientTimeout(total=timeout_s),
     ) as response:
         return await read(response, max_bytes)
+
+
+@lru_cache(maxsize=4_096)
+def _known(url: str, allowed: tuple[Network, ...]) -> URL:
+    """As `checked`: most steps call the same URL again and again."""
+    return checked(url, allowed)
 
 
 def checked(url: str, allowed: Sequence[Network]) -> URL:

@@ -5,7 +5,7 @@ import re
 
 from consumers.connectors.http.config import Response, media_type_of
 from domain.connector.descriptor import HttpReply
-from domain.values.charset import charset_of, marked, text_of
+from domain.values.charset import SHOWS_ITSELF, charset_of, marked, text_of
 from domain.values.json import Json, JsonObject, MalformedJson, parse
 from domain.values.payload import is_json
 
@@ -57,10 +57,12 @@ def _may_be_json(media_type: str, body: bytes) -> bool:
 
 def _json(body: bytes, media_type: str, options: dict[str, str]) -> tuple[Json, str]:
     """The value; or text, and why."""
-    text = _decoded(body, options)
+    shows_itself = charset_of(options.get("charset", "")) in SHOWS_ITSELF
+    text = None if shows_itself else _decoded(body, options)
     try:
         return parse(body if text is None else text.encode("utf-8", "surrogatepass")), ""
     except MalformedJson as error:
+        text = _decoded(body, options)
         type_ = f"its content type is {media_type}, but it" if media_type else "it"
         return body.decode("utf-8", "replace") if text is None else text, f"{type_} is not JSON: {error}"
 

@@ -1,5 +1,6 @@
 """The config of `http.request`, and what its definition decides before any data is known."""
 
+from functools import lru_cache
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
@@ -21,6 +22,7 @@ MAX_BYTES = 10 * 2**20
 """The most that `max_bytes` can be set to."""
 DEFAULT_BYTES = 2**20
 MAX_TIMEOUT_S = 300.0
+MAX_CONTENT_TYPE = 1_000
 
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
@@ -129,5 +131,11 @@ def media_type_of(content_type: Json) -> tuple[str, dict[str, str]]:
     """A Content-Type header's media type, in lower case, and its options."""
     if not isinstance(content_type, str) or not content_type:
         return "", {}
-    media_type, options = parse_options_header(content_type[:1_000])
+    return _parsed(content_type[:MAX_CONTENT_TYPE])
+
+
+@lru_cache(maxsize=512)
+def _parsed(content_type: str) -> tuple[str, dict[str, str]]:
+    """Parsing costs more than all else that is done with an answer, and few types are in use."""
+    media_type, options = parse_options_header(content_type)
     return str(media_type), options
