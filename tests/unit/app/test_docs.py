@@ -3,6 +3,8 @@
 import gzip
 import hashlib
 import re
+import types
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
@@ -15,10 +17,22 @@ from app.http.docs.markdown import to_html
 from app.http.docs.reference import REFERENCES
 from app.http.docs.setting_notes import SETTINGS
 from app.refusals.problems import KINDS
+from domain.connector.descriptor import (
+    ActionContext,
+    Failed,
+    Headers,
+    HttpReply,
+    Outcome,
+    Postponed,
+    Retry,
+    Succeeded,
+    Unreachable,
+)
 from domain.language import condition
 from domain.language.filters import FILTERS
 from domain.language.operators import OPERATORS
 from domain.registry import EVENT_TYPES
+from sql.process.clock import now
 
 
 def anchors(html: str) -> set[str]:
@@ -130,3 +144,55 @@ def test_swagger_ui_is_the_file_that_was_published() -> None:
     }
     assert found == sums
     assert len(found) == 2
+
+
+async def test_the_connector_of_the_guide_works() -> None:
+    (source,) = re.findall(r"^```python\n(.*?)^```$", (FOLDER / "extending.md").read_text(), re.MULTILINE | re.DOTALL)
+    module = types.ModuleType("slack")
+    exec(source, vars(module))
+    (action,) = module.CONNECTOR.actions
+    config = {"url": "https://hooks.slack.example/T1", "text": "Hello"}
+    assert action.problems(config) == {}
+    assert set(action.problems({"url": "", "channel": "x"})) == {"url", "text", "channel"}
+    cases: list[tuple[HttpReply | Unreachable, Outcome]] = [
+        (HttpReply(status=200, headers={}, body=b"ok"), Succeeded({"ok": True})),
+        (
+            HttpReply(status=404, headers={}, body=b""),
+            Failed(code="http_404", message="Slack did not take the message"),
+        ),
+        (
+            HttpReply(status=429, headers={"retry-after": "30"}, body=b""),
+            Retry(code="http_429", message="Slack asks to wait", after_s=30.0),
+        ),
+        (Unreachable("dns", "no such name"), Retry(code="dns", message="no such name")),
+        (Unreachable("circuit_open", "later", after_s=5), Postponed(code="circuit_open", message="later", after_s=5)),
+        (Unreachable("bad_url", "no URL", permanent=True), Failed(code="bad_url", message="no URL")),
+    ]
+    for answer, wanted in cases:
+        http = _Answers(answer)
+        assert await action.run(config, ActionContext(http, "key", uuid4(), now)) == wanted
+        assert http.sent == [("POST", config["url"], b'{"text":"Hello"}', "key")]
+
+
+class _Answers:
+    """A client whose target answers, or cannot be reached."""
+
+    def __init__(self, answer: HttpReply | Unreachable) -> None:
+        self._answer = answer
+        self.sent: list[tuple[str, str, bytes | None, str]] = []
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Headers,
+        body: bytes | None,
+        timeout_s: float,
+        max_bytes: int = 0,
+        tenant_id: UUID | None = None,
+    ) -> HttpReply:
+        self.sent.append((method, url, body, dict(headers)["Idempotency-Key"]))
+        if isinstance(self._answer, Unreachable):
+            raise self._answer
+        return self._answer
