@@ -5,12 +5,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar
 
+import msgspec
 from litestar import Litestar, Router, asgi
 from litestar.di import Provide
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
-from litestar.types import Receive, Scope, Send
+from litestar.types import Middleware, Receive, Scope, Send
 
 from app.accounts.accounts import Accounts
 from app.accounts.auth import Authenticator, guard
@@ -34,10 +32,12 @@ from app.http.api.run_commands import RunCommandController
 from app.http.api.runs import RunController
 from app.http.api.zaps import ZapController
 from app.http.background import stop_if_ended
-from app.http.docs.catch_url import describe_hooks
 from app.http.docs.pages import PAGES
 from app.http.health import healthz, readyz
+from app.http.idempotency import repeatable, with_idempotency
 from app.http.inputs import MAX_BODY, Moment
+from app.http.openapi.document import document
+from app.http.openapi.routes import as_json, as_yaml
 from app.http.requests import StrictRequest, check
 from app.http.routing import Edge, Routes
 from app.http.services import Services
@@ -52,17 +52,18 @@ from app.refusals import problems as refusals
 from app.refusals.problems import NO_SNIFF
 from consumers.rendering.rendering import Rendering
 from domain.hook.hops import Hops
+from sql.tables.answers import Answers
 from sql.tables.hook_secrets import HookTables
 from sql.tables.identity import Identity
 from sql.tables.rate_limits import RateLimits
 
 T = TypeVar("T")
-_BEARER = SecurityScheme(type="http", scheme="bearer", description="An access token or an API key")
 
 
 def create_app(services: Services) -> Litestar:
     """The application for one API process; any number may run beside each other."""
-    secrets = HookSecrets(HookTables(services.store.pool), SecretBox(services.encryption_key))
+    box = SecretBox(services.encryption_key)
+    secrets = HookSecrets(HookTables(services.store.pool), box)
     live_zaps = LiveZaps(services.store, services.dsn, secrets.of)
     request_log = RequestLog(services.store, services.now, services.new_id)
     identity = Identity(services.store.pool)
@@ -78,12 +79,18 @@ def create_app(services: Services) -> Litestar:
         signup=services.signup,
     )
     rendering = Rendering()
-    zaps = Zaps(services.store, services.catalog, live_zaps, services.new_id)
+    authenticator = Authenticator(identity, tokens)
+    answers = Answers(services.store.pool)
+    keeps_answers = with_idempotency(authenticator, answers, box, services.now, services.new_id)
+    new_id = repeatable(services.new_id)
+    zaps = Zaps(services.store, services.catalog, live_zaps, new_id)
     app = Litestar(
         route_handlers=[
-            _api(Authenticator(identity, tokens)),
+            _api(authenticator, keeps_answers),
             _hooks(services, live_zaps, request_log, rendering),
             healthz,
+            as_json,
+            as_yaml,
             readyz,
             *PAGES,
         ],
@@ -92,26 +99,27 @@ def create_app(services: Services) -> Litestar:
             "identity": _value(identity),
             "accounts": _value(accounts),
             "zaps": _value(zaps),
-            "runs": _value(Runs(services.store, services.new_id)),
-            "jobs": _value(Jobs(services.store, services.new_id)),
+            "runs": _value(Runs(services.store, new_id)),
+            "jobs": _value(Jobs(services.store, new_id)),
             "hook_secrets": _value(secrets),
-            "inbox": _value(Inbox(services.store, services.new_id)),
-            "requests": _value(Requests(services.store, services.new_id)),
+            "inbox": _value(Inbox(services.store, new_id)),
+            "requests": _value(Requests(services.store, new_id)),
         },
         exception_handlers={**refusals.HANDLERS, **routing.HANDLERS},
         response_headers=NO_SNIFF,
         request_max_body_size=MAX_BODY,
         lifespan=[_background(live_zaps, request_log, passwords, rendering)],
-        openapi_config=_openapi(),
+        openapi_config=None,
         logging_config=None,
     )
-    describe_hooks(app.openapi_schema)
+    app.state.openapi = document(app, services.catalog)
+    app.state.openapi_json = msgspec.json.encode(app.state.openapi)
     app.state.routes = Routes(app)
     app.asgi_handler = Edge(app.asgi_handler, app.state.routes)
     return app
 
 
-def _api(authenticator: Authenticator) -> Router:
+def _api(authenticator: Authenticator, keeps_answers: Middleware) -> Router:
     private = Router(
         "/",
         route_handlers=[
@@ -129,7 +137,7 @@ def _api(authenticator: Authenticator) -> Router:
             HealthController,
         ],
         guards=[guard(authenticator)],
-        security=[{"bearer": []}],
+        middleware=[keeps_answers],
     )
     public = Router("/", route_handlers=[AuthController])
     return Router(
@@ -204,17 +212,3 @@ def _background(
             await rendering.aclose()
 
     return lifespan
-
-
-def _openapi() -> OpenAPIConfig:
-    return OpenAPIConfig(
-        title="TriggerHub",
-        version="1",
-        path="/schema",
-        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
-        components=Components(
-            security_schemes={
-                "bearer": SecurityScheme(type="http", scheme="bearer", description="An access token or an API key")
-            }
-        ),
-    )

@@ -208,3 +208,34 @@ async def test_nothing_of_the_api_is_kept_by_caches(ada: Person, method: str, pa
 async def test_without_credentials_nothing_is_kept_either(ada: Person) -> None:
     answer = await ada.api.get("/api/v1/me")
     assert (answer.status_code, answer.headers.get("cache-control")) == (401, "no-store")
+
+
+async def test_a_zap_as_it_was_read_can_be_put_back(ada: Person) -> None:
+    zap = await ada.live_zap()
+    read = await ada("GET", f"/zaps/{zap['id']}")
+    answer = await ada("PUT", f"/zaps/{zap['id']}", json=read.json(), headers={"if-match": read.headers["etag"]})
+    assert answer.status_code == 200, answer.text
+    changed = answer.json() | {"name": "Another"}
+    changed["draft"]["steps"][0]["config"]["text"] = "new"
+    del changed["draft"]["steps"][0]["kind"]
+    answer = await ada("PUT", f"/zaps/{zap['id']}", json=changed, headers={"if-match": answer.headers["etag"]})
+    assert (answer.status_code, answer.json()["name"]) == (200, "Another")
+    assert answer.json()["draft"]["steps"][0]["config"] == {"text": "new"}
+
+
+async def test_what_the_server_decides_is_not_changed_by_sending_it(ada: Person) -> None:
+    zap = await ada.live_zap()
+    others = {
+        "id": NO_ID, "status": "paused", "version": 7, "hook_url": "http://x", "position": 0, "flags": [1],
+        "created_at": "2020-01-01T00:00:00Z", "updated_at": None, "set_aside": {}, "draft_differs": 1,
+    }  # fmt: skip
+    assert set(others) == set(zap) - {"name", "draft"}
+    for field, value in others.items():
+        answer = await ada("PUT", f"/zaps/{zap['id']}", json=zap | {field: value}, headers={"if-match": "*"})
+        assert answer.status_code == 400, field
+        (error,) = answer.json()["errors"]
+        assert (error["path"], error["code"]) == (field, "read_only")
+    answer = await ada("PUT", f"/zaps/{zap['id']}", json=zap | {"version": 7}, headers={"if-match": '"1"'})
+    assert answer.status_code == 412
+    answer = await ada("PUT", f"/zaps/{zap['id']}", json={"name": "x"}, headers={"if-match": "*"})
+    assert (answer.status_code, "draft" in answer.json()["detail"]) == (400, True)

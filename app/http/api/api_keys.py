@@ -11,6 +11,7 @@ from litestar.params import FromPath, JSONBody
 from app.accounts.accounts import Accounts
 from app.accounts.auth import AuthedRequest
 from app.http.inputs import Injected, Input, Name
+from app.http.openapi.notes import notes
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
 from sql.tables.identity import ApiKey, Identity, Scope
 
@@ -40,7 +41,7 @@ class ApiKeyController(Controller):
     tags = ("API keys",)
     opt = {"scope": "keys"}  # noqa: RUF012 - Litestar's own declaration
 
-    @post("/", summary="Make a key")
+    @post("/", summary="Make a key", operation_id="createApiKey", opt=notes("limit_reached"))
     async def create(
         self, data: JSONBody[NewApiKey], request: AuthedRequest, accounts: Injected[Accounts]
     ) -> CreatedApiKey:
@@ -48,7 +49,7 @@ class ApiKeyController(Controller):
         kept, key = await accounts.create_key(request.user, data.name, tuple(dict.fromkeys(data.scopes)))
         return CreatedApiKey(kept.id, kept.name, kept.prefix, kept.scopes, kept.created_at, key)
 
-    @get("/", summary="List keys")
+    @get("/", summary="List keys", operation_id="listApiKeys")
     async def list_keys(
         self,
         request: AuthedRequest,
@@ -60,7 +61,7 @@ class ApiKeyController(Controller):
         keys = await identity.api_keys(request.user.user_id, decode_cursor(cursor), limit + 1)
         return Page(keys[:limit], next_cursor([key.id for key in keys], limit))
 
-    @delete("/{key_id:uuid}", summary="Revoke a key")
+    @delete("/{key_id:uuid}", summary="Revoke a key", operation_id="deleteApiKey")
     async def revoke(self, key_id: FromPath[UUID], request: AuthedRequest, accounts: Injected[Accounts]) -> None:
         """The key is void at once."""
         await accounts.delete_key(request.user, key_id)

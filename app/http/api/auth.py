@@ -11,6 +11,7 @@ from litestar.params import JSONBody
 from app.accounts.accounts import Accounts, TokenPair
 from app.accounts.auth import AuthedRequest
 from app.http.inputs import Injected, Input, Name, Password
+from app.http.openapi.notes import notes
 from app.refusals.problems import Problem
 from domain.values.email import MAX_EMAIL, Email
 from sql.tables.identity import Identity, User
@@ -61,12 +62,23 @@ class AuthController(Controller):
     tags = ("Authentication",)
     security = ()
 
-    @post("/signup", summary="Make an account and sign in")
+    @post(
+        "/signup",
+        summary="Make an account and sign in",
+        operation_id="signUp",
+        opt=notes("email_taken", "sign_up_closed", "invalid", "busy"),
+    )
     async def sign_up(self, data: JSONBody[SignUp], accounts: Injected[Accounts]) -> SignedIn:
         """409 when the address has an account already."""
         return _signed_in(*await accounts.sign_up(data.name, data.email, data.password))
 
-    @post("/signin", summary="Sign in", status_code=200)
+    @post(
+        "/signin",
+        summary="Sign in",
+        status_code=200,
+        operation_id="signIn",
+        opt=notes("unauthorized", "rate_limited", "busy"),
+    )
     async def sign_in(
         self, request: "Request[object, object, State]", data: JSONBody[SignIn], accounts: Injected[Accounts]
     ) -> SignedIn:
@@ -74,7 +86,13 @@ class AuthController(Controller):
         client = request.client.host if request.client else ""
         return _signed_in(*await accounts.sign_in(data.email, data.password, client))
 
-    @post("/refresh", summary="Trade a refresh token for new tokens", status_code=200)
+    @post(
+        "/refresh",
+        summary="Trade a refresh token for new tokens",
+        status_code=200,
+        operation_id="refreshTokens",
+        opt=notes("unauthorized"),
+    )
     async def refresh(self, data: JSONBody[Refresh], accounts: Injected[Accounts]) -> TokenPair:
         """Each token is good once; using an old one signs the device out. A repeat within 10 s is a repeat."""
         return await accounts.refresh(data.refresh_token)
@@ -85,12 +103,18 @@ class MeController(Controller):
 
     tags = ("Authentication",)
 
-    @post("/auth/signout", summary="End this session", status_code=204)
+    @post(
+        "/auth/signout",
+        summary="End this session",
+        status_code=204,
+        operation_id="signOut",
+        opt=notes("wrong_status", replays=False),
+    )
     async def sign_out(self, request: AuthedRequest, accounts: Injected[Accounts]) -> None:
         """The access token and the refresh token are void at once."""
         await accounts.sign_out(request.user)
 
-    @get("/me", summary="The signed-in user")
+    @get("/me", summary="The signed-in user", operation_id="getMe", opt=notes("not_found"))
     async def me(self, request: AuthedRequest, identity: Injected[Identity]) -> UserOut:
         """Whose credentials these are."""
         user = await identity.user_by_id(request.user.user_id)

@@ -26,12 +26,12 @@ class CatalogController(Controller):
 
     tags = ("Catalog",)
 
-    @get("/triggers/available", summary="All triggers")
+    @get("/triggers/available", summary="All triggers", operation_id="listAvailableTriggers")
     async def triggers(self, services: Injected[Services]) -> list[CatalogItem]:
         """What can start a run."""
         return [_item(trigger) for trigger in services.catalog.triggers.values()]
 
-    @get("/actions/available", summary="All actions")
+    @get("/actions/available", summary="All actions", operation_id="listAvailableActions")
     async def actions(self, services: Injected[Services]) -> list[CatalogItem]:
         """What a step can do."""
         return [_item(action) for action in services.catalog.actions.values()]

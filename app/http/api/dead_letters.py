@@ -12,6 +12,7 @@ from app.commands.dead_letters import Inbox
 from app.commands.zaps import Zaps
 from app.http.api.runs import FRESHNESS_S
 from app.http.inputs import Injected, Input
+from app.http.openapi.notes import notes
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
 from app.http.services import Services
 from app.refusals.problems import Problem
@@ -48,7 +49,7 @@ class DeadLetterController(Controller):
     path = "/dead-letters"
     tags = ("Dead letters",)
 
-    @get("/", summary="List groups of failed runs")
+    @get("/", summary="List groups of failed runs", operation_id="listDeadLetters", opt=notes(headers=("Stale",)))
     async def groups(
         self,
         request: AuthedRequest,
@@ -71,7 +72,9 @@ class DeadLetterController(Controller):
         page = Page(items[:limit], next_cursor([UUID(int=item.position) for item in items], limit))
         return Response(page, headers={} if fresh else {"stale": "true"})
 
-    @post("/{group_id:uuid}/resolve", summary="Be done with a group", status_code=200)
+    @post(
+        "/{group_id:uuid}/resolve", summary="Be done with a group", status_code=200, operation_id="resolveDeadLetters"
+    )
     async def resolve(
         self,
         group_id: FromPath[UUID],
@@ -82,7 +85,7 @@ class DeadLetterController(Controller):
         """It opens again with the next failure."""
         return Changed(group_id, await inbox.resolve(request.user, group_id, data.count if data else None))
 
-    @put("/{group_id:uuid}/note", summary="Write a note about a group")
+    @put("/{group_id:uuid}/note", summary="Write a note about a group", operation_id="noteDeadLetters")
     async def note(
         self, group_id: FromPath[UUID], request: AuthedRequest, inbox: Injected[Inbox], data: JSONBody[Note]
     ) -> Changed:
@@ -96,7 +99,7 @@ class HealthController(Controller):
     path = "/zaps/{zap_id:uuid}"
     tags = ("Zaps",)
 
-    @get("/health", summary="How the zap's runs end")
+    @get("/health", summary="How the zap's runs end", operation_id="getZapHealth")
     async def health(
         self, zap_id: FromPath[UUID], request: AuthedRequest, services: Injected[Services], zaps: Injected[Zaps]
     ) -> ZapHealth:

@@ -12,6 +12,7 @@ from app.commands.hook_secrets import MAX_SECRETS, HookSecrets, SecretsState
 from app.commands.requests import Requests
 from app.commands.zaps import Zaps
 from app.http.inputs import Injected, Input
+from app.http.openapi.notes import notes
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
 from app.http.services import Services
 from domain.intake.events import Reason
@@ -43,7 +44,7 @@ class HookController(Controller):
     path = "/zaps/{zap_id:uuid}"
     tags = ("Webhooks",)
 
-    @put("/secrets", summary="Replace the hook's secrets")
+    @put("/secrets", summary="Replace the hook's secrets", operation_id="replaceHookSecrets", opt=notes("invalid"))
     async def replace_secrets(
         self,
         zap_id: FromPath[UUID],
@@ -55,14 +56,19 @@ class HookController(Controller):
         """Two may be live, so that a secret can be changed without losing a delivery: send the new and the old one."""
         return await hook_secrets.replace(zaps, request.user, zap_id, data.secrets)
 
-    @get("/secrets", summary="How many secrets the hook has")
+    @get("/secrets", summary="How many secrets the hook has", operation_id="getHookSecrets")
     async def secrets(
         self, zap_id: FromPath[UUID], request: AuthedRequest, hook_secrets: Injected[HookSecrets], zaps: Injected[Zaps]
     ) -> SecretsState:
         """Their number, and when they were replaced; never themselves."""
         return await hook_secrets.state(zaps, request.user, zap_id)
 
-    @get("/requests", summary="Requests that started no run")
+    @get(
+        "/requests",
+        summary="Requests that started no run",
+        operation_id="listHookRequests",
+        opt=notes(headers=("Stale",)),
+    )
     async def requests(
         self,
         zap_id: FromPath[UUID],
@@ -86,7 +92,13 @@ class HookController(Controller):
         page = Page(items[:limit], next_cursor([item.id for item in items], limit))
         return Response(page, headers={} if fresh else {"stale": "true"})
 
-    @post("/requests/{request_id:uuid}/admit", summary="Let a rejected request in", status_code=200)
+    @post(
+        "/requests/{request_id:uuid}/admit",
+        summary="Let a rejected request in",
+        status_code=200,
+        operation_id="admitHookRequest",
+        opt=notes("wrong_status"),
+    )
     async def admit(
         self, zap_id: FromPath[UUID], request_id: FromPath[UUID], request: AuthedRequest, requests: Injected[Requests]
     ) -> Admitted:

@@ -11,6 +11,7 @@ from app.accounts.auth import AuthedRequest
 from app.commands.jobs import MAX_COUNT, Jobs, list_item
 from app.commands.zaps import Zaps
 from app.http.inputs import Injected, Input, Moment, StepId
+from app.http.openapi.notes import notes
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
 from app.http.services import Services
 from domain.job.job import (
@@ -107,7 +108,13 @@ class BulkController(Controller):
     path = "/runs"
     tags = ("Runs",)
 
-    @post("/replay", status_code=202, summary="Run many again")
+    @post(
+        "/replay",
+        status_code=202,
+        summary="Run many again",
+        operation_id="replayRuns",
+        opt=notes("invalid", "limit_reached", headers=("Location",), answer=JobListItem, statuses={200: Preview}),
+    )
     async def replay(
         self, request: AuthedRequest, jobs: Injected[Jobs], data: JSONBody[BulkReplay]
     ) -> Response[Preview | JobListItem]:
@@ -126,7 +133,13 @@ class BulkController(Controller):
         count = await jobs.count_runs(request.user.tenant_id, "replay", requested.filter)
         return await _respond(request, jobs, requested, count, preview=data.preview)
 
-    @post("/cancel", status_code=202, summary="Cancel many runs")
+    @post(
+        "/cancel",
+        status_code=202,
+        summary="Cancel many runs",
+        operation_id="cancelRuns",
+        opt=notes("invalid", "limit_reached", headers=("Location",), answer=JobListItem, statuses={200: Preview}),
+    )
     async def cancel(
         self, request: AuthedRequest, jobs: Injected[Jobs], data: JSONBody[BulkCancel]
     ) -> Response[Preview | JobListItem]:
@@ -142,7 +155,13 @@ class HeldController(Controller):
     path = "/zaps/{zap_id:uuid}/held"
     tags = ("Webhooks",)
 
-    @post("/release", status_code=202, summary="Release held requests")
+    @post(
+        "/release",
+        status_code=202,
+        summary="Release held requests",
+        operation_id="releaseHeldRequests",
+        opt=notes("limit_reached", headers=("Location",), answer=JobListItem, statuses={200: Preview}),
+    )
     async def release(
         self,
         zap_id: FromPath[UUID],
@@ -158,7 +177,13 @@ class HeldController(Controller):
         wish = data or BulkRelease()
         return await _respond_held(request, jobs, zaps, _of_held("release", zap_id, wish), preview=wish.preview)
 
-    @post("/discard", status_code=202, summary="Discard held requests")
+    @post(
+        "/discard",
+        status_code=202,
+        summary="Discard held requests",
+        operation_id="discardHeldRequests",
+        opt=notes("limit_reached", headers=("Location",), answer=JobListItem, statuses={200: Preview}),
+    )
     async def discard(
         self,
         zap_id: FromPath[UUID],
@@ -178,7 +203,7 @@ class JobController(Controller):
     path = "/jobs"
     tags = ("Jobs",)
 
-    @get("/", summary="List jobs")
+    @get("/", summary="List jobs", operation_id="listJobs")
     async def list_jobs(
         self,
         request: AuthedRequest,
@@ -191,22 +216,40 @@ class JobController(Controller):
         items = await list_jobs(services.store.pool, request.user.tenant_id, before=before, limit=limit + 1)
         return Page(items[:limit], next_cursor([item.id for item in items], limit))
 
-    @get("/{job_id:uuid}", summary="Read a job")
+    @get("/{job_id:uuid}", summary="Read a job", operation_id="getJob")
     async def read(self, job_id: FromPath[UUID], request: AuthedRequest, jobs: Injected[Jobs]) -> JobListItem:
         """Always current; its progress is recorded about once in a second."""
         return list_item(await jobs.load(request.user.tenant_id, job_id))
 
-    @post("/{job_id:uuid}/pause", status_code=200, summary="Pause a job")
+    @post(
+        "/{job_id:uuid}/pause",
+        status_code=200,
+        summary="Pause a job",
+        operation_id="pauseJob",
+        opt=notes("wrong_status"),
+    )
     async def pause(self, job_id: FromPath[UUID], request: AuthedRequest, jobs: Injected[Jobs]) -> JobListItem:
         """It stops within about a second."""
         return await _execute(request, jobs, job_id, PauseJob())
 
-    @post("/{job_id:uuid}/resume", status_code=200, summary="Go on with a job")
+    @post(
+        "/{job_id:uuid}/resume",
+        status_code=200,
+        summary="Go on with a job",
+        operation_id="resumeJob",
+        opt=notes("wrong_status", "limit_reached"),
+    )
     async def resume(self, job_id: FromPath[UUID], request: AuthedRequest, jobs: Injected[Jobs]) -> JobListItem:
         """It goes on where it stopped, whether it was paused or aborted."""
         return await _execute(request, jobs, job_id, ResumeJob())
 
-    @post("/{job_id:uuid}/abort", status_code=200, summary="Abort a job")
+    @post(
+        "/{job_id:uuid}/abort",
+        status_code=200,
+        summary="Abort a job",
+        operation_id="abortJob",
+        opt=notes("wrong_status"),
+    )
     async def abort(self, job_id: FromPath[UUID], request: AuthedRequest, jobs: Injected[Jobs]) -> JobListItem:
         """It stops within about a second; what it has done stays done."""
         return await _execute(request, jobs, job_id, AbortJob())

@@ -9,6 +9,7 @@ from litestar.params import FromPath, JSONBody
 from app.accounts.auth import AuthedRequest
 from app.commands.runs import Runs
 from app.http.inputs import Injected, Input, StepId
+from app.http.openapi.notes import notes
 from domain.run.replay import Replay, ReplayVersion
 from domain.values.json import Json
 from projections.run_detail import RunDetail
@@ -36,13 +37,25 @@ class RunCommandController(Controller):
     path = "/runs"
     tags = ("Runs",)
 
-    @post("/{run_id:uuid}/cancel", status_code=200, summary="Cancel a run")
+    @post(
+        "/{run_id:uuid}/cancel",
+        status_code=200,
+        summary="Cancel a run",
+        operation_id="cancelRun",
+        opt=notes("wrong_status"),
+    )
     async def cancel(self, run_id: FromPath[UUID], request: AuthedRequest, runs: Injected[Runs]) -> RunDetail:
         """Ends it at once, whatever it waits for. An action that is under way may still have its effect."""
         await runs.cancel(request.user.tenant_id, run_id, request.user.metadata)
         return await runs.detail(request.user.tenant_id, run_id)
 
-    @post("/{run_id:uuid}/replay", status_code=201, summary="Run again")
+    @post(
+        "/{run_id:uuid}/replay",
+        status_code=201,
+        summary="Run again",
+        operation_id="replayRun",
+        opt=notes("wrong_status", "invalid", headers=("Location",)),
+    )
     async def replay(
         self,
         run_id: FromPath[UUID],

@@ -10,6 +10,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 
 from app.accounts.auth import AuthedRequest
 from app.http.inputs import Injected, Moment
+from app.http.openapi.notes import notes
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
 from app.http.services import Services
 from domain.job.job import CODE
@@ -58,7 +59,7 @@ class RunController(Controller):
     path = "/runs"
     tags = ("Runs",)
 
-    @get("/", summary="Search runs")
+    @get("/", summary="Search runs", operation_id="listRuns", opt=notes(headers=("Stale",)))
     async def list_runs(
         self,
         request: AuthedRequest,
@@ -93,7 +94,7 @@ class RunController(Controller):
         page = Page(items[:limit], next_cursor([item.id for item in items], limit))
         return Response(page, headers={} if fresh else {"stale": "true"})
 
-    @get("/{run_id:uuid}", summary="Read a run")
+    @get("/{run_id:uuid}", summary="Read a run", operation_id="getRun")
     async def read(self, run_id: FromPath[UUID], request: AuthedRequest, services: Injected[Services]) -> RunDetail:
         """Trigger, steps with input, output, attempts and timing. Always current, but for its `replays`."""
         found = await run_detail.get(services.store, request.user.tenant_id, run_id)
@@ -105,7 +106,7 @@ class RunController(Controller):
         found.replays = await replays_of(services.store.pool, request.user.tenant_id, run_id)
         return found
 
-    @get("/{run_id:uuid}/value", summary="Read one value of a run")
+    @get("/{run_id:uuid}/value", summary="Read one value of a run", operation_id="getRunValue", opt=notes("invalid"))
     async def value(
         self,
         run_id: FromPath[UUID],
@@ -123,7 +124,7 @@ class RunController(Controller):
             raise NotFound(f"this run has no {path}")
         return Response(msgspec.Raw(msgspec.json.encode(found)))
 
-    @get("/{run_id:uuid}/events", summary="The run's events")
+    @get("/{run_id:uuid}/events", summary="The run's events", operation_id="listRunEvents")
     async def events(
         self, run_id: FromPath[UUID], request: AuthedRequest, services: Injected[Services]
     ) -> Page[EventOut]:

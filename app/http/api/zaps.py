@@ -13,103 +13,28 @@ from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 from app.accounts.auth import AuthedRequest, Principal
 from app.commands.hook_secrets import HookSecrets
 from app.commands.zaps import Zaps
-from app.http.inputs import Injected, Input, Moment, Name
+from app.http.api.zap_bodies import RollBack, VersionOut, ZapChange, ZapIn, ZapOut
+from app.http.inputs import Injected, Moment
+from app.http.openapi.notes import notes
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
+from app.http.requests import refused
 from app.http.services import Services
 from app.refusals.problems import Problem
-from domain.values.json import JsonObject
-from domain.zap.definition import Definition, Step, Trigger
-from domain.zap.settings import ZapSettings
 from domain.zap.zap import (
     ChangeDraft,
     CreateZap,
     DeleteZap,
-    Draft,
     EnableZap,
-    Flag,
     LoadedZap,
     PauseZap,
     PublishZap,
     RollBackZap,
     ZapCommand,
-    ZapStatus,
     hook_path,
 )
 from projections.zap_list import ZapListItem, list_zaps
 
 IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="The ETag of the zap as you read it")]
-
-
-class ZapIn(Input, frozen=True):
-    """A zap's name and definition. Steps are as in the answer's draft; a `kind` that is left out is `action`."""
-
-    name: Name
-    trigger: Trigger
-    steps: tuple[Step, ...] = ()
-    settings: ZapSettings | msgspec.UnsetType = msgspec.UNSET
-
-    @classmethod
-    def prepared(cls, raw: JsonObject) -> JsonObject:
-        """Every step with its kind."""
-        return _with_kinds(raw)
-
-    @property
-    def definition(self) -> Definition:
-        """The definition as the domain has it."""
-        return Definition(self.trigger, self.steps, self.settings)
-
-
-def _with_kinds(holder: JsonObject) -> JsonObject:
-    """What holds steps, with their kinds; those of error paths included."""
-    steps = holder.get("steps")
-    if isinstance(steps, list):
-        holder = holder | {"steps": [_with_kind(step) if isinstance(step, dict) else step for step in steps]}
-    return holder
-
-
-def _with_kind(step: JsonObject) -> JsonObject:
-    on_error = step.get("on_error")
-    if isinstance(on_error, dict):
-        step = step | {"on_error": _with_kinds(on_error)}
-    return {"kind": "action"} | step
-
-
-class RollBack(Input, frozen=True):
-    """The published version to use again."""
-
-    version: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
-
-
-class ZapOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A zap. `version` is the published one that new runs use, 0 when there is none; `position` is in the log.
-
-    `draft_differs`: publishing now would change what new runs do. `set_aside`: the draft that the last roll-back
-    replaced; PUT it to have it again. `flags`: what is wrong with the zap, until it is published, enabled or rolled
-    back, or a run completes where all had failed.
-    """
-
-    id: UUID
-    name: str
-    status: ZapStatus
-    version: int
-    draft: Definition
-    draft_differs: bool
-    set_aside: Draft | None
-    flags: tuple[Flag, ...]
-    hook_url: str
-    position: int
-    created_at: datetime
-    updated_at: datetime
-
-
-class VersionOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A published version; `live` when new runs use it."""
-
-    number: int
-    name: str
-    live: bool
-    published_at: datetime
-    definition: Definition
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -129,9 +54,20 @@ class Caller(msgspec.Struct, frozen=True):
         """The caller's zap. Raises NotFound."""
         return await self.zaps.load(self.principal.tenant_id, zap_id, as_of)
 
+    async def require_unchanged(self, zap_id: UUID, change: ZapChange) -> None:
+        """Refuse a change of what the server decides; an answer that is out of date is refused by its ETag."""
+        loaded, expected = await self.load(zap_id), parse_if_match(self.if_match)
+        errors = change.overwritten(self.shown(loaded))
+        if errors and (expected is None or loaded.version in expected):
+            raise refused(errors)
+
     def respond(self, loaded: LoadedZap, status_code: int = 200) -> Response[ZapOut]:
         """The zap with its ETag."""
-        body = ZapOut(
+        return Response(self.shown(loaded), status_code=status_code, headers={"etag": f'"{loaded.version}"'})
+
+    def shown(self, loaded: LoadedZap) -> ZapOut:
+        """The zap as answers have it."""
+        return ZapOut(
             id=loaded.id,
             name=loaded.state.name,
             status=loaded.state.status,
@@ -145,7 +81,6 @@ class Caller(msgspec.Struct, frozen=True):
             created_at=loaded.first.recorded_at,
             updated_at=loaded.last.recorded_at,
         )
-        return Response(body, status_code=status_code, headers={"etag": f'"{loaded.version}"'})
 
 
 async def provide_caller(
@@ -165,7 +100,7 @@ class ZapController(Controller):
     tags = ("Zaps",)
     dependencies = {"caller": Provide(provide_caller)}  # noqa: RUF012 - Litestar's own declaration
 
-    @post("/", summary="Create a zap")
+    @post("/", summary="Create a zap", operation_id="createZap", opt=notes("invalid", headers=("Location", "ETag")))
     async def create(self, data: JSONBody[ZapIn], caller: Injected[Caller]) -> Response[ZapOut]:
         """The new zap is a draft: publish it to make its hook take requests."""
         created = await caller.zaps.create(caller.principal, CreateZap(data.name, data.definition))
@@ -173,7 +108,7 @@ class ZapController(Controller):
         answer.headers["location"] = f"/api/v1/zaps/{created.id}"
         return answer
 
-    @get("/", summary="List zaps")
+    @get("/", summary="List zaps", operation_id="listZaps")
     async def list_zaps(
         self,
         request: AuthedRequest,
@@ -186,21 +121,31 @@ class ZapController(Controller):
         items = await list_zaps(services.store.pool, request.user.tenant_id, before=before, limit=limit + 1)
         return Page(items[:limit], next_cursor([item.id for item in items], limit))
 
-    @get("/{zap_id:uuid}", summary="Read a zap")
+    @get("/{zap_id:uuid}", summary="Read a zap", operation_id="getZap", opt=notes(headers=("ETag",)))
     async def read(
         self, zap_id: FromPath[UUID], caller: Injected[Caller], as_of: FromQuery[Moment | None] = None
     ) -> Response[ZapOut]:
         """Always current; with `as_of`, as it was at that moment."""
         return caller.respond(await caller.load(zap_id, as_of.at if as_of else None))
 
-    @put("/{zap_id:uuid}", summary="Replace the draft")
-    async def change(self, zap_id: FromPath[UUID], data: JSONBody[ZapIn], caller: Injected[Caller]) -> Response[ZapOut]:
-        """Published versions stay as they are. Needs If-Match: 412 when somebody else was quicker."""
+    @put(
+        "/{zap_id:uuid}",
+        summary="Replace the draft",
+        operation_id="replaceZapDraft",
+        opt=notes("invalid", "version_conflict", "if_match_required", headers=("ETag",)),
+    )
+    async def change(
+        self, zap_id: FromPath[UUID], data: JSONBody[ZapChange], caller: Injected[Caller]
+    ) -> Response[ZapOut]:
+        """The zap as it was read, with another draft or name, will do too. Published versions stay as they are.
+
+        Needs If-Match: 412 when somebody else was quicker."""
         if caller.if_match is None:
             raise Problem("if_match_required", "send the ETag of the zap as you read it in If-Match")
+        await caller.require_unchanged(zap_id, data)
         return await caller.execute(zap_id, ChangeDraft(data.name, data.definition))
 
-    @delete("/{zap_id:uuid}", summary="Delete a zap")
+    @delete("/{zap_id:uuid}", summary="Delete a zap", operation_id="deleteZap", opt=notes("version_conflict"))
     async def remove(
         self, zap_id: FromPath[UUID], caller: Injected[Caller], hook_secrets: Injected[HookSecrets]
     ) -> None:
@@ -208,7 +153,13 @@ class ZapController(Controller):
         await caller.execute(zap_id, DeleteZap())
         await hook_secrets.forget(caller.principal, zap_id)
 
-    @post("/{zap_id:uuid}/publish", summary="Publish the draft", status_code=200)
+    @post(
+        "/{zap_id:uuid}/publish",
+        summary="Publish the draft",
+        status_code=200,
+        operation_id="publishZap",
+        opt=notes("version_conflict", "wrong_status", "invalid", headers=("ETag",)),
+    )
     async def publish(
         self, zap_id: FromPath[UUID], caller: Injected[Caller], hook_secrets: Injected[HookSecrets]
     ) -> Response[ZapOut]:
@@ -219,30 +170,48 @@ class ZapController(Controller):
         await hook_secrets.require(caller.zaps, caller.principal, zap_id)
         return await caller.execute(zap_id, PublishZap())
 
-    @post("/{zap_id:uuid}/enable", summary="Take requests again", status_code=200)
+    @post(
+        "/{zap_id:uuid}/enable",
+        summary="Take requests again",
+        status_code=200,
+        operation_id="enableZap",
+        opt=notes("version_conflict", "wrong_status", headers=("ETag",)),
+    )
     async def enable(self, zap_id: FromPath[UUID], caller: Injected[Caller]) -> Response[ZapOut]:
         """409 for a zap that was never published."""
         return await caller.execute(zap_id, EnableZap())
 
-    @post("/{zap_id:uuid}/pause", summary="Pause", status_code=200)
+    @post(
+        "/{zap_id:uuid}/pause",
+        summary="Pause",
+        status_code=200,
+        operation_id="pauseZap",
+        opt=notes("version_conflict", "wrong_status", headers=("ETag",)),
+    )
     async def pause(self, zap_id: FromPath[UUID], caller: Injected[Caller]) -> Response[ZapOut]:
         """Its hook answers 409 until the zap is enabled, or holds requests if so set; runs under way go on."""
         return await caller.execute(zap_id, PauseZap())
 
-    @post("/{zap_id:uuid}/rollback", summary="Use an earlier version again", status_code=200)
+    @post(
+        "/{zap_id:uuid}/rollback",
+        summary="Use an earlier version again",
+        status_code=200,
+        operation_id="rollBackZap",
+        opt=notes("version_conflict", "wrong_status", headers=("ETag",)),
+    )
     async def roll_back(
         self, zap_id: FromPath[UUID], data: JSONBody[RollBack], caller: Injected[Caller]
     ) -> Response[ZapOut]:
         """New runs use that version, and it becomes the draft; the draft before is kept in `set_aside`."""
         return await caller.execute(zap_id, RollBackZap(data.version))
 
-    @get("/{zap_id:uuid}/versions", summary="List published versions")
+    @get("/{zap_id:uuid}/versions", summary="List published versions", operation_id="listZapVersions")
     async def versions(self, zap_id: FromPath[UUID], caller: Injected[Caller]) -> Page[VersionOut]:
         """Newest first, all on one page."""
         loaded = await caller.load(zap_id)
         return Page([_version(loaded, version.number) for version in reversed(loaded.state.versions)])
 
-    @get("/{zap_id:uuid}/versions/{number:int}", summary="Read a published version")
+    @get("/{zap_id:uuid}/versions/{number:int}", summary="Read a published version", operation_id="getZapVersion")
     async def version(self, zap_id: FromPath[UUID], number: FromPath[int], caller: Injected[Caller]) -> VersionOut:
         """One immutable version."""
         return _version(await caller.load(zap_id), number)

@@ -1,0 +1,137 @@
+"""What goes in and comes out of the routes of zaps."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+
+from app.http.inputs import Input, Name
+from app.refusals.broken import BrokenRule, broken_rule
+from domain.values.json import Json, JsonObject
+from domain.zap.definition import UNSET, Definition, Step, Trigger, Unset
+from domain.zap.settings import ZapSettings
+from domain.zap.zap import Draft, Flag, ZapStatus
+
+
+class ZapIn(Input, frozen=True):
+    """A zap's name and definition. Steps are as in the answer's draft; a `kind` that is left out is `action`."""
+
+    name: Name
+    trigger: Trigger
+    steps: tuple[Step, ...] = ()
+    settings: ZapSettings | Unset = UNSET
+
+    @classmethod
+    def prepared(cls, raw: JsonObject) -> JsonObject:
+        """Every step with its kind."""
+        return _with_kinds(raw)
+
+    @property
+    def definition(self) -> Definition:
+        """The definition as the domain has it."""
+        return Definition(self.trigger, self.steps, self.settings)
+
+
+class ZapChange(Input, frozen=True):
+    """A zap's new draft: as for a new zap, or the zap as it was read, with a changed `name` or `draft`.
+
+    The other fields of a zap may be sent along as they were read.
+    """
+
+    name: Name
+    trigger: Trigger | Unset = UNSET
+    steps: tuple[Step, ...] | Unset = UNSET
+    settings: ZapSettings | Unset = UNSET
+    draft: Definition | Unset = UNSET
+    id: Json | Unset = UNSET
+    status: Json | Unset = UNSET
+    version: Json | Unset = UNSET
+    draft_differs: Json | Unset = UNSET
+    set_aside: Json | Unset = UNSET
+    flags: Json | Unset = UNSET
+    hook_url: Json | Unset = UNSET
+    position: Json | Unset = UNSET
+    created_at: Json | Unset = UNSET
+    updated_at: Json | Unset = UNSET
+
+    def __post_init__(self) -> None:
+        if self.trigger is UNSET and (self.draft is UNSET or self.steps is not UNSET or self.settings is not UNSET):
+            raise ValueError("give a trigger with its steps and settings, or a draft that holds all of them")
+
+    @classmethod
+    def prepared(cls, raw: JsonObject) -> JsonObject:
+        """Every step with its kind."""
+        draft = raw.get("draft")
+        return _with_kinds(raw | {"draft": _with_kinds(draft)} if isinstance(draft, dict) else raw)
+
+    @property
+    def definition(self) -> Definition:
+        """The definition as the domain has it."""
+        if isinstance(self.trigger, Trigger):
+            return Definition(self.trigger, self.steps or (), self.settings)
+        assert isinstance(self.draft, Definition)
+        return self.draft
+
+    def overwritten(self, current: "ZapOut") -> list[BrokenRule]:
+        """What only the server decides, and yet is not as it stands."""
+        now: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(current))
+        sent: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        fixed = set(sent) & set(now) - {"name"} - ({"draft"} if self.trigger is UNSET else set())
+        return [
+            broken_rule((name,), "is decided by the server: leave it out, or as it was read", "read_only")
+            for name in now if name in fixed and sent[name] != now[name]
+        ]  # fmt: skip
+
+
+def _with_kinds(holder: JsonObject) -> JsonObject:
+    """What holds steps, with their kinds; those of error paths included."""
+    steps = holder.get("steps")
+    if isinstance(steps, list):
+        holder = holder | {"steps": [_with_kind(step) if isinstance(step, dict) else step for step in steps]}
+    return holder
+
+
+def _with_kind(step: JsonObject) -> JsonObject:
+    on_error = step.get("on_error")
+    if isinstance(on_error, dict):
+        step = step | {"on_error": _with_kinds(on_error)}
+    return {"kind": "action"} | step
+
+
+class RollBack(Input, frozen=True):
+    """The published version to use again."""
+
+    version: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+
+
+class ZapOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A zap. `version` is the published one that new runs use, 0 when there is none; `position` is in the log.
+
+    `draft_differs`: publishing now would change what new runs do. `set_aside`: the draft that the last roll-back
+    replaced; PUT it to have it again. `flags`: what is wrong with the zap, until it is published, enabled or rolled
+    back, or a run completes where all had failed.
+    """
+
+    id: UUID
+    name: str
+    status: ZapStatus
+    version: int
+    draft: Definition
+    draft_differs: bool
+    set_aside: Draft | None
+    flags: tuple[Flag, ...]
+    hook_url: str
+    position: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class VersionOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A published version; `live` when new runs use it."""
+
+    number: int
+    name: str
+    live: bool
+    published_at: datetime
+    definition: Definition

@@ -1,0 +1,220 @@
+"""Idempotency-Key: a POST that is repeated with its key has one effect, and gets the same answer for a day.
+
+An answer is kept when it is a success. A refusal had no effect, so its key is free again. Where a request was cut
+short, its repeat makes the same ids: what it had stored is found to be stored already.
+"""
+
+import base64
+import hashlib
+import re
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from uuid import UUID
+
+import msgspec
+import structlog
+from litestar.datastructures import Headers
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp, HTTPRequestEvent, Message, Receive, Scope, Send
+
+from app.accounts.auth import Authenticator
+from app.accounts.secret_box import SecretBox, Unreadable
+from app.http.inputs import MAX_BODY
+from app.http.openapi.notes import of
+from app.refusals.problems import Problem
+from domain.log.ports import Clock, NewId
+from sql.postgres.pool import CONNECTION_ERRORS
+from sql.tables.answers import Answers, Claimed, Full, Kept
+
+log = structlog.get_logger()
+MAX_ANSWER = 2 * 2**20
+"""Bytes of an answer that is kept; no definition is as large, but a run may be."""
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_TOO_LARGE = b""
+
+_ids: "ContextVar[Iterator[UUID] | None]" = ContextVar("ids of this request", default=None)
+
+
+def repeatable(new_id: NewId) -> NewId:
+    """Makes ids as `new_id` does; for a request with an Idempotency-Key the same ones each time."""
+
+    def make() -> UUID:
+        ids = _ids.get()
+        return new_id() if ids is None else next(ids)
+
+    return make
+
+
+def ids_from(seed: UUID) -> Iterator[UUID]:
+    """UUIDv7s of the seed's time, in an order of their own that is always the same."""
+    number = 0
+    while True:
+        drawn = hashlib.sha256(seed.bytes + number.to_bytes(4)).digest()
+        millis, count = seed.int >> 80, number & 0xFFF
+        number += 1
+        yield UUID(int=millis << 80 | 0x7 << 76 | count << 64 | 0b10 << 62 | int.from_bytes(drawn[:8]) >> 2)
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True):
+    """A whole answer, as it is kept."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+
+
+class _Request(msgspec.Struct, frozen=True):
+    """Who makes which request, with which key."""
+
+    caller: UUID
+    key: bytes
+    fingerprint: bytes
+
+    @property
+    def context(self) -> bytes:
+        """What the kept answer belongs to."""
+        return b"answer\0" + self.caller.bytes + self.key
+
+
+class Idempotency:
+    """The ASGI middleware of all private routes."""
+
+    def __init__(
+        self, app: ASGIApp, *, authenticator: Authenticator, answers: Answers, box: SecretBox, now: Clock, new_id: NewId
+    ) -> None:
+        self._app = app
+        self._authenticator = authenticator
+        self._answers = answers
+        self._box = box
+        self._now = now
+        self._new_id = new_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Carry out a request, or answer it as the first one with its key."""
+        headers = Headers.from_scope(scope)
+        key, handler = headers.get("idempotency-key"), scope["route_handler"]
+        is_command = isinstance(handler, HTTPRouteHandler) and "POST" in handler.http_methods and of(handler).replays
+        if key is None or not is_command:
+            await self._app(scope, receive, send)
+            return
+        if not _KEY.fullmatch(key):
+            raise Problem("malformed", "Idempotency-Key: give 1 to 255 visible ASCII characters, such as a UUID")
+        principal = await self._authenticator.principal(headers.get("authorization", ""))
+        body = await _read(receive)
+        # An API key has answers of its own: what it may not do, it may not read the outcome of either.
+        caller = principal.key_id or principal.user_id
+        request = _Request(caller, hashlib.sha256(key.encode()).digest(), _fingerprint(scope, headers, body))
+        await _send(send, await self._answer(request, scope, body))
+
+    async def _answer(self, request: _Request, scope: Scope, body: bytes) -> Answer:
+        claim = await self._answers.claim(request.caller, request.key, request.fingerprint, self._new_id(), self._now())
+        match claim:
+            case Claimed(seed):
+                return await self._carry_out(request, seed, scope, _replayed(body))
+            case Kept(fingerprint, kept):
+                return self._repeat(request, fingerprint, kept)
+            case Full():
+                raise Problem("limit_reached", "too many Idempotency-Keys in 24 hours: send this request without one")
+
+    async def _carry_out(self, request: _Request, seed: UUID, scope: Scope, receive: Receive) -> Answer:
+        token = _ids.set(ids_from(seed))
+        answer: Answer | None = None
+        try:
+            answer = await _called(self._app, scope, receive)
+        finally:
+            _ids.reset(token)
+            await self._settle(request, seed, answer)
+        return answer
+
+    async def _settle(self, request: _Request, seed: UUID, answer: Answer | None) -> None:
+        place = (request.caller, request.key, seed)
+        try:
+            if answer is None or answer.status >= 500:
+                await self._answers.release(*place)
+            elif answer.status >= 400:
+                await self._answers.forget(*place)
+            else:
+                await self._answers.keep(*place, self._sealed(answer, request.context))
+        except CONNECTION_ERRORS as error:
+            # The effect stands, and the client hears of it; a repeat within LEASE is asked to wait.
+            log.warning("idempotency.not_kept", error=repr(error))
+
+    def _sealed(self, answer: Answer, context: bytes) -> bytes:
+        packed = zlib.compress(msgspec.msgpack.encode(answer), 1)
+        if len(packed) > MAX_ANSWER:
+            return _TOO_LARGE
+        return self._box.seal(base64.b85encode(packed).decode(), context)
+
+    def _repeat(self, request: _Request, fingerprint: bytes, kept: bytes | None) -> Answer:
+        if fingerprint != request.fingerprint:
+            raise Problem("idempotency_key_reused", "this Idempotency-Key came with another request within 24 hours: "
+                                                    "use a new one for a new request")  # fmt: skip
+        if kept is None:
+            raise Problem("request_in_progress", "the first request with this Idempotency-Key is under way: "
+                                                 "repeat it in a moment", headers={"retry-after": "1"})  # fmt: skip
+        if kept == _TOO_LARGE:
+            raise Problem("wrong_status", "the request was carried out before, but its answer was too large to keep")
+        try:
+            opened = self._box.open(kept, request.context)
+        except Unreadable:
+            raise Problem(
+                "wrong_status", "the request was carried out before, but the key of its answer is gone"
+            ) from None
+        return msgspec.msgpack.decode(zlib.decompress(base64.b85decode(opened)), type=Answer)
+
+
+def _fingerprint(scope: Scope, headers: Headers, body: bytes) -> bytes:
+    """What makes two requests the same one: all that its effect depends on."""
+    parts = (scope["path"].encode(), scope["query_string"], headers.get("if-match", "").encode(), body)
+    return hashlib.sha256(b"".join(len(part).to_bytes(8) + part for part in parts)).digest()
+
+
+async def _read(receive: Receive) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Problem("malformed", "the connection closed before the body was complete")
+        body += message["body"]
+        if len(body) > MAX_BODY:
+            raise Problem("too_large", f"the body has more than {MAX_BODY} bytes")
+        if not message["more_body"]:
+            return bytes(body)
+
+
+def _replayed(body: bytes) -> Receive:
+    async def receive() -> HTTPRequestEvent:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
+
+
+async def _called(app: ASGIApp, scope: Scope, receive: Receive) -> Answer:
+    status, headers, body = 500, list[tuple[bytes, bytes]](), bytearray()
+
+    async def send(message: Message) -> None:
+        nonlocal status, headers
+        if message["type"] == "http.response.start":
+            status, headers = message["status"], list(message["headers"])
+        elif message["type"] == "http.response.body":
+            body.extend(message["body"])
+
+    await app(scope, receive, send)
+    return Answer(status, headers, bytes(body))
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+
+
+def with_idempotency(
+    authenticator: Authenticator, answers: Answers, box: SecretBox, now: Clock, new_id: NewId
+) -> Callable[[ASGIApp], Idempotency]:
+    """The middleware for a router."""
+
+    def wrap(app: ASGIApp) -> Idempotency:
+        return Idempotency(app, authenticator=authenticator, answers=answers, box=box, now=now, new_id=new_id)
+
+    return wrap

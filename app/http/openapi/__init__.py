@@ -1,0 +1,1 @@
+"""What does the API say about itself to programs?"""

@@ -1,0 +1,124 @@
+"""What requests and answers look like, by the name of their schema. A test holds each against that schema."""
+
+from collections.abc import Mapping
+
+from domain.values.json import Json, JsonObject
+
+_USER, _ZAP, _RUN = (f"0199c0de-{number}-7abc-8def-0123456789ab" for number in ("0001", "0002", "0003"))
+_OTHER, _STEP = "0199c0de-0004-7abc-8def-0123456789ab", "notify"
+_AT, _LATER = "2026-11-25T10:00:00Z", "2026-11-25T10:00:01.250Z"
+
+_TOKENS: JsonObject = {
+    "access_token": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+    "refresh_token": "thr_AZnA3gABerqN7wEjRWeJqwAAAAA",
+    "expires_in": 900,
+}
+_PERSON: JsonObject = {"id": _USER, "name": "Ada Lovelace", "email": "ada@example.org"}
+_TRIGGER: JsonObject = {
+    "type": "webhook.catch",
+    "config": {
+        "verification": {"preset": "github"},
+        "filter": {"field": "trigger.body.action", "operator": "equals", "value": "opened"},
+        "reply": {"mode": "custom", "status": 202, "body": "thank you"},
+    },
+}
+_ACTION: JsonObject = {
+    "id": _STEP,
+    "kind": "action",
+    "type": "http.request",
+    "config": {"method": "POST", "url": "https://example.org/inbox", "body": {"title": "{{ trigger.body.title }}"}},
+    "retry": {"kind": "exponential", "max_attempts": 5},
+    "timeout_s": 30,
+}
+_STEPS: list[Json] = [_ACTION, {"id": "pause", "kind": "delay", "for_s": 60}]
+_SETTINGS: JsonObject = {
+    "concurrency": {"mode": "serial", "key": "{{ trigger.body.repository.id }}"},
+    "deadline_s": 3600,
+}
+_INPUT: JsonObject = {"name": "New issues to the inbox", "trigger": _TRIGGER, "steps": _STEPS, "settings": _SETTINGS}
+_DEFINITION: JsonObject = {"trigger": _TRIGGER, "steps": _STEPS, "settings": _SETTINGS}
+_ERROR: JsonObject = {"code": "http_500", "message": "the target answered 500", "step_id": _STEP}
+_SELECTION: JsonObject = {"zap_id": _ZAP, "status": "failed", "from": "2026-11-25", "to": "2026-11-26T12:00:00Z"}
+
+EXAMPLES: Mapping[str, Json] = {
+    "SignUp": {"name": "Ada Lovelace", "email": "ada@example.org", "password": "correct horse battery staple"},
+    "SignIn": {"email": "ada@example.org", "password": "correct horse battery staple"},
+    "RefreshRequest": {"refresh_token": _TOKENS["refresh_token"]},
+    "SignedIn": {"user": _PERSON, **_TOKENS},
+    "TokenPair": _TOKENS,
+    "User": _PERSON,
+    "NewApiKey": {"name": "deployment", "scopes": ["read", "write"]},
+    "CreatedApiKey": {"id": _OTHER, "name": "deployment", "prefix": "thk_3x7", "scopes": ["read", "write"],
+                      "created_at": _AT, "key": "thk_3x7Qw0"},
+    "ApiKey": {"id": _OTHER, "name": "deployment", "prefix": "thk_3x7", "scopes": ["read"], "created_at": _AT},
+    "ZapInput": _INPUT,
+    "ZapUpdate": _INPUT,
+    "Zap": {
+        "id": _ZAP, "name": _INPUT["name"], "status": "enabled", "version": 1, "draft": _DEFINITION,
+        "draft_differs": False, "set_aside": None, "flags": [],
+        "hook_url": f"https://hub.example.org/hooks/catch/{_USER}/{_ZAP}", "position": 42, "created_at": _AT,
+        "updated_at": _LATER,
+    },
+    "ZapSummary": {
+        "id": _ZAP, "name": _INPUT["name"], "status": "enabled", "version": 1, "trigger_type": "webhook.catch",
+        "step_count": 2, "created_at": _AT, "updated_at": _LATER, "position": 42, "flags": [],
+    },
+    "RollbackRequest": {"version": 1},
+    "ZapVersion": {
+        "number": 1, "name": _INPUT["name"], "live": True, "published_at": _AT, "definition": _DEFINITION,
+    },
+    "ZapHealth": {"completed": 120, "failed": 1, "last_completed_at": _AT, "last_failed_at": _AT, "alert": None},
+    "HookSecrets": {"secrets": ["the new secret", "the secret before"]},
+    "SecretsState": {"count": 2, "changed_at": _AT},
+    "HookRequest": {
+        "id": _OTHER, "reason": "bad_signature", "count": 1, "at": _AT, "until": None, "status": 401,
+        "detail": "the signature does not match", "method": "POST", "path": "", "content_type": "application/json",
+        "size": 13, "excerpt": '{"title":"x"}', "delivery_id": "", "admissible": False, "run_id": None,
+        "discarded": False, "repeats": {}, "position": 43,
+    },
+    "Admitted": {"status": "accepted", "run_id": _RUN, "position": 44},
+    "RunSummary": {
+        "id": _RUN, "zap_id": _ZAP, "zap_version": 1, "status": "failed", "source": "webhook", "started_at": _AT,
+        "finished_at": _LATER, "duration_ms": 1250, "error": _ERROR, "attempts": 5, "replay_of": None, "position": 50,
+    },
+    "Run": {
+        "id": _RUN, "zap_id": _ZAP, "zap_version": 1, "status": "completed", "source": "webhook",
+        "trigger": {"method": "POST", "headers": {}, "query": {}, "body": {"title": "It breaks"}},
+        "steps": [
+            {
+                "id": _STEP, "status": "succeeded", "input": {"url": "https://example.org/inbox"},
+                "output": {"status": 200, "body": {"ok": True}}, "error": None, "started_at": _AT,
+                "finished_at": _LATER, "duration_ms": 1250, "waits_until": None, "postponed": None,
+                "attempts": [{"attempt": 1, "started_at": _AT, "duration_ms": 1250, "error": None, "retry_at": None}],
+            }
+        ],
+        "started_at": _AT, "finished_at": _LATER, "duration_ms": 1250, "error": None, "replay_of": None,
+        "deadline": None, "replays": [], "position": 50,
+    },
+    "Event": {
+        "id": _OTHER, "position": 50, "version": 3, "type": "zap.run.completed", "schema_version": 1,
+        "recorded_at": _LATER, "meta": {"actor": "runner"}, "data": {},
+    },
+    "ReplayRequest": {"from_step": _STEP, "version": "latest"},
+    "Replay": {"id": _OTHER, "replay_of": _RUN, "position": 60},
+    "BulkReplay": {"filter": _SELECTION, "rate_per_s": 50, "preview": False, "version": "latest"},
+    "BulkCancel": {"filter": {"zap_id": _ZAP, "status": "waiting"}},
+    "BulkRelease": {"rate_per_s": 50},
+    "BulkDiscard": {"preview": True},
+    "Preview": {"count": 17, "more": False},
+    "Job": {
+        "id": _OTHER, "kind": "replay", "status": "running", "filter": {"status": "failed"}, "from_step": None,
+        "version": "latest", "rate_per_s": 50, "total": 17, "done": 5, "skipped": 0, "failed": 0, "problem": "",
+        "requested_at": _AT, "updated_at": _LATER, "position": 70,
+    },
+    "DeadLetterGroup": {
+        "id": _OTHER, "zap_id": _ZAP, "step_id": _STEP, "code": "http_500", "message": "the target answered 500",
+        "run_id": _RUN, "state": "open", "count": 3, "resolved": 0, "told": 3, "first_at": _AT, "last_at": _LATER,
+        "note": "", "filter": {"zap_id": _ZAP, "step_id": _STEP, "error_code": "http_500", "status": "failed"},
+        "position": 71,
+    },
+    "ResolveRequest": {"count": 3},
+    "NoteRequest": {"note": "the target is being repaired"},
+    "DeadLetterChange": {"id": _OTHER, "position": 72},
+    "Health": {"status": "ok", "failing": []},
+}  # fmt: skip

@@ -1,0 +1,45 @@
+"""What a route says about itself for the document, beyond what its types say."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import msgspec
+from litestar.handlers import HTTPRouteHandler
+
+Doc: TypeAlias = dict[str, Any]
+"""A part of the document, which is JSON."""
+HEADERS: Mapping[str, str] = {
+    "ETag": "The version of the zap, to be sent in If-Match",
+    "Location": "The path of what was made",
+    "Stale": "`true` when the list does not yet include `min_position`; absent otherwise",
+}
+_KEY = "notes"
+
+
+class Notes(msgspec.Struct, frozen=True, kw_only=True):
+    """`problems`: codes that its kind of route does not have anyway. `answer`: the type of the usual answer, where
+    the annotation says more; `statuses`: the types of others. `replays` is off where an Idempotency-Key does nothing.
+    """
+
+    problems: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    answer: Any = None
+    statuses: Mapping[int, Any] = {}
+    replays: bool = True
+
+
+def notes(
+    *problems: str,
+    headers: tuple[str, ...] = (),
+    answer: object = None,
+    statuses: Mapping[int, object] | None = None,
+    replays: bool = True,
+) -> dict[str, Any]:
+    """The `opt` of a route with these notes."""
+    return {_KEY: Notes(problems=problems, headers=headers, answer=answer, statuses=statuses or {}, replays=replays)}
+
+
+def of(handler: HTTPRouteHandler) -> Notes:
+    """The notes of a route."""
+    found = handler.opt.get(_KEY)
+    return found if isinstance(found, Notes) else Notes()

@@ -1,0 +1,67 @@
+"""The application behind a real server: for tests that come with an HTTP client of their own."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from app.roles.server import serve
+from consumers.connectors import catalog
+from projections.engine.rebuild import rebuild
+from projections.engine.registry import PROJECTIONS
+from sql.log.event_store import PgEventStore
+from tests.support.api import services
+from tests.support.eventually import eventually
+
+PARTITIONS = 3
+
+
+@asynccontextmanager
+async def served_api(dsn: str) -> AsyncIterator[str]:
+    """Its address. The read models are built, and stay as they are."""
+    for projection in PROJECTIONS:
+        await rebuild(dsn, projection, PARTITIONS)
+    async with PgEventStore(dsn, "served api") as store:
+        port, stop = _free_port(), asyncio.Event()
+        url = f"http://127.0.0.1:{port}"
+        serving = asyncio.create_task(
+            serve(services(store, dsn, public_url=url, catalog=catalog()), "127.0.0.1", port, stop)
+        )
+        try:
+            await eventually(lambda: _answers(port))
+            yield url
+        finally:
+            stop.set()
+            await serving
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+async def _answers(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def run(*command: str, cwd: str | os.PathLike[str] | None = None, timeout_s: float = 100) -> tuple[int, str]:
+    """A command's exit code, and all that it wrote."""
+    child = await asyncio.create_subprocess_exec(
+        *command, cwd=cwd, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        async with asyncio.timeout(timeout_s):
+            written, _ = await child.communicate()
+    except BaseException:
+        child.kill()
+        await child.wait()
+        raise
+    return child.returncode or 0, written.decode(errors="replace")
