@@ -21,6 +21,7 @@ from app.commands.jobs import Jobs
 from app.commands.requests import Requests
 from app.commands.runs import Runs
 from app.commands.zaps import Zaps
+from app.http import problems as refusals
 from app.http import routing
 from app.http.api.api_keys import ApiKeyController
 from app.http.api.auth import AuthController, MeController
@@ -38,6 +39,7 @@ from app.http.idempotency import repeatable, with_idempotency
 from app.http.inputs import MAX_BODY, Moment
 from app.http.openapi.document import document
 from app.http.openapi.routes import as_json, as_yaml
+from app.http.problems import NO_SNIFF
 from app.http.requests import StrictRequest, check
 from app.http.routing import Edge, Routes
 from app.http.services import Services
@@ -48,8 +50,6 @@ from app.intake.loops import loop_flags
 from app.intake.replies import Replies
 from app.intake.request_log import RequestLog
 from app.intake.run_watch import RunWatch
-from app.refusals import problems as refusals
-from app.refusals.problems import NO_SNIFF
 from consumers.rendering.rendering import Rendering
 from domain.hook.hops import Hops
 from sql.tables.answers import Answers
@@ -164,6 +164,7 @@ def _hooks(services: Services, live_zaps: LiveZaps, request_log: RequestLog, ren
         hops=Hops(services.hop_secret or services.encryption_key),
         flag_loop=loop_flags(services.store, services.now, services.new_id),
         rendering=rendering,
+        refused=refusals.refused_by_hook,
     )
 
     @asgi("/hooks/catch", is_mount=True, copy_scope=False)

@@ -22,7 +22,7 @@ from app.accounts.auth import Authenticator
 from app.accounts.secret_box import SecretBox, Unreadable
 from app.http.inputs import MAX_BODY
 from app.http.openapi.notes import of
-from app.refusals.problems import Problem
+from app.http.problems import Problem
 from domain.log.ports import Clock, NewId
 from sql.postgres.pool import CONNECTION_ERRORS
 from sql.tables.answers import Answers, Claimed, Full, Kept

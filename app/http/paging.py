@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from litestar.params import QueryParameter
 
-from app.refusals.problems import Problem
+from app.http.problems import Problem
 
 T = TypeVar("T")
 

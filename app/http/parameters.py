@@ -12,7 +12,7 @@ from litestar.params import HeaderParameter, ParameterKwarg, PathParameter, Quer
 from litestar.types import Empty
 from litestar.typing import FieldDefinition
 
-from app.refusals.broken import options
+from app.http.broken import options
 from domain.values.json import Json
 
 In: TypeAlias = Literal["path", "query", "header"]

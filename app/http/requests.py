@@ -10,10 +10,10 @@ from litestar.datastructures import State
 from litestar.exceptions import InternalServerException
 from litestar.handlers import HTTPRouteHandler
 
+from app.http.broken import MAX_ERRORS, BrokenRule, broken_rule, broken_rules, decode_own, unknown_name
 from app.http.inputs import Input
 from app.http.parameters import Parameter, parameters
-from app.refusals.broken import MAX_ERRORS, BrokenRule, broken_rule, broken_rules, decode_own, unknown_name
-from app.refusals.problems import Problem
+from app.http.problems import Problem
 from domain.values.json import Json, MalformedJson, parse_strictly
 
 UserT = TypeVar("UserT")

@@ -13,7 +13,7 @@ from litestar.exceptions import MethodNotAllowedException, NotFoundException
 from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, ExceptionHandlersMap, Message, Receive, Scope, Send
 
-from app.refusals.problems import MEDIA_TYPE, NO_SNIFF, Problem, encode, respond
+from app.http.problems import MEDIA_TYPE, NO_SNIFF, Problem, encode, respond
 
 MOUNTS = ("/hooks/",)
 """Below these the webhook intake decides by itself."""

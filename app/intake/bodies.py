@@ -16,7 +16,7 @@ from typing import Any, Self
 import msgspec
 from litestar.types import Receive, ReceiveMessage
 
-from app.refusals.problems import Problem, unavailable
+from app.intake.refusals import NoRoom, RequestTooLarge, TooSlow
 
 ROOM = 64 * 2**20
 """Bytes of all bodies under way in one process, unless a single one may be larger."""
@@ -66,7 +66,7 @@ class Bodies:
         return Share(self, Whose(hook, tenant))
 
     async def take(self, size: int, whose: Whose) -> None:
-        """Wait for room, in turn. Raises Problem `unavailable`."""
+        """Wait for room, in turn. Raises NoRoom."""
         turn = _Turn(size, whose, asyncio.get_running_loop().create_future())
         self._waiting.append(turn)
         self._grant()
@@ -75,7 +75,7 @@ class Bodies:
                 await turn.granted
         except TimeoutError:
             if turn.granted.cancelled():
-                raise unavailable("too many large requests are under way; try again") from None
+                raise NoRoom("too many large requests are under way; try again") from None
         except asyncio.CancelledError:
             if turn.granted.done() and not turn.granted.cancelled():
                 self.give(size, whose)
@@ -141,7 +141,7 @@ class Share:
             self._bodies.give(held, self._whose)
 
     async def read(self, receive: Receive, announced: str | None) -> bytes:
-        """The whole body. Raises Problem `too_large`, `too_slow` or `unavailable`, and SenderLeft."""
+        """The whole body. Raises RequestTooLarge, TooSlow, NoRoom and SenderLeft."""
         limit = self._bodies.max_body
         length = int(announced[:20]) if announced is not None and announced.isdecimal() else 0
         if length > limit:
@@ -162,7 +162,7 @@ class Share:
             async with asyncio.timeout(TIME_S):
                 self.body = await self._read(receive, chunk, length, more=more)
         except TimeoutError:
-            raise Problem("too_slow", f"a body has to arrive within {TIME_S:.0f} s") from None
+            raise TooSlow(f"a body has to arrive within {TIME_S:.0f} s") from None
         return self.body
 
     async def _read(self, receive: Receive, first: bytes, announced: int, *, more: bool) -> bytes:
@@ -221,5 +221,5 @@ def _resume(call: Any, waits_for: object) -> Generator[object, object, ReceiveMe
             return message
 
 
-def _too_large(limit: int) -> Problem:
-    return Problem("too_large", f"a webhook body has at most {limit} bytes")
+def _too_large(limit: int) -> RequestTooLarge:
+    return RequestTooLarge(f"a webhook body has at most {limit} bytes")

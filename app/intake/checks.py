@@ -7,11 +7,12 @@ from datetime import datetime
 
 from litestar.types import HTTPScope
 
-from app.refusals.problems import Problem
+from app.intake.refusals import BadSignature, Malformed, RequestTooLarge, UnsupportedEncoding
 from domain.hook.compiled import Hook
 from domain.hook.presets import Unknown
 from domain.hook.signed_request import MAX_DELIVERY_ID, SignedRequest, is_printable
 from domain.hook.verification import Refused, Verified, verify
+from domain.log.errors import DomainError
 from domain.values.inflate import Corrupt, TooLarge, Unsupported, inflate
 from domain.values.payload import flaw
 from domain.values.redaction import REDACTED, shown_text
@@ -29,7 +30,7 @@ def is_plain(hook: Hook, headers: Mapping[str, str]) -> bool:
 
 
 async def authenticate(hook: Hook, request: SignedRequest, now: datetime) -> Verified:
-    """Who sent it, by the zap's preset. Raises Problem `bad_signature`, or `malformed` for a bad delivery id."""
+    """Who sent it, by the zap's preset. Raises BadSignature, or Malformed for a bad delivery id."""
     if len(request.body) <= MAX_QUICK_CHECK:
         answer = verify(hook.preset, request, hook.secrets, now)
     else:
@@ -39,23 +40,23 @@ async def authenticate(hook: Hook, request: SignedRequest, now: datetime) -> Ver
     raise _refusal(hook, answer)
 
 
-def _refusal(hook: Hook, refused: Refused) -> Problem:
+def _refusal(hook: Hook, refused: Refused) -> DomainError:
     if hook.open or (refused.code in _NOT_A_FORGERY and not isinstance(hook.preset, Unknown)):
-        return Problem("malformed", refused.reason)
-    return Problem("bad_signature", refused.reason)
+        return Malformed(refused.reason)
+    return BadSignature(refused.reason)
 
 
 def idempotency_key(key: str | None) -> str:
-    """The id of a delivery from its header, empty where there is none. Raises Problem `malformed`."""
+    """The id of a delivery from its header, empty where there is none. Raises Malformed."""
     if key is None:
         return ""
     if len(key) > MAX_DELIVERY_ID or not is_printable(key):
-        raise Problem("malformed", f"an Idempotency-Key has 1 to {MAX_DELIVERY_ID} printable ASCII characters")
+        raise Malformed(f"an Idempotency-Key has 1 to {MAX_DELIVERY_ID} printable ASCII characters")
     return key
 
 
 async def check_content(hook: Hook, headers: Mapping[str, str], raw: bytes, max_body: int) -> None:
-    """Raises Problem for what grows too large, for codings that are not known, and, where no signature vouches for
+    """Raises a refusal for what grows too large, for codings that are not known, and, where no signature vouches for
     the body, for what is not what it says it is. An authentic body that does not parse is kept as text.
     """
     encoding = headers.get("content-encoding")
@@ -71,12 +72,12 @@ async def check_content(hook: Hook, headers: Mapping[str, str], raw: bytes, max_
 def _check_decoded(hook: Hook, content_type: str, encoding: str, raw: bytes, max_body: int) -> None:
     match inflate(encoding, raw, max_body):
         case TooLarge():
-            raise Problem("too_large", f"a webhook body has at most {max_body} bytes, also when it is unpacked")
+            raise RequestTooLarge(f"a webhook body has at most {max_body} bytes, also when it is unpacked")
         case Unsupported():
-            raise Problem("unsupported_encoding", "gzip and deflate are the content encodings that are decoded here")
+            raise UnsupportedEncoding("gzip and deflate are the content encodings that are decoded here")
         case Corrupt(name):
             if hook.open:
-                raise Problem("malformed", f"the body is not valid {name}")
+                raise Malformed(f"the body is not valid {name}")
         case content:
             if hook.open:
                 _check_claims(content_type, content)
@@ -85,7 +86,7 @@ def _check_decoded(hook: Hook, content_type: str, encoding: str, raw: bytes, max
 def _check_claims(content_type: str, content: bytes) -> None:
     reason = flaw(content_type, content)
     if reason:
-        raise Problem("malformed", reason)
+        raise Malformed(reason)
 
 
 def signed_request(scope: HTTPScope, public_url: str, body: bytes) -> SignedRequest:
@@ -108,9 +109,3 @@ def excerpt(body: bytes, limit: int, secrets: Sequence[str] = ()) -> str:
     for secret in secrets:
         text = text.replace(secret, REDACTED) if secret else text
     return _CONTROL.sub("\ufffd", text)[:limit]
-
-
-def over_limit(retry_after_s: float, whose: str) -> Problem:
-    """The refusal, with Retry-After in whole seconds."""
-    seconds = max(1, int(retry_after_s) + 1)
-    return Problem("rate_limited", f"{whose} takes no more requests for now", headers={"retry-after": str(seconds)})

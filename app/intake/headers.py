@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from urllib.parse import unquote_plus
 
-from app.refusals.problems import Problem
+from app.intake.refusals import HeadersTooLarge
 from domain.hook.credentials import NO_PROOF, Proof
 from domain.values.redaction import REDACTED
 
@@ -23,7 +23,7 @@ _HOP_BY_HOP = frozenset(  # RFC 9110 §7.6.1
 def stored_headers(
     headers: Iterable[tuple[bytes, bytes]], proof: Proof = NO_PROOF, secrets: Sequence[str] = ()
 ) -> dict[str, str]:
-    """The headers as the log keeps them; repeated ones are joined (RFC 9110 §5.3). Raises Problem."""
+    """The headers as the log keeps them; repeated ones are joined (RFC 9110 §5.3). Raises HeadersTooLarge."""
     kept: dict[str, str] = {}
     count = size = 0
     for raw_name, raw_value in headers:
@@ -36,7 +36,7 @@ def stored_headers(
                 value = REDACTED
             kept[name] = f"{kept[name]}, {value}" if name in kept else value
     if count > MAX_HEADERS or size > MAX_HEADERS_SIZE:
-        raise Problem("headers_too_large", f"at most {MAX_HEADERS} headers with {MAX_HEADERS_SIZE} bytes in all")
+        raise HeadersTooLarge(f"at most {MAX_HEADERS} headers with {MAX_HEADERS_SIZE} bytes in all")
     return kept
 
 

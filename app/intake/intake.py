@@ -5,7 +5,7 @@ Paths are /hooks/catch/{user_id}/{zap_id}, with whatever a sender hangs behind t
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from uuid import UUID, uuid5
 
@@ -21,15 +21,14 @@ from app.intake.checks import (
     excerpt,
     idempotency_key,
     is_plain,
-    over_limit,
     signed_request,
 )
 from app.intake.headers import stored_headers, stored_query
 from app.intake.live_zaps import LiveZaps
 from app.intake.loops import FlagLoop
-from app.intake.replies import SAFE, Replies, Reply
+from app.intake.refusals import LoopDetected, OverLimit, RequestTooLarge, WrongMethod, ZapPaused
+from app.intake.replies import SAFE, Refused, Replies, Reply
 from app.intake.request_log import RequestLog
-from app.refusals.problems import MEDIA_TYPE, Problem, as_problem, encode
 from consumers.rendering.rendering import Rendering
 from consumers.rendering.trigger import trigger_of
 from domain.hook.compiled import Hook
@@ -48,6 +47,7 @@ from domain.intake.admission import (
 )
 from domain.intake.events import MAX_DETAIL, MAX_EXCERPT, Reason, RequestRejected
 from domain.language.template import TooMuchWork
+from domain.log.errors import DomainError, NotFound
 from domain.log.ports import AppendRefused, Clock, EventStore, NewId, StoreUnavailable
 from domain.values.json import JsonObject
 from sql.process.crash_points import reached
@@ -67,7 +67,7 @@ _REASONS: dict[str, Reason] = {
     "too_large": "too_large",
     "headers_too_large": "too_large",
 }
-"""Refusals of what nobody vouches for, by the code of the problem. Each is put on record."""
+"""Refusals of what nobody vouches for, by their code. Each is put on record."""
 _COUNTED: dict[str, Reason] = {"method_not_allowed": "method", "too_slow": "too_slow", "unavailable": "unavailable"}
 """Those of which only the number is kept."""
 
@@ -99,7 +99,9 @@ class Intake:
         hops: Hops = NO_HOPS,
         flag_loop: FlagLoop | None = None,
         rendering: Rendering | None = None,
+        refused: Callable[[Exception], Refused],
     ) -> None:
+        self._refused = refused
         self._hops = hops
         self._flag_loop = flag_loop
         self._store = store
@@ -122,10 +124,9 @@ class Intake:
             reply = await (self._preflight(scope) if scope["method"] == "OPTIONS" else self._take(scope, receive))
         except SenderLeft:
             return
-        except Exception as error:  # noqa: BLE001 - as_problem logs what it does not expect
-            await _send_problem(send, as_problem(error))
-        else:
-            await _send(send, reply.status, reply.headers, reply.body)
+        except Exception as error:  # noqa: BLE001 - what is not expected is logged where the answer is made
+            reply = self._refused(error).reply
+        await _send(send, reply)
 
     async def _preflight(self, scope: HTTPScope) -> Reply:
         """Consent to deliveries is given to who asks for it (CloudEvents http-webhook §4), for a zap that is live."""
@@ -143,8 +144,8 @@ class Intake:
         with self._bodies.share(target.zap_id, target.zap.owner) as share:
             try:
                 arrival = await self._read(scope, receive, share, target)
-            except Problem as problem:
-                await self._refuse(problem, scope, share.body, target)
+            except DomainError as error:
+                await self._record(self._refused(error), scope, share.body, target)
                 raise
             except SenderLeft:
                 self._requests.count(target.zap_id, target.zap.owner, "left")
@@ -167,12 +168,12 @@ class Intake:
         return _Target(zap_id, zap, suffix)
 
     async def _read(self, scope: HTTPScope, receive: Receive, share: Share, target: _Target) -> Arrival | Reply:
-        """The authentic request; a reply where its sender wants nothing but that. Raises Problem."""
+        """The authentic request; a reply where its sender wants nothing but that. Raises DomainError."""
         hook, query = target.zap.hook, scope["query_string"]
         if not hook.takes(scope["method"]):
             raise _wrong_method(hook)
         if len(query) > MAX_QUERY:
-            raise Problem("too_large", f"the query string is longer than {MAX_QUERY} bytes")
+            raise RequestTooLarge(f"the query string is longer than {MAX_QUERY} bytes")
         headers = stored_headers(scope["headers"], hook.proof, hook.secrets)
         raw = await share.read(receive, headers.get("content-length"))
         if is_plain(hook, headers):
@@ -211,12 +212,12 @@ class Intake:
             return await self._decide(arrival)
         except (TooManyItems, AppendRefused) as error:
             reason: Reason = "too_large" if isinstance(error, TooManyItems) else "malformed"
-            problem = as_problem(error)
+            refused = self._refused(error)
             bare = msgspec.structs.replace(arrival, request=Request(method=arrival.request.method), delivery_id="")
-            rejected = _rejected(bare, reason, problem.kind.status, problem.details.detail)
+            rejected = _rejected(bare, reason, refused.reply.status, refused.detail)
             with suppress(StoreUnavailable):
                 await self._requests.record(arrival.zap.owner, msgspec.structs.replace(rejected, request=None))
-            raise problem from error
+            raise
         except StoreUnavailable:
             self._requests.count(arrival.zap_id, arrival.zap.owner, "unavailable")
             raise
@@ -225,8 +226,8 @@ class Intake:
         """A run, or a record from which the request can be let in later."""
         zap, hook = arrival.zap, arrival.zap.hook
         if zap.status == "paused" and zap.settings.when_paused != "hold":
-            problem = Problem("zap_paused", "this zap is paused and takes no requests until it is enabled again")
-            raise await self._turn_away(arrival, "paused", problem)
+            paused = ZapPaused("this zap is paused and takes no requests until it is enabled again")
+            raise await self._turn_away(arrival, "paused", paused)
         if arrival.hop is not None:
             await self._require_no_loop(arrival, arrival.hop)
         items = items_of(arrival, hook.split) if hook.split is not None else None
@@ -268,7 +269,7 @@ class Intake:
         return await self._replies.of(arrival, stored)
 
     async def _require_no_loop(self, arrival: Arrival, hop: Hop) -> None:
-        """Raises Problem where runs have started one another too often; the zap is flagged then."""
+        """Raises LoopDetected where runs have started one another too often; the zap is flagged then."""
         if hop.depth > MAX_DEPTH:
             detail = f"{MAX_DEPTH} runs have started one another before this request; the chain ends here"
         elif hop.zap_id == arrival.zap_id and await self._own_wait_s(arrival.zap_id) is not None:
@@ -277,7 +278,7 @@ class Intake:
             return
         if self._flag_loop is not None:
             await self._flag_loop(arrival.zap_id, arrival.zap.owner, detail)
-        raise await self._turn_away(arrival, "loop", Problem("loop_detected", detail))
+        raise await self._turn_away(arrival, "loop", LoopDetected(detail))
 
     async def _own_wait_s(self, zap_id: UUID) -> float | None:
         return await self._limits.take(uuid5(zap_id, "runs of itself"), OWN_PER_MINUTE)
@@ -290,32 +291,33 @@ class Intake:
         ):
             wait_s = None if per_minute is None else await self._limits.take(key, per_minute, runs)
             if wait_s is not None:
-                raise await self._turn_away(arrival, "over_limit", over_limit(wait_s, whose))
+                raise await self._turn_away(arrival, "over_limit", OverLimit(whose, wait_s))
 
-    async def _turn_away(self, arrival: Arrival, reason: Reason, problem: Problem) -> Problem:
-        """The problem to raise, once the request is on record."""
+    async def _turn_away(self, arrival: Arrival, reason: Reason, error: DomainError) -> DomainError:
+        """The refusal to raise, once the request is on record."""
         with suppress(StoreUnavailable):
-            await self._keep(arrival, reason, problem.kind.status, problem.details.detail)
-        return problem
+            refused = self._refused(error)
+            await self._keep(arrival, reason, refused.reply.status, refused.detail)
+        return error
 
     async def _keep(self, arrival: Arrival, reason: Reason, status: int, detail: str) -> UUID | None:
         return await self._requests.record(arrival.zap.owner, _rejected(arrival, reason, status, detail))
 
-    async def _refuse(self, problem: Problem, scope: HTTPScope, body: bytes, target: _Target) -> None:
+    async def _record(self, refused: Refused, scope: HTTPScope, body: bytes, target: _Target) -> None:
         """Put on record what was refused, as far as the log takes it: the answer does not depend on that."""
-        counted = _COUNTED.get(problem.kind.code)
+        counted = _COUNTED.get(refused.code)
         if counted is not None:
             self._requests.count(target.zap_id, target.zap.owner, counted)
             return
-        reason = _REASONS.get(problem.kind.code)
+        reason = _REASONS.get(refused.code)
         if reason is None:
             return
         content_type = dict(scope["headers"]).get(b"content-type", b"")
         rejected = RequestRejected(
             zap_id=target.zap_id,
             reason=reason,
-            status=problem.kind.status,
-            detail=problem.details.detail[:MAX_DETAIL],
+            status=refused.reply.status,
+            detail=refused.detail[:MAX_DETAIL],
             method=scope["method"][:20],
             path=target.suffix[:MAX_EXCERPT],
             content_type=content_type[:200].decode("latin-1"),
@@ -359,25 +361,19 @@ def _parse_path(path: str) -> tuple[UUID, UUID, str]:
     raise _no_such_hook()
 
 
-def _wrong_method(hook: Hook) -> Problem:
+def _wrong_method(hook: Hook) -> WrongMethod:
     methods = sorted(hook.methods) if hook.methods is not None else ["POST", "PUT", "PATCH", "DELETE"]
     detail = f"this hook takes {', '.join(methods)}; what else starts runs is set by `methods` in the trigger's config"
-    return Problem("method_not_allowed", detail, headers={"allow": ", ".join([*methods, "OPTIONS"])})
+    return WrongMethod(detail, [*methods, "OPTIONS"])
 
 
-def _no_such_hook() -> Problem:
-    return Problem("not_found", "no published zap listens at this address")
+def _no_such_hook() -> NotFound:
+    return NotFound("no published zap listens at this address")
 
 
-async def _send_problem(send: Send, problem: Problem) -> None:
-    extra = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
-    headers = [(b"content-type", MEDIA_TYPE.encode()), *SAFE, *extra]
-    await _send(send, problem.kind.status, headers, encode(problem))
-
-
-async def _send(send: Send, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
-    length = (b"content-length", str(len(body)).encode())
+async def _send(send: Send, reply: Reply) -> None:
+    length = (b"content-length", str(len(reply.body)).encode())
     # Some servers raise when the sender has left meanwhile; what is stored stays stored.
     with suppress(OSError, RuntimeError):
-        await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-        await send({"type": "http.response.body", "body": body, "more_body": False})
+        await send({"type": "http.response.start", "status": reply.status, "headers": [*reply.headers, length]})
+        await send({"type": "http.response.body", "body": reply.body, "more_body": False})

@@ -36,6 +36,14 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     body: bytes
 
 
+class Refused(msgspec.Struct, frozen=True, gc=False):
+    """What a sender is told of a refusal, and its code and words for the record."""
+
+    reply: Reply
+    code: str
+    detail: str
+
+
 class Replies:
     """Answers to accepted requests."""
 

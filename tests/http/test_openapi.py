@@ -11,7 +11,7 @@ import pytest
 import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from app.refusals.problems import KINDS, MEDIA_TYPE
+from app.http.problems import KINDS, MEDIA_TYPE
 from tests.support.api import Person
 
 Document = dict[str, Any]

@@ -12,7 +12,7 @@ from app.accounts.accounts import Accounts, TokenPair
 from app.accounts.auth import AuthedRequest
 from app.http.inputs import Injected, Input, Name, Password
 from app.http.openapi.notes import notes
-from app.refusals.problems import Problem
+from app.http.problems import Problem
 from domain.values.email import MAX_EMAIL, Email
 from sql.tables.identity import Identity, User
 

@@ -14,8 +14,8 @@ from app.http.api.runs import FRESHNESS_S
 from app.http.inputs import Injected, Input
 from app.http.openapi.notes import notes
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
+from app.http.problems import Problem
 from app.http.services import Services
-from app.refusals.problems import Problem
 from domain.failures.failures import MAX_NOTE
 from projections.dead_letters import DeadLetters, State, list_dead_letters
 from projections.engine.freshness import wait_until

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import msgspec
 
+from app.http.broken import BrokenRule, broken_rule
 from app.http.inputs import Input, Name
-from app.refusals.broken import BrokenRule, broken_rule
 from domain.values.json import Json, JsonObject
 from domain.zap.definition import UNSET, Definition, Step, Trigger, Unset
 from domain.zap.settings import ZapSettings

@@ -17,9 +17,9 @@ from app.http.api.zap_bodies import RollBack, VersionOut, ZapChange, ZapIn, ZapO
 from app.http.inputs import Injected, Moment
 from app.http.openapi.notes import notes
 from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
+from app.http.problems import Problem
 from app.http.requests import refused
 from app.http.services import Services
-from app.refusals.problems import Problem
 from domain.zap.zap import (
     ChangeDraft,
     CreateZap,

@@ -15,7 +15,7 @@ from app.http.docs import layout
 from app.http.docs.guides import ORDER, guides
 from app.http.docs.markdown import to_html
 from app.http.docs.reference import REFERENCES
-from app.refusals.problems import Problem
+from app.http.problems import Problem
 
 _HERE = Path(__file__).parent
 _JS, _CSS = "text/javascript", "text/css"

@@ -10,7 +10,7 @@ import msgspec
 from app.config.settings import PREFIX, Settings
 from app.http.docs import language_notes as notes
 from app.http.docs.setting_notes import SETTINGS
-from app.refusals.problems import KINDS
+from app.http.problems import KINDS
 from domain.language import condition
 from domain.language.filters import EXAMPLE, FILTERS
 from domain.language.operators import OPERATORS

@@ -18,7 +18,7 @@ from app.http.openapi.notes import HEADERS, Doc, Notes, of
 from app.http.openapi.refusals import Refusals, codes
 from app.http.openapi.schemas import Schemas
 from app.http.parameters import Parameter, parameters
-from app.refusals.problems import ProblemDetails
+from app.http.problems import ProblemDetails
 from domain.zap.definition import Catalog
 
 _DESCRIPTION = (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from app.http.openapi.notes import Doc
 from app.http.openapi.schemas import REF
-from app.refusals.problems import KINDS, MEDIA_TYPE, Problem
+from app.http.problems import KINDS, MEDIA_TYPE, Problem
 
 if TYPE_CHECKING:
     from app.http.openapi.document import Operation

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.refusals.broken import MAX_ERRORS, broken_rules, place_of, pointer, refusal
+from app.http.broken import MAX_ERRORS, broken_rules, place_of, pointer, refusal
 from tests.support.strategies import json_values
 
 

@@ -16,7 +16,7 @@ from app.http.docs.guides import FOLDER, ORDER, guides
 from app.http.docs.markdown import to_html
 from app.http.docs.reference import REFERENCES
 from app.http.docs.setting_notes import SETTINGS
-from app.refusals.problems import KINDS
+from app.http.problems import KINDS
 from domain.connector.descriptor import (
     ActionContext,
     Failed,

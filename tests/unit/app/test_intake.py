@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from app.http.background import stop_if_ended
+from app.http.problems import refused_by_hook
 from app.intake.bodies import Bodies
 from app.intake.intake import Intake
 from app.intake.live_zaps import LiveZaps
@@ -75,6 +76,7 @@ def make_intake(store: RememberingStore, max_body: int = 10) -> Intake:
         now=now,
         new_id=new_id,
         public_url="http://testserver.local",
+        refused=refused_by_hook,
     )
 
 
@@ -176,6 +178,7 @@ async def test_the_room_for_a_body_is_free_while_its_sender_waits_for_the_run() 
         now=now,
         new_id=new_id,
         public_url="http://testserver.local",
+        refused=refused_by_hook,
     )
     scope, receive = request({"type": "http.request", "body": b"x" * 200_000})
     waiting = asyncio.create_task(intake(scope, receive, cast(Any, None)))

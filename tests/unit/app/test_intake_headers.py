@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.intake.headers import MAX_HEADERS, MAX_HEADERS_SIZE, stored_headers, stored_query
-from app.refusals.problems import Problem
+from app.intake.refusals import HeadersTooLarge
 from domain.hook.credentials import Proof, proof_of
 from domain.hook.presets import load_preset
 from domain.values.json import JsonObject
@@ -78,7 +78,7 @@ def test_repeated_headers_are_joined_in_order() -> None:
 
 @pytest.mark.parametrize("headers", [[(b"a", b"")] * (MAX_HEADERS + 1), [(b"a", b"x" * MAX_HEADERS_SIZE)]])
 def test_a_flood_of_headers_is_refused(headers: list[tuple[bytes, bytes]]) -> None:
-    with pytest.raises(Problem, match="at most"):
+    with pytest.raises(HeadersTooLarge, match="at most"):
         stored_headers(headers)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.http.api.zaps import parse_if_match
 from app.http.paging import decode_cursor, encode_cursor, next_cursor
-from app.refusals.problems import Problem
+from app.http.problems import Problem
 
 
 @given(st.uuids())

@@ -1,11 +1,14 @@
 """Refusals as problem details."""
 
+from collections.abc import Iterator
+
 import msgspec
 import pytest
 from litestar.exceptions import HTTPException, NotFoundException, ValidationException
 
-from app.refusals.broken import BrokenRule
-from app.refusals.problems import KINDS, Problem, as_problem, encode
+from app.http.broken import BrokenRule
+from app.http.problems import KINDS, Problem, as_problem, encode, refused_by_hook
+from app.intake.refusals import OverLimit, WrongMethod
 from domain.log.errors import DomainError, Invalid, NotFound, Unauthorized, VersionConflict, WrongStatus
 from domain.log.ports import StoreUnavailable
 
@@ -62,3 +65,29 @@ def test_who_is_not_known_hears_what_to_send() -> None:
 def test_a_code_that_does_not_exist_is_a_mistake_of_ours() -> None:
     with pytest.raises(KeyError):
         Problem("nonsense", "x")
+
+
+def refusals(base: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from refusals(kind)
+
+
+def test_every_refusal_that_is_declared_anywhere_has_a_kind() -> None:
+    declared = {kind.code for kind in refusals() if kind.__module__.startswith(("app.", "domain.", "consumers."))}
+    assert {"rate_limited", "unauthorized", "bad_signature"} <= declared
+    assert declared <= set(KINDS)
+
+
+def test_a_hook_answers_with_the_same_problem() -> None:
+    error = WrongMethod("this hook takes POST", ["POST", "OPTIONS"])
+    refused, problem = refused_by_hook(error), as_problem(error)
+    assert (refused.code, refused.detail) == ("method_not_allowed", "this hook takes POST")
+    assert (refused.reply.status, refused.reply.body) == (405, encode(problem))
+    assert dict(refused.reply.headers)[b"allow"] == b"POST, OPTIONS"
+    assert dict(refused.reply.headers)[b"content-type"] == b"application/problem+json"
+
+
+@pytest.mark.parametrize(("wait_s", "shown"), [(0.0, "1"), (0.3, "1"), (1.0, "2"), (59.9, "60")])
+def test_who_is_over_the_limit_hears_when_to_come_again(wait_s: float, shown: str) -> None:
+    assert as_problem(OverLimit("this zap", wait_s)).headers == {"retry-after": shown}

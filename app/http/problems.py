@@ -10,7 +10,9 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
-from app.refusals.broken import BrokenRule, broken_rule, place_of, pointer
+from app.http.broken import BrokenRule, broken_rule, place_of, pointer
+from app.intake.refusals import WrongMethod
+from app.intake.replies import SAFE, Refused, Reply
 from domain.log.errors import DomainError, Unauthorized
 from domain.log.ports import AppendRefused, StoreUnavailable
 from domain.log.stream import Contended
@@ -176,8 +178,13 @@ def _headers_of(error: DomainError) -> dict[str, str]:
     headers = {}
     if error.retry_after_s is not None:
         headers["retry-after"] = str(math.ceil(error.retry_after_s))
-    if isinstance(error, Unauthorized):
-        headers["www-authenticate"] = error.challenge
+    match error:
+        case Unauthorized():
+            headers["www-authenticate"] = error.challenge
+        case WrongMethod():
+            headers["allow"] = ", ".join(error.allow)
+        case _:
+            pass
     return headers
 
 
@@ -217,6 +224,14 @@ def respond(problem: Problem) -> "Response[bytes]":
         media_type=MEDIA_TYPE,
         headers={**NO_SNIFF, **problem.headers},
     )
+
+
+def refused_by_hook(error: Exception) -> Refused:
+    """The same for the intake, which answers senders itself."""
+    problem = as_problem(error)
+    extra = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
+    headers = [(b"content-type", MEDIA_TYPE.encode()), *SAFE, *extra]
+    return Refused(Reply(problem.kind.status, headers, encode(problem)), problem.kind.code, problem.details.detail)
 
 
 def _respond(_request: "Request[object, object, State]", error: Exception) -> "Response[bytes]":

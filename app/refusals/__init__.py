@@ -1,1 +1,0 @@
-"""What does a client hear when something is refused?"""
