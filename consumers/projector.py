@@ -106,17 +106,13 @@ class Projector:
         failures = 0
         while True:
             try:
-                return await self._engine.apply(batch)
+                return await patiently(lambda: self._engine.apply(batch), CONNECTION_ERRORS)
             except GateMoved:
                 # Another projector owns the partition, or a rebuild was switched in: the gates decide what is new.
                 log.info("projector.gate_moved", partitions=sorted(batch))
                 failures += 1
                 await self._gates(list(batch))
                 await asyncio.sleep(0.05 * min(failures, 20))
-            except CONNECTION_ERRORS as error:
-                failures += 1
-                log.warning("projector.store_unavailable", error=repr(error), failures=failures)
-                await asyncio.sleep(min(0.1 * 2**failures, 2.0))
 
     async def _commit(self) -> None:
         now_s = asyncio.get_running_loop().time()

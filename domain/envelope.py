@@ -9,7 +9,6 @@ import msgspec
 from domain.log.event import StoredEvent
 from domain.registry import decode_metadata
 
-CONTENT_TYPE = b"application/cloudevents+json"
 MAX_INLINE_DATA = 256 * 1024
 """Payload bytes above which a message carries only the position, to be read from the log."""
 

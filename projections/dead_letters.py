@@ -23,6 +23,7 @@ from domain.log.event import StoredEvent
 from domain.registry import decode
 from domain.run.events import RunFailed, RunTimedOut
 from projections.engine.projection import Projection
+from projections.engine.rows import columns, storable
 from sql.postgres.pool import Connection, Pool
 from sql.postgres.queries import Queries
 
@@ -155,7 +156,7 @@ class _Changes:
         self.groups: dict[UUID, _Change] = {}
 
     def of(self, tenant_id: UUID, zap_id: UUID, step_id: str, code: str) -> _Change:
-        step_id, code = _text(step_id), _text(code)
+        step_id, code = storable(step_id), storable(code)
         key = group_id(zap_id, step_id, code)
         if key not in self.groups:
             self.groups[key] = _Change(tenant_id, key, zap_id, step_id, code)
@@ -172,7 +173,7 @@ class _Changes:
         change.last_at = max(change.last_at or stored.recorded_at, stored.recorded_at)
         if stored.position > change.last_position:
             change.last_position, change.run_id = stored.position, stored.stream_id
-            change.message = _text(event.message[:MAX_MESSAGE])
+            change.message = storable(event.message[:MAX_MESSAGE])
 
     def follow(self, stored: StoredEvent, event: FailuresEvent) -> None:
         match event:
@@ -181,7 +182,7 @@ class _Changes:
                 change.resolved = max(change.resolved, event.count)
             case FailuresNoted():
                 change = self.of(stored.tenant_id, event.zap_id, event.step_id, event.code)
-                change.note, change.note_position = _text(event.note), stored.position
+                change.note, change.note_position = storable(event.note), stored.position
             case AlertRaised():
                 for cause in event.causes:
                     change = self.of(stored.tenant_id, event.zap_id, cause.step_id, cause.code)
@@ -203,13 +204,7 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
             changes.follow(stored, cast(FailuresEvent, event))
     rows = sorted(changes.groups.values(), key=lambda change: (change.tenant_id, change.group_id))
     if rows:
-        columns = zip(*map(msgspec.structs.astuple, rows), strict=True)
-        await connection.execute(_queries["upsert"], *map(list, columns))
-
-
-def _text(text: str) -> str:
-    """The text without characters that Postgres cannot store."""
-    return text.replace("\0", "")
+        await connection.execute(_queries["upsert"], *columns([msgspec.structs.astuple(row) for row in rows]))
 
 
 DEAD_LETTERS = Projection(

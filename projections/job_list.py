@@ -23,6 +23,7 @@ from domain.log.event import StoredEvent
 from domain.registry import decode
 from domain.run.replay import ReplayVersion
 from projections.engine.projection import Projection
+from projections.engine.rows import columns, storable
 from sql.postgres.pool import Connection, Pool
 from sql.postgres.queries import Queries
 
@@ -95,9 +96,9 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
         change.updated_at, change.position, change.stream_version = stored.recorded_at, stored.position, stored.version
     ordered = sorted(changes.values(), key=lambda change: (change.tenant_id, change.job_id))
     if new := [_inserted(change, change.requested) for change in ordered if change.requested]:
-        await connection.execute(_queries["insert"], *_columns(new))
+        await connection.execute(_queries["insert"], *columns(new))
     if old := [_updated(change) for change in ordered if not change.requested]:
-        await connection.execute(_queries["update"], *_columns(old))
+        await connection.execute(_queries["update"], *columns(old))
 
 
 def _fold(change: _Change, event: JobEvent, at: datetime) -> None:
@@ -136,11 +137,7 @@ def _updated(change: _Change) -> tuple[object, ...]:
 def _progress(change: _Change) -> tuple[object, ...]:
     """Done, skipped, failed, and the last problem."""
     made = change.progressed
-    return (made.done, made.skipped, made.failed, made.problem.replace("\0", "")) if made else (None,) * 4
-
-
-def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+    return (made.done, made.skipped, made.failed, storable(made.problem)) if made else (None,) * 4
 
 
 JOB_LIST = Projection(

@@ -19,6 +19,7 @@ from domain.intake.events import (
 from domain.log.event import StoredEvent
 from domain.registry import decode
 from projections.engine.projection import Projection
+from projections.engine.rows import columns
 from sql.postgres.pool import Connection, Pool
 from sql.postgres.queries import Queries
 
@@ -102,13 +103,11 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
             case RequestDiscarded():
                 discarded.append((stored.tenant_id, event.zap_id, event.request_id))
     if rows:
-        await connection.execute(
-            _queries["insert"], *_columns(sorted(rows, key=lambda row: cast(tuple[UUID], row[:3])))
-        )
+        await connection.execute(_queries["insert"], *columns(sorted(rows, key=lambda row: cast(tuple[UUID], row[:3]))))
     if admitted:
-        await connection.execute(_queries["admit"], *_columns(admitted))
+        await connection.execute(_queries["admit"], *columns(admitted))
     if discarded:
-        await connection.execute(_queries["discard"], *_columns(discarded))
+        await connection.execute(_queries["discard"], *columns(discarded))
 
 
 def _rejected(stored: StoredEvent, event: RequestRejected) -> tuple[object, ...]:
@@ -130,10 +129,6 @@ def _counted(stored: StoredEvent, event: RequestsCounted) -> tuple[object, ...]:
 def _text(text: str) -> str:
     """The text without characters that Postgres cannot store."""
     return text.replace("\0", "\ufffd")
-
-
-def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)]
 
 
 REQUEST_LIST = Projection(

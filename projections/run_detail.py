@@ -238,12 +238,6 @@ def _step(detail: RunDetail, step_id: str) -> StepDetail:
     return detail.steps[-1]
 
 
-def _fold_postponed(step: StepDetail, event: StepPostponed) -> None:
-    times = step.postponed.times + 1 if step.postponed else 1
-    step.status, step.waits_until = "waiting", event.until
-    step.postponed = Postponement(code=event.code, message=event.message, until=event.until, times=times)
-
-
 def _fold_input(detail: RunDetail, step: StepDetail, event: StepStarted | StepAttempt) -> None:
     """The input of a step's attempt, with what stands elsewhere in the run put back."""
     kept = event.kept or Kept()

@@ -29,6 +29,7 @@ from domain.run.events import (
 )
 from domain.run.state import RunStatus
 from projections.engine.projection import BEING_BUILT, Projection
+from projections.engine.rows import columns, storable
 from sql.postgres.pool import Connection, Pool
 from sql.postgres.queries import Queries, Query
 
@@ -207,9 +208,9 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
         change.position, change.stream_version = stored.position, stored.version
     ordered = sorted(changes.values(), key=lambda change: (change.tenant_id, change.run_id))
     if new := [change for change in ordered if change.requested]:
-        await connection.execute(_queries["insert"], *_columns([_inserted(change) for change in new]))
+        await connection.execute(_queries["insert"], *columns([_inserted(change) for change in new]))
     if old := [change for change in ordered if not change.requested]:
-        await connection.execute(_queries["update"], *_columns([_updated(change) for change in old]))
+        await connection.execute(_queries["update"], *columns([_updated(change) for change in old]))
 
 
 def _fold(change: _Change, event: RunEvent, at: datetime) -> None:
@@ -258,7 +259,7 @@ def _end(change: _Change, event: RunCompleted | RunFailed | RunTimedOut | RunCan
 
 
 def _error(failure: Failure | RunFailed, step_id: str) -> RunError:
-    return RunError(failure.code, failure.message[:MAX_ERROR].replace("\0", ""), step_id or None)
+    return RunError(failure.code, storable(failure.message[:MAX_ERROR]), step_id or None)
 
 
 def _inserted(change: _Change) -> tuple[object, ...]:
@@ -283,10 +284,6 @@ def _updated(change: _Change) -> tuple[object, ...]:
         error.message if error else None, error.step_id if error else None, change.attempts, change.position,
         change.stream_version,
     )  # fmt: skip
-
-
-def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)]
 
 
 RUN_LIST = Projection(

@@ -13,6 +13,7 @@ from domain.registry import decode
 from domain.run.events import RunCompleted, RunFailed, RunTimedOut
 from domain.zap.zap import ZapFlagged
 from projections.engine.projection import Projection
+from projections.engine.rows import columns
 from sql.postgres.pool import Connection, Pool
 from sql.postgres.queries import Queries
 
@@ -133,8 +134,7 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
         _fold(change, stored, cast(_Handled, event))
     rows = sorted(changes.values(), key=lambda change: (change.tenant_id, change.zap_id))
     if rows:
-        columns = zip(*map(msgspec.structs.astuple, rows), strict=True)
-        await connection.execute(_queries["upsert"], *map(list, columns))
+        await connection.execute(_queries["upsert"], *columns([msgspec.structs.astuple(row) for row in rows]))
 
 
 _Tied = RunCompleted | RunFailed | RunTimedOut | FailuresEvent

@@ -25,6 +25,7 @@ from domain.zap.zap import (
     ZapUnflagged,
 )
 from projections.engine.projection import Projection
+from projections.engine.rows import columns, storable
 from sql.postgres.pool import Connection, Pool
 from sql.postgres.queries import Queries
 
@@ -101,15 +102,15 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
             )  # fmt: skip
     ordered = sorted(changes.values(), key=lambda change: (change.tenant_id, change.zap_id))
     if new := [change for change in ordered if change.created_at]:
-        await connection.execute(_queries["insert"], *_columns(new))
+        await connection.execute(_queries["insert"], *columns(_rows(new)))
     if old := [change for change in ordered if not change.created_at]:
-        await connection.execute(_queries["update"], *_columns(old))
+        await connection.execute(_queries["update"], *columns(_rows(old)))
 
 
 def _fold(change: _Change, event: ZapEvent) -> None:
     match event:
         case ZapCreated() | ZapDraftChanged():
-            change.name, change.trigger_type = event.name.replace("\0", ""), event.definition.trigger.type
+            change.name, change.trigger_type = storable(event.name), event.definition.trigger.type
             change.step_count = len(event.definition.steps)
         case ZapPublished() | ZapRolledBack():
             change.version = event.number
@@ -129,9 +130,8 @@ def _fold(change: _Change, event: ZapEvent) -> None:
             assert_never(event)
 
 
-def _columns(changes: Sequence[_Change]) -> list[list[object]]:
-    rows = [(*msgspec.structs.astuple(change)[:-1], msgspec.json.encode(change.flags).decode()) for change in changes]
-    return [list(column) for column in zip(*rows, strict=True)]
+def _rows(changes: Sequence[_Change]) -> list[tuple[object, ...]]:
+    return [(*msgspec.structs.astuple(change)[:-1], msgspec.json.encode(change.flags).decode()) for change in changes]
 
 
 ZAP_LIST = Projection(

@@ -14,14 +14,14 @@ T = TypeVar("T")
 MAX_PAUSE_S = 2.0
 
 
-async def patiently(call: Callable[[], Awaitable[T]]) -> T:
-    """The answer of `call`, asked again after each StoreUnavailable. Raises whatever else it raises."""
+async def patiently(call: Callable[[], Awaitable[T]], outages: tuple[type[Exception], ...] = (StoreUnavailable,)) -> T:
+    """The answer of `call`, asked again after each error that is an outage. Raises whatever else it raises."""
     failures = 0
     while True:
         try:
             return await call()
-        except StoreUnavailable as error:
-            log.warning("store.unavailable", error=str(error), failures=failures)
+        except outages as error:
+            log.warning("store.unavailable", error=repr(error), failures=failures)
             await asyncio.sleep(min(0.1 * 2**failures, MAX_PAUSE_S))
             failures = min(failures + 1, 10)
 

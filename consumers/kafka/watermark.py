@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 import structlog
 
 from consumers.kafka.gaps import GapReports
+from consumers.kafka.patience import patiently
 from consumers.kafka.subscription import Record
 from domain.envelope import Header, NotAnEnvelope, decode_header
 from domain.log.ports import StoreUnavailable
@@ -98,13 +99,8 @@ class Watermarks:
         """Load the marks that are missing, through outages of the database."""
         async with self._lock:
             missing = [partition for partition in partitions if partition not in self.by_partition]
-            while missing:
-                try:
-                    gates = await self._load(missing)
-                    break
-                except (*CONNECTION_ERRORS, StoreUnavailable) as error:
-                    log.warning("consumer.gates_unavailable", error=repr(error))
-                    await asyncio.sleep(0.5)
+            outages = (*CONNECTION_ERRORS, StoreUnavailable)
+            gates = await patiently(lambda: self._load(missing), outages) if missing else {}
             for partition in missing:
                 self.loads += 1
                 self.by_partition[partition] = Watermark(gates.get(partition, 0))

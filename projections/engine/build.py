@@ -13,6 +13,7 @@ import structlog
 
 from domain.log.event import StoredEvent
 from projections.engine.projection import Projection
+from projections.engine.rows import storable
 from sql.postgres.pool import CONNECTION_ERRORS, DATA_ERRORS, Connection
 from sql.postgres.queries import Queries
 
@@ -105,7 +106,7 @@ class Build(msgspec.Struct, eq=False):
             error=repr(error),
         )
         self.parked.add(event.stream_id)
-        await self._park(connection, [event], repr(error)[:1_000].replace("\0", ""))
+        await self._park(connection, [event], storable(repr(error)[:1_000]))
 
     async def _park(self, connection: Connection, events: Sequence[StoredEvent], error: str) -> None:
         await connection.execute(

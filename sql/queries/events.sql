@@ -40,17 +40,9 @@ from es.page($1, null, $2, $3)
 -- name: head
 select last_position from es.commits order by last_position desc limit 1
 
--- name: commit_at
--- The commit that ends at a position.
-select last_position, prev_position, recorded_at, hash from es.commits where last_position = $1
-
 -- name: changed_core_streams
 -- The long-lived streams (zaps, users) that grew after a position, and how far the log has come.
 select stream_id, max(position) as position from es.events where kind = 0 and position > $1 group by stream_id
-
--- name: position_at
--- The last position at a moment.
-select last_position from es.commits where recorded_at <= $1 order by last_position desc limit 1
 
 -- name: prune_dedupe
 -- Forget deliveries whose time was over at a moment: so many at most, the oldest first. Asked again of the row itself,

@@ -12,9 +12,6 @@ left join lateral (
 ) last on true
 where t.due_at <= $1 order by t.due_at limit $2
 
--- name: next_due
-select min(due_at) from es.timers
-
 -- name: drop
 -- Forget a timer whose run has ended.
 select es.drop_timer($1)

@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("app", "consumers", "domain", "projections", "relay", "sql")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
-PLANNED = {"commit_at", "position_at", "lag", "next_due"}
-"""Queries that nothing asks yet; whoever uses one takes it off this list."""
+PLANNED = {"lag"}
+"""Queries that only tests ask yet; whoever uses one takes it off this list."""
 MAX_FUNCTION_LINES = 60
 MAX_FILE_LINES = 500
 SQL = re.compile(

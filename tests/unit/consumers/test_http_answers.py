@@ -5,7 +5,7 @@ import codecs
 import gzip
 import sys
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -14,11 +14,10 @@ import msgspec
 import pytest
 
 from consumers.connectors.http import CONNECTOR
-from consumers.outbound.addresses import parse_networks
 from consumers.outbound.client import Outbound
 from domain.connector.descriptor import ActionContext, Failed, Outcome, Retry, Succeeded
 from tests.support.clock import FixedClock
-from tests.support.raw_target import RawTarget, raw_target
+from tests.support.raw_target import RawTarget
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -48,18 +47,6 @@ CODINGS: dict[str, Callable[[bytes], bytes]] = {
     "zstd": zstd.compress,
     "gzip, br": lambda content: packed(gzip.compress(content)),
 }
-
-
-@pytest.fixture(scope="module")
-async def http() -> AsyncIterator[Outbound]:
-    async with Outbound(parse_networks("127.0.0.0/8")) as http:
-        yield http
-
-
-@pytest.fixture
-async def target() -> AsyncIterator[RawTarget]:
-    async with raw_target() as target:
-        yield target
 
 
 async def run(http: Outbound, target: RawTarget, **config: Any) -> Outcome:

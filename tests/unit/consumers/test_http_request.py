@@ -3,7 +3,6 @@
 import base64
 import email.parser
 import email.policy
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -13,28 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.connectors.http import CONNECTOR
-from consumers.outbound.addresses import parse_networks
 from consumers.outbound.client import Outbound
 from domain.connector.descriptor import ActionContext, Failed, Outcome, Succeeded
 from domain.connector.url import exact, with_query
 from domain.language.template import render
 from tests.support.clock import FixedClock
-from tests.support.raw_target import RawTarget, raw_target
+from tests.support.raw_target import RawTarget
 
 (ACTION,) = CONNECTOR.actions
 HOSTILE = ["plain", 'a "quoted" word', "line\nbreak", '"}, "x": {"', "[1, 2]", "null", "1e5", "{{ x }}", "ä\u2028", ""]
-
-
-@pytest.fixture(scope="module")
-async def http() -> AsyncIterator[Outbound]:
-    async with Outbound(parse_networks("127.0.0.0/8")) as http:
-        yield http
-
-
-@pytest.fixture
-async def target() -> AsyncIterator[RawTarget]:
-    async with raw_target() as target:
-        yield target
 
 
 async def run(http: Outbound, target: RawTarget, config: dict[str, Any], **trigger: Any) -> Outcome:
