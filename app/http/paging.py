@@ -1,20 +1,27 @@
-"""Cursor paging: opaque cursors over ids that are ordered by time, newest first."""
+"""Lists: opaque cursors over ids that are ordered by time, newest first; and whether a read model is new enough."""
 
 import base64
 import binascii
+from collections.abc import Callable
 from typing import Annotated, Generic, TypeVar
 from uuid import UUID
 
 import msgspec
+from litestar import Response
 from litestar.params import QueryParameter
 
 from app.http.problems import Problem
+from projections.engine.freshness import wait_until
+from sql.postgres.pool import Pool
 
 T = TypeVar("T")
 
 Limit = Annotated[int, QueryParameter(ge=1, le=100, description="How many items at most")]
 Cursor = Annotated[str | None, QueryParameter(description="`next_cursor` of the page before")]
 DEFAULT_LIMIT = 20
+MinPosition = Annotated[int | None, QueryParameter(ge=0, le=2**63 - 1)]
+FRESHNESS_S = 1.0
+"""How long a list waits for `min_position`; past that it answers with what it has, and says so."""
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
@@ -40,6 +47,16 @@ def decode_cursor(cursor: str | None) -> UUID | None:
         raise Problem("malformed", "cursor: not one that this API gave out") from None
 
 
-def next_cursor(ids: list[UUID], limit: int) -> str | None:
-    """The cursor after a page that was asked for with one item more than `limit`."""
-    return encode_cursor(ids[limit - 1]) if len(ids) > limit else None
+def page_of(items: list[T], limit: int, id_of: Callable[[T], UUID]) -> Page[T]:
+    """The page of items that were asked for with one more than `limit`."""
+    return Page(items[:limit], encode_cursor(id_of(items[limit - 1])) if len(items) > limit else None)
+
+
+async def is_fresh(pool: Pool, read_model: str, min_position: int | None) -> bool:
+    """Wait a moment until a read model has come to `min_position`; whether it has."""
+    return min_position is None or await wait_until(pool, read_model, min_position, FRESHNESS_S)
+
+
+def marked(page: Page[T], *, fresh: bool) -> Response[Page[T]]:
+    """The answer; it says so when it may lack what was asked for with `min_position`."""
+    return Response(page, headers={} if fresh else {"stale": "true"})

@@ -12,7 +12,7 @@ from app.accounts.accounts import Accounts
 from app.accounts.auth import AuthedRequest
 from app.http.inputs import Injected, Input, Name
 from app.http.openapi.notes import notes
-from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
+from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, page_of
 from sql.tables.identity import ApiKey, Identity, Scope
 
 
@@ -59,7 +59,7 @@ class ApiKeyController(Controller):
     ) -> Page[ApiKey]:
         """Newest first, by name and prefix."""
         keys = await identity.api_keys(request.user.user_id, decode_cursor(cursor), limit + 1)
-        return Page(keys[:limit], next_cursor([key.id for key in keys], limit))
+        return page_of(keys, limit, lambda key: key.id)
 
     @delete("/{key_id:uuid}", summary="Revoke a key", operation_id="deleteApiKey")
     async def revoke(self, key_id: FromPath[UUID], request: AuthedRequest, accounts: Injected[Accounts]) -> None:

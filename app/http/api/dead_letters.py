@@ -10,15 +10,13 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from app.accounts.auth import AuthedRequest
 from app.commands.dead_letters import Inbox
 from app.commands.zaps import Zaps
-from app.http.api.runs import FRESHNESS_S
 from app.http.inputs import Injected, Input
 from app.http.openapi.notes import notes
-from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
+from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, MinPosition, Page, decode_cursor, is_fresh, marked, page_of
 from app.http.problems import Problem
 from app.http.services import Services
 from domain.failures.failures import MAX_NOTE
 from projections.dead_letters import DeadLetters, State, list_dead_letters
-from projections.engine.freshness import wait_until
 from projections.zap_health import ZapHealth, get_health
 
 Wanted = Annotated[State | Literal["all"], QueryParameter(name="state")]
@@ -59,18 +57,17 @@ class DeadLetterController(Controller):
         state_: Wanted = "all",
         cursor: Cursor = None,
         limit: Limit = DEFAULT_LIMIT,
-        min_position: Annotated[int | None, QueryParameter(ge=0, le=2**63 - 1)] = None,
+        min_position: MinPosition = None,
     ) -> Response[Page[DeadLetters]]:
         """Latest failures first. To run a group again, send its `filter` to POST /api/v1/runs/replay."""
         pool = services.store.pool
-        fresh = min_position is None or await wait_until(pool, "dead_letters", min_position, FRESHNESS_S)
+        fresh = await is_fresh(pool, "dead_letters", min_position)
         state = None if state_ == "all" else state_
         items = await list_dead_letters(
             pool, request.user.tenant_id, zap_id=zap_id, state=state, before=_position(cursor), limit=limit + 1
         )
         # A cursor holds 128 bits, so here a position.
-        page = Page(items[:limit], next_cursor([UUID(int=item.position) for item in items], limit))
-        return Response(page, headers={} if fresh else {"stale": "true"})
+        return marked(page_of(items, limit, lambda item: UUID(int=item.position)), fresh=fresh)
 
     @post(
         "/{group_id:uuid}/resolve", summary="Be done with a group", status_code=200, operation_id="resolveDeadLetters"

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Controller, Response, get, post, put
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody
 
 from app.accounts.auth import AuthedRequest
 from app.commands.hook_secrets import MAX_SECRETS, HookSecrets, SecretsState
@@ -13,13 +13,10 @@ from app.commands.requests import Requests
 from app.commands.zaps import Zaps
 from app.http.inputs import Injected, Input
 from app.http.openapi.notes import notes
-from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
+from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, MinPosition, Page, decode_cursor, is_fresh, marked, page_of
 from app.http.services import Services
 from domain.intake.events import Reason
-from projections.engine.freshness import wait_until
 from projections.request_list import RequestListItem, list_requests
-
-FRESHNESS_S = 1.0
 
 Secret = Annotated[str, msgspec.Meta(min_length=8, max_length=1_000, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 
@@ -79,18 +76,17 @@ class HookController(Controller):
         reason: FromQuery[Reason | None] = None,
         cursor: Cursor = None,
         limit: Limit = DEFAULT_LIMIT,
-        min_position: Annotated[int | None, QueryParameter(ge=0, le=2**63 - 1)] = None,
+        min_position: MinPosition = None,
     ) -> Response[Page[RequestListItem]]:
         """Newest first, with the reason. Beyond some a minute they are only counted, as repeats always are; held ones
         never are.
         """
         await zaps.load(request.user.tenant_id, zap_id)
         pool = services.store.pool
-        fresh = min_position is None or await wait_until(pool, "request_list", min_position, FRESHNESS_S)
+        fresh = await is_fresh(pool, "request_list", min_position)
         before = decode_cursor(cursor)
         items = await list_requests(pool, request.user.tenant_id, zap_id, reason=reason, before=before, limit=limit + 1)
-        page = Page(items[:limit], next_cursor([item.id for item in items], limit))
-        return Response(page, headers={} if fresh else {"stale": "true"})
+        return marked(page_of(items, limit, lambda item: item.id), fresh=fresh)
 
     @post(
         "/requests/{request_id:uuid}/admit",

@@ -12,7 +12,7 @@ from app.commands.jobs import MAX_COUNT, Jobs, list_item
 from app.commands.zaps import Zaps
 from app.http.inputs import Injected, Input, Moment, StepId
 from app.http.openapi.notes import notes
-from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
+from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, page_of
 from app.http.services import Services
 from domain.job.job import (
     CODE,
@@ -214,7 +214,7 @@ class JobController(Controller):
         """Newest first. A read model: it follows the log within moments."""
         before = decode_cursor(cursor)
         items = await list_jobs(services.store.pool, request.user.tenant_id, before=before, limit=limit + 1)
-        return Page(items[:limit], next_cursor([item.id for item in items], limit))
+        return page_of(items, limit, lambda item: item.id)
 
     @get("/{job_id:uuid}", summary="Read a job", operation_id="getJob")
     async def read(self, job_id: FromPath[UUID], request: AuthedRequest, jobs: Injected[Jobs]) -> JobListItem:

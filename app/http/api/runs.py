@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from app.accounts.auth import AuthedRequest
 from app.http.inputs import Injected, Moment
 from app.http.openapi.notes import notes
-from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
+from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, MinPosition, Page, decode_cursor, is_fresh, marked, page_of
 from app.http.services import Services
 from domain.job.job import CODE
 from domain.log.errors import Invalid, NotFound
@@ -22,16 +22,12 @@ from domain.values.json import JsonObject
 from domain.values.path import MAX_PATH, Missing, parse_path
 from domain.values.redaction import shown, shown_fields
 from projections import run_detail
-from projections.engine.freshness import wait_until
 from projections.run_detail import RunDetail
 from projections.run_list import RunFilter, RunListItem, list_runs, replays_of
 
 Code = Annotated[
     str | None, QueryParameter(min_length=1, max_length=200, pattern=CODE, description="Of the error that runs show")
 ]
-
-FRESHNESS_S = 1.0
-"""How long a list waits for `min_position`; past that it answers with what it has, and says so."""
 
 
 class EventOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,11 +70,11 @@ class RunController(Controller):
         error_code: Code = None,
         cursor: Cursor = None,
         limit: Limit = DEFAULT_LIMIT,
-        min_position: Annotated[int | None, QueryParameter(ge=0, le=2**63 - 1)] = None,
+        min_position: MinPosition = None,
     ) -> Response[Page[RunListItem]]:
         """Newest first. With `min_position` it waits a moment to include that; if it can not, `Stale: true`."""
         pool = services.store.pool
-        fresh = min_position is None or await wait_until(pool, "run_list", min_position, FRESHNESS_S)
+        fresh = await is_fresh(pool, "run_list", min_position)
         wanted = RunFilter(
             zap_id=zap_id,
             status=status,
@@ -91,8 +87,7 @@ class RunController(Controller):
             limit=limit + 1,
         )
         items = await list_runs(pool, request.user.tenant_id, wanted)
-        page = Page(items[:limit], next_cursor([item.id for item in items], limit))
-        return Response(page, headers={} if fresh else {"stale": "true"})
+        return marked(page_of(items, limit, lambda item: item.id), fresh=fresh)
 
     @get("/{run_id:uuid}", summary="Read a run", operation_id="getRun")
     async def read(self, run_id: FromPath[UUID], request: AuthedRequest, services: Injected[Services]) -> RunDetail:

@@ -16,7 +16,7 @@ from app.commands.zaps import Zaps
 from app.http.api.zap_bodies import RollBack, VersionOut, ZapChange, ZapIn, ZapOut
 from app.http.inputs import Injected, Moment
 from app.http.openapi.notes import notes
-from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, next_cursor
+from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, page_of
 from app.http.problems import Problem
 from app.http.requests import refused
 from app.http.services import Services
@@ -119,7 +119,7 @@ class ZapController(Controller):
         """Newest first. A read model: it follows the log within moments."""
         before = decode_cursor(cursor)
         items = await list_zaps(services.store.pool, request.user.tenant_id, before=before, limit=limit + 1)
-        return Page(items[:limit], next_cursor([item.id for item in items], limit))
+        return page_of(items, limit, lambda item: item.id)
 
     @get("/{zap_id:uuid}", summary="Read a zap", operation_id="getZap", opt=notes(headers=("ETag",)))
     async def read(
