@@ -62,7 +62,7 @@ async def subject(backend: str) -> AsyncIterator[Subject]:
 
         async def due(moment: datetime) -> list[DueTimer]:
             rows = await store.pool.fetch(Queries("queries/timers.sql")["due"], moment, 100)
-            return [DueTimer(row[0], row[1], StreamKind(row[2]), *row[3:]) for row in rows]
+            return [DueTimer(row[0], row[1], StreamKind(row[2]), *row[3:6]) for row in rows]
 
         yield Subject(store, due)
 

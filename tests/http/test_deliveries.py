@@ -88,7 +88,7 @@ async def count_runs(dsn: str) -> int:
 
 
 async def test_fifty_bodies_at_the_limit_do_not_blow_memory(dsn: str) -> None:
-    """Each would be held several times over; at most six are under way, the others wait or are asked to come again."""
+    """Each would be held several times over; at most three of one hook are under way, the others wait or get a 503."""
     size = 10 * 2**20
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -106,7 +106,7 @@ async def test_fifty_bodies_at_the_limit_do_not_blow_memory(dsn: str) -> None:
         grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     statuses = Counter(answer.status_code for answer in answers)
     assert set(statuses) <= {200, 503}
-    assert statuses[200] >= 6
+    assert statuses[200] >= 3
     assert {answer.headers.get("retry-after") for answer in answers if answer.status_code == 503} <= {"1"}
     assert grown_mib < 700
 

@@ -20,7 +20,7 @@ async def test_three_hundred_wrong_passwords_are_a_few_guesses(api: httpx.AsyncC
     ada, bob = await sign_up(api), await sign_up(api)
     answers = await asyncio.gather(*(sign_in(api, ada.email, f"wrong {n}") for n in range(300)))
     statuses = [answer.status_code for answer in answers]
-    assert statuses.count(401) <= FREE_PAIR + 1
+    assert statuses.count(401) <= FREE_PAIR + 5, "after the free ones, a guess after 1, 2, 4, 8 seconds"
     assert statuses.count(401) + statuses.count(429) == 300
     refused = next(answer for answer in answers if answer.status_code == 429)
     assert refused.json()["code"] == "rate_limited"
