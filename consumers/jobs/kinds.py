@@ -1,4 +1,4 @@
-"""What jobs do to their runs and requests, batch by batch: the commands on single ones, many at a time."""
+"""What jobs do to their runs and requests, batch by batch: commands on single ones, many at a time."""
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
@@ -39,35 +39,35 @@ T = TypeVar("T")
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """What could not be done to one of them, or need not be, and why."""
+    """Why a run or request was skipped, or could not be dealt with."""
 
     counts_as: Literal["skipped", "failed"]
     problem: str
 
 
 Outcome: TypeAlias = Refused | None
-"""What became of one of them; None where it is done."""
+"""The outcome for one run or request; None where the command was carried out."""
 _GONE = Refused("failed", "no such run")
 
 
 class Bulk(Protocol):
-    """One kind of job. Whatever is done twice has its effect once.
+    """One kind of job. A command that is carried out twice has its effect once.
 
-    After a crash of its worker a job goes on from what was recorded. What was done since then, a second's worth, is
-    counted anew where it is still next; but what is cancelled, released or discarded is not, so that those counts may
-    stay behind the total.
+    After a crash of its worker a job goes on from the last recorded progress. Replays made since then, within about a
+    second, are counted when they are met again. Runs and requests that were cancelled, released or discarded are not
+    met again, so those counts may stay below the total.
     """
 
     read_model: str
-    """What tells which are next."""
+    """The read model that lists what is next."""
     stream_kind: StreamKind
-    """Of the streams that their ids name."""
+    """The kind of the streams whose ids it lists."""
 
     async def next(self, loaded: LoadedJob, after: UUID | None, limit: int) -> list[UUID]:
-        """The ids of those that follow one, in order."""
+        """The ids that follow one, in order."""
 
     async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
-        """Do it to each."""
+        """Carry out the command on each."""
 
 
 class _OfRuns:
@@ -99,13 +99,13 @@ class _OfRuns:
 
 
 class ReplayRuns(_OfRuns):
-    """Runs again what has ended."""
+    """Replays runs that have ended."""
 
     def __init__(self, store: PgEventStore, new_id: NewId) -> None:
         super().__init__("replay", store, new_id)
 
     async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
-        """All start in the same go, so that the new runs are stored in the order of the old ones."""
+        """All are appended together, so that the new runs are stored in the order of the old ones."""
         runs = await self._load(loaded, batch)
         ids = {one.state.requested.zap_id for one in runs.values()}
         zaps = {zap_id: await _tried(self._zap(loaded, zap_id)) for zap_id in ids}
@@ -132,7 +132,7 @@ class ReplayRuns(_OfRuns):
 
 
 class CancelRuns(_OfRuns):
-    """Ends what has not ended."""
+    """Cancels runs that have not ended."""
 
     def __init__(self, store: PgEventStore, new_id: NewId) -> None:
         super().__init__("cancel", store, new_id)
@@ -171,7 +171,7 @@ class _OfHeldRequests:
 
 
 class ReleaseRequests(_OfHeldRequests):
-    """Starts their runs."""
+    """Starts the runs of held requests."""
 
     async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
         zap = await _tried(self._zap(loaded))
@@ -181,7 +181,7 @@ class ReleaseRequests(_OfHeldRequests):
         if zap.hook.split is None:
             started = await asyncio.gather(*[self._start(arrival) for arrival in arrivals])
         else:
-            # The items of a request are many: those of the next one come after them.
+            # One request has many items: those of the next request come after them.
             started = [await self._start(arrival) for arrival in arrivals]
         await asyncio.gather(
             *[
@@ -204,7 +204,7 @@ class ReleaseRequests(_OfHeldRequests):
 
 
 class DiscardRequests(_OfHeldRequests):
-    """Gives them up."""
+    """Discards held requests."""
 
     async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
         return _outcomes(await asyncio.gather(*[_tried(self._discard(loaded, request_id)) for request_id in batch]))
@@ -224,7 +224,7 @@ def kinds(store: PgEventStore, new_id: NewId) -> dict[JobKind, Bulk]:
 
 
 def _metadata(loaded: LoadedJob) -> Metadata:
-    """Who wanted it, and the job that does it."""
+    """The actor who requested the job, and the job as the cause."""
     return Metadata(actor=decode_metadata(loaded.meta).actor, causation_id=loaded.first.event_id)
 
 
@@ -235,7 +235,7 @@ def _zap_of(loaded: LoadedJob) -> UUID:
 
 
 async def _tried(work: Awaitable[T]) -> T | Refused:
-    """The result; a refusal that is one's own affair does not stop the job."""
+    """The result. A refusal that concerns one run or request does not stop the job."""
     try:
         return await work
     except NothingToDo as error:

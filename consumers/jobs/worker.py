@@ -1,7 +1,7 @@
-"""The worker behind jobs: finds those that run, and carries them out at the speed that was asked for.
+"""The worker behind jobs: finds running jobs, and carries them out at the requested speed.
 
-Any number of workers may run. One works on a job at a time, by a session lock on its own connection; should two be at
-it all the same, the versions of the job's stream let one of them record, and nothing is done twice.
+Any number of workers may run. A session lock lets one worker at a time work on a job. Should two do so all the same,
+the version of the job's stream lets only one of them record, and nothing is done twice.
 """
 
 import asyncio
@@ -39,21 +39,21 @@ log = structlog.get_logger()
 _queries = Queries("queries/jobs.sql")
 
 POLL_S = 1.0
-"""How long a new job waits to be seen, and a pause or an abort."""
+"""How long it takes at most until a new job, a pause or an abort is noticed."""
 MAX_AT_ONCE = 50
-"""Jobs in the hands of one worker."""
+"""Jobs that one worker carries out at a time."""
 PAGE = 500
 """Ids that are looked up at once."""
 BATCH = 100
 BATCH_BYTES = 16 * 2**20
-"""Runs or requests of a job that are in memory at once, and their payloads: those, or a single one that is larger."""
+"""Runs or requests of a job in memory at once, and bytes of their payloads; a single larger one is taken alone."""
 BATCHES = 2
 """Batches of all jobs that are in memory at once."""
 RECORD_S = 1.0
 SLOWEST_RECORD_S = 10.0
-"""Progress is recorded every second, and of long jobs at each hundredth of the time they took, up to this."""
+"""Progress is recorded every second; for long jobs after each hundredth of their time so far, up to this."""
 FRESH_S = 2.0
-"""How long a job waits for the list it takes from to be as new as the job; then it takes what the list shows."""
+"""How long a job waits until the list that it reads has caught up with the job; then it takes what the list shows."""
 _ANSWER_S = 10.0
 _OUTAGES = (*CONNECTION_ERRORS, StoreUnavailable, *BEING_BUILT)
 
@@ -85,7 +85,7 @@ class JobWorker:
                 await rest(stop, POLL_S)
 
     async def _work(self, connection: Connection, stop: asyncio.Event) -> None:
-        """Carry out the jobs whose locks this connection gets, for as long as it lives."""
+        """Carry out the jobs whose locks this connection holds, until the connection is lost."""
         working: dict[UUID, asyncio.Task[None]] = {}
         try:
             while not stop.is_set():
@@ -106,21 +106,21 @@ class JobWorker:
             await asyncio.gather(*working.values(), return_exceptions=True)
 
     async def _carry_out(self, job_id: UUID, stop: asyncio.Event) -> None:
-        """Work on a job. After an outage it is taken up again from what was recorded."""
+        """Work on a job. After an outage it goes on from the recorded progress."""
         try:
             loaded = await load(self._store, JOB, job_id)
-            # The list of jobs follows the log by moments: this one may have ended.
+            # The list of jobs lags behind the log a little: this one may have ended.
             if loaded is not None and loaded.state.status == "running":
                 await _Work(self._store, self._new_id, self._bulks, self._room, loaded).run(stop)
         except _OUTAGES as error:
             log.warning("job.interrupted", job_id=str(job_id), error=repr(error))
         except Exception:
-            # A bug that one job meets: the others go on.
+            # A bug that stops one job must not stop the others.
             log.exception("job.broken", job_id=str(job_id))
 
 
 class _Work:
-    """One job in the hands of this worker, and how far it has come."""
+    """One job that this worker carries out, and its progress."""
 
     def __init__(
         self,
@@ -182,7 +182,7 @@ class _Work:
             await self._look()
 
     async def _wait_for_turn(self, count: int, stop: asyncio.Event) -> None:
-        """Keep the speed: what a slow moment costs is not made up for."""
+        """Keep to the speed. Time that a slow batch lost is not made up for."""
         self._free_at = max(self._free_at, self._time())
         wait_s = self._free_at - self._time()
         self._free_at += count / self._job.state.requested.rate_per_s
@@ -190,7 +190,7 @@ class _Work:
             await rest(stop, wait_s)
 
     async def _look(self) -> None:
-        """See whether the job was paused or aborted, and record how far it has come when it is time."""
+        """Notice a pause or an abort, and record progress when it is time."""
         self._looked_at = self._time()
         took = self._time() - self._started_at
         if self._time() - self._recorded_at >= min(max(RECORD_S, took / 100), SLOWEST_RECORD_S):
@@ -204,7 +204,7 @@ class _Work:
         self._overtaken = self._overtaken or self._job.state.cursor != recorded
 
     async def _record(self, *further: JobCommand) -> None:
-        """Record how far the job has come, also one that was paused meanwhile; not once another worker is at it."""
+        """Record progress, also of a job that was paused meanwhile, unless another worker has taken it over."""
         await self._read()
         recorded = self._job.state.cursor
 

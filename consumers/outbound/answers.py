@@ -14,7 +14,7 @@ THREAD_BYTES = 64 * 1024
 
 
 class Unreadable(Exception):
-    """What came is no HTTP answer, or its content is not what its headers say."""
+    """The answer is not HTTP, or its content is not what its headers say."""
 
 
 async def read(response: aiohttp.ClientResponse, max_bytes: int) -> HttpReply:
@@ -34,7 +34,7 @@ async def read(response: aiohttp.ClientResponse, max_bytes: int) -> HttpReply:
 
 
 async def _content(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, int]:
-    """What was read, and its size; once the limit is passed, no more than that is read."""
+    """What was read, and its size. Reading stops once the limit is passed."""
     promised = response.content_length or 0
     if promised > limit and response.status < 300 and response.method != "HEAD":
         response.close()
@@ -81,7 +81,7 @@ def _headers(response: aiohttp.ClientResponse) -> dict[str, str | list[str]]:
 
 
 def _clean(value: str) -> str:
-    """aiohttp hands on bytes that are not UTF-8 as lone surrogates, which no JSON text can hold."""
+    """aiohttp gives bytes that are not UTF-8 as lone surrogates, which JSON text cannot hold."""
     return value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 

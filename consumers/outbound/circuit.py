@@ -23,12 +23,12 @@ RETURNS_PER_S = 100
 """How many refused runs retry per second."""
 SOON_S = 1.0
 OUTAGE = (0.25, 0.5)
-"""Who is refused waits this part of the time that the target has been down: a long outage is not asked about by each
-of 10,000 waiting runs every few minutes, and none of them waits more than half as long again."""
+"""A refused run waits for this fraction of the time that the target has been down. So 10,000 waiting runs do not all
+try every few minutes during a long outage, and none of them waits more than half as long again."""
 MAX_OUTAGE_S = 7200.0
 
-Verdict: TypeAlias = Literal["well", "ill", "unknown"]
-"""What a call says of its target: it answers; it does not, or fails; nothing, for instance as nothing was sent."""
+Verdict: TypeAlias = Literal["ok", "failing", "unknown"]
+"""What a call shows of its target: it answers; it fails or does not answer; nothing, because nothing was sent."""
 
 
 class Call(msgspec.Struct, eq=False):
@@ -72,11 +72,11 @@ class Circuit:
             self._probe = None
         elif current:
             self._under_way -= 1
-        if verdict == "well":
+        if verdict == "ok":
             self._succeeded()
-        elif verdict == "ill" and retry_after_s is not None:
+        elif verdict == "failing" and retry_after_s is not None:
             self._open(now, min(max(retry_after_s, SOON_S), MAX_RETRY_AFTER_S))
-        elif verdict == "ill" and current:
+        elif verdict == "failing" and current:
             self._failed(now)
 
     def after_s(self, now: float) -> float:

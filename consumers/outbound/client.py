@@ -24,20 +24,20 @@ from domain.connector.url import BadUrl, exact
 CONNECTIONS = 200
 """Of one tenant."""
 TENANTS = 500
-"""Whose connections are kept; those of the one that has been quiet for longest are closed."""
+"""Tenants whose connections are kept; beyond that, those of the tenant that was idle for longest are closed."""
 KEEP_ALIVE_S = 30
 MAX_HEADER_LINE = 64 * 1024
 CACHED_URL = 512
 """Characters of a URL that is remembered, as checked."""
 USER_AGENT = "TriggerHub"
 NOBODY = UUID(int=0)
-"""Whose connections are used by what belongs to no tenant."""
+"""The tenant of requests that belong to none."""
 
 
 class Outbound:
     """domain.connector.descriptor.HttpClient over aiohttp. Open it with `async with`.
 
-    Each tenant has connections of its own: what one leaves behind on a connection never meets another's request.
+    Each tenant has connections of its own, so nothing that one leaves on a connection meets another's request.
     """
 
     def __init__(self, allowed: Sequence[Network], names: Callable[[], AbstractResolver] = resolver) -> None:
@@ -114,7 +114,7 @@ class _Exit:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Looks again whom it is connected to, before anything is sent: whatever led there, names or spellings."""
+    """Checks the address of each new connection before anything is sent, whatever name or spelling led there."""
 
     allowed: Sequence[Network] = ()
 
@@ -172,7 +172,7 @@ def _known(url: str, allowed: tuple[Network, ...]) -> URL:
 
 
 def checked(url: str, allowed: Sequence[Network]) -> URL:
-    """The URL as it goes out. Raises Unreachable where it is none, or names an internal address."""
+    """The URL as it goes out. Raises Unreachable for what is no URL or names an internal address."""
     try:
         scheme, authority, rest = exact(url)
         base = URL(f"{scheme}://{authority}")
@@ -212,7 +212,7 @@ def _refused(host: str) -> Unreachable:
 
 
 def _unreachable(error: Exception) -> Unreachable:
-    """The class of failure; texts stay general, as a precise one would make this a port scanner."""
+    """The class of failure. The texts stay general, because precise ones would make this a port scanner."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, AddressRefused):

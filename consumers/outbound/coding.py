@@ -1,4 +1,4 @@
-"""Undoes the content coding of an answer, counting while it grows: 10 kB can hold 10 GB."""
+"""Undoes the content coding of an answer and stops at a limit: 10 kB can hold 10 GB."""
 
 import sys
 
@@ -19,7 +19,7 @@ _KNOWN = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd"})
 
 
 def codings_of(header: str) -> list[str]:
-    """The codings that are undone here, outermost first. Others are ignored: mostly somebody meant a charset."""
+    """The codings that are undone here, outermost first. Others are ignored: most are charsets in the wrong place."""
     names = [name.strip().lower() for name in header.split(",")]
     return [name for name in reversed(names) if name in _KNOWN]
 
@@ -51,7 +51,7 @@ def _undone(content: bytes, name: str, limit: int) -> bytes | TooLarge | Corrupt
 
 
 def _brotli(content: bytes, limit: int) -> bytes | None:
-    """About the limit at most; None for what is broken or cut off."""
+    """At most about the limit; None for content that is broken or cut off."""
     stream, size = brotli.Decompressor(), 0
     found: list[bytes] = []
     try:
@@ -67,7 +67,7 @@ def _brotli(content: bytes, limit: int) -> bytes | None:
 
 
 def _zstd(content: bytes, limit: int) -> bytes | None:
-    """At most one byte past the limit; None for what is broken or cut off. Frames may follow each other."""
+    """At most one byte past the limit; None for content that is broken or cut off. Frames may follow each other."""
     found = b""
     while content and len(found) <= limit:
         stream = zstd.ZstdDecompressor(options=_ZSTD_WINDOW)

@@ -1,4 +1,4 @@
-"""Which addresses a host name leads to: looked up without threads, within a time, and only allowed ones handed on."""
+"""Which addresses a host name leads to. Look-ups need no thread, take limited time, and give allowed addresses only."""
 
 import asyncio
 import socket
@@ -14,7 +14,7 @@ LOOK_UP_S = 8.0
 TRY_S = 2.0
 TRIES = 3
 LOOK_UPS = 16
-"""Under way at once for one tenant; more wait for those, and delay nobody else."""
+"""Under way at once for one tenant. Further ones wait for these, and delay no other tenant."""
 
 
 class AddressRefused(OSError):
@@ -52,4 +52,4 @@ class GuardedResolver(AbstractResolver):
                 raise OSError(None, "the name servers do not answer") from None
 
     async def close(self) -> None:
-        """The look-ups of other tenants go on."""
+        """Nothing to close: the name servers' client is shared by all tenants."""

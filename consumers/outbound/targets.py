@@ -1,4 +1,4 @@
-"""Guards the targets of actions: one that is down is left in peace, one with a rate limit is not asked more often.
+"""Guards the targets of actions: one that is down is not called, one with a rate limit is not called more often.
 
 A target is a scheme, host and port as one tenant calls it, so that no tenant can shut a target for another.
 """
@@ -17,13 +17,13 @@ from domain.log.ports import Clock, StoreUnavailable
 from sql.tables.rate_limits import RateLimits
 
 CAPACITY = 10_000
-"""Targets remembered; the one unused for longest is forgotten, and so taken for well."""
+"""Targets remembered; the one unused for longest is forgotten, and then counts as ok."""
 LIMITS_AWAY_S = 5.0
-"""When to come back while the database can not tell whether there is a token."""
+"""When to try again while the database cannot say whether there is a token."""
 
 
 class Target(msgspec.Struct, frozen=True):
-    """Its circuit as this process knows it, the key of its tokens, and the turns of those who wait for one."""
+    """Its circuit as this process knows it, the key of its tokens, and the turns of the runs that wait for one."""
 
     circuit: Circuit
     bucket: UUID
@@ -71,15 +71,15 @@ class Targets:
         if call is None:
             raise Unreachable(
                 "circuit_open",
-                "the target failed many times in a row, or asked to be left in peace: it is called again later",
+                "the target failed many times in a row, or asked to wait: it is called again later",
                 after_s=target.circuit.after_s(self._monotonic()),
             )
         verdict: Verdict = "unknown"
-        wish_s: float | None = None
+        retry_after_s: float | None = None
         try:
             if per_minute is not None:
                 await self._take_token(target, per_minute)
-            verdict = "ill"  # unless it answers: who gives up waiting for it, for instance at a deadline, says so too
+            verdict = "failing"  # unless it answers; a caller that gives up at a deadline leaves it so, too
             reply = await self._http.request(
                 method,
                 url,
@@ -89,13 +89,13 @@ class Targets:
                 max_bytes=max_bytes,
                 tenant_id=tenant_id,
             )
-            verdict = "ill" if reply.status >= 500 or reply.status == 429 else "well"
-            wish_s = reply.retry_after_s(self._clock()) if reply.status in (429, 503) else None
+            verdict = "failing" if reply.status >= 500 or reply.status == 429 else "ok"
+            retry_after_s = reply.retry_after_s(self._clock()) if reply.status in (429, 503) else None
         except Unreachable as error:
             verdict = "unknown" if error.permanent else verdict
             raise
         finally:
-            target.circuit.leave(call, self._monotonic(), verdict, wish_s)
+            target.circuit.leave(call, self._monotonic(), verdict, retry_after_s)
         return reply
 
     def _target(self, tenant_id: UUID, url: str) -> Target:
@@ -157,7 +157,7 @@ class _Guarded:
 
 
 def _address(url: str) -> str:
-    """What makes two URLs one target. What is no URL is one too: the client will say what is wrong with it."""
+    """What makes two URLs one target. All that is no URL is one, too: the client will say what is wrong."""
     try:
         target = URL(url)
         host, port = target.host, target.port

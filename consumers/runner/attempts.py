@@ -1,4 +1,4 @@
-"""Makes one attempt of an action: renders its config, runs it within its time, and says what it came to."""
+"""Makes one attempt of an action: renders its config, runs it within its time limit, and gives the outcome."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -36,7 +36,7 @@ class Attempts:
         self._timers: dict[UUID, asyncio.Timeout] = {}
 
     def on_unknown(self, step: ActionStep) -> OnUnknown:
-        """What is done about an attempt of which nobody knows whether it had its effect."""
+        """What happens after an attempt that may or may not have had its effect."""
         action = self._catalog.actions.get(step.type)
         return step.unknown_outcome or ("retry" if action is None or action.idempotent else "fail")
 
@@ -46,7 +46,7 @@ class Attempts:
         return bool(step.unknown_outcome) or (action is not None and not action.idempotent)
 
     def render_quick(self, step: Step, version: CompiledVersion, context: Context) -> Json | Failed | None:
-        """The step's config with its templates replaced; None where that takes more than an event loop can spare."""
+        """The step's config with its templates replaced; None where that is too much work for an event loop."""
         try:
             return version.renderers[step.id].quick(context, self._clock())
         except Heavy:
@@ -62,7 +62,7 @@ class Attempts:
             return _failed(step, error)
 
     async def kept(self, run: ActiveRun, config: Json, context: dict[str, Json]) -> Input:
-        """The rendered config as the log is to keep it; of a large one that is worked out in a thread."""
+        """The rendered config as the log is to keep it. A large one is reduced in a thread."""
         if not is_large(config):
             return Input(config)
         return await asyncio.to_thread(keep, config, context, run.room_for_input)
@@ -116,7 +116,7 @@ def _failed(step: Step, error: TemplateError) -> Failed:
 
 
 def until(text: Json | Failed) -> datetime | Failed:
-    """The end of a delay, of what its template gave."""
+    """The end of a delay, from what its template gave."""
     if isinstance(text, Failed):
         return text
     try:

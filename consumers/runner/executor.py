@@ -76,7 +76,7 @@ class Executor:
         return run
 
     async def cancel(self, run: LoadedRun, code: str, message: str) -> None:
-        """End a run, also one that somebody else is carrying on."""
+        """End a run, also one that another process is carrying on."""
         while isinstance(run.state, ActiveRun):
             run = await self._carry_out(run, CancelRun(code, message), NO_STEPS) or await self.follow(run)
         self.interrupt(run.id)
@@ -86,14 +86,14 @@ class Executor:
         self._attempts.interrupt(run_id)
 
     async def version_of(self, state: ActiveRun) -> CompiledVersion | None:
-        """The version that a run pins, None where it is missing or not understood."""
+        """The version that a run pins, None where it is missing or cannot be read."""
         try:
             return await self._version(state)
         except (NotFound, TemplateError):
             return None
 
     async def follow(self, run: LoadedRun) -> LoadedRun:
-        """The run as it is now: somebody else carried it on."""
+        """The run as it is now, after another process carried it on."""
         return await patiently(lambda: follow(self._store, run))
 
     async def _version(self, state: ActiveRun) -> CompiledVersion:
@@ -101,7 +101,7 @@ class Executor:
         return await patiently(lambda: self._definitions.get(requested.zap_id, requested.zap_version))
 
     async def _step(self, run: LoadedRun, state: ActiveRun, trigger: Trigger) -> LoadedRun | None:
-        """Do what is next; None where somebody else was quicker."""
+        """Do what is next; None where another process was quicker."""
         try:
             version = await self._version(state)
         except (NotFound, TemplateError) as error:
@@ -142,8 +142,10 @@ class Executor:
             async with self._slots.of(run.tenant_id, state.requested.zap_id, limit):
                 tried = await self._try(run, state, step, version, trigger)
         except Busy as busy:
-            # It waits in the log, where it takes no memory, and no room from other zaps.
-            postponed = Postponed(code="busy", message="the zap has more to do than it gets done", after_s=busy.after_s)
+            # The run waits in the log, where it takes no memory and no room from other zaps.
+            postponed = Postponed(
+                code="busy", message="too many actions wait; the step waits for its turn", after_s=busy.after_s
+            )
             tried = run, self._recorded(state, step, postponed, self._clock())
         if tried is None:
             return None
@@ -153,7 +155,7 @@ class Executor:
     async def _try(
         self, run: LoadedRun, state: ActiveRun, step: ActionStep, version: CompiledVersion, trigger: Trigger
     ) -> tuple[LoadedRun, RecordAttempt] | None:
-        """What the attempt came to, and the run that it was announced in; None where somebody else was quicker."""
+        """The outcome of the attempt, and the run with the announcement; None where another process was quicker."""
         started_at, began = self._clock(), time.perf_counter()
         context = template_context(run.id, state, await trigger.data())
         config = self._attempts.render_quick(step, version, context)
@@ -217,10 +219,10 @@ class Executor:
             return await self._record(run, decide(unrecordable, run.state, definition))
 
     async def _record(self, run: LoadedRun, events: Sequence[RunEvent]) -> LoadedRun | None:
-        """Append events to the run's stream; None when somebody else was there first. Raises AppendRefused."""
+        """Append events to the run's stream; None when another process was first. Raises AppendRefused."""
         metadata = Metadata(actor=_RUNNER, correlation_id=run.id, causation_id=run.last.event_id)
         append = run.append(self._new_id, events, metadata)
-        # What was done is done: the same events, under the same ids, until the log takes them.
+        # The action was made, so the same events are appended, under the same ids, until the log takes them.
         match await patiently(lambda: self._store.append(append)):
             case Appended() as appended:
                 reached("runner.after_record")

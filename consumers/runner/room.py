@@ -1,4 +1,4 @@
-"""Room for the payloads of runs that are in memory, in bytes: who brings more than there is waits."""
+"""Room in bytes for the payloads of runs in memory. A run waits until its payloads fit."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ LARGE_BYTES = 16 * 2**20
 
 
 class Room:
-    """So many bytes; a single payload that is larger gets in when nobody else is. First come, first served."""
+    """A number of bytes, first come, first served. A single payload that is larger gets in when the room is empty."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -36,7 +36,7 @@ class Room:
 
 
 class Rooms:
-    """Apart, so that small runs do not wait for large ones."""
+    """Two rooms, so that small runs do not wait for large ones."""
 
     def __init__(self) -> None:
         self.small = Room(SMALL_BYTES)

@@ -21,7 +21,7 @@ from consumers.outbound.targets import Targets
 from consumers.rendering.rendering import Rendering
 from consumers.runner.executor import Executor
 from consumers.runner.room import Rooms, is_large
-from consumers.runner.serial_runs import Entry, SerialRuns, concurrency_of
+from consumers.runner.serial_runs import QueuedRun, SerialRuns, concurrency_of
 from consumers.runner.slots import Slots
 from domain import envelope
 from domain.aggregates import RUN
@@ -45,11 +45,11 @@ log = structlog.get_logger()
 _runner = Queries("queries/runner.sql")
 
 WAKING_EVENTS = frozenset({"zap.run.requested.v1", "zap.run.resumed.v1"})
-"""The events after which a run has something to do that no runner is doing yet."""
+"""Events after which a run has something to do that no runner has begun."""
 STOPPING_EVENTS = frozenset({"zap.run.cancelled.v1", "zap.run.timed_out.v1"})
-"""Ends that come from elsewhere, while an action of the run may be under way here."""
+"""Ends that another process records while an action of the run may be under way here."""
 ENDING_EVENTS = STOPPING_EVENTS | {"zap.run.completed.v1", "zap.run.failed.v1"}
-"""After these it is the next run's turn in a serial zap."""
+"""After these the next run of a serial zap may begin."""
 _TAIL = sorted(name.rpartition(".")[0] for name in WAKING_EVENTS | STOPPING_EVENTS)
 _TAIL_OF_SERIAL = sorted(name.rpartition(".")[0] for name in WAKING_EVENTS | ENDING_EVENTS)
 MAX_OPEN = 10_000
@@ -60,16 +60,16 @@ CONCURRENCY_PER_ZAP = 100
 """Actions of one zap running at once: a target that hangs must leave room for the others."""
 SAVE_EVERY_S = 0.5
 MAX_STUCK_S = 60.0
-"""Between two tries of a run that can not be carried on, for instance as it needs a newer release."""
+"""The longest pause between two tries of a run that cannot be carried on, for instance by this release."""
 REVOKE_PATIENCE_S = 4.0
 DRAIN_S = 10.0
 
 
-class Waking(msgspec.Struct, frozen=True):
-    """A message that wakes a run: `event` is None where its payload travels by reference.
+class RunMessage(msgspec.Struct, frozen=True):
+    """A message after which a run has something to do. `event` is None where the payload travels by reference.
 
-    `untouched`: the run was requested after the partition came to this runner, so nobody can have begun it (but a
-    former owner that does not know yet; of its record and ours the log takes one).
+    `untouched`: the run was requested after this runner got the partition, so nobody else has begun it. (A former
+    owner that has not noticed yet may have; then the log takes one of the two records.)
     """
 
     position: int
@@ -144,7 +144,7 @@ class Runner:
         log.info("role.ready")
 
     async def _revoked(self, partitions: Sequence[int]) -> None:
-        """Let open runs come to a record before another runner takes over; what does not is done again there."""
+        """Let open runs record something before another runner takes over; what is not recorded is done again there."""
         marks = [mark for p, mark in self._marks.by_partition.items() if p in partitions]
         with suppress(TimeoutError):
             async with asyncio.timeout(REVOKE_PATIENCE_S):
@@ -172,28 +172,28 @@ class Runner:
         async with self._taking, self._or_start_over(list(self._marks.by_partition)):
             await self._lanes.room()
             if not self._tail.leads:
-                return False  # a partition came here meanwhile, of which the tail knows nothing
-            waking = [found for event in events if (found := self._take_event(event))]
+                return False  # this runner got a partition meanwhile that the tail does not cover
+            messages = [found for event in events if (found := self._take_event(event))]
             for mark in self._marks.by_partition.values():
                 mark.reach(position)
-            await self._wake(waking)
+            await self._wake(messages)
             return True
         return False
 
     @asynccontextmanager
     async def _or_start_over(self, partitions: Collection[int]) -> AsyncIterator[None]:
-        """What breaks is taken again: nobody else would carry on the runs behind it (FastStream swallows errors)."""
+        """Take the batch again after an error: FastStream swallows errors, and no other process carries these on."""
         try:
             yield
         except Exception:
             log.exception("runner.batch_failed", partitions=sorted(partitions))
             await self._marks.start_over(partitions)
 
-    async def _wake(self, waking: Sequence[Waking]) -> None:
-        sizes = await self._sizes(waking)
-        part: list[Waking] = []
+    async def _wake(self, messages: Sequence[RunMessage]) -> None:
+        sizes = await self._sizes(messages)
+        part: list[RunMessage] = []
         room = PAGE_BYTES
-        for item in waking:
+        for item in messages:
             size = sizes.get(item.run_id, 0)
             if is_large(size) and item.ordering_key == item.run_id:
                 self._lanes.submit(item.run_id, partial(self._advance_large, item, size))
@@ -206,19 +206,19 @@ class Runner:
         if part:
             await self._begin(part, sizes)
 
-    async def _sizes(self, waking: Sequence[Waking]) -> dict[UUID, int]:
+    async def _sizes(self, messages: Sequence[RunMessage]) -> dict[UUID, int]:
         """Bytes of payload that each run brings into memory."""
-        sizes = {item.run_id: len(item.event.data) for item in waking if item.event and item.untouched}
-        others = [item.run_id for item in waking if item.run_id not in sizes]
+        sizes = {item.run_id: len(item.event.data) for item in messages if item.event and item.untouched}
+        others = [item.run_id for item in messages if item.run_id not in sizes]
         return {**sizes, **await patiently(lambda: self._store.sizes(StreamKind.RUN, others))} if others else sizes
 
-    async def _begin(self, part: Sequence[Waking], sizes: Mapping[UUID, int]) -> None:
-        """Carry runs on whose payloads fit into memory together, or put them into the queues of their serial zaps."""
+    async def _begin(self, part: Sequence[RunMessage], sizes: Mapping[UUID, int]) -> None:
+        """Carry on runs whose payloads fit into memory together, or put them into the queues of their serial zaps."""
         size = sum(sizes.get(item.run_id, 0) for item in part)
         await self._rooms.small.take(size)
         try:
             runs = await self._progress(part)
-            serial = {run_id: entry for run_id, run in runs.items() if (entry := await self._entry(run))}
+            serial = {run_id: entry for run_id, run in runs.items() if (entry := await self._queued(run))}
             if serial:
                 await self._serial.enter(sorted(serial.values(), key=lambda entry: entry.run.first.position))
         except BaseException:
@@ -234,15 +234,15 @@ class Runner:
             if item.run_id in serial:
                 item.mark.close(item.position)
 
-    async def _entry(self, run: LoadedRun) -> Entry | None:
-        """What puts a run into the queue of its serial zap; None for others."""
+    async def _queued(self, run: LoadedRun) -> QueuedRun | None:
+        """The run as its serial zap's queue takes it; None for runs of other zaps."""
         if run.ordering_key == run.id or not isinstance(run.state, ActiveRun):
             return None
         version = await self._executor.version_of(run.state)
         concurrency = concurrency_of(version.definition) if version else None
-        return Entry(run, concurrency) if concurrency else None
+        return QueuedRun(run, concurrency) if concurrency else None
 
-    async def _take(self, record: Record) -> Waking | None:
+    async def _take(self, record: Record) -> RunMessage | None:
         taken = await self._marks.take(record)
         if taken is None:
             return None
@@ -254,7 +254,7 @@ class Runner:
         mark = self._marks.by_partition[record.partition]
         mark.open(header.position, header.previous, record.offset)
         message = envelope.decode(value)
-        return Waking(
+        return RunMessage(
             header.position,
             mark,
             message.subject,
@@ -263,7 +263,7 @@ class Runner:
             message.streamversion == 1 and header.position > self._head_at_assignment,
         )
 
-    def _take_event(self, event: StoredEvent) -> Waking | None:
+    def _take_event(self, event: StoredEvent) -> RunMessage | None:
         """The same for an event from the log's tail."""
         mark = self._marks.by_partition.get(partition_of(event.ordering_key, self._partitions))
         if mark is None or event.position <= mark.seen:
@@ -276,7 +276,7 @@ class Runner:
         mark.open(event.position, event.position - 1, mark.next_offset)
         untouched = event.version == 1 and event.position > self._head_at_assignment
         small = event if event.data else None
-        return Waking(event.position, mark, event.stream_id, event.ordering_key, small, untouched)
+        return RunMessage(event.position, mark, event.stream_id, event.ordering_key, small, untouched)
 
     def _tail_types(self) -> Sequence[str]:
         return _TAIL_OF_SERIAL if self._serial.any else _TAIL
@@ -291,13 +291,13 @@ class Runner:
         if self._serial.knows(ordering_key):
             self._serial.wake(ordering_key)
 
-    async def _progress(self, waking: Sequence[Waking]) -> dict[UUID, LoadedRun]:
-        """Where the runs stand: from the message where it is the whole story, else from the log."""
+    async def _progress(self, messages: Sequence[RunMessage]) -> dict[UUID, LoadedRun]:
+        """The state of the runs: from the message where it holds the whole run, else from the log."""
         runs: dict[UUID, LoadedRun] = {}
-        for item in waking:
+        for item in messages:
             if item.event is not None and item.untouched:
                 self._fold(runs, item.run_id, [item.event])
-        missing = [item.run_id for item in waking if item.run_id not in runs]
+        missing = [item.run_id for item in messages if item.run_id not in runs]
         if missing:
             streams = await patiently(lambda: self._store.read_streams(StreamKind.RUN, missing))
             for run_id, events in streams.items():
@@ -309,11 +309,11 @@ class Runner:
             if run := fold(RUN, events):
                 runs[run_id] = run
         except (UnknownEvent, msgspec.DecodeError):
-            # Of a newer release, or damaged. It stays open, so that a runner that can read it takes it on at its start.
+            # A newer release wrote it, or it is damaged. It stays open for a runner that can read it.
             log.exception("runner.unreadable_run", run_id=str(run_id))
 
-    async def _advance_small(self, item: Waking, run: LoadedRun, again: bool, held: int) -> None:
-        """Carry a run on that is known, or was before the job ahead of this one."""
+    async def _advance_small(self, item: RunMessage, run: LoadedRun, again: bool, held: int) -> None:
+        """Carry on a run that was read already; it is read again where a job ahead of this one may have changed it."""
 
         async def advance(again: bool) -> None:
             await self._executor.advance(await self._executor.follow(run) if again else run)
@@ -323,8 +323,8 @@ class Runner:
         finally:
             self._rooms.small.give(held)
 
-    async def _advance_large(self, item: Waking, size: int) -> None:
-        """Carry a run on that is read only now that it is its turn."""
+    async def _advance_large(self, item: RunMessage, size: int) -> None:
+        """Carry on a run that is only read now, when it is its turn."""
 
         async def advance(_again: bool) -> None:
             async with self._rooms.of(size):
@@ -334,8 +334,10 @@ class Runner:
 
         await self._until_done(item, advance)
 
-    async def _until_done(self, item: Waking, advance: Callable[[bool], Awaitable[None]], again: bool = False) -> None:
-        """Whatever breaks, it is tried again: a run that is left lying would be open for ever."""
+    async def _until_done(
+        self, item: RunMessage, advance: Callable[[bool], Awaitable[None]], again: bool = False
+    ) -> None:
+        """Try again after any error: a run that is given up would stay open for ever."""
         pause_s = 1.0
         while True:
             try:

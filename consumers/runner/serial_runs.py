@@ -1,8 +1,8 @@
 """Serial zaps: for each ordering key one run at a time, in the order of the requests, retries included.
 
-The queue is a table (sql/queries/serial_runs.sql): a run enters it when its request arrives, and leaves it once it has
-ended. The first one is carried on; while that waits for a retry, the others wait with it. So the order holds through
-restarts and changes of the runner, and those that wait take no memory.
+The queue is a table (sql/queries/serial_runs.sql). A run enters it when its request arrives, and leaves it once it has
+ended. Only the first run is carried on; while it waits for a retry, the others wait, too. So the order survives
+restarts and changes of the runner, and waiting runs take no memory.
 """
 
 import asyncio
@@ -35,24 +35,24 @@ log = structlog.get_logger()
 _queries = Queries("queries/serial_runs.sql")
 
 STUCK_S = 30.0
-"""When a run is tried again that could not be carried on, as this release can not read it or has a bug."""
+"""How soon a run is tried again that could not be carried on, because this release cannot read it or has a bug."""
 
 
-class Entry(msgspec.Struct, frozen=True):
-    """A run of a serial zap, and how that wants its runs in order."""
+class QueuedRun(msgspec.Struct, frozen=True):
+    """A run of a serial zap, and how the zap orders its runs."""
 
     run: LoadedRun
     concurrency: Concurrency
 
 
 def concurrency_of(definition: Definition) -> Concurrency | None:
-    """How the runs of a version are to be put in order; None where they are not."""
+    """How a version orders its runs; None where it does not."""
     concurrency = definition.behaviour.concurrency
     return concurrency if concurrency.mode == "serial" else None
 
 
 class SerialRuns:
-    """The queues of the partitions that this runner owns, and what carries their first runs on."""
+    """The queues of the partitions that this runner owns; their first runs are carried on."""
 
     def __init__(self, store: PgEventStore, executor: Executor, lanes: Lanes, rooms: Rooms, partitions: int) -> None:
         self._store = store
@@ -74,7 +74,7 @@ class SerialRuns:
                 self.wake(row[0])
 
     async def give_up(self, partitions: Iterable[int]) -> None:
-        """Begin no other run of these partitions, and wait for those under way to come to a record."""
+        """Begin no other run of these partitions, and wait until those under way have recorded something."""
         self._owned.difference_update(partitions)
         theirs = [key for key in self._entered if partition_of(key, self._partitions) not in self._owned]
         await self._lanes.finished(theirs)
@@ -90,11 +90,11 @@ class SerialRuns:
         """Whether a run of this key may be in the queue."""
         return ordering_key in self._entered
 
-    async def enter(self, entries: Sequence[Entry]) -> None:
-        """Put runs into their queues, in order, and do what their zaps want where one is busy.
+    async def enter(self, entries: Sequence[QueuedRun]) -> None:
+        """Put runs into their queues, in order, and apply `when_busy` where a zap is busy.
 
-        One that is in its queue already stays where it is. Once this returns, the queues hold them, whatever becomes
-        of this process.
+        A run that is in its queue already keeps its place. Once this returns, the queues hold the runs, even if this
+        process dies.
         """
         for entry in entries:
             self._entered[entry.run.ordering_key] = self._entered.get(entry.run.ordering_key, 0) + 1
@@ -110,13 +110,13 @@ class SerialRuns:
             self.wake(entry.run.ordering_key)
 
     def wake(self, ordering_key: UUID) -> None:
-        """Carry the first run of a queue on, if nobody is about to."""
+        """Carry on the first run of a queue, unless that is about to happen anyway."""
         if ordering_key not in self._woken:
             self._woken.add(ordering_key)
             self._lanes.submit(ordering_key, partial(self._carry_on, ordering_key))
 
-    async def _settle(self, entry: Entry) -> None:
-        """Where another run is on its way: end that one, or the new one."""
+    async def _settle(self, entry: QueuedRun) -> None:
+        """Where another run is under way, end that one or the new one."""
         new = entry.run
         for row in await self._ask(_queries["ahead"], new.ordering_key, new.first.position):
             try:
@@ -150,7 +150,7 @@ class SerialRuns:
                     return
                 await self._leave(run)
         except Exception:
-            # Those behind it wait until it can be carried on; an operator sees the log.
+            # The runs behind it wait until it can be carried on; the operator sees this line.
             log.exception("runner.serial_run_stuck", ordering_key=str(key))
             asyncio.get_running_loop().call_later(STUCK_S, self.wake, key)
 

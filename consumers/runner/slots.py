@@ -1,4 +1,4 @@
-"""How many actions run at once: in all, for one tenant and for one zap, so that a target that hangs leaves room."""
+"""How many actions run at once: in all, for a tenant and for a zap, so that a hanging target leaves room for others."""
 
 import asyncio
 import random
@@ -11,11 +11,11 @@ from uuid import UUID
 from consumers.outbound.turns import Turns
 
 PATIENCE_S = 20.0
-"""Runs that would wait longer are sent away: waiting here takes memory, and room in the lanes."""
+"""Runs that would wait longer are postponed: waiting here takes memory, and room in the lanes."""
 WAITERS = 3_000
-"""How many of a tenant may wait while nobody has seen yet how long its actions take."""
+"""Runs of a tenant that may wait before any of its actions has ended, so that their duration is unknown."""
 MOST_WAITERS = 4_000
-"""How many of a tenant may wait while others are at work, too: the lanes have room for 10,000."""
+"""Runs of a tenant that may wait while other tenants are active: the lanes have room for 10,000."""
 SOON_S = 2.0
 GUESS_S = 1.0
 """How long an action takes, until one has ended."""
@@ -24,19 +24,19 @@ WEIGHT = 0.1
 
 
 class Busy(Exception):
-    """There is more to do than gets done. Nothing was begun; offer it again in `after_s` seconds."""
+    """Too many actions wait already. Nothing was begun; try again after `after_s` seconds."""
 
     def __init__(self, after_s: float) -> None:
-        super().__init__(f"too much to do, come back in {after_s:.1f} s")
+        super().__init__(f"too many actions wait; try again in {after_s:.1f} s")
         self.after_s = after_s
 
 
 class Slots:
     """Slots for actions, shared fairly by tenant, and a tenant's by zap.
 
-    A tenant may hold as many as are free: one alone half of all, each of two a third, and so on. So whoever comes next
-    finds some free, however long the others' actions take (dynamic thresholds, Choudhury and Hahne 1998). A slot that
-    comes free goes to the tenant that holds the fewest, and there to the zap that holds the fewest.
+    A tenant may hold as many slots as are free: one tenant alone half of all, each of two a third, and so on. So the
+    next tenant finds free slots, however long the others' actions take (dynamic thresholds, Choudhury and Hahne 1998).
+    A slot that is given back goes to the tenant that holds the fewest, and there to the zap that holds the fewest.
     """
 
     def __init__(self, total: int, per_zap: int) -> None:
@@ -94,7 +94,7 @@ class Slots:
             raise
 
     def _give_up(self, tenant: "_Tenant", zap: "_Zap", turn: asyncio.Future[None]) -> None:
-        if turn.done() and not turn.cancelled():  # it came the very moment that nobody waited for it any more
+        if turn.done() and not turn.cancelled():  # the slot was granted at the very moment at which the wait ended
             self._give_back(tenant, zap)
             return
         turn.cancel()
@@ -123,7 +123,7 @@ class Slots:
         self._admit()
 
     def _admit(self) -> None:
-        """Hand out what is free to those who hold the fewest; among equals to whoever was served least recently."""
+        """Give free slots to those that hold the fewest; among equals, to the one that was served least recently."""
         while self._waiting and (found := min(self._next(), key=lambda pair: pair[0].rank, default=None)):
             tenant, zap = found
             turn = zap.queue.popleft()
@@ -133,7 +133,7 @@ class Slots:
                 turn.set_result(None)
 
     def _next(self) -> "list[tuple[_Tenant, _Zap]]":
-        """Of each tenant that may have a slot, the zap that gets it."""
+        """For each tenant that may have a slot, the zap that gets it."""
         found: list[tuple[_Tenant, _Zap]] = []
         for tenant in self._tenants.values():
             if tenant.waiting and tenant.running < self._free:
@@ -143,7 +143,7 @@ class Slots:
         return found
 
     def _too_full(self, tenant: "_Tenant", zap: "_Zap") -> "_Share | None":
-        """Whose line is too long to wait in."""
+        """The zap or tenant whose queue is too long to wait in, None where neither is."""
         if zap.wait_s() > PATIENCE_S:
             return zap
         most = MOST_WAITERS if len(self._tenants) > 1 else float("inf")
@@ -153,7 +153,7 @@ class Slots:
 
 
 class _Share:
-    """What runs and waits of a tenant or zap, and how long its actions take. `users` is both together."""
+    """How much of a tenant or zap runs and waits, and how long its actions take. `users` counts both."""
 
     def __init__(self) -> None:
         self.users = self.running = self.waiting = self.served = 0
@@ -162,7 +162,7 @@ class _Share:
 
     @property
     def rank(self) -> tuple[int, int]:
-        """Lowest first: whoever holds the fewest, and was served least recently."""
+        """The lowest is served first: it holds the fewest slots and was served least recently."""
         return self.running, self.served
 
     @property
@@ -181,7 +181,7 @@ class _Share:
         return self.waiting * self.held_s / self.width
 
     def returns_after_s(self) -> float:
-        """When one that is sent away comes back: one after the other, as they get done."""
+        """When a postponed run tries again: one after the other, at the rate at which actions end."""
         now = asyncio.get_running_loop().time()
         every_s = (self.held_s or GUESS_S) / self.width
         return self._turns.after_s(now, now + SOON_S + self.waiting * every_s, every_s)
@@ -194,7 +194,7 @@ class _Tenant(_Share):
 
 
 class _Zap(_Share):
-    """Its line is first come, first served."""
+    """Its queue is first come, first served."""
 
     def __init__(self) -> None:
         super().__init__()

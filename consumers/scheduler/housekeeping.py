@@ -1,4 +1,4 @@
-"""What the store needs from time to time: leaves for the months to come, and what is old thrown away, bit by bit."""
+"""Housekeeping of the store: it makes partitions for the months to come, and deletes old rows in small portions."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,17 +17,17 @@ _hooks = Queries("queries/hooks.sql")
 
 EVERY_S = 3_600.0
 RETRY_S = 60.0
-"""How soon a chore that failed is tried again; twice as long after each further failure."""
+"""How soon a failed chore is tried again; twice as long after each further failure."""
 MONTHS_AHEAD = 3
 PRUNE_ROWS = 10_000
-"""Rows that one statement deletes: short, so that it neither outlasts the pool's time limit nor holds up appends."""
+"""Rows that one statement deletes: few, so that it neither outlasts the pool's time limit nor holds up appends."""
 PRUNE_REST_S = 0.1
 BUCKET_KEPT = timedelta(hours=1)
-"""A rate limit that nobody has asked for so long is full again."""
+"""A bucket that was not used for so long is full again, so its row can go."""
 
 
 class Housekeeping:
-    """Keeps the store's house. Any number may race. A chore that fails keeps neither the others nor timers waiting."""
+    """Does the housekeeping. Any number may race. A chore that fails holds up neither the others nor timers."""
 
     def __init__(self, pool: Pool, clock: Callable[[], datetime]) -> None:
         self._pool = pool
@@ -36,11 +36,11 @@ class Housekeeping:
     async def run(self, stop: asyncio.Event) -> None:
         """Do each chore now and every hour, until `stop`."""
         async with asyncio.TaskGroup() as chores:
-            chores.create_task(self._again_and_again("months", self._ensure_months, stop))
-            chores.create_task(self._again_and_again("dedupe", lambda: self._prune_dedupe(stop), stop))
-            chores.create_task(self._again_and_again("buckets", lambda: self._prune_buckets(stop), stop))
+            chores.create_task(self._repeat("months", self._ensure_months, stop))
+            chores.create_task(self._repeat("dedupe", lambda: self._prune_dedupe(stop), stop))
+            chores.create_task(self._repeat("buckets", lambda: self._prune_buckets(stop), stop))
 
-    async def _again_and_again(self, name: str, chore: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+    async def _repeat(self, name: str, chore: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
         failures = 0
         while not stop.is_set():
             try:
@@ -61,7 +61,7 @@ class Housekeeping:
         await self._prune(_hooks["prune_buckets"], self._clock() - BUCKET_KEPT, stop)
 
     async def _prune(self, query: Query, before: datetime, stop: asyncio.Event) -> None:
-        """Delete until little is left, with rests between."""
+        """Delete portion by portion, with pauses between, until one is not full."""
         while not stop.is_set():
             if await self._pool.execute(query, before, PRUNE_ROWS) != f"DELETE {PRUNE_ROWS}":
                 return

@@ -33,21 +33,21 @@ _timers = Queries("queries/timers.sql")
 BATCH = 100
 """Timers that one call of es.append fires: the log's lock is held that long, and senders wait for it."""
 PACE_S = 0.1
-"""From one full batch to the next: 1,000 timers a second, which runners keep up with. What is due at once is spread."""
+"""Between full batches: 1,000 timers a second, which runners keep up with. So timers due together are spread."""
 POLL_S = 0.25
 """How late a timer may fire on an idle system."""
 REST = 0.5
-"""After a full batch: the rest, as a share of the batch's own time, in which others have the log to themselves."""
+"""The pause after a full batch, as a share of the batch's own time: others can append meanwhile."""
 PUT_OFF = timedelta(minutes=5)
-"""When a timer is looked at again whose run can not be read, as it is of a newer release or damaged."""
+"""When a timer is looked at again whose run cannot be read, because a newer release wrote it or it is damaged."""
 WAITS = frozenset({"zap.run.step_attempt_failed", "zap.run.step_postponed", "zap.run.step_delayed"})
-"""A run that waits for a timer has one of these as its last event; and the timer's id is that event's."""
+"""The last event of a run that waits for a timer is one of these; its id is the timer's id."""
 
 
 class Due(msgspec.Struct, frozen=True):
     """A due timer, and the last event of its stream (None: the stream is gone).
 
-    `deadline`: the stream's first event has set it.
+    `deadline`: the stream's first event set the timer.
     """
 
     timer: DueTimer
@@ -86,13 +86,13 @@ class Scheduler:
             return 0
         fired = sum(await asyncio.gather(*(self._resume(due, moment) for due in found if not due.deadline)))
         for due in found:
-            if due.deadline:  # one after the other, as the whole run is read for it
+            if due.deadline:  # one after the other, because each reads its whole run
                 fired += await self._time_out(due, moment)
         log.info("scheduler.fired", due=len(found), fired=fired)
         return len(found)
 
     async def _resume(self, due: Due, moment: datetime) -> bool:
-        """Have the run go on that waits for a timer; nothing but its last event has to be known for that."""
+        """Let the run that waits for a timer go on. Its last event is all that has to be known."""
         waits = due.last_id == due.timer.timer_id and due.last_type in WAITS
         if not waits or not knows(due.last_type or "", due.last_schema or 0):
             await self._forget(due, moment)
@@ -114,7 +114,7 @@ class Scheduler:
         return await self._append(due, events)
 
     async def _forget(self, due: Due, moment: datetime) -> None:
-        """Drop a timer that nobody waits for, and look later at one of a run that this release does not understand."""
+        """Drop a timer that no run waits for. Where this release cannot read the run, the timer is looked at later."""
         if not await self._store.pool.fetchval(_timers["drop"], due.timer.timer_id):
             log.warning("scheduler.timer_put_off", run_id=str(due.timer.stream_id), last=due.last_type)
             await self._store.pool.execute(_timers["put_off"], due.timer.timer_id, moment + PUT_OFF)

@@ -240,7 +240,7 @@ def dedupe_key(zap_id: UUID, delivery_id: str) -> bytes:
     return hashlib.sha256(zap_id.bytes + delivery_id.encode()).digest()
 
 
-def fate_key(zap_id: UUID, request_id: UUID, item: int = 0) -> bytes:
+def decision_key(zap_id: UUID, request_id: UUID, item: int = 0) -> bytes:
     """Whoever stores this first says what becomes of a request that started no run when it came."""
     # No sender's id has a NUL in it.
     return dedupe_key(zap_id, f"\0{request_id}" + (f"#{item}" if item else ""))
@@ -251,7 +251,7 @@ def _key(arrival: Arrival) -> bytes | None:
     if arrival.delivery_id and not arrival.held:
         return dedupe_key(arrival.zap_id, arrival.delivery_id)
     if arrival.request_id:
-        return fate_key(arrival.zap_id, arrival.request_id, arrival.item)
+        return decision_key(arrival.zap_id, arrival.request_id, arrival.item)
     return None
 
 
@@ -347,7 +347,7 @@ async def discard(store: EventStore, new_id: NewId, held: LoadedRequest, metadat
         metadata=metadata,
         stream_id=held.id,
         expected=held.version,
-        dedupe_key=fate_key(zap_id, held.id),  # its run would be stored under the same key
+        dedupe_key=decision_key(zap_id, held.id),  # its run would be stored under the same key
     )
     if not isinstance(await store.append(append), Appended):
         raise NothingToDo("it was released or discarded meanwhile")

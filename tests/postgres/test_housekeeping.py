@@ -79,7 +79,7 @@ async def test_a_chore_that_fails_is_tried_again_later_and_later(
     await tamper(dsn, "drop table es.dedupe cascade")
     monkeypatch.setattr(housekeeping, "rest", rest)
     keeper = Housekeeping(store.pool, now)
-    await keeper._again_and_again("dedupe", lambda: keeper._prune_dedupe(stop), stop)
+    await keeper._repeat("dedupe", lambda: keeper._prune_dedupe(stop), stop)
     assert pauses == [60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600]
 
 

@@ -48,14 +48,14 @@ def broken(now: float = 0.0) -> Circuit:
     """A circuit that has just opened for the first time."""
     circuit = Circuit(middle)
     for _ in range(FAILURES):
-        circuit.leave(entered(circuit, now), now, "ill")
+        circuit.leave(entered(circuit, now), now, "failing")
     return circuit
 
 
 def healed(now: float = OPEN_S) -> Circuit:
     """A circuit whose first probe has just succeeded."""
     circuit = broken()
-    circuit.leave(entered(circuit, now), now, "well")
+    circuit.leave(entered(circuit, now), now, "ok")
     return circuit
 
 
@@ -68,16 +68,16 @@ def under_way(circuit: Circuit, now: float) -> list[Call]:
 def test_a_circuit_opens_at_the_last_of_many_failures_in_a_row() -> None:
     circuit = Circuit(middle)
     for _ in range(FAILURES - 1):
-        circuit.leave(entered(circuit, 0), 0, "ill")
+        circuit.leave(entered(circuit, 0), 0, "failing")
     call = entered(circuit, 0)
-    circuit.leave(call, 0, "ill")
+    circuit.leave(call, 0, "failing")
     assert circuit.enter(0) is None
 
 
 def test_a_success_among_failures_keeps_it_closed() -> None:
     circuit = Circuit(middle)
     for number in range(10 * FAILURES):
-        circuit.leave(entered(circuit, 0), 0, "well" if number % FAILURES == 0 else "ill")
+        circuit.leave(entered(circuit, 0), 0, "ok" if number % FAILURES == 0 else "failing")
 
 
 def test_what_says_nothing_about_the_target_changes_nothing() -> None:
@@ -93,7 +93,7 @@ def test_each_failed_probe_doubles_the_time_up_to_a_limit() -> None:
     for _ in range(20):
         assert circuit.enter(now + expected - 0.001) is None
         now += expected
-        circuit.leave(entered(circuit, now), now, "ill")
+        circuit.leave(entered(circuit, now), now, "failing")
         expected = min(expected * 2, MAX_OPEN_S)
 
 
@@ -111,34 +111,34 @@ def test_after_a_successful_probe_each_round_lets_twice_as_many_pass() -> None:
         calls = under_way(circuit, OPEN_S)
         assert len(calls) == expected
         for call in calls:
-            circuit.leave(call, OPEN_S, "well")
+            circuit.leave(call, OPEN_S, "ok")
 
 
 def test_failures_of_calls_from_before_it_opened_do_not_lengthen_it() -> None:
     circuit = Circuit(middle)
     calls = under_way(circuit, 0)
     for call in calls:
-        circuit.leave(call, 0, "ill")
+        circuit.leave(call, 0, "failing")
     assert circuit.enter(OPEN_S - 0.001) is None
     entered(circuit, OPEN_S)
 
 
 def test_a_target_is_left_in_peace_as_long_as_it_wishes() -> None:
     circuit = Circuit(middle)
-    circuit.leave(entered(circuit, 0), 0, "ill", 90.0)
+    circuit.leave(entered(circuit, 0), 0, "failing", 90.0)
     assert circuit.enter(89.9) is None
     assert circuit.after_s(10) >= 80
-    circuit.leave(entered(circuit, 90), 90, "well")
+    circuit.leave(entered(circuit, 90), 90, "ok")
     assert len(under_way(circuit, 90)) == FIRST_CALLS
 
 
 def test_a_wish_is_over_when_the_target_answers() -> None:
     circuit = Circuit(middle)
     early = entered(circuit, 0)
-    circuit.leave(entered(circuit, 0), 0, "ill", 1_000.0)
-    circuit.leave(early, 1, "well")
+    circuit.leave(entered(circuit, 0), 0, "failing", 1_000.0)
+    circuit.leave(early, 1, "ok")
     for _ in range(FAILURES):
-        circuit.leave(entered(circuit, 1), 1, "ill")
+        circuit.leave(entered(circuit, 1), 1, "failing")
     assert circuit.enter(1 + OPEN_S - 0.001) is None
     entered(circuit, 1 + OPEN_S)
 
@@ -146,7 +146,7 @@ def test_a_wish_is_over_when_the_target_answers() -> None:
 @pytest.mark.parametrize("retry_after_s", [1e9, float("inf")])
 def test_a_wish_is_believed_up_to_a_limit(retry_after_s: float) -> None:
     circuit = Circuit(middle)
-    circuit.leave(entered(circuit, 0), 0, "ill", retry_after_s)
+    circuit.leave(entered(circuit, 0), 0, "failing", retry_after_s)
     assert circuit.enter(MAX_RETRY_AFTER_S - 0.1) is None
     entered(circuit, MAX_RETRY_AFTER_S)
 
@@ -154,7 +154,7 @@ def test_a_wish_is_believed_up_to_a_limit(retry_after_s: float) -> None:
 def test_ten_thousand_that_are_refused_at_once_do_not_come_back_at_once() -> None:
     circuit = Circuit(Random(1).random)
     for _ in range(FAILURES):
-        circuit.leave(entered(circuit, 0), 0, "ill")
+        circuit.leave(entered(circuit, 0), 0, "failing")
     moments = [circuit.after_s(0) for _ in range(10_000)]
     per_10_s = Counter(moment // 10 for moment in moments)
     assert max(per_10_s.values()) <= 10 * RETURNS_PER_S * (1 + JITTER)
@@ -196,9 +196,9 @@ class Outage:
             if call is None:
                 self._arrive(now)
                 continue
-            verdict: Verdict = "well" if what == "answer" else "ill"
+            verdict: Verdict = "ok" if what == "answer" else "failing"
             self.circuit.leave(call, now, verdict)
-            if verdict == "ill":
+            if verdict == "failing":
                 self.at(now + 5, "arrive")
                 continue
             self._running -= 1
@@ -254,7 +254,7 @@ class CircuitMachine(RuleBasedStateMachine):
 
     @rule(call=consumes(calls), retry_after_s=st.none() | st.floats())
     def fail(self, call: Call, retry_after_s: float | None) -> None:
-        self._leave(call, "ill", retry_after_s)
+        self._leave(call, "failing", retry_after_s)
 
     @rule(call=consumes(calls))
     def give_up(self, call: Call) -> None:
@@ -263,13 +263,13 @@ class CircuitMachine(RuleBasedStateMachine):
     @rule()
     def fail_all(self) -> None:
         for call in list(self.open_calls):
-            self._leave(call, "ill")
+            self._leave(call, "failing")
 
     @rule(call=consumes(calls))
     def succeed(self, call: Call) -> None:
         if call not in self.open_calls:
             return
-        self._leave(call, "well")
+        self._leave(call, "ok")
         for further in self._entered(1):
             self._leave(further, "unknown")
             return
@@ -297,7 +297,7 @@ class CircuitMachine(RuleBasedStateMachine):
         """Whatever has happened: once nothing is under way and the longest wish is over, a call passes and heals it."""
         for call in list(self.open_calls):
             self._leave(call, "unknown")
-        self.circuit.leave(entered(self.circuit, self.now + MAX_RETRY_AFTER_S), self.now + MAX_RETRY_AFTER_S, "well")
+        self.circuit.leave(entered(self.circuit, self.now + MAX_RETRY_AFTER_S), self.now + MAX_RETRY_AFTER_S, "ok")
         assert self.circuit.enter(self.now + MAX_RETRY_AFTER_S) is not None
 
 

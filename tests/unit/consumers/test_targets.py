@@ -1,4 +1,4 @@
-"""Targets over the real client: a dead one is left in peace, healed ones and others are called."""
+"""Targets over the real client: a dead one is not called; healed ones and others are."""
 
 import asyncio
 from collections import Counter
