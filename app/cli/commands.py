@@ -15,9 +15,9 @@ import click
 from app.config.data_dir import DataDir
 from app.config.errors import OperatorError
 from app.config.settings import Settings
+from app.roles.roles import ROLES, Role
 
 T = TypeVar("T")
-_EVERYTHING = ("database_url", "kafka_bootstrap_servers", "jwt_secret", "encryption_key", "message_key")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -40,31 +40,28 @@ def up() -> None:
         _fail(f"{error.filename or settings.data_dir} can not be used ({error.strerror}): set TRIGGERHUB_DATA_DIR.", 1)
 
 
-def _role_command(role: str, summary: str) -> None:
-    @main.command(name=role, help=summary, short_help=summary)
+def _role_command(name: str, role: Role) -> None:
+    @main.command(name=name, help=role.help, short_help=role.help)
     def run_role() -> None:
-        settings = _settings(role, *_EVERYTHING)
-        if role in {"runner", "projector"} and not Settings.load().kafka_bootstrap_servers:
-            _check_groups(settings, role)
-        from app.roles.processes import run
+        settings = _settings(name, *role.needs).only(*role.settings)
+        if "kafka_groups" in role.uses and not Settings.load().kafka_bootstrap_servers:
+            _check_groups(settings, name)
+        from app.roles.startup import run
 
-        _run(_until_signalled(lambda stop: run(role, settings, stop)))
+        _run(_until_signalled(lambda stop: run(name, settings, stop)))
 
 
-_role_command("api", "Serve HTTP: the API, the webhooks, the documentation.")
-_role_command("relay", "Publish committed events to the topic.")
-_role_command("runner", "Run the actions of zaps.")
-_role_command("projector", "Keep the read models up to date.")
-_role_command("scheduler", "Fire timers, work on jobs, send alerts about failed runs.")
+for _name, _role in ROLES.items():
+    _role_command(_name, _role)
 
 
 @main.command()
 def migrate() -> None:
     """Bring the database to this version's schema."""
-    settings = _settings("migrate", "database_url")
-    from app.roles import processes
+    settings = _settings("migrate", "database_url", as_owner=True)
+    from app.cli import operator
 
-    _run(processes.migrate(settings))
+    _run(operator.migrate(settings))
 
 
 @main.command()
@@ -81,9 +78,9 @@ def topics() -> None:
 def rebuild(name: str) -> None:
     """Rebuild the read model NAME from the log, beside the live one."""
     settings = _settings("rebuild", "database_url")
-    from app.roles import processes
+    from app.cli import operator
 
-    _run(processes.rebuild(settings, name))
+    _run(operator.rebuild(settings, name))
 
 
 @main.command("retry-parked")
@@ -91,9 +88,9 @@ def rebuild(name: str) -> None:
 def retry_parked(name: str) -> None:
     """Apply the parked events of the read model NAME again."""
     settings = _settings("retry-parked", "database_url")
-    from app.roles import processes
+    from app.cli import operator
 
-    _run(processes.retry_parked(settings, name))
+    _run(operator.retry_parked(settings, name))
 
 
 @main.command()
@@ -101,18 +98,18 @@ def retry_parked(name: str) -> None:
 def rewind(position: int) -> None:
     """Publish everything after POSITION again, for example after restoring the database."""
     settings = _settings("rewind", "database_url")
-    from app.roles import processes
+    from app.cli import operator
 
-    _run(processes.rewind(settings, position))
+    _run(operator.rewind(settings, position))
 
 
 @main.command()
 def verify() -> None:
     """Check the hash chain of the log, and compare the read models with it."""
     settings = _settings("verify", "database_url")
-    from app.roles import processes
+    from app.cli import operator
 
-    sys.exit(_run(processes.verify(settings)))
+    sys.exit(_run(operator.verify(settings)))
 
 
 @main.command()
@@ -133,7 +130,7 @@ def doctor() -> None:
     sys.exit(0 if _run(examine(_settings("doctor"))) else 1)
 
 
-def _settings(role: str, *needs: str) -> Settings:
+def _settings(role: str, *needs: str, as_owner: bool = False) -> Settings:
     """The settings, with `needs` resolved. Also sets up logging. Ends the process when something is wrong."""
     from app.config import log
 
@@ -141,7 +138,7 @@ def _settings(role: str, *needs: str) -> Settings:
         settings = Settings.load()
         log.configure(role, settings.log_level, settings.log_format)
         # `up` resolves nothing: it is what the others find.
-        return settings if role == "up" else settings.resolve(*needs)
+        return settings if role == "up" else settings.resolve(*needs, as_owner=as_owner)
     except OperatorError as error:
         _fail(str(error), error.exit_code)
 

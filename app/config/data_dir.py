@@ -37,9 +37,10 @@ class Unusable(OperatorError):
 
 
 class Runtime(msgspec.Struct, frozen=True):
-    """Where a running `up` listens, for commands started beside it. Holds the database password.
+    """Where a running `up` listens, for commands started beside it. Holds passwords of the database.
 
-    `kafka_groups` off: its broker serves one runner and one projector, which run.
+    `owner_url` is for `migrate`, and empty where the database is not ours. `kafka_groups` off: its broker serves one
+    runner and one projector, which run.
     """
 
     database_url: str
@@ -48,6 +49,7 @@ class Runtime(msgspec.Struct, frozen=True):
     port: int
     public_url: str
     kafka_groups: str = "on"
+    owner_url: str = ""
 
 
 class DataDir:

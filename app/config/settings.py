@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from app.config.data_dir import DataDir
+from app.config.data_dir import DataDir, Runtime
 from app.config.errors import OperatorError
 from domain.values.email import is_email
 from domain.values.redaction import REDACTED
@@ -57,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     database_url: Secret = Secret("")
+    app_password: Secret = Secret("")
     kafka_bootstrap_servers: str = ""
     kafka_topic: str = "zap-events"
     kafka_partitions: int = 12
@@ -104,6 +105,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         local = _is_loopback(host) and not database_url and not bootstrap
         return cls(
             database_url=database_url,
+            app_password=Secret(read("APP_PASSWORD", "", str)),
             kafka_bootstrap_servers=bootstrap,
             kafka_topic=read("KAFKA_TOPIC", "zap-events", _topic),
             kafka_partitions=read("KAFKA_PARTITIONS", "12", _integer(1, 10_000)),
@@ -145,16 +147,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The variables that `from_env` turns into exactly these settings."""
         return {PREFIX + name.upper(): _text(getattr(self, name)) for name in self.__struct_fields__}
 
+    def only(self, *names: str) -> Self:
+        """These settings and what every process gets; the others as if nobody had set them."""
+        return type(self)(**{name: getattr(self, name) for name in (*_EVERYBODYS, *names)})
+
     def child_env(self) -> dict[str, str]:
-        """The environment for a child process that shall run with these settings."""
+        """The environment for a child process that shall run with these settings, and know of no others."""
         # Where this package lies comes first, so that the child runs the same code wherever it is started.
         path = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]))
-        return {**os.environ, **self.to_env(), "PYTHONUNBUFFERED": "1", "PYTHONPATH": path}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+        return {**inherited, **self.to_env(), "PYTHONUNBUFFERED": "1", "PYTHONPATH": path}
 
-    def resolve(self, *needs: str) -> Self:
+    def with_message_key(self) -> Self:
+        """The message key follows from the encryption key, unless it was set."""
+        if self.message_key:
+            return self
+        return msgspec.structs.replace(self, message_key=_message_key(self.encryption_key))
+
+    def resolve(self, *needs: str, as_owner: bool = False) -> Self:
         """Fill what is absent from the data directory of a running `up`.
 
-        `needs` are field names, for instance "database_url"; raises SettingsError when one stays empty.
+        `needs` are field names, for instance "database_url"; raises SettingsError when one stays empty. `as_owner`:
+        with the database's owner, where `up` brought the database.
         """
         directory = DataDir(self.data_dir)
         try:
@@ -163,14 +177,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError(f"{self.data_dir} belongs to another user: run as that user.") from None
         resolved = msgspec.structs.replace(
             self,
-            database_url=self.database_url or Secret(running.database_url if running else ""),
+            database_url=self.database_url or _found_database(running, as_owner),
             kafka_bootstrap_servers=self.kafka_bootstrap_servers
             or (running.kafka_bootstrap_servers if running else ""),
             jwt_secret=self.jwt_secret or Secret(directory.existing_secret("jwt_secret")),
             encryption_key=self.encryption_key or Secret(directory.existing_secret("encryption_key")),
-        )
-        if not resolved.message_key:
-            resolved = msgspec.structs.replace(resolved, message_key=_message_key(resolved.encryption_key))
+        ).with_message_key()
         if running and not self.database_url:
             resolved = msgspec.structs.replace(
                 resolved, host=running.host, port=running.port, public_url=running.public_url
@@ -179,6 +191,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             if not getattr(resolved, name):
                 raise SettingsError(_remedy(name, self.data_dir))
         return resolved
+
+
+_EVERYBODYS = ("data_dir", "log_level", "log_format", "crash_at")
+
+
+def _found_database(running: Runtime | None, as_owner: bool) -> Secret:
+    if running is None:
+        return Secret("")
+    return Secret((as_owner and running.owner_url) or running.database_url)
 
 
 def _kafka_cluster(read: "_Reader") -> dict[str, Any]:
@@ -395,6 +416,8 @@ def _text(value: object) -> str:
 
 def _remedy(name: str, data_dir: Path) -> str:
     variable = PREFIX + name.upper()
-    if name in {"jwt_secret", "encryption_key", "message_key"}:
+    if name == "message_key":
+        return f"{variable} is missing: set it as for the API, or {PREFIX}ENCRYPTION_KEY, from which it follows."
+    if name in {"jwt_secret", "encryption_key"}:
         return f"{variable} is missing: set it to the output of `openssl rand -base64 32`, the same everywhere."
     return f"Nothing is running with {data_dir}: start `triggerhub up`, or set {variable}."

@@ -1,4 +1,4 @@
-"""What the HTTP side is built from; app/roles/processes.py makes it, tests make their own."""
+"""What the HTTP side is built from; app/roles/roles.py makes it, tests make their own."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field

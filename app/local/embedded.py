@@ -66,9 +66,21 @@ class EmbeddedPostgres:
         self._owner: tuple[int, int] | None = None
 
     @property
-    def url(self) -> Secret:
-        password = self._directory.secret("postgres_password")
-        return Secret(f"postgresql://triggerhub:{password}@{HOST}:{self._port}/triggerhub")
+    def owner_url(self) -> Secret:
+        """For `migrate`."""
+        return self._url("triggerhub", self._directory.secret("postgres_password"))
+
+    @property
+    def app_url(self) -> Secret:
+        """For everybody else, once `migrate` has given the role its password."""
+        return self._url("triggerhub_app", self.app_password)
+
+    @property
+    def app_password(self) -> Secret:
+        return Secret(self._directory.secret("postgres_app_password"))
+
+    def _url(self, user: str, password: str) -> Secret:
+        return Secret(f"postgresql://{user}:{password}@{HOST}:{self._port}/triggerhub")
 
     def prepare(self) -> None:
         """Choose user and port, stop a left-over server, create the cluster if needed. Raises StartError."""

@@ -24,8 +24,8 @@ from app.local.child import Child, OnLine, Service, StartError
 from app.local.embedded import EmbeddedBroker, EmbeddedPostgres
 from app.local.http_probe import answers_ok
 from app.local.output import Output
+from app.roles.roles import MIGRATION, ROLES
 
-ROLES = ("api", "relay", "runner", "projector", "scheduler")
 FIRST_PAUSE_S, LONGEST_PAUSE_S, HEALTHY_AFTER_S = 0.2, 5.0, 10.0
 GRACE_S, READY_WITHIN_S, MEMORY_CHECK_S = 15.0, 60.0, 2.0
 
@@ -45,7 +45,7 @@ READY_EVENT = "role.ready"
 """What a role logs once it is working."""
 
 
-async def up(settings: Settings, *, roles: Sequence[str] = ROLES, command: Command = role_command) -> None:
+async def up(settings: Settings, *, roles: Sequence[str] = tuple(ROLES), command: Command = role_command) -> None:
     """Run everything until SIGINT or SIGTERM; raises OperatorError when it cannot start.
 
     `roles` and `command` are for tests: which processes to run, and the command line of each.
@@ -131,6 +131,8 @@ class _Keeper:
 class _Supervisor:
     def __init__(self, settings: Settings, directory: DataDir, command: Command) -> None:
         self._settings = settings
+        self._owner = settings
+        """The settings with the database's owner."""
         self._directory = directory
         self._command = command
         self._output = Output(sys.stdout, prefix=settings.log_format == "console")
@@ -142,9 +144,10 @@ class _Supervisor:
 
     async def run(self, roles: Sequence[str]) -> None:
         _check_port(self._settings)
+        self._directory.remove("runtime.json")  # of one that was killed
         with self._signals():
             try:
-                self._settings = await self._start_servers(self._with_secrets(self._settings))
+                await self._start_servers(self._with_secrets(self._settings))
                 await self._or_stopped(self._migrate())
                 # The API comes last: once it answers, a webhook finds a runner that is at work already.
                 for role in sorted(roles, key="api".__eq__):
@@ -166,15 +169,19 @@ class _Supervisor:
             settings,
             jwt_secret=settings.jwt_secret or Secret(self._directory.secret("jwt_secret")),
             encryption_key=settings.encryption_key or Secret(self._directory.secret("encryption_key")),
-        )
+        ).with_message_key()
 
-    async def _start_servers(self, settings: Settings) -> Settings:
-        """Start the servers that have no URL. Returns the settings that lead to them."""
+    async def _start_servers(self, settings: Settings) -> None:
+        """Start the servers that have no URL, and keep the settings that lead to them."""
+        self._owner = settings
         if not settings.database_url:
             postgres = EmbeddedPostgres(self._directory)
             postgres.prepare()
             await self._start(self._servers, postgres.service)
-            settings = msgspec.structs.replace(settings, database_url=postgres.url)
+            self._owner = msgspec.structs.replace(
+                settings, database_url=postgres.owner_url, app_password=postgres.app_password
+            )
+            settings = msgspec.structs.replace(settings, database_url=postgres.app_url)
         if not settings.kafka_bootstrap_servers:
             broker = EmbeddedBroker(self._directory)
             await self._start(self._servers, broker.service)
@@ -194,9 +201,10 @@ class _Supervisor:
                 port=settings.port,
                 public_url=settings.public_url,
                 kafka_groups=settings.kafka_groups,
+                owner_url="" if self._owner.database_url == settings.database_url else str(self._owner.database_url),
             ),
         )
-        return settings
+        self._settings = settings
 
     async def _runner_ready(self) -> None:
         """Wait until the runner says that it has its partitions; joining a consumer group takes seconds."""
@@ -210,7 +218,7 @@ class _Supervisor:
         self._output.line(name, line)
 
     async def _migrate(self) -> None:
-        child = await Child.start(self._role("migrate"), self._output.line)
+        child = await Child.start(self._service("migrate", self._owner.only(*MIGRATION)), self._output.line)
         try:
             code = await child.wait()
         finally:
@@ -219,7 +227,11 @@ class _Supervisor:
             raise StartError(f"The database could not be migrated (exit code {code}); the reason is above.")
 
     def _role(self, role: str) -> Service:
-        return Service(name=role, argv=self._command(role), env=self._settings.child_env())
+        names = ROLES[role].settings if role in ROLES else ()  # tests have others
+        return self._service(role, self._settings.only(*names))
+
+    def _service(self, name: str, settings: Settings) -> Service:
+        return Service(name=name, argv=self._command(name), env=settings.child_env())
 
     async def _start(self, keepers: list[_Keeper], make: Callable[[], Service]) -> None:
         keeper = _Keeper(make, self._role_line, self._write_pids)

@@ -14,6 +14,7 @@ from app.http.asgi import create_app
 from app.http.background import stop_if_ended
 from app.http.services import Services
 from app.roles.connections import MAX_CONNECTIONS, BoundedProtocol, Connections
+from domain.log.ports import EventStore, StoreUnavailable
 
 log = structlog.get_logger()
 BACKLOG = 2_048
@@ -69,6 +70,15 @@ async def serve(services: Services, host: str, port: int, stop: asyncio.Event) -
     await asyncio.gather(sweep, return_exceptions=True)
     if not server.started:
         raise OperatorError("The API could not be started; the lines above say why.")
+
+
+async def failing_checks(store: EventStore) -> list[str]:
+    """What the API needs in order to take requests: the log. The broker's outages are for the relay to wait out."""
+    asked = asyncio.create_task(store.head())
+    # Not cancelled: a query that is cancelled while the server stands still does not end.
+    await asyncio.wait({asked}, timeout=2)
+    asked.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return [] if asked.done() and not isinstance(asked.exception(), StoreUnavailable) else ["database"]
 
 
 def _allowed_files() -> int:

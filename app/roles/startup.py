@@ -1,4 +1,4 @@
-"""What a role looks at before it starts: what will not heal by itself ends it with one line, the rest is waited for."""
+"""How a role starts: what will not heal by itself ends it with one line, the rest is waited for."""
 
 import asyncio
 import ssl
@@ -12,8 +12,10 @@ from aiokafka.errors import KafkaError
 from app.config import kafka
 from app.config.errors import OperatorError
 from app.config.settings import PREFIX, Settings
+from app.roles.roles import ROLES
 from sql.postgres.migrate import missing_migrations
 from sql.postgres.pool import CONNECTION_ERRORS, connect
+from sql.process import crash_points
 
 log = structlog.get_logger()
 
@@ -28,10 +30,21 @@ class DatabaseRefused(OperatorError):
     exit_code = 2
 
 
+async def run(role: str, settings: Settings, stop: asyncio.Event) -> None:
+    """Run a role until `stop`, once its servers can be used. Raises OperatorError for what will not heal."""
+    crash_points.arm(settings.crash_at, role)
+    await wait_until_usable(role, settings, stop)
+    if stop.is_set():
+        return
+    log.info("role.started")
+    await ROLES[role].run(settings, stop)
+    log.info("role.stopped")
+
+
 async def wait_until_usable(role: str, settings: Settings, stop: asyncio.Event) -> None:
     """Return once the role's servers can be used, or on `stop`. Raises OperatorError for what will not heal."""
     checks = [database_problem]
-    if role in {"relay", "runner", "projector"}:
+    if "kafka_bootstrap_servers" in ROLES[role].needs:
         checks.append(_broker_problem)
     for check in checks:
         await _wait_for(check, settings, stop)

@@ -16,6 +16,10 @@ class MigrationEdited(Exception):
     """A migration that was already applied has another content now; write a new one instead."""
 
 
+class AppRoleRefused(Exception):
+    """The role triggerhub_app is missing, or the owner may not give it a password."""
+
+
 class Migration(msgspec.Struct, frozen=True):
     """One file of sql/migrations."""
 
@@ -44,6 +48,19 @@ async def migrate(dsn: str) -> list[str]:
         await connection.execute(_queries["lock"])
         await connection.execute(_queries["create_table"])
         return await _apply_missing(connection)
+    finally:
+        await connection.close()
+
+
+async def let_app_log_in(dsn: str, password: str) -> None:
+    """Give the role of the processes its rights and this password. Raises AppRoleRefused."""
+    connection = await connect(dsn, "migrate")
+    try:
+        if not await connection.fetchval(_queries["grant_app"]):
+            raise AppRoleRefused("there is no role triggerhub_app")
+        await connection.execute(await connection.fetchval(_queries["app_login"], password))
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise AppRoleRefused(str(error)) from None
     finally:
         await connection.close()
 

@@ -11,3 +11,11 @@ select name, checksum from public.triggerhub_migrations order by name
 
 -- name: record
 insert into public.triggerhub_migrations (name, checksum) values ($1, $2)
+
+-- name: grant_app
+-- Whether the role is there. What the owner has built of read models becomes its.
+select es.grant_app()
+
+-- name: app_login
+-- The statement that lets the role log in: passwords can not be parameters of it.
+select format('alter role triggerhub_app login password %L', $1::text)

@@ -5,7 +5,7 @@ import time
 
 import asyncpg
 
-from app.local.supervisor import ROLES
+from app.roles.roles import ROLES
 from tests.benchmarks.instance import Instance, instance, usage
 from tests.benchmarks.support import BODY, Report, Row, database_settings
 from tests.benchmarks.traffic import Load, Sink, running_sink

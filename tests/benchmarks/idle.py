@@ -2,7 +2,7 @@
 
 import asyncio
 
-from app.local.supervisor import ROLES
+from app.roles.roles import ROLES
 from tests.benchmarks.instance import instance
 from tests.benchmarks.support import Report, Row
 

@@ -27,6 +27,7 @@ class Runtime(msgspec.Struct, frozen=True):
     database_url: str
     kafka_bootstrap_servers: str
     public_url: str
+    owner_url: str = ""
 
 
 class Instance:
@@ -35,11 +36,9 @@ class Instance:
     def __init__(self, data: Path, runtime: Runtime, others: Mapping[str, int] | None = None) -> None:
         self._data = data
         self._others = dict(others or {})
-        self.dsn = runtime.database_url
+        self.dsn = runtime.owner_url or runtime.database_url
         self.url = runtime.public_url
-        self.settings = Settings(
-            database_url=Secret(runtime.database_url), kafka_bootstrap_servers=runtime.kafka_bootstrap_servers
-        )
+        self.settings = Settings(database_url=Secret(self.dsn), kafka_bootstrap_servers=runtime.kafka_bootstrap_servers)
 
     def processes(self) -> dict[str, psutil.Process]:
         """The processes by name."""

@@ -1,6 +1,6 @@
 """Webhooks at a low, even rate: from sending one to its action's request at the sink."""
 
-from app.local.supervisor import ROLES
+from app.roles.roles import ROLES
 from tests.benchmarks.instance import instance
 from tests.benchmarks.support import BODY, Report, Row, database_settings
 from tests.benchmarks.traffic import Load, running_sink

@@ -6,7 +6,7 @@ import time
 import asyncpg
 
 from app.config.settings import Settings
-from app.roles import processes
+from app.roles.startup import run as run_role
 from domain.log.partitioning import partition_of
 from projections.engine.engine import Engine
 from projections.engine.rebuild import rebuild
@@ -63,7 +63,7 @@ async def _live(settings: Settings) -> float:
     connection = await asyncpg.connect(settings.database_url)
     async with PgEventStore(settings.database_url, "bench") as store:
         ends = await _ends(store)
-    projector = asyncio.create_task(processes.run("projector", settings, stop))
+    projector = asyncio.create_task(run_role("projector", settings, stop))
 
     async def progress() -> float:
         """Positions are spread evenly, so the mean of the gates is how many events were taken."""

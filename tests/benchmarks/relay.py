@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from app.config.settings import Settings
-from app.roles import processes
+from app.roles.startup import run as run_role
 from sql.log.event_store import PgEventStore
 from tests.benchmarks.instance import instance
 from tests.benchmarks.support import (
@@ -47,7 +47,7 @@ async def relaying(settings: Settings) -> AsyncIterator["asyncpg.Connection[asyn
     """The relay as `up` runs it, but in this process; yields a connection to watch it with."""
     stop = asyncio.Event()
     connection = await asyncpg.connect(settings.database_url)
-    task = asyncio.create_task(processes.run("relay", settings, stop))
+    task = asyncio.create_task(run_role("relay", settings, stop))
     try:
         yield connection
     finally:

@@ -7,7 +7,7 @@ from datetime import datetime
 import asyncpg
 import msgspec
 
-from app.local.supervisor import ROLES
+from app.roles.roles import ROLES
 from tests.benchmarks.instance import instance
 from tests.benchmarks.support import BODY, Report, Row, database_settings
 from tests.benchmarks.traffic import Load, running_sink

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.local.supervisor import ROLES
+from app.roles.roles import ROLES
 
 COMMANDS = (*ROLES, "up", "migrate", "rebuild", "verify", "demo", "doctor")
 

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from uuid import UUID
 
 import msgspec
 import pytest
 
+from app.roles.roles import ROLES
 from tests.support.eventually import eventually
 from tests.support.evidence import read_log
 from tests.support.invariants import Evidence, violations
@@ -67,3 +69,16 @@ async def test_ten_thousand_webhooks_are_ten_thousand_runs_each_delivered_once(s
         assert {msgspec.json.decode(bodies[0])["n"] for bodies in sink.deliveries.values()} == set(range(WEBHOOKS))
         code, output = await system.command("verify")
         assert code == 0, output
+
+
+async def test_no_process_has_a_secret_that_it_does_not_need(system: System) -> None:
+    names = ("jwt_secret", "encryption_key", "postgres_password", "postgres_app_password")
+    secrets = {name: (system.data / name).read_bytes().strip() for name in names}
+    held = {}
+    for role in ROLES:
+        environment = Path(f"/proc/{system.pids()[role]}/environ").read_bytes()
+        held[role] = {name for name, secret in secrets.items() if secret in environment}
+    app = {"postgres_app_password"}
+    assert held == {role: app | ({"jwt_secret", "encryption_key"} if role == "api" else set()) for role in ROLES}
+    code, output = await system.command("migrate")  # as the owner, who is known to this command alone
+    assert code == 0, output

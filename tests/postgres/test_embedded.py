@@ -35,7 +35,7 @@ async def postgres(directory: DataDir) -> AsyncIterator[EmbeddedPostgres]:
 
 
 async def query(postgres: EmbeddedPostgres, statement: str) -> object:
-    connection = await asyncpg.connect(postgres.url, timeout=10)
+    connection = await asyncpg.connect(postgres.owner_url, timeout=10)
     try:
         return await connection.fetchval(statement)
     finally:
@@ -43,7 +43,7 @@ async def query(postgres: EmbeddedPostgres, statement: str) -> object:
 
 
 async def test_commits_survive_sigkill_on_the_same_port(postgres: EmbeddedPostgres) -> None:
-    url = postgres.url
+    url = postgres.owner_url
     async with running(postgres.service()) as child:
         assert await query(postgres, "show fsync") == "on"
         assert await query(postgres, "show synchronous_commit") == "on"
@@ -51,13 +51,13 @@ async def test_commits_survive_sigkill_on_the_same_port(postgres: EmbeddedPostgr
         child.signal(signal.SIGKILL)
         await child.wait()
     async with running(postgres.service()):
-        assert postgres.url == url
+        assert postgres.owner_url == url
         assert await query(postgres, "select answer from kept") == 42
 
 
 async def test_a_password_is_needed(postgres: EmbeddedPostgres) -> None:
     async with running(postgres.service()):
-        wrong = postgres.url.replace(postgres.url.split(":")[2].split("@")[0], "wrong")
+        wrong = postgres.owner_url.replace(postgres.owner_url.split(":")[2].split("@")[0], "wrong")
         with pytest.raises(asyncpg.InvalidPasswordError):
             await asyncpg.connect(wrong, timeout=10)
 

@@ -1,14 +1,17 @@
 """The application's role: everything the processes do, and nothing to the log but appending."""
 
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import asyncpg
 import pytest
 
 from projections.engine.rebuild import rebuild
 from projections.engine.registry import PROJECTIONS
+from projections.engine.verify import verify_read_models
 from sql.log.event_store import PgEventStore
+from sql.log.verify import verify_chain
+from sql.postgres.migrate import AppRoleRefused, let_app_log_in
 from sql.postgres.pool import Connection, connect
 from tests.support.builders import a_run_requested, an_append
 from tests.support.chain import assert_log_is_whole
@@ -79,6 +82,25 @@ async def test_what_the_owner_built_becomes_its_with_the_next_grant(dsn: str, ap
     assert await owner.fetchval("select es.grant_app()")
     await owner.close()
     await rebuild(app_dsn, projection, 2)
+
+
+async def test_migrate_lets_it_log_in_and_hands_it_what_the_owner_built(dsn: str) -> None:
+    projection = PROJECTIONS[0]
+    await rebuild(dsn, projection, 2)
+    parts = urlsplit(dsn)
+    for password in ("first", 'it\'s "%second%" \\ $1'):
+        await let_app_log_in(dsn, password)
+        app_dsn = parts._replace(
+            netloc=f"triggerhub_app:{quote(password, safe='')}@{parts.hostname}:{parts.port}"
+        ).geturl()
+        await rebuild(app_dsn, projection, 2)
+        assert (await verify_chain(app_dsn)).broken_at is None
+        assert await verify_read_models(app_dsn, PROJECTIONS[:1], 2) == []
+
+
+async def test_it_may_not_let_itself_log_in(app_dsn: str) -> None:
+    with pytest.raises(AppRoleRefused):
+        await let_app_log_in(app_dsn, "x")
 
 
 async def test_a_stranger_sees_nothing(dsn: str) -> None:

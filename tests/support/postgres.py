@@ -53,7 +53,7 @@ class PostgresServer:
     @property
     def dsn(self) -> str:
         """With a place for the database's name."""
-        return urlsplit(self._embedded.url)._replace(path="/{}").geturl()
+        return urlsplit(self._embedded.owner_url)._replace(path="/{}").geturl()
 
     async def start(self) -> None:
         """Set up at first, recover after a kill, and wait until it answers."""

@@ -14,6 +14,9 @@ SETTINGS: dict[str, SettingNote] = {
     "database_url": SettingNote(
         "PostgreSQL 14 or newer, as `postgresql://user:password@host:5432/database`.", "embedded"
     ),
+    "app_password": SettingNote(
+        "For `triggerhub migrate`: the password with which the role `triggerhub_app` may log in from then on.", "none"
+    ),
     "kafka_bootstrap_servers": SettingNote("Kafka, as `host:port`, several separated by commas.", "embedded"),
     "kafka_topic": SettingNote("The topic of committed events. The relay creates it."),
     "kafka_partitions": SettingNote("Partitions of the topic: the most runners that can share the work."),

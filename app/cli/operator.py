@@ -1,0 +1,118 @@
+"""The operator's verbs: migrate, rebuild, retry-parked, rewind, verify. Each prints what it did.
+
+Imports stay inside, so that each command loads only what it runs.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+
+from app.config.errors import OperatorError
+from app.config.settings import PREFIX, Settings
+
+
+async def migrate(settings: Settings) -> None:
+    """Bring the schema up to this release, say what was applied, and let the role of the processes log in."""
+    from sql.postgres.migrate import AppRoleRefused, MigrationEdited, let_app_log_in
+    from sql.postgres.migrate import migrate as apply
+
+    try:
+        applied = await apply(settings.database_url)
+        if settings.app_password:
+            await let_app_log_in(settings.database_url, settings.app_password)
+    except MigrationEdited as error:
+        raise OperatorError(str(error)) from None
+    except AppRoleRefused as error:
+        raise OperatorError(
+            f"The role triggerhub_app cannot be given {PREFIX}APP_PASSWORD: {error}. Let an administrator say: "
+            "create role triggerhub_app login password '...'; then migrate without that setting."
+        ) from None
+    for name in applied:
+        click.echo(f"applied {name}")
+    if not applied:
+        click.echo("the schema is up to date")
+
+
+async def rebuild(settings: Settings, name: str) -> None:
+    """Build a read model anew beside the live one, with its progress shown, and switch."""
+    from projections.engine.rebuild import rebuild as build
+    from projections.engine.registry import LIVE_FOLDS, PROJECTIONS
+
+    if name in LIVE_FOLDS:
+        click.echo(f"{name} is folded from the log whenever it is read: there is nothing to rebuild")
+        return
+    projection = next((projection for projection in PROJECTIONS if projection.name == name), None)
+    if projection is None:
+        known = ", ".join([*(projection.name for projection in PROJECTIONS), *LIVE_FOLDS])
+        raise OperatorError(f"There is no read model {name!r}; there are: {known}.")
+    with _progress_bar(f"rebuilding {name}") as progress:
+        position = await build(settings.database_url, projection, settings.kafka_partitions, progress)
+    click.echo(f"{name} holds everything up to position {position}, and is live")
+
+
+async def retry_parked(settings: Settings, name: str) -> None:
+    """Offer a read model again the events that it could not take, for instance after an upgrade."""
+    from projections.engine.engine import Engine, NewerRelease, NotBuilt
+    from projections.engine.registry import PROJECTIONS
+
+    if name not in {projection.name for projection in PROJECTIONS}:
+        raise OperatorError(f"There is no read model {name!r} that could have parked events.")
+    async with Engine(settings.database_url, PROJECTIONS, settings.kafka_partitions) as engine:
+        try:
+            remaining = await engine.retry_parked(name)
+        except (NotBuilt, NewerRelease) as error:
+            raise OperatorError(f"{error}.") from None
+    click.echo(f"{remaining} events stay parked" if remaining else f"{name} has taken all its events")
+
+
+async def rewind(settings: Settings, position: int) -> None:
+    """Have the relay publish again everything after a position; consumers drop what they have had."""
+    from sql.postgres.pool import connect
+    from sql.postgres.queries import Queries
+
+    connection = await connect(settings.database_url, "rewind")
+    try:
+        head = await connection.fetchval(Queries("queries/events.sql")["head"])
+        if not 0 <= position <= head:
+            raise OperatorError(f"There is no position {position}: the log's head is {head}.")
+        await connection.execute(Queries("queries/relay.sql")["ask_rewind"], position)
+    finally:
+        await connection.close()
+    click.echo(f"the relay will publish again from position {position + 1}")
+
+
+async def verify(settings: Settings) -> int:
+    """Check the chain and the read models, and print what was found. Returns the exit code."""
+    from projections.engine.registry import PROJECTIONS
+    from projections.engine.verify import verify_read_models
+    from sql.log.verify import verify_chain
+
+    with _progress_bar("hash chain") as progress:
+        report = await verify_chain(settings.database_url, progress)
+    if report.broken_at is not None:
+        click.echo(f"BROKEN: the log is not as it was written, from position {report.broken_at}: {report.reason}")
+        return 1
+    click.echo(f"the hash chain holds: {report.events} events, the last with {report.hash}")
+    with _progress_bar("read models") as progress:
+        found = await verify_read_models(settings.database_url, PROJECTIONS, settings.kafka_partitions, progress)
+    for difference in found:
+        click.echo(f"DIFFERENT: {difference.projection}, {difference.side}: {difference.row}")
+    if found:
+        click.echo("`triggerhub rebuild NAME` makes a read model anew from the log")
+        return 1
+    click.echo(f"the read models equal the log: {', '.join(projection.name for projection in PROJECTIONS)}")
+    return 0
+
+
+@contextmanager
+def _progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows a bar on a terminal, nothing elsewhere. Called with the position reached and the head."""
+    with click.progressbar(length=1, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+
+        def show(position: int, head: int) -> None:
+            bar.length = head
+            bar.update(position - bar.pos)
+
+        yield show

@@ -1,0 +1,216 @@
+"""The roles: what each does, which settings it gets, and which objects it is made of.
+
+Everybody that has to know of roles reads this table: the command line, the supervisor, the checks before a start.
+Imports stay inside, so that the table costs nothing and each process loads only what it runs.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+
+from app.config.errors import OperatorError
+from app.config.settings import Settings
+
+API_PATIENCE_S = 1.8
+"""How long a request waits for the log: senders have their 503 within two seconds."""
+RUNNER_RECORDS = 500
+PROJECTOR_RECORDS = 2_000
+PROJECTOR_PACE_S = 0.2
+"""How far read models may lag on an idle machine: rests let batches grow, which is cheaper for everybody."""
+
+
+class Role(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind of process. It does not start without the settings in `needs`, and gets those, `uses`, and no others.
+
+    `run` works until the event is set. It lives through outages of the database and the broker.
+    """
+
+    help: str
+    run: Callable[[Settings, asyncio.Event], Awaitable[None]]
+    needs: tuple[str, ...]
+    uses: tuple[str, ...] = ()
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The names of all settings that it gets."""
+        return (*self.needs, *self.uses)
+
+
+async def _api(settings: Settings, stop: asyncio.Event) -> None:
+    from app.http.services import Services
+    from app.roles.server import failing_checks, serve
+    from consumers.connectors import catalog
+    from sql.log.event_store import PgEventStore
+
+    async with PgEventStore(settings.database_url, "api", read_connections=8, patience_s=API_PATIENCE_S) as store:
+        services = Services(
+            store=store,
+            dsn=settings.database_url,
+            catalog=catalog(),
+            jwt_secret=settings.jwt_secret.encode(),
+            encryption_key=settings.encryption_key,
+            hop_secret=settings.message_key,
+            public_url=settings.public_url,
+            signup=settings.signup,
+            max_body=settings.max_body,
+            user_per_minute=settings.user_per_minute or None,
+            readiness=lambda: failing_checks(store),
+        )
+        await serve(services, settings.host, settings.port, stop)
+
+
+async def _relay(settings: Settings, stop: asyncio.Event) -> None:
+    from app.config import kafka
+    from relay.relay import run as publish
+    from relay.topic import WrongPartitionCount
+
+    try:
+        await publish(settings.database_url, kafka.config(settings), stop)
+    except WrongPartitionCount as error:
+        raise kafka.Refused(
+            f"The {error}: set TRIGGERHUB_KAFKA_PARTITIONS to what it has, or delete the topic and "
+            "`triggerhub rewind 0`."
+        ) from None
+
+
+async def _runner(settings: Settings, stop: asyncio.Event) -> None:
+    from app.config import kafka
+    from consumers.connectors import catalog
+    from consumers.kafka.patience import again_until
+    from consumers.kafka.subscription import ConsumerConfig
+    from consumers.outbound.client import Outbound
+    from consumers.runner.runner import Runner
+    from domain.hook.hops import Hops
+    from sql.log.event_store import PgEventStore
+
+    config = ConsumerConfig(
+        settings.kafka_bootstrap_servers,
+        settings.kafka_topic,
+        "runner",
+        RUNNER_RECORDS,
+        security=kafka.consumer_security(settings),
+        alone=_alone(settings),
+        message_keys=settings.message_keys,
+    )
+    async with (
+        PgEventStore(settings.database_url, "runner") as store,
+        Outbound(settings.outbound_allow) as http,
+    ):
+        partitions = settings.kafka_partitions
+        hops = Hops(settings.message_key)
+        await again_until(
+            stop, lambda: Runner(store, catalog(), http, config, partitions=partitions, hops=hops).run(stop)
+        )
+
+
+async def _projector(settings: Settings, stop: asyncio.Event) -> None:
+    from app.config import kafka
+    from consumers.kafka.patience import again_until
+    from consumers.kafka.subscription import ConsumerConfig
+    from consumers.projector import Projector
+    from projections.engine.engine import Engine, NewerRelease
+    from projections.engine.registry import PROJECTIONS
+    from sql.log.event_store import PgEventStore
+
+    config = ConsumerConfig(
+        settings.kafka_bootstrap_servers,
+        settings.kafka_topic,
+        "projector",
+        PROJECTOR_RECORDS,
+        PROJECTOR_PACE_S,
+        kafka.consumer_security(settings),
+        _alone(settings),
+        settings.message_keys,
+    )
+    async with PgEventStore(settings.database_url, "projector", read_connections=2) as store:
+
+        async def project() -> None:
+            async with Engine(settings.database_url, PROJECTIONS, settings.kafka_partitions) as engine:
+                await Projector(engine, store, config).run(stop)
+
+        try:
+            await again_until(stop, project)
+        except NewerRelease as error:
+            raise OperatorError(f"The read models belong to a newer release ({error}): run that one.") from None
+
+
+def _alone(settings: Settings) -> int:
+    """How many partitions the one consumer of its kind reads; 0 where several share them."""
+    return settings.kafka_partitions if settings.kafka_groups == "off" else 0
+
+
+async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
+    from consumers.jobs.worker import JobWorker
+    from consumers.notifier.alert_channels import Channels
+    from consumers.notifier.mail import Mail, MailConfig
+    from consumers.notifier.notifier import Notifier
+    from consumers.outbound.client import Outbound
+    from consumers.scheduler.housekeeping import Housekeeping
+    from consumers.scheduler.timers import Scheduler
+    from sql.log.event_store import PgEventStore
+    from sql.process import clock
+
+    async with (
+        PgEventStore(settings.database_url, "scheduler", read_connections=4) as store,
+        Outbound(settings.outbound_allow) as http,
+        asyncio.TaskGroup() as tasks,
+    ):
+        mail = Mail(
+            MailConfig(
+                settings.smtp_host,
+                settings.smtp_port,
+                settings.smtp_username,
+                settings.smtp_password,
+                settings.smtp_tls,
+                settings.smtp_from,
+            )
+        )
+        channels = Channels(store, http, mail, clock.new_id, settings.public_url)
+        notifier = Notifier(store, settings.database_url, channels, clock=clock.now, new_id=clock.new_id)
+        tasks.create_task(Scheduler(store).run(stop), name="scheduler")
+        tasks.create_task(Housekeeping(store.pool, clock.now).run(stop), name="housekeeping")
+        tasks.create_task(notifier.run(stop), name="notifier")
+        tasks.create_task(JobWorker(store, settings.database_url, clock.new_id).run(stop), name="jobs")
+
+
+_KAFKA = tuple(name for name in Settings.__struct_fields__ if name.startswith("kafka_") and name != "kafka_groups")
+_TOPIC = ("database_url", "kafka_bootstrap_servers", "message_key")
+
+ROLES: Mapping[str, Role] = {
+    "api": Role(
+        help="Serve HTTP: the API, the webhooks, the documentation.",
+        run=_api,
+        needs=("database_url", "jwt_secret", "encryption_key", "message_key"),
+        uses=("host", "port", "public_url", "signup", "max_body", "user_per_minute"),
+    ),
+    "relay": Role(
+        help="Publish committed events to the topic.",
+        run=_relay,
+        needs=_TOPIC,
+        uses=_KAFKA,
+    ),
+    "runner": Role(
+        help="Run the actions of zaps.",
+        run=_runner,
+        needs=_TOPIC,
+        uses=(*_KAFKA, "kafka_groups", "outbound_allow"),
+    ),
+    "projector": Role(
+        help="Keep the read models up to date.",
+        run=_projector,
+        needs=_TOPIC,
+        uses=(*_KAFKA, "kafka_groups"),
+    ),
+    "scheduler": Role(
+        help="Fire timers, work on jobs, send alerts about failed runs.",
+        run=_scheduler,
+        needs=("database_url",),
+        uses=(
+            *("public_url", "outbound_allow"),
+            *("smtp_host", "smtp_port", "smtp_username", "smtp_password", "smtp_tls", "smtp_from"),
+        ),
+    ),
+}
+MIGRATION = ("database_url", "app_password")
+"""What `migrate` gets; its database_url is the owner's, and that of all others need not be."""
