@@ -9,13 +9,14 @@ from uuid import UUID
 import msgspec
 
 from domain.aggregates import ZAP
+from domain.connector.catalog import Catalog
 from domain.language.mistakes import SLOW
 from domain.language.template import Compiled, compiled
 from domain.log.errors import NotFound
 from domain.log.ports import EventStore
 from domain.log.stream import load
 from domain.zap.check import template_text
-from domain.zap.definition import ActionStep, Catalog, Definition, DelayStep, Step
+from domain.zap.definition import ActionStep, Definition, DelayStep, Step
 
 CACHE_SIZE = 2_000
 NO_ACTIONS = Catalog({}, {})

@@ -3,7 +3,8 @@
 from uuid import UUID
 
 from domain.aggregates import REQUEST, ZAP
-from domain.intake.admission import LoadedRequest, Started, admit, arrival_of, live_zap, record_admitted
+from domain.intake.admission import LoadedRequest, Started, admit, arrival_of, record_admitted
+from domain.intake.arrival import live_zap
 from domain.intake.events import RequestAdmitted, admission_of
 from domain.log.errors import NotFound, WrongStatus
 from domain.log.event import Metadata, StreamKind

@@ -7,6 +7,7 @@ from uuid import UUID
 from app.accounts.auth import Principal
 from app.intake.live_zaps import LiveZaps
 from domain.aggregates import ZAP
+from domain.connector.catalog import Catalog
 from domain.language.mistakes import SLOW
 from domain.log.errors import Invalid, NotFound
 from domain.log.event import NewEvent
@@ -14,7 +15,7 @@ from domain.log.ports import EventStore, NewId
 from domain.log.stream import facts, fold, handle, load_of
 from domain.zap import zap
 from domain.zap.check import template_text, validate
-from domain.zap.definition import Catalog, Definition
+from domain.zap.definition import Definition
 from domain.zap.zap import ChangeDraft, CreateZap, LoadedZap, PublishZap, ZapCommand, existing
 
 

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from app.config.settings import WhoMaySignUp
+from domain.connector.catalog import Catalog
 from domain.log.ports import Clock, NewId
-from domain.zap.definition import Catalog
 from sql.log.event_store import PgEventStore
 from sql.process import clock
 

@@ -34,17 +34,8 @@ from consumers.rendering.trigger import trigger_of
 from domain.hook.compiled import Hook
 from domain.hook.hops import MAX_DEPTH, NO_HOPS, OWN_PER_MINUTE, Hop, Hops
 from domain.hook.request import Request, request_body
-from domain.intake.admission import (
-    Arrival,
-    Held,
-    LiveZap,
-    Started,
-    TooManyItems,
-    hold,
-    items_of,
-    start,
-    start_each,
-)
+from domain.intake.admission import Held, Started, hold, start, start_each
+from domain.intake.arrival import Arrival, LiveZap, TooManyItems, items_of
 from domain.intake.events import MAX_DETAIL, MAX_EXCERPT, Reason, RequestRejected
 from domain.language.template import TooMuchWork
 from domain.log.errors import DomainError, NotFound

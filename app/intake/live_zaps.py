@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from domain.aggregates import ZAP
-from domain.intake.admission import LiveZap, live_zap
+from domain.intake.arrival import LiveZap, live_zap
 from domain.log.ports import EventStore, StoreUnavailable
 from domain.log.stream import load
 from domain.registry import UnknownEvent

@@ -11,7 +11,8 @@ from consumers.rendering.rendering import Rendering
 from consumers.rendering.trigger import trigger_of
 from domain.hook.compiled import Hook
 from domain.hook.config import ReplyConfig
-from domain.intake.admission import Arrival, Held, Started
+from domain.intake.admission import Held, Started
+from domain.intake.arrival import Arrival
 from domain.language.template import TemplateError
 from domain.log.ports import Clock
 from domain.values.json import Json, JsonObject

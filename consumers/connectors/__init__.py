@@ -6,8 +6,8 @@ One file per connector. Each module here that has a CONNECTOR is part of the cat
 import importlib
 import pkgutil
 
+from domain.connector.catalog import Catalog
 from domain.connector.descriptor import ActionDescriptor, Connector, TriggerDescriptor
-from domain.zap.definition import Catalog
 
 
 class DuplicateType(Exception):

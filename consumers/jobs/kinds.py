@@ -8,18 +8,8 @@ from uuid import UUID
 import msgspec
 
 from domain.aggregates import REQUEST, RUN, ZAP
-from domain.intake.admission import (
-    Arrival,
-    LiveZap,
-    LoadedRequest,
-    Started,
-    admit,
-    arrival_of,
-    discard,
-    live_zap,
-    record_admitted,
-    require_held,
-)
+from domain.intake.admission import LoadedRequest, Started, admit, arrival_of, discard, record_admitted, require_held
+from domain.intake.arrival import Arrival, LiveZap, live_zap
 from domain.job import job
 from domain.job.job import JobKind, LoadedJob, RunJobKind
 from domain.log.errors import DomainError, NothingToDo

@@ -12,7 +12,7 @@ import structlog
 
 from consumers.notifier.mail import Mail, MailFailed
 from domain.aggregates import ZAP
-from domain.connector.descriptor import HttpClient, Unreachable
+from domain.connector.http_client import HttpClient, Unreachable
 from domain.failures.alert_message import payload, subject, text
 from domain.failures.failures import AlertRaised
 from domain.hook.request import Request

@@ -6,7 +6,7 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
 from consumers.outbound.coding import codings_of, undone
-from domain.connector.descriptor import MAX_REPLY_BYTES, HttpReply
+from domain.connector.http_client import MAX_REPLY_BYTES, HttpReply
 from domain.values.inflate import Corrupt, TooLarge
 
 THREAD_BYTES = 64 * 1024

@@ -17,8 +17,8 @@ from yarl import URL
 from consumers.outbound.addresses import Network, is_allowed
 from consumers.outbound.answers import Unreadable, read
 from consumers.outbound.names import AddressRefused, GuardedResolver, resolver
-from domain.connector.descriptor import MAX_REPLY_BYTES, Headers, HttpReply, Unreachable
 from domain.connector.headers import problem
+from domain.connector.http_client import MAX_REPLY_BYTES, Headers, HttpReply, Unreachable
 from domain.connector.url import BadUrl, exact
 
 CONNECTIONS = 200
@@ -35,7 +35,7 @@ NOBODY = UUID(int=0)
 
 
 class Outbound:
-    """domain.connector.descriptor.HttpClient over aiohttp. Open it with `async with`.
+    """domain.connector.http_client.HttpClient over aiohttp. Open it with `async with`.
 
     Each tenant has connections of its own, so nothing that one leaves on a connection meets another's request.
     """
@@ -70,7 +70,7 @@ class Outbound:
         max_bytes: int = MAX_REPLY_BYTES,
         tenant_id: UUID | None = None,
     ) -> HttpReply:
-        """See domain.connector.descriptor.HttpClient."""
+        """See domain.connector.http_client.HttpClient."""
         target = _known(url, self._allowed) if len(url) <= CACHED_URL else checked(url, self._allowed)
         given = list(headers.items()) if not isinstance(headers, Sequence) else list(headers)
         wrong = problem(given)

@@ -12,7 +12,7 @@ from yarl import URL
 
 from consumers.outbound.circuit import Circuit, Verdict
 from consumers.outbound.turns import Turns
-from domain.connector.descriptor import MAX_REPLY_BYTES, Headers, HttpClient, HttpReply, Unreachable
+from domain.connector.http_client import MAX_REPLY_BYTES, Headers, HttpClient, HttpReply, Unreachable
 from domain.log.ports import Clock, StoreUnavailable
 from sql.tables.rate_limits import RateLimits
 
@@ -143,7 +143,7 @@ class _Guarded:
         max_bytes: int = MAX_REPLY_BYTES,
         tenant_id: UUID | None = None,  # noqa: ARG002 - an action can only be its own tenant
     ) -> HttpReply:
-        """See domain.connector.descriptor.HttpClient."""
+        """See domain.connector.http_client.HttpClient."""
         return await self._targets.request(
             self._tenant_id,
             self._per_minute,

@@ -9,7 +9,9 @@ import structlog
 from consumers.definitions import CompiledVersion
 from consumers.outbound.targets import Targets
 from consumers.rendering.rendering import Rendering
-from domain.connector.descriptor import ActionContext, ActionDescriptor, Failed, Outcome, Retry
+from domain.connector.catalog import Catalog
+from domain.connector.descriptor import ActionContext, ActionDescriptor
+from domain.connector.outcome import Failed, Outcome, Retry
 from domain.hook.hops import Hop, Hops
 from domain.language.scope import Context, Heavy
 from domain.language.template import TemplateError
@@ -17,7 +19,7 @@ from domain.log.ports import Clock
 from domain.run.inputs import Input, is_large, keep
 from domain.run.state import ActiveRun, idempotency_key
 from domain.values.json import Json
-from domain.zap.definition import ActionStep, Catalog, OnUnknown, Step
+from domain.zap.definition import ActionStep, OnUnknown, Step
 
 log = structlog.get_logger()
 MAX_ATTEMPT_S = 3_600.0

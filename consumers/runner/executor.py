@@ -16,7 +16,8 @@ from consumers.rendering.rendering import Rendering
 from consumers.rendering.trigger import Trigger
 from consumers.runner.attempts import Attempts, until
 from consumers.runner.slots import Busy, Slots
-from domain.connector.descriptor import Failed, Outcome, Postponed, Succeeded
+from domain.connector.catalog import Catalog
+from domain.connector.outcome import Failed, Outcome, Postponed, Succeeded
 from domain.hook.hops import NO_HOPS, Hops
 from domain.language.template import TemplateError
 from domain.log.errors import NotFound
@@ -38,7 +39,7 @@ from domain.run.decide import (
 from domain.run.events import RunEvent
 from domain.run.inputs import NO_INPUT, Input
 from domain.run.state import ActiveRun, LoadedRun, next_step, template_context
-from domain.zap.definition import NO_STEPS, ActionStep, Catalog, Definition, DelayStep, Step
+from domain.zap.definition import NO_STEPS, ActionStep, Definition, DelayStep, Step
 from sql.process.crash_points import reached
 
 log = structlog.get_logger()

@@ -25,7 +25,8 @@ from consumers.runner.serial_runs import QueuedRun, SerialRuns, concurrency_of
 from consumers.runner.slots import Slots
 from domain import envelope
 from domain.aggregates import RUN
-from domain.connector.descriptor import HttpClient
+from domain.connector.catalog import Catalog
+from domain.connector.http_client import HttpClient
 from domain.hook.hops import NO_HOPS, Hops
 from domain.log.event import StoredEvent, StreamKind
 from domain.log.partitioning import partition_of
@@ -33,7 +34,6 @@ from domain.log.ports import Clock
 from domain.log.stream import fold, load
 from domain.registry import UnknownEvent
 from domain.run.state import ActiveRun, LoadedRun
-from domain.zap.definition import Catalog
 from sql.log.event_store import PgEventStore
 from sql.log.pages import PAGE_BYTES
 from sql.postgres.pool import CONNECTION_ERRORS

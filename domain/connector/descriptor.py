@@ -1,14 +1,14 @@
-"""What a connector declares: its triggers and actions as data, and the outcomes an action can have."""
+"""What a connector declares: its triggers and actions, as data."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
-from email.utils import parsedate_to_datetime
-from typing import Protocol, TypeAlias
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 from uuid import UUID
 
 import msgspec
 
 from domain.connector.config import problems
+from domain.connector.http_client import HttpClient
+from domain.connector.outcome import Outcome
 from domain.log.ports import Clock
 from domain.values.json import Json, JsonObject
 
@@ -34,109 +34,6 @@ class TriggerDescriptor(msgspec.Struct, frozen=True, kw_only=True):
     def problems(self, config: JsonObject) -> dict[str, str]:
         """What is wrong with a config as saved, by path."""
         return self.check(config) if self.check else problems(self.config, config)
-
-
-class Succeeded(msgspec.Struct, frozen=True):
-    """The action did its work; `output` is what later steps see."""
-
-    output: Json
-
-
-class Retry(msgspec.Struct, frozen=True, kw_only=True):
-    """A failure that time may heal. `after_s` is the target's own wish (Retry-After), if it gave one."""
-
-    code: str
-    message: str
-    after_s: float | None = None
-    output: Json = None
-
-
-class Failed(msgspec.Struct, frozen=True, kw_only=True):
-    """A failure that a repeat would not heal."""
-
-    code: str
-    message: str
-    output: Json = None
-
-
-class Postponed(msgspec.Struct, frozen=True, kw_only=True):
-    """Nothing was sent, so it was no attempt: to be offered again after `after_s` seconds."""
-
-    code: str
-    message: str
-    after_s: float
-
-
-Outcome: TypeAlias = Succeeded | Retry | Failed | Postponed
-
-
-MAX_REPLY_BYTES = 256 * 1024
-"""Of an answer, where whoever asks sets no limit."""
-
-Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
-
-
-class HttpReply(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer of a target, with its content coding undone; a header that came several times is a list.
-
-    `truncated`: it was larger than was asked for. `size` is then as much as is known of its size.
-    """
-
-    status: int
-    headers: Mapping[str, str | list[str]]
-    body: bytes
-    size: int = 0
-    truncated: bool = False
-
-    def header(self, name: str) -> str:
-        """A header's value, the first where there are several; empty where it isn't there."""
-        found = self.headers.get(name, "")
-        return found if isinstance(found, str) else found[0]
-
-    def retry_after_s(self, at: datetime) -> float | None:
-        """The target's wish in seconds: a number or a date (RFC 9110 §10.2.3); None where it makes no sense."""
-        text = self.header("retry-after").strip()
-        if text.isascii() and text.isdigit():
-            return float(text[:9])
-        try:
-            return max(0.0, (parsedate_to_datetime(text) - at).total_seconds())
-        except (ValueError, TypeError, IndexError, OverflowError):
-            return None
-
-
-class HttpClient(Protocol):
-    """The one way out: guarded against internal addresses, no redirects, bounded in time and size.
-
-    Raises domain.connector.descriptor.Unreachable (class of failure in `.code`), and nothing else. `tenant_id` says on
-    whose connections; the client that an action is given knows that by itself.
-    """
-
-    async def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Headers,
-        body: bytes | None,
-        timeout_s: float,
-        max_bytes: int = MAX_REPLY_BYTES,
-        tenant_id: UUID | None = None,
-    ) -> HttpReply: ...
-
-
-class Unreachable(Exception):
-    """No complete answer came, or none that can be read.
-
-    `code` is one of address_refused, dns, connect, tls, timeout, broken, unreadable, bad_url, bad_request; or
-    circuit_open or rate_limited, with `after_s`: nothing was sent, and may be in so many seconds.
-    """
-
-    def __init__(self, code: str, message: str, *, permanent: bool = False, after_s: float | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.permanent = permanent
-        self.after_s = after_s
 
 
 class ActionContext(msgspec.Struct, frozen=True):

@@ -3,18 +3,15 @@
 Each request has one run or one end, however often and by whomever that is asked for.
 """
 
-import hashlib
 from collections.abc import Sequence
 from typing import TypeAlias
 from uuid import UUID
 
 import msgspec
 
-from domain.hook.compiled import PLAIN, Hook, compile_hook
-from domain.hook.hops import Hop
-from domain.hook.request import MAX_INFLATED, Request
+from domain.intake.arrival import Arrival, LiveZap, decision_key, items_of, key_of, require_few
 from domain.intake.events import IntakeEvent, RequestAdmitted, RequestDiscarded, RequestRejected, admission_of
-from domain.log.errors import DomainError, NotFound, NothingToDo, WrongStatus
+from domain.log.errors import NotFound, NothingToDo, WrongStatus
 from domain.log.event import (
     Append,
     Appended,
@@ -29,70 +26,9 @@ from domain.log.ports import EventStore, NewId, StoreUnavailable
 from domain.log.stream import Loaded, facts
 from domain.run.decide import RequestRun
 from domain.run.request import request_append
-from domain.values.inflate import inflate
-from domain.values.json import MalformedJson
-from domain.values.path import Path
-from domain.values.payload import utf8_json
-from domain.zap.settings import DEFAULT, ZapSettings
-from domain.zap.zap import LoadedZap, ZapStatus
 
-MAX_ITEMS = 1_000
-"""Runs that one request may start."""
 WAVE = 100
 """Of them, those that are appended at a time: the queue to the log is for all tenants."""
-
-_list: "msgspec.json.Decoder[list[msgspec.Raw]]" = msgspec.json.Decoder(list[msgspec.Raw])
-_object: "msgspec.json.Decoder[dict[str, msgspec.Raw]]" = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
-
-class LiveZap(msgspec.Struct, frozen=True):
-    """What the intake needs of a zap. `version` is the published one that new runs use, 0 when there is none.
-
-    `ever_held`: one of its versions holds requests while the zap is paused, so that a delivery that comes again may be
-    one that is held.
-    """
-
-    owner: UUID
-    status: ZapStatus
-    version: int
-    hook: Hook = PLAIN
-    settings: ZapSettings = DEFAULT
-    ever_held: bool = False
-
-
-def live_zap(loaded: LoadedZap, secrets: tuple[str, ...] = ()) -> LiveZap:
-    """A published zap, ready to take requests. Raises WrongStatus for one that never was published."""
-    zap = loaded.state
-    if not zap.live:
-        raise WrongStatus("a request can be let in once the zap is published")
-    definition = zap.version(zap.live).definition
-    return LiveZap(
-        loaded.tenant_id,
-        zap.status,
-        zap.live,
-        compile_hook(definition.trigger.type, definition.trigger.config, secrets),
-        definition.behaviour,
-        ever_held=any(version.definition.behaviour.when_paused == "hold" for version in zap.versions),
-    )
-
-
-class Arrival(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An authentic request to a zap, in the form in which the log keeps it.
-
-    `delivery_id` is empty where the sender gave none. `request_id` is that of the rejected request which is being
-    let in by hand, or of the held one which is being released. `item` is its number among those of one request.
-    """
-
-    zap_id: UUID
-    zap: LiveZap
-    request: Request
-    delivery_id: str = ""
-    traceparent: str = ""
-    actor: str = "hook"
-    request_id: UUID | None = None
-    held: bool = False
-    item: int = 0
-    hop: Hop | None = None
 
 
 class Started(msgspec.Struct, frozen=True, gc=False):
@@ -111,12 +47,6 @@ class Held(msgspec.Struct, frozen=True, gc=False):
     duplicate: bool = False
 
 
-class TooManyItems(DomainError):
-    """The request would start too many runs."""
-
-    code = "too_large"
-
-
 async def start(store: EventStore, new_id: NewId, arrival: Arrival) -> Started | Held:
     """Commit the run. Held: the delivery is held already, or was discarded. Raises StoreUnavailable."""
     append = run_append(new_id, arrival)
@@ -128,7 +58,7 @@ async def start_each(store: EventStore, new_id: NewId, items: Sequence[Arrival])
 
     Raises StoreUnavailable and TooManyItems.
     """
-    _require_few(items)
+    require_few(items)
     first: list[Started] = []
     if items[0].zap.ever_held:
         # The first item stands for the request: where that is held, nothing is started.
@@ -153,7 +83,7 @@ async def hold(
     `items` is what it will be split into. Each request has a stream of its own: many can be held at once, and each is
     released or discarded once. Raises StoreUnavailable and TooManyItems.
     """
-    _require_few(items or ())
+    require_few(items or ())
     request_id = new_id()
     append = facts(
         arrival.zap_id,
@@ -162,19 +92,13 @@ async def hold(
         metadata=Metadata(actor=arrival.actor, traceparent=arrival.traceparent),
         stream_id=request_id,
         expected=0,
-        dedupe_key=_key(items[0] if items else arrival),
+        dedupe_key=key_of(items[0] if items else arrival),
         dedupe_window_s=arrival.zap.hook.dedupe_window_s,
     )
     result = await store.append(append)
     if isinstance(result, Appended):
         return Held(request_id, result.position)
     return await _outcome(store, arrival, request_id, result)
-
-
-def _require_few(items: Sequence[Arrival]) -> None:
-    """Raises TooManyItems."""
-    if len(items) > MAX_ITEMS:
-        raise TooManyItems(f"a request may start at most {MAX_ITEMS} runs")
 
 
 def run_append(new_id: NewId, arrival: Arrival) -> Append:
@@ -192,67 +116,9 @@ def run_append(new_id: NewId, arrival: Arrival) -> Append:
         tenant_id=arrival.zap.owner,
         new_id=new_id,
         metadata=Metadata(actor=arrival.actor, causation_id=arrival.request_id, traceparent=arrival.traceparent),
-        dedupe_key=_key(arrival),
+        dedupe_key=key_of(arrival),
         dedupe_window_s=arrival.zap.hook.dedupe_window_s,
     )
-
-
-def items_of(arrival: Arrival, path: Path) -> list[Arrival] | None:
-    """An arrival for each item of the list at a path of the body; None where there is no list, or an empty one.
-
-    The whole body is the list for the empty path. Each item keeps the bytes that it had in the body.
-    """
-    try:
-        items = _list.decode(_part(_content(arrival.request), path))
-        return [_item(arrival, index, bytes(item).decode()) for index, item in enumerate(items)] or None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError, MalformedJson):
-        return None
-
-
-def _content(request: Request) -> bytes:
-    raw = request.raw_body()
-    encoding = request.headers.get("content-encoding")
-    content = inflate(encoding, raw, MAX_INFLATED) if encoding else raw
-    return utf8_json(request.headers.get("content-type", ""), content) if isinstance(content, bytes) else b""
-
-
-def _part(content: bytes | msgspec.Raw, path: Path) -> bytes | msgspec.Raw:
-    """The bytes of what stands at a path. Raises LookupError and msgspec.DecodeError."""
-    for key in path:
-        content = _list.decode(content)[int(key)] if key.isdecimal() else _object.decode(content)[key]
-    return content
-
-
-def _item(arrival: Arrival, index: int, item: str) -> Arrival:
-    headers = {name: value for name, value in arrival.request.headers.items() if name != "content-encoding"}
-    request = msgspec.structs.replace(
-        arrival.request,
-        headers={**headers, "content-type": "application/json"},
-        body=item,
-        encoding="utf-8",
-    )
-    delivery_id = f"{arrival.delivery_id}#{index}" if arrival.delivery_id else ""
-    return msgspec.structs.replace(arrival, request=request, delivery_id=delivery_id, item=index)
-
-
-def dedupe_key(zap_id: UUID, delivery_id: str) -> bytes:
-    """What makes two requests the same delivery: 32 bytes. The zap is part of it: nobody can take others' ids."""
-    return hashlib.sha256(zap_id.bytes + delivery_id.encode()).digest()
-
-
-def decision_key(zap_id: UUID, request_id: UUID, item: int = 0) -> bytes:
-    """Whoever stores this first says what becomes of a request that started no run when it came."""
-    # No sender's id has a NUL in it.
-    return dedupe_key(zap_id, f"\0{request_id}" + (f"#{item}" if item else ""))
-
-
-def _key(arrival: Arrival) -> bytes | None:
-    # The delivery of a held request is taken: by that very request.
-    if arrival.delivery_id and not arrival.held:
-        return dedupe_key(arrival.zap_id, arrival.delivery_id)
-    if arrival.request_id:
-        return decision_key(arrival.zap_id, arrival.request_id, arrival.item)
-    return None
 
 
 async def _outcome(store: EventStore, arrival: Arrival, stream_id: UUID, result: AppendResult) -> Started | Held:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.connector.descriptor import Failed, Outcome, Postponed, Retry, Succeeded
+from domain.connector.outcome import Failed, Outcome, Postponed, Retry, Succeeded
 from domain.flow.retry import DEFAULT, Policy, is_retried, retry_delay_s
 from domain.hook.request import Request
 from domain.log.errors import NothingToDo, WrongStatus

@@ -3,22 +3,14 @@
 from collections.abc import Iterator
 from itertools import islice
 
+from domain.connector.catalog import Catalog
 from domain.connector.descriptor import ActionDescriptor
 from domain.language.mistakes import MAX_TEMPLATES, MAX_TEXT, Mistake, mistakes, too_deep
 from domain.language.names import TRIGGER_ONLY, Names
 from domain.language.template import Place, is_substitution, templates
 from domain.log.errors import Invalid
 from domain.values.json import MAX_DEPTH
-from domain.zap.definition import (
-    MAX_STEPS,
-    STEP_ID,
-    ActionStep,
-    Catalog,
-    Definition,
-    DelayStep,
-    ErrorPath,
-    Step,
-)
+from domain.zap.definition import MAX_STEPS, STEP_ID, ActionStep, Definition, DelayStep, ErrorPath, Step
 
 MAX_MISTAKES = 50
 """Mistakes that are told at once."""

@@ -1,12 +1,11 @@
 """A zap's definition: its trigger and its steps."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
-from domain.connector.descriptor import ActionDescriptor, TriggerDescriptor
 from domain.flow.retry import DEFAULT as DEFAULT_RETRY
 from domain.flow.retry import Policy
 from domain.values.json import Json, JsonObject  # noqa: F401 - JsonObject stands for a type that names Json
@@ -16,7 +15,6 @@ MAX_STEPS = 100
 MAX_STEP_TIMEOUT_S = 3_600
 STEP_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 """What templates can name as `steps.<id>`."""
-
 Unset: TypeAlias = msgspec.UnsetType
 UNSET = msgspec.UNSET
 
@@ -119,10 +117,3 @@ def _walk(steps: tuple[Step, ...], path: str) -> Iterator[tuple[str, Step]]:
 def same(one: Definition, other: Definition) -> bool:
     """Whether two definitions are the same JSON: Python's == takes 1, 1.0 and true for one value."""
     return msgspec.json.encode(one, order="deterministic") == msgspec.json.encode(other, order="deterministic")
-
-
-class Catalog(msgspec.Struct, frozen=True):
-    """The triggers and actions that definitions may use, by type."""
-
-    triggers: Mapping[str, TriggerDescriptor]
-    actions: Mapping[str, ActionDescriptor]

@@ -13,7 +13,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from consumers.outbound.addresses import parse_networks
 from consumers.outbound.client import Outbound
 from consumers.outbound.names import LOOK_UPS
-from domain.connector.descriptor import Unreachable
+from domain.connector.http_client import Unreachable
 from tests.support.name_server import name_server
 from tests.support.sink import running_sink
 

@@ -11,7 +11,7 @@ import pytest
 from app.intake.request_log import PER_MINUTE
 from consumers.jobs import worker
 from consumers.jobs.worker import JobWorker
-from domain.intake.admission import MAX_ITEMS, dedupe_key
+from domain.intake.arrival import MAX_ITEMS, dedupe_key
 from domain.log.event import Append, Metadata, NewEvent, StreamKind
 from domain.registry import decode
 from domain.run.events import RunRequested

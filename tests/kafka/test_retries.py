@@ -12,7 +12,9 @@ import pytest
 
 from consumers.connectors import catalog
 from consumers.outbound.circuit import FAILURES
-from domain.connector.descriptor import ActionContext, ActionDescriptor, Outcome, Succeeded
+from domain.connector.catalog import Catalog
+from domain.connector.descriptor import ActionContext, ActionDescriptor
+from domain.connector.outcome import Outcome, Succeeded
 from domain.flow.retry import DEFAULT, JITTER, ExponentialRetry, FixedRetry, schedule_s
 from domain.log.event import Appended, StreamKind
 from domain.run.events import (
@@ -31,7 +33,7 @@ from domain.run.events import (
     StepSucceeded,
 )
 from domain.values.json import JsonObject
-from domain.zap.definition import ActionStep, Catalog, DelayStep, ErrorPath, OnUnknown
+from domain.zap.definition import ActionStep, DelayStep, ErrorPath, OnUnknown
 from domain.zap.settings import ZapSettings
 from tests.support.bench import Bench, at_work
 from tests.support.broker import Broker

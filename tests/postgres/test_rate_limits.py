@@ -10,7 +10,7 @@ import pytest
 from consumers.outbound.addresses import parse_networks
 from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
-from domain.connector.descriptor import HttpClient, Unreachable
+from domain.connector.http_client import HttpClient, Unreachable
 from sql.postgres.pool import Pool, create_pool
 from sql.process.clock import now
 from sql.tables.rate_limits import RateLimits

@@ -13,9 +13,10 @@ from litestar import Litestar
 from app.http.asgi import create_app
 from app.http.services import Services
 from consumers.connectors import webhook
-from domain.connector.descriptor import ActionContext, ActionDescriptor, Outcome, Succeeded
+from domain.connector.catalog import Catalog
+from domain.connector.descriptor import ActionContext, ActionDescriptor
+from domain.connector.outcome import Outcome, Succeeded
 from domain.values.json import JsonObject
-from domain.zap.definition import Catalog
 from sql.log.event_store import PgEventStore
 
 SECRET = b"a secret for tests, 32 bytes long at least"

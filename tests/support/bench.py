@@ -13,6 +13,7 @@ from consumers.outbound.addresses import parse_networks
 from consumers.outbound.client import Outbound
 from consumers.runner.runner import Runner
 from consumers.scheduler.timers import Scheduler
+from domain.connector.catalog import Catalog
 from domain.hook.request import Request
 from domain.log.event import Appended, Metadata, StreamKind
 from domain.registry import decode
@@ -20,7 +21,7 @@ from domain.run.decide import RequestRun
 from domain.run.events import RunEvent
 from domain.run.request import request_append
 from domain.values.json import JsonObject
-from domain.zap.definition import ActionStep, Catalog, Definition, Step, Trigger
+from domain.zap.definition import ActionStep, Definition, Step, Trigger
 from domain.zap.settings import ZapSettings
 from domain.zap.zap import ZapCreated, ZapEnabled, ZapPublished
 from relay import relay

@@ -19,7 +19,7 @@ from app.http.openapi.refusals import Refusals, codes
 from app.http.openapi.schemas import Schemas
 from app.http.parameters import Parameter, parameters
 from app.http.problems import ProblemDetails
-from domain.zap.definition import Catalog
+from domain.connector.catalog import Catalog
 
 _DESCRIPTION = (
     "Zaps start runs of actions for webhooks, and everything that happened can be read, searched and replayed. "

@@ -10,9 +10,9 @@ import msgspec
 from app.http.inputs import Moment
 from app.http.openapi.notes import Doc
 from app.http.openapi.variants import VARIANTS, Variants
+from domain.connector.catalog import Catalog
 from domain.hook.config import HookConfig
 from domain.language.operators import OPERATORS
-from domain.zap.definition import Catalog
 
 REF = "#/components/schemas/"
 _NAMES: Mapping[str, str] = {

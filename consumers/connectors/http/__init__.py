@@ -4,18 +4,9 @@ from consumers.connectors.http.answer import NotAsAsked, headers_of, output
 from consumers.connectors.http.body import encoded, pairs
 from consumers.connectors.http.config import HttpRequest, as_defined, check
 from domain.connector.config import BadConfig, read
-from domain.connector.descriptor import (
-    ActionContext,
-    ActionDescriptor,
-    Connector,
-    Failed,
-    HttpReply,
-    Outcome,
-    Postponed,
-    Retry,
-    Succeeded,
-    Unreachable,
-)
+from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector
+from domain.connector.http_client import HttpReply, Unreachable
+from domain.connector.outcome import Failed, Outcome, Postponed, Retry, Succeeded
 from domain.connector.url import with_query
 from domain.hook.hops import HEADER
 from domain.values.json import JsonObject

@@ -4,7 +4,7 @@ import base64
 import re
 
 from consumers.connectors.http.config import Response, media_type_of
-from domain.connector.descriptor import HttpReply
+from domain.connector.http_client import HttpReply
 from domain.values.charset import SHOWS_ITSELF, charset_of, marked, text_of
 from domain.values.json import Json, JsonObject, MalformedJson, parse
 from domain.values.payload import is_json

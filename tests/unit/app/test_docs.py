@@ -17,17 +17,9 @@ from app.http.docs.markdown import to_html
 from app.http.docs.reference import REFERENCES
 from app.http.docs.setting_notes import SETTINGS
 from app.http.problems import KINDS
-from domain.connector.descriptor import (
-    ActionContext,
-    Failed,
-    Headers,
-    HttpReply,
-    Outcome,
-    Postponed,
-    Retry,
-    Succeeded,
-    Unreachable,
-)
+from domain.connector.descriptor import ActionContext
+from domain.connector.http_client import Headers, HttpReply, Unreachable
+from domain.connector.outcome import Failed, Outcome, Postponed, Retry, Succeeded
 from domain.language import condition
 from domain.language.filters import FILTERS
 from domain.language.operators import OPERATORS

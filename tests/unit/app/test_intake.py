@@ -18,7 +18,7 @@ from app.intake.request_log import RequestLog
 from app.intake.run_watch import RunWatch
 from domain.hook.compiled import PLAIN, Hook
 from domain.hook.config import ReplyConfig
-from domain.intake.admission import LiveZap, dedupe_key
+from domain.intake.arrival import LiveZap, dedupe_key
 from domain.log.event import Append, Appended, AppendResult, Conflict, Duplicate, StoredEvent, StreamKind
 from domain.log.ports import EventStore, StoreUnavailable
 from domain.run.events import RunRequested

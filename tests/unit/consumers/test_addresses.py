@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from consumers.outbound import client
 from consumers.outbound.addresses import is_allowed, parse_networks
 from consumers.outbound.client import Outbound, checked
-from domain.connector.descriptor import Unreachable
+from domain.connector.http_client import Unreachable
 from tests.support.raw_target import RawTarget, raw_target
 
 BLOCKED = [

@@ -15,7 +15,8 @@ import pytest
 
 from consumers.connectors.http import CONNECTOR
 from consumers.outbound.client import Outbound
-from domain.connector.descriptor import ActionContext, Failed, Outcome, Retry, Succeeded
+from domain.connector.descriptor import ActionContext
+from domain.connector.outcome import Failed, Outcome, Retry, Succeeded
 from tests.support.clock import FixedClock
 from tests.support.raw_target import RawTarget
 

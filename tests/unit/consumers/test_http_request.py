@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from consumers.connectors.http import CONNECTOR
 from consumers.outbound.client import Outbound
-from domain.connector.descriptor import ActionContext, Failed, Outcome, Succeeded
+from domain.connector.descriptor import ActionContext
+from domain.connector.outcome import Failed, Outcome, Succeeded
 from domain.connector.url import exact, with_query
 from domain.language.template import render
 from tests.support.clock import FixedClock

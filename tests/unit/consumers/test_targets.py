@@ -16,7 +16,9 @@ from consumers.outbound.addresses import parse_networks
 from consumers.outbound.circuit import FAILURES, OPEN_S
 from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
-from domain.connector.descriptor import ActionContext, HttpClient, Postponed, Retry, Succeeded, Unreachable
+from domain.connector.descriptor import ActionContext
+from domain.connector.http_client import HttpClient, Unreachable
+from domain.connector.outcome import Postponed, Retry, Succeeded
 from sql.tables.rate_limits import RateLimits
 from tests.support.clock import START, FixedClock
 from tests.support.sink import Sink, running_sink

@@ -6,12 +6,14 @@ import msgspec
 import pytest
 from msgspec import UNSET, Meta, UnsetType
 
+from domain.connector.catalog import Catalog
 from domain.connector.config import config_schema
-from domain.connector.descriptor import ActionContext, ActionDescriptor, Outcome, Succeeded, TriggerDescriptor
+from domain.connector.descriptor import ActionContext, ActionDescriptor, TriggerDescriptor
+from domain.connector.outcome import Outcome, Succeeded
 from domain.log.errors import Invalid
 from domain.values.json import Json, JsonObject
 from domain.zap.check import validate
-from domain.zap.definition import MAX_STEPS, ActionStep, Catalog, Definition, Trigger, same
+from domain.zap.definition import MAX_STEPS, ActionStep, Definition, Trigger, same
 from tests.support.builders import a_definition
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.connector.descriptor import Outcome, Retry, Succeeded
+from domain.connector.outcome import Outcome, Retry, Succeeded
 from domain.flow.retry import FixedRetry
 from domain.registry import decode, encode, event_type
 from domain.run.decide import RecordAttempt, decide

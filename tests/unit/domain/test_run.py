@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from domain.connector.descriptor import Failed, Outcome, Postponed, Retry, Succeeded
+from domain.connector.outcome import Failed, Outcome, Postponed, Retry, Succeeded
 from domain.flow.retry import FixedRetry
 from domain.hook.request import Request, request_body, trigger_data
 from domain.log.errors import WrongStatus

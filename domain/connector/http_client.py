@@ -1,0 +1,76 @@
+"""The one way out that actions and alerts have, as a Protocol; consumers/outbound is what stands behind it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Protocol, TypeAlias
+from uuid import UUID
+
+import msgspec
+
+MAX_REPLY_BYTES = 256 * 1024
+"""Of an answer, where whoever asks sets no limit."""
+Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
+
+
+class HttpReply(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer of a target, with its content coding undone; a header that came several times is a list.
+
+    `truncated`: it was larger than was asked for. `size` is then as much as is known of its size.
+    """
+
+    status: int
+    headers: Mapping[str, str | list[str]]
+    body: bytes
+    size: int = 0
+    truncated: bool = False
+
+    def header(self, name: str) -> str:
+        """A header's value, the first where there are several; empty where it isn't there."""
+        found = self.headers.get(name, "")
+        return found if isinstance(found, str) else found[0]
+
+    def retry_after_s(self, at: datetime) -> float | None:
+        """The target's wish in seconds: a number or a date (RFC 9110 §10.2.3); None where it makes no sense."""
+        text = self.header("retry-after").strip()
+        if text.isascii() and text.isdigit():
+            return float(text[:9])
+        try:
+            return max(0.0, (parsedate_to_datetime(text) - at).total_seconds())
+        except (ValueError, TypeError, IndexError, OverflowError):
+            return None
+
+
+class HttpClient(Protocol):
+    """The one way out: guarded against internal addresses, no redirects, bounded in time and size.
+
+    Raises domain.connector.http_client.Unreachable (class of failure in `.code`), and nothing else. `tenant_id` says on
+    whose connections; the client that an action is given knows that by itself.
+    """
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Headers,
+        body: bytes | None,
+        timeout_s: float,
+        max_bytes: int = MAX_REPLY_BYTES,
+        tenant_id: UUID | None = None,
+    ) -> HttpReply: ...
+
+
+class Unreachable(Exception):
+    """No complete answer came, or none that can be read.
+
+    `code` is one of address_refused, dns, connect, tls, timeout, broken, unreadable, bad_url, bad_request; or
+    circuit_open or rate_limited, with `after_s`: nothing was sent, and may be in so many seconds.
+    """
+
+    def __init__(self, code: str, message: str, *, permanent: bool = False, after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.permanent = permanent
+        self.after_s = after_s

@@ -1,0 +1,41 @@
+"""What an attempt of an action comes to."""
+
+from typing import TypeAlias
+
+import msgspec
+
+from domain.values.json import Json
+
+
+class Succeeded(msgspec.Struct, frozen=True):
+    """The action did its work; `output` is what later steps see."""
+
+    output: Json
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True):
+    """A failure that time may heal. `after_s` is the target's own wish (Retry-After), if it gave one."""
+
+    code: str
+    message: str
+    after_s: float | None = None
+    output: Json = None
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True):
+    """A failure that a repeat would not heal."""
+
+    code: str
+    message: str
+    output: Json = None
+
+
+class Postponed(msgspec.Struct, frozen=True, kw_only=True):
+    """Nothing was sent, so it was no attempt: to be offered again after `after_s` seconds."""
+
+    code: str
+    message: str
+    after_s: float
+
+
+Outcome: TypeAlias = Succeeded | Retry | Failed | Postponed
