@@ -13,14 +13,14 @@ from sql.log.event_store import PgEventStore
 
 
 class Inbox:
-    """Groups of all tenants; every method takes whose it must be, and raises NotFound for anybody else's."""
+    """Groups of all tenants. Every method takes the tenant, and raises NotFound for a group of another one."""
 
     def __init__(self, store: PgEventStore, new_id: NewId) -> None:
         self._store = store
         self._new_id = new_id
 
     async def resolve(self, principal: Principal, group_id: UUID, count: int | None) -> int:
-        """Be done with the group's first `count` failures, or all that are listed now. Gives the position."""
+        """Resolve the group's first `count` failures, or all that are listed now. Returns the position."""
         group = await self._load(principal, group_id)
         count = min(group.count, count or group.count)
         if count <= group.resolved:

@@ -1,4 +1,4 @@
-"""Secrets of hooks: encrypted on their way to the table, and known to nobody but the intake after that."""
+"""Secrets of hooks: encrypted in the table, and read by the intake only."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,11 +18,11 @@ from sql.tables.hook_secrets import HookTables
 
 log = structlog.get_logger()
 MAX_SECRETS = 2
-"""Live at the same time: the new one, and the old one until all senders have changed."""
+"""Secrets that are valid at a time: the new one, and the old one until all senders have changed."""
 
 
 class SecretsState(msgspec.Struct, frozen=True):
-    """All that is ever told of a zap's secrets."""
+    """All that is ever shown of a zap's secrets."""
 
     count: int
     changed_at: datetime | None
@@ -57,7 +57,7 @@ class HookSecrets:
         return await self._state(zap_id)
 
     async def require(self, zaps: Zaps, principal: Principal, zap_id: UUID) -> None:
-        """Before the draft is published: a hook without the secret that it verifies with would let nobody in.
+        """Check that the draft's hook has the secret that it verifies with: without it every request would be refused.
 
         Raises NotFound and Invalid.
         """

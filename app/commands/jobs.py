@@ -15,9 +15,9 @@ from projections.run_list import count_runs
 from sql.log.event_store import PgEventStore
 
 MAX_OPEN = 10
-"""Jobs of a tenant that run or are paused; as the list follows the log by moments, it may be a few more."""
+"""Jobs of a tenant that run or are paused. The list lags behind the log a little, so there may be a few more."""
 MAX_COUNT = 1_000_000
-"""What is counted for a preview: a count reads every entry of an index."""
+"""The highest count of a preview: a count reads every entry of an index."""
 
 
 def list_item(loaded: LoadedJob) -> JobListItem:
@@ -43,7 +43,7 @@ def list_item(loaded: LoadedJob) -> JobListItem:
 
 
 class Jobs:
-    """Jobs of all tenants; every method takes whose it must be, and raises NotFound for anybody else's."""
+    """Jobs of all tenants. Every method takes the tenant, and raises NotFound for a job of another one."""
 
     def __init__(self, store: PgEventStore, new_id: NewId) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""Commands on requests that started no run: let one in by hand. Held ones are released or discarded by jobs."""
+"""Commands on requests that started no run: admit one by hand. Jobs release or discard held requests."""
 
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from sql.log.event_store import PgEventStore
 
 
 class Requests:
-    """Requests of all tenants; every method takes whose it must be, and raises NotFound for anybody else's."""
+    """Requests of all tenants. Every method takes the tenant, and raises NotFound for a request of another one."""
 
     def __init__(self, store: PgEventStore, new_id: NewId) -> None:
         self._store = store
@@ -34,7 +34,7 @@ class Requests:
             raise NotFound("no such request")
         kept = fold(REQUEST, await self._store.read_log(listed.position - 1, 1))
         if kept is None:
-            raise WrongStatus("this is a count of requests, of which none was kept")
+            raise WrongStatus("this entry only counts requests; none of them was kept")
         arrival = arrival_of(kept, zap, traceparent=decode_metadata(kept.meta).traceparent, actor=metadata.actor)
         before = await self._admitted(kept, listed.run_id)
         if before is not None:
@@ -44,7 +44,7 @@ class Requests:
         return started
 
     async def _admitted(self, kept: LoadedRequest, listed_run: UUID | None) -> Started | None:
-        """The run that a request was let in with, for ever: the key under which it was stored is forgotten in time.
+        """The run of an admitted request, however long ago that was: deduplication forgets its key after a time.
 
         `listed_run` is the run that the read model knows of.
         """

@@ -1,4 +1,4 @@
-"""Commands on runs: cancel one, and run one again. A run that has ended is never changed."""
+"""Commands on runs: cancel and replay. A run that has ended never changes."""
 
 from uuid import UUID
 
@@ -18,9 +18,9 @@ from projections.run_detail import RunDetail
 
 
 class Runs:
-    """Runs of all tenants; every method takes whose it must be, and raises NotFound for anybody else's.
+    """Runs of all tenants. Every method takes the tenant, and raises NotFound for a run of another one.
 
-    The metadata says who wants it.
+    The metadata names the actor.
     """
 
     def __init__(self, store: EventStore, new_id: NewId) -> None:
@@ -32,7 +32,7 @@ class Runs:
         return await load_of(self._store, RUN, run_id, tenant_id)
 
     async def detail(self, tenant_id: UUID, run_id: UUID) -> RunDetail:
-        """All that is known of the run now. Raises NotFound."""
+        """The run detail as it is now. Raises NotFound."""
         detail = await run_detail.get(self._store, tenant_id, run_id)
         if detail is None:
             raise NotFound("no such run")

@@ -20,7 +20,7 @@ from domain.zap.zap import ChangeDraft, CreateZap, LoadedZap, PublishZap, ZapCom
 
 
 class Zaps:
-    """Zaps of all tenants; every method takes whose it must be, and raises NotFound for anybody else's."""
+    """Zaps of all tenants. Every method takes the tenant, and raises NotFound for a zap of another one."""
 
     def __init__(self, store: EventStore, catalog: Catalog, live_zaps: LiveZaps, new_id: NewId) -> None:
         self._store = store
@@ -72,7 +72,7 @@ class Zaps:
             self._live_zaps.invalidate(zap_id)
 
     async def _check(self, principal: Principal, zap_id: UUID, definition: Definition) -> None:
-        """Raises Invalid for what a definition may not say, its error zap included."""
+        """Raises Invalid for mistakes in a definition, a wrong error zap included."""
         if template_text(definition) > SLOW:
             await asyncio.to_thread(validate, definition, self._catalog)
         else:

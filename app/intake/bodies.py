@@ -1,9 +1,9 @@
 """Reading request bodies: counted as they arrive, against the limit and against the memory of this process.
 
 Every byte of a body is held several times until its event is stored: as it came, as text, as JSON, in the driver's
-buffer. So the sum of all bodies under way is bounded; a sender beyond that waits a moment, then is asked to come again.
-Who only announces a large body holds little: room for the whole of it is taken once its beginning is there, in shares
-of which no hook and no tenant can have all. The server closes connections that send slower than a least rate.
+buffer. So the sum of all bodies under way is bounded; beyond that a sender waits a moment, then is asked to try again.
+Announcing a large body takes no room: room for the whole body is taken once its beginning is there. No hook and no
+tenant can have all of the room. The server closes connections that send slower than a least rate.
 """
 
 import asyncio
@@ -91,7 +91,7 @@ class Bodies:
         self._grant()
 
     def _grant(self) -> None:
-        """Wake the waiters that now fit. Who waits for the room itself goes before all that came later."""
+        """Wake the waiters that now fit. One that waits for the room itself goes before all that came later."""
         for turn in list(self._waiting):
             if turn.granted.done():
                 self._waiting.remove(turn)

@@ -1,4 +1,4 @@
-"""What a request has to pass before it is looked into: its sender's signature, and the bounds of its content."""
+"""The checks of a request before its content is read: the sender's signature, and the bounds of the body."""
 
 import asyncio
 import re
@@ -56,8 +56,8 @@ def idempotency_key(key: str | None) -> str:
 
 
 async def check_content(hook: Hook, headers: Mapping[str, str], raw: bytes, max_body: int) -> None:
-    """Raises a refusal for what grows too large, for codings that are not known, and, where no signature vouches for
-    the body, for what is not what it says it is. An authentic body that does not parse is kept as text.
+    """Raises a refusal for a body that grows too large or has an unknown coding, and, without a verification, for one
+    that is not what its content type says. An authentic body that does not parse is kept as text.
     """
     encoding = headers.get("content-encoding")
     if not raw or (encoding is None and not hook.open):

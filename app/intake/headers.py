@@ -1,4 +1,4 @@
-"""What the log keeps of a webhook's headers and query: all as it came, but for what the zap's preset verifies with.
+"""What the log keeps of a webhook's headers and query: everything as it came, except for the preset's own secret.
 
 Names of headers are in lower case; hop-by-hop headers say nothing about the request, and are left out.
 """

@@ -1,7 +1,7 @@
 """The webhook intake: a 2xx means that the request is one committed event of a new run.
 
 This is the hot path, so it speaks ASGI directly and touches nothing but memory and one append.
-Paths are /hooks/catch/{user_id}/{zap_id}, with whatever a sender hangs behind that.
+Paths are /hooks/catch/{user_id}/{zap_id}, with anything that a sender appends.
 """
 
 import re
@@ -58,13 +58,13 @@ _REASONS: dict[str, Reason] = {
     "too_large": "too_large",
     "headers_too_large": "too_large",
 }
-"""Refusals of what nobody vouches for, by their code. Each is put on record."""
+"""Refusals of unverified requests, by their code. Each is recorded."""
 _COUNTED: dict[str, Reason] = {"method_not_allowed": "method", "too_slow": "too_slow", "unavailable": "unavailable"}
-"""Those of which only the number is kept."""
+"""Refusals that are only counted."""
 
 
 class _Target(msgspec.Struct, frozen=True, gc=False):
-    """The zap that a path leads to, and what stands behind it."""
+    """The zap that a path names, and the rest of the path."""
 
     zap_id: UUID
     zap: LiveZap
@@ -108,7 +108,7 @@ class Intake:
         self._rendering = rendering or Rendering()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, of which scope["path"] is what stands behind /hooks/catch."""
+        """One request; scope["path"] is the part after /hooks/catch."""
         if scope["type"] != ScopeType.HTTP:
             return
         try:
@@ -120,7 +120,7 @@ class Intake:
         await _send(send, reply)
 
     async def _preflight(self, scope: HTTPScope) -> Reply:
-        """Consent to deliveries is given to who asks for it (CloudEvents http-webhook §4), for a zap that is live."""
+        """A published zap consents to deliveries when a sender asks (CloudEvents http-webhook §4)."""
         headers = dict(scope["headers"])
         origin = headers.get(b"webhook-request-origin")
         if origin is None or not _ORIGIN.fullmatch(origin):
@@ -147,7 +147,7 @@ class Intake:
         if isinstance(outcome, Reply):
             return outcome
         if target.zap.hook.reply.mode == "wait":
-            # The sender may wait for long; the body and its room are for others meanwhile.
+            # The sender may wait for long; meanwhile the body's room is free for others.
             arrival = msgspec.structs.replace(arrival, request=_NOTHING)
         return await self._acknowledge(arrival, outcome)
 
@@ -159,7 +159,7 @@ class Intake:
         return _Target(zap_id, zap, suffix)
 
     async def _read(self, scope: HTTPScope, receive: Receive, share: Share, target: _Target) -> Arrival | Reply:
-        """The authentic request; a reply where its sender wants nothing but that. Raises DomainError."""
+        """The authentic request, or the reply to a handshake. Raises DomainError."""
         hook, query = target.zap.hook, scope["query_string"]
         if not hook.takes(scope["method"]):
             raise _wrong_method(hook)
@@ -198,7 +198,7 @@ class Intake:
         )
 
     async def _committed(self, arrival: Arrival) -> Reply | Started | Held:
-        """An authentic request once it is decided on. What the log does not take is put on record, too."""
+        """The outcome of an authentic request. One that the log does not take is recorded, too."""
         try:
             return await self._decide(arrival)
         except (TooManyItems, AppendRefused) as error:
@@ -214,7 +214,7 @@ class Intake:
             raise
 
     async def _decide(self, arrival: Arrival) -> Reply | Started | Held:
-        """A run, or a record from which the request can be let in later."""
+        """A run, or a record from which the request can be admitted later."""
         zap, hook = arrival.zap, arrival.zap.hook
         if zap.status == "paused" and zap.settings.when_paused != "hold":
             paused = ZapPaused("this zap is paused and takes no requests until it is enabled again")
@@ -230,7 +230,7 @@ class Intake:
                 return intake_replies.filtered(await self._keep(arrival, "filtered", 200, reason))
         if zap.status == "paused":
             stored = await hold(self._store, self._new_id, arrival, items, _rejected(arrival, "held", 200, ""))
-            # A delivery that was let in before the pause may lack items: this repeat brings them.
+            # A split delivery may have been interrupted before the pause: start the items that are missing.
             if items is None or isinstance(stored, Held):
                 return stored
         reached("api.before_append")
@@ -241,7 +241,7 @@ class Intake:
         return intake_replies.accepted_all(started) if isinstance(started, list) else started
 
     async def _filtered_by(self, hook: Hook, arrival: Arrival) -> str | None:
-        """Why a request does not pass the zap's filter, None when it does."""
+        """Why the zap's filter does not hold for a request, None when it does."""
         assert hook.filter is not None
         context: JsonObject = {"trigger": await trigger_of(arrival.request)}
         try:
@@ -251,7 +251,7 @@ class Intake:
         return None if decision.holds else decision.reason
 
     async def _acknowledge(self, arrival: Arrival, stored: Started | Held) -> Reply:
-        """The answer to what is committed; repeats are counted under their run."""
+        """The answer to a committed request; repeats are counted by their run."""
         if stored.duplicate:
             run_id = stored.run_id if isinstance(stored, Started) else None
             self._requests.count(arrival.zap_id, arrival.zap.owner, "duplicate", run_id)
@@ -260,9 +260,9 @@ class Intake:
         return await self._replies.of(arrival, stored)
 
     async def _require_no_loop(self, arrival: Arrival, hop: Hop) -> None:
-        """Raises LoopDetected where runs have started one another too often; the zap is flagged then."""
+        """Raises LoopDetected where runs have started one another too often, and flags the zap."""
         if hop.depth > MAX_DEPTH:
-            detail = f"{MAX_DEPTH} runs have started one another before this request; the chain ends here"
+            detail = f"{MAX_DEPTH} runs have started one another before this request, so it is refused"
         elif hop.zap_id == arrival.zap_id and await self._own_wait_s(arrival.zap_id) is not None:
             detail = f"this zap's own runs call its hook more than {OWN_PER_MINUTE} times a minute"
         else:
@@ -285,7 +285,7 @@ class Intake:
                 raise await self._turn_away(arrival, "over_limit", OverLimit(whose, wait_s))
 
     async def _turn_away(self, arrival: Arrival, reason: Reason, error: DomainError) -> DomainError:
-        """The refusal to raise, once the request is on record."""
+        """The refusal to raise, after the request was recorded."""
         with suppress(StoreUnavailable):
             refused = self._refused(error)
             await self._keep(arrival, reason, refused.reply.status, refused.detail)
@@ -295,7 +295,7 @@ class Intake:
         return await self._requests.record(arrival.zap.owner, _rejected(arrival, reason, status, detail))
 
     async def _record(self, refused: Refused, scope: HTTPScope, body: bytes, target: _Target) -> None:
-        """Put on record what was refused, as far as the log takes it: the answer does not depend on that."""
+        """Record what was refused, if the log takes it: the answer does not depend on that."""
         counted = _COUNTED.get(refused.code)
         if counted is not None:
             self._requests.count(target.zap_id, target.zap.owner, counted)
@@ -323,7 +323,7 @@ class Intake:
 
 
 def _rejected(arrival: Arrival, reason: Reason, status: int, detail: str) -> RequestRejected:
-    """What came from an authentic sender, whole."""
+    """The record of an authentic request, with the whole request."""
     request = arrival.request
     return RequestRejected(
         zap_id=arrival.zap_id,
@@ -354,7 +354,7 @@ def _parse_path(path: str) -> tuple[UUID, UUID, str]:
 
 def _wrong_method(hook: Hook) -> WrongMethod:
     methods = sorted(hook.methods) if hook.methods is not None else ["POST", "PUT", "PATCH", "DELETE"]
-    detail = f"this hook takes {', '.join(methods)}; what else starts runs is set by `methods` in the trigger's config"
+    detail = f"this hook takes {', '.join(methods)}; `methods` in the trigger's config changes that"
     return WrongMethod(detail, [*methods, "OPTIONS"])
 
 

@@ -35,9 +35,9 @@ MIN_INTERVAL_S = 0.2
 MISSING_S = 1.0
 """How long an unknown id is answered from memory, so that garbage does not reach the database each time."""
 UNWATCHED_S = 0.5
-"""How long an entry is good while the log can not be followed."""
+"""How long an entry is valid while the log cannot be followed."""
 ANSWER_S = 1.0
-"""The log has to answer within this; past it, it is taken as lost."""
+"""How long the log may take to answer; after that the connection counts as lost."""
 LOAD_S = 1.5
 """How long a request waits for the state of its zap."""
 _BACK_OFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
@@ -118,7 +118,7 @@ class LiveZaps:
             await asyncio.sleep(MIN_INTERVAL_S)
 
     def _watch(self, *, following: bool) -> None:
-        """What was learned under the other regime is not to be trusted under this one."""
+        """Start or stop trusting entries for long. Entries from before the change are dropped."""
         self._following = following
         self._entries.clear()
         self._loading.clear()
@@ -134,7 +134,7 @@ class LiveZaps:
         except CONNECTION_ERRORS as error:
             raise StoreUnavailable("the zap can not be read right now") from error
         except (UnknownEvent, msgspec.DecodeError) as error:
-            # A newer release wrote it, and this process has not been replaced yet: the sender comes again.
+            # A newer release wrote it, and this process has not been replaced yet: the sender tries again.
             log.warning("live_zaps.unreadable", zap_id=str(zap_id), error=str(error))
             raise StoreUnavailable("the zap can not be read by this release") from error
 
@@ -147,7 +147,7 @@ class LiveZaps:
             if not state.live or state.status == "deleted":
                 return LiveZap(owner, state.status, state.live)
             trigger = state.version(state.live).definition.trigger
-            # Secrets that change after this are told of by an event, which drops what is loaded now.
+            # A later change of the secrets is an event, which drops what is loaded now.
             secrets = await self._secrets_of(zap_id) if trigger.config else ()
             found = live_zap(loaded, secrets)
             if found.hook.not_understood:

@@ -17,15 +17,15 @@ from domain.zap.zap import Flag, FlagZap, decide
 
 log = structlog.get_logger()
 AGAIN_S = 60.0
-"""How long a zap is left alone after it was flagged: a loop is many requests."""
+"""How long a flagged zap is not flagged again: a loop makes many requests."""
 _REMEMBERED = 1_000
 
 FlagLoop: TypeAlias = Callable[[UUID, UUID, str], Awaitable[None]]
-"""Of a zap and its owner, with what was seen."""
+"""Takes the zap, its owner, and what was seen."""
 
 
 def loop_flags(store: EventStore, now: Clock, new_id: NewId) -> FlagLoop:
-    """How this process flags zaps. It never raises: the request is refused whatever becomes of the flag."""
+    """How this process flags zaps. It never raises: the request is refused even if the flag fails."""
     flagged: OrderedDict[UUID, float] = OrderedDict()
 
     async def flag(zap_id: UUID, owner: UUID, detail: str) -> None:

@@ -1,4 +1,4 @@
-"""What senders are answered: the run's id, what the zap's owner wrote, or the run's outcome."""
+"""The answers to senders: the run's id, the owner's own reply, or the run's outcome."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -30,7 +30,7 @@ MAX_WAITED_RUN = 1_000_000
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False):
-    """An answer that is no refusal."""
+    """An answer other than a refusal."""
 
     status: int
     headers: Headers
@@ -57,7 +57,7 @@ class Replies:
         self._clock = clock
 
     async def of(self, arrival: Arrival, started: Started) -> Reply:
-        """As the zap's hook says. What was committed is acknowledged, whatever goes wrong here."""
+        """The reply that the zap's hook configures. A committed request is acknowledged, whatever goes wrong here."""
         hook = arrival.zap.hook
         match hook.reply.mode:
             case "immediate":
@@ -106,7 +106,7 @@ def held(one: Held) -> Reply:
 
 
 def accepted_all(started: Sequence[Started]) -> Reply:
-    """The runs of a request that was split; the first stands where single ones do."""
+    """The runs of a split request; `run_id` is the first one."""
     fresh = any(not one.duplicate for one in started)
     body = {
         "status": "accepted" if fresh else "duplicate",
@@ -123,7 +123,7 @@ def filtered(request_id: UUID | None) -> Reply:
 
 
 def challenged(challenge: str) -> Reply:
-    """A sender that asks a new address to echo something."""
+    """The echo that a sender asks of a new address."""
     return Reply(200, TEXT, challenge.encode("utf-8", "replace"))
 
 

@@ -1,7 +1,7 @@
-"""The account of requests that start no run: each is an event, within bounds that no sender can push.
+"""The record of requests that start no run: each is an event, within bounds that no sender can exceed.
 
-Per zap and minute a number of requests is recorded one by one; what comes beyond that is counted, and the counts are
-one event per reason and minute. Counts not yet written are lost when the process is killed; nothing else is.
+For each zap and minute a number of requests is recorded one by one. Further ones are counted, and the counts are one
+event per reason and minute. A killed process loses counts that it has not written yet, and nothing else.
 """
 
 import asyncio
@@ -78,7 +78,7 @@ class RequestLog:
         return request_id
 
     def count(self, zap_id: UUID, tenant_id: UUID, reason: Reason, run_id: UUID | None = None) -> None:
-        """One more request of which nothing else is kept; for a duplicate, of which run."""
+        """Count one more request, of which nothing else is kept; for a duplicate, with its run."""
         account = self._account(zap_id, tenant_id)
         if account is None:
             return
@@ -134,7 +134,7 @@ class RequestLog:
             try:
                 await self._append(account.tenant_id, zap_id, *(NewEvent(self._new_id(), event) for event in events))
             except StoreUnavailable as error:
-                # They may be in the log all the same; too few is better than counted twice.
+                # They may be in the log all the same; counting too few is better than counting twice.
                 log.warning("intake.counts_lost", zap_id=str(zap_id), counts=counts, error=str(error))
 
     async def _append(self, tenant_id: UUID, zap_id: UUID, *events: NewEvent) -> None:

@@ -1,4 +1,4 @@
-"""Waiting for runs to end, for senders that want the outcome: one question to the log for all of them at a time."""
+"""Waits for runs to end, for senders that want the outcome: one query for all of them at a time."""
 
 import asyncio
 from uuid import UUID
@@ -13,7 +13,7 @@ from sql.log.event_store import PgEventStore
 
 log = structlog.get_logger()
 POLL_S = 0.025
-"""How much later than the run a sender has its answer, at most, while the database answers."""
+"""The longest delay between the end of a run and the answer, while the database answers."""
 MAX_WAITING = 1_000
 """Senders that may wait at a time; the others get the run's address at once."""
 

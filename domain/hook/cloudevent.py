@@ -1,6 +1,6 @@
 """CloudEvents 1.0 over HTTP, binary and structured (cloudevents/bindings/http-protocol-binding.md §3).
 
-A batch stays what it is, a list in the body: a receiver gets batches only where it asked for them.
+A batch stays a list in the body: a receiver gets batches only where it asked for them.
 """
 
 import base64
@@ -22,7 +22,7 @@ _MEMBER = re.compile(r"[a-z0-9]+")
 
 
 class MalformedEvent(ValueError):
-    """It says that it is a CloudEvent, and is not a valid one."""
+    """The request says that it is a CloudEvent, but is not a valid one."""
 
 
 class CloudEvent(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""A zap's hook, ready to take requests: its configuration compiled, with the secrets that senders sign with."""
+"""A zap's hook, ready to take requests: its compiled configuration, and the secrets of its senders."""
 
 import msgspec
 
@@ -19,8 +19,8 @@ RAW = "webhook.catch_raw"
 class Hook(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What the intake does with a request.
 
-    `plain`: nothing is configured, so that the request need not be looked into. `raw`: nor is its body to be parsed.
-    `not_understood`: what this release makes nothing of, in the configuration.
+    `plain`: nothing is configured, so the request need not be looked into. `raw`: its body is not parsed.
+    `not_understood`: why this release does not understand the configuration, empty where it does.
     """
 
     plain: bool = True
@@ -39,7 +39,7 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     methods: frozenset[Method] | None = None
 
     def takes(self, method: str) -> bool:
-        """Whether requests of this method are looked at."""
+        """Whether requests with this method may start runs."""
         return method in self.methods if self.methods is not None else method not in {"GET", "HEAD"}
 
     @property
@@ -56,7 +56,7 @@ PLAIN = Hook()
 
 
 def compile_hook(trigger: str, settings: JsonObject, secrets: tuple[str, ...]) -> Hook:
-    """The hook of a trigger's type and configuration. Never raises: what is not understood takes no requests."""
+    """The hook of a trigger's type and configuration. Never raises: one that is not understood refuses all requests."""
     if not settings and trigger != RAW:
         return PLAIN
     try:

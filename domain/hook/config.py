@@ -34,14 +34,14 @@ MAX_WINDOW_DAYS = 365
 Method: TypeAlias = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 MAX_PER_MINUTE = 10_000_000
 _REPLY_TYPES = ("application/json", "text/plain")
-"""What a browser only ever shows. HTML or XML would let a hook's owner run scripts in this host's name."""
+"""Types that browsers only show. HTML or XML would let a hook's owner run scripts in this host's name."""
 _OURS = re.compile(
     r"access-control-.*|clear-site-data|connection|content-.*(?<!content-type)(?<!content-language)|date|keep-alive"
     r"|location|proxy-.*|refresh|server|service-worker-.*|set-cookie2?|strict-transport-security|te|trailer"
     r"|transfer-encoding|upgrade|x-content-type-options|x-frame-options",
     re.IGNORECASE,
 )
-"""Headers that say how the answer is framed, or that tell browsers what this host is."""
+"""Headers that frame the answer, or that tell browsers about this host."""
 MAX_REPLY_HEADER = 500
 _UNKNOWN = re.compile(r"unknown field `(.*?)`")
 _AT = re.compile(r" - at `\$\.?(.*)`$")
@@ -67,7 +67,7 @@ class DedupeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             parse_path(self.path)
 
     def source(self) -> Dedupe | None:
-        """The same for verification, None where that knows best."""
+        """As a verification rule; None means the preset decides."""
         match self.from_:
             case "sender":
                 return None
@@ -80,7 +80,7 @@ class DedupeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class ReplyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What an accepted request is answered.
+    """The answer to an accepted request.
 
     `custom` has a template for the body, which sees `trigger` and `run`. `wait` answers the run's outcome, or after
     `timeout_s` 202 with the address of the run.
@@ -110,8 +110,8 @@ class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class HookConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything about the hook but its `filter`, which is a condition.
 
-    `split` makes a run of each item of the body, or of the list at a path in it. `methods`: other requests start no
-    run. Without it that are GET and HEAD: browsers, link previews and crawlers send them unasked.
+    `split` makes a run of each item of the body, or of the list at a path in it. `methods`: only these
+    start runs. Without it, all but GET and HEAD do, because browsers, link previews and crawlers send those unasked.
     """
 
     verification: Preset = Unverified()
@@ -128,7 +128,7 @@ class HookConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             raise ValueError("split makes many runs of one request: only an immediate reply goes with it")
 
     def preset(self) -> Preset:
-        """The verification, with the hook's own idea of what a delivery is."""
+        """The verification, with the hook's own rule for delivery ids where it has one."""
         source = self.dedupe.source()
         return msgspec.structs.replace(self.verification, dedupe=source) if source else self.verification
 
@@ -152,7 +152,7 @@ def load(config: JsonObject) -> HookConfig:
 
 
 def problems(config: JsonObject) -> dict[str, str]:
-    """What is wrong with a configuration, by path; empty when all is well."""
+    """The mistakes in a configuration, by path; empty when there are none."""
     found: dict[str, str] = {}
     try:
         found |= _meaning_problems(load(config))
@@ -171,7 +171,7 @@ def filter_of(config: JsonObject) -> condition.Condition | None:
 
 
 def _meaning_problems(config: HookConfig) -> dict[str, str]:
-    """What names nothing, or not in the one way in which paths are written."""
+    """Mistakes in names and paths, by path in the configuration."""
     found = {
         ".".join(mistake.at): mistake.reason for mistake in mistakes(config.reply.body, ("reply", "body"), REPLY.wrong)
     }
@@ -187,7 +187,7 @@ def _meaning_problems(config: HookConfig) -> dict[str, str]:
 
 def _check_header(name: str, value: str) -> None:
     if _OURS.fullmatch(name):
-        raise ValueError(f"the header {name} is not yours to set")
+        raise ValueError(f"the header {name} cannot be set here")
     if value and not (len(value) <= MAX_REPLY_HEADER and is_printable(value)):
         raise ValueError(f"the header {name} has up to {MAX_REPLY_HEADER} printable ASCII characters")
     if name.lower() == "content-type" and value.partition(";")[0].strip().lower() not in _REPLY_TYPES:

@@ -28,7 +28,7 @@ NO_PROOF = Proof()
 
 
 def proof_of(preset: Preset | Unknown) -> Proof:
-    """What of a request must reach no log, template or person. Of signatures nothing: they give no secret away."""
+    """The parts of a request that no log, template or person may see. Signatures are not among them."""
     match preset:
         case HeaderToken(header=name):
             return Proof(frozenset({name.lower()}))
@@ -70,7 +70,7 @@ def check_gitlab_token(request: SignedRequest, keys: Keys) -> None:
 
 
 def check_address(preset: IpAllow, request: SignedRequest) -> None:
-    """The client's address as the server knows it; what a proxy adds has to be sorted out before."""
+    """The client's address as the server knows it. Headers that a proxy adds are not read here."""
     try:
         address = ipaddress.ip_address(request.client_ip)
     except ValueError:

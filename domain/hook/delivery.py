@@ -1,6 +1,6 @@
 """Which delivery a request is: the sender's own name for it, equal on every repeat.
 
-Only asked after the request was verified, so that nobody can use up the id of a delivery that is still to come.
+The id is read only after the request was verified, so that nobody can use up the id of a future delivery.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ _ANYONES = DedupeHeader("Idempotency-Key")
 
 
 def delivery_id(preset: Preset, request: SignedRequest, signed_id: str | None) -> str | None:
-    """The id, None where the request has none. `signed_id` is one that the signature covers: it goes first."""
+    """The id, None where the request has none. `signed_id` is covered by the signature and counts most."""
     if preset.dedupe is not None:
         return _find(preset.dedupe, request)
     if signed_id is not None:
@@ -76,7 +76,7 @@ def _body(request: SignedRequest) -> Json:
 
 
 def _as_id(value: Json | Missing) -> str | None:
-    """Text and whole numbers are ids; what is long or not plain stands as its hash."""
+    """Text and whole numbers are ids; long or unprintable text is replaced by its hash."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     text = str(value)

@@ -1,4 +1,4 @@
-"""Runs that start one another through webhooks: how long such a chain is, in a header that only we can write.
+"""Chains of runs that start one another through webhooks: their length is in a header that only we can write.
 
 A request of a run carries TriggerHub-Depth: the number of runs before it, the zap that sent it, and a MAC over both,
 with a key derived from the installation's secret. A header that is not ours counts as none.
@@ -15,7 +15,7 @@ HEADER = "TriggerHub-Depth"
 MAX_DEPTH = 10
 """Runs in a chain; a request beyond is refused."""
 OWN_PER_MINUTE = 60
-"""Runs that a zap may start of itself: a chain that branches stays short of MAX_DEPTH for long."""
+"""Requests a minute that a zap's runs may send to its own hook: a chain that branches makes many before MAX_DEPTH."""
 
 _FORM = re.compile(r"([0-9]{1,4})\.([0-9a-f]{32})\.([0-9a-f]{32})")
 

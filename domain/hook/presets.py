@@ -1,4 +1,4 @@
-"""How a zap's trigger tells true senders from others: a closed union of configurations, one per scheme.
+"""How a zap's hook verifies its senders: a closed union of configurations, one per scheme.
 
 They are part of the zap's definition and so of the event log: secrets are kept elsewhere and given to `verify`.
 """
@@ -160,7 +160,7 @@ Preset: TypeAlias = (
 
 
 def load_preset(config: Json) -> Preset | Unknown:
-    """A stored configuration; what does not fit is Unknown, so that a mistake closes the door and never opens it."""
+    """A stored configuration. An invalid one is Unknown, so that a mistake refuses requests and never admits them."""
     try:
         preset: Preset = msgspec.convert(config, Preset)
     except (msgspec.ValidationError, RecursionError) as error:

@@ -21,7 +21,7 @@ MAX_QUERY_FIELDS = 1_000
 class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the sender sent, verbatim: `body` is the text itself, or base64 where it is not UTF-8.
 
-    `raw` where templates shall see that text, too, whatever format it is of.
+    `raw` where templates see that text as well, whatever its format.
     """
 
     method: str = "POST"
@@ -50,8 +50,8 @@ def request_body(raw: bytes) -> tuple[str, Literal["utf-8", "base64"]]:
 def trigger_data(request: Request) -> JsonObject:
     """The trigger as templates, conditions and the run detail see it.
 
-    `body` is parsed by its content type; what does not parse is text, and what is not text is base64. `event` is there
-    for a CloudEvent: its attributes, and its `data`.
+    `body` is parsed by its content type; a body that does not parse is text, and bytes that are not text are base64.
+    For a CloudEvent there is `event`: its attributes and its `data`.
     """
     headers: JsonObject = dict(request.headers)
     data: JsonObject = {

@@ -19,7 +19,7 @@ from domain.hook.signed_request import Refusal, SignedRequest
 Keys: TypeAlias = Sequence[bytes]
 
 MAX_SIGNATURES = 32
-"""In one header: a sender that rotates its secret signs with the old ones too."""
+"""Signatures in one header: a sender that rotates its secret also signs with the old ones."""
 MAX_FORM_FIELDS = 1_000
 
 SCHEMES: dict[type, Hmac] = {
@@ -66,7 +66,7 @@ def check_stripe(preset: Stripe, request: SignedRequest, keys: Keys, now: dateti
 def check_standard_webhooks(tolerance_s: int, request: SignedRequest, keys: Keys, now: datetime) -> str:
     """`id.timestamp.body`, signed with HMAC-SHA256 (v1, keys whsec_…) or Ed25519 (v1a, keys whpk_…).
 
-    A key serves its own version only: whoever knows the public one must not be able to make a v1 of it.
+    A key serves its own version only, so that nobody can make a v1 signature with a public key.
     """
     family = "webhook" if request.optional_header("webhook-signature") is not None else "svix"
     message_id, timestamp, header = (request.header(f"{family}-{part}") for part in ("id", "timestamp", "signature"))

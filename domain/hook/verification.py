@@ -47,7 +47,7 @@ _Check: TypeAlias = Callable[[Any, SignedRequest, Keys, datetime], str | None]
 class Verified(msgspec.Struct, frozen=True):
     """The request is authentic. `delivery_id` is the same on every repeat of it, None where the sender gives none.
 
-    A `challenge` asks for itself as the answer, and for no run.
+    A `challenge` is to be sent back as the answer; no run starts.
     """
 
     delivery_id: str | None = None
@@ -55,7 +55,7 @@ class Verified(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The request is not taken. `reason` is for the owner of the zap, and names no secret."""
+    """The request is refused. `reason` is for the owner of the zap, and names no secret."""
 
     code: RefusalCode
     reason: str

@@ -1,6 +1,6 @@
-"""Letting requests in: one run each, or one per item of a list; at once, or later where they are held.
+"""Admission of requests: one run each, or one per item of a list; at once, or later where they are held.
 
-Each request has one run or one end, however often and by whomever that is asked for.
+Each request gets one run or is discarded once, however often and by whomever that is requested.
 """
 
 from collections.abc import Sequence
@@ -28,11 +28,11 @@ from domain.run.decide import RequestRun
 from domain.run.request import request_append
 
 WAVE = 100
-"""Of them, those that are appended at a time: the queue to the log is for all tenants."""
+"""Runs of one request that are appended at a time: all tenants share the queue to the log."""
 
 
 class Started(msgspec.Struct, frozen=True, gc=False):
-    """The run that a request has, and whether an earlier delivery of it had started it."""
+    """The run of a request, and whether an earlier delivery of the request started it."""
 
     run_id: UUID
     position: int
@@ -40,7 +40,7 @@ class Started(msgspec.Struct, frozen=True, gc=False):
 
 
 class Held(msgspec.Struct, frozen=True, gc=False):
-    """A request without a run, and whether an earlier delivery of it is the one that is held."""
+    """A held request, and whether it is an earlier delivery of the same request."""
 
     request_id: UUID
     position: int
@@ -54,14 +54,14 @@ async def start(store: EventStore, new_id: NewId, arrival: Arrival) -> Started |
 
 
 async def start_each(store: EventStore, new_id: NewId, items: Sequence[Arrival]) -> list[Started] | Held:
-    """Commit a run per item. Where that fails, some may be stored: a repeat of the delivery starts only the others.
+    """Commit a run per item. After a failure some may be stored: a repeat of the delivery starts only the others.
 
     Raises StoreUnavailable and TooManyItems.
     """
     require_few(items)
     first: list[Started] = []
     if items[0].zap.ever_held:
-        # The first item stands for the request: where that is held, nothing is started.
+        # The first item stands for the request: where it is held, no run starts.
         started = await start(store, new_id, items[0])
         if isinstance(started, Held):
             return started
@@ -80,8 +80,8 @@ async def hold(
 ) -> Held | Started:
     """Commit the request to be released later; Started: an earlier delivery of it has its run.
 
-    `items` is what it will be split into. Each request has a stream of its own: many can be held at once, and each is
-    released or discarded once. Raises StoreUnavailable and TooManyItems.
+    `items` is what it will be split into. Each request has a stream of its own, so that many can be held at once, and
+    each is released or discarded once. Raises StoreUnavailable and TooManyItems.
     """
     require_few(items or ())
     request_id = new_id()
@@ -134,7 +134,7 @@ async def _outcome(store: EventStore, arrival: Arrival, stream_id: UUID, result:
 
 
 class KeptRequest(msgspec.Struct, frozen=True):
-    """A request on record that started no run when it came; `settled` once it has its run, or was discarded."""
+    """A recorded request that started no run when it arrived; `settled` once it has a run or was discarded."""
 
     rejected: RequestRejected
     settled: bool = False
@@ -151,19 +151,19 @@ def evolve(state: KeptRequest | None, event: IntakeEvent) -> KeptRequest | None:
 
 
 def require_held(kept: LoadedRequest, zap_id: UUID) -> LoadedRequest:
-    """A request that its zap still holds. Raises NotFound, and NothingToDo where it was released or discarded."""
+    """The request, which its zap still holds. Raises NotFound, and NothingToDo where it was released or discarded."""
     if kept.state.rejected.zap_id != zap_id:
         raise NotFound("no such request")
     if kept.state.settled:
-        raise NothingToDo("it was released or discarded already")
+        raise NothingToDo("the request was already released or discarded")
     return kept
 
 
 def arrival_of(kept: LoadedRequest, zap: LiveZap, *, traceparent: str, actor: str) -> Arrival:
-    """A request on record, as if it came now. Raises WrongStatus."""
+    """A recorded request as an arrival. Raises WrongStatus."""
     rejected = kept.state.rejected
     if rejected.request is None:
-        raise WrongStatus("of this request only an excerpt was kept: its sender was not authentic")
+        raise WrongStatus("only an excerpt of this request was kept, because its sender was not authentic")
     return Arrival(
         zap_id=rejected.zap_id,
         zap=zap,
@@ -177,7 +177,7 @@ def arrival_of(kept: LoadedRequest, zap: LiveZap, *, traceparent: str, actor: st
 
 
 async def admit(store: EventStore, new_id: NewId, arrival: Arrival) -> Started:
-    """The run of a request on record, or the first of those that it is split into. Raises NothingToDo."""
+    """Start the run of a recorded request; for a split one, give the first of its runs. Raises NothingToDo."""
     split = arrival.zap.hook.split
     items = items_of(arrival, split) if split is not None else None
     if items is None:
@@ -186,14 +186,14 @@ async def admit(store: EventStore, new_id: NewId, arrival: Arrival) -> Started:
         each = await start_each(store, new_id, items)
         started = each if isinstance(each, Held) else each[0]
     if isinstance(started, Held):
-        raise NothingToDo("it was discarded, or its delivery is held as another request")
+        raise NothingToDo("the request was discarded, or its delivery is held as another request")
     return started
 
 
 async def record_admitted(
     store: EventStore, new_id: NewId, arrival: Arrival, started: Started, metadata: Metadata
 ) -> None:
-    """Put on record that the request has its run; of a held one that is said once."""
+    """Record that the request has its run; for a held one this is recorded once."""
     assert arrival.request_id is not None
     event = RequestAdmitted(zap_id=arrival.zap_id, request_id=arrival.request_id, run_id=started.run_id)
     stream_id, expected = (arrival.request_id, 1) if arrival.held else (admission_of(arrival.request_id), 0)
@@ -204,7 +204,7 @@ async def record_admitted(
 
 
 async def discard(store: EventStore, new_id: NewId, held: LoadedRequest, metadata: Metadata) -> None:
-    """Give a held request up. Raises NothingToDo where it was released or discarded meanwhile."""
+    """Discard a held request. Raises NothingToDo where it was released or discarded meanwhile."""
     zap_id = held.state.rejected.zap_id
     append = facts(
         zap_id,
@@ -216,4 +216,4 @@ async def discard(store: EventStore, new_id: NewId, held: LoadedRequest, metadat
         dedupe_key=decision_key(zap_id, held.id),  # its run would be stored under the same key
     )
     if not isinstance(await store.append(append), Appended):
-        raise NothingToDo("it was released or discarded meanwhile")
+        raise NothingToDo("the request was released or discarded meanwhile")

@@ -26,8 +26,8 @@ _object: "msgspec.json.Decoder[dict[str, msgspec.Raw]]" = msgspec.json.Decoder(d
 class LiveZap(msgspec.Struct, frozen=True):
     """What the intake needs of a zap. `version` is the published one that new runs use, 0 when there is none.
 
-    `ever_held`: one of its versions holds requests while the zap is paused, so that a delivery that comes again may be
-    one that is held.
+    `ever_held`: one of its versions holds requests while the zap is paused, so a repeated delivery may be one that is
+    held.
     """
 
     owner: UUID
@@ -42,7 +42,7 @@ def live_zap(loaded: LoadedZap, secrets: tuple[str, ...] = ()) -> LiveZap:
     """A published zap, ready to take requests. Raises WrongStatus for one that never was published."""
     zap = loaded.state
     if not zap.live:
-        raise WrongStatus("a request can be let in once the zap is published")
+        raise WrongStatus("a request can be admitted once the zap is published")
     definition = zap.version(zap.live).definition
     return LiveZap(
         loaded.tenant_id,
@@ -57,8 +57,8 @@ def live_zap(loaded: LoadedZap, secrets: tuple[str, ...] = ()) -> LiveZap:
 class Arrival(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An authentic request to a zap, in the form in which the log keeps it.
 
-    `delivery_id` is empty where the sender gave none. `request_id` is that of the rejected request which is being
-    let in by hand, or of the held one which is being released. `item` is its number among those of one request.
+    `delivery_id` is empty where the sender gave none. `request_id` names the rejected request that is being
+    admitted by hand, or the held one that is being released. `item` is the number of this item in a split request.
     """
 
     zap_id: UUID
@@ -124,18 +124,18 @@ def _item(arrival: Arrival, index: int, item: str) -> Arrival:
 
 
 def dedupe_key(zap_id: UUID, delivery_id: str) -> bytes:
-    """What makes two requests the same delivery: 32 bytes. The zap is part of it: nobody can take others' ids."""
+    """Equal for repeats of one delivery: 32 bytes. The zap is part of it, so nobody can use up others' ids."""
     return hashlib.sha256(zap_id.bytes + delivery_id.encode()).digest()
 
 
 def decision_key(zap_id: UUID, request_id: UUID, item: int = 0) -> bytes:
-    """Whoever stores this first says what becomes of a request that started no run when it came."""
+    """Under this key a recorded request is admitted or discarded, whichever is stored first."""
     # No sender's id has a NUL in it.
     return dedupe_key(zap_id, f"\0{request_id}" + (f"#{item}" if item else ""))
 
 
 def key_of(arrival: Arrival) -> bytes | None:
-    # The delivery of a held request is taken: by that very request.
+    # The key of a held request's delivery is taken by that very request.
     if arrival.delivery_id and not arrival.held:
         return dedupe_key(arrival.zap_id, arrival.delivery_id)
     if arrival.request_id:

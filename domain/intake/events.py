@@ -1,4 +1,4 @@
-"""What becomes of requests that start no run: facts about a zap's hook, in a stream beside the zap's own.
+"""Requests that start no run: facts about a zap's hook, in a stream beside the zap's own.
 
 The names and fields of events are the storage format: a changed meaning is a new event, a new field has a default.
 """
@@ -29,10 +29,10 @@ Reason: TypeAlias = Literal[
 ]
 """Why a request started no run. A duplicate was answered with its first run, a handshake as its sender expects it.
 
-`method`: the hook does not take it. `left`: the connection closed before the body was there. `unavailable`: there was
-no room for it, or the log did not take it. `loop`: runs that started one another have come to their bound.
+`method`: the hook does not take this method. `left`: the connection closed before the body was complete.
+`unavailable`: there was no room for the body, or the log was down. `loop`: too many runs had started one another.
 
-A held one waits for its zap's owner, who will release or discard it. It has a stream of its own, named as itself.
+A held request waits until the zap's owner releases or discards it. Its stream has the request's id.
 """
 
 MAX_EXCERPT = 1_024
@@ -44,8 +44,8 @@ _STREAMS = UUID("7c9a5d1e-4f0b-5a6e-9d55-2f6f0f7f4a11")
 class RequestRejected(Event, frozen=True, kw_only=True):
     """A request to a known zap started no run; the event's id is the request's.
 
-    `request` is there, whole, when the sender is authentic: it can be admitted later. Of anybody else only an excerpt
-    of the body is kept. `status` is what the sender was answered; `size` is in bytes.
+    `request` is kept whole when the sender is authentic, so that it can be admitted later. Otherwise only an excerpt of
+    the body is kept. `status` is what the sender was answered; `size` is in bytes.
     """
 
     zap_id: UUID
@@ -65,7 +65,7 @@ class RequestRejected(Event, frozen=True, kw_only=True):
 class RequestsCounted(Event, frozen=True, kw_only=True):
     """`count` more requests between two moments, of which nothing else is kept.
 
-    For duplicates `repeats` says of which runs, as far as it has room: run id → how often.
+    For duplicates `repeats` counts them by the id of their run, up to a number of runs.
     """
 
     zap_id: UUID
@@ -77,7 +77,7 @@ class RequestsCounted(Event, frozen=True, kw_only=True):
 
 
 class RequestAdmitted(Event, frozen=True, kw_only=True):
-    """A rejected request was let in, or a held one released; it has its run."""
+    """A rejected request was admitted, or a held one released: it has its run."""
 
     zap_id: UUID
     request_id: UUID
@@ -95,12 +95,12 @@ IntakeEvent: TypeAlias = RequestRejected | RequestsCounted | RequestAdmitted | R
 
 
 def admission_of(request_id: UUID) -> UUID:
-    """The stream that says which run a rejected request was let in as: one event, so that there is one run."""
+    """The stream that names the run of an admitted request: one event, so that there is one run."""
     return uuid5(_STREAMS, request_id.hex + "/admission")
 
 
 def stream_of(zap_id: UUID) -> UUID:
-    """The stream of a zap's rejected requests, held ones apart: not the zap's own, whose every event makes caches read
-    it again.
+    """The stream of a zap's rejected requests, except for held ones. It is not the zap's own stream, because each event
+    there makes caches read the zap again.
     """
     return uuid5(_STREAMS, zap_id.hex)

@@ -1,8 +1,8 @@
-"""Conditions over a run's data: which requests a trigger lets through, and later which way a run goes.
+"""Conditions over a run's data, such as a trigger's filter.
 
 A condition is JSON: `{"all": [...]}`, `{"any": [...]}`, `{"not": ...}`, or one rule
-`{"field": "trigger.body.amount", "operator": "greater_than", "value": 100}`. `check` says what is wrong with one,
-`load` makes it ready, `evaluate` decides, and never raises: a value of the wrong type does not fulfil a rule.
+`{"field": "trigger.body.amount", "operator": "greater_than", "value": 100}`. `check` lists mistakes, `load`
+prepares a condition, and `evaluate` decides. It never raises: a value of the wrong type does not fulfil a rule.
 """
 
 import json
@@ -19,7 +19,7 @@ from domain.values.path import MISSING, Path, look_up, parse_path
 MAX_RULES = 100
 MAX_DEPTH = 5
 MAX_PROGRAM = 5_000
-"""Instructions of all regular expressions together: what bounds the time that they take."""
+"""Instructions of all regular expressions together, which bound their time."""
 _MAX_SHOWN = 100
 
 
@@ -64,7 +64,7 @@ class InvalidCondition(ValueError):
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """How a condition came out. `path` is the first part that settled it, `reason` says it in words."""
+    """The outcome of a condition. `path` is the first part that decided it, `reason` says why in words."""
 
     holds: bool
     path: str
@@ -72,7 +72,7 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 def check(raw: Json, wrong: Callable[[Path], str | None] | None = None) -> dict[str, str]:
-    """What is wrong with a condition, by path; empty when all is well. `wrong` says so of a field's path."""
+    """The mistakes in a condition, by path; empty when it is valid. `wrong` checks the path of a field."""
     loader = _Loader(wrong)
     loader.load(raw)
     return loader.problems
@@ -93,7 +93,7 @@ def evaluate(condition: Condition, context: Context) -> bool:
 
 
 def explain(condition: Condition, context: Context) -> Decision:
-    """The same decision, with the part that settled it: for the record of a request that was filtered out."""
+    """The same decision with the part that decided it, for the record of a filtered request."""
     holds, path, part = _settle(condition, context, "")
     return Decision(holds, path, _in_words(part, context))
 
@@ -116,7 +116,7 @@ def cost(condition: Condition, context: Context, most: int) -> int:
 
 
 def _settle(condition: Condition, context: Context, path: str) -> tuple[bool, str, Condition]:
-    """The result, and the part that no other part could outvote: a single rule, or a group as a whole."""
+    """The result, and the part that decided it: a single rule, or a group as a whole."""
     match condition:
         case Rule():
             return condition.operator.holds(look_up(context, condition.path), condition.prepared), path, condition
@@ -159,7 +159,7 @@ class _Problem(ValueError):
 
 
 class _Loader:
-    """One pass over a condition that collects its problems and counts what is bounded."""
+    """One pass over a condition that collects its mistakes, and counts rules and the size of regular expressions."""
 
     def __init__(self, wrong: Callable[[Path], str | None] | None = None) -> None:
         self.wrong = wrong

@@ -1,8 +1,8 @@
-"""The dialect of Liquid that zaps are written in: what python-liquid's leaves to Python is settled here.
+"""The dialect of Liquid for zaps: it defines what python-liquid leaves to Python.
 
-Values are compared and written as JSON has them, a path that leads nowhere is false and nil, and filters are ours.
-python-liquid bounds output, loops and locals. Here the text of a template is bounded before it is parsed, and what
-filters may make besides; the time of a render is bounded from outside, by the process that makes it.
+Values are compared and written as in JSON, a missing path is false and nil, and the filters are ours. python-liquid
+bounds output, loops and locals. This module also bounds the text of a template before it is parsed, and the output of
+filters. The process that renders bounds the time.
 """
 
 import re
@@ -37,7 +37,7 @@ MAX_TAG = 5_000
 """Characters inside one tag or output."""
 
 MAX_BRACKETS = 50
-"""Brackets that one tag opens: the lexer looks to the end of the tag for each."""
+"""Brackets in one tag: for each, the lexer looks to the end of the tag."""
 
 MAX_BLOCKS = 30
 """Blocks inside each other."""
@@ -54,7 +54,7 @@ _ROUND = 50
 
 
 class WorkLimitError(LiquidError):
-    """The template makes too much of too little."""
+    """The template makes too much output or work."""
 
 
 class _Context(RenderContext):
@@ -76,7 +76,7 @@ class _Context(RenderContext):
             raise WorkLimitError("the template does too much work", token=token)
 
     def get(self, path: list[object], *, token: Token | None, default: object = UNDEFINED) -> object:
-        """What stands at a path; an Absent where nothing does, unless the caller knows better."""
+        """The value at a path; where there is none, `default` or else an Absent."""
         keys = tuple(key if isinstance(key, str | int) else spelled(key) for key in path)
         root = str(keys[0])
         try:
@@ -120,7 +120,7 @@ class _Context(RenderContext):
 
 
 def apply(name: str, value: object, arguments: tuple[Any, ...], options: Mapping[str, Any], now: object) -> object:
-    """What a filter makes of a value. One that is missing stays so, until it is shown or `default` stands in.
+    """The value after a filter. A missing value stays missing until it is shown or `default` replaces it.
 
     Raises LiquidError.
     """
@@ -157,7 +157,7 @@ class Template(BoundTemplate):
 
 
 class _Output(OutputNode):
-    """Values stand in text as JSON writes them."""
+    """Writes values into text as JSON does."""
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         value = self.expression.evaluate(context)
@@ -202,7 +202,7 @@ def _at_most(left: object, right: object) -> bool:
 
 
 def _ordered(left: object, right: object, token: Token | None) -> bool:
-    """Whether one is at most the other; null is neither less nor more than anything."""
+    """Whether the left value is at most the right one; null is neither less nor more than anything."""
     match _value(left), _value(right):
         case (None, _) | (_, None):
             return False
@@ -224,7 +224,7 @@ def _contains(_token: Token, left: object, right: object) -> bool:
     return contains(list(left) if isinstance(left, range | tuple) else left, right)
 
 
-# python-liquid has no hook for these: it calls them by name.
+# python-liquid has no hook for these functions: it calls them by name.
 _OURS: dict[tuple[object, str], Callable[..., object]] = {
     (logical, "_eq"): _equal,
     (logical, "_lt"): _less,
@@ -238,7 +238,7 @@ for (_module, _name), _function in _OURS.items():
 
 
 class LimitedEnvironment(Environment):
-    """The dialect of Liquid that zaps are written in."""
+    """python-liquid with our filters, comparisons and limits."""
 
     template_class = Template
     output_stream_limit = MAX_OUTPUT
@@ -265,9 +265,9 @@ class LimitedEnvironment(Environment):
 
 
 class _Tidy:
-    """The template with every tag closed, and trimmed inside: over anything else the lexer takes quadratic time.
+    """The template with every tag closed and trimmed inside, because the lexer needs quadratic time for anything else.
 
-    What a parser would not survive is refused before it is parsed: too many tags, or too much in one of them.
+    Too many tags, or too much in one of them, is refused before the parser sees it.
     """
 
     def __init__(self, text: str) -> None:
@@ -326,7 +326,7 @@ def _trimmed(opener: str, inner: str, closer: str) -> str:
 
 
 def product(name: str, value: object, arguments: tuple[Any, ...]) -> int:
-    """What the two filters that can multiply their input would make, before they make it."""
+    """How much output the filters that can multiply their input would make, before they do."""
     if name == "replace" and arguments and not any(isinstance(given, Absent) for given in (value, *arguments)):
         old, new = spelled(arguments[0]), spelled(arguments[1]) if len(arguments) > 1 else ""
         return spelled(value).count(old) * len(new)

@@ -1,4 +1,4 @@
-"""What is wrong with a template before any data comes: what does not parse, and names that nothing will ever have."""
+"""The mistakes in a template that show before any data: syntax, unknown filters, and names that can never exist."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -24,11 +24,11 @@ MAX_TEXT = 300_000
 MAX_TEMPLATES = 2_000
 """Templates of one definition."""
 SLOW = 20_000
-"""Characters of templates from which on checking them takes an event loop too long."""
+"""Characters of templates above which their check takes too long for an event loop."""
 
 
 class Mistake(msgspec.Struct, frozen=True):
-    """What is wrong, and where. The reason ends with `did you mean …?` where that can be guessed."""
+    """A mistake and its place. The reason ends with `did you mean …?` where that can be guessed."""
 
     at: Place
     code: str
@@ -40,7 +40,7 @@ class Mistake(msgspec.Struct, frozen=True):
         return ".".join(self.at)
 
     def as_json(self) -> JsonObject:
-        """As a problem shows it, with the place as a JSON pointer (RFC 6901) besides."""
+        """As a problem shows it, with the place as path and as JSON pointer (RFC 6901)."""
         pointer = "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in self.at)
         detail: JsonObject = {"path": self.path, "pointer": pointer, "code": self.code, "reason": self.reason}
         guess = _GUESS.search(self.reason)
@@ -49,7 +49,7 @@ class Mistake(msgspec.Struct, frozen=True):
 
 _GUESS = re.compile(r"did you mean ([^?]{1,500})\?")
 Wrong: TypeAlias = Callable[[Keys], str | None]
-"""What is wrong with a path; None where something may stand there."""
+"""The mistake in a path; None where a value may be there."""
 
 
 def mistakes(value: Json, at: Place, wrong: Wrong) -> Iterator[Mistake]:
@@ -122,7 +122,7 @@ _LOOPS = frozenset({"forloop", "tablerowloop"})
 
 
 def _fixed(path: Path) -> Keys:
-    """The keys of a path up to the first one that only data tells."""
+    """The keys of a path up to the first one that depends on data."""
     keys: list[str | int] = []
     for key in path.path:
         if isinstance(key, Path):

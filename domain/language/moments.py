@@ -1,4 +1,4 @@
-"""Moments in time as text and numbers give them. One keeps the zone that it came with; without one it is in UTC."""
+"""Moments in time from text and numbers. A moment keeps the zone that it came with; without one it is in UTC."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
@@ -20,7 +20,7 @@ _BACKWARD = datetime(2000, 1, 1)  # noqa: DTZ001 - parts that a date does not sa
 
 
 def moment_of(value: object) -> datetime | None:
-    """The moment that a value stands for, in its own zone; None where it is none."""
+    """The moment that a value names, in its own zone; None where it names none."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):

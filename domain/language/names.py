@@ -1,6 +1,6 @@
-"""What templates and conditions can name, depending on where they stand; and what was probably meant instead.
+"""The names that templates and conditions can use at each place, and guesses at what was meant instead.
 
-What is wrong with a path is said in words that end with `did you mean …?` where that can be guessed.
+A reason ends with `did you mean …?` where that can be guessed.
 """
 
 from collections.abc import Collection, Mapping
@@ -25,14 +25,14 @@ _ANY = frozenset({"size", "first", "last"})
 
 
 class Names(msgspec.Struct, frozen=True, kw_only=True):
-    """What is there: the roots; the ids of the steps before; and those of others, with the reason why not theirs."""
+    """The names in use: the roots, the ids of earlier steps, and those of other steps with the reason against each."""
 
     roots: tuple[str, ...] = ("trigger", "steps", "run", "zap")
     before: Collection[str] = ()
     others: Mapping[str, str] = {}
 
     def wrong(self, keys: Keys) -> str | None:
-        """What is wrong with a path; None where something may stand there."""
+        """The mistake in a path; None where a value may be there."""
         root = keys[0]
         if root == "steps" and root in self.roots:
             return self._wrong_step(keys)
@@ -90,14 +90,14 @@ def _close(word: object, known: Collection[str]) -> str | None:
 
 
 TRIGGER_ONLY = Names(roots=("trigger",))
-"""What filters, serial keys and paths into a request see."""
+"""For filters, serial keys and paths into a request."""
 REPLY = Names(roots=("trigger", "run", "zap"))
-"""What the answer to a request sees."""
+"""For the reply to a request."""
 BODY = ("trigger", "body")
 
 
 def body_path(keys: Keys) -> str | None:
-    """What is wrong with a path that has to lead into a request's body."""
+    """The mistake in a path that has to lead into a request's body; None where it does."""
     if keys[:2] == BODY:
         return None
     meant = keys if keys[0] == "trigger" else (("trigger", *keys) if keys[0] == "body" else (*BODY, *keys))
@@ -106,5 +106,5 @@ def body_path(keys: Keys) -> str | None:
 
 
 def in_body(path: Path) -> Path:
-    """The part of a path that is inside the body; paths that were saved long ago begin there."""
+    """The part of a path inside the body; paths that older releases saved begin there."""
     return path[2:] if path[:2] == BODY else path

@@ -1,6 +1,6 @@
-"""What the rules of conditions compare with: a name, how the rule's value is made ready, and the comparison.
+"""The operators of conditions: their names, how a rule's value is prepared, and the comparison.
 
-Comparisons are total. Numbers may come as text, since forms, query strings and headers know nothing else; apart
+Comparisons never raise. Numbers may come as text, because forms, query strings and headers have only text; apart
 from that, types have to agree. Each negative operator is exactly the opposite of its positive.
 """
 
@@ -38,7 +38,7 @@ class Operator(msgspec.Struct, frozen=True):
     holds: Callable[[Actual, Prepared], bool]
 
 
-# --- making a rule's value ready
+# --- preparing a rule's value
 
 
 def _nothing(rule: Mapping[str, Json]) -> None:
@@ -95,7 +95,7 @@ def _moment(rule: Mapping[str, Json]) -> float:
 
 
 def _pattern(rule: Mapping[str, Json]) -> Prepared:
-    """RE2 only: time linear in the text whatever the pattern, where `re` takes years over (a+)+$."""
+    """RE2 only: its time is linear in the text for any pattern, where `re` needs years for (a+)+$."""
     value = rule.get("value")
     if not isinstance(value, str) or not 1 <= len(value) <= MAX_PATTERN:
         raise ValueError(f"a regular expression of 1 to {MAX_PATTERN} characters")

@@ -1,4 +1,4 @@
-"""What a template can name, and what stands at a path: with a message that says why nothing does."""
+"""The data that templates see, and the value at a path, or a message that says why there is none."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,19 +15,19 @@ Context: TypeAlias = Mapping[str, Json]
 Keys: TypeAlias = tuple[str | int, ...]
 
 QUICK = 300_000
-"""Work that a render may take on an event loop, in characters handled: about two milliseconds."""
+"""Work of a render on an event loop, in characters handled: about two milliseconds."""
 
 
 BUDGET = 30_000_000
-"""Work that any render may take, in characters handled: well below a second."""
+"""Work of any render, in characters handled: well below a second."""
 
 
 class Heavy(Exception):
-    """This render takes more than an event loop can spare: it has to be made elsewhere."""
+    """This render is too much work for an event loop: another process has to do it."""
 
 
 class Scope:
-    """The data of one render, and the work that it may still take. `full` where it may take all that it needs."""
+    """The data of one render, and its remaining work. `full` where it may use the whole budget."""
 
     __slots__ = ("data", "full", "large", "work")
 
@@ -40,7 +40,7 @@ class Scope:
         self.large = 0
 
     def spend(self, work: int) -> None:
-        """Take off what has been done. Raises Heavy; LiquidError where even the full budget is used up."""
+        """Subtract work that was done. Raises Heavy, and LiquidError where the full budget is used up, too."""
         self.work -= work
         if self.work < 0:
             if not self.full:
@@ -49,7 +49,7 @@ class Scope:
                 raise LiquidError("the template does too much work", token=None)
 
     def find(self, keys: Keys) -> object:
-        """What stands at the path; an Absent that says why there is nothing."""
+        """The value at the path, or an Absent that says why there is none."""
         found: object = self.data
         for index, key in enumerate(keys):
             if isinstance(found, dict) and key in found:
@@ -62,7 +62,7 @@ class Scope:
 
 
 def step(value: object, key: object, above: Keys) -> object:
-    """One step of a path; MISSING where there is none. `above` is the path so far: names of headers have no case."""
+    """The value one key further, or MISSING. `above` is the path so far, because names of headers have no case."""
     if isinstance(value, dict):
         found = child(cast("dict[str, Json]", value), key if isinstance(key, str) else str(key), above)
         if found is not MISSING:
@@ -93,7 +93,7 @@ def _item(items: list[object] | tuple[object, ...] | range, key: object) -> obje
 
 
 def absent(keys: Keys, index: int, data: object) -> Absent:
-    """Says which part of the path is not there, and what is there instead."""
+    """An Absent that names the missing part of the path, and what is there instead."""
     parent, beside = data, data
     for at in range(index):
         beside, parent = parent, step(parent, keys[at], keys[:at])
@@ -104,7 +104,7 @@ def absent(keys: Keys, index: int, data: object) -> Absent:
 
 
 def _content_type(keys: Keys, beside: object) -> str:
-    """Why a body is what it is: the type that it came with."""
+    """The content type with which a body came, which explains its kind."""
     if keys[-1] != "body" or not isinstance(beside, dict) or not isinstance(beside.get("headers"), dict):
         return ""
     for name, value in beside["headers"].items():

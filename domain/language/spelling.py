@@ -1,4 +1,4 @@
-"""How values are written into text: as Liquid and JSON write them, never as Python does. And what they are called."""
+"""How values are written into text: as Liquid and JSON write them, never as Python does. And how messages name them."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -9,14 +9,14 @@ from liquid.exceptions import UndefinedError
 from liquid.undefined import Undefined
 
 MAX_MADE = 5_000_000
-"""What one filter may make: about its characters, and _ITEM for each item of a list."""
+"""The most output of one filter: its characters, and _ITEM for each item of a list."""
 _ITEM = 20
 _MAX_NAMES = 5
 _LOOP = ("first", "index", "index0", "last", "length", "rindex", "rindex0")
 
 
 class Absent(Undefined):
-    """What a path that leads nowhere gives: false, nil and empty where it is asked, an error where it is shown."""
+    """The value of a missing path: false, nil and empty in tags, an error in output."""
 
     __slots__ = ()
 
@@ -28,7 +28,7 @@ class Absent(Undefined):
 
 
 def spelled(value: object) -> str:
-    """The value as it stands in text: nothing for null, objects and lists as JSON. Raises UndefinedError."""
+    """The value as text: nothing for null, objects and lists as JSON. Raises UndefinedError."""
     match value:
         case str():
             return value
@@ -67,7 +67,7 @@ def _encodable(value: object) -> object:
 
 
 def _plain(value: object) -> Any:
-    """For what a template has besides JSON: ranges, the loop's own variables, `empty` and `blank`."""
+    """JSON for values that only templates have: ranges, the loop's own variables, `empty` and `blank`."""
     match value:
         case range():
             return list(value)
@@ -81,7 +81,7 @@ def _plain(value: object) -> Any:
 
 
 def described(value: object) -> str:
-    """What kind of value it is, in a user's words, with its size: for messages about what can not be."""
+    """The kind of a value in words for users, with its size: for error messages."""
     match value:
         case None | Undefined():
             return "null"
@@ -107,7 +107,7 @@ def _object(value: dict[Any, object]) -> str:
 
 
 def weight(value: object, most: int = MAX_MADE) -> int:
-    """About how many characters a value stands for; counting stops past `most`."""
+    """The approximate size of a value in characters; counting stops past `most`."""
     total = 0
     todo = [value]
     while todo and total <= most:

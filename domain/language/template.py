@@ -5,8 +5,8 @@ any other string with Liquid in it renders to text, with objects and lists as JS
 and nil in tags, and an error that names it where it is shown, unless the `default` filter follows.
 Liquid as in https://shopify.github.io/liquid/, by python-liquid, with limits for untrusted authors.
 
-Substitutions (paths, text, filters over small values) are rendered here and now. Everything else is `Heavy`: work
-that depends on the data, and that no event loop takes on. `render` does it all, in a process made for that.
+Substitutions (paths, text, filters over small values) are rendered in place. Everything else is `Heavy`: its work
+depends on the data, so it has no place on an event loop. `render` does it all, in a process for that.
 """
 
 import re
@@ -37,14 +37,14 @@ Renderer: TypeAlias = Callable[[Scope], Json]
 _Value: TypeAlias = Callable[[Scope], object]
 
 MAX_SMALL = 10_000
-"""What a filter may be given, in characters, to be applied in place."""
+"""Characters of a filter's input up to which it is applied in place."""
 MAX_RENDERED = 4_000_000
 """Characters that all templates of one config may render to together."""
 LARGE = 100_000
 MAX_LARGE = 20
-"""Values above LARGE characters that one config may take over whole."""
+"""Values above LARGE characters that one config may insert whole."""
 _TYPED = frozenset({"default", "parse_json"})
-"""Filters after which a path that stands alone keeps its JSON type."""
+"""Filters after which a lone path keeps its JSON type."""
 _LIQUID = re.compile(r"\{\{|\{%")
 _TYPE_NAMES = {"NoneType": "null", "str": "text", "dict": "an object", "list": "a list", "bool": "true or false"}
 _FOUND = re.compile(r"(?<=found )(\w+)\b")
@@ -66,7 +66,7 @@ class TemplateError(ValueError):
 
 
 class TooMuchWork(TemplateError):
-    """The templates of one step take more time, memory or room than they may."""
+    """The templates of one step need more time, memory or room than they may."""
 
     code = "template_limit"
 
@@ -75,18 +75,18 @@ environment = LimitedEnvironment()
 
 
 class Compiled(msgspec.Struct, frozen=True, eq=False):
-    """A config whose templates are ready. `source` is what it was made of, for whoever renders it elsewhere."""
+    """A config whose templates are parsed. `source` is the config itself, for a process that renders it elsewhere."""
 
     source: Json
     renderer: Renderer
 
     def quick(self, context: Context, now: datetime) -> Json:
-        """Rendered here and now. Raises TemplateError, and Heavy where that would take too long."""
+        """The rendered config. Raises TemplateError, and Heavy where it would take too long here."""
         return self.renderer(Scope(context, now))
 
 
 def compiled(value: Json, path: str = "") -> Compiled:
-    """A config value made ready; worth keeping, as parsing costs more than rendering. Raises TemplateError."""
+    """A config value with its templates parsed. Keep it: parsing costs more than rendering. Raises TemplateError."""
     return Compiled(value, _compile(value, path, MAX_DEPTH))
 
 
@@ -101,7 +101,7 @@ def check(config: Json) -> None:
 
 
 def templates(value: Json, at: Place = (), depth: int = MAX_DEPTH) -> Iterator[tuple[Place, str]]:
-    """Every string with Liquid in it, with its place. What is nested deeper than a config may be is left out."""
+    """Every string with Liquid in it, with its place. Values nested deeper than a config may be are left out."""
     if isinstance(value, str):
         if has_template(value):
             yield at, value
@@ -132,7 +132,7 @@ def is_lone_path(text: str) -> bool:
 
 
 def is_substitution(text: str) -> bool:
-    """Whether a text takes only what is rendered in place: paths, and filters over them."""
+    """Whether a text is rendered in place: paths, and filters over them."""
     return "{%" not in text and (not has_template(text) or _quick(text, "") is not None)
 
 
@@ -163,7 +163,7 @@ def _compile_string(text: str, path: str) -> Renderer:
 
 
 def _quick(text: str, path: str) -> Renderer | None:
-    """A renderer in place, None where it takes Liquid proper: ranges, computed keys, or what does not parse."""
+    """A renderer in place; None for ranges, computed keys and text that does not parse, which need Liquid itself."""
     try:
         nodes = parse(text).nodes
         parts: list[str | _Value] = [node.text if isinstance(node, ContentNode) else _output(node) for node in nodes]
@@ -301,7 +301,7 @@ def _render_text(text: str, scope: Scope, path: str) -> str:
         made = parse(text).render(**scope.data)
     except (LiquidError, RecursionError) as error:
         raise TemplateError(message_of(error), path) from error
-    except Exception as error:  # a tag that meets a value it was not made for raises anything; the run shows it
+    except Exception as error:  # tags raise any exception for values that they do not expect; the run shows it
         raise TemplateError(f"{type(error).__name__}: {message_of(error)}", path) from error
     scope.work -= len(made)
     if scope.work < -MAX_RENDERED:
@@ -310,7 +310,7 @@ def _render_text(text: str, scope: Scope, path: str) -> str:
 
 
 def message_of(error: BaseException) -> str:
-    """What the error says, in its first line and in a user's words."""
+    """The first line of the error, in words for users."""
     if isinstance(error, RecursionError):
         return "the template is nested too deep"
     first = (str(error).splitlines() or [type(error).__name__])[0]

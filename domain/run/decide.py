@@ -35,7 +35,7 @@ from domain.values.json import Json
 from domain.zap.definition import NO_STEPS, ActionStep, Definition, OnUnknown, Step
 
 AMBIGUOUS = frozenset({"timeout", "broken", "crashed"})
-"""Failures after which the action may have had its effect all the same."""
+"""Failures after which the action may still have had its effect."""
 UNKNOWN = "unknown_outcome"
 
 
@@ -56,7 +56,7 @@ class RequestRun(msgspec.Struct, frozen=True):
 
 
 class BeginAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """Record that an attempt is about to be made, of an action that is not to be repeated blindly."""
+    """Record that an attempt is about to be made, for an action that must not be repeated blindly."""
 
     step_id: str
     attempt: int
@@ -65,7 +65,7 @@ class BeginAttempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """Record what an attempt came to. `jitter` in 0..1 spreads the retry that may follow.
+    """Record the outcome of an attempt. `jitter` in 0..1 spreads the retry that may follow.
 
     `on_unknown`: what to do where the action may or may not have had its effect.
     """
@@ -107,7 +107,7 @@ class ResumeRun(msgspec.Struct, frozen=True):
 
 
 class FailRun(msgspec.Struct, frozen=True):
-    """End a run that can not be carried out, for instance as its definition is missing."""
+    """End a run that cannot be carried out, for instance because its definition is missing."""
 
     step_id: str
     code: str
@@ -146,7 +146,7 @@ def decide(command: RunCommand, state: RunState, definition: Definition) -> list
 
 
 def stop(state: ActiveRun | EndedRun) -> list[RunEvent]:
-    """What follows when a user wants a run to be cancelled. Raises NothingToDo when it has ended in another way."""
+    """The events when a user cancels a run. Raises NothingToDo when it has ended in another way."""
     if isinstance(state, EndedRun) and state.status != "cancelled":
         raise NothingToDo(f"the run has ended already: it is {state.status}")
     return decide(CancelRun(), state, NO_STEPS)
@@ -296,7 +296,7 @@ def _policy(step: Step) -> Policy:
 def _postpone(
     command: RecordAttempt, outcome: Postponed, run: ActiveRun, step: Step, definition: Definition
 ) -> list[RunEvent]:
-    """Put off, unless the step's time runs out before that: then what was in its way is why it fails."""
+    """Postpone the step. Where its time runs out before that, it fails with the reason why it had to wait."""
     until = command.finished_at + timedelta(seconds=outcome.after_s)
     if run.since and (until - run.since).total_seconds() > _policy(step).max_total_s:
         failure = Failure(
@@ -315,7 +315,7 @@ def _fail_for_good(failed: StepFailed, run: ActiveRun, step: Step, definition: D
 
 
 def _with_end(run: ActiveRun, outcome: StepSucceeded | StepFailed, definition: Definition) -> list[RunEvent]:
-    """The outcome of a step, and the end of the run where no other step follows."""
+    """The outcome of a step, and the end of the run where no step follows."""
     after = evolve(run, outcome)
     ended = isinstance(after, ActiveRun) and next_step(after, definition) is None
     return [outcome, RunCompleted()] if ended else [outcome]
@@ -331,7 +331,7 @@ class _Shared(TypedDict):
 
 
 def _shared(command: RecordAttempt, run: ActiveRun) -> _Shared:
-    """What all outcomes of an attempt have."""
+    """The fields that all outcomes of an attempt share."""
     value, kept = _stored(command.input, run)
     return {
         "step_id": command.step_id,
@@ -344,7 +344,7 @@ def _shared(command: RecordAttempt, run: ActiveRun) -> _Shared:
 
 
 def _stored(given: Input, run: ActiveRun) -> tuple[Json, Kept | None]:
-    """The input for an event: not again where an earlier event of the step holds it."""
+    """The input for an event. It is left out where an earlier event of the step holds it."""
     if run.input == given and given != NO_INPUT:
         return None, Kept(attempt=run.input_attempt)
     return given.value, given.kept

@@ -16,7 +16,7 @@ from domain.run.inputs import Kept
 from domain.values.json import Json
 
 Source: TypeAlias = Literal["webhook", "schedule", "manual", "replay", "alert"]
-"""What asked for a run; `alert`: failures of another zap, whose error zap this one is."""
+"""What requested a run; `alert`: runs of another zap failed, and this zap is its error zap."""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -28,7 +28,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RunRequested(Event, frozen=True, kw_only=True):
-    """A run was asked for and acknowledged: this is the promise of the 2xx.
+    """A run was requested and acknowledged: this is the promise of the 2xx.
 
     With a deadline the append sets a timer whose id is this event's.
     """
@@ -40,20 +40,20 @@ class RunRequested(Event, frozen=True, kw_only=True):
     dedupe_id: str = ""
     replay_of: UUID | None = None
     outputs: Mapping[str, Json] = {}
-    """Outcomes of steps, by id, that a replay from a later step takes over."""
+    """Outputs of steps, by id, that a replay from a later step takes over."""
     errors: Mapping[str, Failure] = {}
-    """The same of steps that failed and were passed over."""
+    """Failures of steps, by id, that it takes over where the run went on after them."""
     deadline: datetime | None = None
     job_id: UUID | None = None
-    """The job that replayed many runs, this one among them."""
+    """The job that requested this replay."""
     depth: int = 0
     """How many runs have started one another before this one."""
 
 
 class StepStarted(Event, frozen=True, kw_only=True):
-    """An attempt of an action that is not to be repeated blindly is about to be made.
+    """An attempt is about to be made, of an action that must not be repeated blindly.
 
-    When no outcome follows, it may or may not have had its effect.
+    When no outcome follows, the action may or may not have had its effect.
     """
 
     step_id: str
@@ -66,7 +66,7 @@ class StepStarted(Event, frozen=True, kw_only=True):
 class StepAttempt(Event, frozen=True, kw_only=True):
     """What all outcomes of an attempt share. `attempt` counts from 1 without holes; `duration_ms` is wall time.
 
-    `input` is all of the input unless `kept` says otherwise; that of an attempt like the one before isn't stored again.
+    `input` is the whole input unless `kept` says otherwise. The input of an earlier attempt is not stored again.
     """
 
     step_id: str
@@ -78,7 +78,7 @@ class StepAttempt(Event, frozen=True, kw_only=True):
 
 
 class StepSucceeded(StepAttempt, frozen=True, kw_only=True):
-    """The action did its work; the one recorded outcome of this step."""
+    """The action did its work. This is the only outcome of the step."""
 
     output: Json = None
 
@@ -91,16 +91,16 @@ class StepAttemptFailed(StepAttempt, frozen=True, kw_only=True):
 
 
 class StepFailed(StepAttempt, frozen=True, kw_only=True):
-    """The step failed for good; the one recorded outcome of this step. Its `on_error` says what follows.
+    """The step failed for good. This is the only outcome of the step; its `on_error` says what follows.
 
-    `attempt` is 0 where its time ran out before a first attempt could be made.
+    `attempt` is 0 where the step's time ran out before the first attempt.
     """
 
     failure: Failure
 
 
 class StepPostponed(Event, frozen=True, kw_only=True):
-    """No attempt was made, as target or process takes no more for now. Offered again at `until`, by a timer."""
+    """No attempt was made: the target or the process takes no more now. A timer offers the step again at `until`."""
 
     step_id: str
     code: str
@@ -123,9 +123,9 @@ class RunResumed(Event, frozen=True, kw_only=True):
 
 
 class RunEnd(Event, frozen=True, kw_only=True):
-    """What ends share that are counted by zap. `zap_id` is None in events of older releases.
+    """The fields of ends that are counted by zap. `zap_id` is None in events of older releases.
 
-    `of_alert`: the run told of failures of another zap, so that no error zap may follow its own.
+    `of_alert`: an alert started the run, so its own failure starts no error zap.
     """
 
     zap_id: UUID | None = None
@@ -154,7 +154,7 @@ class RunTimedOut(RunEnd, frozen=True, kw_only=True):
 class RunCancelled(Event, frozen=True, kw_only=True):
     """The run was stopped; an action that was under way may still have its effect. Terminal.
 
-    `code` is empty when somebody asked for it, `busy` or `superseded` where a serial zap's setting did.
+    `code` is empty when a user cancelled it, `busy` or `superseded` when a serial zap's `when_busy` did.
     """
 
     code: str = ""

@@ -1,8 +1,8 @@
-"""What the log keeps of a step's input: all of it once, but no large value that already stands in the run.
+"""What the log keeps of a step's input: all of it once, except for large values that the run already holds.
 
-Inputs are for people who look at a run: retries and replays render them anew. A large value that the trigger or an
-earlier output holds is kept as its place in the run; another one as it is while the run has room for it, then as its
-beginning with its hash.
+Inputs are for people who look at a run; retries and replays render them anew. Where the trigger or an earlier output
+holds a large value, the log keeps its path. Other large values are kept whole while the run has room for them, then as
+their beginning and hash.
 """
 
 import hashlib
@@ -14,22 +14,22 @@ from domain.values.json import Json
 from domain.values.path import Missing
 
 WHOLE = 16 * 1024
-"""Bytes of an input that is kept as it is, whatever it holds."""
+"""Bytes of an input up to which it is kept whole, whatever it holds."""
 LARGE = 4 * 1024
-"""Bytes of a value in a larger input that is looked for elsewhere in the run."""
+"""Bytes of a value above which, in a larger input, it is looked for elsewhere in the run."""
 ROOM = 4 * 2**20
-"""Bytes of large inputs that a run keeps; of further ones it keeps the beginning."""
+"""Bytes of large inputs that a run keeps whole; of further ones it keeps the beginning."""
 BEGINNING = 1024
 """Characters of a value that is not kept."""
 REPLY = 4 * 1024
-"""Bytes that are kept of the reply to an attempt that is made again."""
+"""Bytes that are kept of the answer to an attempt that is retried."""
 DEPTH = 4
 WIDTH = 1_000
-"""Values are looked for so deep, in objects and lists of at most so many items."""
+"""How deep, and in how large objects and lists, values are looked for."""
 
 
 class Omitted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A value that is not kept here. `at`: where in the run it stands, such as `trigger.body`; empty where nowhere."""
+    """A value that is not kept here. `at`: its path in the run, such as `trigger.body`; empty where it has none."""
 
     size: int
     at: str = ""
@@ -37,9 +37,9 @@ class Omitted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How an input was kept. `attempt`: the one whose event holds it, 0 for this event.
+    """How an input was kept. `attempt`: the attempt whose event holds it, 0 for this event.
 
-    `omitted`: what stands elsewhere, by JSON pointer. `size`: bytes that count against the run's room.
+    `omitted`: values that are not kept here, by JSON pointer. `size`: bytes that count against the run's room.
     """
 
     attempt: int = 0
@@ -58,12 +58,12 @@ NO_INPUT = Input()
 
 
 def is_large(value: Json) -> bool:
-    """Whether an input is not kept as it is: then `keep` may take a while."""
+    """Whether an input is too large to be kept whole as a matter of course: then `keep` may take a while."""
     return len(msgspec.json.encode(value)) > WHOLE
 
 
 def keep(value: Json, context: Mapping[str, Json], room: int) -> Input:
-    """A large input as the log keeps it, for a run that has so much room left."""
+    """A large input as the log keeps it, for a run with this much room left."""
     keeper = _Keeper(dict(_places(context)), room)
     reduced = keeper.reduced(value, "", DEPTH)
     return Input(reduced, Kept(size=room - keeper.room, omitted=keeper.omitted))
@@ -84,7 +84,7 @@ def put(value: Json, pointer: str, item: Json | Missing) -> Json:
 
 
 def shortened(reply: Json, limit: int = REPLY) -> Json:
-    """A reply of which at most about `limit` bytes are kept; its largest fields are cut first."""
+    """An answer cut to about `limit` bytes; its largest fields are cut first."""
     if _size(reply) <= limit:
         return reply
     if not isinstance(reply, dict):
@@ -110,7 +110,7 @@ def _size(value: Json) -> int:
 
 
 def _places(context: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
-    """The values of a run that may be large, the outer ones first."""
+    """The values of a run that may be large, with their paths; outer ones come first."""
     trigger, steps = context.get("trigger"), context.get("steps")
     if isinstance(trigger, dict):
         yield from _within("trigger.body", trigger.get("body"), 2)
@@ -138,7 +138,7 @@ class _Keeper:
         self.omitted: dict[str, Omitted] = {}
 
     def reduced(self, value: Json, pointer: str, depth: int) -> Json:
-        """The value without what stands elsewhere in the run, or has no room."""
+        """The value without its parts that the run holds elsewhere or has no room for."""
         if not isinstance(value, str | dict | list) or (size := _size(value)) <= LARGE:
             return value
         found = next((path for path, known in self._places.items() if _same(known, value)), None)
@@ -158,7 +158,7 @@ class _Keeper:
 
 
 def _same(known: Json, value: Json) -> bool:
-    """Whether two values are the same; of different kinds or lengths that is seen at once."""
+    """Whether two values are the same; different types or lengths show that at once."""
     if known is value:
         return True
     if isinstance(known, str):

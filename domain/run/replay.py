@@ -1,4 +1,4 @@
-"""Running a run again: what a new run of the same request takes over from the old one, which stays as it is."""
+"""Replays: what a new run of the same request takes over from the old run, which does not change."""
 
 from hashlib import sha256
 from typing import Literal, TypeAlias
@@ -20,13 +20,13 @@ ReplayVersion: TypeAlias = Literal["original", "latest"]
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """How to run again: all steps, or those from one on; on the version it had, or today's; with another body."""
+    """How to replay: all steps, or those from one on; with the run's own version or the latest; with another body."""
 
     from_step: str | None = None
     version: ReplayVersion = "original"
     payload: Json | msgspec.UnsetType = msgspec.UNSET
     job_id: UUID | None = None
-    """The job that replays many runs: it replays each of them once, however often this is asked for."""
+    """The job that replays many runs. It replays each of them once, however often it tries."""
 
 
 def replay_append(loaded: LoadedRun, zap: Zap, wish: Replay, *, new_id: NewId, metadata: Metadata) -> Append:
@@ -51,7 +51,7 @@ def replay_append(loaded: LoadedRun, zap: Zap, wish: Replay, *, new_id: NewId, m
 
 
 def _require_target(state: ActiveRun | EndedRun, job_id: UUID) -> None:
-    """A job replays what has ended, and never what it has started itself, whatever clocks say."""
+    """A job replays only runs that have ended, and never those that it started itself, whatever clocks say."""
     if isinstance(state, ActiveRun):
         raise NothingToDo("the run has not ended")
     if state.requested.job_id == job_id:
@@ -59,9 +59,9 @@ def _require_target(state: ActiveRun | EndedRun, job_id: UUID) -> None:
 
 
 def replay(run: ActiveRun | EndedRun, run_id: UUID, definition: Definition, from_step: str | None) -> RequestRun:
-    """The command for a new run of what this one was asked for; `definition` is that of the version it will use.
+    """The command for a new run of the same request; `definition` is that of the version that it will use.
 
-    From a step on: the outcomes of the steps before it are taken over. Raises NotFound when there is no such step,
+    With `from_step` the outcomes of the steps before it are taken over. Raises NotFound when there is no such step, and
     WrongStatus when a step before it has no outcome.
     """
     requested = run.requested
@@ -84,7 +84,7 @@ def replay(run: ActiveRun | EndedRun, run_id: UUID, definition: Definition, from
 
 
 def _before(steps: tuple[Step, ...], step_id: str) -> list[Step] | None:
-    """The steps on the way to a step, None where it is not among these."""
+    """The steps before a step on its path, None where these steps do not contain it."""
     before: list[Step] = []
     for step in steps:
         if step.id == step_id:

@@ -1,4 +1,4 @@
-"""Asking for a run: the append that starts one, whoever asks, and the key that puts it in order with others."""
+"""Requests of runs: the append that starts a run, and the key by which runs are ordered."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid5
@@ -50,14 +50,14 @@ def request_append(
 
 
 def made_at(run_id: UUID) -> datetime:
-    """The moment that a run's id carries, as a UUIDv7 does (RFC 9562 §5.7): when the run was asked for."""
+    """The moment of the request, which the run's id carries as a UUIDv7 (RFC 9562 §5.7)."""
     return _EPOCH + timedelta(milliseconds=run_id.int >> 80)
 
 
 def ordering_key(run_id: UUID, zap_id: UUID, concurrency: Concurrency, request: Request) -> UUID:
-    """What is the same for runs that must meet in one process: to be in order, or to be counted.
+    """The key that is equal for runs that one process must order or count.
 
-    Requests for which a serial zap's key can not be rendered are in order among themselves.
+    Requests for which a serial zap's key cannot be rendered are ordered among themselves.
     """
     if concurrency.mode == "parallel":
         return run_id if concurrency.limit is None else zap_id

@@ -37,9 +37,9 @@ RunStatus: TypeAlias = Literal[
 
 
 class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run on its way: outcomes so far by step id, and how far the current step has come.
+    """A run under way: the outcomes so far by step id, and the state of the current step.
 
-    `attempts` were made of the current step, `since` the first one, or since it was first put off. `started` is an
+    `attempts` counts those of the current step; `since` is when it was first tried or postponed. `started` is an
     attempt without a known outcome. `waits_until` is set while the run waits for a timer, `delayed_until` once the
     current delay has begun. `input` is that of the current step as the log holds it, in the event of `input_attempt`;
     `room` is what is left for large ones.
@@ -137,7 +137,7 @@ def _next_step_begins(
 
 
 def _with_input(state: ActiveRun, event: StepStarted | StepAttempt) -> ActiveRun:
-    """What the log holds of the step's input now; an event that only names an earlier attempt's changes nothing."""
+    """The state with the input that the event holds; an event that refers to an earlier attempt changes nothing."""
     kept = event.kept
     if kept is not None and kept.attempt:
         return state
@@ -160,7 +160,7 @@ def _first_open(run: ActiveRun, steps: tuple[Step, ...]) -> Step | None:
 
 
 def template_context(run_id: UUID, run: ActiveRun, trigger: "JsonObject | None" = None) -> dict[str, Json]:
-    """What the templates of the next step see. `trigger` is the request parsed, by who has done that before."""
+    """What the templates of the next step see. `trigger` is the parsed request, where a caller has it already."""
     requested = run.requested
     steps: JsonObject = {step_id: {"output": output} for step_id, output in run.outputs.items()}
     steps |= {step_id: {"output": None, "error": msgspec.to_builtins(error)} for step_id, error in run.errors.items()}

@@ -1,8 +1,8 @@
 """JSON values: their type, and a decoder for bytes that strangers sent.
 
-What senders write is taken where one meaning is plain: a byte order mark is skipped, UTF-16 and UTF-32 are recognised,
-half a surrogate pair is U+FFFD, of doubled keys the last one counts. A number keeps its value: integers of any size,
-decimals as doubles; one that a double would change (1e400, 12345678901234567.89) is its own text.
+The decoder accepts what has one plain meaning: it skips a byte order mark, recognises UTF-16 and UTF-32, turns half a
+surrogate pair into U+FFFD, and takes the last of doubled keys. Numbers keep their value: integers of any size, decimals
+as doubles. A number that a double would change (1e400, 12345678901234567.89) becomes its own text.
 """
 
 import math
@@ -43,7 +43,7 @@ _ESCAPES = re.compile(
     rb"|(?:" + _LONE + rb"(?!\\u[dD][c-fC-F]))+|" + _LONE,
     re.DOTALL,
 )
-"""All that is no half of a surrogate pair in group 1, halves without one."""
+"""Group 1 is everything but lone halves of surrogate pairs; lone halves match without a group."""
 _SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 
 
@@ -62,7 +62,7 @@ def check(raw: bytes) -> None:
 
 
 def utf8(raw: bytes) -> bytes:
-    """The same JSON in plain UTF-8, for who needs the bytes of its parts. Raises MalformedJson where `parse` does."""
+    """The same JSON in plain UTF-8, so that its parts can be cut out. Raises MalformedJson where `parse` does."""
     text = _utf8(raw)
     try:
         _checker.decode(text)
@@ -74,7 +74,7 @@ def utf8(raw: bytes) -> bytes:
 
 
 def parse_strictly(raw: bytes) -> Json:
-    """Like `parse`, for what is written for us: UTF-8 and valid to the letter, with numbers that are numbers."""
+    """Like `parse`, but strict, for requests to our API: valid UTF-8 and JSON, and every number is a number."""
     if too_deep(raw):
         raise MalformedJson(f"JSON is nested deeper than {MAX_DEPTH} levels")
     try:
@@ -109,7 +109,7 @@ def _utf8(raw: bytes) -> bytes:
 
 
 def _decode(decoder: "msgspec.json.Decoder[T]", text: bytes) -> T:
-    """What the text says, mended where that is needed. Raises MalformedJson."""
+    """The decoded text, mended where needed. Raises MalformedJson."""
     try:
         if not text.isascii():
             text.decode()  # a decoder that only checks does not look into strings

@@ -13,7 +13,7 @@ MAX_PART_HEADERS = 8
 MAX_PART_HEADER = 4 * 1024
 """Bytes of one header line of a part."""
 MAX_FILE_CONTENT = 1024 * 1024
-"""Bytes of a file up to which its content is at hand; larger ones have their name, type and size only."""
+"""Bytes of a file up to which its content is kept in the value; larger files have name, type and size only."""
 _MAX_BOUNDARY = 70  # RFC 2046 §5.1.1
 
 

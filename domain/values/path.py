@@ -14,7 +14,7 @@ Path: TypeAlias = tuple[str, ...]
 
 
 class Missing:
-    """What `look_up` gives for a path that leads nowhere; null is a value."""
+    """The result of `look_up` for a path without a value; null is a value."""
 
 
 MISSING: Final = Missing()
@@ -32,7 +32,7 @@ def parse_path(text: str) -> Path:
 
 
 def look_up(value: Json | Mapping[str, Json], path: Path) -> Json | Missing:
-    """What stands at the path; never raises."""
+    """The value at the path; never raises."""
     for index, key in enumerate(path):
         if isinstance(value, Mapping):
             found = child(value, key, path[:index])
@@ -47,7 +47,7 @@ def look_up(value: Json | Mapping[str, Json], path: Path) -> Json | Missing:
 
 
 def child(value: Mapping[str, Json], key: str, above: Sequence[str | int]) -> Json | Missing:
-    """The field of an object that stands at the path `above`; in headers, a name fits whatever its case."""
+    """The field of an object at the path `above`; names of headers match in any case."""
     if key in value:
         return value[key]
     if _are_headers(above):

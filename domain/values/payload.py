@@ -1,15 +1,15 @@
-"""What a webhook's body says, as JSON for templates and conditions. The raw bytes stay the record.
+"""A webhook's body as JSON for templates and conditions. The log keeps the raw bytes.
 
 One set of rules for the intake and for templates:
 
-* The content type decides. Without one, and for `text/plain` and forms, a body that is a JSON object or list is that
-  (SNS sends JSON as text, curl as a form). Who wants the text takes the trigger webhook.catch_raw.
-* Text is in the charset that is named, else in UTF-8; a byte order mark counts more and is no part of the text. What
-  is no text in that charset is U+FFFD, but JSON in broken UTF-8 does not parse. How JSON is read: `domain.values.json`.
+* The content type decides. Without one, and for `text/plain` and forms, a body that is a JSON object or list is
+  read as JSON (SNS sends JSON as text, curl as a form). The trigger webhook.catch_raw gives the text.
+* Text is in the named charset, else in UTF-8; a byte order mark counts more and is no part of the text. Bytes that
+  are no text in that charset become U+FFFD, but JSON in broken UTF-8 does not parse. `domain.values.json` reads JSON.
 * An empty body is null; so is one of white space that says it is JSON.
-* What says that it is JSON and is not, is refused on a hook that anybody may call, and so is a form of too many fields.
-  Anything else that does not parse is kept as text with the reason: refusing it would make an authentic sender switch
-  the webhook off, or never send it again.
+* On a hook that anybody may call, a body is refused that says it is JSON and is not, or a form with too many fields.
+  Anything else that does not parse is kept as text with the reason: after a refusal, authentic senders switch the
+  webhook off, or do not send it again.
 """
 
 import codecs
@@ -63,7 +63,7 @@ class _Type(msgspec.Struct, frozen=True):
 
 
 def parse_payload(content_type: str, body: bytes) -> Payload:
-    """A body as its content type describes it; without one, as it looks. Never raises."""
+    """A body, read by its content type; without one, by how it looks. Never raises."""
     described = _described(content_type)
     kind = _kind(described, body)
     try:
@@ -73,9 +73,9 @@ def parse_payload(content_type: str, body: bytes) -> Payload:
 
 
 def flaw(content_type: str, body: bytes) -> str:
-    """What is wrong with a body that nobody vouches for, empty where all is well. `parse_payload` makes text of it.
+    """The fault of a body from an unverified sender, empty for none. `parse_payload` makes text of such a body.
 
-    Also without a content type, what begins like JSON has to be JSON. This makes no objects of JSON, and is quick.
+    A body without a content type that begins like JSON has to be JSON. This check makes no objects, so it is quick.
     """
     described = _described(content_type)
     try:
@@ -159,10 +159,10 @@ def _json_text(body: bytes, described: _Type, read: Callable[[bytes], T]) -> T |
 
 
 def _form(body: bytes, described: _Type) -> Json:
-    """Fields by name. GitHub and Slack put JSON into a field `payload`, which is given as what it says."""
+    """Fields by name. GitHub and Slack put JSON into a field `payload`, which becomes its value."""
     text = text_of(body, described.charset)
     _require_few_fields(text)
-    # What is escaped are bytes of the same charset, if that has ASCII in it.
+    # Escapes are bytes of the same charset, if ASCII is part of that.
     charset = "utf-8" if described.charset in SHOWS_ITSELF or marked(body) else described.charset
     fields = parse_qsl(text, keep_blank_values=True, encoding=charset, errors="replace")
     if fields and fields[0][0].startswith("\ufeff"):  # a mark that is escaped
@@ -185,7 +185,7 @@ def _multipart(body: bytes, described: _Type) -> Json:
 
 
 def _xml(body: bytes, described: _Type) -> Json:
-    # A document says itself in which UTF it is. Of other charsets, the one that was sent along counts (RFC 7303 §3).
+    # A document itself shows which UTF it is in. For other charsets the content type counts (RFC 7303 §3).
     other = described.charset not in SHOWS_ITSELF and not marked(body)
     return parse_xml(text_of(body, described.charset) if other else body)
 

@@ -27,7 +27,7 @@ def parse_xml(body: bytes | str) -> Json:
     """`<a x="1"><b>2</b></a>` is `{"a": {"@x": "1", "b": "2"}}`. Raises MalformedXml, and nothing else.
 
     Text is read as it is, whatever the document says of its encoding.
-    A document type is refused altogether: with it go entities, and so bombs and reads of files.
+    A document type is refused, because entities depend on it, and so do bombs and reads of files.
     """
     builder = _Builder()
     parser = DefusedExpatParser(forbid_dtd=True)

@@ -1,4 +1,4 @@
-"""The rules that a definition keeps when it is saved or published; what the log has was checked when it came."""
+"""The rules that a definition keeps when it is saved or published. Definitions in the log were checked then."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -13,7 +13,7 @@ from domain.values.json import MAX_DEPTH
 from domain.zap.definition import MAX_STEPS, STEP_ID, ActionStep, Definition, DelayStep, ErrorPath, Step
 
 MAX_MISTAKES = 50
-"""Mistakes that are told at once."""
+"""Mistakes that one answer lists."""
 
 
 def validate(definition: Definition, catalog: Catalog) -> None:
@@ -24,7 +24,7 @@ def validate(definition: Definition, catalog: Catalog) -> None:
 
 
 def template_text(definition: Definition) -> int:
-    """Characters of all templates: what the time of a check depends on."""
+    """Characters of all templates, on which the time of a check depends."""
     return sum(len(text) for _path, text in _all_templates(definition))
 
 
@@ -84,7 +84,7 @@ def _of_ids(steps: list[tuple[str, Step]]) -> Iterator[Mistake]:
 
 
 def _places(definition: Definition) -> Iterator[tuple[str, Step, Names]]:
-    """Every step with its path, and what its templates can name: the steps before it, on its own way."""
+    """Every step with its path, and the names that its templates can use: of the steps before it on its path."""
     others = {step.id for _path, step in definition.all_steps()}
     order = {step.id: index for index, (_path, step) in enumerate(definition.all_steps())}
 

@@ -27,13 +27,13 @@ class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ErrorPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is done instead of the remaining steps once a step has failed for good; then the run is complete."""
+    """The steps that run instead of the remaining ones once a step has failed for good; then the run is complete."""
 
     steps: "tuple[Step, ...]"
 
 
 class RateLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many requests a minute the step's target takes, from all zaps of its owner that say so."""
+    """Requests a minute to the step's target, by all zaps of its owner with this limit together."""
 
     per_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 
@@ -46,9 +46,9 @@ class ActionStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fi
     """Runs one action of a connector. `id` names its output in later templates: `steps.<id>.output`.
 
     `timeout_s` bounds each attempt. `on_error`: whether a failure for good ends the run, is passed over (later steps
-    see `steps.<id>.error`), or leads to other steps. `unknown_outcome`: what becomes of an attempt that may or may
-    not have had its effect, as its process died or no answer came: tried again, which is the way of actions that
-    stand repeating, or failed.
+    see `steps.<id>.error`), or leads to other steps. `unknown_outcome`: whether an attempt that may or may not
+    have had its effect, because its process died or no answer came, is retried or fails. Without it, actions that are
+    safe to repeat are retried.
     """
 
     id: str
@@ -104,7 +104,7 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 NO_STEPS = Definition(Trigger(""))
-"""For decisions that do not depend on what the zap does, such as to cancel a run."""
+"""For decisions that do not depend on the zap's steps, such as a cancellation."""
 
 
 def _walk(steps: tuple[Step, ...], path: str) -> Iterator[tuple[str, Step]]:

@@ -1,4 +1,4 @@
-"""How a zap behaves beside its steps: the order of its runs, their deadline, its failures, and what a pause does."""
+"""The settings of a zap: the order of its runs, their deadline, alerts about failures, and what a pause does."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -15,11 +15,11 @@ Url = Annotated[str, msgspec.Meta(max_length=2_000, pattern=r"^https?://[^\s\x00
 
 
 class Concurrency(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Whether runs of the zap go side by side.
+    """Whether runs of the zap run in parallel.
 
     `parallel`: any number, or `limit` actions at a time. `serial`: one run at a time, in the order of their requests,
     retries included; with `key`, a template over `trigger` such as `{{ trigger.body.customer.id }}`, one at a time
-    for each value. `when_busy`: what becomes of a run that comes while another one is on its way.
+    for each value. `when_busy`: what happens to a run that is requested while another one is under way.
     """
 
     mode: Literal["parallel", "serial"] = "parallel"
@@ -35,13 +35,13 @@ class Concurrency(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
 
 
 class OnFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Whom to tell when runs have failed for good, timed out included: all channels that are set.
+    """Who is alerted when runs have failed for good or timed out: all channels that are set.
 
-    Failures are grouped: after a message the next one comes `every_s` seconds later at the earliest, and tells of
-    all that failed since; only flags are told of at once. `zap_id` is an error zap: it is run with the message as its
-    trigger's body, but not for failures of runs which such a message has started itself.
-    A zap of which no run has completed, and some have failed, for `flag_after_s` seconds is flagged; with `pause` it
-    is paused as well.
+    Failures are grouped: after a message the next one comes `every_s` seconds later at the earliest, with all
+    failures since; only flags are sent at once. `zap_id` is an error zap: it runs with the message as its
+    trigger's body, but not for failures of runs that such a message has started.
+    A zap is flagged when runs have failed and none has completed for `flag_after_s` seconds; with `pause` it is paused
+    as well.
     """
 
     email: Annotated[tuple[Email, ...], msgspec.Meta(max_length=MAX_RECIPIENTS)] = ()
@@ -55,7 +55,7 @@ class OnFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 class ZapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Part of a zap's definition, and so of each published version.
 
-    `deadline_s`: a run that has not ended so many seconds after its request is timed out, whatever it does or waits
+    `deadline_s`: a run that has not ended so many seconds after its request times out, whatever it does or waits
     for. `when_paused`: whether the hook of the paused zap refuses requests, or holds them to be released later.
     """
 

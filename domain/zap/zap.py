@@ -17,11 +17,11 @@ from domain.zap.settings import DEFAULT, ZapSettings
 
 ZapStatus: TypeAlias = Literal["draft", "enabled", "paused", "deleted"]
 FlagKind: TypeAlias = Literal["failing", "target_gone", "loop"]
-"""No run completes any more; the target of a step answered 410, and wants no more requests; the zap starts itself."""
+"""No run completes any more; the target of a step answered 410, so it wants no more requests; the zap starts itself."""
 
 
 class Flag(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wrong with a zap, since when; `step_id` where it is a step's matter."""
+    """What is wrong with a zap, and since when; `step_id` where one step is the cause."""
 
     kind: FlagKind
     step_id: str = ""
@@ -30,12 +30,12 @@ class Flag(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> str:
-        """A zap has at most one flag with each."""
+        """A zap has at most one flag with each key."""
         return flag_key(self.kind, self.step_id)
 
 
 def flag_key(kind: FlagKind, step_id: str) -> str:
-    """What tells a zap's flags apart."""
+    """The key of a flag among those of its zap."""
     return f"{kind}:{step_id}"
 
 
@@ -64,7 +64,7 @@ class ZapPublished(Event, frozen=True, kw_only=True):
 class ZapRolledBack(Event, frozen=True, kw_only=True):
     """New runs use the earlier version `number` again.
 
-    `sets_aside`: the draft, which is no published version, is kept; the draft becomes that version right after this.
+    `sets_aside`: the draft was never published, and is kept. The next event makes that version the draft.
     """
 
     number: int
@@ -76,7 +76,7 @@ class ZapEnabled(Event, frozen=True, kw_only=True):
 
 
 class ZapPaused(Event, frozen=True, kw_only=True):
-    """The hook refuses requests until the zap is enabled again. `reason`: why it was not a user who wanted that."""
+    """The hook refuses requests until the zap is enabled again. `reason` is set where TriggerHub itself paused it."""
 
     reason: str = ""
 
@@ -98,14 +98,14 @@ class ZapFlagged(Event, frozen=True, kw_only=True):
 
 
 class ZapUnflagged(Event, frozen=True, kw_only=True):
-    """That is over, or the owner says so by publishing or enabling the zap."""
+    """The flag is gone: a run completed, or the owner published, enabled or rolled back the zap."""
 
     kind: FlagKind
     step_id: str = ""
 
     @property
     def key(self) -> str:
-        """Of the flag that is gone."""
+        """The key of the flag that is gone."""
         return flag_key(self.kind, self.step_id)
 
 
@@ -144,7 +144,7 @@ class ChangeSecrets(msgspec.Struct, frozen=True):
 
 
 class FlagZap(msgspec.Struct, frozen=True):
-    """Say what is wrong; with `pause` the zap takes no more requests either."""
+    """Flag the zap; with `pause` it is paused as well."""
 
     flag: Flag
     pause: bool = False
@@ -191,7 +191,7 @@ class Draft(msgspec.Struct, frozen=True):
 class Zap(msgspec.Struct, frozen=True, kw_only=True):
     """An existing zap. `live` is the number of the version that new runs use, 0 before the first publish.
 
-    `trusted_since`: when somebody, or a run that completed, last said that it should work. `set_aside`: the draft that
+    `trusted_since`: when a user or a completed run last showed that the zap should work. `set_aside`: the draft that
     the last roll-back replaced.
     """
 
@@ -215,7 +215,7 @@ class Zap(msgspec.Struct, frozen=True, kw_only=True):
         return not self.live or not self.is_draft(self.version(self.live))
 
     def is_draft(self, version: "PublishedVersion") -> bool:
-        """Whether the draft is what this version is."""
+        """Whether the draft equals this version."""
         return version.name == self.name and same(version.definition, self.draft)
 
     def version(self, number: int) -> PublishedVersion:
@@ -233,7 +233,7 @@ LoadedZap: TypeAlias = Loaded[Zap, ZapEvent]
 
 
 def decide(command: ZapCommand, state: ZapState) -> list[ZapEvent]:
-    """The events that the command leads to; none when it already holds. Raises NotFound or WrongStatus."""
+    """The events that the command leads to; none when it changes nothing. Raises NotFound or WrongStatus."""
     if isinstance(command, CreateZap):
         if isinstance(state, Zap):
             raise WrongStatus("this zap already exists")
@@ -282,7 +282,7 @@ def _publish(zap: Zap) -> list[ZapEvent]:
 
 
 def _roll_back(zap: Zap, version: PublishedVersion) -> list[ZapEvent]:
-    """The draft goes back, too: what was wrong with the version that is left must not be published again unseen."""
+    """The draft goes back, too, so that the next publish does not bring back what was wrong."""
     if version.number == zap.live and zap.is_draft(version):
         return []
     published = any(zap.is_draft(known) for known in zap.versions)
@@ -348,7 +348,7 @@ def _evolve_existing(zap: Zap, event: ZapEvent, at: datetime) -> Zap:
 
 
 def existing(loaded: LoadedZap) -> LoadedZap:
-    """A zap that its owner still has. Raises NotFound for a deleted one."""
+    """The zap. Raises NotFound where it is deleted."""
     if loaded.state.status == "deleted":
         raise NotFound("no such zap")
     return loaded
