@@ -208,3 +208,14 @@ def test_every_package_with_folders_has_an_order_of_them() -> None:
     ordered = {name for contract in contracts if contract.get("exhaustive") for name in contract["containers"]}
     with_folders = {folder.parent.name for folder in FOLDERS if folder.parent.parent == ROOT}
     assert with_folders - {"projections"} == ordered  # there the engine is alone: read models stand on it
+
+
+def test_the_picture_of_the_house_shows_every_room_with_its_question() -> None:
+    picture = (ROOT / "ARCHITECTURE.md").read_text("utf-8").split("## The house\n")[1].split("\n## ")[0]
+    shown, package = {}, ""
+    for indent, name, question in re.findall(r"^    ( *)([\w/]+)/ +(.+)$", picture, re.MULTILINE):
+        package = package if indent else name
+        shown[f"{package}/{name}" if indent else name] = question
+    for room in sorted({path.parent for path in MODULES if path.name == "__init__.py"}):
+        question = (ast.get_docstring(parsed(room / "__init__.py")) or "").splitlines()[0]
+        assert shown.get(str(room.relative_to(ROOT))) == question
