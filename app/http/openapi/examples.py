@@ -41,8 +41,8 @@ _ERROR: JsonObject = {"code": "http_500", "message": "the target answered 500", 
 _SELECTION: JsonObject = {"zap_id": _ZAP, "status": "failed", "from": "2026-11-25", "to": "2026-11-26T12:00:00Z"}
 
 EXAMPLES: Mapping[str, Json] = {
-    "SignUp": {"name": "Ada Lovelace", "email": "ada@example.org", "password": "correct horse battery staple"},
-    "SignIn": {"email": "ada@example.org", "password": "correct horse battery staple"},
+    "SignUp": {"name": "Ada Lovelace", "email": "ada@example.org", "password": "a long phrase that nobody else has"},
+    "SignIn": {"email": "ada@example.org", "password": "a long phrase that nobody else has"},
     "RefreshRequest": {"refresh_token": _TOKENS["refresh_token"]},
     "SignedIn": {"user": _PERSON, **_TOKENS},
     "TokenPair": _TOKENS,
