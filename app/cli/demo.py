@@ -14,7 +14,6 @@ import click
 import msgspec
 from aiohttp import web
 
-from app.config.data_dir import DataDir
 from app.config.errors import OperatorError
 from app.config.settings import LOOPBACK, PREFIX, Settings
 from domain.values.json import Json, JsonObject
@@ -82,8 +81,11 @@ async def run(settings: Settings, url: str | None = None) -> None:
 
 
 def _installation(settings: Settings) -> str:
-    """The address of the installation that is meant: a stranger's on the usual port must not get an account."""
-    if settings.is_public_url_set or DataDir(settings.data_dir).in_use():
+    """The address of the installation that is meant: a stranger's on the usual port must not get an account.
+
+    A database is known where it is set, or where `up` runs with the data directory.
+    """
+    if settings.database_url or settings.is_public_url_set:
         return settings.public_url
     raise NothingRunning(
         f"Nothing is running with {settings.data_dir}: start `triggerhub up`, or name an installation with --url."
