@@ -149,7 +149,7 @@ async def test_topics_are_made_as_configured_and_found_again(dsn: str, kafka: Ka
 async def test_a_missing_topic_and_an_absent_broker_are_waited_for(dsn: str, kafka: KafkaServer) -> None:
     async with deployment(dsn, kafka.servers, topic_name(), TRIGGERHUB_KAFKA_CREATE_TOPIC="off") as deployed:
         relay = await deployed.start("relay")
-        await deployed.says(relay, "`triggerhub topics` makes it")
+        await deployed.says(relay, "`triggerhub topics` creates it")
         await _topics(deployed)
         await deployed.says(relay, "relay.leading")
         lonely = await deployed.start("relay", TRIGGERHUB_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
