@@ -2,7 +2,7 @@
 
 A box is a version byte, four bytes that name the key, a random nonce, and the ciphertext. What the secret belongs to is
 authenticated along, so that a box that was copied elsewhere does not open. Boxes of the first release have neither
-version nor name; they still open, and `triggerhub rotate-keys` seals them anew.
+version nor name; they still open. Setting a secret again seals it under the newest key.
 """
 
 import base64
