@@ -12,7 +12,7 @@ import structlog
 
 from consumers.notifier.mail import Mail, MailFailed
 from domain.aggregates import ZAP
-from domain.connector.http_client import HttpClient, Unreachable
+from domain.connector.http_client import HttpClient, HttpRequest, Unreachable
 from domain.failures.alert_message import payload, subject, text
 from domain.failures.failures import AlertRaised
 from domain.hook.request import Request
@@ -86,13 +86,14 @@ class Channels:
         return ""
 
     async def _post(self, alert: Alert, url: str) -> None:
-        reply = await self._http.request(
-            "POST",
-            url,
+        request = HttpRequest(
+            method="POST",
+            url=url,
             headers={"Content-Type": "application/json", "Idempotency-Key": str(alert.id)},
             body=self._json(alert),
             timeout_s=TIMEOUT_S,
         )
+        reply = await self._http.request(request)
         if not 200 <= reply.status < 300:
             raise NotTold(f"the webhook answered {reply.status}")
 

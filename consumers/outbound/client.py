@@ -18,7 +18,7 @@ from consumers.outbound.addresses import Network, is_allowed
 from consumers.outbound.answers import Unreadable, read
 from consumers.outbound.names import AddressRefused, GuardedResolver, resolver
 from domain.connector.headers import problem
-from domain.connector.http_client import MAX_REPLY_BYTES, Headers, HttpReply, Unreachable
+from domain.connector.http_client import HttpReply, HttpRequest, Unreachable
 from domain.connector.url import BadUrl, exact
 
 CONNECTIONS = 200
@@ -59,31 +59,20 @@ class Outbound:
         if self._names is not None:
             await self._names.close()
 
-    async def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Headers,
-        body: bytes | None,
-        timeout_s: float,
-        max_bytes: int = MAX_REPLY_BYTES,
-        tenant_id: UUID | None = None,
-    ) -> HttpReply:
-        """See domain.connector.http_client.HttpClient."""
+    async def request(self, request: HttpRequest, tenant_id: UUID = NOBODY) -> HttpReply:
+        """See domain.connector.http_client.HttpClient. `tenant_id` says on whose connections."""
+        url, headers = request.url, request.headers
         target = _known(url, self._allowed) if len(url) <= CACHED_URL else checked(url, self._allowed)
         given = list(headers.items()) if not isinstance(headers, Sequence) else list(headers)
         wrong = problem(given)
         if wrong:
             raise Unreachable("bad_request", wrong, permanent=True)
-        exit_ = await self._exit(tenant_id or NOBODY)
+        exit_ = await self._exit(tenant_id)
         exit_.users += 1
         try:
-            return await _exchange(
-                exit_.session, method, target, given, body=body, timeout_s=timeout_s, max_bytes=max_bytes
-            )
+            return await _exchange(exit_.session, request, target, given)
         except TimeoutError:
-            raise Unreachable("timeout", f"no complete answer within {timeout_s:g} s") from None
+            raise Unreachable("timeout", f"no complete answer within {request.timeout_s:g} s") from None
         except Unreadable as error:
             raise Unreachable("unreadable", f"the answer can't be read: {error}", permanent=True) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -143,26 +132,19 @@ def _session(names: AbstractResolver, allowed: Sequence[Network]) -> aiohttp.Cli
 
 
 async def _exchange(
-    session: aiohttp.ClientSession,
-    method: str,
-    target: URL,
-    headers: list[tuple[str, str]],
-    *,
-    body: bytes | None,
-    timeout_s: float,
-    max_bytes: int,
+    session: aiohttp.ClientSession, request: HttpRequest, target: URL, headers: list[tuple[str, str]]
 ) -> HttpReply:
     names = {name.lower() for name, _ in headers}
     ours = [("User-Agent", USER_AGENT), ("Accept-Encoding", "identity")]
     async with session.request(
-        method,
+        request.method,
         target,
         headers=[*(header for header in ours if header[0].lower() not in names), *headers],
-        data=body,
+        data=request.body,
         allow_redirects=False,
-        timeout=aiohttp.ClientTimeout(total=timeout_s),
+        timeout=aiohttp.ClientTimeout(total=request.timeout_s),
     ) as response:
-        return await read(response, max_bytes)
+        return await read(response, request.max_bytes)
 
 
 @lru_cache(maxsize=4_096)

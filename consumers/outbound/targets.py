@@ -11,8 +11,9 @@ import msgspec
 from yarl import URL
 
 from consumers.outbound.circuit import Circuit, Verdict
+from consumers.outbound.client import Outbound
 from consumers.outbound.turns import Turns
-from domain.connector.http_client import MAX_REPLY_BYTES, Headers, HttpClient, HttpReply, Unreachable
+from domain.connector.http_client import HttpClient, HttpReply, HttpRequest, Unreachable
 from domain.log.ports import Clock, StoreUnavailable
 from sql.tables.rate_limits import RateLimits
 
@@ -35,7 +36,7 @@ class Targets:
 
     def __init__(
         self,
-        http: HttpClient,
+        http: Outbound,
         limits: RateLimits,
         *,
         clock: Clock,
@@ -53,20 +54,9 @@ class Targets:
         """The client for one action. `per_minute` bounds the calls to a target, by all processes together."""
         return _Guarded(self, tenant_id, per_minute)
 
-    async def request(
-        self,
-        tenant_id: UUID,
-        per_minute: int | None,
-        method: str,
-        url: str,
-        *,
-        headers: Headers,
-        body: bytes | None,
-        timeout_s: float,
-        max_bytes: int,
-    ) -> HttpReply:
+    async def request(self, tenant_id: UUID, per_minute: int | None, request: HttpRequest) -> HttpReply:
         """As HttpClient.request. Raises Unreachable with code circuit_open or rate_limited where nothing was sent."""
-        target = self._target(tenant_id, url)
+        target = self._target(tenant_id, request.url)
         call = target.circuit.enter(self._monotonic())
         if call is None:
             raise Unreachable(
@@ -80,15 +70,7 @@ class Targets:
             if per_minute is not None:
                 await self._take_token(target, per_minute)
             verdict = "failing"  # unless it answers; a caller that gives up at a deadline leaves it so, too
-            reply = await self._http.request(
-                method,
-                url,
-                headers=headers,
-                body=body,
-                timeout_s=timeout_s,
-                max_bytes=max_bytes,
-                tenant_id=tenant_id,
-            )
+            reply = await self._http.request(request, tenant_id)
             verdict = "failing" if reply.status >= 500 or reply.status == 429 else "ok"
             retry_after_s = reply.retry_after_s(self._clock()) if reply.status in (429, 503) else None
         except Unreachable as error:
@@ -124,36 +106,16 @@ class Targets:
             )
 
 
-class _Guarded:
+class _Guarded(msgspec.Struct, frozen=True):
     """The targets as one action sees them."""
 
-    def __init__(self, targets: Targets, tenant_id: UUID, per_minute: int | None) -> None:
-        self._targets = targets
-        self._tenant_id = tenant_id
-        self._per_minute = per_minute
+    targets: Targets
+    tenant_id: UUID
+    per_minute: int | None
 
-    async def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Headers,
-        body: bytes | None,
-        timeout_s: float,
-        max_bytes: int = MAX_REPLY_BYTES,
-        tenant_id: UUID | None = None,  # noqa: ARG002 - an action can only be its own tenant
-    ) -> HttpReply:
+    async def request(self, request: HttpRequest) -> HttpReply:
         """See domain.connector.http_client.HttpClient."""
-        return await self._targets.request(
-            self._tenant_id,
-            self._per_minute,
-            method,
-            url,
-            headers=headers,
-            body=body,
-            timeout_s=timeout_s,
-            max_bytes=max_bytes,
-        )
+        return await self.targets.request(self.tenant_id, self.per_minute, request)
 
 
 def _address(url: str) -> str:

@@ -17,6 +17,7 @@ from consumers.kafka.patience import patiently
 from consumers.kafka.subscription import ConsumerConfig, Record, Records, Subscription
 from consumers.kafka.tail import Tail
 from consumers.kafka.watermark import Watermark, Watermarks
+from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
 from consumers.rendering.rendering import Rendering
 from consumers.runner.executor import Executor
@@ -26,7 +27,6 @@ from consumers.runner.slots import Slots
 from domain import envelope
 from domain.aggregates import RUN
 from domain.connector.catalog import Catalog
-from domain.connector.http_client import HttpClient
 from domain.hook.hops import NO_HOPS, Hops
 from domain.log.event import StoredEvent, StreamKind
 from domain.log.partitioning import partition_of
@@ -87,7 +87,7 @@ class Runner:
         self,
         store: PgEventStore,
         catalog: Catalog,
-        http: HttpClient,
+        http: Outbound,
         config: ConsumerConfig,
         *,
         partitions: int,

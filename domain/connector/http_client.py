@@ -4,13 +4,24 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Protocol, TypeAlias
-from uuid import UUID
 
 import msgspec
 
 MAX_REPLY_BYTES = 256 * 1024
 """Of an answer, where whoever asks sets no limit."""
 Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
+
+
+class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as it goes out. `timeout_s` bounds it from the look-up of the name to the end of the answer."""
+
+    method: str
+    url: str
+    headers: Headers = ()
+    body: bytes | None = None
+    timeout_s: float
+    max_bytes: int = MAX_REPLY_BYTES
+    """Of the answer; what comes beyond that is dropped."""
 
 
 class HttpReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,21 +55,10 @@ class HttpReply(msgspec.Struct, frozen=True, kw_only=True):
 class HttpClient(Protocol):
     """The one way out: guarded against internal addresses, no redirects, bounded in time and size.
 
-    Raises domain.connector.http_client.Unreachable (class of failure in `.code`), and nothing else. `tenant_id` says on
-    whose connections; the client that an action is given knows that by itself.
+    Raises domain.connector.http_client.Unreachable (class of failure in `.code`), and nothing else.
     """
 
-    async def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Headers,
-        body: bytes | None,
-        timeout_s: float,
-        max_bytes: int = MAX_REPLY_BYTES,
-        tenant_id: UUID | None = None,
-    ) -> HttpReply: ...
+    async def request(self, request: HttpRequest) -> HttpReply: ...
 
 
 class Unreachable(Exception):

@@ -13,7 +13,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from consumers.outbound.addresses import parse_networks
 from consumers.outbound.client import Outbound
 from consumers.outbound.names import LOOK_UPS
-from domain.connector.http_client import Unreachable
+from domain.connector.http_client import HttpRequest, Unreachable
 from tests.support.name_server import name_server
 from tests.support.sink import running_sink
 
@@ -45,20 +45,24 @@ def outbound(*answers: str | None) -> Outbound:
     return Outbound(LOOPBACK, names=lambda: StubResolver(*answers))
 
 
+def post(url: str, timeout_s: float = 5) -> HttpRequest:
+    return HttpRequest(method="POST", url=url, body=b"", timeout_s=timeout_s)
+
+
 async def test_a_name_that_is_unknown_for_a_while_is_tried_again_and_then_reached() -> None:
     async with running_sink() as sink, outbound(UNKNOWN, "127.0.0.1") as http:
         url = sink.url.replace("127.0.0.1", "target.example")
         with pytest.raises(Unreachable) as refused:
-            await http.request("POST", url, headers={}, body=b"", timeout_s=5)
+            await http.request(post(url))
         assert (refused.value.code, refused.value.permanent) == ("dns", False)
-        assert (await http.request("POST", url, headers={}, body=b"", timeout_s=5)).status == 200
+        assert (await http.request(post(url))).status == 200
 
 
 async def test_the_time_limit_covers_a_slow_name_server() -> None:
     async with outbound(None) as http:
         began = time.monotonic()
         with pytest.raises(Unreachable) as refused:
-            await http.request("POST", "http://target.example/", headers={}, body=b"", timeout_s=0.2)
+            await http.request(post("http://target.example/", timeout_s=0.2))
         assert (refused.value.code, refused.value.permanent) == ("timeout", False)
         assert time.monotonic() - began < 2
 
@@ -72,9 +76,7 @@ async def test_names_that_are_never_answered_for_delay_no_other_tenant() -> None
 
             async def call(host: str, tenant: int) -> float:
                 began = time.monotonic()
-                await http.request(
-                    "GET", f"http://{host}:{port}", headers={}, body=None, timeout_s=20, tenant_id=UUID(int=tenant)
-                )
+                await http.request(post(f"http://{host}:{port}", timeout_s=20), UUID(int=tenant))
                 return time.monotonic() - began
 
             alone = await call("live0.example", 2)

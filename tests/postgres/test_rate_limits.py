@@ -10,7 +10,7 @@ import pytest
 from consumers.outbound.addresses import parse_networks
 from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
-from domain.connector.http_client import HttpClient, Unreachable
+from domain.connector.http_client import HttpClient, HttpRequest, Unreachable
 from sql.postgres.pool import Pool, create_pool
 from sql.process.clock import now
 from sql.tables.rate_limits import RateLimits
@@ -26,12 +26,12 @@ async def pool(dsn: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[HttpClient]:
+async def http() -> AsyncIterator[Outbound]:
     async with Outbound(parse_networks("127.0.0.0/8")) as http:
         yield http
 
 
-def process(http: HttpClient, pool: Pool) -> Targets:
+def process(http: Outbound, pool: Pool) -> Targets:
     """The targets of one process, in which no time passes."""
     return Targets(http, RateLimits(pool), clock=now, monotonic=lambda: 0.0, random=Random(1).random)
 
@@ -39,7 +39,7 @@ def process(http: HttpClient, pool: Pool) -> Targets:
 async def call(client: HttpClient, url: str) -> float | None:
     """When to come back, None when the call went out."""
     try:
-        await client.request("POST", url, headers={}, body=b"", timeout_s=5)
+        await client.request(HttpRequest(method="POST", url=url, body=b"", timeout_s=5))
     except Unreachable as error:
         if error.code != "rate_limited":
             raise
@@ -47,7 +47,7 @@ async def call(client: HttpClient, url: str) -> float | None:
     return None
 
 
-async def test_all_processes_together_keep_the_limit_and_who_waits_is_spread(http: HttpClient, pool: Pool) -> None:
+async def test_all_processes_together_keep_the_limit_and_who_waits_is_spread(http: Outbound, pool: Pool) -> None:
     async with running_sink() as sink:
         clients = [process(http, pool).of(ADA, 6) for _ in range(3)]
         waits = await asyncio.gather(*(call(clients[number % 3], sink.url) for number in range(90)))
@@ -59,7 +59,7 @@ async def test_all_processes_together_keep_the_limit_and_who_waits_is_spread(htt
             assert len({int(turn / 10) for turn in turns}) > len(turns) * 0.7
 
 
-async def test_targets_and_tenants_have_limits_of_their_own(http: HttpClient, pool: Pool) -> None:
+async def test_targets_and_tenants_have_limits_of_their_own(http: Outbound, pool: Pool) -> None:
     async with running_sink() as one, running_sink() as other:
         targets = process(http, pool)
         for client in (targets.of(ADA, 2), targets.of(BOB, 2)):
@@ -68,7 +68,7 @@ async def test_targets_and_tenants_have_limits_of_their_own(http: HttpClient, po
         assert await call(targets.of(ADA, None), one.url) is None
 
 
-async def test_a_database_that_is_away_sends_nothing_and_loses_nothing(http: HttpClient, pool: Pool) -> None:
+async def test_a_database_that_is_away_sends_nothing_and_loses_nothing(http: Outbound, pool: Pool) -> None:
     async with running_sink() as sink:
         client = process(http, pool).of(ADA, 60)
         await pool.close()

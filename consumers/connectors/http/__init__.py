@@ -2,10 +2,10 @@
 
 from consumers.connectors.http.answer import NotAsAsked, headers_of, output
 from consumers.connectors.http.body import encoded, pairs
-from consumers.connectors.http.config import HttpRequest, as_defined, check
+from consumers.connectors.http.config import RequestConfig, as_defined, check
 from domain.connector.config import BadConfig, read
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector
-from domain.connector.http_client import HttpReply, Unreachable
+from domain.connector.http_client import HttpReply, HttpRequest, Unreachable
 from domain.connector.outcome import Failed, Outcome, Postponed, Retry, Succeeded
 from domain.connector.url import with_query
 from domain.hook.hops import HEADER
@@ -20,19 +20,21 @@ RETRIED_STATUSES = frozenset({408, 425, 429})
 async def request(config: JsonObject, context: ActionContext) -> Outcome:
     """Send one request; the step's idempotency key goes along, so that a repeat can be recognised."""
     try:
-        wanted = read(HttpRequest, _given(config))
+        wanted = read(RequestConfig, _given(config))
         headers, body = _headers_and_body(wanted, context.idempotency_key)
         headers = _with_hop(headers, context.hop)
     except BadConfig as error:
         return Failed(code="bad_config", message=str(error))
     try:
         reply = await context.http.request(
-            wanted.method,
-            with_query(wanted.url, pairs(wanted.query)),
-            headers=headers,
-            body=body,
-            timeout_s=wanted.timeout_s,
-            max_bytes=wanted.max_bytes,
+            HttpRequest(
+                method=wanted.method,
+                url=with_query(wanted.url, pairs(wanted.query)),
+                headers=headers,
+                body=body,
+                timeout_s=wanted.timeout_s,
+                max_bytes=wanted.max_bytes,
+            )
         )
     except Unreachable as error:
         return _unreached(error)
@@ -46,7 +48,7 @@ def _given(config: JsonObject) -> JsonObject:
     return {**given, "method": method.upper()} if isinstance(method, str) else given
 
 
-def _headers_and_body(wanted: HttpRequest, idempotency_key: str) -> tuple[list[tuple[str, str]], bytes | None]:
+def _headers_and_body(wanted: RequestConfig, idempotency_key: str) -> tuple[list[tuple[str, str]], bytes | None]:
     """The headers as the step sets them, and those that it leaves to us. Raises BadConfig."""
     headers = [(name, value.strip()) for name, value in pairs(wanted.headers)]
     own = {name.lower(): value for name, value in headers}
@@ -79,7 +81,7 @@ def _unreached(error: Unreachable) -> Outcome:
     return Retry(code=error.code, message=error.message)
 
 
-def _outcome(reply: HttpReply, wanted: HttpRequest, context: ActionContext) -> Outcome:
+def _outcome(reply: HttpReply, wanted: RequestConfig, context: ActionContext) -> Outcome:
     code, message = f"http_{reply.status}", f"the target answered {reply.status}"
     succeeded = 200 <= reply.status < 300
     if succeeded and reply.truncated:
@@ -97,7 +99,7 @@ def _outcome(reply: HttpReply, wanted: HttpRequest, context: ActionContext) -> O
     return Failed(code=code, message=message, output=found)
 
 
-def _too_large(reply: HttpReply, wanted: HttpRequest) -> Failed:
+def _too_large(reply: HttpReply, wanted: RequestConfig) -> Failed:
     return Failed(
         code="answer_too_large",
         message=f"the answer has at least {reply.size:,} bytes; this step's limit, max_bytes, is {wanted.max_bytes:,}",
@@ -113,7 +115,7 @@ CONNECTOR = Connector(
             description="Calls any API. Connection errors, time-outs, 408, 425, 429 and 5xx are retried.",
             icon="globe",
             run=request,
-            config=HttpRequest,
+            config=RequestConfig,
             check=check,
             prepare=as_defined,
             example={

@@ -28,7 +28,7 @@ FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 
 
-class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RequestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One request. All fields take templates, but for `body_type`: what kind of body goes out never depends on data."""
 
     method: Annotated[Method, Meta(title="Method")] = "POST"
@@ -92,7 +92,7 @@ def _document(text: str) -> Json:
 
 def check(saved: JsonObject) -> dict[str, str]:
     """What is wrong with a config as saved, by path."""
-    found = problems(HttpRequest, saved)
+    found = problems(RequestConfig, saved)
     url, body_type = saved.get("url"), saved.get("body_type")
     if "url" not in found and isinstance(url, str) and (wrong := urls.check(url)):
         found["url"] = wrong

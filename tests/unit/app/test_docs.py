@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import re
 import types
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -18,7 +18,7 @@ from app.http.docs.reference import REFERENCES
 from app.http.docs.setting_notes import SETTINGS
 from app.http.problems import KINDS
 from domain.connector.descriptor import ActionContext
-from domain.connector.http_client import Headers, HttpReply, Unreachable
+from domain.connector.http_client import HttpReply, HttpRequest, Unreachable
 from domain.connector.outcome import Failed, Outcome, Postponed, Retry, Succeeded
 from domain.language import condition
 from domain.language.filters import FILTERS
@@ -173,18 +173,8 @@ class _Answers:
         self._answer = answer
         self.sent: list[tuple[str, str, bytes | None, str]] = []
 
-    async def request(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Headers,
-        body: bytes | None,
-        timeout_s: float,
-        max_bytes: int = 0,
-        tenant_id: UUID | None = None,
-    ) -> HttpReply:
-        self.sent.append((method, url, body, dict(headers)["Idempotency-Key"]))
+    async def request(self, request: HttpRequest) -> HttpReply:
+        self.sent.append((request.method, request.url, request.body, dict(request.headers)["Idempotency-Key"]))
         if isinstance(self._answer, Unreachable):
             raise self._answer
         return self._answer

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from consumers.outbound import client
 from consumers.outbound.addresses import is_allowed, parse_networks
 from consumers.outbound.client import Outbound, checked
-from domain.connector.http_client import Unreachable
+from domain.connector.http_client import HttpRequest, Unreachable
 from tests.support.raw_target import RawTarget, raw_target
 
 BLOCKED = [
@@ -68,7 +68,7 @@ async def target() -> AsyncIterator[RawTarget]:
 
 async def refused(http: Outbound, url: str) -> str:
     with pytest.raises(Unreachable) as error:
-        await http.request("GET", url, headers={}, body=None, timeout_s=5)
+        await http.request(HttpRequest(method="GET", url=url, timeout_s=5))
     assert error.value.permanent
     return error.value.code
 
@@ -108,7 +108,7 @@ async def test_no_spelling_of_a_url_leads_inside(url: str) -> None:
 async def test_of_several_answers_only_the_public_ones_are_connected_to(target: RawTarget) -> None:
     port = target.url.rsplit(":", 1)[1]
     async with Outbound(parse_networks("127.0.0.1/32"), names=lambda: Names("10.0.0.1", "::1", "127.0.0.1")) as http:
-        reply = await http.request("GET", f"http://name.example:{port}/", headers={}, body=None, timeout_s=5)
+        reply = await http.request(HttpRequest(method="GET", url=f"http://name.example:{port}/", timeout_s=5))
     assert reply.status == 200
 
 

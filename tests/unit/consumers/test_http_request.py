@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from consumers.connectors.http import CONNECTOR
 from consumers.outbound.client import Outbound
 from domain.connector.descriptor import ActionContext
+from domain.connector.http_client import HttpRequest
 from domain.connector.outcome import Failed, Outcome, Succeeded
 from domain.connector.url import exact, with_query
 from domain.language.template import render
@@ -294,7 +295,7 @@ async def test_a_request_has_one_idempotency_key(http: Outbound, target: RawTarg
 
 async def test_tenants_share_no_connection(http: Outbound, target: RawTarget) -> None:
     async def call(tenant: int) -> int:
-        await http.request("GET", target.url, headers={}, body=None, timeout_s=5, tenant_id=UUID(int=tenant))
+        await http.request(HttpRequest(method="GET", url=target.url, timeout_s=5), UUID(int=tenant))
         return target.last.connection
 
     ada, bob = await call(1), await call(2)

@@ -17,7 +17,7 @@ from consumers.outbound.circuit import FAILURES, OPEN_S
 from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
 from domain.connector.descriptor import ActionContext
-from domain.connector.http_client import HttpClient, Unreachable
+from domain.connector.http_client import HttpRequest, Unreachable
 from domain.connector.outcome import Postponed, Retry, Succeeded
 from sql.tables.rate_limits import RateLimits
 from tests.support.clock import START, FixedClock
@@ -29,7 +29,7 @@ ADA, BOB = UUID(int=1), UUID(int=2)
 class World:
     """Targets in a world whose time stands still until it is told to go on."""
 
-    def __init__(self, http: HttpClient) -> None:
+    def __init__(self, http: Outbound) -> None:
         self.clock = FixedClock()
         self.targets = Targets(
             http,
@@ -48,7 +48,7 @@ class World:
         async with self._room:
             try:
                 client = self.targets.of(tenant, None)
-                reply = await client.request("POST", url, headers={}, body=b"{}", timeout_s=timeout_s)
+                reply = await client.request(HttpRequest(method="POST", url=url, body=b"{}", timeout_s=timeout_s))
             except Unreachable as error:
                 return error.code
             return str(reply.status)
