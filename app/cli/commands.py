@@ -123,11 +123,12 @@ def demo(url: str | None) -> None:
 
 
 @main.command()
-def doctor() -> None:
-    """Print the settings and check what TriggerHub needs."""
+@click.argument("role", required=False, type=click.Choice(tuple(ROLES)))
+def doctor(role: str | None) -> None:
+    """Print the settings and check what TriggerHub needs, or what one ROLE of it needs."""
     from app.cli.doctor import examine
 
-    sys.exit(0 if _run(examine(_settings("doctor"))) else 1)
+    sys.exit(0 if _run(examine(_settings("doctor"), role)) else 1)
 
 
 def _settings(role: str, *needs: str, as_owner: bool = False) -> Settings:

@@ -10,6 +10,7 @@ import msgspec
 
 from app.config.errors import OperatorError
 from app.config.settings import PREFIX, Secret, Settings, unknown_variables
+from app.roles.roles import ROLES
 from domain.values.redaction import REDACTED
 
 LEAST_DISK = 2**30
@@ -23,18 +24,18 @@ class Finding(msgspec.Struct, frozen=True):
     remedy: str = ""
 
 
-async def examine(settings: Settings) -> bool:
-    """Print everything; returns whether all is well."""
+async def examine(settings: Settings, role: str | None = None) -> bool:
+    """Print everything, or what concerns one role only; returns whether all is well."""
+    names = ROLES[role].settings if role else Settings.__struct_fields__
     for name, value in settings.to_env().items():
-        secret = isinstance(getattr(settings, name.removeprefix(PREFIX).lower()), Secret)
-        click.echo(f"      {name}={REDACTED if secret and value else value}")
-    findings = [
-        _python(),
-        _disk(settings.data_dir),
-        await _database(settings),
-        await _broker(settings),
-        _spelling(),
-    ]
+        field = name.removeprefix(PREFIX).lower()
+        if field in names:
+            secret = isinstance(getattr(settings, field), Secret)
+            click.echo(f"      {name}={REDACTED if secret and value else value}")
+    findings = [_python(), _disk(settings.data_dir), await _database(settings)]
+    if "kafka_bootstrap_servers" in names:
+        findings.append(await _broker(settings))
+    findings.append(_spelling())
     for finding in findings:
         mark = "fail" if finding.remedy else "ok"
         remedy = f" — {finding.remedy}" if finding.remedy else ""

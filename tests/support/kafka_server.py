@@ -57,6 +57,11 @@ class KafkaServer(Broker):
         """Where to bootstrap, without security."""
         return self.listener("PLAINTEXT")
 
+    @property
+    def _inside(self) -> str:
+        """Where the broker answers without security."""
+        return self.listener("PLAINTEXT")
+
     def listener(self, name: str) -> str:
         """Where to bootstrap on a listener."""
         return f"{HOST}:{self._ports[name]}"
@@ -114,9 +119,10 @@ class KafkaServer(Broker):
 
     async def _ready(self) -> bool:
         """Whether a broker, not only the controller, is part of the cluster."""
-        if not await port_answers(HOST, self._ports["PLAINTEXT"]):
+        host, port = self._inside.split(":")
+        if not await port_answers(host, int(port)):
             return False
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers, request_timeout_ms=2_000)
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._inside, request_timeout_ms=2_000)
         try:
             await admin.start()
             return bool((await admin.describe_cluster())["brokers"])
