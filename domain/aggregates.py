@@ -12,6 +12,7 @@ from domain.log.stream import Aggregate
 from domain.registry import decode
 from domain.run import events as run_events
 from domain.run import state as run
+from domain.zap import events as zap_events
 from domain.zap import zap
 
 S = TypeVar("S")
@@ -27,7 +28,7 @@ def _waits(state: run.ActiveRun | run.EndedRun) -> bool:
     return isinstance(state, run.ActiveRun) and state.waits_until is not None
 
 
-ZAP: Aggregate[zap.Zap, zap.ZapEvent] = Aggregate(
+ZAP: Aggregate[zap.Zap, zap_events.ZapEvent] = Aggregate(
     noun="zap", kind=StreamKind.CORE, first="zap.created", decode=decode, evolve=zap.evolve
 )
 RUN: Aggregate[run.ActiveRun | run.EndedRun, run_events.RunEvent] = Aggregate(

@@ -14,7 +14,7 @@ from domain.job import job
 from domain.log.event import Event, Metadata
 from domain.run import events as run_events
 from domain.values.json import JsonObject
-from domain.zap import zap
+from domain.zap import events as zap_events
 
 
 class EventType(msgspec.Struct, frozen=True):
@@ -26,16 +26,16 @@ class EventType(msgspec.Struct, frozen=True):
 
 
 EVENT_TYPES: tuple[EventType, ...] = (
-    EventType("zap.created", 1, zap.ZapCreated),
-    EventType("zap.draft_changed", 1, zap.ZapDraftChanged),
-    EventType("zap.published", 1, zap.ZapPublished),
-    EventType("zap.rolled_back", 1, zap.ZapRolledBack),
-    EventType("zap.enabled", 1, zap.ZapEnabled),
-    EventType("zap.paused", 1, zap.ZapPaused),
-    EventType("zap.deleted", 1, zap.ZapDeleted),
-    EventType("zap.secrets_changed", 1, zap.ZapSecretsChanged),
-    EventType("zap.flagged", 1, zap.ZapFlagged),
-    EventType("zap.unflagged", 1, zap.ZapUnflagged),
+    EventType("zap.created", 1, zap_events.ZapCreated),
+    EventType("zap.draft_changed", 1, zap_events.ZapDraftChanged),
+    EventType("zap.published", 1, zap_events.ZapPublished),
+    EventType("zap.rolled_back", 1, zap_events.ZapRolledBack),
+    EventType("zap.enabled", 1, zap_events.ZapEnabled),
+    EventType("zap.paused", 1, zap_events.ZapPaused),
+    EventType("zap.deleted", 1, zap_events.ZapDeleted),
+    EventType("zap.secrets_changed", 1, zap_events.ZapSecretsChanged),
+    EventType("zap.flagged", 1, zap_events.ZapFlagged),
+    EventType("zap.unflagged", 1, zap_events.ZapUnflagged),
     EventType("zap.failures.resolved", 1, failures.FailuresResolved),
     EventType("zap.failures.noted", 1, failures.FailuresNoted),
     EventType("zap.failures.alert_raised", 1, failures.AlertRaised),

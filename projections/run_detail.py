@@ -12,24 +12,7 @@ from domain.hook.request import trigger_data
 from domain.log.event import StoredEvent, StreamKind
 from domain.log.ports import EventStore
 from domain.registry import decode
-from domain.run.events import (
-    Failure,
-    RunCancelled,
-    RunCompleted,
-    RunEvent,
-    RunFailed,
-    RunRequested,
-    RunResumed,
-    RunTimedOut,
-    Source,
-    StepAttempt,
-    StepAttemptFailed,
-    StepDelayed,
-    StepFailed,
-    StepPostponed,
-    StepStarted,
-    StepSucceeded,
-)
+from domain.run import events as run
 from domain.run.inputs import Kept, Omitted, put
 from domain.run.state import RunStatus
 from domain.values.json import Json, JsonObject
@@ -44,7 +27,7 @@ class Attempt(msgspec.Struct, kw_only=True):
     attempt: int
     started_at: datetime
     duration_ms: float
-    error: Failure | None = None
+    error: run.Failure | None = None
     retry_at: datetime | None = None
     input: Json | UnsetType = UNSET
     """Where it was another one than that of the step's last attempt."""
@@ -73,7 +56,7 @@ class StepDetail(msgspec.Struct, kw_only=True):
     attempts: list[Attempt] = []
     input: Json = None
     output: Json = None
-    error: Failure | None = None
+    error: run.Failure | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     duration_ms: float | None = None
@@ -92,7 +75,7 @@ class RunDetail(msgspec.Struct, kw_only=True):
     zap_id: UUID
     zap_version: int
     status: RunStatus
-    source: Source
+    source: run.Source
     trigger: JsonObject
     steps: list[StepDetail]
     started_at: datetime
@@ -129,7 +112,7 @@ async def value(store: EventStore, tenant_id: UUID, run_id: UUID, path: Path) ->
 def fold(events: Sequence[StoredEvent]) -> RunDetail:
     """The detail from a run's whole stream. Raises NotARun."""
     first = decode(events[0].type, events[0].schema_version, events[0].data) if events else None
-    if not isinstance(first, RunRequested):
+    if not isinstance(first, run.RunRequested):
         raise NotARun("a run starts with its request")
     detail = RunDetail(
         id=events[0].stream_id,
@@ -146,7 +129,7 @@ def fold(events: Sequence[StoredEvent]) -> RunDetail:
     )
     for stored in events[1:]:
         event = decode(stored.type, stored.schema_version, stored.data)
-        if isinstance(event, RunEvent):
+        if isinstance(event, run.RunEvent):
             _fold(detail, event, stored.recorded_at)
     return detail
 
@@ -170,62 +153,64 @@ def bounded(detail: RunDetail) -> RunDetail:
     return detail
 
 
-def _taken_over(requested: RunRequested) -> list[StepDetail]:
+def _taken_over(requested: run.RunRequested) -> list[StepDetail]:
     succeeded = [StepDetail(id=id_, status="succeeded", output=output) for id_, output in requested.outputs.items()]
     failed = [StepDetail(id=id_, status="failed", error=error) for id_, error in requested.errors.items()]
     return succeeded + failed
 
 
-def _fold(detail: RunDetail, event: RunEvent, at: datetime) -> None:
+def _fold(detail: RunDetail, event: run.RunEvent, at: datetime) -> None:
     match event:
-        case RunRequested():
+        case run.RunRequested():
             pass
-        case StepSucceeded() | StepAttemptFailed() | StepFailed():
-            detail.status = "waiting" if isinstance(event, StepAttemptFailed) else "running"
+        case run.StepSucceeded() | run.StepAttemptFailed() | run.StepFailed():
+            detail.status = "waiting" if isinstance(event, run.StepAttemptFailed) else "running"
             step = _step(detail, event.step_id)
             _fold_input(detail, step, event)
             _fold_attempt(step, event, at)
-        case StepStarted() | StepPostponed() | StepDelayed():
-            detail.status = "running" if isinstance(event, StepStarted) else "waiting"
+        case run.StepStarted() | run.StepPostponed() | run.StepDelayed():
+            detail.status = "running" if isinstance(event, run.StepStarted) else "waiting"
             step = _step(detail, event.step_id)
-            if isinstance(event, StepStarted):
+            if isinstance(event, run.StepStarted):
                 _fold_input(detail, step, event)
             _fold_way(step, event, at)
-        case RunResumed():
+        case run.RunResumed():
             detail.status = "running"
             if detail.steps:
                 detail.steps[-1].waits_until = None
-        case RunCompleted() | RunFailed() | RunTimedOut() | RunCancelled():
+        case run.RunCompleted() | run.RunFailed() | run.RunTimedOut() | run.RunCancelled():
             _end(detail, event, at)
         case _:
             assert_never(event)
 
 
-def _fold_way(step: StepDetail, event: StepStarted | StepPostponed | StepDelayed, at: datetime) -> None:
+def _fold_way(step: StepDetail, event: run.StepStarted | run.StepPostponed | run.StepDelayed, at: datetime) -> None:
     match event:
-        case StepStarted():
+        case run.StepStarted():
             step.status, step.started_at = "running", step.started_at or event.started_at
-        case StepPostponed():
+        case run.StepPostponed():
             times = step.postponed.times + 1 if step.postponed else 1
             step.status, step.waits_until = "waiting", event.until
             step.postponed = Postponement(code=event.code, message=event.message, until=event.until, times=times)
-        case StepDelayed():
+        case run.StepDelayed():
             step.waits_until, step.started_at = event.until, at
         case _:
             assert_never(event)
 
 
-def _end(detail: RunDetail, event: RunCompleted | RunFailed | RunTimedOut | RunCancelled, at: datetime) -> None:
+def _end(
+    detail: RunDetail, event: run.RunCompleted | run.RunFailed | run.RunTimedOut | run.RunCancelled, at: datetime
+) -> None:
     match event:
-        case RunCompleted():
+        case run.RunCompleted():
             _finish(detail, "completed", at)
-        case RunFailed():
+        case run.RunFailed():
             _finish(detail, "failed", at)
             detail.error = RunError(event.code, event.message, event.step_id or None)
-        case RunTimedOut():
+        case run.RunTimedOut():
             _finish(detail, "timed_out", at)
             detail.error = RunError("deadline", event.message, event.step_id or None)
-        case RunCancelled():
+        case run.RunCancelled():
             _finish(detail, "cancelled", at)
             detail.error = RunError(event.code, event.message) if event.code else None
         case _:
@@ -238,7 +223,7 @@ def _step(detail: RunDetail, step_id: str) -> StepDetail:
     return detail.steps[-1]
 
 
-def _fold_input(detail: RunDetail, step: StepDetail, event: StepStarted | StepAttempt) -> None:
+def _fold_input(detail: RunDetail, step: StepDetail, event: run.StepStarted | run.StepAttempt) -> None:
     """The input of a step's attempt, with what stands elsewhere in the run put back."""
     kept = event.kept or Kept()
     if kept.attempt:
@@ -255,9 +240,9 @@ def _fold_input(detail: RunDetail, step: StepDetail, event: StepStarted | StepAt
     step.not_kept = {pointer: omitted for pointer, omitted in kept.omitted.items() if not omitted.at}
 
 
-def _fold_attempt(step: StepDetail, event: StepAttempt, at: datetime) -> None:
-    failure = event.failure if isinstance(event, StepAttemptFailed | StepFailed) else None
-    retry_at = event.retry_at if isinstance(event, StepAttemptFailed) else None
+def _fold_attempt(step: StepDetail, event: run.StepAttempt, at: datetime) -> None:
+    failure = event.failure if isinstance(event, run.StepAttemptFailed | run.StepFailed) else None
+    retry_at = event.retry_at if isinstance(event, run.StepAttemptFailed) else None
     step.attempts.append(
         Attempt(
             attempt=event.attempt,
@@ -269,11 +254,11 @@ def _fold_attempt(step: StepDetail, event: StepAttempt, at: datetime) -> None:
     )
     step.error, step.postponed, step.waits_until = failure, None, retry_at
     step.started_at = step.started_at or event.started_at
-    if isinstance(event, StepAttemptFailed):
+    if isinstance(event, run.StepAttemptFailed):
         step.status = "waiting"
         return
-    step.status = "succeeded" if isinstance(event, StepSucceeded) else "failed"
-    step.output = event.output if isinstance(event, StepSucceeded) else None
+    step.status = "succeeded" if isinstance(event, run.StepSucceeded) else "failed"
+    step.output = event.output if isinstance(event, run.StepSucceeded) else None
     step.finished_at = at
     step.duration_ms = round((at - step.started_at) / timedelta(milliseconds=1), 3)
 

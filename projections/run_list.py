@@ -10,23 +10,7 @@ import msgspec
 from domain.job.job import Selection
 from domain.log.event import StoredEvent
 from domain.registry import decode
-from domain.run.events import (
-    Failure,
-    RunCancelled,
-    RunCompleted,
-    RunEvent,
-    RunFailed,
-    RunRequested,
-    RunResumed,
-    RunTimedOut,
-    Source,
-    StepAttemptFailed,
-    StepDelayed,
-    StepFailed,
-    StepPostponed,
-    StepStarted,
-    StepSucceeded,
-)
+from domain.run import events as run
 from domain.run.state import RunStatus
 from projections.engine.projection import BEING_BUILT, Projection
 from projections.engine.rows import columns, storable
@@ -55,7 +39,7 @@ class RunListItem(msgspec.Struct, frozen=True, kw_only=True):
     zap_id: UUID
     zap_version: int
     status: RunStatus
-    source: Source
+    source: run.Source
     started_at: datetime
     finished_at: datetime | None
     duration_ms: float | None
@@ -185,7 +169,7 @@ class _Change(msgspec.Struct):
 
     tenant_id: UUID
     run_id: UUID
-    requested: RunRequested | None = None
+    requested: run.RunRequested | None = None
     started_at: datetime | None = None
     status: RunStatus = "running"
     finished_at: datetime | None = None
@@ -199,7 +183,7 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
     changes: dict[UUID, _Change] = {}
     for stored in events:
         event = decode(stored.type, stored.schema_version, stored.data)
-        if not isinstance(event, RunEvent):
+        if not isinstance(event, run.RunEvent):
             continue
         change = changes.get(stored.stream_id)
         if change is None:
@@ -213,52 +197,52 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
         await connection.execute(_queries["update"], *columns([_updated(change) for change in old]))
 
 
-def _fold(change: _Change, event: RunEvent, at: datetime) -> None:
+def _fold(change: _Change, event: run.RunEvent, at: datetime) -> None:
     """Each event sets status and error anew, so that it makes no difference where one batch ends."""
     match event:
-        case RunRequested():
+        case run.RunRequested():
             change.requested, change.started_at, change.status = event, at, "queued"
-        case StepStarted() | RunResumed():
+        case run.StepStarted() | run.RunResumed():
             change.status, change.error = "running", None
-        case StepSucceeded() | StepAttemptFailed() | StepFailed():
+        case run.StepSucceeded() | run.StepAttemptFailed() | run.StepFailed():
             _fold_attempt(change, event)
-        case StepPostponed():
+        case run.StepPostponed():
             change.status, change.error = (
                 "waiting",
-                _error(Failure(code=event.code, message=event.message), event.step_id),
+                _error(run.Failure(code=event.code, message=event.message), event.step_id),
             )
-        case StepDelayed():
+        case run.StepDelayed():
             change.status, change.error = "waiting", None
-        case RunCompleted() | RunFailed() | RunTimedOut() | RunCancelled():
+        case run.RunCompleted() | run.RunFailed() | run.RunTimedOut() | run.RunCancelled():
             change.finished_at = at
             _end(change, event)
         case _:
             assert_never(event)
 
 
-def _fold_attempt(change: _Change, event: StepSucceeded | StepAttemptFailed | StepFailed) -> None:
+def _fold_attempt(change: _Change, event: run.StepSucceeded | run.StepAttemptFailed | run.StepFailed) -> None:
     change.attempts += 1
-    change.status = "waiting" if isinstance(event, StepAttemptFailed) else "running"
-    change.error = None if isinstance(event, StepSucceeded) else _error(event.failure, event.step_id)
+    change.status = "waiting" if isinstance(event, run.StepAttemptFailed) else "running"
+    change.error = None if isinstance(event, run.StepSucceeded) else _error(event.failure, event.step_id)
 
 
-def _end(change: _Change, event: RunCompleted | RunFailed | RunTimedOut | RunCancelled) -> None:
+def _end(change: _Change, event: run.RunCompleted | run.RunFailed | run.RunTimedOut | run.RunCancelled) -> None:
     match event:
-        case RunCompleted():
+        case run.RunCompleted():
             change.status, change.error = "completed", None
-        case RunFailed():
+        case run.RunFailed():
             change.status, change.error = "failed", _error(event, event.step_id)
-        case RunTimedOut():
+        case run.RunTimedOut():
             change.status = "timed_out"
-            change.error = _error(Failure(code="deadline", message=event.message), event.step_id)
-        case RunCancelled():
+            change.error = _error(run.Failure(code="deadline", message=event.message), event.step_id)
+        case run.RunCancelled():
             change.status = "cancelled"
-            change.error = _error(Failure(code=event.code, message=event.message), "") if event.code else None
+            change.error = _error(run.Failure(code=event.code, message=event.message), "") if event.code else None
         case _:
             assert_never(event)
 
 
-def _error(failure: Failure | RunFailed, step_id: str) -> RunError:
+def _error(failure: run.Failure | run.RunFailed, step_id: str) -> RunError:
     return RunError(failure.code, storable(failure.message[:MAX_ERROR]), step_id or None)
 
 

@@ -11,7 +11,7 @@ from domain.failures.failures import AlertAttempted, AlertRaised, FailuresEvent,
 from domain.log.event import StoredEvent
 from domain.registry import decode
 from domain.run.events import RunCompleted, RunFailed, RunTimedOut
-from domain.zap.zap import ZapFlagged
+from domain.zap.events import ZapFlagged
 from projections.engine.projection import Projection
 from projections.engine.rows import columns
 from sql.postgres.pool import Connection, Pool

@@ -9,7 +9,7 @@ import msgspec
 
 from domain.log.event import StoredEvent
 from domain.registry import decode
-from domain.zap.zap import (
+from domain.zap.events import (
     Flag,
     ZapCreated,
     ZapDeleted,
@@ -21,9 +21,9 @@ from domain.zap.zap import (
     ZapPublished,
     ZapRolledBack,
     ZapSecretsChanged,
-    ZapStatus,
     ZapUnflagged,
 )
+from domain.zap.zap import ZapStatus
 from projections.engine.projection import Projection
 from projections.engine.rows import columns, storable
 from sql.postgres.pool import Connection, Pool

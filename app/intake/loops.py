@@ -13,7 +13,8 @@ from domain.log.errors import DomainError
 from domain.log.event import Metadata
 from domain.log.ports import Clock, EventStore, NewId, StoreUnavailable
 from domain.log.stream import handle, load
-from domain.zap.zap import Flag, FlagZap, decide
+from domain.zap.events import Flag
+from domain.zap.zap import FlagZap, decide
 
 log = structlog.get_logger()
 AGAIN_S = 60.0

@@ -19,7 +19,7 @@ from domain.hook.request import Request
 from domain.log.event import Metadata
 from domain.log.ports import EventStore, NewId, StoreUnavailable
 from domain.log.stream import load
-from domain.run.decide import RequestRun
+from domain.run.events import RunRequested
 from domain.run.request import request_append
 from domain.zap.zap import LoadedZap
 
@@ -110,7 +110,7 @@ class Channels:
         body = self._json(alert).decode()
         request = Request(method="POST", headers={"content-type": "application/json"}, body=body)
         append = request_append(
-            RequestRun(zap_id, error_zap.state.live, "alert", request),
+            RunRequested(zap_id=zap_id, zap_version=error_zap.state.live, source="alert", request=request),
             error_zap.state.behaviour,
             tenant_id=owner,
             new_id=self._new_id,

@@ -15,7 +15,8 @@ from domain.log.stream import append, load
 from domain.registry import decode
 from domain.run.events import StepAttempt, StepStarted
 from domain.values.json import Json
-from domain.zap.zap import Flag, FlagZap, LoadedZap, UnflagZap, ZapCommand, decide
+from domain.zap.events import Flag
+from domain.zap.zap import FlagZap, LoadedZap, UnflagZap, ZapCommand, decide
 from projections.dead_letters import GoneTarget, gone_targets
 from projections.run_list import first_failed_at
 from projections.zap_health import Failing, failing, healed

@@ -24,7 +24,7 @@ from domain.log.errors import NotFound
 from domain.log.event import Appended, Conflict, Duplicate, Metadata
 from domain.log.ports import AppendRefused, Clock, EventStore, NewId
 from domain.log.stream import follow
-from domain.run.decide import (
+from domain.run.commands import (
     BeginAttempt,
     CancelRun,
     DelayRun,
@@ -34,8 +34,8 @@ from domain.run.decide import (
     RunCommand,
     SettleUnknown,
     TimeOutRun,
-    decide,
 )
+from domain.run.decide import decide
 from domain.run.events import RunEvent
 from domain.run.inputs import NO_INPUT, Input
 from domain.run.state import ActiveRun, LoadedRun, next_step, template_context

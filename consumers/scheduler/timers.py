@@ -17,7 +17,8 @@ from domain.log.event import Append, Appended, DueTimer, Metadata, NewEvent, Str
 from domain.log.ports import StoreUnavailable
 from domain.log.stream import load
 from domain.registry import UnknownEvent, knows
-from domain.run.decide import TimeOutRun, decide
+from domain.run.commands import TimeOutRun
+from domain.run.decide import decide
 from domain.run.events import RunEvent, RunResumed
 from domain.run.state import ActiveRun
 from domain.zap.definition import NO_STEPS, Definition

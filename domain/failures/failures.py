@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from domain.log.event import Event
-from domain.zap.zap import Flag
+from domain.zap.events import Flag
 
 DEADLINE = "deadline"
 """The code of runs that were timed out."""

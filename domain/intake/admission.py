@@ -24,7 +24,7 @@ from domain.log.event import (
 )
 from domain.log.ports import EventStore, NewId, StoreUnavailable
 from domain.log.stream import Loaded, facts
-from domain.run.decide import RequestRun
+from domain.run.events import RunRequested
 from domain.run.request import request_append
 
 WAVE = 100
@@ -104,12 +104,12 @@ async def hold(
 def run_append(new_id: NewId, arrival: Arrival) -> Append:
     """The command that starts a run."""
     return request_append(
-        RequestRun(
-            arrival.zap_id,
-            arrival.zap.version,
-            "webhook",
-            arrival.request,
-            arrival.delivery_id,
+        RunRequested(
+            zap_id=arrival.zap_id,
+            zap_version=arrival.zap.version,
+            source="webhook",
+            request=arrival.request,
+            dedupe_id=arrival.delivery_id,
             depth=arrival.hop.depth if arrival.hop else 0,
         ),
         arrival.zap.settings,

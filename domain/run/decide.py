@@ -1,16 +1,26 @@
-"""What may happen to a run: commands, and the events that each leads to in a given state."""
+"""What follows from a command: the events that it leads to in a given state of the run."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TypeAlias, TypedDict, assert_never
-from uuid import UUID
+from typing import TypedDict, assert_never
 
 import msgspec
 
-from domain.connector.outcome import Failed, Outcome, Postponed, Retry, Succeeded
+from domain.connector.outcome import Failed, Postponed, Retry, Succeeded
 from domain.flow.retry import DEFAULT, Policy, is_retried, retry_delay_s
-from domain.hook.request import Request
 from domain.log.errors import NothingToDo, WrongStatus
+from domain.run.commands import (
+    BeginAttempt,
+    CancelRun,
+    DelayRun,
+    FailRun,
+    FinishRun,
+    RecordAttempt,
+    RequestRun,
+    ResumeRun,
+    RunCommand,
+    SettleUnknown,
+    TimeOutRun,
+)
 from domain.run.events import (
     Failure,
     RunCancelled,
@@ -18,10 +28,8 @@ from domain.run.events import (
     RunEnd,
     RunEvent,
     RunFailed,
-    RunRequested,
     RunResumed,
     RunTimedOut,
-    Source,
     StepAttemptFailed,
     StepDelayed,
     StepFailed,
@@ -32,111 +40,11 @@ from domain.run.events import (
 from domain.run.inputs import NO_INPUT, Input, Kept, shortened
 from domain.run.state import ActiveRun, EndedRun, RunState, evolve, next_step
 from domain.values.json import Json
-from domain.zap.definition import NO_STEPS, ActionStep, Definition, OnUnknown, Step
+from domain.zap.definition import NO_STEPS, ActionStep, Definition, Step
 
 AMBIGUOUS = frozenset({"timeout", "broken", "crashed"})
 """Failures after which the action may still have had its effect."""
 UNKNOWN = "unknown_outcome"
-
-
-class RequestRun(msgspec.Struct, frozen=True):
-    """Ask for a run of one version of a zap."""
-
-    zap_id: UUID
-    zap_version: int
-    source: Source
-    request: Request
-    dedupe_id: str = ""
-    replay_of: UUID | None = None
-    outputs: Mapping[str, Json] = {}
-    errors: Mapping[str, Failure] = {}
-    deadline: datetime | None = None
-    job_id: UUID | None = None
-    depth: int = 0
-
-
-class BeginAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """Record that an attempt is about to be made, for an action that must not be repeated blindly."""
-
-    step_id: str
-    attempt: int
-    started_at: datetime
-    input: Input
-
-
-class RecordAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """Record the outcome of an attempt. `jitter` in 0..1 spreads the retry that may follow.
-
-    `on_unknown`: what to do where the action may or may not have had its effect.
-    """
-
-    step_id: str
-    attempt: int
-    started_at: datetime
-    duration_ms: float
-    finished_at: datetime
-    input: Input
-    outcome: Outcome
-    jitter: float
-    on_unknown: OnUnknown = "retry"
-
-
-class SettleUnknown(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt was begun by a process that is gone: decide what becomes of its step."""
-
-    at: datetime
-    jitter: float
-    on_unknown: OnUnknown
-
-
-class DelayRun(msgspec.Struct, frozen=True):
-    """Begin the delay that is next."""
-
-    step_id: str
-    until: datetime
-
-
-class FinishRun(msgspec.Struct, frozen=True):
-    """End a run in which no step is left to do."""
-
-
-class ResumeRun(msgspec.Struct, frozen=True):
-    """Record that a timer of this run has fired."""
-
-    timer_id: UUID
-
-
-class FailRun(msgspec.Struct, frozen=True):
-    """End a run that cannot be carried out, for instance because its definition is missing."""
-
-    step_id: str
-    code: str
-    message: str
-
-
-class TimeOutRun(msgspec.Struct, frozen=True):
-    """End a run whose deadline has passed."""
-
-
-class CancelRun(msgspec.Struct, frozen=True):
-    """Stop a run, whatever it is doing or waiting for."""
-
-    code: str = ""
-    message: str = ""
-
-
-RunCommand: TypeAlias = (
-    RequestRun
-    | BeginAttempt
-    | RecordAttempt
-    | SettleUnknown
-    | DelayRun
-    | FinishRun
-    | ResumeRun
-    | FailRun
-    | TimeOutRun
-    | CancelRun
-)
 
 
 def decide(command: RunCommand, state: RunState, definition: Definition) -> list[RunEvent]:
@@ -161,7 +69,7 @@ def _of_its_zap(end: RunCompleted | RunFailed | RunTimedOut, state: RunState) ->
 
 def _decide(command: RunCommand, state: RunState, definition: Definition) -> list[RunEvent]:
     if isinstance(command, RequestRun):
-        return _request(command, state)
+        return [command.requested] if state is None else []
     if state is None:
         raise WrongStatus("this run was never requested")
     if isinstance(state, EndedRun):
@@ -180,26 +88,6 @@ def _decide(command: RunCommand, state: RunState, definition: Definition) -> lis
             return [RunCancelled(code=code, message=message)]
         case _:
             assert_never(command)
-
-
-def _request(command: RequestRun, state: RunState) -> list[RunEvent]:
-    if state is not None:
-        return []
-    return [
-        RunRequested(
-            zap_id=command.zap_id,
-            zap_version=command.zap_version,
-            source=command.source,
-            request=command.request,
-            dedupe_id=command.dedupe_id,
-            replay_of=command.replay_of,
-            outputs=command.outputs,
-            errors=command.errors,
-            deadline=command.deadline,
-            job_id=command.job_id,
-            depth=command.depth,
-        )
-    ]
 
 
 def _too_late(run: ActiveRun) -> str:

@@ -9,7 +9,8 @@ import msgspec
 from domain.log.errors import NotFound, NothingToDo, WrongStatus
 from domain.log.event import Append, Metadata
 from domain.log.ports import NewId
-from domain.run.decide import RequestRun, goes_on
+from domain.run.decide import goes_on
+from domain.run.events import RunRequested
 from domain.run.request import request_append
 from domain.run.state import ActiveRun, EndedRun, LoadedRun
 from domain.values.json import Json
@@ -35,13 +36,13 @@ def replay_append(loaded: LoadedRun, zap: Zap, wish: Replay, *, new_id: NewId, m
         _require_target(loaded.state, wish.job_id)
     number = zap.live if wish.version == "latest" else loaded.state.requested.zap_version
     definition = zap.version(number).definition
-    command = replay(loaded.state, loaded.id, definition, wish.from_step)
-    request = command.request
+    requested = replay(loaded.state, loaded.id, definition, wish.from_step)
+    request = requested.request
     if wish.payload is not msgspec.UNSET:
         body = msgspec.json.encode(wish.payload).decode()
         request = msgspec.structs.replace(request, body=body, encoding="utf-8")
     return request_append(
-        msgspec.structs.replace(command, zap_version=number, request=request, job_id=wish.job_id),
+        msgspec.structs.replace(requested, zap_version=number, request=request, job_id=wish.job_id),
         definition.behaviour,
         tenant_id=loaded.tenant_id,
         new_id=new_id,
@@ -58,8 +59,8 @@ def _require_target(state: ActiveRun | EndedRun, job_id: UUID) -> None:
         raise NothingToDo("the run is a replay by this very job")
 
 
-def replay(run: ActiveRun | EndedRun, run_id: UUID, definition: Definition, from_step: str | None) -> RequestRun:
-    """The command for a new run of the same request; `definition` is that of the version that it will use.
+def replay(run: ActiveRun | EndedRun, run_id: UUID, definition: Definition, from_step: str | None) -> RunRequested:
+    """The request for a new run of the same request; `definition` is that of the version that it will use.
 
     With `from_step` the outcomes of the steps before it are taken over. Raises NotFound when there is no such step, and
     WrongStatus when a step before it has no outcome.
@@ -72,11 +73,11 @@ def replay(run: ActiveRun | EndedRun, run_id: UUID, definition: Definition, from
         if step.id not in run.outputs and not (step.id in run.errors and goes_on(step)):
             raise WrongStatus(f"the step {step.id}, before {from_step}, has no outcome in this run to go on from")
     ids = [step.id for step in before]
-    return RequestRun(
-        requested.zap_id,
-        requested.zap_version,
-        "replay",
-        requested.request,
+    return RunRequested(
+        zap_id=requested.zap_id,
+        zap_version=requested.zap_version,
+        source="replay",
+        request=requested.request,
         replay_of=run_id,
         outputs={step_id: run.outputs[step_id] for step_id in ids if step_id in run.outputs},
         errors={step_id: run.errors[step_id] for step_id in ids if step_id in run.errors},

@@ -10,9 +10,9 @@ from domain.language.scope import Heavy
 from domain.language.template import TemplateError, compiled
 from domain.log.event import DEDUPE_WINDOW_S, Append, Metadata, NewEvent, StreamKind
 from domain.log.ports import NewId
-from domain.run import decide as run_decider
-from domain.run.decide import RequestRun
-from domain.run.events import due_at
+from domain.run.commands import RequestRun
+from domain.run.decide import decide
+from domain.run.events import RunRequested, due_at
 from domain.run.state import INITIAL
 from domain.zap.definition import NO_STEPS
 from domain.zap.settings import Concurrency, ZapSettings
@@ -21,7 +21,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def request_append(
-    command: RequestRun,
+    requested: RunRequested,
     settings: ZapSettings,
     *,
     tenant_id: UUID,
@@ -34,14 +34,14 @@ def request_append(
     run_id = new_id()
     if settings.deadline_s is not None:
         deadline = made_at(run_id) + timedelta(seconds=settings.deadline_s)
-        command = msgspec.structs.replace(command, deadline=deadline)
-    events = run_decider.decide(command, INITIAL, NO_STEPS)
+        requested = msgspec.structs.replace(requested, deadline=deadline)
+    events = decide(RequestRun(requested), INITIAL, NO_STEPS)
     return Append(
         kind=StreamKind.RUN,
         stream_id=run_id,
         expected=0,
         tenant_id=tenant_id,
-        ordering_key=ordering_key(run_id, command.zap_id, settings.concurrency, command.request),
+        ordering_key=ordering_key(run_id, requested.zap_id, settings.concurrency, requested.request),
         events=tuple([NewEvent(new_id(), event, due_at(event)) for event in events]),
         metadata=msgspec.structs.replace(metadata, correlation_id=run_id),
         dedupe_key=dedupe_key,

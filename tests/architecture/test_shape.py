@@ -127,12 +127,13 @@ def test_every_event_belongs_to_one_aggregate_and_is_folded_by_it() -> None:
     from domain.job import job
     from domain.run import events as run_events
     from domain.run import state as run
+    from domain.zap import events as zap_events
     from domain.zap import zap
     from domain.zap.definition import Definition, Trigger
     from tests.support.examples import EXAMPLES
 
     aggregates = (
-        zap.ZapEvent,
+        zap_events.ZapEvent,
         run_events.RunEvent,
         intake.IntakeEvent,
         failures.FailuresEvent,
@@ -147,7 +148,7 @@ def test_every_event_belongs_to_one_aggregate_and_is_folded_by_it() -> None:
     requested = next(event for event in EXAMPLES if isinstance(event, run_events.RunRequested))
     asked = next(event for event in EXAMPLES if isinstance(event, job.JobRequested))
     for event in EXAMPLES:
-        if isinstance(event, zap.ZapEvent):
+        if isinstance(event, zap_events.ZapEvent):
             zap.evolve(existing_zap, event, then)
         elif isinstance(event, run_events.RunEvent):
             run.evolve(run.ActiveRun(requested=requested), event)

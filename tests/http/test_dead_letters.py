@@ -11,7 +11,7 @@ import pytest
 from domain.failures.failures import MAX_NOTE, AlertAttempted, raise_alert, stream_of
 from domain.log.event import StreamKind
 from domain.run.events import RunCompleted, RunFailed
-from domain.zap.zap import Flag, ZapFlagged
+from domain.zap.events import Flag, ZapFlagged
 from projections.engine.engine import Engine
 from projections.engine.registry import PROJECTIONS
 from sql.log.event_store import PgEventStore

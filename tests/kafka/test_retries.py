@@ -17,21 +17,7 @@ from domain.connector.descriptor import ActionContext, ActionDescriptor
 from domain.connector.outcome import Outcome, Succeeded
 from domain.flow.retry import DEFAULT, JITTER, ExponentialRetry, FixedRetry, schedule_s
 from domain.log.event import Appended, StreamKind
-from domain.run.events import (
-    RunCancelled,
-    RunCompleted,
-    RunEvent,
-    RunFailed,
-    RunResumed,
-    RunTimedOut,
-    StepAttempt,
-    StepAttemptFailed,
-    StepDelayed,
-    StepFailed,
-    StepPostponed,
-    StepStarted,
-    StepSucceeded,
-)
+from domain.run import events as run
 from domain.values.json import JsonObject
 from domain.zap.definition import ActionStep, DelayStep, ErrorPath, OnUnknown
 from domain.zap.settings import ZapSettings
@@ -74,7 +60,7 @@ async def test_a_target_that_fails_for_ten_minutes_and_heals_has_every_run_compl
     for _ in range(200):
         await eventually(quiet, 20)
         streams = await bench.store.read_streams(StreamKind.RUN, runs)
-        completed = {run for run, events in streams.items() if events[-1].type == "zap.run.completed"}
+        completed = {run_id for run_id, events in streams.items() if events[-1].type == "zap.run.completed"}
         if len(completed) == len(runs):
             break
         bench.clock.forward(60)
@@ -84,10 +70,10 @@ async def test_a_target_that_fails_for_ten_minutes_and_heals_has_every_run_compl
     assert completed == set(runs)
     tried = 0
     for run_id in runs:
-        attempts = [event for event in await bench.events(run_id) if isinstance(event, StepAttempt)]
+        attempts = [event for event in await bench.events(run_id) if isinstance(event, run.StepAttempt)]
         assert [event.attempt for event in attempts] == list(range(1, len(attempts) + 1))
         for failed, scheduled in zip(attempts[:-1], schedule_s(DEFAULT), strict=False):
-            assert isinstance(failed, StepAttemptFailed)
+            assert isinstance(failed, run.StepAttemptFailed)
             ended = failed.started_at + timedelta(milliseconds=failed.duration_ms)
             delay = (failed.retry_at - ended).total_seconds()
             assert scheduled * (1 - JITTER) - 0.5 <= delay <= scheduled * (1 + JITTER) + 0.5
@@ -102,21 +88,21 @@ async def test_the_policy_of_the_step_decides(bench: Bench, sink: Sink) -> None:
     sink.status = 404
     fixed = FixedRetry(delays_s=(7.0,), on=("4xx",))
     run_id = await bench.request(await bench.publish(a_step(sink, retry=fixed)))
-    (failed,) = await bench.has(run_id, StepAttemptFailed)
-    assert isinstance(failed, StepAttemptFailed)
+    (failed,) = await bench.has(run_id, run.StepAttemptFailed)
+    assert isinstance(failed, run.StepAttemptFailed)
     delay = (failed.retry_at - failed.started_at).total_seconds() - failed.duration_ms / 1000
     assert 7 * (1 - JITTER) - 0.1 <= delay <= 7 * (1 + JITTER) + 0.1
     bench.clock.forward(10)
     await bench.fire()
-    await bench.has(run_id, StepAttemptFailed, RunResumed, StepFailed, RunFailed)
+    await bench.has(run_id, run.StepAttemptFailed, run.RunResumed, run.StepFailed, run.RunFailed)
 
 
 @pytest.mark.parametrize("retry_after", ["120", "Wed, 21 Oct 2015 07:28:00 GMT", "-1", "1e9", "soon", "120.1"])
 async def test_a_wish_of_the_target_is_heard_within_bounds(bench: Bench, sink: Sink, retry_after: str) -> None:
     sink.status, sink.headers = 429, {"Retry-After": retry_after}
     run_id = await bench.request(await bench.publish(a_step(sink, retry=ExponentialRetry(first_s=10))))
-    (failed,) = await bench.has(run_id, StepAttemptFailed)
-    assert isinstance(failed, StepAttemptFailed)
+    (failed,) = await bench.has(run_id, run.StepAttemptFailed)
+    assert isinstance(failed, run.StepAttemptFailed)
     delay = (failed.retry_at - failed.started_at).total_seconds()
     assert (119 <= delay <= 125) if retry_after == "120" else (8 <= delay <= 12.5)
 
@@ -124,8 +110,8 @@ async def test_a_wish_of_the_target_is_heard_within_bounds(bench: Bench, sink: S
 async def test_a_step_has_its_own_time_limit(bench: Bench, sink: Sink) -> None:
     sink.delay_s = 30
     run_id = await bench.request(await bench.publish(a_step(sink, timeout_s=0.2)))
-    (failed,) = await bench.has(run_id, StepAttemptFailed)
-    assert isinstance(failed, StepAttemptFailed)
+    (failed,) = await bench.has(run_id, run.StepAttemptFailed)
+    assert isinstance(failed, run.StepAttemptFailed)
     assert (failed.failure.code, failed.duration_ms < 5_000) == ("timeout", True)
 
 
@@ -135,20 +121,20 @@ async def test_a_deadline_ends_a_run_that_waits_and_one_that_works(bench: Bench,
     waiting = await bench.request(
         await bench.publish(a_step(sink, retry=FixedRetry(delays_s=(3600.0,))), settings=settings)
     )
-    await bench.has(waiting, StepAttemptFailed)
+    await bench.has(waiting, run.StepAttemptFailed)
     sink.delay_s = 30
     working = await bench.request(await bench.publish(a_step(sink), settings=settings))
     await eventually(lambda: f"{working}.send" in sink.deliveries)
     bench.clock.forward(61)
     await bench.fire()
-    for run_id, events in ((waiting, [StepAttemptFailed, RunTimedOut]), (working, [RunTimedOut])):
+    for run_id, events in ((waiting, [run.StepAttemptFailed, run.RunTimedOut]), (working, [run.RunTimedOut])):
         (*_, end) = await bench.has(run_id, *events)
-        assert isinstance(end, RunTimedOut)
+        assert isinstance(end, run.RunTimedOut)
         assert end.step_id == "send"
     bench.clock.forward(2 * 3600)
     await bench.fire()
     assert not await bench.store.pool.fetchval("select count(*) from es.timers where stream_id = $1", waiting)
-    assert [type(event) for event in (await bench.events(waiting))[1:]] == [StepAttemptFailed, RunTimedOut]
+    assert [type(event) for event in (await bench.events(waiting))[1:]] == [run.StepAttemptFailed, run.RunTimedOut]
 
 
 async def test_a_failure_leads_to_the_error_path_and_its_steps_see_it(bench: Bench, sink: Sink) -> None:
@@ -158,7 +144,7 @@ async def test_a_failure_leads_to_the_error_path_and_its_steps_see_it(bench: Ben
     gone = ActionStep("send", "http.request", {"url": nobody_there()}, retry=FixedRetry())
     path = msgspec.structs.replace(gone, on_error=ErrorPath((tell,)))
     run_id = await bench.request(await bench.publish(path, a_step(sink, "never")))
-    await bench.has(run_id, StepFailed, StepSucceeded, RunCompleted)
+    await bench.has(run_id, run.StepFailed, run.StepSucceeded, run.RunCompleted)
     assert dict(sink.deliveries) == {f"{run_id}.tell": [b'{"code":"connect"}']}
 
 
@@ -167,29 +153,29 @@ async def test_a_delay_of_months_is_a_row_and_then_the_run_goes_on(bench: Bench,
         DelayStep("nap", for_s=90 * 24 * 3600), DelayStep("until", until="{{ trigger.body.at }}"), a_step(sink)
     )
     run_id = await bench.request(zap, '{"at": "2020-01-01T00:00:00Z"}')
-    (delayed,) = await bench.has(run_id, StepDelayed)
-    assert isinstance(delayed, StepDelayed)
+    (delayed,) = await bench.has(run_id, run.StepDelayed)
+    assert isinstance(delayed, run.StepDelayed)
     assert 0 <= (delayed.until - bench.clock()).days - 89 <= 1
     await bench.fire(delayed.until)
-    await bench.has(run_id, StepDelayed, RunResumed, StepSucceeded, StepDelayed)
+    await bench.has(run_id, run.StepDelayed, run.RunResumed, run.StepSucceeded, run.StepDelayed)
     await bench.fire()
     await bench.has(
         run_id,
-        StepDelayed,
-        RunResumed,
-        StepSucceeded,
-        StepDelayed,
-        RunResumed,
-        StepSucceeded,
-        StepSucceeded,
-        RunCompleted,
+        run.StepDelayed,
+        run.RunResumed,
+        run.StepSucceeded,
+        run.StepDelayed,
+        run.RunResumed,
+        run.StepSucceeded,
+        run.StepSucceeded,
+        run.RunCompleted,
     )
 
 
 async def test_a_delay_until_no_moment_fails_and_says_so(bench: Bench, sink: Sink) -> None:
     run_id = await bench.request(await bench.publish(DelayStep("nap", until="{{ trigger.body.at }}")), '{"at": "noon"}')
-    (_, failed) = await bench.has(run_id, StepFailed, RunFailed)
-    assert isinstance(failed, RunFailed)
+    (_, failed) = await bench.has(run_id, run.StepFailed, run.RunFailed)
+    assert isinstance(failed, run.RunFailed)
     assert (failed.code, "noon" in failed.message) == ("template", True)
 
 
@@ -205,24 +191,24 @@ async def test_a_dead_target_is_left_in_peace_and_other_targets_are_not(bench: B
 
     await eventually(all_wait, 30)
     events = [event for run_id in lost for event in (await bench.events(run_id))[1:]]
-    postponed = [event for event in events if isinstance(event, StepPostponed)]
+    postponed = [event for event in events if isinstance(event, run.StepPostponed)]
     assert {event.code for event in postponed} == {"circuit_open"}
     assert len(postponed) > 200
     healthy = await bench.request(await bench.publish(a_step(sink)))
-    await bench.has(healthy, StepSucceeded, RunCompleted, within_s=3)
+    await bench.has(healthy, run.StepSucceeded, run.RunCompleted, within_s=3)
     for run_id in lost:  # or they would be fired with the timers of later tests, for ever
-        await bench.store.append(an_append(RunCancelled(), stream_id=run_id, ordering_key=run_id))
+        await bench.store.append(an_append(run.RunCancelled(), stream_id=run_id, ordering_key=run_id))
 
 
 async def test_an_action_under_way_is_stopped_when_its_run_is_cancelled(bench: Bench, sink: Sink) -> None:
     sink.delay_s = 30
     run_id = await bench.request(await bench.publish(a_step(sink)))
     await eventually(lambda: sink.count)
-    cancelled = an_append(RunCancelled(), stream_id=run_id, expected=1, ordering_key=run_id)
+    cancelled = an_append(run.RunCancelled(), stream_id=run_id, expected=1, ordering_key=run_id)
     assert isinstance(await bench.store.append(cancelled), Appended)
     after = await bench.request(await bench.publish(a_step(sink), settings=ZapSettings()))
     await eventually(lambda: f"{after}.send" in sink.deliveries)
-    await bench.has(run_id, RunCancelled)
+    await bench.has(run_id, run.RunCancelled)
 
 
 class Charge(msgspec.Struct, frozen=True):
@@ -262,10 +248,17 @@ async def till() -> AsyncIterator[Till]:
     till.hold.set()
 
 
-IN_DOUBT: dict[OnUnknown | msgspec.UnsetType, list[type[RunEvent]]] = {
-    msgspec.UNSET: [StepStarted, StepFailed, RunFailed],
-    "fail": [StepStarted, StepFailed, RunFailed],
-    "retry": [StepStarted, StepAttemptFailed, RunResumed, StepStarted, StepSucceeded, RunCompleted],
+IN_DOUBT: dict[OnUnknown | msgspec.UnsetType, list[type[run.RunEvent]]] = {
+    msgspec.UNSET: [run.StepStarted, run.StepFailed, run.RunFailed],
+    "fail": [run.StepStarted, run.StepFailed, run.RunFailed],
+    "retry": [
+        run.StepStarted,
+        run.StepAttemptFailed,
+        run.RunResumed,
+        run.StepStarted,
+        run.StepSucceeded,
+        run.RunCompleted,
+    ],
 }
 
 
@@ -273,13 +266,13 @@ async def test_what_a_crash_left_in_doubt_is_surfaced_and_repeated_only_where_th
     dsn: str, broker: Broker, till: Till
 ) -> None:
     async with at_work(dsn, broker, runner=False, actions=till.catalog()) as bench:
-        runs: dict[UUID, list[type[RunEvent]]] = {}
+        runs: dict[UUID, list[type[run.RunEvent]]] = {}
         for setting, history in IN_DOUBT.items():
             step = ActionStep("charge", "till.charge", {"amount": 5}, unknown_outcome=setting)
             runs[await bench.request(await bench.publish(step))] = history
         async with bench.another_runner() as dies:
             for run_id in runs:
-                await bench.has(run_id, StepStarted, within_s=20)
+                await bench.has(run_id, run.StepStarted, within_s=20)
             dies.cancel()
         till.hold.set()
         async with bench.another_runner():
@@ -289,9 +282,9 @@ async def test_what_a_crash_left_in_doubt_is_surfaced_and_repeated_only_where_th
             await bench.fire()
             for run_id, history in runs.items():
                 settled = (await bench.has(run_id, *history))[1]
-                assert isinstance(settled, StepFailed | StepAttemptFailed)
+                assert isinstance(settled, run.StepFailed | run.StepAttemptFailed)
                 assert settled.failure.code == "unknown_outcome"
-                assert till.charged.count(f"{run_id}.charge") == history.count(StepStarted)
+                assert till.charged.count(f"{run_id}.charge") == history.count(run.StepStarted)
 
 
 async def _longer(bench: Bench, run_id: UUID, length: int) -> bool:

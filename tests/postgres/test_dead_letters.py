@@ -17,7 +17,7 @@ from domain.failures.failures import (
 )
 from domain.log.event import StreamKind
 from domain.run.events import RunCompleted, RunFailed, RunTimedOut
-from domain.zap.zap import Flag, ZapFlagged, ZapUnflagged
+from domain.zap.events import Flag, ZapFlagged, ZapUnflagged
 from projections.dead_letters import DEAD_LETTERS, DeadLetters, list_dead_letters
 from projections.engine.engine import Engine
 from projections.engine.verify import verify_read_models

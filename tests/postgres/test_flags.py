@@ -4,14 +4,8 @@ import msgspec
 
 from consumers.notifier.notifier import Notifier
 from domain.zap.definition import Definition
+from domain.zap.events import ZapEnabled, ZapFlagged, ZapPaused, ZapPublished, ZapUnflagged
 from domain.zap.settings import OnFailure, ZapSettings
-from domain.zap.zap import (
-    ZapEnabled,
-    ZapFlagged,
-    ZapPaused,
-    ZapPublished,
-    ZapUnflagged,
-)
 from projections.zap_list import list_zaps
 from tests.support.builders import TENANT, a_definition
 from tests.support.failing import FailingHouse

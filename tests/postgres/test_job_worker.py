@@ -22,7 +22,7 @@ from domain.log.event import Event, Metadata, StoredEvent, StreamKind
 from domain.registry import decode
 from domain.run.events import RunCancelled, RunCompleted, RunRequested
 from domain.zap.definition import Definition
-from domain.zap.zap import ZapDeleted, ZapEnabled, ZapPublished
+from domain.zap.events import ZapDeleted, ZapEnabled, ZapPublished
 from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id
 from tests.support.builders import a_definition, a_zap_created

@@ -18,8 +18,9 @@ from domain.log.ports import EventStore
 from domain.log.stream import Aggregate, load
 from domain.registry import decode
 from domain.run.events import RunRequested, RunTimedOut
+from domain.zap.events import ZapDeleted, ZapEvent, ZapPaused
 from domain.zap.settings import OnFailure
-from domain.zap.zap import LoadedZap, Zap, ZapDeleted, ZapEvent, ZapPaused
+from domain.zap.zap import LoadedZap, Zap
 from projections.engine.registry import PROJECTIONS
 from projections.engine.verify import verify_read_models
 from projections.run_list import RunFilter, list_runs

@@ -10,7 +10,7 @@ import pytest
 
 from domain.log.event import StoredEvent, StreamKind
 from domain.run.events import RunCompleted
-from domain.zap.zap import ZapDeleted, ZapEnabled, ZapPaused, ZapPublished
+from domain.zap.events import ZapDeleted, ZapEnabled, ZapPaused, ZapPublished
 from projections.engine.engine import Engine, GateLost, GateMoved, NewerRelease
 from projections.engine.registry import PROJECTIONS
 from projections.run_list import RunFilter, list_runs

@@ -20,7 +20,7 @@ from domain.run.events import (
     StepSucceeded,
 )
 from domain.zap.definition import ActionStep, Definition, Trigger
-from domain.zap.zap import ZapCreated, ZapPublished
+from domain.zap.events import ZapCreated, ZapPublished
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import connect
 from sql.process.clock import new_id, now

@@ -17,13 +17,12 @@ from domain.connector.catalog import Catalog
 from domain.hook.request import Request
 from domain.log.event import Appended, Metadata, StreamKind
 from domain.registry import decode
-from domain.run.decide import RequestRun
-from domain.run.events import RunEvent
+from domain.run.events import RunEvent, RunRequested
 from domain.run.request import request_append
 from domain.values.json import JsonObject
 from domain.zap.definition import ActionStep, Definition, Step, Trigger
+from domain.zap.events import ZapCreated, ZapEnabled, ZapPublished
 from domain.zap.settings import ZapSettings
-from domain.zap.zap import ZapCreated, ZapEnabled, ZapPublished
 from relay import relay
 from relay.topic import KafkaConfig
 from sql.log.event_store import PgEventStore
@@ -95,7 +94,9 @@ class Bench:
     async def request(self, zap_id: UUID, body: str = "{}") -> UUID:
         """Ask for a run."""
         append = request_append(
-            RequestRun(zap_id, self._versions.get(zap_id, 1), "webhook", Request(body=body)),
+            RunRequested(
+                zap_id=zap_id, zap_version=self._versions.get(zap_id, 1), source="webhook", request=Request(body=body)
+            ),
             self._settings.get(zap_id, ZapSettings()),
             tenant_id=TENANT,
             new_id=self._new_id,

@@ -9,7 +9,7 @@ from domain.log.event import ANY_VERSION, Append, Event, Metadata, NewEvent, Str
 from domain.run.events import RunRequested
 from domain.values.json import JsonObject
 from domain.zap.definition import ActionStep, Definition, Trigger
-from domain.zap.zap import ZapCreated
+from domain.zap.events import ZapCreated
 from sql.process.clock import new_id
 
 TENANT = UUID("01900000-0000-7000-8000-000000000001")

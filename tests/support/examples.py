@@ -11,7 +11,7 @@ from domain.job import job
 from domain.log.event import Event
 from domain.run import events as run_events
 from domain.run.inputs import Kept, Omitted
-from domain.zap import zap
+from domain.zap import events as zap_events
 from tests.support.builders import ZAP, a_definition
 from tests.support.clock import START
 
@@ -20,7 +20,7 @@ _DEFINITION = a_definition(
     "look_up", "send", config={"url": "https://example.com/{{ trigger.body.id }}", "headers": {"x": "1"}, "n": 1.5}
 )
 _FAILURE = run_events.Failure(code="http_503", message="the target answered 503", output={"status": 503, "body": None})
-_FLAG = zap.Flag(kind="target_gone", step_id="look_up", detail="https://example.com answers 410", since=START)
+_FLAG = zap_events.Flag(kind="target_gone", step_id="look_up", detail="https://example.com answers 410", since=START)
 _REQUEST = Request(
     method="PUT",
     path="/hooks/catch/u/z",
@@ -46,16 +46,16 @@ def _attempt(number: int) -> dict[str, object]:
 
 
 EXAMPLES: tuple[Event, ...] = (
-    zap.ZapCreated(name="Orders → CRM", definition=_DEFINITION),
-    zap.ZapDraftChanged(name="Orders → CRM", definition=_DEFINITION),
-    zap.ZapPublished(number=3, name="Orders → CRM", definition=_DEFINITION),
-    zap.ZapRolledBack(number=2, sets_aside=True),
-    zap.ZapEnabled(),
-    zap.ZapPaused(reason="no run has completed since 2026-01-01 12:00 UTC"),
-    zap.ZapDeleted(),
-    zap.ZapSecretsChanged(count=2),
-    zap.ZapFlagged(flag=_FLAG),
-    zap.ZapUnflagged(kind="target_gone", step_id="look_up"),
+    zap_events.ZapCreated(name="Orders → CRM", definition=_DEFINITION),
+    zap_events.ZapDraftChanged(name="Orders → CRM", definition=_DEFINITION),
+    zap_events.ZapPublished(number=3, name="Orders → CRM", definition=_DEFINITION),
+    zap_events.ZapRolledBack(number=2, sets_aside=True),
+    zap_events.ZapEnabled(),
+    zap_events.ZapPaused(reason="no run has completed since 2026-01-01 12:00 UTC"),
+    zap_events.ZapDeleted(),
+    zap_events.ZapSecretsChanged(count=2),
+    zap_events.ZapFlagged(flag=_FLAG),
+    zap_events.ZapUnflagged(kind="target_gone", step_id="look_up"),
     failures.FailuresResolved(zap_id=ZAP, step_id="look_up", code="http_503", count=12),
     failures.FailuresNoted(zap_id=ZAP, step_id="look_up", code="http_503", note="asked the vendor"),
     failures.AlertRaised(

@@ -19,8 +19,8 @@ from domain.hook.request import Request
 from domain.log.event import Event, StreamKind
 from domain.registry import decode
 from domain.run.events import Failure, RunCompleted, RunFailed, RunRequested, Source, StepFailed
+from domain.zap.events import ZapCreated, ZapDeleted, ZapEnabled, ZapEvent, ZapPublished
 from domain.zap.settings import OnFailure, ZapSettings
-from domain.zap.zap import ZapCreated, ZapDeleted, ZapEnabled, ZapEvent, ZapPublished
 from projections.dead_letters import DeadLetters, list_dead_letters
 from projections.engine.engine import Engine
 from projections.engine.registry import PROJECTIONS

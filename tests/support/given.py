@@ -8,9 +8,11 @@ import pytest
 
 from domain.job import job
 from domain.log.errors import DomainError
-from domain.run import decide as run_decider
 from domain.run import events as run_events
 from domain.run import state as run
+from domain.run.commands import RunCommand
+from domain.run.decide import decide
+from domain.zap import events as zap_events
 from domain.zap import zap
 from domain.zap.definition import Definition
 
@@ -62,16 +64,16 @@ class Given(Generic[C, S, E]):
         return When(lambda: self._decide(command, self.state))
 
 
-def given_zap(*past: zap.ZapEvent) -> Given[zap.ZapCommand, zap.ZapState, zap.ZapEvent]:
+def given_zap(*past: zap_events.ZapEvent) -> Given[zap.ZapCommand, zap.ZapState, zap_events.ZapEvent]:
     """A zap with this history."""
     return Given(zap.INITIAL, lambda state, event: zap.evolve(state, event, THEN), zap.decide, past)
 
 
 def given_run(
     definition: Definition, *past: run_events.RunEvent
-) -> Given[run_decider.RunCommand, run.RunState, run_events.RunEvent]:
+) -> Given[RunCommand, run.RunState, run_events.RunEvent]:
     """A run of this definition, with this history."""
-    return Given(run.INITIAL, run.evolve, lambda command, state: run_decider.decide(command, state, definition), past)
+    return Given(run.INITIAL, run.evolve, lambda command, state: decide(command, state, definition), past)
 
 
 def given_job(*past: job.JobEvent) -> Given[job.JobCommand, job.JobState, job.JobEvent]:

@@ -16,25 +16,14 @@ from domain.flow.retry import DEFAULT, JITTER, schedule_s
 from domain.log.event import StoredEvent
 from domain.log.partitioning import partition_of
 from domain.registry import decode
-from domain.run.events import (
-    RunCancelled,
-    RunCompleted,
-    RunEvent,
-    RunFailed,
-    RunRequested,
-    RunResumed,
-    RunTimedOut,
-    StepAttempt,
-    StepAttemptFailed,
-    StepSucceeded,
-)
+from domain.run import events as run
 from domain.run.state import idempotency_key
 
 ENDS: Mapping[type, str] = {
-    RunCompleted: "completed",
-    RunFailed: "failed",
-    RunTimedOut: "timed_out",
-    RunCancelled: "cancelled",
+    run.RunCompleted: "completed",
+    run.RunFailed: "failed",
+    run.RunTimedOut: "timed_out",
+    run.RunCancelled: "cancelled",
 }
 """The terminal events, and the status that the API shows for each."""
 CLOCK_SLACK_S = 0.1
@@ -101,7 +90,7 @@ class Entry(msgspec.Struct, frozen=True):
     """An event of a run, as stored and as decoded."""
 
     stored: StoredEvent
-    event: RunEvent
+    event: run.RunEvent
 
 
 Runs = Mapping[UUID, Sequence[Entry]]
@@ -127,7 +116,7 @@ def _runs(log: Sequence[StoredEvent]) -> Runs:
     for stored in log:
         if stored.kind == 1:
             event = decode(stored.type, stored.schema_version, stored.data)
-            assert isinstance(event, RunEvent)
+            assert isinstance(event, run.RunEvent)
             runs[stored.stream_id].append(Entry(stored, event))
     return runs
 
@@ -149,18 +138,18 @@ def _acknowledged(evidence: Evidence, runs: Runs) -> Iterator[str]:
             yield f"I1: acknowledged run {run_id} is not in the log"
             continue
         first = runs[run_id][0].event
-        if isinstance(first, RunRequested) and first.request.raw_body() != body:
+        if isinstance(first, run.RunRequested) and first.request.raw_body() != body:
             yield f"I1: run {run_id} holds other bytes than were acknowledged"
     dedupe = Counter(
         (entries[0].event.zap_id, entries[0].event.dedupe_id)
         for entries in runs.values()
-        if isinstance(entries[0].event, RunRequested) and entries[0].event.dedupe_id
+        if isinstance(entries[0].event, run.RunRequested) and entries[0].event.dedupe_id
     )
     yield from (f"I9: delivery {key} made {count} runs" for (_zap, key), count in dedupe.items() if count > 1)
 
 
 def _run(run_id: UUID, entries: Sequence[Entry], evidence: Evidence) -> Iterator[str]:
-    if not isinstance(entries[0].event, RunRequested):
+    if not isinstance(entries[0].event, run.RunRequested):
         yield f"I1: run {run_id} does not start with its request"
         return
     if len({entry.stored.tenant_id for entry in entries}) != 1:
@@ -168,8 +157,8 @@ def _run(run_id: UUID, entries: Sequence[Entry], evidence: Evidence) -> Iterator
     ends = [entry for entry in entries if type(entry.event) in ENDS]
     if len(ends) != 1 or entries[-1] is not ends[0]:
         yield f"I3: run {run_id} has {len(ends)} ends"
-    attempts = [entry.event for entry in entries if isinstance(entry.event, StepAttempt)]
-    outcomes = Counter(event.step_id for event in attempts if not isinstance(event, StepAttemptFailed))
+    attempts = [entry.event for entry in entries if isinstance(entry.event, run.StepAttempt)]
+    outcomes = Counter(event.step_id for event in attempts if not isinstance(event, run.StepAttemptFailed))
     yield from (f"I4: step {step} of {run_id} has {n} outcomes" for step, n in outcomes.items() if n != 1)
     yield from _attempts(run_id, attempts, evidence.schedule)
     yield from _timers(run_id, entries)
@@ -180,8 +169,8 @@ def _run(run_id: UUID, entries: Sequence[Entry], evidence: Evidence) -> Iterator
             yield f"I6: run {run_id} waited {waited} for its first step"
 
 
-def _attempts(run_id: UUID, attempts: Sequence[StepAttempt], schedule: Schedule) -> Iterator[str]:
-    of_steps: defaultdict[str, list[StepAttempt]] = defaultdict(list)
+def _attempts(run_id: UUID, attempts: Sequence[run.StepAttempt], schedule: Schedule) -> Iterator[str]:
+    of_steps: defaultdict[str, list[run.StepAttempt]] = defaultdict(list)
     for event in attempts:
         of_steps[event.step_id].append(event)
     for step, of_step in of_steps.items():
@@ -189,7 +178,7 @@ def _attempts(run_id: UUID, attempts: Sequence[StepAttempt], schedule: Schedule)
         if numbers != list(range(1, len(numbers) + 1)):
             yield f"I8: attempts of {step} in {run_id} are {numbers}"
         for event, following in zip(of_step, [*of_step[1:], None], strict=True):
-            if not isinstance(event, StepAttemptFailed):
+            if not isinstance(event, run.StepAttemptFailed):
                 continue
             ended_at = event.started_at + timedelta(milliseconds=event.duration_ms)
             delay = (event.retry_at - ended_at).total_seconds()
@@ -203,7 +192,9 @@ def _attempts(run_id: UUID, attempts: Sequence[StepAttempt], schedule: Schedule)
 def _timers(run_id: UUID, entries: Sequence[Entry]) -> Iterator[str]:
     set_at = {entry.stored.event_id: number for number, entry in enumerate(entries)}
     fired = [
-        (number, entry.event.timer_id) for number, entry in enumerate(entries) if isinstance(entry.event, RunResumed)
+        (number, entry.event.timer_id)
+        for number, entry in enumerate(entries)
+        if isinstance(entry.event, run.RunResumed)
     ]
     yield from (f"I8: a timer of {run_id} fired {n} times" for n in Counter(t for _, t in fired).values() if n > 1)
     for number, timer in fired:
@@ -221,20 +212,24 @@ def _deliveries(evidence: Evidence, runs: Runs, *, exactly_once: bool) -> Iterat
         (run_id, entry.event.step_id): type(entry.event)
         for run_id, entries in runs.items()
         for entry in entries
-        if isinstance(entry.event, StepAttempt)
+        if isinstance(entry.event, run.StepAttempt)
     }
     recorded = {idempotency_key(*step): kind for step, kind in steps.items()}
     # Of a run that was stopped from outside, the action under way has its effect and no record.
-    stopped = {str(run) for run, entries in runs.items() if isinstance(entries[-1].event, RunCancelled | RunTimedOut)}
+    stopped = {
+        str(run_id)
+        for run_id, entries in runs.items()
+        if isinstance(entries[-1].event, run.RunCancelled | run.RunTimedOut)
+    }
     for key in evidence.deliveries.keys() - recorded.keys():
         if key.partition(".")[0] not in stopped:
             yield f"I4: what the sink got as {key} is on no record"
-    succeeded = {key for key, kind in recorded.items() if kind is StepSucceeded}
+    succeeded = {key for key, kind in recorded.items() if kind is run.StepSucceeded}
     for key in succeeded - evidence.deliveries.keys():
         yield f"I3: step {key} succeeded and never reached the sink"
     done = {run_id for run_id, _step in steps}
     for run_id in evidence.acknowledged.keys() & runs.keys() - done:
-        if isinstance(runs[run_id][-1].event, RunCompleted):
+        if isinstance(runs[run_id][-1].event, run.RunCompleted):
             yield f"I3: run {run_id} completed and did nothing"
 
 
@@ -303,16 +298,17 @@ def _messages(messages: Sequence[Envelope], stored: Mapping[int, StoredEvent]) -
 
 def _shown(evidence: Evidence, runs: Runs) -> Iterator[str]:
     for tenant, listed in evidence.shown.items():
-        own = {run: entries for run, entries in runs.items() if entries[0].stored.tenant_id == tenant}
+        own = {run_id: entries for run_id, entries in runs.items() if entries[0].stored.tenant_id == tenant}
         yield from (
-            f"I7: {tenant} is shown the run {run} of another" for run in listed.keys() & (runs.keys() - own.keys())
+            f"I7: {tenant} is shown the run {run_id} of another"
+            for run_id in listed.keys() & (runs.keys() - own.keys())
         )
-        yield from (f"I5: run {run} is not listed" for run in own.keys() - listed.keys())
-        yield from (f"I5: run {run} is listed and not in the log" for run in listed.keys() - runs.keys())
-        for run in own.keys() & listed.keys():
-            status = ENDS.get(type(own[run][-1].event), "running")
-            if listed[run] != status:
-                yield f"I5: run {run} is shown as {listed[run]} and is {status}"
+        yield from (f"I5: run {run_id} is not listed" for run_id in own.keys() - listed.keys())
+        yield from (f"I5: run {run_id} is listed and not in the log" for run_id in listed.keys() - runs.keys())
+        for run_id in own.keys() & listed.keys():
+            status = ENDS.get(type(own[run_id][-1].event), "running")
+            if listed[run_id] != status:
+                yield f"I5: run {run_id} is shown as {listed[run_id]} and is {status}"
 
 
 def _processes(evidence: Evidence) -> Iterator[str]:

@@ -4,17 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from domain.log.event import (
-    ANY_VERSION,
-    Append,
-    Appended,
-    AppendResult,
-    Conflict,
-    DueTimer,
-    Duplicate,
-    StoredEvent,
-    StreamKind,
-)
+from domain.log import event as log
 from domain.log.ports import Clock
 from domain.registry import encode, encode_metadata, event_type
 from tests.support.clock import FixedClock
@@ -26,13 +16,13 @@ class MemoryStore:
     """The whole log as a list."""
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self.log: list[StoredEvent] = []
-        self.timers: dict[UUID, DueTimer] = {}
+        self.log: list[log.StoredEvent] = []
+        self.timers: dict[UUID, log.DueTimer] = {}
         self._clock = clock or FixedClock()
-        self._streams: dict[tuple[int, UUID], list[StoredEvent]] = {}
-        self._dedupe: dict[bytes, tuple[datetime, Duplicate]] = {}
+        self._streams: dict[tuple[int, UUID], list[log.StoredEvent]] = {}
+        self._dedupe: dict[bytes, tuple[datetime, log.Duplicate]] = {}
 
-    async def append(self, command: Append) -> AppendResult:
+    async def append(self, command: log.Append) -> log.AppendResult:
         """See domain.log.ports.EventStore."""
         if not command.events:
             raise ValueError("an append needs at least one event")
@@ -48,26 +38,26 @@ class MemoryStore:
         self._set_timers(command)
         if command.dedupe_key is not None:
             until = self._clock() + timedelta(seconds=command.dedupe_window_s)
-            self._dedupe[command.dedupe_key] = until, Duplicate(command.stream_id, len(self.log))
-        return Appended(len(stream), len(self.log))
+            self._dedupe[command.dedupe_key] = until, log.Duplicate(command.stream_id, len(self.log))
+        return log.Appended(len(stream), len(self.log))
 
-    async def append_each(self, commands: Sequence[Append]) -> list[AppendResult]:
+    async def append_each(self, commands: Sequence[log.Append]) -> list[log.AppendResult]:
         return [await self.append(command) for command in commands]
 
-    async def read_stream(self, kind: StreamKind, stream_id: UUID, after: int = 0) -> list[StoredEvent]:
+    async def read_stream(self, kind: log.StreamKind, stream_id: UUID, after: int = 0) -> list[log.StoredEvent]:
         """See domain.log.ports.EventStore."""
         return self._streams.get((kind, stream_id), [])[after:]
 
-    async def read_streams(self, kind: StreamKind, stream_ids: Sequence[UUID]) -> dict[UUID, list[StoredEvent]]:
+    async def read_streams(self, kind: log.StreamKind, stream_ids: Sequence[UUID]) -> dict[UUID, list[log.StoredEvent]]:
         """See domain.log.ports.EventStore."""
         streams = {stream_id: await self.read_stream(kind, stream_id) for stream_id in stream_ids}
         return {stream_id: events for stream_id, events in streams.items() if events}
 
-    async def read_log(self, after: int, limit: int) -> list[StoredEvent]:
+    async def read_log(self, after: int, limit: int) -> list[log.StoredEvent]:
         """See domain.log.ports.EventStore."""
         return self.log[after : after + limit]
 
-    async def iterate_log(self, after: int, until: int) -> AsyncIterator[list[StoredEvent]]:
+    async def iterate_log(self, after: int, until: int) -> AsyncIterator[list[log.StoredEvent]]:
         """See domain.log.ports.EventStore."""
         while page := await self.read_log(after, min(5_000, until - after)):
             yield page
@@ -77,30 +67,30 @@ class MemoryStore:
         """See domain.log.ports.EventStore."""
         return len(self.log)
 
-    def _already(self, command: Append, stream: list[StoredEvent]) -> Appended | None:
+    def _already(self, command: log.Append, stream: list[log.StoredEvent]) -> log.Appended | None:
         last_id = command.events[-1].event_id
-        if command.expected == ANY_VERSION:
+        if command.expected == log.ANY_VERSION:
             found = [event for event in stream[-IDEMPOTENCY_WINDOW:] if event.event_id == last_id]
         else:
             end = command.expected + len(command.events)
             found = [event for event in stream[end - 1 : end] if event.event_id == last_id]
-        return Appended(found[0].version, found[0].position) if found else None
+        return log.Appended(found[0].version, found[0].position) if found else None
 
-    def _refusal(self, command: Append, stream: list[StoredEvent]) -> Conflict | Duplicate | None:
+    def _refusal(self, command: log.Append, stream: list[log.StoredEvent]) -> log.Conflict | log.Duplicate | None:
         if command.dedupe_key in self._dedupe:
             until, duplicate = self._dedupe[command.dedupe_key]
             if until > self._clock():
                 return duplicate
         if command.timer_id is not None and command.timer_id not in self.timers:
-            return Conflict(len(stream))
-        if command.expected not in (ANY_VERSION, len(stream)):
-            return Conflict(len(stream))
+            return log.Conflict(len(stream))
+        if command.expected not in (log.ANY_VERSION, len(stream)):
+            return log.Conflict(len(stream))
         return None
 
-    def _rows(self, command: Append, version: int) -> list[StoredEvent]:
+    def _rows(self, command: log.Append, version: int) -> list[log.StoredEvent]:
         meta, at = encode_metadata(command.metadata), self._clock()
         return [
-            StoredEvent(
+            log.StoredEvent(
                 position=len(self.log) + offset,
                 kind=command.kind,
                 stream_id=command.stream_id,
@@ -117,10 +107,10 @@ class MemoryStore:
             for offset, new in enumerate(command.events, 1)
         ]
 
-    def _set_timers(self, command: Append) -> None:
+    def _set_timers(self, command: log.Append) -> None:
         for new in command.events:
             if new.due_at:
-                self.timers[new.event_id] = DueTimer(
+                self.timers[new.event_id] = log.DueTimer(
                     timer_id=new.event_id,
                     due_at=new.due_at,
                     kind=command.kind,
@@ -129,7 +119,7 @@ class MemoryStore:
                     tenant_id=command.tenant_id,
                 )
 
-    def due(self, moment: datetime) -> list[DueTimer]:
+    def due(self, moment: datetime) -> list[log.DueTimer]:
         """Timers whose time has come, the longest overdue first."""
         return sorted(
             (timer for timer in self.timers.values() if timer.due_at <= moment), key=lambda timer: timer.due_at

@@ -15,37 +15,26 @@ from domain.hook.request import Request
 from domain.log.event import ANY_VERSION, Append, Appended, Event, Metadata, NewEvent, StoredEvent, StreamKind
 from domain.log.partitioning import partition_of
 from domain.log.ports import EventStore
-from domain.run.events import (
-    Failure,
-    RunCompleted,
-    RunEnd,
-    RunFailed,
-    RunRequested,
-    RunResumed,
-    Source,
-    StepAttemptFailed,
-    StepFailed,
-    StepSucceeded,
-)
+from domain.run import events as run
 from projections.engine.engine import Engine
 from projections.engine.registry import PROJECTIONS
 from sql.process.clock import new_id
 from tests.support.clock import START
 
 PARTITIONS = 3
-NO_ANSWER = Failure(code="http_503", message="no answer")
+NO_ANSWER = run.Failure(code="http_503", message="no answer")
 
 
-def requested(zap_id: UUID, source: Source = "webhook") -> RunRequested:
-    return RunRequested(zap_id=zap_id, zap_version=1, source=source, request=Request(body="{}"))
+def requested(zap_id: UUID, source: run.Source = "webhook") -> run.RunRequested:
+    return run.RunRequested(zap_id=zap_id, zap_version=1, source=source, request=Request(body="{}"))
 
 
-def succeeded(attempt: int = 1) -> StepSucceeded:
-    return StepSucceeded(step_id="send", attempt=attempt, started_at=START, duration_ms=2.5, output={"ok": True})
+def succeeded(attempt: int = 1) -> run.StepSucceeded:
+    return run.StepSucceeded(step_id="send", attempt=attempt, started_at=START, duration_ms=2.5, output={"ok": True})
 
 
-def attempt_failed(attempt: int = 1, **fields: Any) -> StepAttemptFailed:
-    return StepAttemptFailed(
+def attempt_failed(attempt: int = 1, **fields: Any) -> run.StepAttemptFailed:
+    return run.StepAttemptFailed(
         step_id="send",
         attempt=attempt,
         started_at=START,
@@ -56,24 +45,24 @@ def attempt_failed(attempt: int = 1, **fields: Any) -> StepAttemptFailed:
     )
 
 
-def resumed() -> RunResumed:
-    return RunResumed(timer_id=new_id())
+def resumed() -> run.RunResumed:
+    return run.RunResumed(timer_id=new_id())
 
 
 def failed(attempt: int = 1) -> tuple[Event, Event]:
     return (
-        StepFailed(step_id="send", attempt=attempt, started_at=START, duration_ms=2.5, failure=NO_ANSWER),
-        RunFailed(step_id="send", code="http_503", message="no answer"),
+        run.StepFailed(step_id="send", attempt=attempt, started_at=START, duration_ms=2.5, failure=NO_ANSWER),
+        run.RunFailed(step_id="send", code="http_503", message="no answer"),
     )
 
 
 LIVES: tuple[tuple[Event, ...], ...] = (
     (),
     (succeeded(),),
-    (succeeded(), RunCompleted()),
+    (succeeded(), run.RunCompleted()),
     (attempt_failed(),),
     (attempt_failed(), resumed()),
-    (attempt_failed(), resumed(), succeeded(2), RunCompleted()),
+    (attempt_failed(), resumed(), succeeded(2), run.RunCompleted()),
     (attempt_failed(), resumed(), *failed(2)),
     failed(),
 )
@@ -100,7 +89,7 @@ async def append(
 
 
 def _tied(event: Event, zap_id: UUID) -> Event:
-    return msgspec.structs.replace(event, zap_id=zap_id) if isinstance(event, RunEnd) else event
+    return msgspec.structs.replace(event, zap_id=zap_id) if isinstance(event, run.RunEnd) else event
 
 
 async def live_many(store: EventStore, tenant_id: UUID, count: int, seed: int = 1) -> list[UUID]:

@@ -17,7 +17,7 @@ from domain.run import events as run_events
 from domain.run.inputs import Kept, Omitted
 from domain.run.replay import ReplayVersion
 from domain.run.state import RunStatus
-from domain.zap import zap
+from domain.zap import events as zap_events
 from domain.zap.definition import ActionStep, Definition, Trigger
 
 texts = st.text(max_size=8)
@@ -71,20 +71,24 @@ _attempt = {
 }
 
 _group = {"zap_id": st.uuids(), "step_id": texts, "code": texts}
-flags = st.builds(zap.Flag, kind=st.sampled_from(get_args(zap.FlagKind)), step_id=texts, detail=texts, since=moments)
+flags = st.builds(
+    zap_events.Flag, kind=st.sampled_from(get_args(zap_events.FlagKind)), step_id=texts, detail=texts, since=moments
+)
 _end = {"zap_id": st.none() | st.uuids(), "of_alert": st.booleans()}
 
 EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
-    zap.ZapCreated: st.builds(zap.ZapCreated, name=texts, definition=definitions),
-    zap.ZapDraftChanged: st.builds(zap.ZapDraftChanged, name=texts, definition=definitions),
-    zap.ZapPublished: st.builds(zap.ZapPublished, number=numbers, name=texts, definition=definitions),
-    zap.ZapRolledBack: st.builds(zap.ZapRolledBack, number=numbers),
-    zap.ZapEnabled: st.builds(zap.ZapEnabled),
-    zap.ZapPaused: st.builds(zap.ZapPaused, reason=texts),
-    zap.ZapDeleted: st.builds(zap.ZapDeleted),
-    zap.ZapSecretsChanged: st.builds(zap.ZapSecretsChanged, count=numbers),
-    zap.ZapFlagged: st.builds(zap.ZapFlagged, flag=flags),
-    zap.ZapUnflagged: st.builds(zap.ZapUnflagged, kind=st.sampled_from(get_args(zap.FlagKind)), step_id=texts),
+    zap_events.ZapCreated: st.builds(zap_events.ZapCreated, name=texts, definition=definitions),
+    zap_events.ZapDraftChanged: st.builds(zap_events.ZapDraftChanged, name=texts, definition=definitions),
+    zap_events.ZapPublished: st.builds(zap_events.ZapPublished, number=numbers, name=texts, definition=definitions),
+    zap_events.ZapRolledBack: st.builds(zap_events.ZapRolledBack, number=numbers),
+    zap_events.ZapEnabled: st.builds(zap_events.ZapEnabled),
+    zap_events.ZapPaused: st.builds(zap_events.ZapPaused, reason=texts),
+    zap_events.ZapDeleted: st.builds(zap_events.ZapDeleted),
+    zap_events.ZapSecretsChanged: st.builds(zap_events.ZapSecretsChanged, count=numbers),
+    zap_events.ZapFlagged: st.builds(zap_events.ZapFlagged, flag=flags),
+    zap_events.ZapUnflagged: st.builds(
+        zap_events.ZapUnflagged, kind=st.sampled_from(get_args(zap_events.FlagKind)), step_id=texts
+    ),
     failures.FailuresResolved: st.builds(failures.FailuresResolved, **_group, count=numbers),
     failures.FailuresNoted: st.builds(failures.FailuresNoted, **_group, note=texts),
     failures.AlertRaised: st.builds(

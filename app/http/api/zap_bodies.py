@@ -10,8 +10,9 @@ from app.http.broken import BrokenRule, broken_rule
 from app.http.inputs import Input, Name
 from domain.values.json import Json, JsonObject
 from domain.zap.definition import UNSET, Definition, Step, Trigger, Unset
+from domain.zap.events import Flag
 from domain.zap.settings import ZapSettings
-from domain.zap.zap import Draft, Flag, ZapStatus
+from domain.zap.zap import Draft, ZapStatus
 
 
 class ZapIn(Input, frozen=True):

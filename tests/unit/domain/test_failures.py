@@ -18,7 +18,7 @@ from domain.failures.failures import (
     stream_of,
 )
 from domain.values.json import Json
-from domain.zap.zap import Flag
+from domain.zap.events import Flag
 from tests.support.builders import ZAP
 from tests.support.clock import START
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from domain.connector.outcome import Outcome, Retry, Succeeded
 from domain.flow.retry import FixedRetry
 from domain.registry import decode, encode, event_type
-from domain.run.decide import RecordAttempt, decide
+from domain.run.commands import RecordAttempt
+from domain.run.decide import decide
 from domain.run.events import RunResumed, StepAttempt
 from domain.run.inputs import LARGE, REPLY, ROOM, WHOLE, Input, is_large, keep, put, shortened
 from domain.run.state import ActiveRun, RunState, evolve

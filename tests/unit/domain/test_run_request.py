@@ -7,7 +7,6 @@ import pytest
 
 from domain.hook.request import Request
 from domain.log.event import Append, Metadata
-from domain.run.decide import RequestRun
 from domain.run.events import RunRequested
 from domain.run.request import made_at, ordering_key, request_append
 from domain.zap.settings import Concurrency, ZapSettings
@@ -20,7 +19,7 @@ RUN = UUID(int=int(AT.timestamp() * 1000) << 80 | 7 << 76 | 8 << 60)
 
 def asked(settings: ZapSettings, body: str = "{}") -> Append:
     return request_append(
-        RequestRun(ZAP, 1, "webhook", Request(body=body)),
+        RunRequested(zap_id=ZAP, zap_version=1, source="webhook", request=Request(body=body)),
         settings,
         tenant_id=TENANT,
         new_id=iter([RUN, UUID(int=1)]).__next__,

@@ -14,7 +14,8 @@ from domain.log.stream import ATTEMPTS, Contended, append, fold, follow, handle,
 from domain.run.decide import stop
 from domain.run.events import RunCancelled, StepDelayed
 from domain.run.state import ActiveRun, EndedRun
-from domain.zap.zap import ChangeDraft, LoadedZap, Zap, ZapDraftChanged, ZapEvent, ZapPublished, decide
+from domain.zap.events import ZapDraftChanged, ZapEvent, ZapPublished
+from domain.zap.zap import ChangeDraft, LoadedZap, Zap, decide
 from sql.process.clock import new_id
 from tests.support.builders import TENANT, a_definition, a_zap_created, an_append
 from tests.support.memory_store import MemoryStore

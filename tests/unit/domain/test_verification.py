@@ -17,21 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import domain
-from domain.hook.presets import (
-    Basic,
-    Bearer,
-    GitHub,
-    HeaderToken,
-    Hmac,
-    IpAllow,
-    Preset,
-    Slack,
-    StandardWebhooks,
-    Twilio,
-    Unknown,
-    Unverified,
-    load_preset,
-)
+from domain.hook import presets
 from domain.hook.signed_request import SignedRequest
 from domain.hook.verification import Refused, Verified, needs_secret, verify
 from tests.support.webhooks import URL, request
@@ -45,7 +31,11 @@ def at(seconds: int) -> datetime:
 
 
 def check(
-    preset: Preset | Unknown, body: bytes, headers: dict[str, str], secret: str = "s3cret", **options: Any
+    preset: presets.Preset | presets.Unknown,
+    body: bytes,
+    headers: dict[str, str],
+    secret: str = "s3cret",
+    **options: Any,
 ) -> str:
     """The code of the refusal, or "ok"."""
     result = verify(preset, request(body, headers, **options), [secret], NOW)
@@ -59,7 +49,7 @@ def test_github_vector() -> None:
     """docs.github.com, validating webhook deliveries."""
     signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
     sent = request(b"Hello, World!", {"X-Hub-Signature-256": signature})
-    assert verify(GitHub(), sent, ["It's a Secret to Everybody"], NOW) == Verified()
+    assert verify(presets.GitHub(), sent, ["It's a Secret to Everybody"], NOW) == Verified()
 
 
 STANDARD_ID, STANDARD_TIME = "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330
@@ -72,7 +62,7 @@ WHPK = "whpk_" + base64.b64encode(KEY_PAIR[32:]).decode()
 
 def standard(signature: str, secret: str, *, family: str = "webhook", now: int = STANDARD_TIME) -> Verified | Refused:
     headers = {f"{family}-id": STANDARD_ID, f"{family}-timestamp": str(STANDARD_TIME), f"{family}-signature": signature}
-    return verify(StandardWebhooks(), request(b'{"test": 2432232314}', headers), [secret], at(now))
+    return verify(presets.StandardWebhooks(), request(b'{"test": 2432232314}', headers), [secret], at(now))
 
 
 @pytest.mark.parametrize("family", ["webhook", "svix"])
@@ -128,7 +118,7 @@ def test_a_dot_in_the_signed_id_is_refused() -> None:
         "webhook-timestamp": str(SECOND),
         "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
     }
-    assert check(StandardWebhooks(), b"5", headers, WHSEC) == "malformed_header"
+    assert check(presets.StandardWebhooks(), b"5", headers, WHSEC) == "malformed_header"
 
 
 def test_a_replay_can_not_bring_another_id() -> None:
@@ -139,7 +129,7 @@ def test_a_replay_can_not_bring_another_id() -> None:
         "svix-signature": V1,
         "webhook-id": "other",
     }
-    result = verify(StandardWebhooks(), request(b'{"test": 2432232314}', headers), [WHSEC], at(STANDARD_TIME))
+    result = verify(presets.StandardWebhooks(), request(b'{"test": 2432232314}', headers), [WHSEC], at(STANDARD_TIME))
     assert result == Verified(STANDARD_ID)
 
 
@@ -156,11 +146,11 @@ def test_slack_vector() -> None:
         "X-Slack-Request-Timestamp": "1531420618",
     }
     secret = "8f742231b10e8888abcd99yyyzzz85a5"
-    assert verify(Slack(), request(body, headers), [secret], at(1531420618 + 300)) == Verified()
-    late = verify(Slack(), request(body, headers), [secret], at(1531420618 + 301))
+    assert verify(presets.Slack(), request(body, headers), [secret], at(1531420618 + 300)) == Verified()
+    late = verify(presets.Slack(), request(body, headers), [secret], at(1531420618 + 301))
     assert isinstance(late, Refused)
     assert late.code == "outside_window"
-    assert verify(Slack(tolerance_s=600), request(body, headers), [secret], at(1531420618 + 600)) == Verified()
+    assert verify(presets.Slack(tolerance_s=600), request(body, headers), [secret], at(1531420618 + 600)) == Verified()
 
 
 def test_twilio_vector() -> None:
@@ -171,20 +161,20 @@ def test_twilio_vector() -> None:
         "Content-Type": "application/x-www-form-urlencoded",
     }
     url = "https://mycompany.com/myapp.php?foo=1&bar=2"
-    assert check(Twilio(), body, headers, "12345", url=url) == "ok"
-    assert check(Twilio(), body, headers, "12345", url=url + "3") == "bad_signature"
+    assert check(presets.Twilio(), body, headers, "12345", url=url) == "ok"
+    assert check(presets.Twilio(), body, headers, "12345", url=url + "3") == "bad_signature"
 
 
 def test_twilio_does_not_take_a_body_that_nothing_covers() -> None:
     signature = base64.b64encode(hmac.new(b"12345", URL.encode(), hashlib.sha1).digest()).decode()
     headers = {"X-Twilio-Signature": signature, "Content-Type": "application/json"}
-    assert check(Twilio(), b"", headers, "12345") == "ok"
-    assert check(Twilio(), b"{}", headers, "12345") == "bad_signature"
+    assert check(presets.Twilio(), b"", headers, "12345") == "ok"
+    assert check(presets.Twilio(), b"{}", headers, "12345") == "bad_signature"
     url = f"{URL}?bodySHA256={hashlib.sha256(b'{}').hexdigest()}"
     headers["X-Twilio-Signature"] = base64.b64encode(hmac.new(b"12345", url.encode(), hashlib.sha1).digest()).decode()
-    assert check(Twilio(), b"{}", headers, "12345", url=url) == "ok"
+    assert check(presets.Twilio(), b"{}", headers, "12345", url=url) == "ok"
     headers["Content-Type"] = "application/x-www-form-urlencoded"
-    assert check(Twilio(), b"&&&", headers, "12345", url=url) == "bad_signature"
+    assert check(presets.Twilio(), b"&&&", headers, "12345", url=url) == "bad_signature"
 
 
 # --- schemes without a vendor
@@ -202,7 +192,7 @@ ENCODED: dict[str, Callable[[bytes], str]] = {
 @pytest.mark.parametrize("timed", [False, True])
 def test_generic_hmac(algorithm: Any, encoding: Any, prefix: str, timed: bool) -> None:
     template, timestamp_header = ("v1|{timestamp}|{body}|end", "X-Time") if timed else ("{body}", None)
-    preset = Hmac(
+    preset = presets.Hmac(
         header="X-Sig",
         algorithm=algorithm,
         encoding=encoding,
@@ -226,10 +216,10 @@ def test_generic_hmac(algorithm: Any, encoding: Any, prefix: str, timed: bool) -
 
 def test_generic_hmac_takes_capitals_and_unpadded_base64url() -> None:
     digest = hmac.new(b"s3cret", b"x", hashlib.sha256).digest()
-    assert check(Hmac(header="a"), b"x", {"a": digest.hex().upper()}) == "ok"
-    assert check(Hmac(header="a"), b"x", {"a": digest.hex().title()}) == "bad_signature"
+    assert check(presets.Hmac(header="a"), b"x", {"a": digest.hex().upper()}) == "ok"
+    assert check(presets.Hmac(header="a"), b"x", {"a": digest.hex().title()}) == "bad_signature"
     unpadded = base64.urlsafe_b64encode(digest).decode().rstrip("=")
-    assert check(Hmac(header="a", encoding="base64url"), b"x", {"a": unpadded}) == "ok"
+    assert check(presets.Hmac(header="a", encoding="base64url"), b"x", {"a": unpadded}) == "ok"
 
 
 def basic(credentials: str, scheme: str = "Basic") -> dict[str, str]:
@@ -237,7 +227,7 @@ def basic(credentials: str, scheme: str = "Basic") -> dict[str, str]:
 
 
 def test_basic() -> None:
-    preset = Basic(username="ada")
+    preset = presets.Basic(username="ada")
     assert check(preset, b"", basic("ada:s3cret")) == "ok"
     assert check(preset, b"", basic("ada:s3cret", "bAsIc")) == "ok"
     assert check(preset, b"", basic("ada:a:b"), "a:b") == "ok"
@@ -251,17 +241,17 @@ def test_basic() -> None:
 def test_bearer() -> None:
     """RFC 6750, with access_token in the query as CloudEvents senders may have it."""
     header = {"Authorization": "Bearer s3cret"}
-    assert check(Bearer(), b"", header) == "ok"
-    assert check(Bearer(), b"", {}, url=URL + "?a=1&access_token=s3cret") == "ok"
-    assert check(Bearer(), b"", header, url=URL + "?access_token=s3cret") == "bad_credentials"
-    assert check(Bearer(), b"", {}, url=URL + "?access_token=s3cret&access_token=s3cret") == "bad_credentials"
-    assert check(Bearer(), b"", {}, url=URL + "?access_token=wrong") == "bad_credentials"
-    assert check(Bearer(), b"", {"Authorization": "Bearer"}) == "bad_credentials"
-    assert check(Bearer(), b"", basic("s3cret")) == "bad_credentials"
+    assert check(presets.Bearer(), b"", header) == "ok"
+    assert check(presets.Bearer(), b"", {}, url=URL + "?a=1&access_token=s3cret") == "ok"
+    assert check(presets.Bearer(), b"", header, url=URL + "?access_token=s3cret") == "bad_credentials"
+    assert check(presets.Bearer(), b"", {}, url=URL + "?access_token=s3cret&access_token=s3cret") == "bad_credentials"
+    assert check(presets.Bearer(), b"", {}, url=URL + "?access_token=wrong") == "bad_credentials"
+    assert check(presets.Bearer(), b"", {"Authorization": "Bearer"}) == "bad_credentials"
+    assert check(presets.Bearer(), b"", basic("s3cret")) == "bad_credentials"
 
 
 def test_header_token() -> None:
-    preset = HeaderToken(header="X-Api-Key")
+    preset = presets.HeaderToken(header="X-Api-Key")
     assert check(preset, b"", {"x-api-key": "s3cret"}) == "ok"
     assert check(preset, b"", {"x-api-key": "s3cret2"}) == "bad_credentials"
     assert check(preset, b"", {"x-api-keys": "s3cret"}) == "missing_header"
@@ -284,7 +274,7 @@ def test_header_token() -> None:
     ],
 )
 def test_addresses(address: str, allowed: bool) -> None:
-    preset = IpAllow(cidrs=("192.0.2.0/24", "2001:db8::/32", "203.0.113.9"))
+    preset = presets.IpAllow(cidrs=("192.0.2.0/24", "2001:db8::/32", "203.0.113.9"))
     assert check(preset, b"", {}, client_ip=address) == ("ok" if allowed else "address_not_allowed")
 
 
@@ -292,11 +282,11 @@ def test_addresses(address: str, allowed: bool) -> None:
 
 
 def test_every_preset_has_its_check_and_says_whether_it_needs_a_secret() -> None:
-    presets = [load_preset(config) for config in PRESETS]
-    assert {type(preset) for preset in presets} == set(get_args(Preset))
-    for preset in presets:
-        assert not isinstance(preset, Unknown)
-        assert needs_secret(preset) is not isinstance(preset, Unverified | IpAllow)
+    given = [presets.load_preset(config) for config in PRESETS]
+    assert {type(preset) for preset in given} == set(get_args(presets.Preset))
+    for preset in given:
+        assert not isinstance(preset, presets.Unknown)
+        assert needs_secret(preset) is not isinstance(preset, presets.Unverified | presets.IpAllow)
         assert check(preset, b"", {}) not in {"unknown_preset", "unverifiable"}
 
 
@@ -332,28 +322,28 @@ def test_every_preset_has_its_check_and_says_whether_it_needs_a_secret() -> None
     ],
 )
 def test_what_is_not_a_configuration_refuses_every_request(config: Any) -> None:
-    preset = load_preset(config)
-    assert isinstance(preset, Unknown)
+    preset = presets.load_preset(config)
+    assert isinstance(preset, presets.Unknown)
     assert preset.reason
     assert check(preset, b"", {}) == "unknown_preset"
 
 
 def test_configurations_survive_the_log() -> None:
-    presets: list[Preset] = [
-        Unverified(),
-        Hmac(header="a", template="{timestamp}{body}", timestamp_header="t", tolerance_s=5),
-        Basic(username="ada"),
-        IpAllow(cidrs=("10.0.0.0/8",)),
+    given: list[presets.Preset] = [
+        presets.Unverified(),
+        presets.Hmac(header="a", template="{timestamp}{body}", timestamp_header="t", tolerance_s=5),
+        presets.Basic(username="ada"),
+        presets.IpAllow(cidrs=("10.0.0.0/8",)),
     ]
-    for preset in presets:
-        assert load_preset(msgspec.json.decode(msgspec.json.encode(preset))) == preset
+    for preset in given:
+        assert presets.load_preset(msgspec.json.decode(msgspec.json.encode(preset))) == preset
 
 
 # --- delivery ids
 
 
 def delivery(config: dict[str, Any], body: bytes = b"", headers: dict[str, str] | None = None) -> str | None:
-    preset = load_preset(config)
+    preset = presets.load_preset(config)
     result = verify(preset, request(body, headers or {}), ["s3cret"], NOW)
     return result.delivery_id if isinstance(result, Verified) else result.code
 
@@ -475,8 +465,8 @@ requests = st.builds(
 @settings(max_examples=600, deadline=None)
 @given(st.sampled_from(PRESETS), requests, secrets)
 def test_nothing_raises(config: dict[str, Any], sent: SignedRequest, keys: list[bytes | str]) -> None:
-    preset = load_preset(config)
-    assert not isinstance(preset, Unknown)
+    preset = presets.load_preset(config)
+    assert not isinstance(preset, presets.Unknown)
     result = verify(preset, sent, keys, NOW)
     assert isinstance(result, Refused) or not needs_secret(preset)
 
@@ -485,7 +475,7 @@ def test_nothing_raises(config: dict[str, Any], sent: SignedRequest, keys: list[
 def test_signed_is_verified_and_any_flipped_bit_is_refused(
     body: bytes, secret: bytes, encoding: Any, data: st.DataObject
 ) -> None:
-    preset = Hmac(header="x-sig", encoding=encoding)
+    preset = presets.Hmac(header="x-sig", encoding=encoding)
     signature = ENCODED[encoding](hmac.new(secret, body, hashlib.sha256).digest()).encode()
     sent = SignedRequest(method="POST", url=URL, headers=[(b"X-Sig", signature)], body=body)
     assert verify(preset, sent, [secret], NOW) == Verified()

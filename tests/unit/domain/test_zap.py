@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.log.errors import DomainError, NotFound, WrongStatus
+from domain.zap import events as zap
 from domain.zap.definition import Definition
 from domain.zap.zap import (
     INITIAL,
@@ -17,7 +18,6 @@ from domain.zap.zap import (
     DeleteZap,
     Draft,
     EnableZap,
-    Flag,
     FlagZap,
     PauseZap,
     PublishedVersion,
@@ -26,17 +26,7 @@ from domain.zap.zap import (
     UnflagZap,
     Zap,
     ZapCommand,
-    ZapCreated,
-    ZapDeleted,
-    ZapDraftChanged,
-    ZapEnabled,
-    ZapEvent,
-    ZapFlagged,
-    ZapPaused,
-    ZapPublished,
-    ZapRolledBack,
     ZapState,
-    ZapUnflagged,
     decide,
     evolve,
 )
@@ -44,10 +34,16 @@ from tests.support.builders import a_definition
 from tests.support.given import THEN, given_zap
 
 ONE, TWO = a_definition("one"), a_definition("one", "two")
-CREATED = ZapCreated(name="Orders", definition=ONE)
-PUBLISHED = ZapPublished(number=1, name="Orders", definition=ONE)
-CHANGED = ZapDraftChanged(name="Orders", definition=TWO)
-PUBLISHED_TWICE = (CREATED, PUBLISHED, ZapEnabled(), CHANGED, ZapPublished(number=2, name="Orders", definition=TWO))
+CREATED = zap.ZapCreated(name="Orders", definition=ONE)
+PUBLISHED = zap.ZapPublished(number=1, name="Orders", definition=ONE)
+CHANGED = zap.ZapDraftChanged(name="Orders", definition=TWO)
+PUBLISHED_TWICE = (
+    CREATED,
+    PUBLISHED,
+    zap.ZapEnabled(),
+    CHANGED,
+    zap.ZapPublished(number=2, name="Orders", definition=TWO),
+)
 EXISTING: list[ZapCommand] = [ChangeDraft("x", ONE), PublishZap(), RollBackZap(1), EnableZap(), PauseZap()]
 
 
@@ -67,54 +63,54 @@ def test_what_never_was_can_not_be_changed(command: ZapCommand) -> None:
 
 @pytest.mark.parametrize("command", EXISTING, ids=lambda command: type(command).__name__)
 def test_a_deleted_zap_can_not_be_changed(command: ZapCommand) -> None:
-    given_zap(CREATED, PUBLISHED, ZapDeleted()).when(command).then_raises(NotFound)
+    given_zap(CREATED, PUBLISHED, zap.ZapDeleted()).when(command).then_raises(NotFound)
 
 
 def test_deleting_twice_is_deleting_once() -> None:
-    given_zap(CREATED).when(DeleteZap()).then(ZapDeleted())
-    given_zap(CREATED, ZapDeleted()).when(DeleteZap()).then_nothing()
+    given_zap(CREATED).when(DeleteZap()).then(zap.ZapDeleted())
+    given_zap(CREATED, zap.ZapDeleted()).when(DeleteZap()).then_nothing()
 
 
 def test_the_draft_changes_only_when_it_differs() -> None:
     given_zap(CREATED).when(ChangeDraft("Orders", TWO)).then(CHANGED)
     given_zap(CREATED).when(ChangeDraft("Orders", ONE)).then_nothing()
-    given_zap(CREATED).when(ChangeDraft("Bills", ONE)).then(ZapDraftChanged(name="Bills", definition=ONE))
+    given_zap(CREATED).when(ChangeDraft("Bills", ONE)).then(zap.ZapDraftChanged(name="Bills", definition=ONE))
 
 
 @pytest.mark.parametrize(("old", "new"), [(1, True), (1, 1.0), (0, False), ([1], [True])])
 def test_values_that_only_python_takes_for_equal_are_a_change(old: object, new: object) -> None:
     before, after = a_definition("one", config={"n": old}), a_definition("one", config={"n": new})  # type: ignore[dict-item]
-    given_zap(ZapCreated(name="Orders", definition=before)).when(ChangeDraft("Orders", after)).then(
-        ZapDraftChanged(name="Orders", definition=after)
+    given_zap(zap.ZapCreated(name="Orders", definition=before)).when(ChangeDraft("Orders", after)).then(
+        zap.ZapDraftChanged(name="Orders", definition=after)
     )
 
 
 def test_the_order_of_keys_is_no_change() -> None:
     before, after = a_definition("one", config={"a": 1, "b": 2}), a_definition("one", config={"b": 2, "a": 1})
-    given_zap(ZapCreated(name="Orders", definition=before)).when(ChangeDraft("Orders", after)).then_nothing()
+    given_zap(zap.ZapCreated(name="Orders", definition=before)).when(ChangeDraft("Orders", after)).then_nothing()
 
 
 def test_the_first_publish_enables() -> None:
-    given_zap(CREATED).when(PublishZap()).then(PUBLISHED, ZapEnabled())
+    given_zap(CREATED).when(PublishZap()).then(PUBLISHED, zap.ZapEnabled())
 
 
 def test_publishing_an_unchanged_draft_makes_no_version() -> None:
-    given_zap(CREATED, PUBLISHED, ZapEnabled()).when(PublishZap()).then_nothing()
+    given_zap(CREATED, PUBLISHED, zap.ZapEnabled()).when(PublishZap()).then_nothing()
 
 
 def test_publishing_a_paused_zap_leaves_it_paused() -> None:
-    given_zap(CREATED, PUBLISHED, ZapEnabled(), ZapPaused(), CHANGED).when(PublishZap()).then(
-        ZapPublished(number=2, name="Orders", definition=TWO)
+    given_zap(CREATED, PUBLISHED, zap.ZapEnabled(), zap.ZapPaused(), CHANGED).when(PublishZap()).then(
+        zap.ZapPublished(number=2, name="Orders", definition=TWO)
     )
 
 
 def test_versions_are_numbered_on_after_a_roll_back() -> None:
-    given_zap(*PUBLISHED_TWICE, ZapRolledBack(number=1)).when(PublishZap()).then(
-        ZapPublished(number=3, name="Orders", definition=TWO)
+    given_zap(*PUBLISHED_TWICE, zap.ZapRolledBack(number=1)).when(PublishZap()).then(
+        zap.ZapPublished(number=3, name="Orders", definition=TWO)
     )
 
 
-BACK_TO_ONE = (ZapRolledBack(number=1), ZapDraftChanged(name="Orders", definition=ONE))
+BACK_TO_ONE = (zap.ZapRolledBack(number=1), zap.ZapDraftChanged(name="Orders", definition=ONE))
 
 
 def test_rolling_back_uses_an_earlier_version_also_as_the_draft() -> None:
@@ -126,14 +122,14 @@ def test_rolling_back_uses_an_earlier_version_also_as_the_draft() -> None:
 
 
 def test_a_draft_that_was_never_published_is_set_aside_by_a_roll_back() -> None:
-    edited = ZapDraftChanged(name="Half done", definition=TWO)
+    edited = zap.ZapDraftChanged(name="Half done", definition=TWO)
     for number in (1, 2):
         back = given_zap(*PUBLISHED_TWICE, edited).when(RollBackZap(number))
         back.then(
-            ZapRolledBack(number=number, sets_aside=True),
-            ZapDraftChanged(name="Orders", definition=ONE if number == 1 else TWO),
+            zap.ZapRolledBack(number=number, sets_aside=True),
+            zap.ZapDraftChanged(name="Orders", definition=ONE if number == 1 else TWO),
         )
-    state = given_zap(*PUBLISHED_TWICE, edited, ZapRolledBack(number=1, sets_aside=True), BACK_TO_ONE[1]).state
+    state = given_zap(*PUBLISHED_TWICE, edited, zap.ZapRolledBack(number=1, sets_aside=True), BACK_TO_ONE[1]).state
     assert isinstance(state, Zap)
     assert (state.name, state.draft, state.set_aside, state.draft_differs) == (
         "Orders", ONE, Draft("Half done", TWO), False,
@@ -142,17 +138,17 @@ def test_a_draft_that_was_never_published_is_set_aside_by_a_roll_back() -> None:
 
 def test_rolling_back_takes_the_flags_away_and_counts_as_trust() -> None:
     """Who has just repaired a zap in this way would find it flagged, and paused, at once."""
-    flagged = ZapFlagged(flag=Flag(kind="failing", detail="no run completes", since=THEN))
-    given_zap(*PUBLISHED_TWICE, flagged).when(RollBackZap(1)).then(*BACK_TO_ONE, ZapUnflagged(kind="failing"))
+    flagged = zap.ZapFlagged(flag=zap.Flag(kind="failing", detail="no run completes", since=THEN))
+    given_zap(*PUBLISHED_TWICE, flagged).when(RollBackZap(1)).then(*BACK_TO_ONE, zap.ZapUnflagged(kind="failing"))
     later = THEN + timedelta(days=1)
     before = given_zap(*PUBLISHED_TWICE).state
-    after = evolve(before, ZapRolledBack(number=1), later)
+    after = evolve(before, zap.ZapRolledBack(number=1), later)
     assert isinstance(after, Zap)
     assert after.trusted_since == later
 
 
 def test_a_roll_back_of_the_first_release_left_the_draft_alone() -> None:
-    state = given_zap(*PUBLISHED_TWICE, ZapRolledBack(number=1)).state
+    state = given_zap(*PUBLISHED_TWICE, zap.ZapRolledBack(number=1)).state
     assert isinstance(state, Zap)
     assert (state.live, state.draft) == (1, TWO)
     assert state.version(1) == PublishedVersion(1, "Orders", ONE, THEN)
@@ -164,11 +160,11 @@ def test_enabling_and_pausing_need_a_published_version() -> None:
 
 
 def test_enabling_and_pausing_what_already_is_so_does_nothing() -> None:
-    live = (CREATED, PUBLISHED, ZapEnabled())
+    live = (CREATED, PUBLISHED, zap.ZapEnabled())
     given_zap(*live).when(EnableZap()).then_nothing()
-    given_zap(*live).when(PauseZap()).then(ZapPaused())
-    given_zap(*live, ZapPaused()).when(PauseZap()).then_nothing()
-    given_zap(*live, ZapPaused()).when(EnableZap()).then(ZapEnabled())
+    given_zap(*live).when(PauseZap()).then(zap.ZapPaused())
+    given_zap(*live, zap.ZapPaused()).when(PauseZap()).then_nothing()
+    given_zap(*live, zap.ZapPaused()).when(EnableZap()).then(zap.ZapEnabled())
 
 
 names = st.sampled_from(["Orders", "Bills"])
@@ -179,23 +175,23 @@ commands: st.SearchStrategy[ZapCommand] = st.one_of(
     st.builds(RollBackZap, st.integers(0, 4)),
     st.sampled_from([PublishZap(), EnableZap(), PauseZap(), DeleteZap()]),
 )
-events: st.SearchStrategy[ZapEvent] = st.one_of(
-    st.builds(ZapCreated, name=names, definition=definitions),
-    st.builds(ZapDraftChanged, name=names, definition=definitions),
-    st.builds(ZapPublished, number=st.integers(-1, 5), name=names, definition=definitions),
-    st.builds(ZapRolledBack, number=st.integers(-1, 5)),
-    st.sampled_from([ZapEnabled(), ZapPaused(), ZapDeleted()]),
+events: st.SearchStrategy[zap.ZapEvent] = st.one_of(
+    st.builds(zap.ZapCreated, name=names, definition=definitions),
+    st.builds(zap.ZapDraftChanged, name=names, definition=definitions),
+    st.builds(zap.ZapPublished, number=st.integers(-1, 5), name=names, definition=definitions),
+    st.builds(zap.ZapRolledBack, number=st.integers(-1, 5)),
+    st.sampled_from([zap.ZapEnabled(), zap.ZapPaused(), zap.ZapDeleted()]),
 )
 
 
-def decided(command: ZapCommand, state: ZapState) -> list[ZapEvent]:
+def decided(command: ZapCommand, state: ZapState) -> list[zap.ZapEvent]:
     try:
         return decide(command, state)
     except DomainError:
         return []
 
 
-def folded(state: ZapState, happened: Sequence[ZapEvent]) -> ZapState:
+def folded(state: ZapState, happened: Sequence[zap.ZapEvent]) -> ZapState:
     for event in happened:
         state = evolve(state, event, THEN)
     return state
@@ -224,45 +220,49 @@ def test_published_versions_never_change_and_are_numbered_without_holes(past: li
 
 
 @given(st.lists(events, max_size=12))
-def test_evolve_takes_any_events_in_any_order(happened: list[ZapEvent]) -> None:
+def test_evolve_takes_any_events_in_any_order(happened: list[zap.ZapEvent]) -> None:
     folded(INITIAL, happened)
 
 
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
-FAILING = Flag(kind="failing", detail="all runs have failed", since=SINCE)
-GONE = Flag(kind="target_gone", step_id="one", detail="410", since=SINCE)
-LIVE = (CREATED, PUBLISHED, ZapEnabled())
+FAILING = zap.Flag(kind="failing", detail="all runs have failed", since=SINCE)
+GONE = zap.Flag(kind="target_gone", step_id="one", detail="410", since=SINCE)
+LIVE = (CREATED, PUBLISHED, zap.ZapEnabled())
 
 
 def test_a_zap_is_flagged_once_for_each_reason() -> None:
-    given_zap(*LIVE).when(FlagZap(FAILING)).then(ZapFlagged(flag=FAILING))
-    flagged = given_zap(*LIVE, ZapFlagged(flag=FAILING))
+    given_zap(*LIVE).when(FlagZap(FAILING)).then(zap.ZapFlagged(flag=FAILING))
+    flagged = given_zap(*LIVE, zap.ZapFlagged(flag=FAILING))
     flagged.when(FlagZap(FAILING, pause=True)).then_nothing()
-    flagged.when(FlagZap(GONE)).then(ZapFlagged(flag=GONE))
+    flagged.when(FlagZap(GONE)).then(zap.ZapFlagged(flag=GONE))
     other = msgspec.structs.replace(GONE, step_id="two")
-    given_zap(*LIVE, ZapFlagged(flag=GONE)).when(FlagZap(other)).then(ZapFlagged(flag=other))
+    given_zap(*LIVE, zap.ZapFlagged(flag=GONE)).when(FlagZap(other)).then(zap.ZapFlagged(flag=other))
 
 
 def test_a_flag_can_pause_an_enabled_zap() -> None:
-    paused = ZapPaused(reason=FAILING.detail)
-    given_zap(*LIVE).when(FlagZap(FAILING, pause=True)).then(ZapFlagged(flag=FAILING), paused)
-    given_zap(*LIVE, ZapPaused()).when(FlagZap(FAILING, pause=True)).then(ZapFlagged(flag=FAILING))
+    paused = zap.ZapPaused(reason=FAILING.detail)
+    given_zap(*LIVE).when(FlagZap(FAILING, pause=True)).then(zap.ZapFlagged(flag=FAILING), paused)
+    given_zap(*LIVE, zap.ZapPaused()).when(FlagZap(FAILING, pause=True)).then(zap.ZapFlagged(flag=FAILING))
 
 
 def test_publishing_and_enabling_take_flags_away() -> None:
-    flagged = (*LIVE, ZapFlagged(flag=FAILING), ZapFlagged(flag=GONE))
-    gone = [ZapUnflagged(kind="failing"), ZapUnflagged(kind="target_gone", step_id="one")]
+    flagged = (*LIVE, zap.ZapFlagged(flag=FAILING), zap.ZapFlagged(flag=GONE))
+    gone = [zap.ZapUnflagged(kind="failing"), zap.ZapUnflagged(kind="target_gone", step_id="one")]
     given_zap(*flagged).when(EnableZap()).then(*gone)
-    given_zap(*flagged, ZapPaused()).when(EnableZap()).then(ZapEnabled(), *gone)
+    given_zap(*flagged, zap.ZapPaused()).when(EnableZap()).then(zap.ZapEnabled(), *gone)
     given_zap(*flagged).when(PublishZap()).then(*gone)
-    given_zap(*flagged, CHANGED).when(PublishZap()).then(ZapPublished(number=2, name="Orders", definition=TWO), *gone)
+    given_zap(*flagged, CHANGED).when(PublishZap()).then(
+        zap.ZapPublished(number=2, name="Orders", definition=TWO), *gone
+    )
     given_zap(*flagged, *gone).when(EnableZap()).then_nothing()
 
 
 def test_a_completed_run_takes_only_its_flag_away() -> None:
-    flagged = given_zap(*LIVE, ZapFlagged(flag=FAILING), ZapFlagged(flag=GONE))
-    flagged.when(UnflagZap("failing")).then(ZapUnflagged(kind="failing"))
+    flagged = given_zap(*LIVE, zap.ZapFlagged(flag=FAILING), zap.ZapFlagged(flag=GONE))
+    flagged.when(UnflagZap("failing")).then(zap.ZapUnflagged(kind="failing"))
     given_zap(*LIVE).when(UnflagZap("failing")).then_nothing()
-    state = given_zap(*LIVE, ZapFlagged(flag=FAILING), ZapFlagged(flag=GONE), ZapUnflagged(kind="failing")).state
+    state = given_zap(
+        *LIVE, zap.ZapFlagged(flag=FAILING), zap.ZapFlagged(flag=GONE), zap.ZapUnflagged(kind="failing")
+    ).state
     assert isinstance(state, Zap)
     assert state.flags == (GONE,)

@@ -1,0 +1,118 @@
+"""What can happen to a zap.
+
+The names and fields of events are the storage format: a changed meaning is a new event, a new field has a default.
+"""
+
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from domain.log.event import Event
+from domain.zap.definition import Definition
+
+FlagKind: TypeAlias = Literal["failing", "target_gone", "loop"]
+"""No run completes any more; the target of a step answered 410, so it wants no more requests; the zap starts itself."""
+
+
+class Flag(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong with a zap, and since when; `step_id` where one step is the cause."""
+
+    kind: FlagKind
+    step_id: str = ""
+    detail: str
+    since: datetime
+
+    @property
+    def key(self) -> str:
+        """A zap has at most one flag with each key."""
+        return flag_key(self.kind, self.step_id)
+
+
+def flag_key(kind: FlagKind, step_id: str) -> str:
+    """The key of a flag among those of its zap."""
+    return f"{kind}:{step_id}"
+
+
+class ZapCreated(Event, frozen=True, kw_only=True):
+    """A user saved a new zap; its definition is the first draft."""
+
+    name: str
+    definition: Definition
+
+
+class ZapDraftChanged(Event, frozen=True, kw_only=True):
+    """The draft was replaced; published versions stay as they are."""
+
+    name: str
+    definition: Definition
+
+
+class ZapPublished(Event, frozen=True, kw_only=True):
+    """The draft became the immutable version `number`, which new runs use from now on."""
+
+    number: int
+    name: str
+    definition: Definition
+
+
+class ZapRolledBack(Event, frozen=True, kw_only=True):
+    """New runs use the earlier version `number` again.
+
+    `sets_aside`: the draft was never published, and is kept. The next event makes that version the draft.
+    """
+
+    number: int
+    sets_aside: bool = False
+
+
+class ZapEnabled(Event, frozen=True, kw_only=True):
+    """The hook takes requests."""
+
+
+class ZapPaused(Event, frozen=True, kw_only=True):
+    """The hook refuses requests until the zap is enabled again. `reason` is set where TriggerHub itself paused it."""
+
+    reason: str = ""
+
+
+class ZapDeleted(Event, frozen=True, kw_only=True):
+    """The zap is gone for its owner; its history stays in the log."""
+
+
+class ZapSecretsChanged(Event, frozen=True, kw_only=True):
+    """The secrets that senders sign with were replaced: how many there are now. They are kept elsewhere, encrypted."""
+
+    count: int
+
+
+class ZapFlagged(Event, frozen=True, kw_only=True):
+    """Something is wrong with the zap, and its owner is told."""
+
+    flag: Flag
+
+
+class ZapUnflagged(Event, frozen=True, kw_only=True):
+    """The flag is gone: a run completed, or the owner published, enabled or rolled back the zap."""
+
+    kind: FlagKind
+    step_id: str = ""
+
+    @property
+    def key(self) -> str:
+        """The key of the flag that is gone."""
+        return flag_key(self.kind, self.step_id)
+
+
+ZapEvent: TypeAlias = (
+    ZapCreated
+    | ZapDraftChanged
+    | ZapPublished
+    | ZapRolledBack
+    | ZapEnabled
+    | ZapPaused
+    | ZapDeleted
+    | ZapSecretsChanged
+    | ZapFlagged
+    | ZapUnflagged
+)
