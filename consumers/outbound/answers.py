@@ -20,7 +20,8 @@ class Unreadable(Exception):
 async def read(response: aiohttp.ClientResponse, max_bytes: int) -> HttpReply:
     """The answer, of which at most `max_bytes` are kept. Raises Unreadable, and what aiohttp raises."""
     headers = _headers(response)
-    codings = codings_of(response.headers.get("Content-Encoding", ""))
+    given = response.headers
+    codings = codings_of(",".join([*given.getall("Content-Encoding", []), *given.getall("Transfer-Encoding", [])]))
     limit = max_bytes if response.status < 300 else min(max_bytes, MAX_REPLY_BYTES)
     try:
         content, size = await _content(response, limit)

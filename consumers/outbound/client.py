@@ -217,4 +217,4 @@ def _unreachable(error: Exception) -> Unreachable:
 
 def _short(error: aiohttp.ClientResponseError) -> str:
     lines = error.message.strip().splitlines() or ["it is not HTTP"]
-    return lines[0][:200].encode("utf-8", "replace").decode()
+    return lines[0][:200].rstrip(": ").encode("utf-8", "replace").decode()

@@ -25,7 +25,8 @@ def exact(url: str) -> tuple[str, str, str]:
         raise BadUrl(_advice(url))
     scheme, authority, rest = found.groups()
     if not _AUTHORITY.fullmatch(authority):
-        raise BadUrl(f"{authority[:100]!r} is not a host name, or an address, with an optional port")
+        host = authority.rpartition("@")[2]  # without the password that may stand before it
+        raise BadUrl(f"{host[:100]!r} is not a host name, or an address, with an optional port")
     return scheme.lower(), authority, _NOT_ALLOWED.sub(_escaped, rest)
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
+from io import StringIO
 from typing import Any, TextIO, cast
 
 from liquid import BoundTemplate, Environment, RenderContext, Token
@@ -18,6 +19,7 @@ from liquid.builtin.output import Output, OutputNode
 from liquid.builtin.tags import case_tag, cycle_tag
 from liquid.builtin.tags.echo_tag import EchoNode, EchoTag
 from liquid.exceptions import LiquidError, LiquidTypeError
+from liquid.output import LimitedStringIO
 from liquid.undefined import UNDEFINED
 from liquid.utils import ReadOnlyChainMap
 
@@ -91,6 +93,9 @@ class _Context(RenderContext):
             found = below
         return found
 
+    def get_buffer(self, buf: TextIO | None = None) -> StringIO:
+        return _as_written(MAX_OUTPUT - (buf.size if isinstance(buf, LimitedStringIO) else 0))
+
     def filter(self, name: str, token: Token | None) -> Callable[..., object]:
         return lambda value, *arguments, **options: self._filtered(name, token, value, arguments, options)
 
@@ -155,6 +160,14 @@ class Template(BoundTemplate):
     context_class = _Context
     length = 0
 
+    def _get_buffer(self) -> StringIO:
+        return _as_written(MAX_OUTPUT)
+
+
+def _as_written(limit: int) -> LimitedStringIO:
+    """A place for output that keeps line ends as they are; python-liquid's own makes \\n of each \\r\\n."""
+    return LimitedStringIO(limit, newline="")
+
 
 class _Output(OutputNode):
     """Writes values into text as JSON does."""
@@ -202,9 +215,9 @@ def _at_most(left: object, right: object) -> bool:
 
 
 def _ordered(left: object, right: object, token: Token | None) -> bool:
-    """Whether the left value is at most the right one; null is neither less nor more than anything."""
+    """Whether the left value is at most the right one; null, empty and blank are neither less nor more."""
     match _value(left), _value(right):
-        case (None, _) | (_, None):
+        case (None | Empty() | Blank(), _) | (_, None | Empty() | Blank()):
             return False
         case (str() as one, str() as other):
             return one <= other

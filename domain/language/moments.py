@@ -14,6 +14,10 @@ _SECONDS = re.compile(r"[0-9]{1,11}(?:\.[0-9]{1,9})?")
 _YEAR = re.compile(r"(?<![0-9])[0-9]{4}(?![0-9])")
 _DIRECTIVE = re.compile(r"%([-_0^#:]{0,2})([369]?)([A-Za-z+%])")
 _KNOWN = frozenset("aAbBcCdDeFgGhHIjklLmMnNpPrRsStTuUvVwWxXyYzZ+%")
+_ZONE_BEFORE_OFFSET = re.compile(r"\b(?:GMT|UTC) ?(?=[+-][0-9])")
+"""As JavaScript writes it. dateutil would turn the sign round, as POSIX does in TZ."""
+_COMMENT = re.compile(r" ?\([^()]*\)$")
+"""Behind a date, as in mail and JavaScript: `+0100 (CET)`."""
 _HOURS = {"EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7, "CET": 1, "CEST": 2}
 """Names of zones that mean one thing everywhere (RFC 5322 §4.3), and those of central Europe."""
 _BACKWARD = datetime(2000, 1, 1)  # noqa: DTZ001 - parts that a date does not say; it gets its zone below
@@ -62,15 +66,16 @@ def _free(text: str) -> datetime:
     """Dates as people write them, like `March 14, 2016 4:40 pm`."""
     if not _YEAR.search(text):
         raise ValueError(text)
-    return cast(datetime, parser.parse(text, default=_BACKWARD, tzinfos=_zone))
+    plain = _ZONE_BEFORE_OFFSET.sub("", _COMMENT.sub("", text))
+    return cast(datetime, parser.parse(plain, default=_BACKWARD, tzinfos=_zone))
 
 
 def _zone(name: str | None, offset: int | None) -> timezone:
-    if offset is not None:
+    if offset is not None and name is None:
         return timezone(timedelta(seconds=offset))
-    if name in {"UTC", "GMT", "Z"}:
+    if name is None or name in {"UTC", "GMT", "Z"}:
         return UTC
-    if name not in _HOURS:
+    if name not in _HOURS or offset is not None:
         raise ValueError(f"no zone is called {name}")  # better no date than one that is hours off
     return timezone(timedelta(hours=_HOURS[name]))
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from liquid.builtin.expressions.primitive import Blank, Empty
 from liquid.exceptions import UndefinedError
 from liquid.undefined import Undefined
 
@@ -28,11 +29,11 @@ class Absent(Undefined):
 
 
 def spelled(value: object) -> str:
-    """The value as text: nothing for null, objects and lists as JSON. Raises UndefinedError."""
+    """The value as text: nothing for null, `empty` and `blank`, objects and lists as JSON. Raises UndefinedError."""
     match value:
         case str():
             return value
-        case None:
+        case None | Empty() | Blank():
             return ""
         case Absent():
             return str(value)

@@ -22,16 +22,27 @@ _KNOWN = re.compile(
     r"utf-8|utf-16(?:-[lb]e)?|utf-32(?:-[lb]e)?|iso8859-\d+|cp\d+|koi8-[rtu]|mac-roman"
     r"|shift_jis(?:_2004|x0213)?|euc_(?:jp|kr|jis_2004|jisx0213)|iso2022_(?:jp|kr)\w*|gb2312|gbk|gb18030|big5|big5hkscs"
 )
+_LABELS = {
+    "cn-big5": "big5", "dos-874": "cp874", "iso-10646-ucs-2": "utf-16", "iso-8859-8-i": "iso8859-8", "koi8": "koi8-r",
+    "mac": "mac-roman", "tis-620": "cp874", "ucs-2": "utf-16", "windows-31j": "cp932", "windows-874": "cp874",
+    "windows-949": "cp949", "x-euc-jp": "euc_jp", "x-gbk": "gbk", "x-mac-roman": "mac-roman", "x-sjis": "cp932",
+}  # fmt: skip
+"""Names that senders use and Python does not know."""
+_MEANT = {"ascii": "utf-8", "shift_jis": "cp932", "gb2312": "gbk", "euc_kr": "cp949"}
+"""What senders that name one of these write in truth: it has all that the named one has, and more.
+
+Source of both: WHATWG Encoding §4.2.
+"""
+_DECLARED = re.compile(rb"""\s*<\?xml[^>]{1,200}?\sencoding=["']([A-Za-z0-9._:-]{1,40})["']""")
 
 
 def charset_of(name: str) -> str:
     """The codec of a charset, empty where it is none or not known. ASCII is a part of UTF-8."""
     try:
-        codec = codecs.lookup(name).name if name else ""
+        codec = codecs.lookup(_LABELS.get(name.strip().lower(), name)).name if name else ""
     except (LookupError, ValueError):
         return ""
-    if codec == "ascii":
-        return "utf-8"
+    codec = _MEANT.get(codec, codec)
     return codec if _KNOWN.fullmatch(codec) else ""
 
 
@@ -40,6 +51,13 @@ def marked(content: bytes) -> str:
     if content[:1] not in _FIRST_OF_MARKS:
         return ""
     return next((charset for mark, charset in _MARKS if content.startswith(mark)), "")
+
+
+def declared(content: bytes) -> str:
+    """The charset that an XML document says it is in; empty where it says none, or one that shows itself."""
+    found = _DECLARED.match(content)
+    charset = charset_of(found[1].decode()) if found else ""
+    return "" if charset in SHOWS_ITSELF else charset
 
 
 def text_of(content: bytes, charset: str = "") -> str:

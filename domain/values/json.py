@@ -80,7 +80,7 @@ def parse_strictly(raw: bytes) -> Json:
     try:
         return _strict.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MalformedJson(str(error)) from error
+        raise MalformedJson(_words(error)) from error
 
 
 def too_deep(raw: bytes, limit: int = MAX_DEPTH) -> bool:
@@ -118,7 +118,13 @@ def _decode(decoder: "msgspec.json.Decoder[T]", text: bytes) -> T:
         mended = _mended(text)
         if mended != text:
             return _decode(decoder, mended)
-        raise MalformedJson(str(error)) from error
+        raise MalformedJson(_words(error)) from error
+
+
+def _words(error: msgspec.DecodeError | UnicodeDecodeError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not UTF-8 (byte {error.start})"
+    return "it ends too early" if str(error) == "Input data was truncated" else str(error)
 
 
 def _mended(text: bytes) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from multipart import MultipartSegment, PushMultipartParser
 
 from domain.values.charset import charset_of, text_of
+from domain.values.disposition import filename_of
 from domain.values.json import Json
 
 MAX_PARTS = 1_000
@@ -17,13 +18,14 @@ MAX_FILE_CONTENT = 1024 * 1024
 _MAX_BOUNDARY = 70  # RFC 2046 §5.1.1
 
 
-def parse_multipart(boundary: str, body: bytes) -> Iterator[tuple[str, Json]]:
-    """Each part's name and value, in order. Raises MultipartError."""
+def parse_multipart(boundary: str, body: bytes, charset: str = "") -> Iterator[tuple[str, Json]]:
+    """Each part's name and value, in order; `charset` is that of parts which name none. Raises MultipartError."""
     parser = PushMultipartParser(
         boundary[: _MAX_BOUNDARY + 1],
         max_header_size=MAX_PART_HEADER,
         max_header_count=MAX_PART_HEADERS,
         max_segment_count=MAX_PARTS,
+        header_charset="latin-1",  # takes any bytes; names are read once they are known to be names
     )
     with parser:
         segment: MultipartSegment | None = None
@@ -34,15 +36,21 @@ def parse_multipart(boundary: str, body: bytes) -> Iterator[tuple[str, Json]]:
             elif event is not None:
                 chunks.append(bytes(event))
             elif segment is not None:
-                yield segment.name or "", _value(segment, b"".join(chunks))
+                yield _name(segment.name or "", charset), _value(segment, b"".join(chunks), charset)
 
 
-def _value(segment: MultipartSegment, content: bytes) -> Json:
-    if segment.filename is None:
-        return text_of(content, charset_of(segment.charset or ""))
+def _value(segment: MultipartSegment, content: bytes, charset: str) -> Json:
+    filename = filename_of(segment.header("Content-Disposition", ""), lambda name: _name(name, charset))
+    if filename is None:
+        return text_of(content, charset_of(segment.charset or "") or charset)
     return {
-        "filename": segment.filename,
+        "filename": filename,
         "content_type": segment.content_type or "application/octet-stream",
         "size": len(content),
         "content": b64encode(content).decode() if len(content) <= MAX_FILE_CONTENT else None,
     }
+
+
+def _name(header: str, charset: str) -> str:
+    """The text of a header that was read as Latin-1."""
+    return header if header.isascii() else text_of(header.encode("latin-1"), charset)

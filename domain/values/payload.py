@@ -23,7 +23,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from multipart import MultipartError, parse_options_header
 
-from domain.values.charset import SHOWS_ITSELF, charset_of, marked, text_of
+from domain.values.charset import SHOWS_ITSELF, charset_of, declared, marked, text_of
 from domain.values.json import Json, JsonObject, MalformedJson, check, parse, utf8
 from domain.values.multipart import parse_multipart
 from domain.values.xml import MalformedXml, parse_xml
@@ -48,6 +48,11 @@ class _Malformed(ValueError):
 
 _JSON_BEGINS = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[ \t\r\n\0]*+(?:\xfe\xff[\s\0]*+)?[\[{]")
 """Also in UTF-16 and UTF-32."""
+_END_OF_TYPE = re.compile(r"[,\s]")
+"""Proxies join doubled headers with a comma, and some senders forget the semicolon before the charset."""
+_JSON_TYPES = frozenset(
+    {"application/json", "application/x-json", "text/json", "text/x-json", "application/csp-report"}
+)
 _BINARY = re.compile(r"application/octet-stream|(?:image|audio|video|font)/.*")
 _FORM = "application/x-www-form-urlencoded"
 _MAYBE_JSON = frozenset({"", "text/plain", _FORM})
@@ -79,7 +84,7 @@ def flaw(content_type: str, body: bytes) -> str:
     """
     described = _described(content_type)
     try:
-        if described.is_json or (not content_type and _JSON_BEGINS.match(body)):
+        if described.is_json or (not content_type and begins_like_json(body)):
             _json_text(body, described, check)
         elif described.media_type == _FORM and _kind(described, body) == "form":
             _require_few_fields(text_of(body, described.charset))
@@ -95,9 +100,19 @@ def utf8_json(content_type: str, body: bytes) -> bytes:
     return _json_text(body, _described(content_type), utf8) or b""
 
 
+def plain_type(media_type: str) -> str:
+    """The first type of a header that names several, without what belongs behind a semicolon."""
+    return _END_OF_TYPE.split(media_type.strip(), maxsplit=1)[0]
+
+
+def begins_like_json(body: bytes) -> bool:
+    """Whether it begins as a JSON object or list does, in any UTF."""
+    return _JSON_BEGINS.match(body) is not None
+
+
 def is_json(media_type: str) -> bool:
     """Whether a media type, in lower case, promises JSON."""
-    return media_type in {"application/json", "text/json"} or media_type.endswith("+json")
+    return media_type in _JSON_TYPES or media_type.endswith("+json")
 
 
 @lru_cache(maxsize=1024)
@@ -106,7 +121,7 @@ def _described(content_type: str) -> _Type:
         media_type, options = parse_options_header(content_type[:1_000])
     except (MultipartError, ValueError):
         return _Type()
-    name = str(media_type)
+    name = plain_type(str(media_type))
     return _Type(name, charset_of(options.get("charset", "")), options.get("boundary", ""), is_json(name))
 
 
@@ -129,7 +144,7 @@ def _kind(described: _Type, body: bytes) -> Kind:
 
 def _holds_json(body: bytes, described: _Type) -> bool:
     """Whether it is a JSON object or list."""
-    if not _JSON_BEGINS.match(body):
+    if not begins_like_json(body):
         return False
     try:
         _json_text(body, described, check)
@@ -181,13 +196,16 @@ def _require_few_fields(text: str) -> None:
 
 
 def _multipart(body: bytes, described: _Type) -> Json:
-    return collect(parse_multipart(described.boundary, body))
+    return collect(parse_multipart(described.boundary, body, described.charset))
 
 
 def _xml(body: bytes, described: _Type) -> Json:
-    # A document itself shows which UTF it is in. For other charsets the content type counts (RFC 7303 §3).
-    other = described.charset not in SHOWS_ITSELF and not marked(body)
-    return parse_xml(text_of(body, described.charset) if other else body)
+    """A document shows which UTF it is in. For other charsets the content type counts (RFC 7303 §3), then its own word,
+    because expat knows no charset of several bytes.
+    """
+    charset = described.charset or declared(body)
+    other = charset not in SHOWS_ITSELF and not marked(body)
+    return parse_xml(text_of(body, charset) if other else body.lstrip(b" \t\r\n"))
 
 
 _PARSERS: dict[Kind, Callable[[bytes, _Type], Json]] = {

@@ -4,7 +4,7 @@ Names stay as they are written, prefixes included, as most converters for templa
 """
 
 from typing import TypeAlias
-from xml.sax import SAXException
+from xml.sax import SAXException, SAXParseException
 from xml.sax.handler import ContentHandler
 from xml.sax.xmlreader import AttributesImpl
 
@@ -37,6 +37,9 @@ def parse_xml(body: bytes | str) -> Json:
         parser.close()
     except DefusedXmlException:
         raise MalformedXml("XML with a document type is not taken") from None
+    except SAXParseException as error:
+        place = f"line {error.getLineNumber()}, column {error.getColumnNumber()}"
+        raise MalformedXml(f"{error.getMessage()} ({place})") from None
     except (SAXException, ValueError, LookupError) as error:
         raise MalformedXml(str(error) or type(error).__name__) from None
     return builder.document()

@@ -5,15 +5,18 @@ import re
 
 from consumers.connectors.http.config import Response, media_type_of
 from domain.connector.http_client import HttpReply
-from domain.values.charset import SHOWS_ITSELF, charset_of, marked, text_of
+from domain.values.charset import SHOWS_ITSELF, charset_of, declared, marked, text_of
+from domain.values.disposition import filename_of
 from domain.values.json import Json, JsonObject, MalformedJson, parse
-from domain.values.payload import is_json
+from domain.values.payload import begins_like_json, is_json
 
 _BINARY = re.compile(
     r"(?:image|audio|video|font)/(?!svg\+xml).*"
     r"|application/(?:octet-stream|pdf|zip|gzip|x-gzip|x-tar|x-7z-compressed|x-bzip2?|wasm|vnd\.(?:ms-|openxml).*)"
 )
-_FILENAME = re.compile(r'filename="?([^";\r\n]{1,255})"?', re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\ufffd]")
+"""What no text holds that was read in a charset by guess."""
+MAX_FILENAME = 255
 
 
 class NotAsAsked(ValueError):
@@ -31,7 +34,7 @@ def output(reply: HttpReply, response: Response) -> JsonObject:
     if not reply.body:
         body: Json = None
     elif response == "json" or (response == "auto" and _may_be_json(media_type, reply.body)):
-        body, why = _json(reply.body, media_type, options)
+        body, why = _json(reply, media_type, options)
         if why and response == "json":
             raise NotAsAsked(f"the answer was to be JSON, but {why}")
     elif response == "binary" or (response == "auto" and _BINARY.fullmatch(media_type)):
@@ -52,33 +55,36 @@ def headers_of(reply: HttpReply) -> JsonObject:
 
 
 def _may_be_json(media_type: str, body: bytes) -> bool:
-    return is_json(media_type) or (not media_type and body.lstrip()[:1] in {b"{", b"["})
+    return is_json(media_type) or (not media_type and begins_like_json(body))
 
 
-def _json(body: bytes, media_type: str, options: dict[str, str]) -> tuple[Json, str]:
-    """The value; or text, and why."""
+def _json(reply: HttpReply, media_type: str, options: dict[str, str]) -> tuple[Json, str]:
+    """The value; or what `_text` makes of it, and why."""
+    if not reply.body.strip():
+        return None, ""
     shows_itself = charset_of(options.get("charset", "")) in SHOWS_ITSELF
-    text = None if shows_itself else _decoded(body, options)
+    text = None if shows_itself else _decoded(reply.body, options)
     try:
-        return parse(body if text is None else text.encode("utf-8", "surrogatepass")), ""
+        return parse(reply.body if text is None else text.encode("utf-8", "surrogatepass")), ""
     except MalformedJson as error:
-        text = _decoded(body, options)
         type_ = f"its content type is {media_type}, but it" if media_type else "it"
-        return body.decode("utf-8", "replace") if text is None else text, f"{type_} is not JSON: {error}"
+        return _text(reply, media_type, options, certain=False), f"{type_} is not JSON: {error}"
 
 
 def _text(reply: HttpReply, media_type: str, options: dict[str, str], *, certain: bool) -> Json:
-    text = _decoded(reply.body, options)
-    if text is None and (certain or media_type.startswith("text/")):
+    text, says_text = _decoded(reply.body, options), media_type.startswith("text/")
+    if text is not None:
+        return text if certain or says_text or "\0" not in text else _kept(reply, media_type)
+    if certain or says_text or is_json(media_type):
         text = reply.body.decode("cp1252", "replace")  # what browsers take old pages for (WHATWG Encoding §4.2)
-    if text is None or ("\0" in text and not media_type.startswith("text/") and not certain):
-        return _kept(reply, media_type)
-    return text
+        if certain or not _CONTROL.search(text):
+            return text
+    return _kept(reply, media_type)
 
 
 def _decoded(content: bytes, options: dict[str, str]) -> str | None:
     """Text in the charset that it shows or that is named, else in UTF-8; None where it is no text in any of them."""
-    named = charset_of(options.get("charset", ""))
+    named = charset_of(options.get("charset", "")) or declared(content)
     if named:
         return text_of(content, named)
     try:
@@ -93,7 +99,7 @@ def _kept(reply: HttpReply, media_type: str) -> JsonObject:
         "content_type": media_type or "application/octet-stream",
         "size": len(reply.body),
     }
-    named = _FILENAME.search(reply.header("content-disposition"))
-    if named:
-        kept["filename"] = named[1]
+    filename = filename_of(reply.header("content-disposition"))
+    if filename:
+        kept["filename"] = filename[:MAX_FILENAME]
     return kept

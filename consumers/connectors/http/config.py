@@ -12,7 +12,7 @@ from domain.connector import url as urls
 from domain.connector.config import is_template, problems
 from domain.language.template import is_lone_path
 from domain.values.json import Json, JsonObject, MalformedJson, parse
-from domain.values.payload import is_json
+from domain.values.payload import is_json, plain_type
 
 Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 BodyType: TypeAlias = Literal["json", "form", "multipart", "text", "binary"]
@@ -138,4 +138,4 @@ def media_type_of(content_type: Json) -> tuple[str, dict[str, str]]:
 def _parsed(content_type: str) -> tuple[str, dict[str, str]]:
     """Parsing costs more than all else that is done with an answer, and few types are in use."""
     media_type, options = parse_options_header(content_type)
-    return str(media_type), options
+    return plain_type(str(media_type)), options

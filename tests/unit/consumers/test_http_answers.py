@@ -127,6 +127,32 @@ async def test_content_codings_are_undone(http: Outbound, target: RawTarget, cod
     assert (found["body"], found["size"]) == (msgspec.json.decode(content), len(content))
 
 
+@pytest.mark.parametrize(
+    ("headers", "content"),
+    [
+        (
+            ["Content-Encoding: gzip", "Content-Encoding: gzip"],
+            gzip.compress(gzip.compress(b'{"a":1}', mtime=0), mtime=0),
+        ),
+        (["Content-Encoding: gzip"], gzip.compress(b'{"a"', mtime=0) + gzip.compress(b":1}", mtime=0) + b"\0\0"),
+        (["Content-Encoding: aws-chunked, gzip"], gzip.compress(b'{"a":1}', mtime=0)),
+        (["Content-Encoding: zstd"], zstd.compress(b'{"a"') + zstd.compress(b":1}")),
+    ],
+)
+async def test_codings_in_several_headers_and_parts(
+    http: Outbound, target: RawTarget, headers: list[str], content: bytes
+) -> None:
+    target.says(*headers, "Content-Type: application/json", body=content)
+    assert (await output(http, target))["body"] == {"a": 1}
+
+
+async def test_the_coding_of_the_transfer_is_undone(http: Outbound, target: RawTarget) -> None:
+    packed = gzip.compress(b'{"a":1}')
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\nContent-Type: application/json\r\n\r\n"
+    target.answer = head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(packed), packed)
+    assert (await output(http, target))["body"] == {"a": 1}
+
+
 @pytest.mark.parametrize("coding", ["utf-8", "identity", "", "none"])
 async def test_a_coding_that_is_none_is_ignored(http: Outbound, target: RawTarget, coding: str) -> None:
     target.says(f"Content-Encoding: {coding}", "Content-Type: text/plain", body=b"hello")
@@ -152,6 +178,7 @@ async def test_a_bomb_ends_in_a_clear_failure(http: Outbound, target: RawTarget,
         ("utf-16", "utf-16", "zwölf €"),
         ("utf-16le", "utf-16-le", "zwölf €"),
         ("shift_jis", "shift_jis", "テスト"),
+        ("Shift_JIS", "cp932", "①テスト"),
         ('"utf-8"', "utf-8", "zwölf €"),
         ("utf-8", "utf-8-sig", "zwölf €"),
         ("nonesuch", "utf-8", "zwölf €"),
@@ -167,12 +194,60 @@ async def test_text_and_json_are_decoded_by_their_charset(
     assert (await output(http, target))["body"] == {"a": text}
 
 
-@pytest.mark.parametrize("media_type", ["application/json", "application/problem+json", "text/json"])
+@pytest.mark.parametrize(
+    ("media_type", "content", "text"),
+    [
+        ("application/xml", b'<?xml version="1.0" encoding="iso-8859-15"?><a>\xa4</a>', "€</a>"),
+        ("text/xml", b"<?xml version='1.0' encoding='Shift_JIS'?><a>\x87\x40</a>", "①</a>"),
+        ("application/json", b'{"a": "\xe9}', '"é}'),
+        ("text/plain", b"caf\xe9 \x80", "café €"),
+    ],
+)
+async def test_text_that_names_no_charset_shows_it_or_is_guessed(
+    http: Outbound, target: RawTarget, media_type: str, content: bytes, text: str
+) -> None:
+    target.says(f"Content-Type: {media_type}", body=content)
+    assert (await output(http, target))["body"].endswith(text)
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/json", "text/html"])
+async def test_bytes_that_are_no_text_are_kept_exactly_whatever_their_type(
+    http: Outbound, target: RawTarget, media_type: str
+) -> None:
+    target.says(f"Content-Type: {media_type}", body=PNG)
+    found = await output(http, target)
+    assert base64.b64decode(found["body"]["content"]) == PNG
+    assert ("why_text" in found) == (media_type == "application/json")
+
+
+@pytest.mark.parametrize(
+    ("header", "filename"),
+    [
+        ("attachment; filename*=UTF-8''%e2%82%ac.pdf", "€.pdf"),
+        ("attachment; filename=\"a.pdf\"; filename*=utf-8''b.pdf", "b.pdf"),
+        ('attachment; filename="a\\"b;c.pdf"', 'a"b;c.pdf'),
+        ("inline; filename=plain.pdf", "plain.pdf"),
+    ],
+)
+async def test_a_file_keeps_its_name(http: Outbound, target: RawTarget, header: str, filename: str) -> None:
+    target.says("Content-Type: application/pdf", f"Content-Disposition: {header}", body=b"%PDF")
+    assert (await output(http, target))["body"]["filename"] == filename
+
+
+async def test_json_of_white_space_is_null_as_on_a_hook(http: Outbound, target: RawTarget) -> None:
+    target.says("Content-Type: application/json", body=b" \r\n")
+    found = await output(http, target)
+    assert (found["body"], "why_text" in found) == (None, False)
+
+
+@pytest.mark.parametrize(
+    "media_type", ["application/json", "application/problem+json", "text/json", "application/json charset=utf-8", ""]
+)
 @pytest.mark.parametrize(("mark", "codec"), [(codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le")])
 async def test_json_may_begin_with_a_byte_order_mark(
     http: Outbound, target: RawTarget, media_type: str, mark: bytes, codec: str
 ) -> None:
-    target.says(f"Content-Type: {media_type}", body=mark + '{"a": "ä"}'.encode(codec))
+    target.says(*([f"Content-Type: {media_type}"] if media_type else []), body=mark + '{"a": "ä"}'.encode(codec))
     assert (await output(http, target))["body"] == {"a": "ä"}
 
 

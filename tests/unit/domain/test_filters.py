@@ -138,13 +138,21 @@ def test_halves_go_away_from_zero(number: Any, digits: int) -> None:
         ("today", "%-d/%-m/%y", "26/11/26"),
         ("1969-12-31T23:59:59.5Z", "%s", "-1"),
         ("2026-11-25T10:00:00+01:00", "100%% %b %e %P", "100% Nov 25 am"),
+        ("March 14, 2016", "%b %d, %y", "Mar 14, 16"),
+        ("14 Mar 2016 16:40", "%F %R %z", "2016-03-14 16:40 +0000"),
+        ("Wed Nov 25 2026 10:00:00 GMT+0100 (Central European Standard Time)", "%s", "1795597200"),
+        ("Wed Nov 25 2026 10:00:00 GMT-0530", "%z", "-0530"),
+        ("2026-11-25 10:00 UTC+2", "%R %z", "10:00 +0200"),
+        ("Wed, 25 Nov 2026 10:00:00 +0100 (CET)", "%s", "1795597200"),
     ],
 )
 def test_dates_keep_their_zone(date: Json, form: str, text: str) -> None:
     assert made(f"{{{{ trigger.body.d | date: '{form}' }}}}", d=date) == text
 
 
-@pytest.mark.parametrize("date", ["soon", "March 14", "2026-11-25 10:00 XYZ", "9" * 50, "", True, [1], {"a": 1}])
+@pytest.mark.parametrize(
+    "date", ["soon", "March 14", "2026-11-25 10:00 XYZ", "2026-11-25 10:00 EST-5", "9" * 50, "", True, [1], {"a": 1}]
+)
 def test_what_is_no_date_stays_as_it_is(date: Json) -> None:
     assert made("{{ trigger.body.d | date: '%Y' }}", d=date) == spelled(date)
 

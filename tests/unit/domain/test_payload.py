@@ -105,6 +105,21 @@ def part(name: str, content: bytes, extra: str = "") -> bytes:
         ("application/xml", b'<a x="1"><b>2</b></a>', Payload({"a": {"@x": "1", "b": "2"}}, "xml")),
         ("image/svg+xml", b"<svg/>", Payload({"svg": ""}, "xml")),
         (";;;", b"x", Payload("x", "text")),
+        ("application/json, application/json", b'{"a":1}', Payload({"a": 1}, "json")),
+        ("application/json charset=utf-8", b'{"a":1}', Payload({"a": 1}, "json")),
+        ("text/x-json", b'{"a":1}', Payload({"a": 1}, "json")),
+        ("application/csp-report", b'{"a":1}', Payload({"a": 1}, "json")),
+        ("text/plain; charset=Shift_JIS", "①テスト".encode("cp932"), Payload("①テスト", "text")),
+        ("text/plain; charset=windows-31j", "①テスト".encode("cp932"), Payload("①テスト", "text")),
+        ("text/plain; charset=gb2312", "镕".encode("gbk"), Payload("镕", "text")),
+        ("text/plain; charset=windows-874", "ไทย".encode("cp874"), Payload("ไทย", "text")),
+        (
+            "text/xml",
+            b'<?xml version="1.0" encoding="Shift_JIS"?>\n<a>' + "①".encode("cp932") + b"</a>",
+            Payload({"a": "①"}, "xml"),
+        ),
+        ("text/xml", b'<?xml version="1.0" encoding="iso-8859-15"?><a>\xa4</a>', Payload({"a": "€"}, "xml")),
+        ("text/xml", b'\r\n<?xml version="1.0"?><a/>', Payload({"a": ""}, "xml")),
     ],
 )
 def test_a_body_as_it_is_described(content_type: str, body: bytes, expected: Payload) -> None:
@@ -166,6 +181,29 @@ def test_multipart_has_fields_and_files() -> None:
     }
     big = {"filename": "big", "content_type": "application/octet-stream", "size": MAX_FILE_CONTENT + 1, "content": None}
     assert payload.data == {"name": "Ada ü", "tag": ["1", "2"], "file": file, "big": big}
+
+
+@pytest.mark.parametrize(
+    ("disposition", "filename"),
+    [
+        (b"name=\"f\"; filename*=UTF-8''%e2%82%ac.txt", "€.txt"),
+        (b'name="f"; filename="x.txt"; filename*=iso-8859-1\'en\'%e9.txt', "é.txt"),
+        (b'name="f"; filename="caf\xe9.txt"', "caf\ufffd.txt"),
+        ('name="f"; filename="€.txt"'.encode(), "€.txt"),
+        (b'name="f"; filename="C:\\docs\\x.txt"', "x.txt"),
+        (b'name="f"; filename="a\\"b;c.txt"', 'a"b;c.txt'),
+        (b'name="f"; filename=""', ""),
+    ],
+)
+def test_a_file_is_a_file_however_its_name_is_written(disposition: bytes, filename: str) -> None:
+    body = b"--XX\r\nContent-Disposition: form-data; " + disposition + b"\r\n\r\nhi\r\n--XX--\r\n"
+    data: Any = parse_payload(MULTIPART, body).data
+    assert (data["f"]["filename"], data["f"]["content"]) == (filename, "aGk=")
+
+
+def test_a_form_names_the_charset_of_its_parts() -> None:
+    body = part("NAME", b"Garc\xeda").replace(b"NAME", b"s\xed") + b"--XX--\r\n"
+    assert parse_payload(MULTIPART + "; charset=iso-8859-1", body).data == {"sí": "García"}
 
 
 def test_a_part_of_a_form_names_its_charset() -> None:
@@ -291,6 +329,10 @@ RAW_DEFLATE = raw_deflate.compress(b"hello") + raw_deflate.flush()
     ("encoding", "body"),
     [
         ("gzip", gzip.compress(b"hello", mtime=0)),
+        (
+            "gzip",
+            gzip.compress(b"hel", mtime=0) + gzip.compress(b"", mtime=0) + gzip.compress(b"lo", mtime=0) + b"\0" * 9,
+        ),
         ("x-GZIP ", gzip.compress(b"hello", mtime=0)),
         ("deflate", zlib.compress(b"hello")),
         ("deflate", RAW_DEFLATE),
@@ -316,6 +358,13 @@ def test_inflate_stops_at_the_limit() -> None:
 )
 def test_inflate_refuses_what_is_broken(body: bytes) -> None:
     assert inflate("gzip", body, 100) == Corrupt("gzip")
+
+
+def test_a_gzip_body_of_very_many_empty_members_is_broken() -> None:
+    body = gzip.compress(b"", mtime=0) * 100_000
+    began = time.process_time()
+    assert inflate("gzip", body, 100) == Corrupt("gzip")
+    assert time.process_time() - began < 0.1
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "compress", "\0", "x" * 1_000])

@@ -21,6 +21,7 @@ BODY: dict[str, Any] = {
     "items": [{"sku": "a"}, {"sku": "b"}],
     "address": {"city": "Wien", "x-id": 9},
     "size": "XL",
+    "lines": "a\r\nb\rc\n",
     "long": "x" * 100_000,
 }
 CONTEXT: dict[str, Any] = {
@@ -72,6 +73,11 @@ def test_paths_reach_fields_items_and_sizes(template: str, value: object) -> Non
         ("{% raw %}{{ {% }}{% endraw %}", "{{ {% }}"),
         ("{{ true }} {{ nil }}", "true "),
         ("a {{- ' b ' -}} c", "a b c"),
+        ("{% if true %}{{ trigger.body.lines }}\r\n\r{% endif %}", "a\r\nb\rc\n\r\n\r"),
+        ("{% capture x %}{{ trigger.body.lines }}{% endcapture %}{{ x }}", "a\r\nb\rc\n"),
+        ("{% ifchanged %}{{ trigger.body.lines }}{% endifchanged %}", "a\r\nb\rc\n"),
+        ("{{ blank }}{{ empty | append: 'x' }}", "x"),
+        ("{% if empty <= 1 or 1 >= blank %}y{% else %}n{% endif %}", "n"),
     ],
 )
 def test_anything_else_renders_to_text(template: str, text: str) -> None:
