@@ -9,7 +9,7 @@ from dateutil import parser
 MAX_DATE = 100
 """Characters of a date."""
 MAX_FORMAT = 200
-_ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ].*)?", re.DOTALL)
+_ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ].*)?|[0-9]{8}[Tt][0-9].*", re.DOTALL)
 _SECONDS = re.compile(r"[0-9]{1,11}(?:\.[0-9]{1,9})?")
 _YEAR = re.compile(r"(?<![0-9])[0-9]{4}(?![0-9])")
 _DIRECTIVE = re.compile(r"%([-_0^#:]{0,2})([369]?)([A-Za-z+%])")
@@ -20,7 +20,9 @@ _COMMENT = re.compile(r" ?\([^()]*\)$")
 """Behind a date, as in mail and JavaScript: `+0100 (CET)`."""
 _HOURS = {"EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7, "CET": 1, "CEST": 2}
 """Names of zones that mean one thing everywhere (RFC 5322 §4.3), and those of central Europe."""
-_BACKWARD = datetime(2000, 1, 1)  # noqa: DTZ001 - parts that a date does not say; it gets its zone below
+_UNSAID = datetime(2000, 1, 1), datetime(1999, 2, 1)  # noqa: DTZ001 - parts that a date does not say
+"""What comes out with both was said: year and month. A date without its day is the first."""
+_DOTTED = re.compile(r"[0-9]{1,2}\. ?[0-9]{1,2}\.")
 
 
 def moment_of(value: object) -> datetime | None:
@@ -63,11 +65,17 @@ def _iso(text: str) -> datetime:
 
 
 def _free(text: str) -> datetime:
-    """Dates as people write them, like `March 14, 2016 4:40 pm`."""
+    """Dates as people write them: `March 14, 2016 4:40 pm`, `14.3.2016`, and with slashes the month first."""
     if not _YEAR.search(text):
         raise ValueError(text)
     plain = _ZONE_BEFORE_OFFSET.sub("", _COMMENT.sub("", text))
-    return cast(datetime, parser.parse(plain, default=_BACKWARD, tzinfos=_zone))
+    day_first = _DOTTED.match(plain) is not None
+    one, other = (
+        cast(datetime, parser.parse(plain, default=unsaid, tzinfos=_zone, dayfirst=day_first)) for unsaid in _UNSAID
+    )
+    if one != other:
+        raise ValueError(text)
+    return one
 
 
 def _zone(name: str | None, offset: int | None) -> timezone:

@@ -137,8 +137,21 @@ def test_halves_go_away_from_zero(number: Any, digits: int) -> None:
         ("now", "%F", "2026-11-26"),
         ("today", "%-d/%-m/%y", "26/11/26"),
         ("1969-12-31T23:59:59.5Z", "%s", "-1"),
-        ("2026-11-25T10:00:00+01:00", "100%% %b %e %P", "100% Nov 25 am"),
         ("March 14, 2016", "%b %d, %y", "Mar 14, 16"),
+        ("March 14, 2016", "%a, %b %d, %y", "Mon, Mar 14, 16"),
+        ("March 14, 2016 4:40 pm", "%s", "1457973600"),
+        ("Monday, March 14th, 2016", "%F", "2016-03-14"),
+        ("14-Mar-2016", "%F", "2016-03-14"),
+        ("March 2016", "%F", "2016-03-01"),
+        ("Mon Mar 14 16:40:00 2016", "%FT%T%z", "2016-03-14T16:40:00+0000"),
+        ("Mon Mar 14 16:40:00 EST 2016", "%FT%T%z", "2016-03-14T16:40:00-0500"),
+        ("Mon Mar 14 2016 16:40:00 GMT+0100 (Central European Standard Time)", "%FT%T%z", "2016-03-14T16:40:00+0100"),
+        ("14 Mar 2016 16:40 UTC-3", "%FT%T%z", "2016-03-14T16:40:00-0300"),
+        ("3/4/2016 4:40 pm", "%FT%T", "2016-03-04T16:40:00"),
+        ("4.3.2016 16:40", "%FT%T", "2016-03-04T16:40:00"),
+        ("2016/03/04", "%F", "2016-03-04"),
+        ("20160314T164000Z", "%s", "1457973600"),
+        ("2026-11-25T10:00:00+01:00", "100%% %b %e %P", "100% Nov 25 am"),
         ("14 Mar 2016 16:40", "%F %R %z", "2016-03-14 16:40 +0000"),
         ("Wed Nov 25 2026 10:00:00 GMT+0100 (Central European Standard Time)", "%s", "1795597200"),
         ("Wed Nov 25 2026 10:00:00 GMT-0530", "%z", "-0530"),
@@ -151,7 +164,19 @@ def test_dates_keep_their_zone(date: Json, form: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "date", ["soon", "March 14", "2026-11-25 10:00 XYZ", "2026-11-25 10:00 EST-5", "9" * 50, "", True, [1], {"a": 1}]
+    "date",
+    [
+        "soon",
+        "March 14",
+        "2026-11-25 10:00 XYZ",
+        "5 pm 2016",
+        "14 March 16:40 +0100",
+        "9" * 50,
+        "",
+        True,
+        [1],
+        {"a": 1},
+    ],
 )
 def test_what_is_no_date_stays_as_it_is(date: Json) -> None:
     assert made("{{ trigger.body.d | date: '%Y' }}", d=date) == spelled(date)
