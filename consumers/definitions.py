@@ -3,7 +3,6 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import assert_never
 from uuid import UUID
 
 import msgspec
@@ -15,8 +14,8 @@ from domain.language.template import Compiled, compiled
 from domain.log.errors import NotFound
 from domain.log.ports import EventStore
 from domain.log.stream import load
-from domain.zap.check import template_text
-from domain.zap.definition import ActionStep, Definition, DelayStep, Step
+from domain.zap.check import template_text, templated
+from domain.zap.definition import ActionStep, Definition, Step
 
 CACHE_SIZE = 2_000
 NO_ACTIONS = Catalog({}, {})
@@ -67,11 +66,5 @@ def compile_definition(definition: Definition, catalog: Catalog) -> CompiledVers
 
 
 def _renderer(step: Step, catalog: Catalog) -> Compiled:
-    match step:
-        case ActionStep():
-            action = catalog.actions.get(step.type)
-            return compiled(action.prepared(step.config) if action else step.config)
-        case DelayStep():
-            return compiled(step.until or None)
-        case _:
-            assert_never(step)
+    action = catalog.actions.get(step.type) if isinstance(step, ActionStep) else None
+    return compiled(action.prepared(step.config) if action and isinstance(step, ActionStep) else templated(step))

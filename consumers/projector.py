@@ -29,36 +29,35 @@ class Projector:
         self._store = store
         self._marks = Watermarks(self._gates, GapReports(store.pool, "projector"), config.message_keys)
         self._committed_at = 0.0
-        self._newer: asyncio.Future[NewerRelease] = asyncio.get_running_loop().create_future()
+        self._newer: NewerRelease | None = None
+        self._ending = asyncio.Event()
         self._subscription = Subscription(config, self._handle, self._assigned, self._revoked)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Build what was never built, then consume until `stop`. Raises NewerRelease."""
         await self._engine.start()
-        hints = asyncio.create_task(
-            listen(self._store.dsn, "projector hints", lambda _: self._subscription.expect(), until_lost)
-        )
-        running = asyncio.create_task(self._subscription.run(stop))
-        outdated = asyncio.create_task(self._outdated())
+        hints = listen(self._store.dsn, "projector hints", lambda _: self._subscription.expect(), until_lost)
+        beside = [asyncio.create_task(hints), asyncio.create_task(self._end_with(stop))]
         try:
-            await asyncio.wait([running, outdated], return_when=asyncio.FIRST_COMPLETED)
-            await (outdated if outdated.done() else running)
+            await self._subscription.run(self._ending)
+            if self._newer:
+                raise self._newer
         finally:
-            for task in (hints, running, outdated):
+            for task in beside:
                 task.cancel()
-            await asyncio.gather(hints, running, outdated, return_exceptions=True)
+            await asyncio.gather(*beside, return_exceptions=True)
 
-    async def _outdated(self) -> None:
-        """Raises NewerRelease once that was met."""
-        raise await self._newer
+    async def _end_with(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._ending.set()
 
     async def _gates(self, partitions: Sequence[int]) -> dict[int, int]:
         try:
             return await self._engine.gates(partitions)
         except NewerRelease as error:
             # Raised to aiokafka or FastStream it would be tried again for ever, and the role has to end.
-            if not self._newer.done():
-                self._newer.set_result(error)
+            self._newer = error
+            self._ending.set()
             raise
 
     async def _assigned(self, partitions: Sequence[int]) -> None:

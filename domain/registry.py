@@ -14,6 +14,7 @@ from domain.job import job
 from domain.log.event import Event, Metadata
 from domain.run import events as run_events
 from domain.values.json import JsonObject
+from domain.values.newer import understood
 from domain.zap import events as zap_events
 
 
@@ -84,6 +85,9 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 _decoders: dict[str, "msgspec.json.Decoder[Event]"] = {
     kind.name: msgspec.json.Decoder(kind.struct) for kind in EVENT_TYPES
 }
+_WITH_DEFINITION = frozenset({zap_events.ZapCreated, zap_events.ZapDraftChanged, zap_events.ZapPublished})
+"""Definitions of a newer release are read as far as they are understood. A job's selection is not: without a part of
+it the job would take other runs."""
 _metadata_decoder = msgspec.json.Decoder(Metadata)
 
 
@@ -109,9 +113,14 @@ def decode(name: str, schema_version: int, data: bytes) -> Event:
     if kind is None or schema_version > kind.schema_version:
         raise UnknownEvent(f"{name} v{schema_version} is not known to this release")
     if schema_version == kind.schema_version:
-        return _decoders[name].decode(data)
+        try:
+            return _decoders[name].decode(data)
+        except msgspec.ValidationError:
+            if kind.struct not in _WITH_DEFINITION:
+                raise
     payload: JsonObject = msgspec.json.decode(data)
-    return msgspec.convert(upcast(name, schema_version, kind.schema_version, payload, UPCASTERS), kind.struct)
+    payload = upcast(name, schema_version, kind.schema_version, payload, UPCASTERS)
+    return msgspec.convert(understood(payload, kind.struct), kind.struct)
 
 
 def upcast(

@@ -2,15 +2,15 @@
 
 import difflib
 import re
-import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Annotated, Any, Literal, TypeAlias, Union
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from domain.values.json import Json, JsonObject
+from domain.values.shapes import item_type, options, structs_of, value_type
 
 MAX_ERRORS = 50
 _MAX_NAME = 64
@@ -99,7 +99,7 @@ def _inside(value: Json, wanted: object, place: Place) -> Iterator[BrokenRule]:
             yield from _in_object(value, wanted, place)
         case list():
             for option in options(wanted):
-                if (item := _item_type(option)) is not None:
+                if (item := item_type(option)) is not None:
                     for index, part in enumerate(value):
                         yield from _broken(part, item, (*place, index))
         case _:
@@ -107,17 +107,16 @@ def _inside(value: Json, wanted: object, place: Place) -> Iterator[BrokenRule]:
 
 
 def _in_object(value: JsonObject, wanted: object, place: Place) -> Iterator[BrokenRule]:
-    structs = [option for option in options(wanted) if _is_struct(option)]
+    structs = structs_of(wanted)
     if len(structs) == 1:
         yield from _in_struct(value, structs[0], place)
     elif structs:
         yield from _in_tagged(value, structs, place)
     else:
         for option in options(wanted):
-            arguments = typing.get_args(option)
-            if typing.get_origin(option) in (dict, Mapping) or _is_mapping(option):
+            if (inner := value_type(option)) is not None:
                 for key, part in value.items():
-                    yield from _broken(part, arguments[1], (*place, key))
+                    yield from _broken(part, inner, (*place, key))
 
 
 def _in_tagged(value: JsonObject, structs: Sequence[type[msgspec.Struct]], place: Place) -> Iterator[BrokenRule]:
@@ -151,30 +150,6 @@ def _in_struct(value: JsonObject, struct: type[msgspec.Struct], place: Place) ->
 def unknown_name(place: Place, name: str, known: Sequence[str], words: str) -> BrokenRule:
     """A field or parameter that there is not."""
     return broken_rule(place, f"{words} `{name[:_MAX_NAME]}`", "unknown", known, name)
-
-
-def options(wanted: Any) -> list[Any]:
-    """The types that a union has, and any other type alone; without Annotated around them."""
-    while typing.get_origin(wanted) is Annotated:
-        wanted = typing.get_args(wanted)[0]
-    if typing.get_origin(wanted) in (Union, types.UnionType):
-        return [inner for part in typing.get_args(wanted) for inner in options(part)]
-    return [wanted]
-
-
-def _is_struct(option: object) -> "typing.TypeGuard[type[msgspec.Struct]]":
-    return isinstance(option, type) and issubclass(option, msgspec.Struct)
-
-
-def _is_mapping(option: object) -> bool:
-    origin = typing.get_origin(option)
-    return isinstance(origin, type) and issubclass(origin, Mapping)
-
-
-def _item_type(option: object) -> object | None:
-    origin, arguments = typing.get_origin(option), typing.get_args(option)
-    is_list = origin is list or (origin is tuple and len(arguments) == 2 and arguments[1] is ...)
-    return arguments[0] if is_list else None
 
 
 def _literals(wanted: object) -> list[str]:

@@ -12,8 +12,8 @@ from litestar.params import HeaderParameter, ParameterKwarg, PathParameter, Quer
 from litestar.types import Empty
 from litestar.typing import FieldDefinition
 
-from app.http.broken import options
 from domain.values.json import Json
+from domain.values.shapes import options
 
 In: TypeAlias = Literal["path", "query", "header"]
 _KINDS: Mapping[type, In] = {PathParameter: "path", QueryParameter: "query", HeaderParameter: "header"}

@@ -39,11 +39,13 @@ from domain.run.decide import decide
 from domain.run.events import RunEvent
 from domain.run.inputs import NO_INPUT, Input
 from domain.run.state import ActiveRun, LoadedRun, next_step, template_context
-from domain.zap.definition import NO_STEPS, ActionStep, Definition, DelayStep, Step
+from domain.zap.definition import NO_STEPS, ActionStep, Definition, DelayStep, Step, UnknownStep
 from sql.process.crash_points import reached
 
 log = structlog.get_logger()
 _RUNNER = "runner"
+NEWER_S = 300.0
+"""How long a run waits until it asks again whether its next step is understood."""
 
 
 class Executor:
@@ -115,6 +117,8 @@ class Executor:
                 command: RunCommand = FinishRun()
             case DelayStep() as step:
                 command = await self._delay(run, state, step, version, trigger)
+            case UnknownStep() as step:
+                command = self._recorded(state, step, _needs_newer(step), self._clock())
             case ActionStep() as step if state.started:
                 doubt = self._attempts.on_unknown(step)
                 command = SettleUnknown(at=self._clock(), jitter=_jitter(), on_unknown=doubt)
@@ -231,6 +235,12 @@ class Executor:
             case Conflict() | Duplicate():
                 log.info("run.outrun", run_id=str(run.id))
                 return None
+
+
+def _needs_newer(step: UnknownStep) -> Postponed:
+    """The run waits for a runner that can do more: during an upgrade one comes soon."""
+    message = f"step {step.id!r} is of kind {step.of!r}, which needs a newer release of TriggerHub"
+    return Postponed(code="newer_release", message=message, after_s=NEWER_S)
 
 
 def _jitter() -> float:

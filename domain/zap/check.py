@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import assert_never
 
 from domain.connector.catalog import Catalog
 from domain.connector.descriptor import ActionDescriptor
@@ -9,8 +10,8 @@ from domain.language.mistakes import MAX_TEMPLATES, MAX_TEXT, Mistake, mistakes,
 from domain.language.names import TRIGGER_ONLY, Names
 from domain.language.template import Place, is_substitution, templates
 from domain.log.errors import Invalid
-from domain.values.json import MAX_DEPTH
-from domain.zap.definition import MAX_STEPS, STEP_ID, ActionStep, Definition, DelayStep, ErrorPath, Step
+from domain.values.json import MAX_DEPTH, Json
+from domain.zap.definition import MAX_STEPS, STEP_ID, ActionStep, Definition, DelayStep, ErrorPath, Step, UnknownStep
 
 MAX_MISTAKES = 50
 """Mistakes that one answer lists."""
@@ -44,9 +45,22 @@ def _mistakes(definition: Definition, catalog: Catalog) -> Iterator[Mistake]:
         yield from _of_step(step, path, names, catalog)
 
 
+def templated(step: Step) -> Json:
+    """What the templates of a step are in; None for one without."""
+    match step:
+        case ActionStep():
+            return step.config
+        case DelayStep():
+            return step.until or None
+        case UnknownStep():
+            return None
+        case _:
+            assert_never(step)
+
+
 def _all_templates(definition: Definition) -> Iterator[tuple[Place, str]]:
     for _path, step in definition.all_steps():
-        yield from templates(step.config if isinstance(step, ActionStep) else step.until or None)
+        yield from templates(templated(step))
     yield from templates(definition.trigger.config)
 
 
@@ -122,6 +136,10 @@ def _of_step(step: Step, path: str, names: Names, catalog: Catalog) -> Iterator[
             yield from mistakes(step.config, (*at, "config"), names.wrong)
         case DelayStep():
             yield from mistakes(step.until or None, (*at, "until"), names.wrong)
+        case UnknownStep():
+            yield Mistake((*at, "kind"), "unknown", f"a step of kind {step.of!r} needs a newer release of TriggerHub")
+        case _:
+            assert_never(step)
 
 
 def _of_action(step: ActionStep, at: Place, action: ActionDescriptor) -> Iterator[Mistake]:

@@ -9,6 +9,7 @@ import msgspec
 from domain.flow.retry import DEFAULT as DEFAULT_RETRY
 from domain.flow.retry import Policy
 from domain.values.json import Json, JsonObject  # noqa: F401 - JsonObject stands for a type that names Json
+from domain.values.newer import UNKNOWN
 from domain.zap.settings import DEFAULT, ZapSettings
 
 MAX_STEPS = 100
@@ -78,7 +79,14 @@ class DelayStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
             raise ValueError("a delay has either for_s or until")
 
 
-Step: TypeAlias = ActionStep | DelayStep
+class UnknownStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=UNKNOWN):
+    """A step of kind `of` in the log that only a newer release understands: it is shown, and neither run nor saved."""
+
+    id: str
+    of: str
+
+
+Step: TypeAlias = ActionStep | DelayStep | UnknownStep
 """All kinds of steps; each further kind (filter, paths …) joins this union."""
 
 

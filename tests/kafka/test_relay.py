@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from structlog.testing import capture_logs
 
 from domain import envelope
 from domain.log.partitioning import partition_of
@@ -26,6 +27,7 @@ from tests.support.builders import a_run_requested, an_append
 from tests.support.eventually import eventually
 
 PARTITIONS = 4
+TOPIC_NEWS = {"relay.topic_new", "relay.topic_lost", "relay.rewound"}
 ROOT = Path(__file__).parents[2]
 _relay = Queries("queries/relay.sql")
 
@@ -135,10 +137,13 @@ async def test_what_every_consumer_has_taken_is_not_published_again(dsn: str, br
             "insert into proj.gates (consumer, version, partition, position) "
             f"select 'runner', 1, p, {taken[-1]} from generate_series(0, {PARTITIONS - 1}) p",
         )
-        await broker.wipe()
-        fresh = await append(dsn, 5)
-        await published(broker, topic, fresh)
+        with capture_logs() as said:
+            await broker.wipe()
+            fresh = await append(dsn, 5)
+            await published(broker, topic, fresh)
     assert set(await positions(broker, topic)) == set(fresh)
+    about_the_topic = {entry["event"]: entry["log_level"] for entry in said if entry["event"] in TOPIC_NEWS}
+    assert about_the_topic == {"relay.topic_new": "info"}
 
 
 async def test_a_deleted_topic_is_made_anew_and_filled(dsn: str, broker: Broker) -> None:

@@ -254,7 +254,7 @@ async def test_gates_that_went_back_are_noticed_instead_of_leaving_a_hole(
 
 
 async def test_an_older_release_keeps_its_hands_off_a_newer_read_model(dsn: str, engine: Engine) -> None:
-    newer = [msgspec.structs.replace(projection, definition=2) for projection in PROJECTIONS]
+    newer = [msgspec.structs.replace(p, definition=p.definition + 1) for p in PROJECTIONS]
     async with Engine(dsn, newer, PARTITIONS) as upgraded:
         await upgraded.start()
         await upgraded.gates(ALL)

@@ -1,5 +1,7 @@
 """Events as bytes: every one comes back as it was, today's and yesterday's."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -17,6 +19,8 @@ from domain.registry import (
     upcast,
 )
 from domain.values.json import JsonObject
+from domain.zap.definition import ActionStep, DelayStep, ErrorPath, UnknownStep
+from domain.zap.events import ZapPublished
 from tests.support import strategies
 from tests.support.examples import EXAMPLES
 
@@ -88,3 +92,70 @@ def test_a_hole_in_the_chain_is_an_unknown_event() -> None:
 def test_every_retired_version_has_an_upcaster() -> None:
     retired = {(kind.name, version) for kind in EVENT_TYPES for version in range(1, kind.schema_version)}
     assert set(UPCASTERS) == retired
+
+
+ACTION: Any = {"kind": "action", "id": "a", "type": "http.request", "config": {"new": {"kept": [1]}}}
+NEW: Any = {"added_later": {"x": [1]}}
+
+
+def published(*steps: Any, **more: Any) -> ZapPublished:
+    """As the log has it."""
+    definition = {"trigger": {"type": "webhook.catch"}, "steps": list(steps), **more}
+    event = decode("zap.published", 1, msgspec.json.encode({"number": 1, "name": "z", "definition": definition}))
+    assert isinstance(event, ZapPublished)
+    return event
+
+
+@pytest.mark.parametrize(
+    ("newer", "plain"),
+    [
+        (published(ACTION | NEW), published(ACTION)),
+        (published(ACTION, **NEW), published(ACTION)),
+        (published(trigger={"type": "webhook.catch"} | NEW), published()),
+        (
+            published(settings={"deadline_s": 9, "concurrency": {"mode": "serial"} | NEW} | NEW),
+            published(settings={"deadline_s": 9, "concurrency": {"mode": "serial"}}),
+        ),
+        (
+            published(ACTION | {"retry": {"kind": "fixed", "delay_s": 5} | NEW, "rate_limit": {"per_minute": 1} | NEW}),
+            published(ACTION | {"retry": {"kind": "fixed", "delay_s": 5}, "rate_limit": {"per_minute": 1}}),
+        ),
+        (
+            published(ACTION | {"on_error": {"steps": [{"kind": "delay", "id": "d", "for_s": 1} | NEW]} | NEW}),
+            published(ACTION | {"on_error": {"steps": [{"kind": "delay", "id": "d", "for_s": 1}]}}),
+        ),
+    ],
+)
+def test_of_a_newer_definition_what_is_understood_is_read(newer: ZapPublished, plain: ZapPublished) -> None:
+    assert newer == plain
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"kind": "paths", "id": "x", "paths": [{"steps": [ACTION]}]},
+        {"kind": "delay", "id": "x", "until_workday": True},
+        ACTION | {"id": "x", "on_error": "ask_me"},
+        ACTION | {"id": "x", "retry": {"kind": "fibonacci"}},
+    ],
+)
+def test_a_step_that_only_a_newer_release_understands_has_a_stand_in(step: JsonObject) -> None:
+    stand_in = UnknownStep("x", str(step["kind"]))
+    first, unknown, last = published(ACTION, step, {"kind": "delay", "id": "d", "for_s": 1}).definition.steps
+    assert isinstance(first, ActionStep)
+    assert (unknown, last) == (stand_in, DelayStep("d", for_s=1))
+    (outer,) = published(ACTION | {"on_error": {"steps": [step]}}).definition.steps
+    assert isinstance(outer, ActionStep)
+    assert outer.on_error == ErrorPath((stand_in,))
+
+
+def test_a_stand_in_comes_back_as_it_was() -> None:
+    event = published({"kind": "paths", "id": "x"})
+    assert decode("zap.published", 1, encode(event)) == event
+
+
+def test_a_selection_of_a_newer_release_is_not_read_in_part() -> None:
+    """Without a part of its selection a job would cancel other runs."""
+    payload = msgspec.json.encode({"kind": "cancel", "filter": {"status": "failed"} | NEW})
+    with pytest.raises(msgspec.ValidationError, match="added_later"):
+        decode("job.requested", 1, payload)

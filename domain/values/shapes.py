@@ -1,0 +1,36 @@
+"""What a type of msgspec is made of: the ways that a value may take, the structs and the items in it."""
+
+import types
+import typing
+from collections.abc import Mapping
+from typing import Annotated, Any, Union
+
+import msgspec
+
+
+def options(wanted: Any) -> list[Any]:
+    """The types that a union has, and any other type alone; without Annotated around them."""
+    while typing.get_origin(wanted) is Annotated:
+        wanted = typing.get_args(wanted)[0]
+    if typing.get_origin(wanted) in (Union, types.UnionType):
+        return [inner for part in typing.get_args(wanted) for inner in options(part)]
+    return [wanted]
+
+
+def structs_of(wanted: Any) -> list[type[msgspec.Struct]]:
+    """The structs among them: several where a tag tells them apart."""
+    return [option for option in options(wanted) if isinstance(option, type) and issubclass(option, msgspec.Struct)]
+
+
+def item_type(option: object) -> object | None:
+    """The type of the items of a list or tuple; None for what is neither."""
+    origin, arguments = typing.get_origin(option), typing.get_args(option)
+    is_list = origin is list or (origin is tuple and len(arguments) == 2 and arguments[1] is ...)
+    return arguments[0] if is_list else None
+
+
+def value_type(option: object) -> object | None:
+    """The type of the values of a mapping; None for what is none."""
+    origin = typing.get_origin(option)
+    is_mapping = isinstance(origin, type) and issubclass(origin, Mapping)
+    return typing.get_args(option)[1] if is_mapping else None
