@@ -8,6 +8,7 @@ import binascii
 import hashlib
 import hmac
 import secrets
+from contextlib import suppress
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -49,12 +50,12 @@ class RefreshToken(msgspec.Struct, frozen=True):
 
 
 class Tokens:
-    """Makes and reads tokens with one secret of at least 32 bytes."""
+    """Makes tokens with the first secret of TRIGGERHUB_JWT_SECRET, reads those of any: at least 32 bytes each."""
 
-    def __init__(self, secret: bytes) -> None:
-        if len(secret) < 32:
-            raise ValueError("the JWT secret needs at least 32 bytes")
-        self._secret = secret
+    def __init__(self, secrets: str) -> None:
+        self._secrets = [secret.encode() for secret in secrets.split(",")]
+        if any(len(secret) < 32 for secret in self._secrets):
+            raise ValueError("each JWT secret needs at least 32 bytes")
 
     def access(self, user_id: UUID, session_id: UUID, now: datetime, token_id: UUID) -> str:
         """A token for ACCESS_LIFETIME from `now`."""
@@ -68,16 +69,23 @@ class Tokens:
             "jti": str(token_id),
             "typ": "access",
         }
-        return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
+        return jwt.encode(claims, self._secrets[0], algorithm=ALGORITHM)
 
     def read_access(self, token: str) -> AccessClaims:
         """What the token proves. Raises BadToken."""
         if len(token) > MAX_TOKEN:
             raise BadToken
+        *others, last = self._secrets
+        for secret in others:
+            with suppress(BadToken):
+                return self._read_access(token, secret)
+        return self._read_access(token, last)
+
+    def _read_access(self, token: str, secret: bytes) -> AccessClaims:
         try:
             claims = jwt.decode(
                 token,
-                self._secret,
+                secret,
                 algorithms=[ALGORITHM],
                 audience=AUDIENCE,
                 issuer=ISSUER,
@@ -93,7 +101,7 @@ class Tokens:
     def refresh(self, token: RefreshToken) -> str:
         """The text of a refresh token: session, number, and a MAC that tells a stolen old one from a guess."""
         body = token.session_id.bytes + token.number.to_bytes(4)
-        return _REFRESH + base64.urlsafe_b64encode(body + self._mac(body)).decode().rstrip("=")
+        return _REFRESH + base64.urlsafe_b64encode(body + _mac(self._secrets[0], body)).decode().rstrip("=")
 
     def read_refresh(self, text: str) -> RefreshToken:
         """The token, if we made it; whether it is still current is for the session's row. Raises BadToken."""
@@ -104,12 +112,13 @@ class Tokens:
         except (binascii.Error, ValueError) as error:
             raise BadToken from error
         body, mac = raw[:20], raw[20:]
-        if len(body) != 20 or not hmac.compare_digest(mac, self._mac(body)):
+        if len(body) != 20 or not any(hmac.compare_digest(mac, _mac(secret, body)) for secret in self._secrets):
             raise BadToken
         return RefreshToken(UUID(bytes=body[:16]), int.from_bytes(body[16:]))
 
-    def _mac(self, body: bytes) -> bytes:
-        return hmac.digest(self._secret, _MAC_LABEL + body, "sha256")
+
+def _mac(secret: bytes, body: bytes) -> bytes:
+    return hmac.digest(secret, _MAC_LABEL + body, "sha256")
 
 
 def new_api_key() -> str:

@@ -103,6 +103,15 @@ def rewind(position: int) -> None:
     _run(operator.rewind(settings, position))
 
 
+@main.command("rotate-keys")
+def rotate_keys() -> None:
+    """Seal all stored secrets under the first key of TRIGGERHUB_ENCRYPTION_KEY, while everything runs."""
+    settings = _settings("rotate-keys", "database_url", "encryption_key")
+    from app.cli import operator
+
+    _run(operator.rotate_keys(settings))
+
+
 @main.command()
 def verify() -> None:
     """Check the hash chain of the log, and compare the read models with it."""

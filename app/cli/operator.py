@@ -1,9 +1,10 @@
-"""The operator's verbs: migrate, rebuild, retry-parked, rewind, verify. Each prints what it did.
+"""The operator's verbs: migrate, rebuild, retry-parked, rewind, rotate-keys, verify. Each prints what it did.
 
 Imports stay inside, so that each command loads only what it runs.
 """
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -81,6 +82,28 @@ async def rewind(settings: Settings, position: int) -> None:
     finally:
         await connection.close()
     click.echo(f"the relay will publish again from position {position + 1}")
+
+
+async def rotate_keys(settings: Settings) -> None:
+    """Seal every stored secret under the newest key. Raises OperatorError where one opens with no key of the ring."""
+    from app.accounts.rotation import rotate
+    from app.accounts.secret_box import SecretBox
+    from sql.postgres.pool import create_pool
+    from sql.tables.sealed import SEALED_TABLES
+
+    box, total = SecretBox(settings.encryption_key), Counter[str]()
+    async with create_pool(settings.database_url, "rotate-keys", 1) as pool:
+        for table in SEALED_TABLES:
+            counts = await rotate(pool, table, box)
+            total += counts
+            click.echo(f"{table.name}: {counts['sealed']} sealed anew, {counts['current']} were already")
+    if total["unreadable"]:
+        raise OperatorError(
+            f"{total['unreadable']} of them open with no key of {PREFIX}ENCRYPTION_KEY: put the old key back into it."
+        )
+    if total["changed"]:
+        raise OperatorError(f"{total['changed']} of them were changed meanwhile: run this again.")
+    click.echo("the keys behind the first one are no longer needed for what is stored")
 
 
 async def verify(settings: Settings) -> int:

@@ -14,7 +14,7 @@ from domain.hook.presets import Unknown, load_preset
 from domain.hook.verification import needs_secret
 from domain.log.errors import Invalid
 from domain.zap.zap import ChangeSecrets
-from sql.tables.hook_secrets import HookTables
+from sql.tables.hook_secrets import HookTables, secret_context
 
 log = structlog.get_logger()
 MAX_SECRETS = 2
@@ -42,7 +42,7 @@ class HookSecrets:
 
     def _opened(self, box: bytes, zap_id: UUID) -> tuple[str, ...]:
         try:
-            return (self._box.open(box, zap_id.bytes),)
+            return (self._box.open(box, secret_context(zap_id)),)
         except Unreadable as error:
             log.warning("secrets.unreadable", zap_id=str(zap_id), error=str(error))
             return ()
@@ -77,7 +77,7 @@ class HookSecrets:
         it and repeats.
         """
         await zaps.load(principal.tenant_id, zap_id)
-        boxes = [self._box.seal(secret, zap_id.bytes) for secret in secrets]
+        boxes = [self._box.seal(secret, secret_context(zap_id)) for secret in secrets]
         await self._tables.put_secrets(zap_id, principal.tenant_id, boxes)
         await zaps.execute(principal, zap_id, ChangeSecrets(len(boxes)))
         return await self._state(zap_id)

@@ -114,7 +114,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             host=host,
             port=port,
             public_url=read("PUBLIC_URL", _default_url(host, port), _public_url),
-            jwt_secret=Secret(read("JWT_SECRET", "", _jwt_secret)),
+            jwt_secret=Secret(read("JWT_SECRET", "", _jwt_secrets)),
             encryption_key=Secret(read("ENCRYPTION_KEY", "", _encryption_keys)),
             message_key=Secret(read("MESSAGE_KEY", "", _encryption_keys)),
             outbound_allow=read("OUTBOUND_ALLOW", LOOPBACK if local else "", _networks, may_be_empty=True),
@@ -360,10 +360,14 @@ def _public_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _jwt_secret(text: str) -> str:
-    if text and len(text.encode()) < 32:
-        raise ValueError("it needs at least 32 bytes; `openssl rand -base64 32` makes one")
-    return text
+def _jwt_secrets(text: str) -> str:
+    """One secret or several with commas between them: the first signs, each is believed."""
+    secrets = [secret.strip() for secret in text.split(",")] if text else []
+    if any(len(secret.encode()) < 32 for secret in secrets):
+        raise ValueError(
+            "it needs at least 32 bytes, and a comma begins another one; `openssl rand -base64 32` makes one"
+        )
+    return ",".join(secrets)
 
 
 def _encryption_keys(text: str) -> str:

@@ -25,7 +25,7 @@ from app.http.openapi.notes import of
 from app.http.problems import Problem
 from domain.log.ports import Clock, NewId
 from sql.postgres.pool import CONNECTION_ERRORS
-from sql.tables.answers import Answers, Claimed, Full, Kept
+from sql.tables.answers import Answers, Claimed, Full, Kept, answer_context
 
 log = structlog.get_logger()
 MAX_ANSWER = 2 * 2**20
@@ -74,7 +74,7 @@ class _Request(msgspec.Struct, frozen=True):
     @property
     def context(self) -> bytes:
         """What the kept answer belongs to."""
-        return b"answer\0" + self.caller.bytes + self.key
+        return answer_context(self.caller, self.key)
 
 
 class Idempotency:

@@ -19,14 +19,16 @@ async def always_ready() -> list[str]:
 class Services:
     """`dsn` is for the connection that listens to the log; `max_body` is in bytes, for webhooks only.
 
-    `encryption_key` is 32 bytes in URL-safe base64; `user_per_minute` limits the webhooks to all zaps of one user.
+    `encryption_key` is 32 bytes in URL-safe base64;
+    it and `jwt_secret` may be several, with commas between them. `user_per_minute` limits the webhooks to all zaps of
+    one user.
     `readiness` names the checks that fail right now.
     """
 
     store: PgEventStore
     dsn: str = field(repr=False)
     catalog: Catalog
-    jwt_secret: bytes = field(repr=False)
+    jwt_secret: str = field(repr=False)
     encryption_key: str = field(repr=False)
     public_url: str
     hop_secret: str = field(default="", repr=False)

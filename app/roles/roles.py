@@ -48,7 +48,7 @@ async def _api(settings: Settings, stop: asyncio.Event) -> None:
             store=store,
             dsn=settings.database_url,
             catalog=catalog(),
-            jwt_secret=settings.jwt_secret.encode(),
+            jwt_secret=settings.jwt_secret,
             encryption_key=settings.encryption_key,
             hop_secret=settings.message_key,
             public_url=settings.public_url,

@@ -28,31 +28,32 @@ class Hop(msgspec.Struct, frozen=True):
 
 
 class Hops:
-    """Writes and reads the header, with the installation's secret. Without one nothing is written or believed."""
+    """Writes the header with the first of the installation's secrets, reads it with any. Without: neither."""
 
     def __init__(self, secret: str) -> None:
-        newest = secret.split(",", maxsplit=1)[0]
-        self._key = hmac.digest(newest.encode(), b"TriggerHub-Depth v1", "sha256") if newest else b""
+        secrets = filter(None, secret.split(","))
+        self._keys = [hmac.digest(one.encode(), b"TriggerHub-Depth v1", "sha256") for one in secrets]
 
     def write(self, hop: Hop) -> str:
         """The header's value, empty for none."""
-        if not self._key:
+        if not self._keys:
             return ""
         said = f"{hop.depth}.{hop.zap_id.hex}"
-        return f"{said}.{self._mac(said)}"
+        return f"{said}.{_mac(self._keys[0], said)}"
 
     def read(self, value: str) -> Hop | None:
         """The request's hop, None where the header is not one of ours."""
         parts = _FORM.fullmatch(value)
-        if parts is None or not self._key:
+        if parts is None:
             return None
         said, _, mac = value.rpartition(".")
-        if not hmac.compare_digest(self._mac(said), mac):
+        if not any(hmac.compare_digest(_mac(key, said), mac) for key in self._keys):
             return None
         return Hop(int(parts[1]), UUID(parts[2]))
 
-    def _mac(self, said: str) -> str:
-        return hmac.new(self._key, said.encode(), hashlib.sha256).hexdigest()[:32]
+
+def _mac(key: bytes, said: str) -> str:
+    return hmac.new(key, said.encode(), hashlib.sha256).hexdigest()[:32]
 
 
 NO_HOPS = Hops("")

@@ -18,6 +18,11 @@ LEASE = timedelta(seconds=60)
 """No request takes that long: one without an answer since then was cut short."""
 
 
+def answer_context(caller_id: UUID, key: bytes) -> bytes:
+    """What a kept answer is sealed for."""
+    return b"answer\0" + caller_id.bytes + key
+
+
 class Claimed(msgspec.Struct, frozen=True):
     """The request is to be carried out; the ids that it makes come from `seed`."""
 

@@ -12,6 +12,11 @@ from sql.postgres.queries import Queries
 _queries = Queries("queries/hooks.sql")
 
 
+def secret_context(zap_id: UUID) -> bytes:
+    """What the boxes of a zap are sealed for."""
+    return zap_id.bytes
+
+
 class StoredSecrets(msgspec.Struct, frozen=True):
     """A zap's secrets, encrypted, and when they were last replaced."""
 

@@ -10,7 +10,7 @@ import pytest
 
 from app.roles.roles import ROLES
 
-COMMANDS = (*ROLES, "up", "migrate", "rebuild", "verify", "demo", "doctor")
+COMMANDS = (*ROLES, "up", "migrate", "rebuild", "verify", "rotate-keys", "demo", "doctor")
 
 
 def triggerhub(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -34,7 +34,7 @@ def test_help_lists_every_command_and_loads_nothing_heavy() -> None:
     assert not {"litestar", "faststream", "asyncpg", "aiohttp", "structlog"} & set(loaded.split())
 
 
-@pytest.mark.parametrize("command", [*ROLES, "migrate", "verify", "demo"])
+@pytest.mark.parametrize("command", [*ROLES, "migrate", "verify", "rotate-keys", "demo"])
 def test_nothing_running_is_one_line_and_exit_code_2(command: str, tmp_path: Path) -> None:
     done = triggerhub(command, TRIGGERHUB_DATA_DIR=str(tmp_path))
     assert done.returncode == 2

@@ -175,7 +175,9 @@ def _signed(claims: dict[str, Any]) -> str:
     """As jwt.encode, which refuses to write some of the wrong types."""
     head = _b64(json.dumps({"alg": "HS256", "typ": "JWT"}).encode()) + "." + _b64(json.dumps(claims).encode())
     return (
-        head + "." + _b64(jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256).sign(head.encode(), SECRET))
+        head
+        + "."
+        + _b64(jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256).sign(head.encode(), SECRET.encode()))
     )
 
 

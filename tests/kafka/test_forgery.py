@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -24,6 +25,8 @@ from tests.support.broker import Broker, topic_records
 from tests.support.builders import TENANT
 from tests.support.eventually import eventually
 from tests.support.sink import Sink
+
+OLD_KEY = b"the key before"
 
 
 @pytest.fixture
@@ -113,6 +116,21 @@ async def test_messages_from_before_there_was_a_key_are_published_again(dsn: str
             await eventually(lambda: published(bench, 4), 20)
         async with relaying(bench, MESSAGE_KEY), bench.another_runner():
             await bench.has(run_id, StepSucceeded, RunCompleted, within_s=30)
+
+
+async def test_while_the_key_is_replaced_messages_of_both_keys_are_read(dsn: str, broker: Broker, sink: Sink) -> None:
+    """The relay has sealed with the one, then with the other. It has ended: nothing is published again."""
+    async with PgEventStore(dsn, "test") as store:
+        bench = Bench(store, broker, catalog())
+        zap = await bench.zap({"url": sink.url})
+        runs = []
+        for messages, key in ((4, OLD_KEY), (5, MESSAGE_KEY)):
+            runs.append(await bench.request(zap))
+            async with relaying(bench, key):
+                await eventually(partial(published, bench, messages), 20)
+        async with bench.another_runner(message_keys=(MESSAGE_KEY, OLD_KEY)):
+            for run_id in runs:
+                await bench.has(run_id, StepSucceeded, RunCompleted, within_s=20)
 
 
 @asynccontextmanager

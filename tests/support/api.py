@@ -19,7 +19,7 @@ from domain.connector.outcome import Outcome, Succeeded
 from domain.values.json import JsonObject
 from sql.log.event_store import PgEventStore
 
-SECRET = b"a secret for tests, 32 bytes long at least"
+SECRET = "a secret for tests that is 32 bytes long at least"
 ENCRYPTION_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 PASSWORD = "correct horse battery staple"
 HOOK_URL = "http://testserver.local"

@@ -140,7 +140,9 @@ class Bench:
             await self.scheduler.fire_due(due_at)
 
     @asynccontextmanager
-    async def another_runner(self, *, alone: bool = False) -> AsyncIterator[asyncio.Task[None]]:
+    async def another_runner(
+        self, *, alone: bool = False, message_keys: tuple[bytes, ...] = (MESSAGE_KEY,)
+    ) -> AsyncIterator[asyncio.Task[None]]:
         """One more runner of the same group; cancel its task to have it die without a word. `alone`: of no group."""
         stop = asyncio.Event()
         async with PgEventStore(self.store.dsn, "runner") as store, Outbound(parse_networks("127.0.0.0/8")) as http:
@@ -150,7 +152,7 @@ class Bench:
                 f"runner-{self.topic}",
                 500,
                 alone=PARTITIONS * alone,
-                message_keys=(MESSAGE_KEY,),
+                message_keys=message_keys,
             )
             runner = Runner(
                 store,

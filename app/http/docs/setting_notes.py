@@ -39,11 +39,13 @@ SETTINGS: dict[str, SettingNote] = {
     "port": SettingNote("The port on which the API listens."),
     "public_url": SettingNote("The address that users and webhook senders see.", "`http://HOST:PORT`"),
     "jwt_secret": SettingNote(
-        "Signs access tokens: 32 bytes or more. Required with a database of your own.", "generated"
+        "Signs access tokens: 32 bytes or more, or several secrets with commas between them, the newest first. "
+        "Required with a database of your own.",
+        "generated",
     ),
     "encryption_key": SettingNote(
         "Encrypts the secrets of hooks: 32 bytes in base64. Whoever loses the key loses the secrets. "
-        "To replace it, put the new key in front of the old one, with a comma between them. "
+        "Several may stand there with commas between them, newest first: `triggerhub rotate-keys` frees the others. "
         "Required with a database of your own.",
         "generated",
     ),

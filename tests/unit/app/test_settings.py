@@ -71,6 +71,7 @@ def test_public_url_follows_host_and_port(host: str, url: str) -> None:
         ("PUBLIC_URL", "hunter2"),
         ("PUBLIC_URL", "http://[hunter2"),
         ("JWT_SECRET", "hunter2"),
+        ("JWT_SECRET", "x" * 32 + ",hunter2"),
         ("ENCRYPTION_KEY", "hunter2"),
         ("ENCRYPTION_KEY", "é" * 32),
         ("OUTBOUND_ALLOW", "hunter2"),

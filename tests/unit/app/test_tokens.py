@@ -20,14 +20,28 @@ from app.accounts.tokens import (
 )
 from sql.process.clock import new_id, now
 
-SECRET = b"0123456789abcdef0123456789abcdef"
+SECRET = "0123456789abcdef0123456789abcdef"
 TOKENS = Tokens(SECRET)
 USER, SESSION = UUID(int=1), UUID(int=2)
 
 
 def test_a_secret_that_can_be_guessed_is_refused() -> None:
     with pytest.raises(ValueError, match="32 bytes"):
-        Tokens(b"x" * 31)
+        Tokens("x" * 31)
+
+
+def test_tokens_of_the_old_secret_are_good_while_it_is_being_replaced() -> None:
+    new = "f" * 32
+    before, during, after = TOKENS, Tokens(f"{new},{SECRET}"), Tokens(new)
+    refresh = RefreshToken(SESSION, 3)
+    for maker, readers in ((before, (before, during)), (during, (during, after))):
+        for reader in readers:
+            assert reader.read_access(maker.access(USER, SESSION, now(), new_id())).user_id == USER
+            assert reader.read_refresh(maker.refresh(refresh)) == refresh
+    with pytest.raises(BadToken):
+        after.read_access(before.access(USER, SESSION, now(), new_id()))
+    with pytest.raises(BadToken):
+        after.read_refresh(before.refresh(refresh))
 
 
 def test_an_access_token_proves_user_and_session() -> None:

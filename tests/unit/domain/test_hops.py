@@ -15,6 +15,7 @@ HOPS = Hops("secret-1,secret-0")
 def test_what_is_written_is_read(depth: int, zap_id: UUID) -> None:
     assert HOPS.read(HOPS.write(Hop(depth, zap_id))) == Hop(depth, zap_id)
     assert Hops("secret-1").read(HOPS.write(Hop(depth, zap_id))) == Hop(depth, zap_id)
+    assert HOPS.read(Hops("secret-0").write(Hop(depth, zap_id))) == Hop(depth, zap_id)
     assert Hops("another").read(HOPS.write(Hop(depth, zap_id))) is None
 
 
