@@ -89,6 +89,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     signup: WhoMaySignUp = "on"
     max_body: int = 10 * 2**20
     user_per_minute: int = 0
+    trusted_proxies: tuple[Network, ...] = ()
     broker_memory_limit: int = 96 * 2**20
     log_level: str = "info"
     log_format: LogFormat = "json"
@@ -122,6 +123,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             signup=read("SIGNUP", "on", _signup),
             max_body=read("MAX_BODY", "10MB", parse_size),
             user_per_minute=read("USER_PER_MINUTE", "0", _integer(0, 10_000_000)),
+            trusted_proxies=read("TRUSTED_PROXIES", "", _networks),
             broker_memory_limit=read("BROKER_MEMORY_LIMIT", "96MB", parse_size),
             log_level=read("LOG_LEVEL", "info", _one_of("debug", "info", "warning", "error")),
             log_format=read("LOG_FORMAT", "console" if sys.stderr.isatty() else "json", _log_format),

@@ -115,7 +115,7 @@ def create_app(services: Services) -> Litestar:
     app.state.openapi = document(app, services.catalog)
     app.state.openapi_json = msgspec.json.encode(app.state.openapi)
     app.state.routes = Routes(app)
-    app.asgi_handler = Edge(app.asgi_handler, app.state.routes)
+    app.asgi_handler = Edge(app.asgi_handler, app.state.routes, services.trusted_proxies)
     return app
 
 

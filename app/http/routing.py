@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,8 @@ from litestar.exceptions import MethodNotAllowedException, NotFoundException
 from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, ExceptionHandlersMap, Message, Receive, Scope, Send
 
+from app.accounts.proxies import client_of
+from app.config.settings import Network
 from app.http.problems import MEDIA_TYPE, NO_SNIFF, Problem, encode, respond
 
 MOUNTS = ("/hooks/",)
@@ -73,12 +75,17 @@ HANDLERS: ExceptionHandlersMap = {NotFoundException: _misrouted, MethodNotAllowe
 class Edge:
     """The ASGI application around Litestar's."""
 
-    def __init__(self, app: ASGIApp, routes: Routes) -> None:
+    def __init__(self, app: ASGIApp, routes: Routes, trusted_proxies: Sequence[Network] = ()) -> None:
         self._app = app
         self._routes = routes
+        self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer OPTIONS, turn HEAD into a GET without its body, keep the API out of caches, and pass on the rest."""
+        """Find the client behind proxies, answer OPTIONS, turn HEAD into a GET without its body, keep the API out of
+        caches, and pass on the rest.
+        """
+        if self._trusted_proxies and (peer := scope.get("client")):
+            scope["client"] = (client_of(peer[0], scope["headers"], self._trusted_proxies), 0)
         method, path = scope.get("method"), str(scope["path"])
         if path.startswith(MOUNTS):
             await self._app(scope, receive, send)

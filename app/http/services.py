@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from app.config.settings import WhoMaySignUp
+from app.config.settings import Network, WhoMaySignUp
 from domain.connector.catalog import Catalog
 from domain.log.ports import Clock, NewId
 from sql.log.event_store import PgEventStore
@@ -19,10 +19,9 @@ async def always_ready() -> list[str]:
 class Services:
     """`dsn` is for the connection that listens to the log; `max_body` is in bytes, for webhooks only.
 
-    `encryption_key` is 32 bytes in URL-safe base64;
-    it and `jwt_secret` may be several, with commas between them. `user_per_minute` limits the webhooks to all zaps of
-    one user.
-    `readiness` names the checks that fail right now.
+    `encryption_key` is 32 bytes in URL-safe base64; it and `jwt_secret` may be several, with commas between them.
+    `user_per_minute` limits the webhooks to all zaps of one user. `readiness` names the checks that fail right now.
+    `trusted_proxies` are those whose word about the client is believed.
     """
 
     store: PgEventStore
@@ -34,6 +33,7 @@ class Services:
     hop_secret: str = field(default="", repr=False)
     max_body: int = 10 * 2**20
     user_per_minute: int | None = None
+    trusted_proxies: tuple[Network, ...] = ()
     signup: WhoMaySignUp = "on"
     now: Clock = clock.now
     new_id: NewId = clock.new_id

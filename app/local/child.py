@@ -35,7 +35,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 
     `uid` and `gid`: run as that user (we must be root). `log_file`: its output goes there, otherwise line by
     line to the caller. Signals: `stop` asks it to end, `kill` ends it at once, `orphan` is what the kernel
-    sends it when we are killed ourselves. `ready` tells whether it serves yet.
+    sends it when we are killed ourselves. `ready` tells whether it serves yet. `files`: open files that it inherits.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     kill: int = signal.SIGKILL
     orphan: int = signal.SIGTERM
     ready: Callable[[], Awaitable[bool]] | None = None
+    files: tuple[int, ...] = ()
 
 
 class Child:
@@ -77,6 +78,7 @@ class Child:
                 group=service.gid,
                 extra_groups=None if service.uid is None else [],
                 start_new_session=True,
+                pass_fds=service.files,
                 preexec_fn=_die_with_parent(service.orphan),
             )
         return cls(service, process, asyncio.create_task(_pump(service.name, process.stdout, on_line)))

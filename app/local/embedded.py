@@ -26,6 +26,7 @@ from app.local.child import Service, StartError, port_answers
 HOST = "127.0.0.1"
 NOBODY = 65_534
 SYSTEM_USER = "embedded_postgres"
+"""Who runs PostgreSQL where we are root, if the machine has this user; otherwise `nobody`."""
 LOG_LIMIT = 10 * 2**20
 
 # As durable as a server should be. The benchmarks use these settings, too.
@@ -237,10 +238,6 @@ def _owner(cluster: Path) -> tuple[int, int] | None:
     if cluster.exists() and (status := cluster.stat()).st_uid != 0:
         return status.st_uid, status.st_gid
     with contextlib.suppress(KeyError):
-        return _system_user()
-    with contextlib.suppress(OSError, subprocess.CalledProcessError, KeyError):
-        command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
-        subprocess.run(command, check=True, capture_output=True)
         return _system_user()
     return NOBODY, NOBODY
 

@@ -25,6 +25,7 @@ from app.local.embedded import EmbeddedBroker, EmbeddedPostgres
 from app.local.http_probe import answers_ok
 from app.local.output import Output
 from app.roles.roles import MIGRATION, ROLES
+from sql.process.readiness import READY_FD
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S, HEALTHY_AFTER_S = 0.2, 5.0, 10.0
 GRACE_S, READY_WITHIN_S, MEMORY_CHECK_S = 15.0, 60.0, 2.0
@@ -41,8 +42,6 @@ def role_command(role: str) -> tuple[str, ...]:
 
 RUNNER_READY_WITHIN_S = 6.0
 """The longest that the API waits for the runner; it accepts webhooks without one, too."""
-READY_EVENT = "role.ready"
-"""What a role logs once it is working."""
 
 
 async def up(settings: Settings, *, roles: Sequence[str] = tuple(ROLES), command: Command = role_command) -> None:
@@ -138,6 +137,7 @@ class _Supervisor:
         self._output = Output(sys.stdout, prefix=settings.log_format == "console")
         self._stop = asyncio.Event()
         self._ready = asyncio.Event()
+        self._ready_fd = -1
         self._servers: list[_Keeper] = []
         self._roles: list[_Keeper] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -145,7 +145,7 @@ class _Supervisor:
     async def run(self, roles: Sequence[str]) -> None:
         _check_port(self._settings)
         self._directory.remove("runtime.json")  # of one that was killed
-        with self._signals():
+        with self._signals(), self._told_ready():
             try:
                 await self._start_servers(self._with_secrets(self._settings))
                 await self._or_stopped(self._migrate())
@@ -212,10 +212,23 @@ class _Supervisor:
             async with asyncio.timeout(RUNNER_READY_WITHIN_S):
                 await self._ready.wait()
 
-    def _role_line(self, name: str, line: str) -> None:
-        if name == "runner" and READY_EVENT in line:
+    @contextlib.contextmanager
+    def _told_ready(self) -> Iterator[None]:
+        """The pipe on which the runner says that it is at work."""
+        reader, self._ready_fd = os.pipe()
+
+        def heard() -> None:
+            os.read(reader, 64)
             self._ready.set()
-        self._output.line(name, line)
+
+        loop = asyncio.get_running_loop()
+        loop.add_reader(reader, heard)
+        try:
+            yield
+        finally:
+            loop.remove_reader(reader)
+            os.close(reader)
+            os.close(self._ready_fd)
 
     async def _migrate(self) -> None:
         child = await Child.start(self._service("migrate", self._owner.only(*MIGRATION)), self._output.line)
@@ -228,13 +241,17 @@ class _Supervisor:
 
     def _role(self, role: str) -> Service:
         names = ROLES[role].settings if role in ROLES else ()  # tests have others
-        return self._service(role, self._settings.only(*names))
+        service = self._service(role, self._settings.only(*names))
+        if role != "runner":
+            return service
+        env = {**(service.env or {}), READY_FD: str(self._ready_fd)}
+        return msgspec.structs.replace(service, env=env, files=(self._ready_fd,))
 
     def _service(self, name: str, settings: Settings) -> Service:
         return Service(name=name, argv=self._command(name), env=settings.child_env())
 
     async def _start(self, keepers: list[_Keeper], make: Callable[[], Service]) -> None:
-        keeper = _Keeper(make, self._role_line, self._write_pids)
+        keeper = _Keeper(make, self._output.line, self._write_pids)
         keepers.append(keeper)
         await keeper.start()
 

@@ -7,6 +7,7 @@ loses the connection. Where there are too many, those without a request make roo
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import httptools
@@ -14,12 +15,15 @@ import structlog
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from app.accounts.proxies import is_trusted
+from app.config.settings import Network
+
 log = structlog.get_logger()
 
 MAX_CONNECTIONS = 4_096
 """Of one API process."""
 MAX_PER_ADDRESS = 2_048
-"""A proxy in front of us is one address."""
+"""Trusted proxies may have more: each of their connections is somebody else's."""
 MAX_HEAD = 64 * 1024
 """Bytes of a request's first line and headers."""
 MAX_HEADERS = 256
@@ -44,8 +48,11 @@ _WATCHED = _ONCE | {b"te", b"expect"}
 class Connections:
     """The connections of one server. Run `sweep` beside it."""
 
-    def __init__(self, limit: int = MAX_CONNECTIONS, per_address: int = MAX_PER_ADDRESS) -> None:
+    def __init__(
+        self, limit: int = MAX_CONNECTIONS, per_address: int = MAX_PER_ADDRESS, proxies: Sequence[Network] = ()
+    ) -> None:
         self.limit = limit
+        self.proxies = proxies
         self.per_address = min(per_address, limit)
         self._open: dict[BoundedProtocol, str] = {}
         self._addresses: Counter[str] = Counter()
@@ -62,7 +69,7 @@ class Connections:
 
     def add(self, connection: "BoundedProtocol", address: str) -> bool:
         """Whether there is room for one more, if need be that of one without a request."""
-        if self._addresses[address] >= self.per_address:
+        if self._addresses[address] >= self.per_address and not is_trusted(address, self.proxies):
             room = self._close_idle(address)
         else:
             room = len(self._open) < self.limit or self._close_idle(None)

@@ -55,6 +55,7 @@ async def _api(settings: Settings, stop: asyncio.Event) -> None:
             signup=settings.signup,
             max_body=settings.max_body,
             user_per_minute=settings.user_per_minute or None,
+            trusted_proxies=settings.trusted_proxies,
             readiness=lambda: failing_checks(store),
         )
         await serve(services, settings.host, settings.port, stop)
@@ -182,7 +183,7 @@ ROLES: Mapping[str, Role] = {
         help="Serve HTTP: the API, the webhooks, the documentation.",
         run=_api,
         needs=("database_url", "jwt_secret", "encryption_key", "message_key"),
-        uses=("host", "port", "public_url", "signup", "max_body", "user_per_minute"),
+        uses=("host", "port", "public_url", "signup", "max_body", "user_per_minute", "trusted_proxies"),
     ),
     "relay": Role(
         help="Publish committed events to the topic.",

@@ -42,7 +42,8 @@ class _Server(uvicorn.Server):
 
 async def serve(services: Services, host: str, port: int, stop: asyncio.Event) -> None:
     """Answer requests until `stop`. Raises OperatorError when the port cannot be had."""
-    connections = Connections(max(1, min(MAX_CONNECTIONS, _allowed_files() - RESERVED_FILES)))
+    limit = max(1, min(MAX_CONNECTIONS, _allowed_files() - RESERVED_FILES))
+    connections = Connections(limit, proxies=services.trusted_proxies)
 
     class Protocol(BoundedProtocol):
         bounds = connections
@@ -56,7 +57,7 @@ async def serve(services: Services, host: str, port: int, stop: asyncio.Event) -
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # a sender could name any address as its own, also from this very machine
+        proxy_headers=False,  # app/accounts/proxies.py reads them, from proxies that the operator has named
         date_header=False,
         timeout_graceful_shutdown=DRAIN_S,
     )

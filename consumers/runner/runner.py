@@ -39,6 +39,7 @@ from sql.log.pages import PAGE_BYTES
 from sql.postgres.pool import CONNECTION_ERRORS
 from sql.postgres.queries import Queries
 from sql.process.clock import new_id, now
+from sql.process.readiness import tell_ready
 from sql.tables.rate_limits import RateLimits
 
 log = structlog.get_logger()
@@ -142,6 +143,7 @@ class Runner:
         await self._marks.ensure(partitions)
         log.info("runner.assigned", partitions=sorted(partitions))
         log.info("role.ready")
+        tell_ready()
 
     async def _revoked(self, partitions: Sequence[int]) -> None:
         """Let open runs record something before another runner takes over; what is not recorded is done again there."""

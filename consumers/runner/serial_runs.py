@@ -77,9 +77,11 @@ class SerialRuns:
         """Begin no other run of these partitions, and wait until those under way have recorded something."""
         self._owned.difference_update(partitions)
         theirs = [key for key in self._entered if partition_of(key, self._partitions) not in self._owned]
-        await self._lanes.finished(theirs)
-        for key in theirs:
-            self._entered.pop(key, None)
+        try:
+            await self._lanes.finished(theirs)
+        finally:  # also when time runs out: whoever owns them next enters them anew
+            for key in theirs:
+                self._entered.pop(key, None)
 
     @property
     def any(self) -> bool:

@@ -1,10 +1,11 @@
-"""The scheduler: turns due timers into events. Any number may race, as es.append clears each timer once."""
+"""The scheduler: turns due timers into events. Any number share the work, and es.append clears each timer once."""
 
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import asyncpg
 import msgspec
 import structlog
 
@@ -80,8 +81,14 @@ class Scheduler:
             await rest(stop, pause_s)
 
     async def fire_due(self, moment: datetime) -> int:
-        """Fire what is due at `moment`, at most a batch. Returns how many timers were found."""
-        rows = await self._store.pool.fetch(_timers["due"], moment, BATCH)
+        """Fire what is due at `moment` and in no other hands, at most a batch. Returns how many were found."""
+        if not await self._store.pool.fetchval(_timers["any_due"], moment):
+            return 0
+        async with self._store.pool.acquire() as connection, connection.transaction():
+            await connection.execute(_timers["give_up_soon"])
+            return await self._fire(await connection.fetch(_timers["due"], moment, BATCH), moment)
+
+    async def _fire(self, rows: "Sequence[asyncpg.Record]", moment: datetime) -> int:
         found = [Due(DueTimer(row[0], row[1], StreamKind(row[2]), *row[3:6]), *row[6:]) for row in rows]
         if not found:
             return 0

@@ -70,7 +70,7 @@ def check_gitlab_token(request: SignedRequest, keys: Keys) -> None:
 
 
 def check_address(preset: IpAllow, request: SignedRequest) -> None:
-    """The client's address as the server knows it. Headers that a proxy adds are not read here."""
+    """The client's address as the server knows it, behind the proxies of TRIGGERHUB_TRUSTED_PROXIES."""
     try:
         address = ipaddress.ip_address(request.client_ip)
     except ValueError:

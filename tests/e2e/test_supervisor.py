@@ -14,6 +14,7 @@ import pytest
 
 from app.local.child import Child, Service
 from app.local.http_probe import answers_ok
+from app.local.supervisor import RUNNER_READY_WITHIN_S
 from tests.support.eventually import eventually
 from tests.support.folders import data_folder
 
@@ -92,6 +93,13 @@ async def test_everything_killed_comes_back_and_all_ends_together(data: Path) ->
     assert not (running.data / "pids.json").exists()
     assert not (running.data / "runtime.json").exists()
     assert "relay     | relay runs" in running.lines
+
+
+async def test_the_api_waits_for_the_runner_no_longer_than_it_takes(data: Path) -> None:
+    """Whatever the log shows: a runner that says nothing is waited for six seconds."""
+    async with up(data, "runner", "api", TRIGGERHUB_LOG_LEVEL="error") as running:
+        await eventually(lambda: any("runner runs" in line for line in running.lines), timeout_s=40)
+        await eventually(lambda: any("api runs" in line for line in running.lines), timeout_s=RUNNER_READY_WITHIN_S / 2)
 
 
 async def test_nothing_outlives_a_killed_supervisor_and_the_next_one_starts(data: Path) -> None:

@@ -1,6 +1,7 @@
 """Guessing passwords, flooding sign-ins, and what API keys may do."""
 
 import asyncio
+from ipaddress import ip_network
 from typing import Any
 from uuid import uuid4
 
@@ -126,3 +127,32 @@ async def test_sign_ups_can_be_closed(dsn: str) -> None:
         assert second.json()["code"] == "sign_up_closed"
     async with running_api(dsn, signup="off") as api:
         assert (await sign_in(api, "ada@example.org")).status_code == 200
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_guesses_count_by_the_client_that_a_trusted_proxy_names_and_by_nobody_elses_word(
+    dsn: str, trusted: bool
+) -> None:
+    """The test's own address is 127.0.0.1."""
+    proxies = (ip_network("127.0.0.0/8" if trusted else "10.0.0.0/8"),)
+    async with running_api(dsn, trusted_proxies=proxies) as api:
+        ada = await sign_up(api)
+
+        async def guess(password: str, client: str) -> int:
+            body = {"email": ada.email, "password": password}
+            headers = {"x-forwarded-for": f"6.6.6.6, {client}"}
+            return (await api.post("/api/v1/auth/signin", json=body, headers=headers)).status_code
+
+        for n in range(FREE_PAIR + 1):
+            await guess(f"wrong {n}", "203.0.113.1")
+        assert await guess(PASSWORD, "203.0.113.1") == 429
+        assert await guess(PASSWORD, "203.0.113.2") == (200 if trusted else 429)
+
+
+async def test_an_allow_list_of_a_hook_sees_the_client_behind_a_trusted_proxy(dsn: str) -> None:
+    trigger = {"verification": {"preset": "ip_allow", "cidrs": ["203.0.113.0/24"]}}
+    async with running_api(dsn, trusted_proxies=(ip_network("127.0.0.0/8"),)) as api:
+        zap = await (await sign_up(api)).live_zap(trigger=trigger)
+        for said, status in (("203.0.113.7", 200), ("203.0.113.7, 6.6.6.6", 401), ("6.6.6.6", 401), ("", 401)):
+            answer = await api.post(zap["hook_url"], json={}, headers={"x-forwarded-for": said})
+            assert answer.status_code == status, said

@@ -12,7 +12,7 @@ import pytest
 
 from app.config.data_dir import DataDir
 from app.local.child import Child, Service, StartError, port_answers, running
-from app.local.embedded import EmbeddedBroker, EmbeddedPostgres, _stop_left_over
+from app.local.embedded import NOBODY, EmbeddedBroker, EmbeddedPostgres, _owner, _stop_left_over
 from tests.support.eventually import eventually
 from tests.support.folders import data_folder
 
@@ -140,3 +140,18 @@ async def test_lines_of_any_length_and_encoding_come_through() -> None:
     child = await Child.start(service, lambda _name, line: lines.append(line))
     assert await child.wait() == 0
     assert [len(line) for line in lines] == [300_000, 1]
+
+
+def test_as_root_no_user_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL refuses to run as root. It runs as a user that the machine has."""
+
+    def forbidden(*arguments: object, **_options: object) -> None:
+        raise AssertionError(arguments)
+
+    def unknown(name: str) -> None:
+        raise KeyError(name)
+
+    monkeypatch.setattr("app.local.embedded.os.geteuid", lambda: 0)
+    monkeypatch.setattr("app.local.embedded.pwd.getpwnam", unknown)
+    monkeypatch.setattr("app.local.embedded.subprocess.run", forbidden)
+    assert _owner(tmp_path / "none") == (NOBODY, NOBODY)

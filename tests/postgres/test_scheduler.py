@@ -23,10 +23,12 @@ from domain.zap.definition import ActionStep, Definition, Trigger
 from domain.zap.events import ZapCreated, ZapPublished
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import connect
+from sql.postgres.queries import Queries
 from sql.process.clock import new_id, now
 from tests.support.builders import ZAP, an_append
 from tests.support.eventually import eventually
 
+TIMERS = Queries("queries/timers.sql")
 COUNT = "select count(*) from es.timers"
 FAILURE = Failure(code="http_500", message="the target answered 500")
 
@@ -77,6 +79,27 @@ async def test_many_schedulers_fire_each_timer_once(store: PgEventStore, dsn: st
     streams = await store.read_streams(StreamKind.RUN, runs)
     assert [len(events) for events in streams.values()] == [3] * 200
     assert await store.pool.fetchval(COUNT) == 0
+
+
+async def test_two_schedulers_share_what_is_due(store: PgEventStore, dsn: str) -> None:
+    for _ in range(2 * BATCH):
+        await waiting(store)
+    async with PgEventStore(dsn, "other") as other:
+        moment = now()
+        assert await asyncio.gather(*(Scheduler(each).fire_due(moment) for each in (store, other))) == [BATCH, BATCH]
+    assert await store.pool.fetchval(COUNT) == 0
+
+
+async def test_a_scheduler_that_stands_still_holds_its_timers_for_seconds_only(store: PgEventStore, dsn: str) -> None:
+    await waiting(store)
+    frozen = await connect(dsn, "frozen")
+    async with frozen.transaction():
+        await frozen.execute(TIMERS["give_up_soon"])
+        assert len(await frozen.fetch(TIMERS["due"], now(), BATCH)) == 1
+        assert await Scheduler(store).fire_due(now()) == 0
+        assert await frozen.fetchval("show idle_in_transaction_session_timeout") == "5s"
+    assert await Scheduler(store).fire_due(now()) == 1
+    await frozen.close()
 
 
 async def test_a_deadline_times_a_run_out_at_the_step_it_is_at_and_its_other_timer_means_nothing(

@@ -4,6 +4,10 @@ import os
 import signal
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from sql.process.readiness import tell_ready
 
 
 class Ready(BaseHTTPRequestHandler):
@@ -22,6 +26,8 @@ def main(role: str) -> None:
         sys.exit(int(os.environ.get("STUB_MIGRATE_EXIT", "0")))
     if role == "failing":
         sys.exit(7)
+    if role == "runner":
+        tell_ready()
     if role == "api":
         HTTPServer(("127.0.0.1", int(os.environ["TRIGGERHUB_PORT"])), Ready).serve_forever()
     while True:

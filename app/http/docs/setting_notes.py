@@ -68,6 +68,11 @@ SETTINGS: dict[str, SettingNote] = {
     "signup": SettingNote("Who may make an account: `on` anybody, `first` only the first person, `off` nobody."),
     "max_body": SettingNote("The largest body of a webhook, before and after decompression.", "`10MB`"),
     "user_per_minute": SettingNote("Webhooks a minute for all zaps of one user together. `0` is no limit."),
+    "trusted_proxies": SettingNote(
+        "The proxies before the API, as CIDRs: from them, and from nobody else, `X-Forwarded-For` is believed. "
+        "Limits by client and the preset `ip_allow` then see the client's address, otherwise the proxy's.",
+        "none",
+    ),
     "broker_memory_limit": SettingNote(
         "`up` restarts its in-memory broker above this size; nothing is lost.", "`96MB`"
     ),
