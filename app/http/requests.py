@@ -66,6 +66,10 @@ async def _body(request: "Request[Any, Any, State]") -> Json:
     if not (media_type == "application/json" or media_type.endswith("+json")):
         raise Problem("unsupported_media_type", f"{media_type[:100]!r} is not read here: send JSON, with the header "
                                                 "Content-Type: application/json")  # fmt: skip
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        raise Problem("unsupported_media_type", f"Content-Encoding {coding[:100]!r} is not undone here: "
+                                                "send the JSON as it is")  # fmt: skip
     try:
         return parse_strictly(await request_body(request))
     except MalformedJson as error:

@@ -95,8 +95,9 @@ class Edge:
         if method == "OPTIONS":
             await self._options(path, send)
         elif method == "HEAD":
-            scope["method"] = "GET"  # type: ignore[typeddict-unknown-key] # it is an HTTP scope
-            await self._app(scope, receive, _without_body(send))
+            # A copy: the server has to remember that it is a HEAD, or it misses the body that the length promises.
+            as_get: Any = {**scope, "method": "GET"}
+            await self._app(as_get, receive, _without_body(send))
         else:
             await self._app(scope, receive, send)
 

@@ -1,6 +1,8 @@
 """A config that is declared as one struct: its JSON Schema, its checks and its reading follow from that."""
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import TypeVar, get_args, get_origin
 
 import msgspec
@@ -33,7 +35,7 @@ def config_schema(config: type[msgspec.Struct]) -> JsonObject:
 def problems(config: type[msgspec.Struct], saved: JsonObject) -> dict[str, str]:
     """What is wrong with a config as saved, by path; a template fits any type."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(config)}
-    found = {name: f"unknown field; known: {', '.join(fields)}" for name in saved if name not in fields}
+    found = {name: _unknown(name, fields) for name in saved if name not in fields}
     for name, field in fields.items():
         value = saved.get(name)
         if value is None or value == "":
@@ -46,6 +48,11 @@ def problems(config: type[msgspec.Struct], saved: JsonObject) -> dict[str, str]:
                 path, reason = _explained(error, field.type)
                 found[f"{name}.{path}".rstrip(".")] = reason
     return found
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name[:100], list(known), 1)
+    return f"unknown field; known: {', '.join(known)}" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def read(config: type[C], rendered: JsonObject) -> C:

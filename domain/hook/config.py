@@ -5,7 +5,8 @@ It is part of the zap's definition and so of the event log: the secrets that sen
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeAlias
+from difflib import get_close_matches
+from typing import Annotated, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -21,10 +22,11 @@ from domain.hook.presets import (
 from domain.hook.signed_request import is_printable
 from domain.language import condition
 from domain.language.mistakes import mistakes
-from domain.language.names import REPLY, TRIGGER_ONLY, body_path
+from domain.language.names import BODY, REPLY, TRIGGER_ONLY, body_path
+from domain.language.scope import written
 from domain.log.event import DEDUPE_WINDOW_S
 from domain.values.json import Json, JsonObject
-from domain.values.path import parse_path
+from domain.values.path import MAX_PATH, parse_path
 
 MAX_REPLY_HEADERS = 20
 MAX_REPLY_BODY = 20_000
@@ -148,20 +150,64 @@ def load(config: JsonObject) -> HookConfig:
     except (msgspec.ValidationError, RecursionError) as error:
         message = str(error)
         parts = [found[1] for found in (_AT.search(message), _UNKNOWN.search(message)) if found]
-        raise BadHookConfig({".".join(parts): _AT.sub("", message)}) from None
+        path = ".".join(parts)
+        raise BadHookConfig({path: _AT.sub("", message) + _known(path, config)}) from None
+
+
+def _known(path: str, config: JsonObject) -> str:
+    """What may stand at a place of which only names are wrong, and which of them is most like what stands there."""
+    sent, known = "", tuple[str, ...]()
+    match path, config:
+        case "verification.preset", {"verification": {"preset": str(sent)}}:
+            known = _PRESETS
+        case _ if path.startswith("methods["):
+            known = get_args(Method)
+        case _ if path in config and path not in HookConfig.__struct_fields__:
+            sent, known = path, (*HookConfig.__struct_fields__, "filter")
+    near = get_close_matches(sent[:100], known, 1)
+    return (f"; known: {', '.join(known)}" if known else "") + (f"; did you mean {near[0]}?" if near else "")
+
+
+_PRESETS = tuple(str(preset.__struct_config__.tag) for preset in get_args(Preset))
 
 
 def problems(config: JsonObject) -> dict[str, str]:
     """The mistakes in a configuration, by path; empty when there are none."""
-    found: dict[str, str] = {}
+    found = _bad_paths(config)
     try:
-        found |= _meaning_problems(load(config))
+        found |= {} if found else _meaning_problems(load(config))
     except BadHookConfig as error:
         found |= error.problems
     if config.get("filter") is not None:
         for path, reason in condition.check(config["filter"], TRIGGER_ONLY.wrong).items():
             found["filter" + (f".{path}" if path else "")] = reason
     return found
+
+
+def _bad_paths(config: JsonObject) -> dict[str, str]:
+    """What is no path at all, such as JSONPath."""
+    dedupe = config.get("dedupe")
+    found: dict[str, str] = {}
+    for at, path in {
+        "split": config.get("split"),
+        "dedupe.path": isinstance(dedupe, dict) and dedupe.get("path"),
+    }.items():
+        if isinstance(path, str):
+            try:
+                parse_path(path)
+            except ValueError:
+                meant = re.sub(r"^\$\.?|\[\*\].*$", "", path[:MAX_PATH])
+                found[at] = f"{path[:50]!r} is not a path like trigger.body.items" + _meant(meant)
+    return found
+
+
+def _meant(path: str) -> str:
+    """A guess that is a path, in words."""
+    try:
+        keys = parse_path(path)
+    except ValueError:
+        return ""
+    return f"; did you mean {written(keys if keys[:2] == BODY else (*BODY, *keys))}?"
 
 
 def filter_of(config: JsonObject) -> condition.Condition | None:

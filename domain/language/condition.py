@@ -7,6 +7,7 @@ prepares a condition, and `evaluate` decides. It never raises: a value of the wr
 
 import json
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from typing import TypeAlias, cast
 
 import msgspec
@@ -151,6 +152,10 @@ def _shown(value: object) -> str:
     return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
 
 
+def _meant(near: list[str]) -> str:
+    return f"; did you mean {near[0]}?" if near else ""
+
+
 class _Problem(ValueError):
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(reason)
@@ -208,7 +213,8 @@ class _Loader:
         self.rules += 1
         operator = OPERATORS.get(name) if isinstance(name, str) else None
         if operator is None:
-            raise _Problem(_join(path, "operator"), f"one of {', '.join(OPERATORS)}")
+            near = get_close_matches(name[:_MAX_SHOWN], OPERATORS, 1) if isinstance(name, str) else []
+            raise _Problem(_join(path, "operator"), f"one of {', '.join(OPERATORS)}" + _meant(near))
         if not isinstance(field, str):
             raise _Problem(_join(path, "field"), "a path like trigger.body.amount")
         try:

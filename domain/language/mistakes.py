@@ -11,10 +11,11 @@ from liquid.builtin.expressions import FilteredExpression, Path
 from liquid.builtin.expressions.arguments import KeywordArgument
 from liquid.builtin.expressions.filtered import Filter as Call
 from liquid.builtin.expressions.filtered import TernaryFilteredExpression
+from liquid.builtin.expressions.primitive import Literal
 from liquid.exceptions import LiquidError
 from liquid.expression import Expression
 
-from domain.language.filters import FILTERS
+from domain.language.filters import FILTERS, FilterError
 from domain.language.scope import Keys
 from domain.language.template import Place, environment, message_of, parse, templates
 from domain.values.json import MAX_DEPTH, Json, JsonObject
@@ -74,7 +75,7 @@ def _of_template(text: str, at: Place, names: Wrong) -> Iterator[Mistake]:
     try:
         nodes = parse(text).nodes
     except (LiquidError, RecursionError) as error:
-        yield _syntax(error, at)
+        yield _syntax(error, at, text)
         return
     found = list(_walk(nodes))
     local = {str(name) for node in found for name in (*node.template_scope(), *node.block_scope())}
@@ -87,9 +88,18 @@ def _of_template(text: str, at: Place, names: Wrong) -> Iterator[Mistake]:
                     yield mistake
 
 
-def _syntax(error: BaseException, at: Place) -> Mistake:
+_NO_COLON = re.compile(r"\|\s{0,9}(\w{1,40})\s{1,9}('[^']{0,40}'|\"[^\"]{0,40}\"|\d{1,9})")
+_PARTS = frozenset({"else", "elsif", "when"})
+
+
+def _syntax(error: BaseException, at: Place, text: str) -> Mistake:
     reason = message_of(error)
+    colon = _NO_COLON.search(text) if reason.startswith("expected end of expression") else None
+    if colon and colon[1] in FILTERS:
+        return Mistake(at, "template_syntax", f"{reason}; did you mean {colon[1]}: {colon[2]}?")
     unknown = reason.removeprefix("unexpected tag ").partition(",")[0].strip("'")
+    if unknown != reason and (unknown.startswith("end") or unknown in _PARTS):
+        return Mistake(at, "template_syntax", f"{{% {unknown} %}} stands here without the tag that it belongs to")
     if unknown != reason and unknown not in environment.tags and re.fullmatch(r"\w+", unknown) and unknown != "EOF":
         known = sorted(tag for tag in environment.tags if tag.isalpha() and tag not in {"content", "output", "illegal"})
         return Mistake(
@@ -110,15 +120,12 @@ def _of_expression(expression: Expression, at: Place, names: Wrong, local: set[s
         yield from _of_call(call, at)
     if isinstance(expression, Path):
         keys = _fixed(expression)
-        if keys and keys[0] not in local and keys[0] not in _LOOPS:
+        if keys and keys[0] not in local:
             reason = names(keys)
             if reason:
                 yield Mistake(at, "unknown_path", reason)
     for part in expression.children():
         yield from _of_expression(part, at, names, local)
-
-
-_LOOPS = frozenset({"forloop", "tablerowloop"})
 
 
 def _fixed(path: Path) -> Keys:
@@ -144,9 +151,28 @@ def _of_call(call: Call, at: Place) -> Iterator[Mistake]:
         yield Mistake(at, "unknown_filter", f"there is no filter {call.name}{_guess(call.name, FILTERS)}")
         return
     named = [argument.name for argument in call.args if isinstance(argument, KeywordArgument)]
-    reason = filter_.misuse(len(call.args) - len(named), named)
+    reason = filter_.misuse(len(call.args) - len(named), named) or _of_constants(call)
     if reason:
         yield Mistake(at, "filter_arguments", reason)
+
+
+def _of_constants(call: Call) -> str | None:
+    """Why a filter refuses arguments that are all constants, whatever it is given; None where it takes them."""
+    values = [argument.value for argument in call.args]
+    if not values or not all(isinstance(value, Literal) for value in values):
+        return None
+    given = [_constant(argument.value) for argument in call.args if not isinstance(argument, KeywordArgument)]
+    options = {argument.name: _constant(argument.value) for argument in call.args
+               if isinstance(argument, KeywordArgument)}  # fmt: skip
+    try:
+        FILTERS[call.name].call(0, *given, **options)  # there is no filter that refuses a 0
+    except FilterError as error:
+        return f"{call.name}: {error}"
+    return None
+
+
+def _constant(expression: Expression) -> object:
+    return cast("Literal[object]", expression).value
 
 
 def _guess(word: str, known: Iterable[str]) -> str:

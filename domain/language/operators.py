@@ -106,7 +106,8 @@ def _pattern(rule: Mapping[str, Json]) -> Prepared:
     try:
         return re2.compile(value, options)
     except (re2.error, UnicodeEncodeError) as error:
-        raise ValueError(f"not a regular expression of RE2 ({error})") from None
+        reason = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else error
+        raise ValueError(f"not a regular expression of RE2 ({reason})") from None
 
 
 # --- comparing

@@ -1,6 +1,7 @@
 """The rules that a definition keeps when it is saved or published. Definitions in the log were checked then."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from itertools import islice
 from typing import assert_never
 
@@ -67,10 +68,15 @@ def _all_templates(definition: Definition) -> Iterator[tuple[Place, str]]:
 def _of_trigger(definition: Definition, catalog: Catalog) -> Iterator[Mistake]:
     trigger = catalog.triggers.get(definition.trigger.type)
     if trigger is None:
-        yield Mistake(("trigger", "type"), "unknown", f"unknown trigger; known: {', '.join(sorted(catalog.triggers))}")
+        yield Mistake(("trigger", "type"), "unknown", _unknown("trigger", definition.trigger.type, catalog.triggers))
         return
     for key, reason in trigger.problems(definition.trigger.config).items():
         yield Mistake(("trigger", "config", *_keys(key)), "invalid", reason)
+
+
+def _unknown(what: str, sent: str, known: Iterable[str]) -> str:
+    near = get_close_matches(sent[:100], known := sorted(known), 1)
+    return f"unknown {what}; known: {', '.join(known)}" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _keys(path: str) -> Place:
@@ -130,7 +136,7 @@ def _of_step(step: Step, path: str, names: Names, catalog: Catalog) -> Iterator[
         case ActionStep():
             action = catalog.actions.get(step.type)
             if action is None:
-                yield Mistake((*at, "type"), "unknown", f"unknown action; known: {', '.join(sorted(catalog.actions))}")
+                yield Mistake((*at, "type"), "unknown", _unknown("action", step.type, catalog.actions))
             else:
                 yield from _of_action(step, at, action)
             yield from mistakes(step.config, (*at, "config"), names.wrong)

@@ -143,6 +143,11 @@ async def test_what_says_that_it_is_no_json_is_not_read_as_json(ada: Person, con
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
 
 
+async def test_a_compressed_body_is_refused_and_not_read_as_if_it_were_none(ada: Person) -> None:
+    answer = await ada("POST", "/api-keys", content=b'{"name": "x"}', headers={"content-encoding": "gzip"})
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+
+
 @pytest.mark.parametrize(
     ("path", "allow"),
     [

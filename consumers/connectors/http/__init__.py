@@ -2,7 +2,9 @@
 
 from consumers.connectors.http.answer import NotAsAsked, headers_of, output
 from consumers.connectors.http.body import encoded, pairs
-from consumers.connectors.http.config import RequestConfig, as_defined, check
+from consumers.connectors.http.body import problem as body_problem
+from consumers.connectors.http.config import RequestConfig, as_defined
+from consumers.connectors.http.config import check as config_problems
 from domain.connector.config import BadConfig, read
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector
 from domain.connector.http_client import HttpReply, HttpRequest, Unreachable
@@ -39,6 +41,13 @@ async def request(config: JsonObject, context: ActionContext) -> Outcome:
     except Unreachable as error:
         return _unreached(error)
     return _outcome(reply, wanted, context)
+
+
+def check(saved: JsonObject) -> dict[str, str]:
+    """What is wrong with a config as saved, by path."""
+    found = config_problems(saved)
+    wrong = None if found else body_problem(as_defined(saved))
+    return {"body": wrong} if wrong else found
 
 
 def _given(config: JsonObject) -> JsonObject:

@@ -4,14 +4,15 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, cast
 from urllib.parse import urlencode
 
 import msgspec
 from msgspec import Meta
 
-from consumers.connectors.http.config import FORM, MULTIPART, BodyType, media_type_of
-from domain.connector.config import BadConfig
+from consumers.connectors.http.config import FORM, MULTIPART, BodyType, content_type_of, media_type_of
+from domain.connector.config import BadConfig, is_template
+from domain.language.template import templates
 from domain.values.charset import charset_of
 from domain.values.json import Json, JsonObject, MalformedJson, parse
 from domain.values.payload import is_json
@@ -56,6 +57,24 @@ def encoded(kind: BodyType, body: Json, content_type: str | None, seed: str) -> 
             return Content(content, found or "application/octet-stream")
         case "text":
             return Content(_text(body, media_type, options), _TEXT)
+
+
+def problem(saved: JsonObject) -> str | None:
+    """What is wrong with a body that is known when it is saved; None where nothing is, or only data can tell."""
+    kind, body = saved.get("body_type"), saved.get("body")
+    if kind is None or body is None or is_template(kind):
+        return None
+    content_type = content_type_of(saved.get("headers"))
+    try:
+        if kind == "multipart" and isinstance(body, list):
+            msgspec.convert(body, list[Part])
+        if next(templates(body), None) is None and not is_template(content_type):
+            encoded(cast(BodyType, kind), body, content_type, "")
+    except msgspec.ValidationError as error:
+        return f"a multipart body is a list of {{name, value | file, filename, content_type}}: {error}"
+    except BadConfig as error:
+        return str(error).removeprefix("body: ")
+    return None
 
 
 def text_of(value: Json) -> str:

@@ -10,6 +10,7 @@ from multipart import parse_options_header
 from domain.connector import headers as rules
 from domain.connector import url as urls
 from domain.connector.config import is_template, problems
+from domain.hook.hops import HEADER
 from domain.language.template import is_lone_path
 from domain.values.json import Json, JsonObject, MalformedJson, parse
 from domain.values.payload import is_json, plain_type
@@ -109,6 +110,8 @@ def _check_headers(headers: JsonObject) -> dict[str, str]:
     seen: set[str] = set()
     for name, value in headers.items():
         wrong = rules.name_problem(name)
+        if name.lower() == HEADER.lower():
+            wrong = "TriggerHub sets this header itself: it says how many runs have started one another"
         if name.lower() in seen:
             wrong = wrong or "this header is there twice; for several values write a list"
         if isinstance(value, str) and not is_template(value):

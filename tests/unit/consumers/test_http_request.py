@@ -186,7 +186,10 @@ async def test_binary_is_sent_exactly_as_it_was_kept(http: Outbound, target: Raw
 async def test_a_body_that_its_type_can_not_have_fails_and_says_why(
     http: Outbound, target: RawTarget, body_type: str, body: Any
 ) -> None:
-    outcome = await run(http, target, {"body_type": body_type, "body": body})
+    """When it is saved already; a template, or a definition of before, may still make one."""
+    config = {"url": target.url, "body_type": body_type, "body": body}
+    assert set(ACTION.problems(config)) == {"body"}
+    outcome = await ACTION.run(config, ActionContext(http, "run.step", UUID(int=1), FixedClock()))
     assert isinstance(outcome, Failed)
     assert (outcome.code, outcome.message.startswith("body: ")) == ("bad_config", True)
     assert target.requests == []

@@ -39,7 +39,15 @@ def told(saved: Definition) -> list[dict[str, Any]]:
         ("{{ 'x' | replace }}", "filter_arguments", None),
         ("{{ 'x' | upcase: 1 }}", "filter_arguments", None),
         ("{{ 'x' | default: 1, allow_fals: true }}", "filter_arguments", None),
+        ("{{ now | date: '%Q' }}", "filter_arguments", None),
+        ("{{ trigger.body.x | round: 'two' }}", "filter_arguments", None),
+        ("{{ trigger.body.x | divided_by: 0 }}", "filter_arguments", None),
+        ("{{ trigger.body.x | concat: 'x' }}", "filter_arguments", None),
         ("{% fro x in y %}{% endfro %}", "unknown_tag", "for"),
+        ("{% endif %}", "template_syntax", None),
+        ("{% elsif trigger.body.x %}", "template_syntax", None),
+        ("{{ trigger.body.x | default 'none' }}", "template_syntax", "default: 'none'"),
+        ("{{ forloop.index }}", "unknown_path", None),
         ("{{ body.id }}", "unknown_path", "trigger.body.id"),
         ("{% if headers['x-id'] %}{% endif %}", "unknown_path", "trigger.headers.x-id"),
         ("{{ triger.body.id }}", "unknown_path", "trigger.body.id"),
@@ -81,6 +89,7 @@ def test_a_mistake_in_a_template_is_told_with_what_would_be_right(template: str,
         "{{ run.id }}{{ zap.id }}{{ zap.version }}{{ now }}{{ 'today' | date: '%F' }}",
         "{{ trigger.body[trigger.query.key] }}",
         "{% raw %}{{ nope }}{% endraw %}{% comment %}{{ nope }}{% endcomment %}",
+        "{{ trigger.body.x | date: trigger.body.form }}{{ 7 | divided_by: 2 }}{{ trigger.body.x | truncate: 5, '' }}",
         "{% liquid\nassign a = trigger.body.a\necho a | upcase\n%}",
     ],
 )
@@ -137,12 +146,52 @@ def test_an_error_path_sees_the_steps_before_it_and_nobody_else_sees_its_own() -
         ("body.lines[0]", "trigger.body.lines[0]"),
         ('a["b c"]', 'trigger.body.a["b c"]'),
         ("trigger.query.x", "trigger.body"),
+        ("$.lines", "trigger.body.lines"),
+        ("$", None),
     ],
 )
-def test_paths_into_the_body_have_one_spelling(path: str, right: str) -> None:
+def test_paths_into_the_body_have_one_spelling(path: str, right: str | None) -> None:
     for at, config in (("split", {"split": path}), ("dedupe.path", {"dedupe": {"from": "body", "path": path}})):
         (error,) = told(definition(trigger={"type": "webhook.catch", "config": config}))
-        assert (error["path"], error["did_you_mean"]) == (f"trigger.config.{at}", right)
+        assert (error["path"], error.get("did_you_mean")) == (f"trigger.config.{at}", right)
+
+
+@pytest.mark.parametrize(
+    ("config", "path", "right"),
+    [
+        ({"verification": {"preset": "guthub"}}, "verification.preset", "github"),
+        ({"splt": True}, "splt", "split"),
+        ({"filter": {"field": "trigger.body.x", "operator": "exist"}}, "filter.operator", "exists"),
+        ({"methods": ["get"]}, "methods[0]", None),
+    ],
+)
+def test_a_wrong_name_in_the_hook_is_told_with_the_known_ones(
+    config: dict[str, Any], path: str, right: str | None
+) -> None:
+    (error,) = told(definition(trigger={"type": "webhook.catch", "config": config}))
+    assert (error["path"], error.get("did_you_mean")) == (f"trigger.config.{path}", right)
+    assert "known: " in error["reason"] or "one of " in error["reason"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "path", "right"),
+    [
+        ({"metod": "GET"}, "metod", "method"),
+        ({"headers": {"TriggerHub-Depth": "1"}}, "headers.TriggerHub-Depth", None),
+        ({"body_type": "multipart", "body": [{"nme": "a", "value": "{{ trigger.body.x }}"}]}, "body", None),
+        ({"headers": {"Content-Type": "application/json"}, "body": "no json"}, "body", None),
+    ],
+)
+def test_a_wrong_step_is_told_before_it_runs(wrong: dict[str, Any], path: str, right: str | None) -> None:
+    made = step("one")
+    made["config"] |= wrong
+    (error,) = told(definition(steps=[made]))
+    assert (error["path"], error.get("did_you_mean")) == (f"steps.0.config.{path}", right)
+
+
+def test_an_unknown_action_is_told_with_the_one_that_was_meant() -> None:
+    (error,) = told(definition(steps=[step("one") | {"type": "http.requst"}]))
+    assert (error["path"], error["did_you_mean"]) == ("steps.0.type", "http.request")
 
 
 @pytest.mark.parametrize("field", ["body.amount", "steps.one.output", "trigger.bodi.x", "run.id"])

@@ -1,0 +1,24 @@
+"""What stands around Litestar: HEAD is a GET without its body, for the client and for the server."""
+
+from typing import Any, cast
+
+from app.http.routing import Edge
+
+
+async def test_the_server_still_knows_that_a_request_is_a_head() -> None:
+    """uvicorn looks at its scope once the answer is complete: for a GET it misses the body that the length promises."""
+    seen: list[str] = []
+    sent: list[Any] = []
+
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        seen.append(scope["method"])
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok", "more_body": False})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope: Any = {"type": "http", "method": "HEAD", "path": "/healthz"}
+    await Edge(app, cast(Any, None))(scope, cast(Any, None), send)
+    assert (seen, scope["method"]) == (["GET"], "HEAD")
+    assert [message.get("body") for message in sent] == [None, b""]
