@@ -1,6 +1,6 @@
 # Needs make and Python >= 3.11 with venv; everything else is installed into .venv from the hash locks.
 .DEFAULT_GOAL := help
-.PHONY: up demo test test-kafka test-postgres kafka-jars soak soak-faults check bench bench-compare lock format clean help
+.PHONY: up demo test test-kafka test-postgres kafka-jars fuzz soak soak-faults check bench bench-compare lock format clean help
 .DELETE_ON_ERROR:
 # Tests, and `up` too, start many processes; each would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -29,6 +29,9 @@ test-kafka: .venv/.dev .kafka/.jars ## the tests that touch Kafka, on Apache Kaf
 
 test-postgres: .venv/.dev ## the tests of the database, on this machine's PostgreSQL (14 or newer)
 	@TRIGGERHUB_TEST_POSTGRES=system $(run) pytest tests/postgres tests/contract $(ARGS)
+
+fuzz: .venv/.dev ## hold the API against its document for longer than `make test` does (EXAMPLES=50)
+	@TRIGGERHUB_TEST_EXAMPLES=$(or $(EXAMPLES),50) $(run) pytest tests/http/test_fuzz.py -s $(ARGS)
 
 soak: .venv/.dev .kafka/.jars ## load on Apache Kafka while everything is killed at random (MINUTES=5, SEED=...)
 	@TRIGGERHUB_TEST_KAFKA=apache TRIGGERHUB_SOAK_MINUTES=$(or $(MINUTES),5) TRIGGERHUB_SOAK_SEED=$(SEED) \

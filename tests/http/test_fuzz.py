@@ -1,28 +1,95 @@
-"""The API as its document says it is: Schemathesis makes requests of all kinds, and holds every answer against it."""
+"""The API as its document says it is: Schemathesis makes requests of all kinds, and holds every answer against it.
 
+It follows the document's links too, from what an answer names to the routes behind it, in an account that has zaps,
+runs, held requests, failures and jobs. For longer: `make fuzz`.
+"""
+
+import os
+import re
 import sys
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 import pytest
 
-from tests.support.api import sign_up
-from tests.support.served_api import run, served_api
+from consumers.connectors import catalog
+from domain.run.events import RunFailed
+from sql.log.event_store import PgEventStore
+from sql.process.clock import new_id
+from tests.support.api import Person, running_api, sign_up
+from tests.support.projected import append, requested
+from tests.support.served_api import build_read_models, run, served_api
 
 SETTINGS = Path(__file__).with_name("schemathesis.toml")
+EXAMPLES = int(os.environ.get("TRIGGERHUB_TEST_EXAMPLES", "4"))
+PHASES = {"stateful": 2 * EXAMPLES, "examples,coverage,fuzzing": EXAMPLES}
+SECONDS = 15 * EXAMPLES
+"""For each of the two; a quiet machine needs a tenth of it."""
+LINKS = 5
+"""How many of the document's links have to be followed, at least."""
+KEYS = 10
+SCOPES = ["read", "write", "keys"]
+STEP = {"id": "send", "kind": "action", "type": "http.request", "config": {"url": "https://example.org/"}}
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(7 * SECONDS)
 async def test_no_request_gets_an_answer_that_the_document_does_not_promise(dsn: str, tmp_path: Path) -> None:
-    async with served_api(dsn) as url, httpx.AsyncClient(base_url=url) as api:
-        # Not a session: one of the requests signs out.
-        made = await (await sign_up(api))("POST", "/api-keys", json={"name": "x", "scopes": ["read", "write", "keys"]})
-        code, written = await run(
-            sys.executable, "-m", "schemathesis.cli", "--config-file", str(SETTINGS), "--no-color", "run",
-            f"{url}/schema/openapi.json", "--checks", "all", "--header", f"Authorization: Bearer {made.json()['key']}",
-            "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "10", "--max-time", "50", "--seed", "1",
-            "--continue-on-failure",
-            cwd=tmp_path,
-        )  # fmt: skip
-    assert code == 0, written
+    async with running_api(dsn, catalog=catalog()) as api:
+        person = await sign_up(api)
+        await live(dsn, person)
+        # Not a session, as one of the requests signs out. Links lead to the newest keys, which are deleted.
+        keys = [await done(person, "POST", "/api-keys", json={"name": "x", "scopes": SCOPES}) for _ in range(KEYS)]
+    async with served_api(dsn) as url:
+        for phases, examples in PHASES.items():
+            code, written = await run(
+                *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(SETTINGS), "--no-color", "run"),
+                *(f"{url}/schema/openapi.json", "--header", f"Authorization: Bearer {keys[0].json()['key']}"),
+                *("--checks", "all", "--phases", phases, "--max-examples", str(examples), "--max-time", str(SECONDS)),
+                *("--seed", "1", "--continue-on-failure"),
+                cwd=tmp_path, timeout_s=3 * SECONDS,
+            )  # fmt: skip
+            print(written)  # noqa: T201 - shown by `pytest -s`, and when it fails
+            assert code == 0, written
+            assert phases != "stateful" or followed(written) >= LINKS, "few of the document's links were followed"
+
+
+def followed(written: str) -> int:
+    """How many links gave a request its ids."""
+    found = re.search(r"API Links: +(\d+) covered", written)
+    return int(found[1]) if found else 0
+
+
+async def live(dsn: str, person: Person) -> None:
+    """Some of all that an account can have."""
+    zap = await published(person, {})
+    for n in range(3):
+        accepted = await person.api.post(zap["hook_url"], json={"n": n})
+        await done(person, "POST", f"/runs/{accepted.json()['run_id']}/cancel")
+    await published(person, {"filter": {"field": "trigger.body.n", "operator": "equals", "value": 1}}, send=3)
+    holds = await published(person, {}, settings={"when_paused": "hold"})
+    await done(person, "POST", f"/zaps/{holds['id']}/pause")
+    await person.api.post(holds["hook_url"], json={"n": 0})
+    async with PgEventStore(dsn, "test") as store:
+        run_id, zap_id = new_id(), UUID(zap["id"])
+        failed = RunFailed(zap_id=zap_id, step_id="send", code="http_503", message="no answer")
+        await append(store, run_id, requested(zap_id), failed, tenant_id=UUID(person.id), key=run_id)
+    await build_read_models(dsn)
+    await done(person, "POST", "/runs/cancel", json={"filter": {"source": "webhook"}})
+
+
+async def published(person: Person, trigger: dict[str, object], send: int = 0, **more: object) -> dict[str, str]:
+    """A live zap, and requests to it."""
+    body = {"name": "A", "trigger": {"type": "webhook.catch", "config": trigger}, "steps": [STEP], **more}
+    zap: dict[str, str] = (await done(person, "POST", "/zaps", json=body)).json()
+    await done(person, "POST", f"/zaps/{zap['id']}/publish")
+    for n in range(send):
+        assert (await person.api.post(zap["hook_url"], json={"n": n})).status_code == 200
+    return zap
+
+
+async def done(person: Person, method: str, path: str, **options: object) -> httpx.Response:
+    answer = await person(method, path, **options)
+    assert answer.status_code < 300, answer.text
+    return answer

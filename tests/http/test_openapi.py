@@ -176,6 +176,47 @@ def test_times_are_marked_and_patterns_are_no_python(document: Document) -> None
     assert "\\\\Z" not in json.dumps(document)
 
 
+@pytest.mark.parametrize(
+    ("operation", "status", "link", "wanted"),
+    [
+        ("createZap", "201", "replaceZapDraft",
+         {"path.zap_id": "$response.body#/id", "header.If-Match": "$response.header.ETag"}),
+        ("listZaps", "200", "publishZap", {"path.zap_id": "$response.body#/items/0/id"}),
+        ("replayRuns", "202", "abortJob", {"path.job_id": "$response.body#/id"}),
+        ("catchHook", "200", "getRun", {"path.run_id": "$response.body#/run_id"}),
+        ("listZapVersions", "200", "getZapVersion",
+         {"path.zap_id": "$request.path.zap_id", "path.number": "$response.body#/items/0/number"}),
+    ],
+)  # fmt: skip
+def test_an_answer_leads_on_by_the_ids_in_it(
+    document: Document, operation: str, status: str, link: str, wanted: dict[str, str]
+) -> None:
+    (found,) = [found for _, _, found in operations(document) if found["operationId"] == operation]
+    assert found["responses"][status]["links"][link] == {"operationId": link, "parameters": wanted}
+
+
+def test_links_lead_to_operations_by_parameters_that_these_have(document: Document) -> None:
+    known = {
+        operation["operationId"]: {f"{p['in']}.{p['name']}" for p in operation.get("parameters", ())}
+        for _, _, operation in operations(document)
+    }
+    found = [
+        link
+        for _, _, operation in operations(document)
+        for response in operation["responses"].values()
+        for link in response.get("links", {}).values()
+    ]
+    assert len(found) > 50
+    assert all(link["parameters"].keys() <= known[link["operationId"]] for link in found)
+    behind = {name for name, takes in known.items() if any(place.startswith("path.") for place in takes)}
+    assert behind - {link["operationId"] for link in found} == {"catchHook"}
+
+
+def test_a_run_leads_to_its_zap_but_not_to_changing_it(document: Document) -> None:
+    links = document["paths"]["/api/v1/runs/{run_id}"]["get"]["responses"]["200"]["links"]
+    assert set(links) == {"getZap"}
+
+
 def test_every_problem_says_what_to_do() -> None:
     for kind in KINDS.values():
         assert kind.title[0].isupper()

@@ -20,8 +20,7 @@ PARTITIONS = 3
 @asynccontextmanager
 async def served_api(dsn: str) -> AsyncIterator[str]:
     """Its address. The read models are built, and stay as they are."""
-    for projection in PROJECTIONS:
-        await rebuild(dsn, projection, PARTITIONS)
+    await build_read_models(dsn)
     async with PgEventStore(dsn, "served api") as store:
         port, stop = _free_port(), asyncio.Event()
         url = f"http://127.0.0.1:{port}"
@@ -34,6 +33,12 @@ async def served_api(dsn: str) -> AsyncIterator[str]:
         finally:
             stop.set()
             await serving
+
+
+async def build_read_models(dsn: str) -> None:
+    """As they follow from the log by now."""
+    for projection in PROJECTIONS:
+        await rebuild(dsn, projection, PARTITIONS)
 
 
 def _free_port() -> int:

@@ -14,6 +14,7 @@ from litestar.routes import HTTPRoute
 
 from app.http.openapi import hook
 from app.http.openapi.examples import EXAMPLES
+from app.http.openapi.links import add_links
 from app.http.openapi.notes import HEADERS, Doc, Notes, of
 from app.http.openapi.refusals import Refusals, codes
 from app.http.openapi.schemas import Schemas
@@ -66,6 +67,7 @@ def document(app: Litestar, catalog: Catalog) -> Doc:
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation, schemas, refusals)
     paths |= hook.paths(schemas, refusals)
+    add_links(paths, schemas.components)
     described: Doc = {
         "openapi": "3.1.0",
         "info": {
