@@ -57,7 +57,7 @@ async def get_health(pool: Pool, tenant_id: UUID, zap_id: UUID) -> ZapHealth:
 
 
 class Pending(msgspec.Struct, frozen=True):
-    """A zap with something to report. With `retry_at`: its last alert, at `alert_position`, once more.
+    """A zap with something to report: `fresh`, or its last alert, at `alert_position`, once more from `retry_at` on.
 
     `stream_version` is that of its failures' stream, `flagged_until` the position of its last flag, `told_until` how
     far the last alert went.
@@ -73,6 +73,12 @@ class Pending(msgspec.Struct, frozen=True):
     attempts: int | None
     results: Mapping[str, str]
     retry_at: datetime | None
+    fresh: bool
+
+    @property
+    def unsent(self) -> bool:
+        """Whether its last alert is recorded, and nobody has tried to send it."""
+        return self.attempts == 0
 
 
 async def pending(connection: Connection, moment: datetime, limit: int) -> list[Pending]:

@@ -14,7 +14,7 @@ from consumers.notifier.mail import Mail, MailFailed
 from domain.aggregates import ZAP
 from domain.connector.http_client import HttpClient, HttpRequest, Unreachable
 from domain.failures.alert_message import payload, subject, text
-from domain.failures.failures import AlertRaised
+from domain.failures.failures import AlertRaised, FailuresEvent, owed, together
 from domain.hook.request import Request
 from domain.log.event import Metadata
 from domain.log.ports import EventStore, NewId, StoreUnavailable
@@ -33,10 +33,15 @@ class NotTold(Exception):
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """An alert as it was recorded, with its id."""
+    """An alert as it was recorded, with its id, and the last of what the zap's failures had led to before it."""
 
     id: UUID
     raised: AlertRaised
+    history: tuple[tuple[UUID, FailuresEvent], ...] = ()
+
+    def to(self, channel: str) -> AlertRaised:
+        """What a channel is told: also what it has missed."""
+        return together(owed(self.history, channel), self.raised)
 
 
 class Channels:
@@ -70,7 +75,7 @@ class Channels:
         if wanted.webhook is not None:
             ways["webhook"] = partial(self._post, alert, wanted.webhook)
         for address in wanted.email:
-            ways[f"email:{address}"] = partial(self._write, alert, address, moment)
+            ways[_of(address)] = partial(self._write, alert, address, moment)
         if wanted.zap_id is not None and not alert.raised.chained:
             ways["zap"] = partial(self._run, alert, wanted.zap_id, zap.tenant_id)
         return ways
@@ -90,7 +95,7 @@ class Channels:
             method="POST",
             url=url,
             headers={"Content-Type": "application/json", "Idempotency-Key": str(alert.id)},
-            body=self._json(alert),
+            body=self._json(alert, "webhook"),
             timeout_s=TIMEOUT_S,
         )
         reply = await self._http.request(request)
@@ -98,8 +103,9 @@ class Channels:
             raise NotTold(f"the webhook answered {reply.status}")
 
     async def _write(self, alert: Alert, address: str, moment: datetime) -> None:
-        body = text(alert.raised, self._public_url)
-        await self._mail.send(address, subject(alert.raised), body, message_id=alert.id, at=moment)
+        told = alert.to(_of(address))
+        body = text(told, self._public_url)
+        await self._mail.send(address, subject(told), body, message_id=alert.id, at=moment)
 
     async def _run(self, alert: Alert, zap_id: UUID, owner: UUID) -> None:
         error_zap = await load(self._store, ZAP, zap_id)
@@ -107,7 +113,7 @@ class Channels:
             raise NotTold("the error zap does not exist")
         if error_zap.state.status != "enabled":
             raise NotTold(f"the error zap is not enabled: it is {error_zap.state.status}")
-        body = self._json(alert).decode()
+        body = self._json(alert, "zap").decode()
         request = Request(method="POST", headers={"content-type": "application/json"}, body=body)
         append = request_append(
             RunRequested(zap_id=zap_id, zap_version=error_zap.state.live, source="alert", request=request),
@@ -119,5 +125,10 @@ class Channels:
         )
         await self._store.append(append)
 
-    def _json(self, alert: Alert) -> bytes:
-        return msgspec.json.encode(payload(alert.id, alert.raised, self._public_url))
+    def _json(self, alert: Alert, channel: str) -> bytes:
+        return msgspec.json.encode(payload(alert.id, alert.to(channel), self._public_url))
+
+
+def _of(address: str) -> str:
+    """The channel of an address."""
+    return f"email:{address}"

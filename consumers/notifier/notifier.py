@@ -40,6 +40,10 @@ POLL_S = 1.0
 SETTLE = timedelta(seconds=3)
 """How long the first failure waits for more, so that a burst is one message."""
 ZAPS_AT_A_TIME = 500
+PATIENCE_S = 1.0
+"""How long a round of alerts is waited for; what takes longer goes on beside the next round."""
+HISTORY = 60
+"""Events of a zap's failures in which is looked for alerts that a channel has missed."""
 ACTOR = "notifier"
 
 
@@ -54,6 +58,7 @@ class Notifier:
         self._clock = clock
         self._new_id = new_id
         self._waiting_since: dict[UUID, datetime] = {}
+        self._telling: dict[UUID, asyncio.Task[None]] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send alerts until `stop`, through outages of the database."""
@@ -78,6 +83,9 @@ class Notifier:
                 await rest(stop, POLL_S)
         finally:
             connection.terminate()
+            for task in self._telling.values():
+                task.cancel()
+            await asyncio.gather(*self._telling.values(), return_exceptions=True)
 
     async def check(self, connection: Connection, moment: datetime) -> None:
         """Flag zaps and send the alerts that are due, zap by zap. Raises what the store and the connection raise."""
@@ -88,13 +96,28 @@ class Notifier:
         except asyncpg.UndefinedTableError:
             log.info("notifier.read_models_missing")
             return
-        self._waiting_since = {zap.zap_id: self._waiting_since.get(zap.zap_id, moment) for zap in found}
-        due = [zap for zap in found if zap.retry_at or moment - self._waiting_since[zap.zap_id] >= SETTLE]
-        alerts = []
-        for zap in await self._current(due):
+        fresh = (zap.zap_id for zap in found if zap.fresh)
+        self._waiting_since = {zap_id: self._waiting_since.get(zap_id, moment) for zap_id in fresh}
+        due = [zap for zap in found if zap.zap_id not in self._telling]
+        for zap in await self._current([zap for zap in due if self._is_new(zap, moment) or _is_again(zap, moment)]):
             with _apart("alert.crashed", zap_id=str(zap.zap_id)):
-                alerts.append(await self._next_alert(connection, zap, moment))
-        await asyncio.gather(*(self._tell(*alert, moment) for alert in alerts if alert))
+                alert = await self._next_alert(connection, zap, moment)
+                if alert:
+                    self._telling[zap.zap_id] = asyncio.create_task(self._tell(*alert, moment))
+        await self._told()
+
+    async def _told(self) -> None:
+        """Wait for what is being sent, but not for targets that take their time: others have alerts, too."""
+        if self._telling:
+            await asyncio.wait(self._telling.values(), timeout=PATIENCE_S)
+        done = [zap_id for zap_id, task in self._telling.items() if task.done()]
+        for error in [self._telling.pop(zap_id).exception() for zap_id in done]:
+            if error:
+                raise error
+
+    def _is_new(self, zap: Pending, moment: datetime) -> bool:
+        """Whether there is something new to tell of, whose burst is over."""
+        return zap.fresh and not zap.unsent and moment - self._waiting_since[zap.zap_id] >= SETTLE
 
     async def _current(self, zaps: list[Pending]) -> list[Pending]:
         """The zaps whose read model has caught up with the last alert."""
@@ -104,12 +127,14 @@ class Notifier:
     async def _next_alert(
         self, connection: Connection, zap: Pending, moment: datetime
     ) -> tuple[Alert, Pending, LoadedZap | None] | None:
-        """The alert in progress, or a new one, recorded; None when another notifier was faster."""
+        """A new alert, recorded, or the last one again; None when another notifier was faster."""
         stored = await load(self._store, ZAP, zap.zap_id)
-        if zap.retry_at and zap.alert_id and zap.alert_position:
+        if not self._is_new(zap, moment) and zap.alert_id and zap.alert_position:
             (recorded,) = await self._store.read_log(zap.alert_position - 1, 1)
             raised = decode(recorded.type, recorded.schema_version, recorded.data)
-            return (Alert(zap.alert_id, raised), zap, stored) if isinstance(raised, AlertRaised) else None
+            if not isinstance(raised, AlertRaised):
+                return None
+            return Alert(zap.alert_id, raised, await self._history(zap, recorded.version - 1)), zap, stored
         raised = raise_alert(
             zap.zap_id,
             stored.state.name if stored else "",
@@ -120,11 +145,17 @@ class Notifier:
             every_s=(stored.state.behaviour if stored else DEFAULT).on_failure.every_s,
             moment=moment,
         )
-        alert = Alert(self._new_id(), raised)
+        alert = Alert(self._new_id(), raised, await self._history(zap, zap.stream_version))
         if not await self._record(zap, raised, alert.id, zap.stream_version):
             return None
         log.info("alert.raised", alert_id=str(alert.id), zap_id=str(zap.zap_id), failures=raised.failures)
         return alert, zap, stored
+
+    async def _history(self, zap: Pending, version: int) -> tuple[tuple[UUID, FailuresEvent], ...]:
+        """The last of what the zap's failures have led to, up to a version of their stream."""
+        stream = await self._store.read_stream(StreamKind.CORE, stream_of(zap.zap_id), after=max(0, version - HISTORY))
+        found = [(e.event_id, decode(e.type, e.schema_version, e.data)) for e in stream if e.version <= version]
+        return tuple((event_id, event) for event_id, event in found if isinstance(event, FailuresEvent))
 
     async def _tell(self, alert: Alert, zap: Pending, stored: LoadedZap | None, moment: datetime) -> None:
         again = zap.alert_id == alert.id
@@ -147,6 +178,10 @@ class Notifier:
             )
         )
         return isinstance(result, Appended)
+
+
+def _is_again(zap: Pending, moment: datetime) -> bool:
+    return zap.retry_at is not None and zap.retry_at <= moment
 
 
 @contextmanager

@@ -6,7 +6,7 @@ to say up to which count. The events are in a stream beside the zap's own, one p
 The names and fields of events are the storage format: a changed meaning is a new event, a new field has a default.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeAlias
 from uuid import UUID, uuid5
@@ -161,6 +161,32 @@ def _cause(group: Unreported) -> Cause:
         total=group.total,
         of_alerts=group.of_alerts,
     )
+
+
+def owed(history: Iterable[tuple[UUID, FailuresEvent]], channel: str) -> list[AlertRaised]:
+    """The alerts that a channel has missed since it last took one: (id, event) in order, of the stream's end."""
+    missed: dict[UUID, AlertRaised] = {}
+    failed: dict[UUID, AlertRaised] = {}
+    for event_id, event in history:
+        if isinstance(event, AlertRaised):
+            missed[event_id] = event
+        elif isinstance(event, AlertAttempted) and event.alert_id in missed and channel in event.results:
+            if event.results[channel]:
+                failed[event.alert_id] = missed[event.alert_id]
+            else:
+                failed.clear()  # it was told of the ones before along with this one
+    return list(failed.values())
+
+
+def together(missed: Sequence[AlertRaised], alert: AlertRaised) -> AlertRaised:
+    """An alert that tells of earlier ones as well, each group once."""
+    causes: dict[tuple[str, str], Cause] = {}
+    for cause in (cause for one in (*missed, alert) for cause in one.causes):
+        before = causes.get((cause.step_id, cause.code))
+        count = cause.count + (before.count if before else 0)
+        causes[cause.step_id, cause.code] = msgspec.structs.replace(cause, count=count)
+    since = min(one.since for one in (*missed, alert))
+    return msgspec.structs.replace(alert, since=since, causes=tuple(causes.values()))
 
 
 def attempted(

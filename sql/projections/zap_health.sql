@@ -55,18 +55,21 @@ select completed, failed, last_completed_at, last_failed_at, alert_id, alert_at,
 from rm.zap_health where tenant_id = $1 and zap_id = $2
 
 -- name: pending
--- Zaps of which something is to be told at a moment: an alert that did not get through, a new flag, new failures.
+-- Zaps of which something is to be told at a moment: an alert that did not get through, or, `fresh`, a new flag or new
+-- failures. These do not wait until channels that did not take the last alert have been tried again.
 select h.tenant_id, h.zap_id, h.stream_version, h.flagged_until, h.told_until, h.alert_id, h.alert_position,
-       h.attempts, h.results, h.retry_at
+       h.attempts, h.results, h.retry_at, p.fresh
 from rm.zap_health h
 join (
-    select tenant_id, zap_id from rm.zap_health where retry_at <= $1
-    union
-    select tenant_id, zap_id from rm.zap_health where flagged_until > flags_told_until and retry_at is null
-    union
-    select d.tenant_id, d.zap_id
-    from rm.dead_letters d join rm.zap_health h using (tenant_id, zap_id)
-    where d.total > d.told and h.retry_at is null and (h.quiet_until is null or h.quiet_until <= $1)
+    select tenant_id, zap_id, bool_or(fresh) as fresh from (
+        select tenant_id, zap_id, false as fresh from rm.zap_health where retry_at <= $1
+        union all
+        select tenant_id, zap_id, true from rm.zap_health where flagged_until > flags_told_until
+        union all
+        select d.tenant_id, d.zap_id, true
+        from rm.dead_letters d join rm.zap_health h using (tenant_id, zap_id)
+        where d.total > d.told and (h.quiet_until is null or h.quiet_until <= $1)
+    ) found group by tenant_id, zap_id
 ) p using (tenant_id, zap_id)
 order by h.retry_at, h.quiet_until nulls first limit $2
 

@@ -150,6 +150,44 @@ async def test_a_channel_that_fails_is_tried_again_and_then_given_up_and_the_oth
     assert house.sink.count == len(ATTEMPTS_AFTER_S) + 1
 
 
+async def test_a_bad_channel_delays_no_other_and_is_told_later_what_it_has_missed(
+    house: FailingHouse, notifier: Notifier
+) -> None:
+    """While one is tried again for half an hour, the other hears of new failures at its own interval."""
+    zap = await house.zap(OnFailure(webhook=house.sink.url, email=("ada@example.com",), every_s=10))
+    house.sink.status = 500
+    for code in ("http_503", "timeout", "http_503"):
+        await house.fail(zap, 2, code=code)
+        await house.settle(notifier, 20)
+    assert len(house.mails.boxes["ada@example.com"]) == 3
+    house.sink.status = 200
+    house.sink.deliveries.clear()
+    await house.fail(zap, 1, code="http_503")
+    await house.settle(notifier, 20)
+    assert "1 run failed" in str(house.mails.boxes["ada@example.com"][-1]["subject"])
+    (message,) = house.told()
+    assert message["failures"] == 7
+    assert {(cause["code"], cause["count"]) for cause in message["causes"]} == {("http_503", 5), ("timeout", 2)}
+    house.sink.deliveries.clear()
+    await house.fail(zap, 1)
+    await house.settle(notifier, 20)
+    assert [message["failures"] for message in house.told()] == [1], "it owes nothing any more"
+
+
+async def test_a_target_that_hangs_delays_the_alerts_of_nobody_else(house: FailingHouse, notifier: Notifier) -> None:
+    slow = await house.zap(OnFailure(webhook=house.sink.url), name="Slow")
+    quick = await house.zap(OnFailure(email=("ada@example.com",)), name="Quick")
+    house.sink.delay_s = 5
+    await house.fail(slow)
+    await house.settle(notifier)
+    await house.fail(quick)
+    began = asyncio.get_running_loop().time()
+    await house.settle(notifier)
+    assert len(house.mails.boxes["ada@example.com"]) == 1
+    assert asyncio.get_running_loop().time() - began < 5
+    await eventually(lambda: house.sink.count == 1, 10)
+
+
 async def test_a_mail_server_that_heals_gets_the_mail_and_its_refusals_are_on_record(
     house: FailingHouse, notifier: Notifier
 ) -> None:
