@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from app.accounts.auth import Principal
+from app.accounts.auth import Forbidden, Principal
 from app.accounts.guesses import Guesses
 from app.accounts.passwords import Passwords
 from app.accounts.tokens import (
@@ -139,7 +139,13 @@ class Accounts:
         await self._end_session(principal.session_id)
 
     async def create_key(self, principal: Principal, name: str, scopes: tuple[Scope, ...]) -> tuple[ApiKey, str]:
-        """A new API key: what is kept of it, and the key itself, which is never shown again."""
+        """A new API key: what is kept of it, and the key itself, which is never shown again.
+
+        Raises Forbidden where it could more than who makes it, LimitReached.
+        """
+        if not set(scopes) <= set(principal.scopes):
+            has = ", ".join(principal.scopes)
+            raise Forbidden(f"this API key may not make one that can more than itself: it has the scopes {has}")
         key, key_id = new_api_key(), self._new_id()
         added = await self._identity.add_api_key(
             key_id, principal.user_id, name=name, prefix=key_prefix(key), key_hash=fingerprint(key), scopes=scopes

@@ -4,6 +4,7 @@ The libraries log through the standard library; their records take the same path
 """
 
 import logging
+import re
 import sys
 from collections.abc import Mapping
 
@@ -12,6 +13,9 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from app.config.settings import LogFormat, Secret
 from domain.values.redaction import REDACTED, may_be_secret
+
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Controls but tab and line feed, line separators, marks that change the direction of writing, halves of pairs."""
 
 
 def configure(role: str, level: str, log_format: LogFormat) -> None:
@@ -69,9 +73,22 @@ def _add_role(role: str) -> Processor:
 def _renderers(log_format: LogFormat) -> list[Processor]:
     if log_format == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
-    return [
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
-    ]
+    return [structlog.processors.format_exc_info, _printable, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+
+
+def printable(text: str) -> str:
+    """A text of strangers, fit for a terminal: escape sequences and what turns the line around are spelt out."""
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def _printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {printable(str(key)): _spelt_out(key, value) for key, value in event.items()}
+
+
+def _spelt_out(key: str, value: object) -> object:
+    if value is None or isinstance(value, bool | int | float) or key.startswith("_"):
+        return value
+    return printable(value if isinstance(value, str) else repr(value))
 
 
 def _number(level: str) -> int:

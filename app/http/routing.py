@@ -81,17 +81,16 @@ class Edge:
         self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Find the client behind proxies, answer OPTIONS, turn HEAD into a GET without its body, keep the API out of
-        caches, and pass on the rest.
+        """Find the client behind proxies, answer OPTIONS, turn HEAD into a GET without its body, keep answers that do
+        not say otherwise out of caches, and pass on the rest.
         """
         if self._trusted_proxies and (peer := scope.get("client")):
             scope["client"] = (client_of(peer[0], scope["headers"], self._trusted_proxies), 0)
         method, path = scope.get("method"), str(scope["path"])
-        if path.startswith(MOUNTS):
+        if f"/{path.lstrip('/')}".startswith(MOUNTS):
             await self._app(scope, receive, send)
             return
-        if path.startswith("/api/"):
-            send = _uncached(send)
+        send = _uncached(send)
         if method == "OPTIONS":
             await self._options(path, send)
         elif method == "HEAD":
@@ -137,7 +136,9 @@ def _looks(wanted: type) -> str:
 def _uncached(send: Send) -> Send:
     async def send_uncached(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], (b"cache-control", b"no-store")]
+            headers = list(message["headers"])
+            if not any(name.lower() == b"cache-control" for name, _value in headers):
+                message["headers"] = [*headers, (b"cache-control", b"no-store")]
         await send(message)
 
     return send_uncached

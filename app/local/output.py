@@ -2,6 +2,8 @@
 
 from typing import TextIO
 
+from app.config.log import printable
+
 _COLOURS = ("36", "33", "32", "35", "34", "31", "96", "93")
 _WIDTH = 9
 
@@ -16,7 +18,7 @@ class Output:
         self._colourful = stream.isatty()
 
     def line(self, name: str, text: str) -> None:
-        self._write(f"{self._label(name)}{text}" if self._prefix else text)
+        self._write(f"{self._label(name)}{printable(text)}" if self._prefix else text)
 
     def banner(self, title: str, *lines: str) -> None:
         rule = "─" * max(len(line) for line in (title, *lines))

@@ -42,8 +42,12 @@ EXPECT_S = 0.25
 Record: TypeAlias = "ConsumerRecord[bytes, bytes]"
 Records: TypeAlias = tuple[Record, ...]
 
-
 NO_SECURITY = BaseSecurity()
+
+SESSION_MS = 6_000
+"""How long a consumer that died without a word keeps its partitions: the least that brokers allow by default."""
+HEARTBEAT_MS = 500
+"""How soon the others then hear that the partitions are to be shared anew."""
 
 
 class ConsumerConfig(msgspec.Struct, frozen=True):
@@ -104,8 +108,8 @@ class Subscription:
             batch_timeout_ms=1,
             max_records=config.max_records,
             fetch_max_wait_ms=FETCH_WAIT_MS,
-            session_timeout_ms=6_000,
-            heartbeat_interval_ms=2_000,
+            session_timeout_ms=SESSION_MS,
+            heartbeat_interval_ms=HEARTBEAT_MS,
             listener=None if alone else _Listener(assigned, revoked),
             parser=_parse,
             decoder=_decode,

@@ -105,7 +105,8 @@ async def test_a_key_does_only_what_its_scopes_say(ada: Person) -> None:
     assert await with_key(ada, default, "DELETE", f"/api-keys/{uuid4()}") == 403
     assert await with_key(ada, reading, "GET", f"/zaps/{zap['id']}") == 200
     assert await with_key(ada, reading, "POST", f"/zaps/{zap['id']}/enable") == 403
-    assert await with_key(ada, keeping, "POST", "/api-keys", {"name": "more"}) == 201
+    assert await with_key(ada, keeping, "POST", "/api-keys", {"name": "more"}) == 403, "by default a key may write"
+    assert await with_key(ada, keeping, "POST", "/api-keys", {"name": "more", "scopes": ["read"]}) == 201
     assert await with_key(ada, keeping, "POST", f"/zaps/{zap['id']}/enable") == 403
     listed = (await ada("GET", "/api-keys")).json()["items"]
     assert {tuple(key["scopes"]) for key in listed} == {("read", "write"), ("read",), ("read", "keys")}
@@ -156,3 +157,12 @@ async def test_an_allow_list_of_a_hook_sees_the_client_behind_a_trusted_proxy(ds
         for said, status in (("203.0.113.7", 200), ("203.0.113.7, 6.6.6.6", 401), ("6.6.6.6", 401), ("", 401)):
             answer = await api.post(zap["hook_url"], json={}, headers={"x-forwarded-for": said})
             assert answer.status_code == status, said
+
+
+async def test_a_key_makes_no_key_that_can_more_than_itself(ada: Person) -> None:
+    made = await ada("POST", "/api-keys", json={"name": "k", "scopes": ["keys", "read"]})
+    headers = {"authorization": f"Bearer {made.json()['key']}"}
+    for scopes, status in ((["keys"], 201), (["read", "keys"], 201), (["write"], 403), (["read", "write"], 403)):
+        answer = await ada("POST", "/api-keys", json={"name": "child", "scopes": scopes}, headers=headers)
+        assert answer.status_code == status, answer.text
+    assert "it has the scopes keys, read" in answer.json()["detail"]

@@ -210,6 +210,14 @@ async def test_nothing_of_the_api_is_kept_by_caches(ada: Person, method: str, pa
     assert (answer.status_code, answer.headers.get("cache-control")) == (status, "no-store")
 
 
+@pytest.mark.parametrize("path", ["//api/v1/me", "///api/v1/zaps", "/API/v1/me", "/api", "/readyz", "/nowhere"])
+async def test_neither_is_what_goes_by_another_path(ada: Person, path: str) -> None:
+    answer = await ada.api.get(
+        f"http://testserver.local{path}", headers={"authorization": f"Bearer {ada.access_token}"}
+    )
+    assert answer.headers.get("cache-control") == "no-store"
+
+
 async def test_without_credentials_nothing_is_kept_either(ada: Person) -> None:
     answer = await ada.api.get("/api/v1/me")
     assert (answer.status_code, answer.headers.get("cache-control")) == (401, "no-store")

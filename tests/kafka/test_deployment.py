@@ -1,16 +1,18 @@
 """Two of every role on one broker and database, through rebalances, kills and cut networks."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
+from consumers.kafka.subscription import SESSION_MS
 from tests.support.broker import APACHE, Broker, topic_name
 from tests.support.deployment import ROLES, Deployment, deployment
 from tests.support.eventually import eventually
 from tests.support.kafka_server import KafkaServer
-from tests.support.load import under_load
+from tests.support.load import send, under_load
 from tests.support.proxy import running_proxy
 from tests.support.sink import running_sink
 
@@ -40,6 +42,25 @@ async def test_consumers_that_come_and_go_lose_and_double_nothing(dsn: str, brok
                 await load.more()
                 assert await deployed.stop(extra) == 0
                 await load.more(100)
+        await load.proven()
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+async def test_a_runner_that_dies_without_a_word_holds_up_its_runs_for_its_session(
+    dsn: str, broker: Broker, comes_back: bool
+) -> None:
+    """The broker gives a consumer up six seconds after its last word; one that takes its place waits for that, too."""
+    async with two_of_each(dsn, broker) as deployed, running_sink() as sink:
+        async with under_load(deployed, sink, senders=2) as load:
+            await load.more(100)
+            await load.arrived(50)
+        runner = next(name for name in deployed.pids() if name.startswith("runner"))
+        await (deployed.kill(runner) if comes_back else deployed.lose(runner))
+        loop, killed_at = asyncio.get_running_loop(), asyncio.get_running_loop().time()
+        enough = sink.count + 60
+        await send(deployed, [load.zap], 60)
+        await eventually(lambda: sink.count >= enough, 30)
+        assert loop.time() - killed_at < SESSION_MS / 1000 + 1.5
         await load.proven()
 
 

@@ -72,6 +72,12 @@ class Deployment(System):
         await child.wait()
         self._children[name] = await Child.start(child.service, lambda name, line: self.lines.append(f"{name} {line}"))
 
+    async def lose(self, name: str) -> None:
+        """SIGKILL a process, and start none in its place."""
+        child = self._children.pop(name)
+        child.signal(child.service.kill)
+        await child.wait()
+
     async def restart(self, name: str, **variables: str) -> int:
         """Ask a process to end, unless it has ended, and start another under its name. Gives the exit code."""
         code = await self._children[name].stop(grace_s=20)

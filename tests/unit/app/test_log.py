@@ -74,3 +74,32 @@ def test_what_is_not_shown_to_users_is_not_logged_either(key: str) -> None:
 @pytest.mark.parametrize("key", ["token_count", "author", "signal", "zap_id"])
 def test_keys_that_only_look_alike_are_logged(key: str) -> None:
     assert log.redact(None, "info", {key: "plain"}) == {key: "plain"}
+
+
+EVIL = "\x1b[2J\x1b]0;owned\x07 \x9b31m \u202e \r over \x7f \ud800"
+
+
+class Strange(Exception):
+    """Its text is a stranger's."""
+
+    def __repr__(self) -> str:
+        return EVIL
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_no_text_of_strangers_moves_the_cursor(log_format: LogFormat, capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure("api", "info", log_format)
+    logger = structlog.get_logger()
+    logger.info(EVIL, value=EVIL, nested={EVIL: [EVIL]}, other=Strange(), **{f"key {EVIL}": 1})
+    try:
+        try:
+            exec(compile(f"raise ValueError({EVIL!r})", EVIL[:-1], "exec"))
+        except ValueError as error:
+            error.add_note(EVIL)
+            raise ExceptionGroup(EVIL, [Strange(EVIL)]) from error
+    except ExceptionGroup:
+        logger.exception("failed")
+        logging.getLogger("x").exception("failed %s", EVIL)
+    shown = capsys.readouterr().err
+    assert shown.count("owned") >= 10
+    assert not set(shown) & set(EVIL) - set("[2J]0;owned 31m over")

@@ -22,6 +22,12 @@ from domain.values.email import Email, canonical, is_email, visible_length
         "jo\u200bs\u00e9@example.org",
         "\ufeffjos\u00e9@exam\u2060ple.org\u200d",
         "jos\u00ade\u0301@example.org",
+        "jos\u034f\u00e9@example.org",
+        "jos\u00e9\ufe0f@example.org",
+        "j\u115fo\u3164s\u00e9@exam\u2800ple.org",
+        "jos\u00e9@example.org.",
+        "jos\u00e9@example\u3002org",
+        "jos\u00e9@example\uff61org\u3002",
     ],
     ids=ascii,
 )
@@ -42,7 +48,20 @@ def test_the_canonical_spelling_is_its_own(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "blank", [" " * 8, "\t" * 20, "\u200b" * 9, "\u3000" * 8, "a" + " " * 30, "\x00" * 8], ids=ascii
+    "blank",
+    [
+        " " * 8,
+        "\t" * 20,
+        "\u200b" * 9,
+        "\u3000" * 8,
+        "a" + " " * 30,
+        "\x00" * 8,
+        "\u2800" * 9,
+        "\u3164" * 9,
+        "\u115f" * 9,
+        "pass" + "\ufe0f" * 9,
+    ],
+    ids=ascii,
 )
 def test_blanks_and_invisible_characters_are_not_seen(blank: str) -> None:
     assert visible_length(blank) < 8
