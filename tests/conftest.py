@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 PARTS = {
     "tests/kafka/": "waiting",
     "tests/kafka/test_relay.py::test_a_standby_takes_over_within_five_seconds_of_a_kill": "alone",
-    "tests/e2e/": "alone",
+    "tests/contract/test_generated_clients.py": "long",
+    "tests/http/test_fuzz.py": "long",
+    "tests/e2e/": "long",
+    "tests/e2e/test_intake.py": "alone",
+    "tests/e2e/test_spine.py": "alone",
     "tests/e2e/test_supervisor.py": "waiting",
     "tests/faults/": "alone",
     "tests/soak/": "alone",
@@ -26,8 +30,12 @@ PARTS = {
 """Which tests belong together; the longest name counts.
 
 waiting: they mostly wait for servers and processes, so one process works through them while others do the rest.
+long: each runs other programs for seconds, whatever goes on beside it; a second process works through them.
 alone: a whole system under load, or how long something takes. They come last, with nothing beside them.
 """
+
+ORDER = {"waiting": 0, "long": 1, "alone": 3}
+"""Any other test is 2."""
 
 # How fast this machine is says nothing about the code.
 settings.register_profile("triggerhub", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -37,7 +45,7 @@ settings.load_profile("triggerhub")
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """After pytest-randomly has shuffled them."""
-    items.sort(key=lambda item: {"waiting": 0, "alone": 2}.get(_part(item.nodeid), 1))
+    items.sort(key=lambda item: ORDER.get(_part(item.nodeid), 2))
 
 
 @pytest.hookimpl(optionalhook=True)

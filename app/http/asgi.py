@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar
 
-import msgspec
 from litestar import Litestar, Router, asgi
 from litestar.di import Provide
 from litestar.types import Middleware, Receive, Scope, Send
@@ -37,8 +36,7 @@ from app.http.docs.pages import PAGES
 from app.http.health import healthz, readyz
 from app.http.idempotency import repeatable, with_idempotency
 from app.http.inputs import MAX_BODY, Moment
-from app.http.openapi.document import document
-from app.http.openapi.routes import as_json, as_yaml
+from app.http.openapi.routes import Document, as_json, as_yaml
 from app.http.problems import NO_SNIFF
 from app.http.requests import StrictRequest, check
 from app.http.routing import Edge, Routes
@@ -112,8 +110,7 @@ def create_app(services: Services) -> Litestar:
         openapi_config=None,
         logging_config=None,
     )
-    app.state.openapi = document(app, services.catalog)
-    app.state.openapi_json = msgspec.json.encode(app.state.openapi)
+    app.state.openapi = Document(app, services.catalog)
     app.state.routes = Routes(app)
     app.asgi_handler = Edge(app.asgi_handler, app.state.routes, services.trusted_proxies)
     return app

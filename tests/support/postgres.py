@@ -21,6 +21,8 @@ from sql.postgres.migrate import migrate
 from tests.support.folders import data_folder
 
 TEMPLATE = "triggerhub_template"
+QUICK = {"max_connections": "200", "fsync": "off", "full_page_writes": "off"}
+"""Tests kill processes, never the machine: what a server has written outlives its death without reaching the disk."""
 SYSTEM = os.environ.get("TRIGGERHUB_TEST_POSTGRES", "embedded") == "system"
 
 
@@ -47,7 +49,7 @@ class PostgresServer:
 
     def __init__(self, directory: DataDir, settings: Mapping[str, str] | None = None) -> None:
         kind = SystemPostgres if SYSTEM else EmbeddedPostgres
-        self._embedded = kind(directory, {"max_connections": "200", **(settings or {})})
+        self._embedded = kind(directory, QUICK | dict(settings or {}))
         self._child: Child | None = None
 
     @property

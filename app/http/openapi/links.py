@@ -25,10 +25,11 @@ def add_links(paths: Doc, schemas: Doc) -> None:
     """Give each answer with new ids its links, so that programs can go on from it."""
     answers = [answer for path, _, operation in _operations(paths) for answer in _answers(path, operation, schemas)]
     ids = _ids(paths, answers)
+    takers = [found for found in _operations(paths) if _PARAMETER.search(found[0])]
     for answer in answers:
         found = {
             operation["operationId"]: {"operationId": operation["operationId"], "parameters": parameters}
-            for path, method, operation in _operations(paths)
+            for path, method, operation in takers
             if (parameters := _parameters(answer, path, method, operation, ids))
         }
         if found:

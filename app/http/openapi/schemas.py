@@ -105,16 +105,13 @@ def _name(name: str) -> str:
 
 def _mark_moments(components: dict[str, Any], types: Sequence[Any]) -> None:
     """Times are texts to msgspec unless their zone is declared; all of ours are RFC 3339."""
-    for struct in _structs(types):
-        name = _component_of(struct)
+    structs = list(_structs(types))
+    schemas, _ = msgspec.json.schema_components([one.cls for one in structs], ref_template="{name}", schema_hook=_own)
+    for struct, schema in zip(structs, schemas, strict=True):
+        name = str(schema.get("$ref", ""))
         for field in struct.fields:
             if name in components and _has_moment(field.type):
                 _set_format(components[name]["properties"][field.encode_name])
-
-
-def _component_of(struct: "msgspec.inspect.StructType") -> str:
-    schema, _ = msgspec.json.schema_components([struct.cls], ref_template="{name}", schema_hook=_own)
-    return str(schema[0].get("$ref", ""))
 
 
 def _structs(types: Sequence[Any]) -> "Iterator[msgspec.inspect.StructType]":
