@@ -9,7 +9,6 @@ import asyncpg
 import msgspec
 
 from domain.failures.failures import (
-    DEADLINE,
     MAX_MESSAGE,
     AlertAttempted,
     AlertRaised,
@@ -21,7 +20,7 @@ from domain.failures.failures import (
 )
 from domain.log.event import StoredEvent
 from domain.registry import decode
-from domain.run.events import RunFailed, RunTimedOut
+from domain.run.events import DEADLINE, RunFailed, RunTimedOut
 from projections.engine.projection import Projection
 from projections.engine.rows import columns, storable
 from sql.postgres.pool import Connection, Pool
@@ -47,6 +46,7 @@ class RunsFilter(msgspec.Struct, frozen=True, kw_only=True):
 class DeadLetters(msgspec.Struct, frozen=True, kw_only=True):
     """A group: `count` failures, of which `resolved` are done with, and `told` were told of.
 
+    `recovered` more did not complete either, but a replay of theirs has; with `include_recovered` they count as well.
     `run_id` and `message` are of the last one. `filter`: for POST /api/v1/runs/replay. `position` is in the log.
     """
 
@@ -59,6 +59,7 @@ class DeadLetters(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     count: int
     resolved: int
+    recovered: int
     told: int
     first_at: datetime
     last_at: datetime
@@ -68,18 +69,25 @@ class DeadLetters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def list_dead_letters(
-    pool: Pool, tenant_id: UUID, *, zap_id: UUID | None, state: State | None, before: int | None, limit: int
+    pool: Pool,
+    tenant_id: UUID,
+    *,
+    zap_id: UUID | None,
+    state: State | None,
+    include_recovered: bool = False,
+    before: int | None,
+    limit: int,
 ) -> list[DeadLetters]:
     """A page of a tenant's groups, those with the latest failures first; `before` is a position."""
     is_open = None if state is None else state == "open"
-    rows = await pool.fetch(_queries["page"], tenant_id, zap_id, is_open, before, limit)
-    return [_item(row) for row in rows]
+    rows = await pool.fetch(_queries["page"], tenant_id, zap_id, is_open, before, limit, include_recovered)
+    return [_item(row, include_recovered=include_recovered) for row in rows]
 
 
 async def get_dead_letters(pool: Pool, tenant_id: UUID, group: UUID) -> DeadLetters | None:
     """One group."""
     row = await pool.fetchrow(_queries["one"], tenant_id, group)
-    return _item(row) if row else None
+    return _item(row, include_recovered=False) if row else None
 
 
 async def unreported(connection: Connection, tenant_id: UUID, zap_id: UUID) -> list[Unreported]:
@@ -102,7 +110,11 @@ async def gone_targets(connection: Connection, after: UUID, limit: int) -> list[
     return [GoneTarget(*row) for row in await connection.fetch(_queries["gone"], after, limit)]
 
 
-def _item(row: "asyncpg.Record") -> DeadLetters:
+def _item(row: "asyncpg.Record", *, include_recovered: bool) -> DeadLetters:
+    recovered, since = (0, 0) if include_recovered else (row[13], row[14])
+    # Read models of one moment, but two of them: each may be ahead of the other by a batch while it is built anew.
+    count = max(row[6] - recovered, 0)
+    resolved = min(max(row[7] - (recovered - since), 0), count)
     return DeadLetters(
         id=row[0],
         zap_id=row[1],
@@ -110,10 +122,11 @@ def _item(row: "asyncpg.Record") -> DeadLetters:
         code=row[3],
         message=row[4],
         run_id=row[5],
-        state="open" if row[6] > row[7] else "resolved",
-        count=row[6],
-        resolved=min(row[7], row[6]),
-        told=min(row[8], row[6]),
+        state="open" if count > resolved else "resolved",
+        count=count,
+        resolved=resolved,
+        recovered=row[13],
+        told=min(row[8], count),
         first_at=row[9],
         last_at=row[10],
         note=row[11],
@@ -143,6 +156,7 @@ class _Change(msgspec.Struct):
     last_at: datetime | None = None
     last_position: int = 0
     resolved: int = 0
+    resolved_position: int = 0
     note: str = ""
     note_position: int = 0
     told: int = 0
@@ -180,6 +194,7 @@ class _Changes:
             case FailuresResolved():
                 change = self.of(stored.tenant_id, event.zap_id, event.step_id, event.code)
                 change.resolved = max(change.resolved, event.count)
+                change.resolved_position = stored.position
             case FailuresNoted():
                 change = self.of(stored.tenant_id, event.zap_id, event.step_id, event.code)
                 change.note, change.note_position = storable(event.note), stored.position
@@ -209,7 +224,7 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
 
 DEAD_LETTERS = Projection(
     name="dead_letters",
-    definition=1,
+    definition=2,
     handles=frozenset(
         {
             "zap.run.failed",

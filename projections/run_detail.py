@@ -68,7 +68,8 @@ class StepDetail(msgspec.Struct, kw_only=True):
 class RunDetail(msgspec.Struct, kw_only=True):
     """A run with everything that is known about it. Times are UTC; `duration_ms` is from the request to the end.
 
-    `replays` are the newest runs that replay this one; its own stream does not know them, the run list does.
+    `replays` are the newest runs that replay this one, `recovered_by` is the one that made up for it when it had not
+    completed; its own stream does not know them, read models do.
     """
 
     id: UUID
@@ -85,6 +86,7 @@ class RunDetail(msgspec.Struct, kw_only=True):
     replay_of: UUID | None = None
     deadline: datetime | None = None
     replays: list[UUID] = []
+    recovered_by: UUID | None = None
     position: int
 
 

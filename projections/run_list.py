@@ -33,7 +33,10 @@ class RunError(msgspec.Struct, frozen=True):
 
 
 class RunListItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the list. `duration_ms` is from the request to the end; `attempts` counts all attempts of all steps."""
+    """A row of the list. `duration_ms` is from the request to the end; `attempts` counts all attempts of all steps.
+
+    `recovered_by`: the run did not complete, but this replay of it has, or a replay of a replay.
+    """
 
     id: UUID
     zap_id: UUID
@@ -46,12 +49,17 @@ class RunListItem(msgspec.Struct, frozen=True, kw_only=True):
     error: RunError | None
     attempts: int
     replay_of: UUID | None
+    recovered_by: UUID | None
     position: int
 
 
 class RunFilter(Selection, frozen=True, kw_only=True):
-    """A page of a selection. `before` is the id after which, going back in time, the page starts."""
+    """A page of a selection. `before` is the id after which, going back in time, the page starts.
 
+    `recovered`: only runs that were made up for, or only the others.
+    """
+
+    recovered: bool | None = None
     before: UUID | None = None
     limit: int = 20
 
@@ -60,7 +68,7 @@ async def list_runs(pool: Pool, tenant_id: UUID, wanted: RunFilter) -> list[RunL
     """A page of a tenant's runs, newest first."""
     rows = await pool.fetch(
         page_query(wanted), tenant_id, wanted.before, wanted.status, wanted.source, _not_too_early(wanted.from_),
-        _not_too_early(wanted.to), wanted.limit, wanted.zap_id, wanted.step_id, wanted.error_code,
+        _not_too_early(wanted.to), wanted.limit, wanted.zap_id, wanted.step_id, wanted.error_code, wanted.recovered,
     )  # fmt: skip
     return [
         RunListItem(
@@ -76,6 +84,7 @@ async def list_runs(pool: Pool, tenant_id: UUID, wanted: RunFilter) -> list[RunL
             attempts=row[11],
             replay_of=row[12],
             position=row[13],
+            recovered_by=row[14],
         )
         for row in rows
     ]
@@ -108,7 +117,10 @@ async def oldest_runs(
 ) -> list[UUID]:
     """The next runs of a selection that have one of these statuses, oldest first, with ids between the two."""
     query, selected = oldest_query(selection, statuses)
-    return [row[0] for row in await pool.fetch(query, tenant_id, *selected, after, before, limit)]
+    return [
+        row[0]
+        for row in await pool.fetch(query, tenant_id, *selected, after, before, limit, selection.include_recovered)
+    ]
 
 
 async def count_runs(
@@ -117,7 +129,8 @@ async def count_runs(
     """How many there are, counted up to a limit."""
     possible = _possible(selection, statuses)
     query = _queries[f"count{_variant(selection, possible)}"]
-    count: int = await pool.fetchval(query, tenant_id, *_selected(selection, possible), limit)
+    wanted = *_selected(selection, possible), limit, selection.include_recovered
+    count: int = await pool.fetchval(query, tenant_id, *wanted)
     return count
 
 

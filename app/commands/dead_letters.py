@@ -25,7 +25,8 @@ class Inbox:
         count = min(group.count, count or group.count)
         if count <= group.resolved:
             return group.position
-        resolved = FailuresResolved(zap_id=group.zap_id, step_id=group.step_id, code=group.code, count=count)
+        total = count + group.recovered
+        resolved = FailuresResolved(zap_id=group.zap_id, step_id=group.step_id, code=group.code, count=total)
         return await self._append(principal, resolved)
 
     async def note(self, principal: Principal, group_id: UUID, note: str) -> int:

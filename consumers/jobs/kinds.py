@@ -48,8 +48,8 @@ class Bulk(Protocol):
     met again, so those counts may stay below the total.
     """
 
-    read_model: str
-    """The read model that lists what is next."""
+    read_models: Sequence[str]
+    """The read models that tell what is next."""
     stream_kind: StreamKind
     """The kind of the streams whose ids it lists."""
 
@@ -63,7 +63,7 @@ class Bulk(Protocol):
 class _OfRuns:
     """Takes the runs that the run list shows, oldest first."""
 
-    read_model = "run_list"
+    read_models: Sequence[str] = ("run_list", "recoveries")
     stream_kind = StreamKind.RUN
 
     def __init__(self, kind: RunJobKind, store: PgEventStore, new_id: NewId) -> None:
@@ -144,7 +144,7 @@ class CancelRuns(_OfRuns):
 class _OfHeldRequests:
     """Takes the held requests of a zap in the order of their arrival."""
 
-    read_model = "request_list"
+    read_models: Sequence[str] = ("request_list",)
     stream_kind = StreamKind.CORE
 
     def __init__(self, store: PgEventStore, new_id: NewId) -> None:

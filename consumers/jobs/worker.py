@@ -28,7 +28,7 @@ from domain.job.job import (
 from domain.log.event import Metadata
 from domain.log.ports import NewId, StoreUnavailable
 from domain.log.stream import follow, handle, load
-from projections.engine.freshness import wait_until
+from projections.engine.freshness import holds_all
 from projections.engine.projection import BEING_BUILT
 from projections.job_list import running_jobs
 from sql.log.event_store import PgEventStore
@@ -52,8 +52,8 @@ BATCHES = 2
 RECORD_S = 1.0
 SLOWEST_RECORD_S = 10.0
 """Progress is recorded every second; for long jobs after each hundredth of their time so far, up to this."""
-FRESH_S = 2.0
-"""How long a job waits until the list that it reads has caught up with the job; then it takes what the list shows."""
+CATCH_UP_S = 0.1
+"""How often a job asks whether the lists that it reads have caught up with the log as it was when the job began."""
 _ANSWER_S = 10.0
 _OUTAGES = (*CONNECTION_ERRORS, StoreUnavailable, *BEING_BUILT)
 
@@ -148,7 +148,7 @@ class _Work:
         """Take one batch after the other until none is left, or the job is stopped."""
         requested = self._job.state.requested
         log.info("job.started", job_id=str(self._job.id), kind=requested.kind, total=self._job.state.total)
-        await wait_until(self._store.pool, self._bulk.read_model, self._job.first.position, FRESH_S)
+        await self._wait_for_lists(stop)
         size = max(1, min(BATCH, requested.rate_per_s // 10))
         while not self._stopped(stop):
             page = await self._bulk.next(self._job, self._cursor, PAGE)
@@ -162,6 +162,18 @@ class _Work:
         else:
             await self._record()
         log.info("job.left", job_id=str(self._job.id), status=self._job.state.status, **self._counts)
+
+    async def _wait_for_lists(self, stop: asyncio.Event) -> None:
+        """A list of which a part lags would have the job end without the runs of that part."""
+        said = False
+        for name in self._bulk.read_models:
+            while not (self._stopped(stop) or await holds_all(self._store.pool, name, self._job.first.position)):
+                if not said:
+                    log.info("job.waits_for_list", job_id=str(self._job.id), read_model=name)
+                said = True
+                await rest(stop, CATCH_UP_S)
+                if self._time() - self._looked_at >= POLL_S:
+                    await self._look()
 
     def _stopped(self, stop: asyncio.Event) -> bool:
         return stop.is_set() or self._overtaken or self._job.state.status != "running"

@@ -16,8 +16,6 @@ import msgspec
 from domain.log.event import Event
 from domain.zap.events import Flag
 
-DEADLINE = "deadline"
-"""The code of runs that were timed out."""
 GONE = "http_410"
 """The code of runs whose target wants no more requests."""
 MAX_MESSAGE = 500

@@ -40,7 +40,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Which runs are meant: those for which all fields that are set hold. For held requests only the zap counts.
 
     `from` is inclusive, `to` exclusive, both are about the run's request. `step_id` and `error_code` are those of the
-    error that the run list shows.
+    error that the run list shows. Runs that were made up for by a replay are only meant with `include_recovered`.
     """
 
     zap_id: UUID | None = None
@@ -50,11 +50,12 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     to: datetime | None = None
     step_id: _Code | None = None
     error_code: _Code | None = None
+    include_recovered: bool = False
 
 
 def statuses(kind: RunJobKind, selection: Selection) -> tuple[RunStatus, ...]:
     """The statuses of the runs that such a job takes. Raises Invalid for a selection that it can not have."""
-    if selection == Selection():
+    if msgspec.structs.replace(selection, include_recovered=False) == Selection():
         raise _invalid("filter", 'give at least one field; for all there are, "from": "1970-01-01T00:00:00Z"')
     if selection.status is None:
         return STATUSES[kind]

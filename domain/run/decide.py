@@ -63,8 +63,9 @@ def stop(state: ActiveRun | EndedRun) -> list[RunEvent]:
 def _of_its_zap(end: RunCompleted | RunFailed | RunTimedOut, state: RunState) -> RunEvent:
     if state is None:
         return end
-    of_alert = state.requested.source == "alert"
-    return msgspec.structs.replace(end, zap_id=state.requested.zap_id, of_alert=of_alert)
+    requested = state.requested
+    end = msgspec.structs.replace(end, zap_id=requested.zap_id, of_alert=requested.source == "alert")
+    return msgspec.structs.replace(end, recovers=requested.recovers) if isinstance(end, RunCompleted) else end
 
 
 def _decide(command: RunCommand, state: RunState, definition: Definition) -> list[RunEvent]:

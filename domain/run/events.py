@@ -19,12 +19,28 @@ Source: TypeAlias = Literal["webhook", "schedule", "manual", "replay", "alert"]
 """What requested a run; `alert`: runs of another zap failed, and this zap is its error zap."""
 
 
+DEADLINE = "deadline"
+"""The code of runs that were timed out."""
+
+
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why an attempt did not succeed: a stable code, a sentence, and what the target answered."""
 
     code: str
     message: str
     output: Json = None
+
+
+class Recovered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A run that ended without completing, and where: `step_id` and `code` are those of its error.
+
+    `position` is that of its end in the log.
+    """
+
+    run_id: UUID
+    position: int
+    step_id: str = ""
+    code: str = ""
 
 
 class RunRequested(Event, frozen=True, kw_only=True):
@@ -48,6 +64,8 @@ class RunRequested(Event, frozen=True, kw_only=True):
     """The job that requested this replay."""
     depth: int = 0
     """How many runs have started one another before this one."""
+    recovers: tuple[Recovered, ...] = ()
+    """What a replay makes up for once it completes: the run that it replays, and those which that one replayed."""
 
 
 class StepStarted(Event, frozen=True, kw_only=True):
@@ -133,7 +151,9 @@ class RunEnd(Event, frozen=True, kw_only=True):
 
 
 class RunCompleted(RunEnd, frozen=True, kw_only=True):
-    """Every step has its outcome. Terminal."""
+    """Every step has its outcome. Terminal. `recovers`: the runs that this one makes up for."""
+
+    recovers: tuple[Recovered, ...] = ()
 
 
 class RunFailed(RunEnd, frozen=True, kw_only=True):

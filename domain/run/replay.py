@@ -10,7 +10,7 @@ from domain.log.errors import NotFound, NothingToDo, WrongStatus
 from domain.log.event import Append, Metadata
 from domain.log.ports import NewId
 from domain.run.decide import goes_on
-from domain.run.events import RunRequested
+from domain.run.events import DEADLINE, Recovered, RunCompleted, RunFailed, RunRequested, RunTimedOut
 from domain.run.request import request_append
 from domain.run.state import ActiveRun, EndedRun, LoadedRun
 from domain.values.json import Json
@@ -18,6 +18,8 @@ from domain.zap.definition import ActionStep, Definition, ErrorPath, Step
 from domain.zap.zap import Zap
 
 ReplayVersion: TypeAlias = Literal["original", "latest"]
+MAX_RECOVERED = 50
+"""Runs that one replay makes up for."""
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +44,9 @@ def replay_append(loaded: LoadedRun, zap: Zap, wish: Replay, *, new_id: NewId, m
         body = msgspec.json.encode(wish.payload).decode()
         request = msgspec.structs.replace(request, body=body, encoding="utf-8")
     return request_append(
-        msgspec.structs.replace(requested, zap_version=number, request=request, job_id=wish.job_id),
+        msgspec.structs.replace(
+            requested, zap_version=number, request=request, job_id=wish.job_id, recovers=_recovered(loaded)
+        ),
         definition.behaviour,
         tenant_id=loaded.tenant_id,
         new_id=new_id,
@@ -57,6 +61,22 @@ def _require_target(state: ActiveRun | EndedRun, job_id: UUID) -> None:
         raise NothingToDo("the run has not ended")
     if state.requested.job_id == job_id:
         raise NothingToDo("the run is a replay by this very job")
+
+
+def _recovered(loaded: LoadedRun) -> tuple[Recovered, ...]:
+    """What the replay makes up for. Of a long chain the first one and the latest are kept."""
+    if isinstance(loaded.state, ActiveRun) or isinstance(loaded.state.end, RunCompleted):
+        return ()
+    match loaded.state.end:
+        case RunFailed(step_id=step_id, code=code):
+            where = step_id, code
+        case RunTimedOut(step_id=step_id):
+            where = step_id, DEADLINE
+        case _:
+            where = "", ""
+    last = Recovered(run_id=loaded.id, position=loaded.last.position, step_id=where[0], code=where[1])
+    before = loaded.state.requested.recovers
+    return (*before[:1], *before[1:][2 - MAX_RECOVERED :], last)
 
 
 def replay(run: ActiveRun | EndedRun, run_id: UUID, definition: Definition, from_step: str | None) -> RunRequested:

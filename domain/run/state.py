@@ -63,6 +63,10 @@ class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):
         return self.room + (self.input.kept.size if self.input and self.input.kept else 0)
 
 
+RunEnding: TypeAlias = RunCompleted | RunFailed | RunTimedOut | RunCancelled
+"""How a run ended."""
+
+
 class EndedRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run in its recorded terminal state; nothing changes it any more."""
 
@@ -70,6 +74,7 @@ class EndedRun(msgspec.Struct, frozen=True, kw_only=True):
     status: RunStatus
     outputs: Mapping[str, Json] = {}
     errors: Mapping[str, Failure] = {}
+    end: RunEnding
 
 
 RunState: TypeAlias = ActiveRun | EndedRun | None
@@ -91,9 +96,9 @@ def evolve(state: RunState, event: RunEvent) -> RunState:
         return _requested(event) if state is None else state
     if not isinstance(state, ActiveRun):
         return state
-    if isinstance(event, RunCompleted | RunFailed | RunTimedOut | RunCancelled):
+    if isinstance(event, RunEnding):
         status = _ENDS[type(event)]
-        return EndedRun(requested=state.requested, status=status, outputs=state.outputs, errors=state.errors)
+        return EndedRun(requested=state.requested, status=status, outputs=state.outputs, errors=state.errors, end=event)
     return _go_on(state, event)
 
 

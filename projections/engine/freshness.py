@@ -10,6 +10,11 @@ _gates = Queries("queries/gates.sql")
 _ASK_EVERY_S = 0.02
 
 
+async def holds_all(pool: Pool, projection: str, position: int) -> bool:
+    """Whether the read model holds the whole log up to a position: of every partition, not only of that event's."""
+    return bool(await pool.fetchval(_gates["holds_all"], projection, position))
+
+
 async def wait_until(pool: Pool, projection: str, position: int, timeout_s: float) -> bool:
     """Whether the read model holds the event at `position`, and all before it in its partition, within `timeout_s`.
 

@@ -53,8 +53,9 @@ where r.tenant_id = u.tenant_id and r.run_id = u.run_id and r.stream_version < u
 -- A tenant's runs, newest first. A run's id carries the moment of its making, so a span of time is a range of the
 -- index, too; the five minutes are for clocks that differ and for commits that took long.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       error_step, attempts, replay_of, position
-from rm.run_list
+       error_step, attempts, replay_of, position,
+       (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id)
+from rm.run_list l
 where tenant_id = $1
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
   and run_id >= greatest(es.first_uuid_at($5::timestamptz - '5 min'::interval), '00000000-0000-0000-0000-000000000000')
@@ -63,13 +64,16 @@ where tenant_id = $1
   and ($4::text is null or source = $4)
   and ($8::uuid is null or zap_id = $8)
   and ($9::text is null or error_step = $9) and ($10::text is null or error_code = $10)
+  and ($11::boolean is null or $11 = exists (
+      select from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id))
 order by run_id desc limit $7
 
 -- name: page_of_zap
 -- The same for one zap.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       error_step, attempts, replay_of, position
-from rm.run_list
+       error_step, attempts, replay_of, position,
+       (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id)
+from rm.run_list l
 where tenant_id = $1 and zap_id = $8::uuid
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
   and run_id >= greatest(es.first_uuid_at($5::timestamptz - '5 min'::interval), '00000000-0000-0000-0000-000000000000')
@@ -77,14 +81,17 @@ where tenant_id = $1 and zap_id = $8::uuid
   and ($3::text is null or status = $3)
   and ($4::text is null or source = $4)
   and ($9::text is null or error_step = $9) and ($10::text is null or error_code = $10)
+  and ($11::boolean is null or $11 = exists (
+      select from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id))
 order by run_id desc limit $7
 
 -- name: page_of_status
 -- The same for a status other than completed; that condition, written out, lets the planner take the partial index.
 -- All pages take the same parameters, hence the one about a zap.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       error_step, attempts, replay_of, position
-from rm.run_list
+       error_step, attempts, replay_of, position,
+       (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id)
+from rm.run_list l
 where tenant_id = $1 and status = $3::text and status <> 'completed'
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
   and run_id >= greatest(es.first_uuid_at($5::timestamptz - '5 min'::interval), '00000000-0000-0000-0000-000000000000')
@@ -92,26 +99,32 @@ where tenant_id = $1 and status = $3::text and status <> 'completed'
   and ($4::text is null or source = $4)
   and $8::uuid is null
   and ($9::text is null or error_step = $9) and ($10::text is null or error_code = $10)
+  and ($11::boolean is null or $11 = exists (
+      select from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id))
 order by run_id desc limit $7
 
 -- name: page_of_zap_and_status
 -- The same for both.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       error_step, attempts, replay_of, position
-from rm.run_list
+       error_step, attempts, replay_of, position,
+       (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id)
+from rm.run_list l
 where tenant_id = $1 and zap_id = $8::uuid and status = $3::text and status <> 'completed'
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
   and run_id >= greatest(es.first_uuid_at($5::timestamptz - '5 min'::interval), '00000000-0000-0000-0000-000000000000')
   and ($5 is null or started_at >= $5) and ($6 is null or started_at < $6)
   and ($4::text is null or source = $4)
   and ($9::text is null or error_step = $9) and ($10::text is null or error_code = $10)
+  and ($11::boolean is null or $11 = exists (
+      select from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id))
 order by run_id desc limit $7
 
 -- name: page_of_source
 -- The same for a source other than webhook.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       error_step, attempts, replay_of, position
-from rm.run_list
+       error_step, attempts, replay_of, position,
+       (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id)
+from rm.run_list l
 where tenant_id = $1 and source = $4::text and source <> 'webhook'
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
   and run_id >= greatest(es.first_uuid_at($5::timestamptz - '5 min'::interval), '00000000-0000-0000-0000-000000000000')
@@ -119,6 +132,8 @@ where tenant_id = $1 and source = $4::text and source <> 'webhook'
   and ($3::text is null or status = $3)
   and ($8::uuid is null or zap_id = $8)
   and ($9::text is null or error_step = $9) and ($10::text is null or error_code = $10)
+  and ($11::boolean is null or $11 = exists (
+      select from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id))
 order by run_id desc limit $7
 
 -- name: first_failed
@@ -135,8 +150,9 @@ cross join lateral (
 -- name: page_of_step
 -- The same for an error at a step.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       error_step, attempts, replay_of, position
-from rm.run_list
+       error_step, attempts, replay_of, position,
+       (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id)
+from rm.run_list l
 where tenant_id = $1 and error_step = $9::text
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
   and run_id >= greatest(es.first_uuid_at($5::timestamptz - '5 min'::interval), '00000000-0000-0000-0000-000000000000')
@@ -145,13 +161,16 @@ where tenant_id = $1 and error_step = $9::text
   and ($4::text is null or source = $4)
   and ($8::uuid is null or zap_id = $8)
   and ($10::text is null or error_code = $10)
+  and ($11::boolean is null or $11 = exists (
+      select from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id))
 order by run_id desc limit $7
 
 -- name: page_of_error
 -- The same for a kind of error, at whatever step.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       error_step, attempts, replay_of, position
-from rm.run_list
+       error_step, attempts, replay_of, position,
+       (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id)
+from rm.run_list l
 where tenant_id = $1 and error_code = $10::text
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
   and run_id >= greatest(es.first_uuid_at($5::timestamptz - '5 min'::interval), '00000000-0000-0000-0000-000000000000')
@@ -160,6 +179,8 @@ where tenant_id = $1 and error_code = $10::text
   and ($4::text is null or source = $4)
   and ($8::uuid is null or zap_id = $8)
   and $9::text is null
+  and ($11::boolean is null or $11 = exists (
+      select from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id))
 order by run_id desc limit $7
 
 -- name: replays_of
@@ -168,7 +189,7 @@ select run_id from rm.run_list where tenant_id = $1 and replay_of = $2::uuid ord
 
 -- name: oldest
 -- Runs of some statuses between two ids, oldest first: what a job takes next.
-select run_id from rm.run_list
+select run_id from rm.run_list l
 where tenant_id = $1 and status = any($2::text[])
   and run_id > greatest($9::uuid, es.first_uuid_at($4::timestamptz - '5 min'::interval),
                         '00000000-0000-0000-0000-000000000000')
@@ -176,11 +197,13 @@ where tenant_id = $1 and status = any($2::text[])
   and ($4 is null or started_at >= $4) and ($5 is null or started_at < $5)
   and ($3::text is null or source = $3) and ($6::uuid is null or zap_id = $6)
   and ($7::text is null or error_step = $7) and ($8::text is null or error_code = $8)
+  and ($12::boolean or not exists (
+      select from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id))
 order by run_id limit $11
 
 -- name: oldest_of_zap
 -- The same for one zap.
-select run_id from rm.run_list
+select run_id from rm.run_list l
 where tenant_id = $1 and zap_id = $6::uuid and status = any($2::text[])
   and run_id > greatest($9::uuid, es.first_uuid_at($4::timestamptz - '5 min'::interval),
                         '00000000-0000-0000-0000-000000000000')
@@ -188,11 +211,13 @@ where tenant_id = $1 and zap_id = $6::uuid and status = any($2::text[])
   and ($4 is null or started_at >= $4) and ($5 is null or started_at < $5)
   and ($3::text is null or source = $3)
   and ($7::text is null or error_step = $7) and ($8::text is null or error_code = $8)
+  and ($12::boolean or not exists (
+      select from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id))
 order by run_id limit $11
 
 -- name: oldest_of_source
 -- The same for a source other than webhook.
-select run_id from rm.run_list
+select run_id from rm.run_list l
 where tenant_id = $1 and source = $3::text and source <> 'webhook' and status = any($2::text[])
   and run_id > greatest($9::uuid, es.first_uuid_at($4::timestamptz - '5 min'::interval),
                         '00000000-0000-0000-0000-000000000000')
@@ -200,6 +225,8 @@ where tenant_id = $1 and source = $3::text and source <> 'webhook' and status = 
   and ($4 is null or started_at >= $4) and ($5 is null or started_at < $5)
   and ($6::uuid is null or zap_id = $6)
   and ($7::text is null or error_step = $7) and ($8::text is null or error_code = $8)
+  and ($12::boolean or not exists (
+      select from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id))
 order by run_id limit $11
 
 -- name: oldest_not_completed
@@ -207,7 +234,7 @@ order by run_id limit $11
 select r.run_id
 from unnest($2::text[]) s(status)
 cross join lateral (
-    select run_id from rm.run_list
+    select run_id from rm.run_list l
     where tenant_id = $1 and status = s.status and status <> 'completed'
       and run_id > greatest($9::uuid, es.first_uuid_at($4::timestamptz - '5 min'::interval),
                             '00000000-0000-0000-0000-000000000000')
@@ -215,6 +242,8 @@ cross join lateral (
       and ($4 is null or started_at >= $4) and ($5 is null or started_at < $5)
       and ($3::text is null or source = $3) and ($6::uuid is null or zap_id = $6)
       and ($7::text is null or error_step = $7) and ($8::text is null or error_code = $8)
+      and ($12::boolean or not exists (
+          select from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id))
     order by run_id limit $11
 ) r
 order by r.run_id limit $11
@@ -222,7 +251,7 @@ order by r.run_id limit $11
 -- name: count
 -- How many a job would take, counted up to a limit.
 select count(*) from (
-    select from rm.run_list
+    select from rm.run_list l
     where tenant_id = $1 and status = any($2::text[])
       and run_id >= greatest(es.first_uuid_at($4::timestamptz - '5 min'::interval),
                              '00000000-0000-0000-0000-000000000000')
@@ -230,13 +259,15 @@ select count(*) from (
       and ($4 is null or started_at >= $4) and ($5 is null or started_at < $5)
       and ($3::text is null or source = $3) and ($6::uuid is null or zap_id = $6)
       and ($7::text is null or error_step = $7) and ($8::text is null or error_code = $8)
+      and ($10::boolean or not exists (
+          select from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id))
     limit $9
 ) found
 
 -- name: count_of_zap
 -- The same for one zap.
 select count(*) from (
-    select from rm.run_list
+    select from rm.run_list l
     where tenant_id = $1 and zap_id = $6::uuid and status = any($2::text[])
       and run_id >= greatest(es.first_uuid_at($4::timestamptz - '5 min'::interval),
                              '00000000-0000-0000-0000-000000000000')
@@ -244,13 +275,15 @@ select count(*) from (
       and ($4 is null or started_at >= $4) and ($5 is null or started_at < $5)
       and ($3::text is null or source = $3)
       and ($7::text is null or error_step = $7) and ($8::text is null or error_code = $8)
+      and ($10::boolean or not exists (
+          select from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id))
     limit $9
 ) found
 
 -- name: count_of_source
 -- The same for a source other than webhook.
 select count(*) from (
-    select from rm.run_list
+    select from rm.run_list l
     where tenant_id = $1 and source = $3::text and source <> 'webhook' and status = any($2::text[])
       and run_id >= greatest(es.first_uuid_at($4::timestamptz - '5 min'::interval),
                              '00000000-0000-0000-0000-000000000000')
@@ -258,13 +291,15 @@ select count(*) from (
       and ($4 is null or started_at >= $4) and ($5 is null or started_at < $5)
       and ($6::uuid is null or zap_id = $6)
       and ($7::text is null or error_step = $7) and ($8::text is null or error_code = $8)
+      and ($10::boolean or not exists (
+          select from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id))
     limit $9
 ) found
 
 -- name: count_not_completed
 -- The same for statuses other than completed; that condition, written out, lets the planner take the partial index.
 select count(*) from (
-    select from rm.run_list
+    select from rm.run_list l
     where tenant_id = $1 and status = any($2::text[]) and status <> 'completed'
       and run_id >= greatest(es.first_uuid_at($4::timestamptz - '5 min'::interval),
                              '00000000-0000-0000-0000-000000000000')
@@ -272,5 +307,7 @@ select count(*) from (
       and ($4 is null or started_at >= $4) and ($5 is null or started_at < $5)
       and ($3::text is null or source = $3) and ($6::uuid is null or zap_id = $6)
       and ($7::text is null or error_step = $7) and ($8::text is null or error_code = $8)
+      and ($10::boolean or not exists (
+          select from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id))
     limit $9
 ) found

@@ -38,6 +38,16 @@ select g.partition, g.position from proj.gates g
 join proj.projections p on p.projection = g.consumer and p.version = g.version
 where g.consumer = $1 order by g.partition
 
+-- name: holds_all
+-- Whether the live build holds everything up to a position, whatever the partition: the relay has come there, and no
+-- gate is before both that position and the last message of its partition. Partitions without news keep their gates.
+select exists (select from proj.projections where projection = $1)
+   and not exists (
+       select from relay.checkpoint c
+       where c.position < $2 or exists (
+           select from proj.gates g join proj.projections p on p.projection = g.consumer and p.version = g.version
+           where g.consumer = $1 and g.position < least($2, coalesce((c.offsets -> g.partition::text ->> 1)::bigint, 0))))
+
 -- name: ordering_key_at
 -- The ordering key of the event at a position.
 select ordering_key from es.events where position = $1

@@ -16,11 +16,12 @@ from domain.failures.failures import (
     stream_of,
 )
 from domain.log.event import StreamKind
-from domain.run.events import RunCompleted, RunFailed, RunTimedOut
+from domain.run.events import Recovered, RunCompleted, RunFailed, RunTimedOut
 from domain.zap.events import Flag, ZapFlagged, ZapUnflagged
 from projections.dead_letters import DEAD_LETTERS, DeadLetters, list_dead_letters
 from projections.engine.engine import Engine
 from projections.engine.verify import verify_read_models
+from projections.recoveries import RECOVERIES
 from projections.zap_health import ZAP_HEALTH, get_health
 from projections.zap_list import ZAP_LIST
 from sql.log.event_store import PgEventStore
@@ -30,7 +31,7 @@ from tests.support.clock import START
 from tests.support.failing import FailingHouse
 from tests.support.projected import PARTITIONS, append, batch_of, requested
 
-KEPT = (DEAD_LETTERS, ZAP_HEALTH, ZAP_LIST)
+KEPT = (DEAD_LETTERS, RECOVERIES, ZAP_HEALTH, ZAP_LIST)
 CODES = ("http_500", "timeout", "tem\0plate")
 
 
@@ -40,18 +41,20 @@ async def a_long_story(store: PgEventStore, dice: random.Random, zap: UUID) -> N
     async def on(stream: UUID, event: FailuresEvent) -> None:
         await append(store, stream, event, tenant_id=TENANT, key=zap, kind=StreamKind.CORE)
 
-    failed = 0
+    failed, ended = 0, list[Recovered]()
     for _ in range(60):
         code = dice.choice(CODES)
         ends = [
             RunFailed(zap_id=zap, of_alert=dice.random() < 0.3, step_id="a", code=code, message=f"no\0 {failed}"),
             RunTimedOut(zap_id=zap, step_id="", message="too long"),
             RunFailed(step_id="a", code="of an older release", message=""),
-            RunCompleted(zap_id=zap),
+            RunCompleted(zap_id=zap, recovers=tuple(dice.sample(ended, min(len(ended), 3)))),
         ]
         run_id, end = new_id(), dice.choice(ends)
         failed += end is ends[0]
-        await append(store, run_id, requested(zap), end, tenant_id=TENANT, key=run_id)
+        position = await append(store, run_id, requested(zap), end, tenant_id=TENANT, key=run_id)
+        if end is ends[0]:
+            ended.append(Recovered(run_id=run_id, position=position, step_id="a", code=code))
         told = Unreported(
             step_id="a", code=code, message="", run_id=run_id, first_at=START, last_at=START,
             total=dice.randrange(1, 9), of_alerts=dice.randrange(2), told=0, told_of_alerts=0,
@@ -94,10 +97,16 @@ async def test_whatever_the_order_of_partitions_and_the_cuts_of_batches_the_rows
             if not left[partition]:
                 del left[partition]
     assert await verify_read_models(dsn, KEPT, PARTITIONS) == []
-    groups = await list_dead_letters(store.pool, TENANT, zap_id=None, state=None, before=None, limit=100)
+    groups = await list_dead_letters(
+        store.pool, TENANT, zap_id=None, state=None, include_recovered=True, before=None, limit=100
+    )
     assert {group.code for group in groups} == {"http_500", "timeout", "template", "deadline"}
     counted = await store.pool.fetchval("select sum(failed) from rm.zap_health")
     assert sum(group.count for group in groups) == counted > 20
+    others = await list_dead_letters(store.pool, TENANT, zap_id=None, state=None, before=None, limit=100)
+    made_up_for = await store.pool.fetchval("select count(*) from rm.recoveries")
+    assert sum(group.recovered for group in groups) == made_up_for > 20
+    assert sum(group.count for group in others) == counted - made_up_for
 
 
 async def only(house: FailingHouse, zap: UUID) -> DeadLetters:

@@ -11,24 +11,45 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import UUID
 
+import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from app.commands.jobs import Jobs
 from consumers.jobs import worker
 from consumers.jobs.worker import JobWorker
+from domain.aggregates import RUN
 from domain.hook.request import Request
 from domain.job.job import AbortJob, JobProgressed, JobRequested, LoadedJob, PauseJob, ResumeJob, RunJobKind, Selection
-from domain.log.event import Event, Metadata, StoredEvent, StreamKind
+from domain.log.event import Appended, Event, Metadata, StoredEvent, StreamKind
+from domain.log.partitioning import partition_of
+from domain.log.stream import load
 from domain.registry import decode
-from domain.run.events import RunCancelled, RunCompleted, RunRequested
-from domain.zap.definition import Definition
+from domain.run.commands import FailRun, FinishRun
+from domain.run.decide import decide
+from domain.run.events import RunCancelled, RunCompleted, RunFailed, RunRequested
+from domain.zap.definition import NO_STEPS, Definition
 from domain.zap.events import ZapDeleted, ZapEnabled, ZapPublished
+from projections.dead_letters import DeadLetters, list_dead_letters
+from projections.engine.engine import Engine
+from projections.engine.registry import PROJECTIONS
+from projections.recoveries import recovered_by
+from projections.run_list import RunFilter, list_runs, replays_of
 from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id
 from tests.support.builders import a_definition, a_zap_created
 from tests.support.deployment import SECRETS
 from tests.support.eventually import eventually
-from tests.support.projected import append, attempt_failed, failed, following, requested
+from tests.support.projected import (
+    PARTITIONS,
+    append,
+    attempt_failed,
+    batch_of,
+    failed,
+    following,
+    note_sent,
+    requested,
+)
 
 ADA, BOB = new_id(), new_id()
 ASKED = Metadata(actor=f"user:{ADA}")
@@ -190,7 +211,6 @@ async def test_a_replay_by_a_job_is_linked_both_ways_and_says_who_wanted_it(benc
     job = await bench.ask("replay", Selection(zap_id=zap))
     async with bench.worker():
         await bench.completed(job.id)
-    from projections.run_list import RunFilter, list_runs, replays_of
 
     async def linked() -> Sequence[UUID]:
         return await replays_of(bench.store.pool, ADA, run)
@@ -216,6 +236,91 @@ async def test_what_came_after_the_request_is_left_alone_and_so_is_what_is_anoth
     async with bench.worker():
         assert (await bench.completed(job.id)).state.done == 3
     assert await bench.replays() == runs
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_job_waits_for_the_partitions_of_a_projector_that_is_down(dsn: str, store: PgEventStore) -> None:
+    """Only that of the job's own event is up to date, which was enough to end without the runs of the others."""
+    bench = Bench(store, dsn)
+    connection = await asyncpg.connect(dsn)
+    async with Engine(dsn, PROJECTIONS, PARTITIONS) as engine:
+        await engine.start()
+        runs = await bench.runs(await bench.zap(), 12, *failed())
+        wish = JobRequested(kind="replay", filter=Selection(status="failed"), total=12, rate_per_s=1_000)
+        job = await bench.jobs.request(ADA, wish, ASKED)
+        events = await store.read_log(0, 1_000)
+        batch, own = batch_of(events), partition_of(job.id, PARTITIONS)
+        await note_sent(connection, events)
+        await connection.close()
+        await engine.apply({own: batch[own]})
+        with capture_logs() as said:
+            async with bench.worker():
+                await eventually(lambda: any(entry["event"] == "job.waits_for_list" for entry in said))
+                assert (await bench.job(job.id)).state.dealt_with == 0
+                await engine.apply({partition: part for partition, part in batch.items() if partition != own})
+                assert (await bench.completed(job.id)).state.done == 12
+    assert await bench.replays() == runs
+
+
+async def end(store: PgEventStore, run_id: UUID, command: FinishRun | FailRun) -> None:
+    """As a runner ends a run."""
+    run = await load(store, RUN, run_id)
+    assert run is not None
+    events = decide(command, run.state, NO_STEPS)
+    assert isinstance(await store.append(run.append(new_id, events, Metadata(actor="runner"))), Appended)
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_runs_that_a_replay_has_made_up_for_are_not_taken_again_unless_they_are_asked_for(bench: Bench) -> None:
+    zap = await bench.zap()
+    runs = await bench.runs(zap, 3, RunFailed(zap_id=zap, step_id="send", code="http_503", message="no answer"))
+    wanted, all_of_them = Selection(status="failed"), Selection(status="failed", include_recovered=True)
+
+    async def replay(selection: Selection) -> list[UUID]:
+        before = await replay_ids()
+        job = await bench.ask("replay", selection)
+        async with bench.worker():
+            await bench.completed(job.id)
+        return [run_id for run_id in await replay_ids() if run_id not in before]
+
+    async def replay_ids() -> list[UUID]:
+        rows = await bench.store.pool.fetch(
+            "select stream_id from es.events where kind = 1 and version = 1"
+            " and convert_from(data, 'utf8')::jsonb ? 'replay_of' order by position"
+        )
+        return [row[0] for row in rows]
+
+    async def counts(selection: Selection, wanted: int) -> None:
+        await eventually(lambda: equals(selection, wanted))
+
+    async def equals(selection: Selection, wanted: int) -> bool:
+        return await bench.jobs.count_runs(ADA, "replay", selection) == wanted
+
+    async def group() -> DeadLetters:
+        (found,) = await list_dead_letters(bench.store.pool, ADA, zap_id=zap, state=None, before=None, limit=9)
+        return found
+
+    first, second, _third = await replay(wanted)
+    await end(bench.store, first, FinishRun())
+    await end(bench.store, second, FailRun("send", "http_503", "no answer"))
+    await counts(wanted, 3)  # two roots, and the replay that failed
+    await counts(all_of_them, 4)
+    listed = {run.id: run.recovered_by for run in await list_runs(bench.store.pool, ADA, RunFilter(status="failed"))}
+    assert listed == {runs[0]: first, runs[1]: None, runs[2]: None, second: None}
+    assert await recovered_by(bench.store.pool, ADA, runs[0]) == first
+    assert await recovered_by(bench.store.pool, BOB, runs[0]) is None
+    only = await list_runs(bench.store.pool, ADA, RunFilter(recovered=True))
+    assert [run.id for run in only] == [runs[0]]
+    assert ((await group()).count, (await group()).recovered) == (3, 1)
+
+    again = await replay(Selection(status="failed", source="replay"))
+    assert len(again) == 1
+    await end(bench.store, again[0], FinishRun())
+    await counts(wanted, 1)  # a replay of a replay counts for the first run, too
+    assert await recovered_by(bench.store.pool, ADA, runs[1]) == await recovered_by(bench.store.pool, ADA, second)
+    assert ((await group()).count, (await group()).recovered) == (1, 3)
+    assert len(await replay(wanted)) == 1
+    assert len(await replay(all_of_them)) == 4
 
 
 @pytest.mark.usefixtures("hurried")

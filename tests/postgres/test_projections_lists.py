@@ -87,11 +87,11 @@ async def test_a_page_reads_few_rows_by_the_right_index_whatever_plan_is_cached(
         plan = await many.fetchval(
             "explain (analyze, format json) " + page_query(wanted),
             TENANT, wanted.before, wanted.status, wanted.source, wanted.from_, wanted.to, wanted.limit, wanted.zap_id,
-            wanted.step_id, wanted.error_code,
+            wanted.step_id, wanted.error_code, wanted.recovered,
         )  # fmt: skip
         scan = json.loads(plan)[0]["Plan"]
-        while "Plans" in scan:
-            (scan,) = scan["Plans"]
+        while inner := [plan for plan in scan.get("Plans", []) if plan["Parent Relationship"] != "SubPlan"]:
+            (scan,) = inner
         assert scan["Index Name"] == index, (mode, scan)
         assert scan["Actual Rows"] + scan.get("Rows Removed by Filter", 0) <= 400, (mode, scan)
 
@@ -153,7 +153,9 @@ async def test_what_a_job_takes_next_is_read_by_a_right_index_whatever_plan_is_c
         query, selected = oldest_query(selection, statuses)
         for mode in ("force_custom_plan", "force_generic_plan"):
             await many.execute(f"set plan_cache_mode = {mode}")
-            plan = await many.fetchval("explain (analyze, format json) " + query, TENANT, *selected, None, LAST, 20)
+            plan = await many.fetchval(
+                "explain (analyze, format json) " + query, TENANT, *selected, None, LAST, 20, False
+            )
             scans = list(scans_of(json.loads(plan)[0]["Plan"]))
             assert {scan["Index Name"] for scan in scans} <= good, (name, mode, scans)
             read = sum(scan["Actual Rows"] * scan["Actual Loops"] for scan in scans)
@@ -165,7 +167,8 @@ def scans_of(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if "Index Name" in plan:
         yield plan
     for inner in plan.get("Plans", []):
-        yield from scans_of(inner)
+        if inner["Parent Relationship"] != "SubPlan":  # whether a run was made up for: nothing here was
+            yield from scans_of(inner)
 
 
 async def test_a_job_takes_what_a_plain_search_gives_oldest_first_page_by_page_and_counts_the_same(

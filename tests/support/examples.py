@@ -31,6 +31,7 @@ _REQUEST = Request(
 )
 
 
+_RECOVERED = run_events.Recovered(run_id=_ID, position=7, step_id="look_up", code="http_503")
 _KEPT = Kept(attempt=1, size=5_000, omitted={"/body": Omitted(size=5_000, at="trigger.body", sha256="00")})
 
 
@@ -117,6 +118,7 @@ EXAMPLES: tuple[Event, ...] = (
         deadline=START + timedelta(hours=1),
         job_id=_ID,
         depth=3,
+        recovers=(_RECOVERED,),
     ),
     run_events.StepStarted(
         step_id="look_up", attempt=2, started_at=START, input={"url": "https://example.com/1"}, kept=_KEPT
@@ -133,7 +135,7 @@ EXAMPLES: tuple[Event, ...] = (
     ),
     run_events.StepDelayed(step_id="look_up", until=START + timedelta(days=30)),
     run_events.RunResumed(timer_id=_ID),
-    run_events.RunCompleted(zap_id=ZAP, of_alert=True),
+    run_events.RunCompleted(zap_id=ZAP, of_alert=True, recovers=(_RECOVERED,)),
     run_events.RunTimedOut(zap_id=ZAP, of_alert=True, step_id="look_up", message="not ended within 3600 s"),
     run_events.RunCancelled(code="superseded", message="a newer run was requested"),
     run_events.RunFailed(

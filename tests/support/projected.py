@@ -134,6 +134,16 @@ async def tamper(dsn: str, statement: str) -> None:
         await connection.close()
 
 
+async def note_sent(connection: "asyncpg.Connection[asyncpg.Record]", events: Sequence[StoredEvent]) -> None:
+    """What the relay notes about events that it has published."""
+    sent = {partition: (0, part[-1].position) for partition, part in batch_of(events).items()}
+    await connection.execute(
+        "update relay.checkpoint set position = $1, offsets = offsets || $2::text::jsonb",
+        events[-1].position,
+        msgspec.json.encode(sent).decode(),
+    )
+
+
 @asynccontextmanager
 async def following(dsn: str, store: EventStore) -> AsyncIterator[None]:
     """Read models that follow the log, without a topic between; they are built first."""
@@ -145,14 +155,17 @@ async def following(dsn: str, store: EventStore) -> AsyncIterator[None]:
             while True:
                 events = await store.read_log(position, 2_000)
                 if events:
+                    await note_sent(connection, events)
                     await engine.apply(batch_of(events))
                     position = events[-1].position
                 else:
                     await asyncio.sleep(0.01)
 
+        connection = await asyncpg.connect(dsn)
         task = asyncio.create_task(follow())
         try:
             yield
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+            await connection.close()

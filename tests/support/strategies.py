@@ -35,6 +35,9 @@ definitions = st.builds(
     st.lists(st.builds(ActionStep, texts, texts, json_objects), max_size=3).map(tuple),
 )
 failure = st.builds(run_events.Failure, code=texts, message=texts, output=json_values)
+recovered = st.lists(
+    st.builds(run_events.Recovered, run_id=st.uuids(), position=numbers, step_id=texts, code=texts), max_size=3
+).map(tuple)
 requests = st.builds(
     Request,
     method=texts,
@@ -151,6 +154,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
         errors=st.dictionaries(texts, failure, max_size=3),
         deadline=st.none() | moments,
         job_id=st.none() | st.uuids(),
+        recovers=recovered,
     ),
     run_events.StepStarted: st.builds(
         run_events.StepStarted, step_id=texts, attempt=numbers, started_at=moments, input=json_values, kept=kept
@@ -165,7 +169,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     ),
     run_events.StepFailed: st.builds(run_events.StepFailed, **_attempt, failure=failure),
     run_events.RunResumed: st.builds(run_events.RunResumed, timer_id=st.uuids()),
-    run_events.RunCompleted: st.builds(run_events.RunCompleted, **_end),
+    run_events.RunCompleted: st.builds(run_events.RunCompleted, **_end, recovers=recovered),
     run_events.RunTimedOut: st.builds(run_events.RunTimedOut, **_end, step_id=texts, message=texts),
     run_events.RunCancelled: st.builds(run_events.RunCancelled, code=texts, message=texts),
     run_events.RunFailed: st.builds(run_events.RunFailed, **_end, step_id=texts, code=texts, message=texts),

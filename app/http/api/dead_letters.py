@@ -55,6 +55,9 @@ class DeadLetterController(Controller):
         *,
         zap_id: FromQuery[UUID | None] = None,
         state_: Wanted = "all",
+        include_recovered: Annotated[
+            bool, QueryParameter(description="Count runs, too, of which a replay has completed")
+        ] = False,
         cursor: Cursor = None,
         limit: Limit = DEFAULT_LIMIT,
         min_position: MinPosition = None,
@@ -64,7 +67,13 @@ class DeadLetterController(Controller):
         fresh = await is_fresh(pool, "dead_letters", min_position)
         state = None if state_ == "all" else state_
         items = await list_dead_letters(
-            pool, request.user.tenant_id, zap_id=zap_id, state=state, before=_position(cursor), limit=limit + 1
+            pool,
+            request.user.tenant_id,
+            zap_id=zap_id,
+            state=state,
+            include_recovered=include_recovered,
+            before=_position(cursor),
+            limit=limit + 1,
         )
         # A cursor holds 128 bits, so here a position.
         return marked(page_of(items, limit, lambda item: UUID(int=item.position)), fresh=fresh)

@@ -39,7 +39,8 @@ DEFAULT_REPLAYS_PER_S = 50
 class SelectionIn(Input, frozen=True):
     """Which runs are meant: those for which all fields that are set hold. `from` is inclusive, `to` exclusive.
 
-    `step_id` and `error_code` are those of the error that the run list shows.
+    `step_id` and `error_code` are those of the error that the run list shows. A run that did not complete, but of
+    which a replay has, is left out unless `include_recovered` is set.
     """
 
     zap_id: UUID | None = None
@@ -49,6 +50,7 @@ class SelectionIn(Input, frozen=True):
     to: Moment | None = None
     step_id: Code | None = None
     error_code: Code | None = None
+    include_recovered: bool = False
 
     def selection(self) -> Selection:
         """The same for the domain."""
@@ -60,6 +62,7 @@ class SelectionIn(Input, frozen=True):
             to=self.to.at if self.to else None,
             step_id=self.step_id,
             error_code=self.error_code,
+            include_recovered=self.include_recovered,
         )
 
 

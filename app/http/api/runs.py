@@ -22,6 +22,7 @@ from domain.values.json import JsonObject
 from domain.values.path import MAX_PATH, Missing, parse_path
 from domain.values.redaction import shown, shown_fields
 from projections import run_detail
+from projections.recoveries import recovered_by
 from projections.run_detail import RunDetail
 from projections.run_list import RunFilter, RunListItem, list_runs, replays_of
 
@@ -68,6 +69,9 @@ class RunController(Controller):
         to: Annotated[Moment | None, QueryParameter(description="Exclusive")] = None,
         step_id: Code = None,
         error_code: Code = None,
+        recovered: Annotated[
+            bool | None, QueryParameter(description="Only runs of which a replay has completed, or only the others")
+        ] = None,
         cursor: Cursor = None,
         limit: Limit = DEFAULT_LIMIT,
         min_position: MinPosition = None,
@@ -83,6 +87,7 @@ class RunController(Controller):
             to=to.at if to else None,
             step_id=step_id,
             error_code=error_code,
+            recovered=recovered,
             before=decode_cursor(cursor),
             limit=limit + 1,
         )
@@ -91,14 +96,16 @@ class RunController(Controller):
 
     @get("/{run_id:uuid}", summary="Read a run", operation_id="getRun")
     async def read(self, run_id: FromPath[UUID], request: AuthedRequest, services: Injected[Services]) -> RunDetail:
-        """Trigger, steps with input, output, attempts and timing. Always current, but for its `replays`."""
+        """Trigger, steps with input, output, attempts and timing. Current, but for `replays` and `recovered_by`."""
         found = await run_detail.get(services.store, request.user.tenant_id, run_id)
         if found is None:
             raise NotFound("no such run")
         found.trigger = shown_fields(found.trigger)
         for step in found.steps:
             step.input, step.output = shown(step.input), shown(step.output)
-        found.replays = await replays_of(services.store.pool, request.user.tenant_id, run_id)
+        pool = services.store.pool
+        found.replays = await replays_of(pool, request.user.tenant_id, run_id)
+        found.recovered_by = await recovered_by(pool, request.user.tenant_id, run_id)
         return found
 
     @get("/{run_id:uuid}/value", summary="Read one value of a run", operation_id="getRunValue", opt=notes("invalid"))

@@ -79,7 +79,8 @@ EXAMPLES: Mapping[str, Json] = {
     "Admitted": {"status": "accepted", "run_id": _RUN, "position": 44},
     "RunSummary": {
         "id": _RUN, "zap_id": _ZAP, "zap_version": 1, "status": "failed", "source": "webhook", "started_at": _AT,
-        "finished_at": _LATER, "duration_ms": 1250, "error": _ERROR, "attempts": 5, "replay_of": None, "position": 50,
+        "finished_at": _LATER, "duration_ms": 1250, "error": _ERROR, "attempts": 5, "replay_of": None,
+        "recovered_by": None, "position": 50,
     },
     "Run": {
         "id": _RUN, "zap_id": _ZAP, "zap_version": 1, "status": "completed", "source": "webhook",
@@ -93,7 +94,7 @@ EXAMPLES: Mapping[str, Json] = {
             }
         ],
         "started_at": _AT, "finished_at": _LATER, "duration_ms": 1250, "error": None, "replay_of": None,
-        "deadline": None, "replays": [], "position": 50,
+        "deadline": None, "replays": [], "recovered_by": None, "position": 50,
     },
     "Event": {
         "id": _OTHER, "position": 50, "version": 3, "type": "zap.run.completed", "schema_version": 1,
@@ -113,7 +114,8 @@ EXAMPLES: Mapping[str, Json] = {
     },
     "DeadLetterGroup": {
         "id": _OTHER, "zap_id": _ZAP, "step_id": _STEP, "code": "http_500", "message": "the target answered 500",
-        "run_id": _RUN, "state": "open", "count": 3, "resolved": 0, "told": 3, "first_at": _AT, "last_at": _LATER,
+        "run_id": _RUN, "state": "open", "count": 3, "resolved": 0, "recovered": 0, "told": 3, "first_at": _AT,
+        "last_at": _LATER,
         "note": "", "filter": {"zap_id": _ZAP, "step_id": _STEP, "error_code": "http_500", "status": "failed"},
         "position": 71,
     },
