@@ -32,7 +32,7 @@ async def examine(settings: Settings, role: str | None = None) -> bool:
         if field in names:
             secret = isinstance(getattr(settings, field), Secret)
             click.echo(f"      {name}={REDACTED if secret and value else value}")
-    findings = [_python(), _disk(settings.data_dir), await _database(settings)]
+    findings = [_python(), _disk(settings.data_dir), *await _database(settings)]
     if "kafka_bootstrap_servers" in names:
         findings.append(await _broker(settings))
     findings.append(_spelling())
@@ -55,17 +55,52 @@ def _disk(data_dir: Path) -> Finding:
     return Finding("disk", f"{free / 2**30:.1f} GB free for {data_dir}", remedy)
 
 
-async def _database(settings: Settings) -> Finding:
+async def _database(settings: Settings) -> list[Finding]:
     if not settings.database_url:
-        return Finding("database", "none", f"start `triggerhub up`, or set {PREFIX}DATABASE_URL")
+        return [Finding("database", "none", f"start `triggerhub up`, or set {PREFIX}DATABASE_URL")]
     from app.roles.startup import database_problem  # only here, and it is large
 
     try:
         problem = await database_problem(settings)
     except OperatorError as error:
         problem = str(error)
-    remedy = f"check the server and {PREFIX}DATABASE_URL" if problem else ""
-    return Finding("database", problem or "usable, and its schema is up to date", remedy)
+    if problem:
+        return [Finding("database", problem, f"check the server and {PREFIX}DATABASE_URL")]
+    return [Finding("database", "usable, and its schema is up to date"), *await _readers(settings)]
+
+
+async def _readers(settings: Settings) -> list[Finding]:
+    """Gates and the relay's checkpoint, which are never beyond the log's head."""
+    from sql.postgres.pool import connect
+    from sql.postgres.queries import Queries
+
+    connection = await connect(settings.database_url, "doctor")
+    try:
+        rows = await connection.fetch(Queries("queries/gates.sql")["beyond"])
+    finally:
+        await connection.close()
+    return [
+        Finding(
+            row["consumer"],
+            f"at position {row['position']}{_of_partition(row['partition'])}, but the log ends at {row['head']}",
+            _mended_by(row["consumer"]),
+        )
+        for row in rows
+    ] or [Finding("readers of the log", "none is beyond its end")]
+
+
+def _of_partition(number: int) -> str:
+    return f" of partition {number}" if number >= 0 else ""
+
+
+def _mended_by(reader: str) -> str:
+    match reader:
+        case "relay":
+            return "`triggerhub rewind 0` has it publish again what the log holds"
+        case "runner":
+            return "stop all runners, then `triggerhub rewind 0`, then start them"
+        case _:
+            return f"`triggerhub rebuild {reader}` makes it anew from the log"
 
 
 async def _broker(settings: Settings) -> Finding:

@@ -69,7 +69,10 @@ async def retry_parked(settings: Settings, name: str) -> None:
 
 
 async def rewind(settings: Settings, position: int) -> None:
-    """Have the relay publish again everything after a position; consumers drop what they have had."""
+    """Have the relay publish again everything after a position; consumers drop what they have had.
+
+    A runner's gate that is beyond the log comes back to that position, too.
+    """
     from sql.postgres.pool import connect
     from sql.postgres.queries import Queries
 
@@ -78,6 +81,7 @@ async def rewind(settings: Settings, position: int) -> None:
         head = await connection.fetchval(Queries("queries/events.sql")["head"])
         if not 0 <= position <= head:
             raise OperatorError(f"There is no position {position}: the log's head is {head}.")
+        await connection.execute(Queries("queries/gates.sql")["lower_gates"], position)
         await connection.execute(Queries("queries/relay.sql")["ask_rewind"], position)
     finally:
         await connection.close()

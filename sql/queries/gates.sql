@@ -48,6 +48,21 @@ select exists (select from proj.projections where projection = $1)
            select from proj.gates g join proj.projections p on p.projection = g.consumer and p.version = g.version
            where g.consumer = $1 and g.position < least($2, coalesce((c.offsets -> g.partition::text ->> 1)::bigint, 0))))
 
+-- name: beyond
+-- Who claims to have come further than the log, and to where: somebody wrote to these tables, or the database was
+-- restored. Such a reader takes nothing more until the log has caught up with it.
+with head as (select coalesce(max(last_position), 0) as position from es.commits)
+select g.consumer, g.partition, g.position, head.position as head
+from proj.gates g cross join head where g.position > head.position
+union all
+select 'relay', -1, c.position, head.position from relay.checkpoint c cross join head where c.position > head.position
+order by 1, 2
+
+-- name: lower_gates
+-- Put gates of the runner that are beyond the log back to a position; it does again what the topic brings.
+update proj.gates set position = $1
+where consumer = 'runner' and position > (select coalesce(max(last_position), 0) from es.commits)
+
 -- name: ordering_key_at
 -- The ordering key of the event at a position.
 select ordering_key from es.events where position = $1
