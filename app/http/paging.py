@@ -52,6 +52,14 @@ def page_of(items: list[T], limit: int, id_of: Callable[[T], UUID]) -> Page[T]:
     return Page(items[:limit], encode_cursor(id_of(items[limit - 1])) if len(items) > limit else None)
 
 
+def number_of(cursor: str | None) -> int | None:
+    """The number in the cursor of a list that is in the order of one. Raises Problem `malformed`."""
+    decoded = decode_cursor(cursor)
+    if decoded is not None and decoded.int >= 2**63:
+        raise Problem("malformed", "cursor: not one that this list gave out")
+    return None if decoded is None else decoded.int
+
+
 async def is_fresh(pool: Pool, read_model: str, min_position: int | None) -> bool:
     """Wait a moment until a read model has come to `min_position`; whether it has."""
     return min_position is None or await wait_until(pool, read_model, min_position, FRESHNESS_S)

@@ -113,6 +113,14 @@ class PgEventStore:
     async def read_stream(self, kind: StreamKind, stream_id: UUID, after: int = 0) -> list[StoredEvent]:
         return _stored(await self._fetch(_queries["read_stream"], int(kind), stream_id, after))
 
+    async def stream_page(
+        self, kind: StreamKind, stream_id: UUID, after: int, limit: int
+    ) -> tuple[list[StoredEvent], bool]:
+        """The next events of a stream, up to PAGE_BYTES of payload but one at least; and whether there are more."""
+        rows = await self._fetch(_queries["stream_page"], int(kind), stream_id, after, limit, PAGE_BYTES)
+        events = [StoredEvent(*list(row)[:-1]) for row in rows]
+        return events, bool(rows) and rows[-1]["last"] > events[-1].version
+
     async def read_streams(self, kind: StreamKind, stream_ids: Sequence[UUID]) -> dict[UUID, list[StoredEvent]]:
         streams: dict[UUID, list[StoredEvent]] = {}
         for event in _stored(await self._fetch(_queries["read_streams"], int(kind), stream_ids)):

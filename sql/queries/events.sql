@@ -11,6 +11,21 @@ select position, kind, stream_id, version, tenant_id, ordering_key, event_id, ty
        meta, data
 from es.events where kind = $1 and stream_id = $2 and version > $3 order by version
 
+-- name: stream_page
+-- The next events of a stream after a version, in order: so many at most, and so many bytes of payload, but one at
+-- least; with the stream's last version.
+select position, kind, stream_id, version, tenant_id, ordering_key, event_id, type, schema_version, recorded_at,
+       meta, data,
+       (select max(version) from es.events where kind = $1 and stream_id = $2) as last
+from (
+    select e.*, sum(octet_length(e.data)) over upward as total, row_number() over upward as place
+    from (
+        select * from es.events where kind = $1 and stream_id = $2 and version > $3 order by version limit $4
+    ) e
+    window upward as (order by e.version)
+) p
+where total <= $5 or place = 1 order by version
+
 -- name: read_streams
 -- Several whole streams, each in order.
 select position, kind, stream_id, version, tenant_id, ordering_key, event_id, type, schema_version, recorded_at,

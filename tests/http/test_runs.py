@@ -169,6 +169,12 @@ async def test_a_run_shows_its_events_in_order(api: httpx.AsyncClient, ada: Pers
         (1, "zap.run.requested"), (2, "zap.run.step_succeeded"), (3, "zap.run.step_failed"), (4, "zap.run.failed"),
     ]  # fmt: skip
     assert [event["position"] for event in events] == sorted(event["position"] for event in events)
+    first = (await ada("GET", f"/runs/{run_id}/events", params={"limit": 3})).json()
+    then = {"limit": 3, "cursor": first["next_cursor"]}
+    last = (await ada("GET", f"/runs/{run_id}/events", params=then)).json()
+    assert (first["items"] + last["items"], last["next_cursor"]) == (events, None)
+    strange = {"limit": 3, "cursor": "_" * 22}
+    assert (await ada("GET", f"/runs/{run_id}/events", params=strange)).status_code == 400
 
 
 async def test_a_run_knows_its_replays_as_soon_as_the_list_does(ada: Person, dsn: str, project: Project) -> None:

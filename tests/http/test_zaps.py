@@ -51,6 +51,9 @@ async def test_the_life_of_a_zap(ada: Person) -> None:
     assert (await ada("POST", f"{path}/publish")).json()["version"] == 1, "what was wrong does not go live again"
     versions = (await ada("GET", f"{path}/versions")).json()["items"]
     assert [(version["number"], version["live"]) for version in versions] == [(2, False), (1, True)]
+    page = (await ada("GET", f"{path}/versions", params={"limit": 1})).json()
+    rest = (await ada("GET", f"{path}/versions", params={"limit": 1, "cursor": page["next_cursor"]})).json()
+    assert (page["items"] + rest["items"], rest["next_cursor"]) == (versions, None)
     one = (await ada("GET", f"{path}/versions/1")).json()
     assert one["definition"]["steps"][0]["config"] == {"text": "one"}
     assert (await ada("DELETE", path)).status_code == 204

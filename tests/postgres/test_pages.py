@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from domain.envelope import MAX_INLINE_DATA, decode, encode
-from domain.log.event import StoredEvent
+from domain.log.event import StoredEvent, StreamKind
 from projections.engine.engine import Engine, NotBuilt
 from projections.engine.rebuild import pages
 from projections.engine.registry import PROJECTIONS
@@ -16,6 +16,7 @@ from relay.leader import Checkpoint, Leader
 from sql.log.event_store import PgEventStore
 from sql.log.pages import PAGE_BYTES
 from sql.postgres.pool import Connection, connect
+from sql.process.clock import new_id
 from tests.support.builders import a_run_requested, an_append
 from tests.support.projected import PARTITIONS, batch_of, tamper
 
@@ -107,3 +108,18 @@ async def test_a_read_model_that_was_never_built_has_nothing_to_take_again(dsn: 
     async with Engine(dsn, PROJECTIONS, PARTITIONS) as engine:
         with pytest.raises(NotBuilt, match="was never built"):
             await engine.retry_parked("run_list")
+
+
+@pytest.mark.parametrize("sizes", LOGS.values(), ids=list(LOGS))
+async def test_a_stream_is_read_in_pages_of_so_many_bytes(store: PgEventStore, sizes: list[int]) -> None:
+    run_id = new_id()
+    for size in sizes:
+        await store.append(an_append(a_run_requested("x" * size), stream_id=run_id))
+    versions, more = list[int](), True
+    while more:
+        page, more = await store.stream_page(StreamKind.RUN, run_id, versions[-1] if versions else 0, 150)
+        assert len(page) == 1 or sum(len(event.data) for event in page) <= PAGE_BYTES
+        assert 0 < len(page) <= 150
+        versions += [event.version for event in page]
+    assert versions == list(range(1, len(sizes) + 1))
+    assert await store.stream_page(StreamKind.RUN, run_id, len(sizes), 10) == ([], False)

@@ -12,8 +12,7 @@ from app.commands.dead_letters import Inbox
 from app.commands.zaps import Zaps
 from app.http.inputs import Injected, Input
 from app.http.openapi.notes import notes
-from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, MinPosition, Page, decode_cursor, is_fresh, marked, page_of
-from app.http.problems import Problem
+from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, MinPosition, Page, is_fresh, marked, number_of, page_of
 from app.http.services import Services
 from domain.failures.failures import MAX_NOTE
 from projections.dead_letters import DeadLetters, State, list_dead_letters
@@ -72,7 +71,7 @@ class DeadLetterController(Controller):
             zap_id=zap_id,
             state=state,
             include_recovered=include_recovered,
-            before=_position(cursor),
+            before=number_of(cursor),
             limit=limit + 1,
         )
         # A cursor holds 128 bits, so here a position.
@@ -112,10 +111,3 @@ class HealthController(Controller):
         """Counts, and the last alert with what came of it by channel. A read model: it follows within moments."""
         await zaps.load(request.user.tenant_id, zap_id)
         return await get_health(services.store.pool, request.user.tenant_id, zap_id)
-
-
-def _position(cursor: str | None) -> int | None:
-    decoded = decode_cursor(cursor)
-    if decoded is not None and decoded.int >= 2**63:
-        raise Problem("malformed", "cursor: not one that this list gave out")
-    return None if decoded is None else decoded.int

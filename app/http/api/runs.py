@@ -1,5 +1,6 @@
 """Runs: /api/v1/runs."""
 
+import asyncio
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -11,11 +12,23 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from app.accounts.auth import AuthedRequest
 from app.http.inputs import Injected, Moment
 from app.http.openapi.notes import notes
-from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, MinPosition, Page, decode_cursor, is_fresh, marked, page_of
+from app.http.paging import (
+    DEFAULT_LIMIT,
+    Cursor,
+    Limit,
+    MinPosition,
+    Page,
+    decode_cursor,
+    encode_cursor,
+    is_fresh,
+    marked,
+    number_of,
+    page_of,
+)
 from app.http.services import Services
 from domain.job.job import CODE
 from domain.log.errors import Invalid, NotFound
-from domain.log.event import StreamKind
+from domain.log.event import StoredEvent, StreamKind
 from domain.run.events import Source
 from domain.run.state import RunStatus
 from domain.values.json import JsonObject
@@ -26,6 +39,8 @@ from projections.recoveries import recovered_by
 from projections.run_detail import RunDetail
 from projections.run_list import RunFilter, RunListItem, list_runs, replays_of
 
+MAX_VERSION = 2**31 - 1
+"""The most events of a stream."""
 Code = Annotated[
     str | None, QueryParameter(min_length=1, max_length=200, pattern=CODE, description="Of the error that runs show")
 ]
@@ -48,6 +63,19 @@ def _shown(data: bytes) -> msgspec.Raw:
     fields: JsonObject = msgspec.json.decode(data)
     messages = {name: shown(fields[name]) for name in ("request", "input", "output") if name in fields}
     return msgspec.Raw(msgspec.json.encode(fields | messages))
+
+
+def _event_out(event: StoredEvent) -> EventOut:
+    return EventOut(
+        id=event.event_id,
+        position=event.position,
+        version=event.version,
+        type=event.type,
+        schema_version=event.schema_version,
+        recorded_at=event.recorded_at,
+        meta=msgspec.Raw(event.meta),
+        data=_shown(event.data),
+    )
 
 
 class RunController(Controller):
@@ -128,24 +156,19 @@ class RunController(Controller):
 
     @get("/{run_id:uuid}/events", summary="The run's events", operation_id="listRunEvents")
     async def events(
-        self, run_id: FromPath[UUID], request: AuthedRequest, services: Injected[Services]
+        self,
+        run_id: FromPath[UUID],
+        request: AuthedRequest,
+        services: Injected[Services],
+        *,
+        cursor: Cursor = None,
+        limit: Limit = DEFAULT_LIMIT,
     ) -> Page[EventOut]:
-        """The whole stream, oldest first, as it was recorded, but for values that are known for secrets."""
-        stored = await services.store.read_stream(StreamKind.RUN, run_id)
-        if not stored or stored[0].tenant_id != request.user.tenant_id:
+        """Oldest first, as they were recorded, but for known secrets. Large ones make short pages."""
+        after = number_of(cursor) or 0
+        stored, more = await services.store.stream_page(StreamKind.RUN, run_id, min(after, MAX_VERSION), limit)
+        owner = stored or (await services.store.stream_page(StreamKind.RUN, run_id, 0, 1))[0]
+        if not owner or owner[0].tenant_id != request.user.tenant_id:
             raise NotFound("no such run")
-        return Page(
-            [
-                EventOut(
-                    id=event.event_id,
-                    position=event.position,
-                    version=event.version,
-                    type=event.type,
-                    schema_version=event.schema_version,
-                    recorded_at=event.recorded_at,
-                    meta=msgspec.Raw(event.meta),
-                    data=_shown(event.data),
-                )
-                for event in stored
-            ]
-        )
+        items = await asyncio.to_thread(lambda: [_event_out(event) for event in stored])
+        return Page(items, encode_cursor(UUID(int=stored[-1].version)) if more else None)

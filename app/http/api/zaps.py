@@ -16,7 +16,7 @@ from app.commands.zaps import Zaps
 from app.http.api.zap_bodies import RollBack, VersionOut, ZapChange, ZapIn, ZapOut
 from app.http.inputs import Injected, Moment
 from app.http.openapi.notes import notes
-from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, page_of
+from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, encode_cursor, number_of, page_of
 from app.http.problems import Problem
 from app.http.requests import refused
 from app.http.services import Services
@@ -33,6 +33,7 @@ from domain.zap.zap import (
     hook_path,
 )
 from projections.zap_list import ZapListItem, list_zaps
+from sql.log.pages import PAGE_BYTES
 
 IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="The ETag of the zap as you read it")]
 
@@ -206,10 +207,28 @@ class ZapController(Controller):
         return await caller.execute(zap_id, RollBackZap(data.version))
 
     @get("/{zap_id:uuid}/versions", summary="List published versions", operation_id="listZapVersions")
-    async def versions(self, zap_id: FromPath[UUID], caller: Injected[Caller]) -> Page[VersionOut]:
-        """Newest first, all on one page."""
+    async def versions(
+        self,
+        zap_id: FromPath[UUID],
+        caller: Injected[Caller],
+        *,
+        cursor: Cursor = None,
+        limit: Limit = DEFAULT_LIMIT,
+    ) -> Page[VersionOut]:
+        """Newest first. Large definitions make short pages."""
         loaded = await caller.load(zap_id)
-        return Page([_version(loaded, version.number) for version in reversed(loaded.state.versions)])
+        before = number_of(cursor)
+        older = [v.number for v in reversed(loaded.state.versions) if before is None or v.number < before]
+        items: list[VersionOut] = []
+        room = PAGE_BYTES
+        for number in older[:limit]:
+            item = _version(loaded, number)
+            room -= len(msgspec.json.encode(item))
+            if room < 0 and items:
+                break
+            items.append(item)
+        more = len(items) < len(older)
+        return Page(items, encode_cursor(UUID(int=items[-1].number)) if more else None)
 
     @get("/{zap_id:uuid}/versions/{number:int}", summary="Read a published version", operation_id="getZapVersion")
     async def version(self, zap_id: FromPath[UUID], number: FromPath[int], caller: Injected[Caller]) -> VersionOut:
