@@ -1,5 +1,6 @@
 """The run detail: folded from the run's stream when it is read, so it is always current and copies no payload."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal, assert_never
@@ -99,8 +100,9 @@ async def get(store: EventStore, tenant_id: UUID, run_id: UUID) -> RunDetail | N
     events = await store.read_stream(StreamKind.RUN, run_id)
     if not events or events[0].tenant_id != tenant_id:
         return None
-    detail = fold(events)
-    return bounded(detail) if sum(len(event.data) for event in events) > SURELY_SHOWN else detail
+    if sum(len(event.data) for event in events) <= SURELY_SHOWN:
+        return fold(events)
+    return await asyncio.to_thread(lambda: bounded(fold(events)))
 
 
 async def value(store: EventStore, tenant_id: UUID, run_id: UUID, path: Path) -> Json | Missing:
@@ -108,7 +110,7 @@ async def value(store: EventStore, tenant_id: UUID, run_id: UUID, path: Path) ->
     events = await store.read_stream(StreamKind.RUN, run_id)
     if not events or events[0].tenant_id != tenant_id:
         return MISSING
-    return look_up(values_of(fold(events)), path)
+    return look_up(values_of(await asyncio.to_thread(fold, events)), path)
 
 
 def fold(events: Sequence[StoredEvent]) -> RunDetail:

@@ -20,6 +20,7 @@ class Shown:
     def __init__(self, room: int) -> None:
         self._room = room
         self._sizes: dict[int, int] = {}
+        self._beginnings: dict[int, str] = {}
 
     def value(self, value: Json, path: str, depth: int = DEPTH) -> Json:
         """The value, or in its place how large it is, how it begins, and the path to ask for it by."""
@@ -29,7 +30,7 @@ class Shown:
             return value
         if isinstance(value, dict) and depth and len(value) <= WIDTH:
             return {name: self.value(item, _joined(path, name), depth - 1) for name, item in value.items()}
-        left_out: JsonObject = {"path": path, "size": size, "beginning": _beginning(value)}
+        left_out: JsonObject = {"path": path, "size": size, "beginning": self._beginning(value)}
         return {"$large": left_out}
 
     def _size(self, value: Json) -> int:
@@ -42,14 +43,16 @@ class Shown:
             return 8
         known = self._sizes.get(id(value))
         if known is None:
-            self._sizes[id(value)] = known = len(msgspec.json.encode(value))
+            encoded = msgspec.json.encode(value)
+            self._sizes[id(value)] = known = len(encoded)
+            self._beginnings[id(value)] = encoded[:BEGINNING].decode("utf-8", "ignore")
         return known
 
-
-def _beginning(value: Json) -> str:
-    if isinstance(value, str):
-        return value[:BEGINNING]
-    return msgspec.json.encode(value)[:BEGINNING].decode("utf-8", "ignore")
+    def _beginning(self, value: Json) -> str:
+        if isinstance(value, str):
+            return value[:BEGINNING]
+        known = self._beginnings.get(id(value))
+        return msgspec.json.encode(value)[:BEGINNING].decode("utf-8", "ignore") if known is None else known
 
 
 def _joined(path: str, name: str) -> str:

@@ -15,7 +15,7 @@ from domain.registry import encode, event_type
 from domain.run.events import RunCompleted, RunRequested, StepStarted, StepSucceeded
 from domain.run.inputs import Kept, Omitted, keep
 from domain.values.path import MISSING, look_up, parse_path
-from projections import run_detail
+from projections import run_detail, run_values
 from projections.run_detail import NotARun, bounded, fold, values_of
 from sql.process.clock import new_id
 from tests.support.clock import START
@@ -176,3 +176,20 @@ def test_large_values_are_left_out_and_found_by_their_path() -> None:
 def test_a_run_of_ordinary_size_is_shown_whole() -> None:
     events = stored([run_with("x" * 500_000), done(1, output={"body": "y" * 1_500_000}), RunCompleted()])
     assert bounded(fold(events)) == fold(events)
+
+
+def test_a_large_value_in_many_places_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten megabytes that forty steps send on took two seconds, in which the API answered nobody."""
+    sizes: list[int] = []
+
+    def encode(value: object) -> bytes:
+        sizes.append(len(encoded := encode_json(value)))
+        return encoded
+
+    encode_json = msgspec.json.encode
+    monkeypatch.setattr(msgspec.json, "encode", encode)
+    shown = run_values.Shown(1_000)
+    large: Any = [{"n": number} for number in range(2_000)]
+    found = [shown.value({"body": large}, f"steps.s{number}.input") for number in range(40)]
+    assert all(isinstance(one, dict) and "$large" in str(one["body"]) for one in found)
+    assert len([size for size in sizes if size > 1_000]) == 1
