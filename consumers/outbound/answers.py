@@ -3,7 +3,9 @@
 import asyncio
 
 import aiohttp
+import msgspec
 from aiohttp.http_exceptions import HttpProcessingError
+from multidict import CIMultiDictProxy
 
 from consumers.outbound.coding import codings_of, undone
 from domain.connector.http_client import MAX_REPLY_BYTES, HttpReply
@@ -17,7 +19,16 @@ class Unreadable(Exception):
     """The answer is not HTTP, or its content is not what its headers say."""
 
 
-async def read(response: aiohttp.ClientResponse, max_bytes: int) -> HttpReply:
+class Answer(msgspec.Struct, frozen=True):
+    """An answer whose head was read, and the stream of its content."""
+
+    method: str
+    status: int
+    headers: CIMultiDictProxy[str]
+    content: aiohttp.StreamReader
+
+
+async def read(response: Answer, max_bytes: int) -> HttpReply:
     """The answer, of which at most `max_bytes` are kept. Raises Unreadable, and what aiohttp raises."""
     headers = _headers(response)
     given = response.headers
@@ -34,11 +45,10 @@ async def read(response: aiohttp.ClientResponse, max_bytes: int) -> HttpReply:
     return HttpReply(status=response.status, headers=headers, body=content[:limit], size=size, truncated=size > limit)
 
 
-async def _content(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, int]:
+async def _content(response: Answer, limit: int) -> tuple[bytes, int]:
     """What was read, and its size. Reading stops once the limit is passed."""
-    promised = response.content_length or 0
+    promised = int(response.headers.get("Content-Length", 0))
     if promised > limit and response.status < 300 and response.method != "HEAD":
-        response.close()
         return b"", promised
     chunks: list[bytes] = []
     size = 0
@@ -46,7 +56,6 @@ async def _content(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes,
         chunks.append(chunk)
         size += len(chunk)
         if size > limit:
-            response.close()
             break
     return b"".join(chunks), max(size, promised) if size > limit else size
 
@@ -67,7 +76,7 @@ async def _decoded(
             return HttpReply(status=status, headers=headers, body=found, size=len(found))
 
 
-def _headers(response: aiohttp.ClientResponse) -> dict[str, str | list[str]]:
+def _headers(response: Answer) -> dict[str, str | list[str]]:
     found: dict[str, str | list[str]] = {}
     for given_name, given_value in response.headers.items():
         name, value = _clean(given_name.lower()), _clean(given_value)

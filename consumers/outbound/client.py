@@ -1,5 +1,6 @@
 """The one HTTP client of all actions: no redirects, no proxies, bounded in time and size, guarded by address."""
 
+import asyncio
 import socket
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -15,7 +16,8 @@ from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from consumers.outbound.addresses import Network, is_allowed
-from consumers.outbound.answers import Unreadable, read
+from consumers.outbound.answers import Unreadable
+from consumers.outbound.exchange import Exchanges
 from consumers.outbound.names import AddressRefused, GuardedResolver, resolver
 from domain.connector.headers import problem
 from domain.connector.http_client import HttpReply, HttpRequest, Unreachable
@@ -26,10 +28,8 @@ CONNECTIONS = 200
 TENANTS = 500
 """Tenants whose connections are kept; beyond that, those of the tenant that was idle for longest are closed."""
 KEEP_ALIVE_S = 30
-MAX_HEADER_LINE = 64 * 1024
 CACHED_URL = 512
 """Characters of a URL that is remembered, as checked."""
-USER_AGENT = "TriggerHub"
 NOBODY = UUID(int=0)
 """The tenant of requests that belong to none."""
 
@@ -54,7 +54,7 @@ class Outbound:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for exit_ in self._exits.values():
-            await exit_.session.close()
+            await exit_.exchanges.close()
         self._exits.clear()
         if self._names is not None:
             await self._names.close()
@@ -70,7 +70,8 @@ class Outbound:
         exit_ = await self._exit(tenant_id)
         exit_.users += 1
         try:
-            return await _exchange(exit_.session, request, target, given)
+            async with asyncio.timeout(request.timeout_s):
+                return await exit_.exchanges.request(request, target, given)
         except TimeoutError:
             raise Unreachable("timeout", f"no complete answer within {request.timeout_s:g} s") from None
         except Unreadable as error:
@@ -87,18 +88,18 @@ class Outbound:
             return found
         if self._names is None:
             raise RuntimeError("Outbound is used outside its `async with`")
-        self._exits[tenant_id] = found = _Exit(_session(GuardedResolver(self._names, self._allowed), self._allowed))
+        self._exits[tenant_id] = found = _Exit(_connector(GuardedResolver(self._names, self._allowed), self._allowed))
         idle = [known for known, exit_ in self._exits.items() if not exit_.users and known != tenant_id]
         if len(self._exits) > TENANTS and idle:
-            await self._exits.pop(idle[0]).session.close()
+            await self._exits.pop(idle[0]).exchanges.close()
         return found
 
 
 class _Exit:
     """One tenant's connections, and how many requests are under way on them."""
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        self.session = session
+    def __init__(self, connector: aiohttp.TCPConnector) -> None:
+        self.exchanges = Exchanges(connector)
         self.users = 0
 
 
@@ -116,35 +117,10 @@ class _Connector(aiohttp.TCPConnector):
         return protocol
 
 
-def _session(names: AbstractResolver, allowed: Sequence[Network]) -> aiohttp.ClientSession:
+def _connector(names: AbstractResolver, allowed: Sequence[Network]) -> _Connector:
     connector = _Connector(resolver=names, limit=CONNECTIONS, ttl_dns_cache=10, keepalive_timeout=KEEP_ALIVE_S)
     connector.allowed = allowed
-    return aiohttp.ClientSession(
-        connector=connector,
-        trust_env=False,
-        auto_decompress=False,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None),
-        skip_auto_headers=("Accept-Encoding", "User-Agent", "Content-Type"),
-        max_line_size=MAX_HEADER_LINE,
-        max_field_size=MAX_HEADER_LINE,
-    )
-
-
-async def _exchange(
-    session: aiohttp.ClientSession, request: HttpRequest, target: URL, headers: list[tuple[str, str]]
-) -> HttpReply:
-    names = {name.lower() for name, _ in headers}
-    ours = [("User-Agent", USER_AGENT), ("Accept-Encoding", "identity")]
-    async with session.request(
-        request.method,
-        target,
-        headers=[*(header for header in ours if header[0].lower() not in names), *headers],
-        data=request.body,
-        allow_redirects=False,
-        timeout=aiohttp.ClientTimeout(total=request.timeout_s),
-    ) as response:
-        return await read(response, request.max_bytes)
+    return connector
 
 
 @lru_cache(maxsize=4_096)
@@ -207,14 +183,7 @@ def _unreachable(error: Exception) -> Unreachable:
             return Unreachable("dns", "the host name could not be resolved")
         case aiohttp.ClientConnectorError():
             return Unreachable("connect", "the connection could not be made")
-        case aiohttp.ClientResponseError():
-            return Unreachable("unreadable", f"the answer can't be read: {_short(error)}", permanent=True)
         case aiohttp.InvalidURL() | ValueError():
             return Unreachable("bad_request", "the request can not be sent: bad URL, method or header", permanent=True)
         case _:
             return Unreachable("broken", "the connection broke before the answer was complete")
-
-
-def _short(error: aiohttp.ClientResponseError) -> str:
-    lines = error.message.strip().splitlines() or ["it is not HTTP"]
-    return lines[0][:200].rstrip(": ").encode("utf-8", "replace").decode()
