@@ -29,7 +29,7 @@ class Heavy(Exception):
 class Scope:
     """The data of one render, and its remaining work. `full` where it may use the whole budget."""
 
-    __slots__ = ("data", "full", "large", "work")
+    __slots__ = ("data", "full", "large", "unweighed", "work")
 
     def __init__(self, data: Context, now: datetime | None, *, full: bool = False) -> None:
         self.data: dict[str, Json] = dict(data)
@@ -38,6 +38,8 @@ class Scope:
         self.full = full
         self.work = QUICK
         self.large = 0
+        self.unweighed: list[object] = []
+        """Values that were inserted whole; which of them are large matters once there are many."""
 
     def spend(self, work: int) -> None:
         """Subtract work that was done. Raises Heavy, and LiquidError where the full budget is used up, too."""

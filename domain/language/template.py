@@ -245,8 +245,10 @@ def _lone(value: _Value, scope: Scope, path: str) -> Json:
     scope.spend(_HOW_MANY)
     if isinstance(found, Absent):
         raise TemplateError(found.hint or found.name, path)
-    if _is_large(found):
-        scope.large += 1
+    scope.unweighed.append(found)
+    if scope.large + len(scope.unweighed) > MAX_LARGE:  # most configs insert few values, whose size is not asked for
+        scope.large += sum(map(_is_large, scope.unweighed))
+        scope.unweighed.clear()
         if scope.large > MAX_LARGE:
             raise TooMuchWork(f"more than {MAX_LARGE} values above {LARGE:,} characters in one step", path)
     return cast(Json, found)

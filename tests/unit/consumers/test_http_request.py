@@ -1,8 +1,10 @@
 """What http.request sends: the definition decides its kind, and nothing is changed on the way."""
 
+import asyncio
 import base64
 import email.parser
 import email.policy
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from consumers.connectors.http import CONNECTOR
 from consumers.outbound.client import Outbound
 from domain.connector.descriptor import ActionContext
-from domain.connector.http_client import HttpRequest
+from domain.connector.http_client import HttpRequest, Unreachable
 from domain.connector.outcome import Failed, Outcome, Succeeded
 from domain.connector.url import exact, with_query
 from domain.language.template import render
@@ -348,3 +350,47 @@ async def test_the_depth_of_a_chain_of_runs_goes_along_and_is_not_the_user_s_to_
         assert isinstance(await ACTION.run(config, context), Succeeded)
         assert target.last.values("triggerhub-depth") == arrives
         assert target.last.values("x-own") == ["kept"]
+
+
+async def test_who_calls_may_stand_in_the_url_or_in_a_header_but_not_in_both(http: Outbound, target: RawTarget) -> None:
+    url = target.url.replace("://", "://ada:secret@")
+    await http.request(HttpRequest(method="GET", url=url, timeout_s=5))
+    assert target.last.values("Authorization") == ["Basic YWRhOnNlY3JldA=="]
+    assert target.last.values("Host") == [target.url.removeprefix("http://")]
+
+    with pytest.raises(Unreachable) as refused:
+        await http.request(HttpRequest(method="GET", url=url, headers={"authorization": "Bearer x"}, timeout_s=5))
+    assert refused.value.code == "bad_request"
+
+
+@pytest.mark.parametrize(("method", "repeated"), [("GET", True), ("PUT", True), ("POST", False), ("PATCH", False)])
+async def test_what_a_broken_connection_may_have_carried_is_sent_again_only_where_that_is_harmless(
+    http: Outbound, target: RawTarget, method: str, repeated: bool
+) -> None:
+    target.answer, target.close = b"", True
+    with pytest.raises(Unreachable) as broken:
+        await http.request(HttpRequest(method=method, url=target.url, timeout_s=5))
+    assert broken.value.code == "broken"
+    assert len(target.requests) == 1 + repeated
+
+
+async def test_an_answer_before_the_request_was_read_ends_the_connection(http: Outbound) -> None:
+    answered, closed = asyncio.Event(), asyncio.Event()
+
+    async def answer_at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
+        await answered.wait()
+        with suppress(ConnectionError):
+            while await reader.read(2**16):
+                pass
+        closed.set()
+        writer.close()
+
+    async with await asyncio.start_server(answer_at_once, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        reply = await http.request(HttpRequest(method="POST", url=url, body=bytes(20 * 2**20), timeout_s=10))
+        assert reply.status == 413
+        answered.set()
+        async with asyncio.timeout(10):
+            await closed.wait()
