@@ -7,27 +7,16 @@ from uuid import UUID
 
 import msgspec
 
-from domain.job.job import (
-    JobAborted,
-    JobCompleted,
-    JobEvent,
-    JobKind,
-    JobPaused,
-    JobProgressed,
-    JobRequested,
-    JobResumed,
-    JobStatus,
-    Selection,
-)
-from domain.log.event import StoredEvent
-from domain.registry import decode
+from domain.job import job
+from domain.log.event import Event, StoredEvent
 from domain.run.replay import ReplayVersion
 from projections.engine.projection import Projection
-from projections.engine.rows import columns, storable
+from projections.engine.rows import RowChange, execute, row_changes, storable, struct_of
 from sql.postgres.pool import Connection, Pool
 from sql.postgres.queries import Queries
 
 _queries = Queries("projections/job_list.sql")
+_selection = msgspec.json.Decoder(job.Selection)
 
 
 class JobListItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,9 +26,9 @@ class JobListItem(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     id: UUID
-    kind: JobKind
-    status: JobStatus
-    filter: Selection
+    kind: job.JobKind
+    status: job.JobStatus
+    filter: job.Selection
     from_step: str | None
     version: ReplayVersion
     rate_per_s: int
@@ -56,8 +45,9 @@ class JobListItem(msgspec.Struct, frozen=True, kw_only=True):
 async def list_jobs(pool: Pool, tenant_id: UUID, *, before: UUID | None, limit: int) -> list[JobListItem]:
     """A page of a tenant's jobs, newest first."""
     rows = await pool.fetch(_queries["page"], tenant_id, before, limit)
-    items = [dict(zip(JobListItem.__struct_fields__, row, strict=True)) for row in rows]
-    return [JobListItem(**item | {"filter": msgspec.json.decode(item["filter"], type=Selection)}) for item in items]
+    return [
+        struct_of(JobListItem, (*row[:3], msgspec.json.decode(row[3], type=job.Selection), *row[4:])) for row in rows
+    ]
 
 
 async def running_jobs(pool: Pool) -> list[UUID]:
@@ -71,57 +61,38 @@ async def count_open(pool: Pool, tenant_id: UUID) -> int:
     return count
 
 
-class _Change(msgspec.Struct):
+class _Change(RowChange):
     """What a batch does to one job; None where it changes nothing. `requested` is set where the job is new."""
 
-    tenant_id: UUID
-    job_id: UUID
-    requested: JobRequested | None = None
+    requested: job.JobRequested | None = None
     requested_at: datetime | None = None
-    status: JobStatus | None = None
-    progressed: JobProgressed | None = None
-    updated_at: datetime | None = None
-    position: int = 0
-    stream_version: int = 0
+    status: job.JobStatus | None = None
+    progressed: job.JobProgressed | None = None
 
 
 async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
-    changes: dict[UUID, _Change] = {}
-    for stored in events:
-        event = decode(stored.type, stored.schema_version, stored.data)
-        if not isinstance(event, JobEvent):
-            continue
-        change = changes.setdefault(stored.stream_id, _Change(stored.tenant_id, stored.stream_id))
-        _fold(change, event, stored.recorded_at)
-        change.updated_at, change.position, change.stream_version = stored.recorded_at, stored.position, stored.version
-    ordered = sorted(changes.values(), key=lambda change: (change.tenant_id, change.job_id))
-    if new := [_inserted(change, change.requested) for change in ordered if change.requested]:
-        await connection.execute(_queries["insert"], *columns(new))
-    if old := [_updated(change) for change in ordered if not change.requested]:
-        await connection.execute(_queries["update"], *columns(old))
+    changes = row_changes(events, _Change, _fold)
+    new = [_inserted(change, change.requested) for change in changes if change.requested]
+    await execute(connection, _queries["insert"], new)
+    await execute(connection, _queries["update"], [_updated(change) for change in changes if not change.requested])
 
 
-def _fold(change: _Change, event: JobEvent, at: datetime) -> None:
+def _fold(change: _Change, event: Event, at: datetime) -> None:
+    assert isinstance(event, job.JobEvent)
     match event:
-        case JobRequested():
+        case job.JobRequested():
             change.requested, change.requested_at = event, at
-        case JobProgressed():
+        case job.JobProgressed():
             change.progressed = event
-        case JobPaused():
-            change.status = "paused"
-        case JobResumed():
-            change.status = "running"
-        case JobAborted():
-            change.status = "aborted"
-        case JobCompleted():
-            change.status = "completed"
+        case job.JobPaused() | job.JobResumed() | job.JobAborted() | job.JobCompleted():
+            change.status = job.STATUS_AFTER[type(event)]
         case _:
             assert_never(event)
 
 
-def _inserted(change: _Change, requested: JobRequested) -> tuple[object, ...]:
+def _inserted(change: _Change, requested: job.JobRequested) -> tuple[object, ...]:
     return (
-        change.tenant_id, change.job_id, requested.kind, change.status, msgspec.json.encode(requested.filter).decode(),
+        change.tenant_id, change.id, requested.kind, change.status, msgspec.json.encode(requested.filter).decode(),
         requested.from_step, requested.version, requested.rate_per_s, requested.total, *_progress(change),
         change.requested_at, change.updated_at, change.position, change.stream_version,
     )  # fmt: skip
@@ -129,7 +100,7 @@ def _inserted(change: _Change, requested: JobRequested) -> tuple[object, ...]:
 
 def _updated(change: _Change) -> tuple[object, ...]:
     return (
-        change.tenant_id, change.job_id, change.status, *_progress(change), change.updated_at, change.position,
+        change.tenant_id, change.id, change.status, *_progress(change), change.updated_at, change.position,
         change.stream_version,
     )  # fmt: skip
 

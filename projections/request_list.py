@@ -19,7 +19,7 @@ from domain.intake.events import (
 from domain.log.event import StoredEvent
 from domain.registry import decode
 from projections.engine.projection import Projection
-from projections.engine.rows import columns
+from projections.engine.rows import execute, struct_of
 from sql.postgres.pool import Connection, Pool
 from sql.postgres.queries import Queries
 
@@ -83,8 +83,7 @@ async def count_held(pool: Pool, tenant_id: UUID, zap_id: UUID, limit: int) -> i
 
 
 def _item(row: "asyncpg.Record") -> RequestListItem:
-    fields = dict(zip(RequestListItem.__struct_fields__, row, strict=True))
-    return RequestListItem(**fields | {"repeats": msgspec.json.decode(fields["repeats"], type=dict[str, int])})
+    return struct_of(RequestListItem, (*row[:-2], msgspec.json.decode(row[-2], type=dict[str, int]), row[-1]))
 
 
 async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
@@ -102,12 +101,9 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
                 admitted.append((stored.tenant_id, event.zap_id, event.request_id, event.run_id))
             case RequestDiscarded():
                 discarded.append((stored.tenant_id, event.zap_id, event.request_id))
-    if rows:
-        await connection.execute(_queries["insert"], *columns(sorted(rows, key=lambda row: cast(tuple[UUID], row[:3]))))
-    if admitted:
-        await connection.execute(_queries["admit"], *columns(admitted))
-    if discarded:
-        await connection.execute(_queries["discard"], *columns(discarded))
+    await execute(connection, _queries["insert"], sorted(rows, key=lambda row: cast(tuple[UUID], row[:3])))
+    await execute(connection, _queries["admit"], admitted)
+    await execute(connection, _queries["discard"], discarded)
 
 
 def _rejected(stored: StoredEvent, event: RequestRejected) -> tuple[object, ...]:

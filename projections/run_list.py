@@ -5,15 +5,15 @@ from datetime import UTC, datetime, timedelta
 from typing import assert_never
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from domain.job.job import Selection
-from domain.log.event import StoredEvent
-from domain.registry import decode
+from domain.log.event import Event, StoredEvent
 from domain.run import events as run
 from domain.run.state import RunStatus
 from projections.engine.projection import BEING_BUILT, Projection
-from projections.engine.rows import columns, storable
+from projections.engine.rows import RowChange, execute, row_changes, storable, struct_of
 from sql.postgres.pool import Connection, Pool
 from sql.postgres.queries import Queries, Query
 
@@ -70,24 +70,12 @@ async def list_runs(pool: Pool, tenant_id: UUID, wanted: RunFilter) -> list[RunL
         page_query(wanted), tenant_id, wanted.before, wanted.status, wanted.source, _not_too_early(wanted.from_),
         _not_too_early(wanted.to), wanted.limit, wanted.zap_id, wanted.step_id, wanted.error_code, wanted.recovered,
     )  # fmt: skip
-    return [
-        RunListItem(
-            id=row[0],
-            zap_id=row[1],
-            zap_version=row[2],
-            status=row[3],
-            source=row[4],
-            started_at=row[5],
-            finished_at=row[6],
-            duration_ms=row[7],
-            error=RunError(row[8], row[9], row[10]) if row[8] else None,
-            attempts=row[11],
-            replay_of=row[12],
-            position=row[13],
-            recovered_by=row[14],
-        )
-        for row in rows
-    ]
+    return [_item(row) for row in rows]
+
+
+def _item(row: "asyncpg.Record") -> RunListItem:
+    error = RunError(*row[8:11]) if row[8] else None
+    return struct_of(RunListItem, (*row[:8], error, *row[11:]))
 
 
 async def first_failed_at(connection: Connection, tenant_id: UUID, zap_id: UUID, after: datetime) -> datetime | None:
@@ -177,41 +165,26 @@ def page_query(wanted: RunFilter) -> Query:
     return _queries["page_of_zap" if wanted.zap_id else "page"]
 
 
-class _Change(msgspec.Struct):
+class _Change(RowChange):
     """What a batch does to one run; `requested` is set where the run is new."""
 
-    tenant_id: UUID
-    run_id: UUID
     requested: run.RunRequested | None = None
     started_at: datetime | None = None
     status: RunStatus = "running"
     finished_at: datetime | None = None
     error: RunError | None = None
     attempts: int = 0
-    position: int = 0
-    stream_version: int = 0
 
 
 async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
-    changes: dict[UUID, _Change] = {}
-    for stored in events:
-        event = decode(stored.type, stored.schema_version, stored.data)
-        if not isinstance(event, run.RunEvent):
-            continue
-        change = changes.get(stored.stream_id)
-        if change is None:
-            change = changes[stored.stream_id] = _Change(stored.tenant_id, stored.stream_id)
-        _fold(change, event, stored.recorded_at)
-        change.position, change.stream_version = stored.position, stored.version
-    ordered = sorted(changes.values(), key=lambda change: (change.tenant_id, change.run_id))
-    if new := [change for change in ordered if change.requested]:
-        await connection.execute(_queries["insert"], *columns([_inserted(change) for change in new]))
-    if old := [change for change in ordered if not change.requested]:
-        await connection.execute(_queries["update"], *columns([_updated(change) for change in old]))
+    changes = row_changes(events, _Change, _fold)
+    await execute(connection, _queries["insert"], [_inserted(change) for change in changes if change.requested])
+    await execute(connection, _queries["update"], [_updated(change) for change in changes if not change.requested])
 
 
-def _fold(change: _Change, event: run.RunEvent, at: datetime) -> None:
+def _fold(change: _Change, event: Event, at: datetime) -> None:
     """Each event sets status and error anew, so that it makes no difference where one batch ends."""
+    assert isinstance(event, run.RunEvent)
     match event:
         case run.RunRequested():
             change.requested, change.started_at, change.status = event, at, "queued"
@@ -267,7 +240,7 @@ def _inserted(change: _Change) -> tuple[object, ...]:
     if change.finished_at:
         duration = (change.finished_at - change.started_at) / timedelta(milliseconds=1)
     return (
-        change.tenant_id, change.run_id, requested.zap_id, requested.zap_version, change.status, requested.source,
+        change.tenant_id, change.id, requested.zap_id, requested.zap_version, change.status, requested.source,
         change.started_at, change.finished_at, duration, error.code if error else None,
         error.message if error else None, error.step_id if error else None, change.attempts, requested.replay_of,
         change.position, change.stream_version,
@@ -277,7 +250,7 @@ def _inserted(change: _Change) -> tuple[object, ...]:
 def _updated(change: _Change) -> tuple[object, ...]:
     error = change.error
     return (
-        change.tenant_id, change.run_id, change.status, change.finished_at, error.code if error else None,
+        change.tenant_id, change.id, change.status, change.finished_at, error.code if error else None,
         error.message if error else None, error.step_id if error else None, change.attempts, change.position,
         change.stream_version,
     )  # fmt: skip

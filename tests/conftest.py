@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
     from xdist.scheduler import LoadScopeScheduling
 
+    from tests.support.rig import Rig
+
 PARTS = {
     "tests/kafka/": "waiting",
     "tests/kafka/test_relay.py::test_a_standby_takes_over_within_five_seconds_of_a_kill": "alone",
@@ -78,3 +80,12 @@ async def dsn(postgres_server: str) -> AsyncIterator[str]:
     """A migrated, empty database for one test."""
     async with postgres.cloned_database(postgres_server) as dsn:
         yield dsn
+
+
+@pytest.fixture(scope="module")
+async def rig() -> AsyncIterator["Rig"]:
+    """A whole system to do harm to; one for a module, as it takes seconds to start."""
+    from tests.support.rig import running_rig
+
+    async with running_rig() as rig:
+        yield rig

@@ -43,16 +43,12 @@ MIN_PASSWORD = 8
 """Characters of a password that can be seen."""
 
 
-class SignUpsClosed(DomainError):
+class SignUpsClosed(DomainError, code="sign_up_closed"):
     """Nobody may make an account here by themselves."""
 
-    code = "sign_up_closed"
 
-
-class EmailTaken(DomainError):
+class EmailTaken(DomainError, code="email_taken"):
     """There is an account with this address."""
-
-    code = "email_taken"
 
 
 class TokenPair(msgspec.Struct, frozen=True):
@@ -63,41 +59,33 @@ class TokenPair(msgspec.Struct, frozen=True):
     expires_in: int
 
 
-class Accounts:
+class Accounts(msgspec.Struct, frozen=True, kw_only=True):
     """What people do with their accounts. Methods raise DomainError for refusals, and StoreUnavailable."""
 
-    def __init__(
-        self,
-        *,
-        identity: Identity,
-        store: EventStore,
-        tokens: Tokens,
-        passwords: Passwords,
-        now: Clock,
-        new_id: NewId,
-        signup: WhoMaySignUp = "on",
-    ) -> None:
-        self._identity = identity
-        self._guesses = Guesses(identity)
-        self._sign_ups = signup
-        self._store = store
-        self._tokens = tokens
-        self._passwords = passwords
-        self._now = now
-        self._new_id = new_id
+    identity: Identity
+    store: EventStore
+    tokens: Tokens
+    passwords: Passwords
+    now: Clock
+    new_id: NewId
+    signup: WhoMaySignUp = "on"
+
+    @property
+    def _guesses(self) -> Guesses:
+        return Guesses(self.identity)
 
     async def sign_up(self, name: str, email: str, password: str) -> tuple[User, TokenPair]:
         """A new account, signed in. One person has one account, however the address is spelt."""
         await self._require_open_signup()
-        user = User(self._new_id(), _address(email), name)
+        user = User(self.new_id(), _address(email), name)
         _require_visible(password)
-        if not await self._identity.add_user(user, await self._passwords.hash(password)):
+        if not await self.identity.add_user(user, await self.passwords.hash(password)):
             raise EmailTaken("an account with this e-mail address exists: sign in instead")
         try:
             await self._record(user.id, UserSignedUp(), expected=0)
         except StoreUnavailable:
             # Without this, a client that tries again would hear that its address is taken.
-            await self._identity.remove_user(user.id)
+            await self.identity.remove_user(user.id)
             raise
         return user, await self._start_session(user.id)
 
@@ -107,9 +95,9 @@ class Accounts:
         Unknown address and wrong password get the same answer. Raises TooManyGuesses.
         """
         address = canonical(email)
-        found = await self._identity.user_by_email(address)
+        found = await self.identity.user_by_email(address)
         hashed = found[1] if found else None
-        right = await self._guesses.check(address, client, lambda: self._passwords.matches(password, hashed))
+        right = await self._guesses.check(address, client, lambda: self.passwords.matches(password, hashed))
         if not right or found is None:
             raise Unauthorized("wrong e-mail address or password")
         user = found[0]
@@ -120,13 +108,13 @@ class Accounts:
     async def refresh(self, text: str) -> TokenPair:
         """Trade a refresh token for a new pair. A token that was traded before ends its session (RFC 9700 §4.14.2)."""
         try:
-            old = self._tokens.read_refresh(text)
+            old = self.tokens.read_refresh(text)
         except BadToken:
             raise _bad_refresh_token() from None
         new, old_hash = old.next(), fingerprint(text)
-        user_id = await self._identity.rotate_session(
-            old.session_id, old_hash, fingerprint(self._tokens.refresh(new)), self._now() + SESSION_LIFETIME
-        ) or await self._identity.session_rotated_since(old.session_id, old_hash, REFRESH_GRACE)
+        user_id = await self.identity.rotate_session(
+            old.session_id, old_hash, fingerprint(self.tokens.refresh(new)), self.now() + SESSION_LIFETIME
+        ) or await self.identity.session_rotated_since(old.session_id, old_hash, REFRESH_GRACE)
         if user_id is None:
             await self._end_session(old.session_id)
             raise _bad_refresh_token()
@@ -146,8 +134,8 @@ class Accounts:
         if not set(scopes) <= set(principal.scopes):
             has = ", ".join(principal.scopes)
             raise Forbidden(f"this API key may not make one that can more than itself: it has the scopes {has}")
-        key, key_id = new_api_key(), self._new_id()
-        added = await self._identity.add_api_key(
+        key, key_id = new_api_key(), self.new_id()
+        added = await self.identity.add_api_key(
             key_id, principal.user_id, name=name, prefix=key_prefix(key), key_hash=fingerprint(key), scopes=scopes
         )
         if added is None:
@@ -158,36 +146,34 @@ class Accounts:
 
     async def delete_key(self, principal: Principal, key_id: UUID) -> None:
         """Revoke a key, at once."""
-        if not await self._identity.delete_api_key(principal.user_id, key_id):
+        if not await self.identity.delete_api_key(principal.user_id, key_id):
             raise NotFound("no such API key")
         await self._record(principal.user_id, ApiKeyDeleted(key_id=key_id), principal.metadata)
 
     async def _require_open_signup(self) -> None:
-        if self._sign_ups == "off" or (self._sign_ups == "first" and await self._identity.has_users()):
+        if self.signup == "off" or (self.signup == "first" and await self.identity.has_users()):
             raise SignUpsClosed("nobody can sign up here: ask whoever runs this installation for an account")
 
     async def _start_session(self, user_id: UUID) -> TokenPair:
-        first = RefreshToken(self._new_id(), 0)
-        expires_at = self._now() + SESSION_LIFETIME
-        await self._identity.add_session(
-            first.session_id, user_id, fingerprint(self._tokens.refresh(first)), expires_at
-        )
+        first = RefreshToken(self.new_id(), 0)
+        expires_at = self.now() + SESSION_LIFETIME
+        await self.identity.add_session(first.session_id, user_id, fingerprint(self.tokens.refresh(first)), expires_at)
         return self._pair(user_id, first)
 
     async def _end_session(self, session_id: UUID) -> None:
-        user_id = await self._identity.end_session(session_id)
+        user_id = await self.identity.end_session(session_id)
         if user_id is not None:
             await self._record(user_id, UserSignedOut(session_id=session_id))
 
     def _pair(self, user_id: UUID, token: RefreshToken) -> TokenPair:
-        access = self._tokens.access(user_id, token.session_id, self._now(), self._new_id())
-        return TokenPair(access, self._tokens.refresh(token), int(ACCESS_LIFETIME.total_seconds()))
+        access = self.tokens.access(user_id, token.session_id, self.now(), self.new_id())
+        return TokenPair(access, self.tokens.refresh(token), int(ACCESS_LIFETIME.total_seconds()))
 
     async def _record(
         self, user_id: UUID, fact: IdentityEvent, metadata: Metadata | None = None, expected: int = ANY_VERSION
     ) -> None:
-        new, by = NewEvent(self._new_id(), fact), metadata or Metadata(actor=f"user:{user_id}")
-        await self._store.append(facts(user_id, user_id, new, metadata=by, expected=expected))
+        new, by = NewEvent(self.new_id(), fact), metadata or Metadata(actor=f"user:{user_id}")
+        await self.store.append(facts(user_id, user_id, new, metadata=by, expected=expected))
 
 
 def _bad_refresh_token() -> Unauthorized:

@@ -47,10 +47,8 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 Connection: TypeAlias = "ASGIConnection[Any, Any, Any, Any]"
 
 
-class Forbidden(DomainError):
+class Forbidden(DomainError, code="forbidden"):
     """The credential is good, but not for this."""
-
-    code = "forbidden"
 
 
 class Authenticator:

@@ -19,10 +19,8 @@ PATIENCE_S = 30.0
 """How long a guess waits for the guesses at the same account before it."""
 
 
-class TooManyGuesses(DomainError):
+class TooManyGuesses(DomainError, code="rate_limited"):
     """Wrong passwords came too quickly: wait `retry_after_s` seconds."""
-
-    code = "rate_limited"
 
     def __init__(self, retry_after_s: float) -> None:
         self.retry_after_s = max(1, round(retry_after_s + 0.5))

@@ -16,10 +16,9 @@ MAX_WAIT_S = 10.0
 T = TypeVar("T")
 
 
-class TooManySignIns(DomainError):
+class TooManySignIns(DomainError, code="busy"):
     """Passwords can not be checked as quickly as they come: try again in a moment."""
 
-    code = "busy"
     retry_after_s = 1
 
 

@@ -37,6 +37,7 @@ from app.http.health import healthz, readyz
 from app.http.idempotency import repeatable, with_idempotency
 from app.http.inputs import MAX_BODY, Moment
 from app.http.openapi.routes import Document, as_json, as_yaml
+from app.http.paging import provide_paging
 from app.http.problems import NO_SNIFF
 from app.http.requests import StrictRequest, check
 from app.http.routing import Edge, Routes
@@ -93,6 +94,7 @@ def create_app(services: Services) -> Litestar:
             *PAGES,
         ],
         dependencies={
+            "paging": Provide(provide_paging, sync_to_thread=False),
             "services": _value(services),
             "identity": _value(identity),
             "accounts": _value(accounts),

@@ -77,18 +77,15 @@ class _Request(msgspec.Struct, frozen=True):
         return answer_context(self.caller, self.key)
 
 
-class Idempotency:
+class Idempotency(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """The ASGI middleware of all private routes."""
 
-    def __init__(
-        self, app: ASGIApp, *, authenticator: Authenticator, answers: Answers, box: SecretBox, now: Clock, new_id: NewId
-    ) -> None:
-        self._app = app
-        self._authenticator = authenticator
-        self._answers = answers
-        self._box = box
-        self._now = now
-        self._new_id = new_id
+    app: ASGIApp
+    authenticator: Authenticator
+    answers: Answers
+    box: SecretBox
+    now: Clock
+    new_id: NewId
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry out a request, or answer it as the first one with its key."""
@@ -96,11 +93,11 @@ class Idempotency:
         key, handler = headers.get("idempotency-key"), scope["route_handler"]
         is_command = isinstance(handler, HTTPRouteHandler) and "POST" in handler.http_methods and of(handler).replays
         if key is None or not is_command:
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         if not _KEY.fullmatch(key):
             raise Problem("malformed", "Idempotency-Key: give 1 to 255 visible ASCII characters, such as a UUID")
-        principal = await self._authenticator.principal(headers.get("authorization", ""))
+        principal = await self.authenticator.principal(headers.get("authorization", ""))
         body = await _read(receive)
         # An API key has answers of its own: what it may not do, it may not read the outcome of either.
         caller = principal.key_id or principal.user_id
@@ -108,7 +105,7 @@ class Idempotency:
         await _send(send, await self._answer(request, scope, body))
 
     async def _answer(self, request: _Request, scope: Scope, body: bytes) -> Answer:
-        claim = await self._answers.claim(request.caller, request.key, request.fingerprint, self._new_id(), self._now())
+        claim = await self.answers.claim(request.caller, request.key, request.fingerprint, self.new_id(), self.now())
         match claim:
             case Claimed(seed):
                 return await self._carry_out(request, seed, scope, _replayed(body))
@@ -121,7 +118,7 @@ class Idempotency:
         token = _ids.set(ids_from(seed))
         answer: Answer | None = None
         try:
-            answer = await _called(self._app, scope, receive)
+            answer = await _called(self.app, scope, receive)
         finally:
             _ids.reset(token)
             await self._settle(request, seed, answer)
@@ -131,11 +128,11 @@ class Idempotency:
         place = (request.caller, request.key, seed)
         try:
             if answer is None or answer.status >= 500:
-                await self._answers.release(*place)
+                await self.answers.release(*place)
             elif answer.status >= 400:
-                await self._answers.forget(*place)
+                await self.answers.forget(*place)
             else:
-                await self._answers.keep(*place, self._sealed(answer, request.context))
+                await self.answers.keep(*place, self._sealed(answer, request.context))
         except CONNECTION_ERRORS as error:
             # The effect stands, and the client hears of it; a repeat within LEASE is asked to wait.
             log.warning("idempotency.not_kept", error=repr(error))
@@ -144,7 +141,7 @@ class Idempotency:
         packed = zlib.compress(msgspec.msgpack.encode(answer), 1)
         if len(packed) > MAX_ANSWER:
             return _TOO_LARGE
-        return self._box.seal(base64.b85encode(packed).decode(), context)
+        return self.box.seal(base64.b85encode(packed).decode(), context)
 
     def _repeat(self, request: _Request, fingerprint: bytes, kept: bytes | None) -> Answer:
         if fingerprint != request.fingerprint:
@@ -156,7 +153,7 @@ class Idempotency:
         if kept == _TOO_LARGE:
             raise Problem("wrong_status", "the request was carried out before, but its answer was too large to keep")
         try:
-            opened = self._box.open(kept, request.context)
+            opened = self.box.open(kept, request.context)
         except Unreadable:
             raise Problem(
                 "wrong_status", "the request was carried out before, but the key of its answer is gone"
@@ -215,6 +212,6 @@ def with_idempotency(
     """The middleware for a router."""
 
     def wrap(app: ASGIApp) -> Idempotency:
-        return Idempotency(app, authenticator=authenticator, answers=answers, box=box, now=now, new_id=new_id)
+        return Idempotency(app=app, authenticator=authenticator, answers=answers, box=box, now=now, new_id=new_id)
 
     return wrap

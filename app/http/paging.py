@@ -2,8 +2,8 @@
 
 import base64
 import binascii
-from collections.abc import Callable
-from typing import Annotated, Generic, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Generic, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -15,6 +15,17 @@ from projections.engine.freshness import wait_until
 from sql.postgres.pool import Pool
 
 T = TypeVar("T")
+
+
+class Listed(Protocol):
+    """An item of a list, which is ordered by the items' ids."""
+
+    @property
+    def id(self) -> UUID:
+        """A UUIDv7."""
+
+
+L = TypeVar("L", bound=Listed)
 
 Limit = Annotated[int, QueryParameter(ge=1, le=100, description="How many items at most")]
 Cursor = Annotated[str | None, QueryParameter(description="`next_cursor` of the page before")]
@@ -31,6 +42,40 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
     next_cursor: str | None = None
 
 
+class Paging(msgspec.Struct, frozen=True):
+    """The page that is asked for: `limit` items that come after the one with the id `before`."""
+
+    before: UUID | None
+    limit: int
+
+    @property
+    def enough(self) -> int:
+        """How many items to look for: one more tells whether there is another page."""
+        return self.limit + 1
+
+    @property
+    def before_number(self) -> int | None:
+        """`before` in a list that is in the order of a number. Raises Problem `malformed`."""
+        if self.before is not None and self.before.int >= 2**63:
+            raise Problem("malformed", "cursor: not one that this list gave out")
+        return None if self.before is None else self.before.int
+
+    async def newest(self, find: "Callable[..., Awaitable[list[L]]]") -> Page[L]:
+        """The page of what `find` gives for `before` and `limit`."""
+        return self.page(await find(before=self.before, limit=self.enough), lambda item: item.id)
+
+    def page(self, items: list[T], id_of: Callable[[T], UUID]) -> Page[T]:
+        """The page of the items that were found."""
+        return Page(
+            items[: self.limit], encode_cursor(id_of(items[self.limit - 1])) if len(items) > self.limit else None
+        )
+
+
+def provide_paging(cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT) -> Paging:
+    """A Litestar dependency. Raises Problem `malformed`."""
+    return Paging(decode_cursor(cursor), limit)
+
+
 def encode_cursor(last: UUID) -> str:
     """The cursor behind which the next page begins."""
     return base64.urlsafe_b64encode(last.bytes).decode().rstrip("=")
@@ -45,19 +90,6 @@ def decode_cursor(cursor: str | None) -> UUID | None:
         return UUID(bytes=raw)
     except (binascii.Error, ValueError):
         raise Problem("malformed", "cursor: not one that this API gave out") from None
-
-
-def page_of(items: list[T], limit: int, id_of: Callable[[T], UUID]) -> Page[T]:
-    """The page of items that were asked for with one more than `limit`."""
-    return Page(items[:limit], encode_cursor(id_of(items[limit - 1])) if len(items) > limit else None)
-
-
-def number_of(cursor: str | None) -> int | None:
-    """The number in the cursor of a list that is in the order of one. Raises Problem `malformed`."""
-    decoded = decode_cursor(cursor)
-    if decoded is not None and decoded.int >= 2**63:
-        raise Problem("malformed", "cursor: not one that this list gave out")
-    return None if decoded is None else decoded.int
 
 
 async def is_fresh(pool: Pool, read_model: str, min_position: int | None) -> bool:

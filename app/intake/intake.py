@@ -71,41 +71,23 @@ class _Target(msgspec.Struct, frozen=True, gc=False):
     suffix: str
 
 
-class Intake:
+class Intake(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """The ASGI application behind the catch URLs. `user_per_minute` limits the requests to all zaps of a user."""
 
-    def __init__(
-        self,
-        *,
-        store: EventStore,
-        live_zaps: LiveZaps,
-        bodies: Bodies,
-        limits: RateLimits,
-        requests: RequestLog,
-        replies: Replies,
-        now: Clock,
-        new_id: NewId,
-        public_url: str,
-        user_per_minute: int | None = None,
-        hops: Hops = NO_HOPS,
-        flag_loop: FlagLoop | None = None,
-        rendering: Rendering | None = None,
-        refused: Callable[[Exception], Refused],
-    ) -> None:
-        self._refused = refused
-        self._hops = hops
-        self._flag_loop = flag_loop
-        self._store = store
-        self._live_zaps = live_zaps
-        self._bodies = bodies
-        self._limits = limits
-        self._requests = requests
-        self._replies = replies
-        self._now = now
-        self._new_id = new_id
-        self._public_url = public_url
-        self._user_per_minute = user_per_minute
-        self._rendering = rendering or Rendering()
+    store: EventStore
+    live_zaps: LiveZaps
+    bodies: Bodies
+    limits: RateLimits
+    requests: RequestLog
+    replies: Replies
+    now: Clock
+    new_id: NewId
+    public_url: str
+    refused: Callable[[Exception], Refused]
+    user_per_minute: int | None = None
+    hops: Hops = NO_HOPS
+    flag_loop: FlagLoop | None = None
+    rendering: Rendering = msgspec.field(default_factory=Rendering)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request; scope["path"] is the part after /hooks/catch."""
@@ -116,7 +98,7 @@ class Intake:
         except SenderLeft:
             return
         except Exception as error:  # noqa: BLE001 - what is not expected is logged where the answer is made
-            reply = self._refused(error).reply
+            reply = self.refused(error).reply
         await _send(send, reply)
 
     async def _preflight(self, scope: HTTPScope) -> Reply:
@@ -132,14 +114,14 @@ class Intake:
 
     async def _take(self, scope: HTTPScope, receive: Receive) -> Reply:
         target = await self._find(scope["path"])
-        with self._bodies.share(target.zap_id, target.zap.owner) as share:
+        with self.bodies.share(target.zap_id, target.zap.owner) as share:
             try:
                 arrival = await self._read(scope, receive, share, target)
             except DomainError as error:
-                await self._record(self._refused(error), scope, share.body, target)
+                await self._record(self.refused(error), scope, share.body, target)
                 raise
             except SenderLeft:
-                self._requests.count(target.zap_id, target.zap.owner, "left")
+                self.requests.count(target.zap_id, target.zap.owner, "left")
                 raise
             if isinstance(arrival, Reply):
                 return arrival
@@ -153,7 +135,7 @@ class Intake:
 
     async def _find(self, path: str) -> _Target:
         user_id, zap_id, suffix = _parse_path(path)
-        zap = await self._live_zaps.get(zap_id)
+        zap = await self.live_zaps.get(zap_id)
         if zap is None or zap.owner != user_id or zap.status in {"draft", "deleted"}:
             raise _no_such_hook()
         return _Target(zap_id, zap, suffix)
@@ -170,12 +152,12 @@ class Intake:
         if is_plain(hook, headers):
             delivery_id = idempotency_key(headers.get("idempotency-key"))
         else:
-            verified = await authenticate(hook, signed_request(scope, self._public_url, raw), self._now())
+            verified = await authenticate(hook, signed_request(scope, self.public_url, raw), self.now())
             if verified.challenge is not None:
-                self._requests.count(target.zap_id, target.zap.owner, "handshake")
+                self.requests.count(target.zap_id, target.zap.owner, "handshake")
                 return intake_replies.challenged(verified.challenge)
             delivery_id = verified.delivery_id or ""
-        await check_content(hook, headers, raw, self._bodies.max_body)
+        await check_content(hook, headers, raw, self.bodies.max_body)
         text, encoding = request_body(raw)
         trace = headers.get("traceparent")
         depth = headers.get("triggerhub-depth")
@@ -194,7 +176,7 @@ class Intake:
             request=request,
             delivery_id=delivery_id,
             traceparent=trace if trace and _TRACEPARENT.fullmatch(trace) else "",
-            hop=self._hops.read(depth) if depth else None,
+            hop=self.hops.read(depth) if depth else None,
         )
 
     async def _committed(self, arrival: Arrival) -> Reply | Started | Held:
@@ -203,14 +185,14 @@ class Intake:
             return await self._decide(arrival)
         except (TooManyItems, AppendRefused) as error:
             reason: Reason = "too_large" if isinstance(error, TooManyItems) else "malformed"
-            refused = self._refused(error)
+            refused = self.refused(error)
             bare = msgspec.structs.replace(arrival, request=Request(method=arrival.request.method), delivery_id="")
             rejected = _rejected(bare, reason, refused.reply.status, refused.detail)
             with suppress(StoreUnavailable):
-                await self._requests.record(arrival.zap.owner, msgspec.structs.replace(rejected, request=None))
+                await self.requests.record(arrival.zap.owner, msgspec.structs.replace(rejected, request=None))
             raise
         except StoreUnavailable:
-            self._requests.count(arrival.zap_id, arrival.zap.owner, "unavailable")
+            self.requests.count(arrival.zap_id, arrival.zap.owner, "unavailable")
             raise
 
     async def _decide(self, arrival: Arrival) -> Reply | Started | Held:
@@ -222,20 +204,20 @@ class Intake:
         if arrival.hop is not None:
             await self._require_no_loop(arrival, arrival.hop)
         items = items_of(arrival, hook.split) if hook.split is not None else None
-        if hook.per_minute is not None or self._user_per_minute is not None:
+        if hook.per_minute is not None or self.user_per_minute is not None:
             await self._limit(arrival, len(items or (arrival,)))
         if hook.filter is not None:
             reason = await self._filtered_by(hook, arrival)
             if reason is not None:
                 return intake_replies.filtered(await self._keep(arrival, "filtered", 200, reason))
         if zap.status == "paused":
-            stored = await hold(self._store, self._new_id, arrival, items, _rejected(arrival, "held", 200, ""))
+            stored = await hold(self.store, self.new_id, arrival, items, _rejected(arrival, "held", 200, ""))
             # A split delivery may have been interrupted before the pause: start the items that are missing.
             if items is None or isinstance(stored, Held):
                 return stored
         reached("api.before_append")
         started = await (
-            start(self._store, self._new_id, arrival) if items is None else start_each(self._store, self._new_id, items)
+            start(self.store, self.new_id, arrival) if items is None else start_each(self.store, self.new_id, items)
         )
         reached("api.after_append")
         return intake_replies.accepted_all(started) if isinstance(started, list) else started
@@ -245,7 +227,7 @@ class Intake:
         assert hook.filter is not None
         context: JsonObject = {"trigger": await trigger_of(arrival.request)}
         try:
-            decision = await self._rendering.settle(arrival.zap.owner, hook.filter, hook.raw_filter, context)
+            decision = await self.rendering.settle(arrival.zap.owner, hook.filter, hook.raw_filter, context)
         except TooMuchWork as error:
             return f"the filter could not be settled: {error.message}"
         return None if decision.holds else decision.reason
@@ -254,10 +236,10 @@ class Intake:
         """The answer to a committed request; repeats are counted by their run."""
         if stored.duplicate:
             run_id = stored.run_id if isinstance(stored, Started) else None
-            self._requests.count(arrival.zap_id, arrival.zap.owner, "duplicate", run_id)
+            self.requests.count(arrival.zap_id, arrival.zap.owner, "duplicate", run_id)
         if isinstance(stored, Held):
             return intake_replies.held(stored)
-        return await self._replies.of(arrival, stored)
+        return await self.replies.of(arrival, stored)
 
     async def _require_no_loop(self, arrival: Arrival, hop: Hop) -> None:
         """Raises LoopDetected where runs have started one another too often, and flags the zap."""
@@ -267,38 +249,38 @@ class Intake:
             detail = f"this zap's own runs call its hook more than {OWN_PER_MINUTE} times a minute"
         else:
             return
-        if self._flag_loop is not None:
-            await self._flag_loop(arrival.zap_id, arrival.zap.owner, detail)
+        if self.flag_loop is not None:
+            await self.flag_loop(arrival.zap_id, arrival.zap.owner, detail)
         raise await self._turn_away(arrival, "loop", LoopDetected(detail))
 
     async def _own_wait_s(self, zap_id: UUID) -> float | None:
-        return await self._limits.take(uuid5(zap_id, "runs of itself"), OWN_PER_MINUTE)
+        return await self.limits.take(uuid5(zap_id, "runs of itself"), OWN_PER_MINUTE)
 
     async def _limit(self, arrival: Arrival, runs: int) -> None:
         zap = arrival.zap
         for key, per_minute, whose in (
             (arrival.zap_id, zap.hook.per_minute, "this zap"),
-            (zap.owner, self._user_per_minute, "this zap's owner"),
+            (zap.owner, self.user_per_minute, "this zap's owner"),
         ):
-            wait_s = None if per_minute is None else await self._limits.take(key, per_minute, runs)
+            wait_s = None if per_minute is None else await self.limits.take(key, per_minute, runs)
             if wait_s is not None:
                 raise await self._turn_away(arrival, "over_limit", OverLimit(whose, wait_s))
 
     async def _turn_away(self, arrival: Arrival, reason: Reason, error: DomainError) -> DomainError:
         """The refusal to raise, after the request was recorded."""
         with suppress(StoreUnavailable):
-            refused = self._refused(error)
+            refused = self.refused(error)
             await self._keep(arrival, reason, refused.reply.status, refused.detail)
         return error
 
     async def _keep(self, arrival: Arrival, reason: Reason, status: int, detail: str) -> UUID | None:
-        return await self._requests.record(arrival.zap.owner, _rejected(arrival, reason, status, detail))
+        return await self.requests.record(arrival.zap.owner, _rejected(arrival, reason, status, detail))
 
     async def _record(self, refused: Refused, scope: HTTPScope, body: bytes, target: _Target) -> None:
         """Record what was refused, if the log takes it: the answer does not depend on that."""
         counted = _COUNTED.get(refused.code)
         if counted is not None:
-            self._requests.count(target.zap_id, target.zap.owner, counted)
+            self.requests.count(target.zap_id, target.zap.owner, counted)
             return
         reason = _REASONS.get(refused.code)
         if reason is None:
@@ -317,9 +299,9 @@ class Intake:
             zap_version=target.zap.version,
         )
         try:
-            await self._requests.record(target.zap.owner, rejected)
+            await self.requests.record(target.zap.owner, rejected)
         except StoreUnavailable:
-            self._requests.count(target.zap_id, target.zap.owner, reason)
+            self.requests.count(target.zap_id, target.zap.owner, reason)
 
 
 def _rejected(arrival: Arrival, reason: Reason, status: int, detail: str) -> RequestRejected:

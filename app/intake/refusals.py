@@ -1,79 +1,56 @@
 """Why the intake does not take a request; the edge makes answers of these."""
 
-from typing import ClassVar
-
 from domain.log.errors import DomainError
 
 
-class BadSignature(DomainError):
+class BadSignature(DomainError, code="bad_signature"):
     """Nothing proves that the request comes from the sender that the zap trusts."""
 
-    code = "bad_signature"
 
-
-class Malformed(DomainError):
+class Malformed(DomainError, code="malformed"):
     """The request is not what it says it is."""
 
-    code = "malformed"
 
-
-class UnsupportedEncoding(DomainError):
+class UnsupportedEncoding(DomainError, code="unsupported_encoding"):
     """The body is packed in a way that is not known here."""
 
-    code = "unsupported_encoding"
 
-
-class RequestTooLarge(DomainError):
+class RequestTooLarge(DomainError, code="too_large"):
     """The body or the query is longer than is taken."""
 
-    code = "too_large"
 
-
-class HeadersTooLarge(DomainError):
+class HeadersTooLarge(DomainError, code="headers_too_large"):
     """The headers are more, or longer, than is taken."""
 
-    code = "headers_too_large"
 
-
-class TooSlow(DomainError):
+class TooSlow(DomainError, code="too_slow"):
     """The body took too long to arrive."""
 
-    code = "too_slow"
 
-
-class NoRoom(DomainError):
+class NoRoom(DomainError, code="unavailable"):
     """Other bodies fill the memory that bodies may have."""
 
-    code = "unavailable"
     retry_after_s = 1
 
 
-class ZapPaused(DomainError):
+class ZapPaused(DomainError, code="zap_paused"):
     """The zap takes nothing until it is enabled again."""
 
-    code = "zap_paused"
 
-
-class LoopDetected(DomainError):
+class LoopDetected(DomainError, code="loop_detected"):
     """Runs have started one another too often."""
 
-    code = "loop_detected"
 
-
-class WrongMethod(DomainError):
+class WrongMethod(DomainError, code="method_not_allowed"):
     """The hook does not take this method, but those in `allow`."""
-
-    code: ClassVar[str] = "method_not_allowed"
 
     def __init__(self, message: str, allow: list[str]) -> None:
         super().__init__(message)
         self.allow = allow
 
 
-class OverLimit(DomainError):
+class OverLimit(DomainError, code="rate_limited"):
     """More requests came than a minute may have."""
-
-    code: ClassVar[str] = "rate_limited"
 
     def __init__(self, whose: str, retry_after_s: float) -> None:
         super().__init__(f"{whose} takes no more requests for now")

@@ -6,11 +6,15 @@ Imports stay inside, so that the table costs nothing and each process loads only
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from app.config.errors import OperatorError
 from app.config.settings import Settings
+
+if TYPE_CHECKING:
+    from consumers.kafka.subscription import ConsumerConfig
 
 API_PATIENCE_S = 1.8
 """How long a request waits for the log: senders have their 503 within two seconds."""
@@ -75,25 +79,31 @@ async def _relay(settings: Settings, stop: asyncio.Event) -> None:
         ) from None
 
 
-async def _runner(settings: Settings, stop: asyncio.Event) -> None:
+def _consumer(settings: Settings, group: str, max_records: int, pace_s: float = 0.0) -> "ConsumerConfig":
     from app.config import kafka
+    from consumers.kafka.subscription import ConsumerConfig
+
+    return ConsumerConfig(
+        settings.kafka_bootstrap_servers,
+        settings.kafka_topic,
+        group,
+        max_records,
+        pace_s,
+        kafka.consumer_security(settings),
+        _alone(settings),
+        settings.message_keys,
+    )
+
+
+async def _runner(settings: Settings, stop: asyncio.Event) -> None:
     from consumers.connectors import catalog
     from consumers.kafka.patience import again_until
-    from consumers.kafka.subscription import ConsumerConfig
     from consumers.outbound.client import Outbound
     from consumers.runner.runner import Runner
     from domain.hook.hops import Hops
     from sql.log.event_store import PgEventStore
 
-    config = ConsumerConfig(
-        settings.kafka_bootstrap_servers,
-        settings.kafka_topic,
-        "runner",
-        RUNNER_RECORDS,
-        security=kafka.consumer_security(settings),
-        alone=_alone(settings),
-        message_keys=settings.message_keys,
-    )
+    config = _consumer(settings, "runner", RUNNER_RECORDS)
     async with (
         PgEventStore(settings.database_url, "runner") as store,
         Outbound(settings.outbound_allow) as http,
@@ -106,24 +116,13 @@ async def _runner(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def _projector(settings: Settings, stop: asyncio.Event) -> None:
-    from app.config import kafka
     from consumers.kafka.patience import again_until
-    from consumers.kafka.subscription import ConsumerConfig
     from consumers.projector import Projector
     from projections.engine.engine import Engine, NewerRelease
     from projections.engine.registry import PROJECTIONS
     from sql.log.event_store import PgEventStore
 
-    config = ConsumerConfig(
-        settings.kafka_bootstrap_servers,
-        settings.kafka_topic,
-        "projector",
-        PROJECTOR_RECORDS,
-        PROJECTOR_PACE_S,
-        kafka.consumer_security(settings),
-        _alone(settings),
-        settings.message_keys,
-    )
+    config = _consumer(settings, "projector", PROJECTOR_RECORDS, PROJECTOR_PACE_S)
     async with PgEventStore(settings.database_url, "projector", read_connections=2) as store:
 
         async def project() -> None:
@@ -167,7 +166,7 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
                 settings.smtp_from,
             )
         )
-        channels = Channels(store, http, mail, clock.new_id, settings.public_url)
+        channels = Channels(store=store, http=http, mail=mail, new_id=clock.new_id, public_url=settings.public_url)
         notifier = Notifier(store, settings.database_url, channels, clock=clock.now, new_id=clock.new_id)
         tasks.create_task(Scheduler(store).run(stop), name="scheduler")
         tasks.create_task(Housekeeping(store.pool, clock.now).run(stop), name="housekeeping")

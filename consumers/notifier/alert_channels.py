@@ -44,15 +44,14 @@ class Alert(msgspec.Struct, frozen=True):
         return together(owed(self.history, channel), self.raised)
 
 
-class Channels:
+class Channels(msgspec.Struct, frozen=True, kw_only=True):
     """All channels; each send is one attempt, and its failure a text for the owner."""
 
-    def __init__(self, store: EventStore, http: HttpClient, mail: Mail, new_id: NewId, public_url: str) -> None:
-        self._store = store
-        self._http = http
-        self._mail = mail
-        self._new_id = new_id
-        self._public_url = public_url
+    store: EventStore
+    http: HttpClient
+    mail: Mail
+    new_id: NewId
+    public_url: str
 
     async def send(
         self, alert: Alert, zap: LoadedZap | None, before: Mapping[str, str], moment: datetime
@@ -98,17 +97,17 @@ class Channels:
             body=self._json(alert, "webhook"),
             timeout_s=TIMEOUT_S,
         )
-        reply = await self._http.request(request)
+        reply = await self.http.request(request)
         if not 200 <= reply.status < 300:
             raise NotTold(f"the webhook answered {reply.status}")
 
     async def _write(self, alert: Alert, address: str, moment: datetime) -> None:
         told = alert.to(_of(address))
-        body = text(told, self._public_url)
-        await self._mail.send(address, subject(told), body, message_id=alert.id, at=moment)
+        body = text(told, self.public_url)
+        await self.mail.send(address, subject(told), body, message_id=alert.id, at=moment)
 
     async def _run(self, alert: Alert, zap_id: UUID, owner: UUID) -> None:
-        error_zap = await load(self._store, ZAP, zap_id)
+        error_zap = await load(self.store, ZAP, zap_id)
         if error_zap is None or error_zap.tenant_id != owner or error_zap.state.status == "deleted":
             raise NotTold("the error zap does not exist")
         if error_zap.state.status != "enabled":
@@ -119,14 +118,14 @@ class Channels:
             RunRequested(zap_id=zap_id, zap_version=error_zap.state.live, source="alert", request=request),
             error_zap.state.behaviour,
             tenant_id=owner,
-            new_id=self._new_id,
+            new_id=self.new_id,
             metadata=Metadata(actor="notifier", causation_id=alert.id),
             dedupe_key=hashlib.sha256(b"alert" + zap_id.bytes + alert.id.bytes).digest(),
         )
-        await self._store.append(append)
+        await self.store.append(append)
 
     def _json(self, alert: Alert, channel: str) -> bytes:
-        return msgspec.json.encode(payload(alert.id, alert.to(channel), self._public_url))
+        return msgspec.json.encode(payload(alert.id, alert.to(channel), self.public_url))
 
 
 def _of(address: str) -> str:

@@ -5,40 +5,27 @@ The id is read only after the request was verified, so that nobody can use up th
 
 import hashlib
 
+from domain.hook import presets
 from domain.hook.cloudevent import MalformedEvent, read_event
-from domain.hook.presets import (
-    Dedupe,
-    DedupeBody,
-    DedupeHeader,
-    DedupeNone,
-    GitHub,
-    GitLab,
-    Preset,
-    Razorpay,
-    Shopify,
-    Slack,
-    Stripe,
-    Twilio,
-)
 from domain.hook.signed_request import MAX_DELIVERY_ID, Refusal, SignedRequest, is_printable
 from domain.language.names import in_body
 from domain.values.json import Json, MalformedJson, parse
 from domain.values.path import Missing, look_up, parse_path
 from domain.values.payload import parse_payload
 
-_SENDERS_OWN: dict[type, Dedupe] = {
-    Stripe: DedupeBody("id"),
-    GitHub: DedupeHeader("X-GitHub-Delivery"),
-    Shopify: DedupeHeader("X-Shopify-Webhook-Id"),
-    Slack: DedupeBody("event_id"),
-    Razorpay: DedupeHeader("X-Razorpay-Event-Id"),
-    GitLab: DedupeHeader("Idempotency-Key"),
-    Twilio: DedupeHeader("I-Twilio-Idempotency-Token"),
+_SENDERS_OWN: dict[type, presets.Dedupe] = {
+    presets.Stripe: presets.DedupeBody("id"),
+    presets.GitHub: presets.DedupeHeader("X-GitHub-Delivery"),
+    presets.Shopify: presets.DedupeHeader("X-Shopify-Webhook-Id"),
+    presets.Slack: presets.DedupeBody("event_id"),
+    presets.Razorpay: presets.DedupeHeader("X-Razorpay-Event-Id"),
+    presets.GitLab: presets.DedupeHeader("Idempotency-Key"),
+    presets.Twilio: presets.DedupeHeader("I-Twilio-Idempotency-Token"),
 }
-_ANYONES = DedupeHeader("Idempotency-Key")
+_ANYONES = presets.DedupeHeader("Idempotency-Key")
 
 
-def delivery_id(preset: Preset, request: SignedRequest, signed_id: str | None) -> str | None:
+def delivery_id(preset: presets.Preset, request: SignedRequest, signed_id: str | None) -> str | None:
     """The id, None where the request has none. `signed_id` is covered by the signature and counts most."""
     if preset.dedupe is not None:
         return _find(preset.dedupe, request)
@@ -48,14 +35,14 @@ def delivery_id(preset: Preset, request: SignedRequest, signed_id: str | None) -
     return _find(own, request) if own else _find(_ANYONES, request) or _event_id(request)
 
 
-def _find(source: Dedupe, request: SignedRequest) -> str | None:
+def _find(source: presets.Dedupe, request: SignedRequest) -> str | None:
     match source:
-        case DedupeHeader(name):
+        case presets.DedupeHeader(name):
             value = request.optional_header(name)
             return None if value is None else _checked(name, value)
-        case DedupeBody(path):
+        case presets.DedupeBody(path):
             return _as_id(look_up(_body(request), in_body(parse_path(path))))
-        case DedupeNone():
+        case presets.DedupeNone():
             return None
 
 

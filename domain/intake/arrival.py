@@ -73,10 +73,8 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     hop: Hop | None = None
 
 
-class TooManyItems(DomainError):
+class TooManyItems(DomainError, code="too_large"):
     """The request would start too many runs."""
-
-    code = "too_large"
 
 
 def require_few(items: Sequence[Arrival]) -> None:

@@ -211,6 +211,15 @@ def _require(job: Job, *allowed: JobStatus, wish: str) -> None:
         raise WrongStatus(f"the job is {job.status} and can not {wish}")
 
 
+STATUS_AFTER: Mapping[type[Event], JobStatus] = {
+    JobPaused: "paused",
+    JobResumed: "running",
+    JobAborted: "aborted",
+    JobCompleted: "completed",
+}
+"""The status that an event leads to, whatever it was before."""
+
+
 def evolve(state: JobState, event: JobEvent) -> JobState:
     """The state after the event. Total: never raises."""
     if isinstance(event, JobRequested):
@@ -229,13 +238,7 @@ def evolve(state: JobState, event: JobEvent) -> JobState:
                 problem=event.problem,
                 total=max(state.total, event.done + event.skipped + event.failed),
             )
-        case JobPaused():
-            return replace(state, status="paused")
-        case JobResumed():
-            return replace(state, status="running")
-        case JobAborted():
-            return replace(state, status="aborted")
-        case JobCompleted():
-            return replace(state, status="completed")
+        case JobPaused() | JobResumed() | JobAborted() | JobCompleted():
+            return replace(state, status=STATUS_AFTER[type(event)])
         case _:
             assert_never(event)

@@ -63,10 +63,7 @@ def _text(rule: Mapping[str, Json]) -> str:
 
 
 def _number(rule: Mapping[str, Json]) -> float:
-    number = _as_number(rule.get("value"))
-    if number is None:
-        raise ValueError("a number")
-    return number
+    return _required(_as_number(rule.get("value")), "a number")
 
 
 def _range(rule: Mapping[str, Json]) -> tuple[float, float]:
@@ -88,10 +85,13 @@ def _list(rule: Mapping[str, Json]) -> list[Json]:
 
 
 def _moment(rule: Mapping[str, Json]) -> float:
-    moment = _as_moment(rule.get("value"))
-    if moment is None:
-        raise ValueError("a date like 2026-01-31 or 2026-01-31T12:00:00Z, or unix seconds")
-    return moment
+    return _required(_as_moment(rule.get("value")), "a date like 2026-01-31 or 2026-01-31T12:00:00Z, or unix seconds")
+
+
+def _required(value: float | None, what: str) -> float:
+    if value is None:
+        raise ValueError(what)
+    return value
 
 
 def _pattern(rule: Mapping[str, Json]) -> Prepared:

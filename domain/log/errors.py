@@ -6,11 +6,18 @@ from domain.values.json import Json
 
 
 class DomainError(Exception):
-    """A command that cannot be carried out; the message says what to do about it."""
+    """A command that cannot be carried out; the message says what to do about it.
+
+    A subclass names its code: `class NotFound(DomainError, code="not_found")`.
+    """
 
     code: ClassVar[str] = "domain.error"
     retry_after_s: float | None = None
     """When to try again, where that is known."""
+
+    def __init_subclass__(cls, code: str = "") -> None:
+        if code:
+            cls.code = code
 
     def __init__(self, message: str, **details: Json) -> None:
         super().__init__(message)
@@ -18,45 +25,33 @@ class DomainError(Exception):
         self.details = details
 
 
-class Unauthorized(DomainError):
+class Unauthorized(DomainError, code="unauthorized"):
     """Nothing proves who is asking; `challenge` is what the client has to answer (RFC 9110 §11.6.1)."""
-
-    code = "unauthorized"
 
     def __init__(self, message: str, challenge: str = "Bearer") -> None:
         super().__init__(message)
         self.challenge = challenge
 
 
-class NotFound(DomainError):
+class NotFound(DomainError, code="not_found"):
     """Nothing with this id belongs to the caller."""
 
-    code = "not_found"
 
-
-class Invalid(DomainError):
+class Invalid(DomainError, code="invalid"):
     """A value breaks a rule; `details["errors"]` lists each path with its reason."""
 
-    code = "invalid"
 
-
-class WrongStatus(DomainError):
+class WrongStatus(DomainError, code="wrong_status"):
     """The aggregate's status does not allow the command."""
-
-    code = "wrong_status"
 
 
 class NothingToDo(WrongStatus):
     """One item of a job does not fit its command, or no longer does."""
 
 
-class VersionConflict(DomainError):
+class VersionConflict(DomainError, code="version_conflict"):
     """Someone else changed the stream since it was read."""
 
-    code = "version_conflict"
 
-
-class LimitReached(DomainError):
+class LimitReached(DomainError, code="limit_reached"):
     """A limit on the number of things is reached."""
-
-    code = "limit_reached"

@@ -8,19 +8,7 @@ import msgspec
 from domain.connector.outcome import Failed, Postponed, Retry, Succeeded
 from domain.flow.retry import DEFAULT, Policy, is_retried, retry_delay_s
 from domain.log.errors import NothingToDo, WrongStatus
-from domain.run.commands import (
-    BeginAttempt,
-    CancelRun,
-    DelayRun,
-    FailRun,
-    FinishRun,
-    RecordAttempt,
-    RequestRun,
-    ResumeRun,
-    RunCommand,
-    SettleUnknown,
-    TimeOutRun,
-)
+from domain.run import commands
 from domain.run.events import (
     Failure,
     RunCancelled,
@@ -47,7 +35,7 @@ AMBIGUOUS = frozenset({"timeout", "broken", "crashed"})
 UNKNOWN = "unknown_outcome"
 
 
-def decide(command: RunCommand, state: RunState, definition: Definition) -> list[RunEvent]:
+def decide(command: commands.RunCommand, state: RunState, definition: Definition) -> list[RunEvent]:
     """The events that the command leads to; none when the log already answers it. Raises WrongStatus."""
     events = _decide(command, state, definition)
     return [_of_its_zap(event, state) if isinstance(event, RunEnd) else event for event in events]
@@ -57,7 +45,7 @@ def stop(state: ActiveRun | EndedRun) -> list[RunEvent]:
     """The events when a user cancels a run. Raises NothingToDo when it has ended in another way."""
     if isinstance(state, EndedRun) and state.status != "cancelled":
         raise NothingToDo(f"the run has ended already: it is {state.status}")
-    return decide(CancelRun(), state, NO_STEPS)
+    return decide(commands.CancelRun(), state, NO_STEPS)
 
 
 def _of_its_zap(end: RunCompleted | RunFailed | RunTimedOut, state: RunState) -> RunEvent:
@@ -68,24 +56,30 @@ def _of_its_zap(end: RunCompleted | RunFailed | RunTimedOut, state: RunState) ->
     return msgspec.structs.replace(end, recovers=requested.recovers) if isinstance(end, RunCompleted) else end
 
 
-def _decide(command: RunCommand, state: RunState, definition: Definition) -> list[RunEvent]:
-    if isinstance(command, RequestRun):
+def _decide(command: commands.RunCommand, state: RunState, definition: Definition) -> list[RunEvent]:
+    if isinstance(command, commands.RequestRun):
         return [command.requested] if state is None else []
     if state is None:
         raise WrongStatus("this run was never requested")
     if isinstance(state, EndedRun):
         return []
     match command:
-        case BeginAttempt() | RecordAttempt() | SettleUnknown() | DelayRun() | FinishRun():
+        case (
+            commands.BeginAttempt()
+            | commands.RecordAttempt()
+            | commands.SettleUnknown()
+            | commands.DelayRun()
+            | commands.FinishRun()
+        ):
             return _advance(command, state, definition)
-        case ResumeRun(timer_id):
+        case commands.ResumeRun(timer_id):
             return [RunResumed(timer_id=timer_id)] if state.waits_until else []
-        case FailRun(step_id, code, message):
+        case commands.FailRun(step_id, code, message):
             return [RunFailed(step_id=step_id, code=code, message=message)]
-        case TimeOutRun():
+        case commands.TimeOutRun():
             step = next_step(state, definition)
             return [RunTimedOut(step_id=step.id if step else "", message=_too_late(state))]
-        case CancelRun(code, message):
+        case commands.CancelRun(code, message):
             return [RunCancelled(code=code, message=message)]
         case _:
             assert_never(command)
@@ -97,32 +91,41 @@ def _too_late(run: ActiveRun) -> str:
 
 
 def _advance(
-    command: BeginAttempt | RecordAttempt | SettleUnknown | DelayRun | FinishRun, run: ActiveRun, definition: Definition
+    command: commands.BeginAttempt
+    | commands.RecordAttempt
+    | commands.SettleUnknown
+    | commands.DelayRun
+    | commands.FinishRun,
+    run: ActiveRun,
+    definition: Definition,
 ) -> list[RunEvent]:
     step = next_step(run, definition)
-    if isinstance(command, FinishRun):
+    if isinstance(command, commands.FinishRun):
         return [] if step else [RunCompleted()]
     if step is None or run.waits_until:
         return []
     match command:
-        case BeginAttempt() | RecordAttempt() if (command.step_id, command.attempt) != (step.id, run.attempts + 1):
+        case commands.BeginAttempt() | commands.RecordAttempt() if (command.step_id, command.attempt) != (
+            step.id,
+            run.attempts + 1,
+        ):
             return []
-        case BeginAttempt(step_id=step_id, attempt=attempt, started_at=started_at):
+        case commands.BeginAttempt(step_id=step_id, attempt=attempt, started_at=started_at):
             value, kept = _stored(command.input, run)
             begun = StepStarted(step_id=step_id, attempt=attempt, started_at=started_at, input=value, kept=kept)
             return [] if run.started else [begun]
-        case RecordAttempt():
+        case commands.RecordAttempt():
             return _record(command, run, step, definition)
-        case SettleUnknown():
+        case commands.SettleUnknown():
             return _settle(command, run, step, definition)
-        case DelayRun(step_id, until):
+        case commands.DelayRun(step_id, until):
             fresh = step.id == step_id and run.delayed_until is None
             return [StepDelayed(step_id=step_id, until=until)] if fresh else []
         case _:
             assert_never(command)
 
 
-def _record(command: RecordAttempt, run: ActiveRun, step: Step, definition: Definition) -> list[RunEvent]:
+def _record(command: commands.RecordAttempt, run: ActiveRun, step: Step, definition: Definition) -> list[RunEvent]:
     match command.outcome:
         case Succeeded(output):
             succeeded = StepSucceeded(**_shared(command, run), output=output)
@@ -135,12 +138,12 @@ def _record(command: RecordAttempt, run: ActiveRun, step: Step, definition: Defi
             assert_never(command.outcome)
 
 
-def _settle(command: SettleUnknown, run: ActiveRun, step: Step, definition: Definition) -> list[RunEvent]:
+def _settle(command: commands.SettleUnknown, run: ActiveRun, step: Step, definition: Definition) -> list[RunEvent]:
     begun = run.started
     if begun is None:
         return []
     lost = "the process that made this attempt is gone; whether it had its effect is not known"
-    attempt = RecordAttempt(
+    attempt = commands.RecordAttempt(
         step_id=begun.step_id,
         attempt=begun.attempt,
         started_at=begun.started_at,
@@ -155,7 +158,7 @@ def _settle(command: SettleUnknown, run: ActiveRun, step: Step, definition: Defi
 
 
 def _fail(
-    command: RecordAttempt, outcome: Retry | Failed, run: ActiveRun, step: Step, definition: Definition
+    command: commands.RecordAttempt, outcome: Retry | Failed, run: ActiveRun, step: Step, definition: Definition
 ) -> list[RunEvent]:
     failure = _failure(command, outcome)
     policy = _policy(step)
@@ -171,7 +174,7 @@ def _fail(
     return _fail_for_good(StepFailed(**_shared(command, run), failure=failure), run, step, definition)
 
 
-def _failure(command: RecordAttempt, outcome: Retry | Failed) -> Failure:
+def _failure(command: commands.RecordAttempt, outcome: Retry | Failed) -> Failure:
     if command.on_unknown == "fail" and outcome.code in AMBIGUOUS:
         message = f"{outcome.message}; whether the action had its effect is not known"
         return Failure(code=UNKNOWN, message=message, output=outcome.output)
@@ -183,7 +186,7 @@ def _policy(step: Step) -> Policy:
 
 
 def _postpone(
-    command: RecordAttempt, outcome: Postponed, run: ActiveRun, step: Step, definition: Definition
+    command: commands.RecordAttempt, outcome: Postponed, run: ActiveRun, step: Step, definition: Definition
 ) -> list[RunEvent]:
     """Postpone the step. Where its time runs out before that, it fails with the reason why it had to wait."""
     until = command.finished_at + timedelta(seconds=outcome.after_s)
@@ -219,7 +222,7 @@ class _Shared(TypedDict):
     kept: Kept | None
 
 
-def _shared(command: RecordAttempt, run: ActiveRun) -> _Shared:
+def _shared(command: commands.RecordAttempt, run: ActiveRun) -> _Shared:
     """The fields that all outcomes of an attempt share."""
     value, kept = _stored(command.input, run)
     return {

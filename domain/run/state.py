@@ -10,23 +10,7 @@ import msgspec
 from domain.hook.request import trigger_data
 from domain.log.event import Event
 from domain.log.stream import Loaded
-from domain.run.events import (
-    Failure,
-    RunCancelled,
-    RunCompleted,
-    RunEvent,
-    RunFailed,
-    RunRequested,
-    RunResumed,
-    RunTimedOut,
-    StepAttempt,
-    StepAttemptFailed,
-    StepDelayed,
-    StepFailed,
-    StepPostponed,
-    StepStarted,
-    StepSucceeded,
-)
+from domain.run import events
 from domain.run.inputs import ROOM, Input
 from domain.values.json import Json, JsonObject
 from domain.zap.definition import ActionStep, Definition, ErrorPath, Step
@@ -45,12 +29,12 @@ class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):
     `room` is what is left for large ones.
     """
 
-    requested: RunRequested
+    requested: events.RunRequested
     outputs: Mapping[str, Json] = {}
-    errors: Mapping[str, Failure] = {}
+    errors: Mapping[str, events.Failure] = {}
     attempts: int = 0
     since: datetime | None = None
-    started: StepStarted | None = None
+    started: events.StepStarted | None = None
     waits_until: datetime | None = None
     delayed_until: datetime | None = None
     input: Input | None = None
@@ -63,36 +47,36 @@ class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):
         return self.room + (self.input.kept.size if self.input and self.input.kept else 0)
 
 
-RunEnding: TypeAlias = RunCompleted | RunFailed | RunTimedOut | RunCancelled
+RunEnding: TypeAlias = events.RunCompleted | events.RunFailed | events.RunTimedOut | events.RunCancelled
 """How a run ended."""
 
 
 class EndedRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run in its recorded terminal state; nothing changes it any more."""
 
-    requested: RunRequested
+    requested: events.RunRequested
     status: RunStatus
     outputs: Mapping[str, Json] = {}
-    errors: Mapping[str, Failure] = {}
+    errors: Mapping[str, events.Failure] = {}
     end: RunEnding
 
 
 RunState: TypeAlias = ActiveRun | EndedRun | None
 """None while nothing has happened in the stream."""
 INITIAL: RunState = None
-LoadedRun: TypeAlias = Loaded[ActiveRun | EndedRun, RunEvent]
+LoadedRun: TypeAlias = Loaded[ActiveRun | EndedRun, events.RunEvent]
 
 _ENDS: Mapping[type[Event], RunStatus] = {
-    RunCompleted: "completed",
-    RunFailed: "failed",
-    RunTimedOut: "timed_out",
-    RunCancelled: "cancelled",
+    events.RunCompleted: "completed",
+    events.RunFailed: "failed",
+    events.RunTimedOut: "timed_out",
+    events.RunCancelled: "cancelled",
 }
 
 
-def evolve(state: RunState, event: RunEvent) -> RunState:
+def evolve(state: RunState, event: events.RunEvent) -> RunState:
     """The state after the event. Total: never raises."""
-    if isinstance(event, RunRequested):
+    if isinstance(event, events.RunRequested):
         return _requested(event) if state is None else state
     if not isinstance(state, ActiveRun):
         return state
@@ -104,44 +88,50 @@ def evolve(state: RunState, event: RunEvent) -> RunState:
 
 def _go_on(
     state: ActiveRun,
-    event: StepStarted | StepSucceeded | StepAttemptFailed | StepFailed | StepPostponed | StepDelayed | RunResumed,
+    event: events.StepStarted
+    | events.StepSucceeded
+    | events.StepAttemptFailed
+    | events.StepFailed
+    | events.StepPostponed
+    | events.StepDelayed
+    | events.RunResumed,
 ) -> ActiveRun:
     replace = msgspec.structs.replace
-    if isinstance(event, StepStarted | StepAttempt):
+    if isinstance(event, events.StepStarted | events.StepAttempt):
         state = _with_input(state, event)
     match event:
-        case StepStarted():
+        case events.StepStarted():
             return replace(state, started=event, since=state.since or event.started_at)
-        case StepSucceeded():
+        case events.StepSucceeded():
             return _next_step_begins(state, outputs={**state.outputs, event.step_id: event.output})
-        case StepFailed():
+        case events.StepFailed():
             return _next_step_begins(state, errors={**state.errors, event.step_id: event.failure})
-        case StepAttemptFailed():
+        case events.StepAttemptFailed():
             since = state.since or event.started_at
             return replace(state, attempts=event.attempt, since=since, started=None, waits_until=event.retry_at)
-        case StepPostponed():
+        case events.StepPostponed():
             return replace(state, since=state.since or event.at, started=None, waits_until=event.until)
-        case StepDelayed():
+        case events.StepDelayed():
             return replace(state, waits_until=event.until, delayed_until=event.until)
-        case RunResumed():
+        case events.RunResumed():
             return replace(state, waits_until=None)
         case _:
             assert_never(event)
 
 
-def _requested(event: RunRequested) -> ActiveRun:
+def _requested(event: events.RunRequested) -> ActiveRun:
     return ActiveRun(requested=event, outputs=event.outputs, errors=event.errors)
 
 
 def _next_step_begins(
-    state: ActiveRun, *, outputs: Mapping[str, Json] | None = None, errors: Mapping[str, Failure] | None = None
+    state: ActiveRun, *, outputs: Mapping[str, Json] | None = None, errors: Mapping[str, events.Failure] | None = None
 ) -> ActiveRun:
     return ActiveRun(
         requested=state.requested, outputs=outputs or state.outputs, errors=errors or state.errors, room=state.room
     )
 
 
-def _with_input(state: ActiveRun, event: StepStarted | StepAttempt) -> ActiveRun:
+def _with_input(state: ActiveRun, event: events.StepStarted | events.StepAttempt) -> ActiveRun:
     """The state with the input that the event holds; an event that refers to an earlier attempt changes nothing."""
     kept = event.kept
     if kept is not None and kept.attempt:

@@ -1,5 +1,6 @@
 """The zap: what a user designed, its published versions, and whether its hook takes requests."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, TypeAlias, assert_never
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from domain.log.errors import NotFound, WrongStatus
+from domain.log.event import Event
 from domain.log.stream import Loaded
 from domain.zap.definition import Definition, same
 from domain.zap.events import (
@@ -29,37 +31,46 @@ from domain.zap.settings import DEFAULT, ZapSettings
 ZapStatus: TypeAlias = Literal["draft", "enabled", "paused", "deleted"]
 
 
-class CreateZap(msgspec.Struct, frozen=True):
+class Draft(msgspec.Struct, frozen=True):
+    """A name and a definition that are not published."""
+
     name: str
     definition: Definition
 
 
-class ChangeDraft(msgspec.Struct, frozen=True):
-    name: str
-    definition: Definition
+class CreateZap(Draft, frozen=True):
+    """Save a new zap."""
+
+
+class ChangeDraft(Draft, frozen=True):
+    """Replace the draft."""
 
 
 class PublishZap(msgspec.Struct, frozen=True):
-    pass
+    """Make the draft a version that new runs use."""
 
 
 class RollBackZap(msgspec.Struct, frozen=True):
+    """Have new runs use an earlier version again."""
+
     number: int
 
 
 class EnableZap(msgspec.Struct, frozen=True):
-    pass
+    """Have the hook take requests."""
 
 
 class PauseZap(msgspec.Struct, frozen=True):
-    pass
+    """Have the hook refuse or hold requests."""
 
 
 class DeleteZap(msgspec.Struct, frozen=True):
-    pass
+    """Take the zap away from its owner."""
 
 
 class ChangeSecrets(msgspec.Struct, frozen=True):
+    """Record how many secrets the hook has from now on."""
+
     count: int
 
 
@@ -71,6 +82,8 @@ class FlagZap(msgspec.Struct, frozen=True):
 
 
 class UnflagZap(msgspec.Struct, frozen=True):
+    """Take away all flags of a kind."""
+
     kind: FlagKind
 
 
@@ -87,13 +100,6 @@ class PublishedVersion(msgspec.Struct, frozen=True):
     name: str
     definition: Definition
     published_at: datetime
-
-
-class Draft(msgspec.Struct, frozen=True):
-    """A name and a definition that are not published."""
-
-    name: str
-    definition: Definition
 
 
 class Zap(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +140,8 @@ class Zap(msgspec.Struct, frozen=True, kw_only=True):
         raise NotFound(f"version {number} of this zap does not exist")
 
 
+STATUS_AFTER: Mapping[type[Event], ZapStatus] = {ZapEnabled: "enabled", ZapPaused: "paused", ZapDeleted: "deleted"}
+"""The status that an event leads to, whatever it was before."""
 ZapState: TypeAlias = Zap | None
 """None while nothing has happened in the stream."""
 INITIAL: ZapState = None
@@ -241,12 +249,8 @@ def _evolve_existing(zap: Zap, event: ZapEvent, at: datetime) -> Zap:
         case ZapRolledBack():
             set_aside = Draft(zap.name, zap.draft) if event.sets_aside else zap.set_aside
             return replace(zap, live=event.number, set_aside=set_aside)
-        case ZapEnabled():
-            return replace(zap, status="enabled")
-        case ZapPaused():
-            return replace(zap, status="paused")
-        case ZapDeleted():
-            return replace(zap, status="deleted")
+        case ZapEnabled() | ZapPaused() | ZapDeleted():
+            return replace(zap, status=STATUS_AFTER[type(event)])
         case ZapFlagged():
             return replace(zap, flags=(*zap.flags, event.flag))
         case ZapUnflagged():

@@ -1,11 +1,60 @@
-"""What Postgres takes: rows as columns, and text without what it can not store."""
+"""Rows of read models: what a batch of events does to them, and their values as Postgres takes and gives them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+import msgspec
+
+from domain.log.event import Event, StoredEvent
+from domain.registry import decode
+from sql.postgres.pool import Connection
+from sql.postgres.queries import Query
+
+
+class RowChange(msgspec.Struct):
+    """What a batch does to the row of one stream, and the last event of it."""
+
+    tenant_id: UUID
+    id: UUID
+    updated_at: datetime | None = None
+    position: int = 0
+    stream_version: int = 0
+
+
+C = TypeVar("C", bound=RowChange)
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def row_changes(
+    events: Sequence[StoredEvent], new: Callable[[UUID, UUID], C], fold: Callable[[C, Event, datetime], None]
+) -> list[C]:
+    """What the events do to each row. Rows come sorted, so that concurrent writers cannot deadlock."""
+    changes: dict[UUID, C] = {}
+    for stored in events:
+        change = changes.get(stored.stream_id)
+        if change is None:
+            change = changes[stored.stream_id] = new(stored.tenant_id, stored.stream_id)
+        fold(change, decode(stored.type, stored.schema_version, stored.data), stored.recorded_at)
+        change.updated_at, change.position, change.stream_version = stored.recorded_at, stored.position, stored.version
+    return sorted(changes.values(), key=lambda change: (change.tenant_id, change.id))
+
+
+async def execute(connection: Connection, query: Query, rows: Sequence[Sequence[object]]) -> None:
+    """Run a query that takes rows as columns, if there are any."""
+    if rows:
+        await connection.execute(query, *columns(rows))
 
 
 def columns(rows: Sequence[Sequence[object]]) -> list[list[object]]:
     """The rows as one list for each column, for `unnest`."""
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+def struct_of(kind: type[S], values: Iterable[object]) -> S:
+    """A struct with these values, which come in the order of its fields."""
+    return kind(**dict(zip(kind.__struct_fields__, values, strict=True)))
 
 
 def storable(text: str) -> str:

@@ -27,17 +27,16 @@ class Sizes(msgspec.Struct, frozen=True):
 QUICK = Sizes(idle_s=5.0, rate_s=5.0, full=2_000)
 
 
-class Bench:
+class Bench(msgspec.Struct):
     """One instance with one zap, whose orders are numbered on from figure to figure."""
 
-    def __init__(self, running: Instance, hook: str, sink: Sink, sizes: Sizes) -> None:
-        self._running = running
-        self._hook = hook
-        self._sink = sink
-        self._sizes = sizes
-        self._next = 0
-        self.lost = 0
-        self.repeated = 0
+    running: Instance
+    hook: str
+    sink: Sink
+    sizes: Sizes
+    lost: int = 0
+    repeated: int = 0
+    _next: int = 0
 
     async def warm_up(self) -> None:
         """Connections, plans and caches, which are made once."""
@@ -53,23 +52,23 @@ class Bench:
         return await (self._full() if name == "full" else self._rate(name))
 
     async def _idle(self) -> Figures:
-        before = self._running.cpu_seconds()
-        await asyncio.sleep(self._sizes.idle_s)
-        return _per(before, self._running.cpu_seconds(), self._sizes.idle_s / 100, "idle", "% of a CPU")
+        before = self.running.cpu_seconds()
+        await asyncio.sleep(self.sizes.idle_s)
+        return _per(before, self.running.cpu_seconds(), self.sizes.idle_s / 100, "idle", "% of a CPU")
 
     def _memory(self) -> Figures:
         """After all that was measured before."""
-        memory = self._running.memory()
+        memory = self.running.memory()
         each = {f"RSS {name}, MiB": rss / 2**20 for name, (rss, _pss) in memory.items()}
         rss, pss = (sum(values) / 2**20 for values in zip(*memory.values(), strict=True))
         return {"RSS, all, MiB": rss, "PSS, all, MiB": pss, **each}
 
     async def _rate(self, name: str) -> Figures:
-        count = int(RATES[name] * self._sizes.rate_s)
-        before = self._running.cpu_seconds()
-        load = Load(self._hook)
+        count = int(RATES[name] * self.sizes.rate_s)
+        before = self.running.cpu_seconds()
+        load = Load(self.hook)
         await load.open_loop(RATES[name], count, connections=32, first=self._numbers(count))
-        after = self._running.cpu_seconds()
+        after = self.running.cpu_seconds()
         arrivals = await self._arrivals(load)
         return {
             **_percentiles(f"{name}: send → answer", load.result.latencies_s),
@@ -78,32 +77,32 @@ class Bench:
         }
 
     async def _full(self) -> Figures:
-        before = self._running.cpu_seconds()
+        before = self.running.cpu_seconds()
         started = time.monotonic_ns()
-        load, took_s = await self._closed(self._sizes.full)
-        after = self._running.cpu_seconds()
-        noted = await self._sink.noted()
+        load, took_s = await self._closed(self.sizes.full)
+        after = self.running.cpu_seconds()
+        noted = await self.sink.noted()
         last = max(noted.arrivals[number] for number in load.result.accepted if number in noted.arrivals)
         return {
             "full: accepted/s": len(load.result.accepted) / took_s,
             "full: runs/s": len(load.result.accepted) / (last - started) * 1e9,
             **_percentiles("full: send → answer", load.result.latencies_s),
-            **_per(before, after, self._sizes.full / 1000, "full", "CPU s per 1,000"),
+            **_per(before, after, self.sizes.full / 1000, "full", "CPU s per 1,000"),
         }
 
     async def _closed(self, count: int) -> tuple[Load, float]:
         """Over kept connections as fast as answers come; back when all runs are recorded."""
         first = self._numbers(count)
-        load = Load(self._hook)
+        load = Load(self.hook)
         began = time.monotonic()
         await load.closed_loop(CONNECTIONS, iter(range(first, first + count)), lambda: True)
         took_s = time.monotonic() - began
         await self._arrivals(load)
-        await settled(self._running, self._next - self.lost)
+        await settled(self.running, self._next - self.lost)
         return load, took_s
 
     async def _arrivals(self, load: Load) -> list[float]:
-        noted = await self._sink.wait_for(load.result.accepted)
+        noted = await self.sink.wait_for(load.result.accepted)
         sent = {number: at for number, at in load.result.sent_ns.items() if number in load.result.accepted}
         arrivals = [(noted.arrivals[number] - at) / 1e9 for number, at in sent.items() if number in noted.arrivals]
         self.lost += len(load.result.sent_ns) - len(arrivals)

@@ -10,36 +10,28 @@ import asyncpg
 from app.config.settings import Settings
 from app.roles.startup import run as run_role
 from sql.log.event_store import PgEventStore
+from tests.benchmarks import support
 from tests.benchmarks.instance import instance
-from tests.benchmarks.support import (
-    BODY,
-    PARTITIONS,
-    Report,
-    Row,
-    database_settings,
-    fill,
-    measured_rate,
-)
 
 
-async def run(*, quick: bool) -> Report:
+async def run(*, quick: bool) -> support.Report:
     """Events per second, from the first acknowledged batch to the last."""
     events = 30_000 if quick else 300_000
     async with instance() as running:
         dsn = running.dsn
-        head = await fill(dsn, events)
-        read = Row(what="read the log", rate=await _read(dsn, head), unit="events/s", note="baseline")
+        head = await support.fill(dsn, events)
+        read = support.Row(what="read the log", rate=await _read(dsn, head), unit="events/s", note="baseline")
         cpu = time.process_time()
         async with relaying(running.settings) as connection:
-            rate = await measured_rate(lambda: published(connection), head)
+            rate = await support.measured_rate(lambda: published(connection), head)
         cpu = (time.process_time() - cpu) / head * 1000
         note = f"CPU of the relay {cpu:.3f} s per 1,000 events"
-        sent = Row(what="log → topic", rate=rate, unit="events/s", ratio=rate / (read.rate or 1), note=note)
+        sent = support.Row(what="log → topic", rate=rate, unit="events/s", ratio=rate / (read.rate or 1), note=note)
         settings = (
-            f"{await database_settings(dsn)}; embedded broker, {PARTITIONS} partitions; {head:,} events of runs with "
-            f"webhook bodies of {len(BODY)} bytes."
+            f"{await support.database_settings(dsn)}; embedded broker, {support.PARTITIONS} partitions; "
+            f"{head:,} events of runs with webhook bodies of {len(support.BODY)} bytes."
         )
-    return Report(settings, [read, sent])
+    return support.Report(settings, [read, sent])
 
 
 @asynccontextmanager

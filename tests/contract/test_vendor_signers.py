@@ -22,7 +22,18 @@ from slack_sdk.signature import SignatureVerifier
 from standardwebhooks import Webhook
 from twilio.request_validator import RequestValidator
 
-from domain.hook import presets
+from domain.hook.presets import (
+    GitHub,
+    GitLab,
+    Preset,
+    Razorpay,
+    Shopify,
+    Slack,
+    StandardWebhooks,
+    Stripe,
+    Twilio,
+    Unverified,
+)
 from domain.hook.signed_request import SignedRequest
 from domain.hook.verification import Refused, Verified, verify
 from domain.values.inflate import inflate
@@ -42,7 +53,7 @@ class Sender:
     """One vendor's way to send. `header` carries the proof, `covers_body` says whether the proof is over the body."""
 
     name: str
-    preset: presets.Preset
+    preset: Preset
     sign: Sign
     header: str
     body: bytes = JSON_BODY
@@ -148,20 +159,20 @@ STANDARD: dict[str, Any] = {
     "delivery_id": "msg_1",
 }
 GITHUB: dict[str, Any] = {
-    "preset": presets.GitHub(),
+    "preset": GitHub(),
     "sign": sign_github,
     "header": "X-Hub-Signature-256",
     "ids": {"X-GitHub-Delivery": "72d3162e-cc78-11e3-81ab-4c9367dc0958"},
     "delivery_id": "72d3162e-cc78-11e3-81ab-4c9367dc0958",
 }
 SLACK: dict[str, Any] = {
-    "preset": presets.Slack(),
+    "preset": Slack(),
     "sign": sign_slack,
     "header": "X-Slack-Signature",
     "timestamp_header": "X-Slack-Request-Timestamp",
 }
 TWILIO: dict[str, Any] = {
-    "preset": presets.Twilio(),
+    "preset": Twilio(),
     "header": "X-Twilio-Signature",
     "ids": {"I-Twilio-Idempotency-Token": "token-1"},
     "delivery_id": "token-1",
@@ -173,18 +184,13 @@ CHALLENGE = (
 
 SENDERS = [
     Sender(
-        "stripe",
-        presets.Stripe(),
-        sign_stripe,
-        "Stripe-Signature",
-        timestamp_header="Stripe-Signature",
-        delivery_id="evt_1",
+        "stripe", Stripe(), sign_stripe, "Stripe-Signature", timestamp_header="Stripe-Signature", delivery_id="evt_1"
     ),
     Sender("github json", **GITHUB),
     Sender("github form", body=urlencode({"payload": JSON_BODY}).encode(), content_type=FORM, **GITHUB),
     Sender(
         "shopify",
-        presets.Shopify(),
+        Shopify(),
         sign_shopify,
         "X-Shopify-Hmac-SHA256",
         ids={"X-Shopify-Webhook-Id": "b54557e4"},
@@ -194,7 +200,7 @@ SENDERS = [
     Sender("slack url_verification", body=CHALLENGE, **SLACK),
     Sender(
         "razorpay",
-        presets.Razorpay(),
+        Razorpay(),
         sign_razorpay,
         "X-Razorpay-Signature",
         ids={"x-razorpay-event-id": "Ev2"},
@@ -204,30 +210,30 @@ SENDERS = [
     Sender("twilio json", sign=sign_twilio_json, url=TWILIO_JSON_URL, **TWILIO),
     Sender(
         "gitlab token",
-        presets.GitLab(),
+        GitLab(),
         lambda secret, _body, _at: {"X-Gitlab-Token": secret},
         "X-Gitlab-Token",
         ids={"Idempotency-Key": "f5e5f430"},
         delivery_id="f5e5f430",
         covers_body=False,
     ),
-    Sender("gitlab signed", presets.GitLab(mode="signing"), sign_standard, **STANDARD),
-    Sender("standard webhooks v1", presets.StandardWebhooks(), sign_standard, **STANDARD),
+    Sender("gitlab signed", GitLab(mode="signing"), sign_standard, **STANDARD),
+    Sender("standard webhooks v1", StandardWebhooks(), sign_standard, **STANDARD),
     Sender(
         "svix",
-        presets.StandardWebhooks(),
+        StandardWebhooks(),
         sign_svix,
         **{**STANDARD, "header": "svix-signature", "timestamp_header": "svix-timestamp"},
     ),
     Sender(
         "standard webhooks v1a",
-        presets.StandardWebhooks(),
+        StandardWebhooks(),
         sign_standard_asymmetric,
         **{**STANDARD, "secrets": tuple(PRIVATE_KEYS)},
     ),
-    Sender("two keys", presets.StandardWebhooks(), sign_standard_twice, **STANDARD),
+    Sender("two keys", StandardWebhooks(), sign_standard_twice, **STANDARD),
 ]
-CURL = Sender("curl unsigned", presets.Unverified(), lambda *_: {}, "", covers_body=False)
+CURL = Sender("curl unsigned", Unverified(), lambda *_: {}, "", covers_body=False)
 
 
 def answer(sender: Sender, sent: SignedRequest, *secrets: str) -> Verified | Refused:
@@ -358,7 +364,7 @@ def test_time_of_sending(sender: Sender, offset: int, accepted: bool) -> None:
 def test_timestamps_that_are_no_number(sender: Sender, text: str) -> None:
     sent = sender.send()
     value = text.format(seconds(NOW)).encode()
-    if isinstance(sender.preset, presets.Stripe):
+    if isinstance(sender.preset, Stripe):
         value = b"t=%b,%b" % (value, value_of(sent, sender.header).partition(b",")[2])
     result = answer(sender, with_header(sent, sender.timestamp_header, value))
     assert isinstance(result, Refused)
@@ -373,7 +379,7 @@ def test_reserialised(sender: Sender) -> None:
         changed = json.dumps(json.loads(sender.body), indent=1).encode()
     if changed != sender.body:
         # A form that says the same in another spelling is the same to Twilio, which signs its fields.
-        same = isinstance(sender.preset, presets.Twilio) and sender.content_type == FORM
+        same = isinstance(sender.preset, Twilio) and sender.content_type == FORM
         assert isinstance(answer(sender, with_body(sender.send(), changed)), Verified if same else Refused)
 
 
@@ -426,7 +432,7 @@ def test_the_slack_challenge_is_given_only_to_slack() -> None:
     assert isinstance(result, Verified)
     assert result.challenge == json.loads(CHALLENGE)["challenge"]
     assert isinstance(answer(sender, sender.send("not the secret")), Refused)
-    elsewhere = verify(presets.GitHub(), request(CHALLENGE, sign_github("s", CHALLENGE, NOW)), ["s"], NOW)
+    elsewhere = verify(GitHub(), request(CHALLENGE, sign_github("s", CHALLENGE, NOW)), ["s"], NOW)
     assert elsewhere == Verified()
 
 
@@ -439,16 +445,16 @@ def test_the_octokit_examples_are_all_there() -> None:
 def test_every_github_example_is_accepted() -> None:
     for _event, body in github_examples():
         sent = request(body, {"X-GitHub-Delivery": "d", **sign_github("It's a secret", body, NOW)})
-        assert verify(presets.GitHub(), sent, ["It's a secret"], NOW) == Verified("d")
-        assert isinstance(verify(presets.GitHub(), with_body(sent, body[:-1]), ["It's a secret"], NOW), Refused)
+        assert verify(GitHub(), sent, ["It's a secret"], NOW) == Verified("d")
+        assert isinstance(verify(GitHub(), with_body(sent, body[:-1]), ["It's a secret"], NOW), Refused)
 
 
 def test_twilio_with_an_explicit_port_and_the_newer_algorithm() -> None:
     signer: Any = RequestValidator("token")
     for signed, seen in ((URL.replace(".com", ".com:443"), URL), (URL, URL.replace(".com", ".com:443")), (URL, URL)):
         headers = {"X-Twilio-Signature": signer.compute_signature(signed, FORM_FIELDS), "Content-Type": FORM}
-        assert verify(presets.Twilio(), request(FORM_BODY, headers, url=seen), ["token"], NOW) == Verified()
+        assert verify(Twilio(), request(FORM_BODY, headers, url=seen), ["token"], NOW) == Verified()
     headers["X-Twilio-Signature"] = signer.compute_signature(URL, FORM_FIELDS, "HMAC_SHA256")
-    assert isinstance(verify(presets.Twilio(), request(FORM_BODY, headers), ["token"], NOW), Refused)
+    assert isinstance(verify(Twilio(), request(FORM_BODY, headers), ["token"], NOW), Refused)
     headers["X-Twilio-Webhooks-Signature-Settings"] = "key=webhooks_sharedkey_1,algorithm=HMAC_SHA256"
-    assert verify(presets.Twilio(), request(FORM_BODY, headers), ["token"], NOW) == Verified()
+    assert verify(Twilio(), request(FORM_BODY, headers), ["token"], NOW) == Verified()

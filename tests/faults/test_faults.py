@@ -1,14 +1,13 @@
 """One fault after the other on one TriggerHub, each followed by the checker. README.md here lists all faults."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.support.eventually import eventually
 from tests.support.evidence import read_log, vitals
 from tests.support.load import send, under_load
-from tests.support.rig import Rig, points_of, running_rig
+from tests.support.rig import Rig, points_of
 from tests.support.seed import seeded
 from tests.support.sink import held
 
@@ -20,12 +19,6 @@ CONCURRENCY = 200
 """Actions that the runner has under way at most."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
-
-
-@pytest.fixture(scope="module")
-async def rig() -> AsyncIterator[Rig]:
-    async with running_rig() as rig:
-        yield rig
 
 
 async def test_processes_that_die_between_two_effects_lose_and_double_nothing(rig: Rig) -> None:

@@ -158,28 +158,31 @@ async def test_a_deleted_topic_is_made_anew_and_filled(dsn: str, broker: Broker)
         await published(broker, topic, stored)
 
 
-async def test_an_outage_of_the_broker_only_delays(dsn: str, broker: Broker) -> None:
+@pytest.fixture
+async def busy(dsn: str, broker: Broker) -> AsyncIterator[str]:
+    """The topic of a relay that has published something."""
     topic = topic_name()
     async with relaying(dsn, broker, topic):
         await published(broker, topic, await append(dsn, 5))
-        await broker.kill()
-        during = await append(dsn, 50)
-        await eventually(lambda: fetch(dsn, _relay["lag"]), 5)
-        await broker.start()
-        await published(broker, topic, during)
+        yield topic
 
 
-async def test_a_cut_database_connection_only_delays(dsn: str, broker: Broker) -> None:
-    topic = topic_name()
-    async with relaying(dsn, broker, topic):
-        await published(broker, topic, await append(dsn, 5))
-        for _ in range(3):
-            await execute(
-                dsn,
-                "select pg_terminate_backend(pid) from pg_stat_activity"
-                " where application_name = 'triggerhub relay' and datname = current_database()",
-            )
-            await published(broker, topic, await append(dsn, 5))
+async def test_an_outage_of_the_broker_only_delays(dsn: str, broker: Broker, busy: str) -> None:
+    await broker.kill()
+    during = await append(dsn, 50)
+    await eventually(lambda: fetch(dsn, _relay["lag"]), 5)
+    await broker.start()
+    await published(broker, busy, during)
+
+
+async def test_a_cut_database_connection_only_delays(dsn: str, broker: Broker, busy: str) -> None:
+    for _ in range(3):
+        await execute(
+            dsn,
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where application_name = 'triggerhub relay' and datname = current_database()",
+        )
+        await published(broker, busy, await append(dsn, 5))
 
 
 async def test_a_wish_to_rewind_publishes_again_from_there(dsn: str, broker: Broker) -> None:

@@ -6,6 +6,7 @@ import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -129,12 +130,18 @@ async def test_requests_without_the_key_are_in_order_among_themselves(bench: Ben
     assert order.done["none"] == list(range(10))
 
 
-async def test_a_busy_zap_may_drop_what_is_new(bench: Bench, order: Order) -> None:
-    zap = await bench.publish(order.step(), settings=serial(when_busy="drop_new"))
-    order.hold = asyncio.Event()
+async def busy(bench: Bench, order: Order, what_then: Literal["drop_new", "cancel_old"]) -> tuple[UUID, UUID, UUID]:
+    """A zap whose first run is held while another one comes."""
+    zap = await bench.publish(order.step(), settings=serial(when_busy=what_then))
     (first,) = await send(bench, zap, "k", 1)
     await eventually(lambda: order.arrivals["k"] == [1])
     (second,) = await send(bench, zap, "k", 2)
+    return zap, first, second
+
+
+async def test_a_busy_zap_may_drop_what_is_new(bench: Bench, order: Order) -> None:
+    order.hold = asyncio.Event()
+    zap, first, second = await busy(bench, order, "drop_new")
     (dropped,) = await bench.has(second, RunCancelled)
     assert isinstance(dropped, RunCancelled)
     assert (dropped.code, str(first) in dropped.message) == ("busy", True)
@@ -145,11 +152,8 @@ async def test_a_busy_zap_may_drop_what_is_new(bench: Bench, order: Order) -> No
 
 
 async def test_a_busy_zap_may_cancel_what_is_old(bench: Bench, order: Order) -> None:
-    zap = await bench.publish(order.step(), settings=serial(when_busy="cancel_old"))
     order.hold = asyncio.Event()
-    (first,) = await send(bench, zap, "k", 1)
-    await eventually(lambda: order.arrivals["k"] == [1])
-    (second,) = await send(bench, zap, "k", 2)
+    _zap, first, second = await busy(bench, order, "cancel_old")
     (cancelled,) = await bench.has(first, RunCancelled)
     assert isinstance(cancelled, RunCancelled)
     assert cancelled.code == "superseded"

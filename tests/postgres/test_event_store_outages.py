@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -14,7 +14,7 @@ from domain.log.event import Append, Appended, AppendResult
 from domain.log.ports import StoreUnavailable
 from sql.log import event_store
 from sql.log.event_store import PgEventStore
-from sql.postgres.pool import Connection, connect
+from sql.postgres.pool import Connection
 from sql.process.clock import new_id
 from tests.support.builders import an_append
 from tests.support.chain import assert_log_is_whole
@@ -26,13 +26,6 @@ WRITERS = (
     " where application_name = 'triggerhub test writer' and datname = current_database()"
 )
 """Of this test's own database: tests that run beside it have writers of the same name on the same server."""
-
-
-@pytest.fixture
-async def connection(dsn: str) -> AsyncIterator[Connection]:
-    opened = await connect(dsn, "watcher")
-    yield opened
-    await opened.close()
 
 
 async def append_until_stored(store: PgEventStore, command: Append) -> AppendResult:

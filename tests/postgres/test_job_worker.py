@@ -388,10 +388,15 @@ async def test_a_run_that_ends_by_itself_before_its_turn_is_skipped(bench: Bench
     assert state.failed == 0
 
 
-async def test_a_paused_job_rests_and_goes_on_where_it_was(bench: Bench) -> None:
+async def replaying(bench: Bench, count: int, rate_per_s: int) -> tuple[LoadedJob, list[UUID]]:
+    """A job that is to replay the failed runs of a zap, and those runs."""
     zap = await bench.zap()
-    runs = await bench.runs(zap, 60, *failed())
-    job = await bench.ask("replay", Selection(zap_id=zap), 30)
+    runs = await bench.runs(zap, count, *failed())
+    return await bench.ask("replay", Selection(zap_id=zap), rate_per_s), runs
+
+
+async def test_a_paused_job_rests_and_goes_on_where_it_was(bench: Bench) -> None:
+    job, runs = await replaying(bench, 60, 30)
     async with bench.worker():
         await bench.reaches(job.id, 5)
         await bench.jobs.execute(ADA, job.id, PauseJob(), ASKED)
@@ -476,9 +481,7 @@ async def test_large_runs_are_taken_in_small_parts(bench: Bench, monkeypatch: py
 
 @pytest.mark.usefixtures("hurried")
 async def test_a_worker_whose_connections_are_cut_goes_on(bench: Bench) -> None:
-    zap = await bench.zap()
-    runs = await bench.runs(zap, 150, *failed())
-    job = await bench.ask("replay", Selection(zap_id=zap), 100)
+    job, runs = await replaying(bench, 150, 100)
     async with bench.worker():
         await bench.reaches(job.id, 50)
         cut = await bench.store.pool.fetch(

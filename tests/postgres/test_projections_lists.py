@@ -96,6 +96,18 @@ async def test_a_page_reads_few_rows_by_the_right_index_whatever_plan_is_cached(
         assert scan["Actual Rows"] + scan.get("Rows Removed by Filter", 0) <= 400, (mode, scan)
 
 
+def fits(row: Any, wanted: RunFilter | Selection) -> bool:
+    """Whether a row is meant, whatever its status."""
+    return (
+        (wanted.zap_id is None or row["zap_id"] == wanted.zap_id)
+        and (wanted.source is None or row["source"] == wanted.source)
+        and (wanted.step_id is None or row["error_step"] == wanted.step_id)
+        and (wanted.error_code is None or row["error_code"] == wanted.error_code)
+        and (wanted.from_ is None or row["started_at"] >= wanted.from_)
+        and (wanted.to is None or row["started_at"] < wanted.to)
+    )
+
+
 async def test_each_filter_gives_what_a_plain_search_gives(
     many: Connection, engine: Engine, store: PgEventStore
 ) -> None:
@@ -105,13 +117,8 @@ async def test_each_filter_gives_what_a_plain_search_gives(
             (
                 row["run_id"]
                 for row in everything
-                if (wanted.zap_id is None or row["zap_id"] == wanted.zap_id)
+                if fits(row, wanted)
                 and (wanted.status is None or row["status"] == wanted.status)
-                and (wanted.source is None or row["source"] == wanted.source)
-                and (wanted.step_id is None or row["error_step"] == wanted.step_id)
-                and (wanted.error_code is None or row["error_code"] == wanted.error_code)
-                and (wanted.from_ is None or row["started_at"] >= wanted.from_)
-                and (wanted.to is None or row["started_at"] < wanted.to)
                 and (wanted.before is None or row["run_id"] < wanted.before)
             ),
             reverse=True,
@@ -176,17 +183,7 @@ async def test_a_job_takes_what_a_plain_search_gives_oldest_first_page_by_page_a
 ) -> None:
     everything = list(await many.fetch("select * from rm.run_list where tenant_id = $1", TENANT))
     for name, (selection, statuses, _index) in TAKEN.items():
-        expected = sorted(
-            row["run_id"]
-            for row in everything
-            if row["status"] in statuses
-            and (selection.zap_id is None or row["zap_id"] == selection.zap_id)
-            and (selection.source is None or row["source"] == selection.source)
-            and (selection.step_id is None or row["error_step"] == selection.step_id)
-            and (selection.error_code is None or row["error_code"] == selection.error_code)
-            and (selection.from_ is None or row["started_at"] >= selection.from_)
-            and (selection.to is None or row["started_at"] < selection.to)
-        )
+        expected = sorted(row["run_id"] for row in everything if row["status"] in statuses and fits(row, selection))
         assert bool(expected) == (name != "open"), name
         found: list[UUID] = []
         while page := await oldest_runs(

@@ -100,12 +100,17 @@ async def test_a_switch_waits_for_the_batch_that_holds_the_gates_and_includes_it
     assert await verify_read_models(dsn, PROJECTIONS, PARTITIONS) == []
 
 
+async def ten_runs(store: PgEventStore, engine: Engine, connection: Connection) -> dict[str, list[tuple[object, ...]]]:
+    """The rows of all read models after ten runs."""
+    await live_many(store, TENANT, 10)
+    await engine.apply(batch_of(await store.read_log(0, 1_000)))
+    return await rows_of(connection)
+
+
 async def test_a_crash_in_the_middle_leaves_the_live_build_and_the_next_rebuild_clears_up(
     dsn: str, engine: Engine, store: PgEventStore, connection: Connection
 ) -> None:
-    await live_many(store, TENANT, 10)
-    await engine.apply(batch_of(await store.read_log(0, 1_000)))
-    live = await rows_of(connection)
+    live = await ten_runs(store, engine, connection)
     with pytest.raises(KeyboardInterrupt):
         await rebuild(dsn, RUN_LIST, PARTITIONS, _crash)
     assert await builds(connection) == builds_with_run_list(1, 2)
@@ -145,9 +150,7 @@ async def test_a_new_definition_is_built_at_the_start_by_one_of_many(
 async def test_another_number_of_partitions_asks_for_new_gates(
     dsn: str, engine: Engine, store: PgEventStore, connection: Connection
 ) -> None:
-    await live_many(store, TENANT, 10)
-    await engine.apply(batch_of(await store.read_log(0, 1_000)))
-    live = await rows_of(connection)
+    live = await ten_runs(store, engine, connection)
     async with Engine(dsn, PROJECTIONS, 5) as repartitioned:
         await repartitioned.start()
         head = await store.head()

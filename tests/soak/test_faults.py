@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from uuid import UUID
@@ -19,7 +19,7 @@ from tests.support.deployment import ROLES
 from tests.support.eventually import eventually
 from tests.support.evidence import read_log, vitals
 from tests.support.load import send, under_load
-from tests.support.rig import Rig, points_of, running_rig
+from tests.support.rig import Rig, points_of
 from tests.support.seed import seeded
 from tests.support.sink import (
     Fault,
@@ -40,12 +40,6 @@ BEYOND_THE_SESSION_S = 9.0
 """Longer than the 6 s after which a broker takes a silent consumer for dead."""
 LONG_OUTAGE_S = 75.0
 """Longer than every deadline and back-off on the way to the broker."""
-
-
-@pytest.fixture(scope="module")
-async def rig() -> AsyncIterator[Rig]:
-    async with running_rig() as rig:
-        yield rig
 
 
 async def test_every_crash_point(rig: Rig) -> None:

@@ -39,30 +39,19 @@ SETTLED_S = 5.0
 """More than a notifier waits for a burst to end."""
 
 
-class FailingHouse:
+class FailingHouse(msgspec.Struct, kw_only=True, eq=False):
     """A log with its read models, and what looks after failures. `elapsed_s` is how much later than now it is."""
 
-    def __init__(
-        self,
-        store: PgEventStore,
-        engine: Engine,
-        connection: Connection,
-        *,
-        dsn: str,
-        http: Outbound,
-        sink: Sink,
-        mails: MailServer,
-    ) -> None:
-        self.dsn = dsn
-        self.http = http
-        self.store = store
-        self.engine = engine
-        self.connection = connection
-        self.sink = sink
-        self.mails = mails
-        self.elapsed_s = 0.0
-        self._taken = 0
-        self._zaps: dict[UUID, UUID] = {}
+    store: PgEventStore
+    engine: Engine
+    connection: Connection
+    dsn: str
+    http: Outbound
+    sink: Sink
+    mails: MailServer
+    elapsed_s: float = 0.0
+    _taken: int = 0
+    _zaps: dict[UUID, UUID] = msgspec.field(default_factory=dict)
 
     @property
     def moment(self) -> datetime:
@@ -83,7 +72,13 @@ class FailingHouse:
 
     def notifier(self, http: Outbound | None = None, **mail: Any) -> Notifier:
         """Another one, as another scheduler has it."""
-        channels = Channels(self.store, http or self.http, Mail(self.mails.config(**mail)), new_id, PUBLIC_URL)
+        channels = Channels(
+            store=self.store,
+            http=http or self.http,
+            mail=Mail(self.mails.config(**mail)),
+            new_id=new_id,
+            public_url=PUBLIC_URL,
+        )
         return Notifier(self.store, self.dsn, channels, clock=now, new_id=new_id)
 
     async def zap(self, on_failure: OnFailure | None = None, *, name: str = "Orders", tenant: UUID = TENANT) -> UUID:
@@ -190,4 +185,6 @@ async def failing_house(dsn: str) -> AsyncIterator[FailingHouse]:
         http = await stack.enter_async_context(Outbound([ip_network("127.0.0.0/8")]))
         connection = await connect(dsn, "test")
         stack.push_async_callback(connection.close)
-        yield FailingHouse(store, engine, connection, dsn=dsn, http=http, sink=sink, mails=mails)
+        yield FailingHouse(
+            store=store, engine=engine, connection=connection, dsn=dsn, http=http, sink=sink, mails=mails
+        )

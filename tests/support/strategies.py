@@ -77,6 +77,7 @@ _group = {"zap_id": st.uuids(), "step_id": texts, "code": texts}
 flags = st.builds(
     zap_events.Flag, kind=st.sampled_from(get_args(zap_events.FlagKind)), step_id=texts, detail=texts, since=moments
 )
+_refused = {"zap_id": st.uuids(), "reason": st.sampled_from(get_args(intake.Reason))}
 _end = {"zap_id": st.none() | st.uuids(), "of_alert": st.booleans()}
 
 EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
@@ -116,8 +117,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     ),
     intake.RequestRejected: st.builds(
         intake.RequestRejected,
-        zap_id=st.uuids(),
-        reason=st.sampled_from(get_args(intake.Reason)),
+        **_refused,
         status=numbers,
         detail=texts,
         method=texts,
@@ -131,8 +131,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     ),
     intake.RequestsCounted: st.builds(
         intake.RequestsCounted,
-        zap_id=st.uuids(),
-        reason=st.sampled_from(get_args(intake.Reason)),
+        **_refused,
         count=numbers,
         since=moments,
         until=moments,

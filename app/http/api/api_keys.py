@@ -1,18 +1,17 @@
 """API keys: /api/v1/api-keys."""
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from litestar import Controller, delete, get, post
+from litestar import Controller, delete, get
 from litestar.params import FromPath, JSONBody
 
 from app.accounts.accounts import Accounts
 from app.accounts.auth import AuthedRequest
 from app.http.inputs import Injected, Input, Name
-from app.http.openapi.notes import notes
-from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, page_of
+from app.http.openapi.notes import command
+from app.http.paging import Page, Paging
 from sql.tables.identity import ApiKey, Identity, Scope
 
 
@@ -23,14 +22,9 @@ class NewApiKey(Input, frozen=True):
     scopes: Annotated[tuple[Scope, ...], msgspec.Meta(min_length=1, max_length=3)] = ("read", "write")
 
 
-class CreatedApiKey(msgspec.Struct, frozen=True):
+class CreatedApiKey(ApiKey, frozen=True):
     """A fresh key. `key` is shown this once."""
 
-    id: UUID
-    name: str
-    prefix: str
-    scopes: tuple[Scope, ...]
-    created_at: datetime
     key: str
 
 
@@ -41,7 +35,7 @@ class ApiKeyController(Controller):
     tags = ("API keys",)
     opt = {"scope": "keys"}  # noqa: RUF012 - Litestar's own declaration
 
-    @post("/", summary="Make a key", operation_id="createApiKey", opt=notes("limit_reached"))
+    @command("/", "createApiKey", "Make a key", "limit_reached", status_code=201)
     async def create(
         self, data: JSONBody[NewApiKey], request: AuthedRequest, accounts: Injected[Accounts]
     ) -> CreatedApiKey:
@@ -51,15 +45,11 @@ class ApiKeyController(Controller):
 
     @get("/", summary="List keys", operation_id="listApiKeys")
     async def list_keys(
-        self,
-        request: AuthedRequest,
-        identity: Injected[Identity],
-        cursor: Cursor = None,
-        limit: Limit = DEFAULT_LIMIT,
+        self, request: AuthedRequest, identity: Injected[Identity], paging: Injected[Paging]
     ) -> Page[ApiKey]:
         """Newest first, by name and prefix."""
-        keys = await identity.api_keys(request.user.user_id, decode_cursor(cursor), limit + 1)
-        return page_of(keys, limit, lambda key: key.id)
+        keys = await identity.api_keys(request.user.user_id, paging.before, paging.enough)
+        return paging.page(keys, lambda key: key.id)
 
     @delete("/{key_id:uuid}", summary="Revoke a key", operation_id="deleteApiKey")
     async def revoke(self, key_id: FromPath[UUID], request: AuthedRequest, accounts: Injected[Accounts]) -> None:

@@ -1,7 +1,6 @@
 """Sign-up, sign-in and tokens: /api/v1/auth, and who one is: /api/v1/me."""
 
 from typing import Annotated
-from uuid import UUID
 
 import msgspec
 from litestar import Controller, Request, get, post
@@ -11,7 +10,7 @@ from litestar.params import JSONBody
 from app.accounts.accounts import Accounts, TokenPair
 from app.accounts.auth import AuthedRequest
 from app.http.inputs import Injected, Input, Name, Password
-from app.http.openapi.notes import notes
+from app.http.openapi.notes import command, notes
 from app.http.problems import Problem
 from domain.values.email import MAX_EMAIL, Email
 from sql.tables.identity import Identity, User
@@ -38,18 +37,10 @@ class Refresh(Input, frozen=True):
     refresh_token: Annotated[str, msgspec.Meta(max_length=200)]
 
 
-class UserOut(msgspec.Struct, frozen=True):
-    """A person."""
-
-    id: UUID
-    name: str
-    email: str
-
-
 class SignedIn(msgspec.Struct, frozen=True):
     """Who signed in, and the tokens. `expires_in` is in seconds."""
 
-    user: UserOut
+    user: User
     access_token: str
     refresh_token: str
     expires_in: int
@@ -62,23 +53,21 @@ class AuthController(Controller):
     tags = ("Authentication",)
     security = ()
 
-    @post(
+    @command(
         "/signup",
-        summary="Make an account and sign in",
-        operation_id="signUp",
-        opt=notes("email_taken", "sign_up_closed", "invalid", "busy"),
+        "signUp",
+        "Make an account and sign in",
+        "email_taken",
+        "sign_up_closed",
+        "invalid",
+        "busy",
+        status_code=201,
     )
     async def sign_up(self, data: JSONBody[SignUp], accounts: Injected[Accounts]) -> SignedIn:
         """409 when the address has an account already."""
         return _signed_in(*await accounts.sign_up(data.name, data.email, data.password))
 
-    @post(
-        "/signin",
-        summary="Sign in",
-        status_code=200,
-        operation_id="signIn",
-        opt=notes("unauthorized", "rate_limited", "busy"),
-    )
+    @command("/signin", "signIn", "Sign in", "unauthorized", "rate_limited", "busy")
     async def sign_in(
         self, request: "Request[object, object, State]", data: JSONBody[SignIn], accounts: Injected[Accounts]
     ) -> SignedIn:
@@ -86,13 +75,7 @@ class AuthController(Controller):
         client = request.client.host if request.client else ""
         return _signed_in(*await accounts.sign_in(data.email, data.password, client))
 
-    @post(
-        "/refresh",
-        summary="Trade a refresh token for new tokens",
-        status_code=200,
-        operation_id="refreshTokens",
-        opt=notes("unauthorized"),
-    )
+    @command("/refresh", "refreshTokens", "Trade a refresh token for new tokens", "unauthorized")
     async def refresh(self, data: JSONBody[Refresh], accounts: Injected[Accounts]) -> TokenPair:
         """Each token is good once; using an old one signs the device out. A repeat within 10 s is a repeat."""
         return await accounts.refresh(data.refresh_token)
@@ -115,17 +98,13 @@ class MeController(Controller):
         await accounts.sign_out(request.user)
 
     @get("/me", summary="The signed-in user", operation_id="getMe", opt=notes("not_found"))
-    async def me(self, request: AuthedRequest, identity: Injected[Identity]) -> UserOut:
+    async def me(self, request: AuthedRequest, identity: Injected[Identity]) -> User:
         """Whose credentials these are."""
         user = await identity.user_by_id(request.user.user_id)
         if user is None:
             raise Problem("not_found", "this account is gone")
-        return _user(user)
+        return user
 
 
 def _signed_in(user: User, tokens: TokenPair) -> SignedIn:
-    return SignedIn(_user(user), tokens.access_token, tokens.refresh_token, tokens.expires_in)
-
-
-def _user(user: User) -> UserOut:
-    return UserOut(user.id, user.name, user.email)
+    return SignedIn(user, tokens.access_token, tokens.refresh_token, tokens.expires_in)

@@ -4,15 +4,15 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
-from litestar import Controller, Response, get, post, put
+from litestar import Controller, Response, get, put
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from app.accounts.auth import AuthedRequest
 from app.commands.dead_letters import Inbox
 from app.commands.zaps import Zaps
 from app.http.inputs import Injected, Input
-from app.http.openapi.notes import notes
-from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, MinPosition, Page, is_fresh, marked, number_of, page_of
+from app.http.openapi.notes import command, notes
+from app.http.paging import MinPosition, Page, Paging, is_fresh, marked
 from app.http.services import Services
 from domain.failures.failures import MAX_NOTE
 from projections.dead_letters import DeadLetters, State, list_dead_letters
@@ -51,14 +51,13 @@ class DeadLetterController(Controller):
         self,
         request: AuthedRequest,
         services: Injected[Services],
+        paging: Injected[Paging],
         *,
         zap_id: FromQuery[UUID | None] = None,
         state_: Wanted = "all",
         include_recovered: Annotated[
             bool, QueryParameter(description="Count runs, too, of which a replay has completed")
         ] = False,
-        cursor: Cursor = None,
-        limit: Limit = DEFAULT_LIMIT,
         min_position: MinPosition = None,
     ) -> Response[Page[DeadLetters]]:
         """Latest failures first. To run a group again, send its `filter` to POST /api/v1/runs/replay."""
@@ -71,15 +70,13 @@ class DeadLetterController(Controller):
             zap_id=zap_id,
             state=state,
             include_recovered=include_recovered,
-            before=number_of(cursor),
-            limit=limit + 1,
+            before=paging.before_number,
+            limit=paging.enough,
         )
         # A cursor holds 128 bits, so here a position.
-        return marked(page_of(items, limit, lambda item: UUID(int=item.position)), fresh=fresh)
+        return marked(paging.page(items, lambda item: UUID(int=item.position)), fresh=fresh)
 
-    @post(
-        "/{group_id:uuid}/resolve", summary="Be done with a group", status_code=200, operation_id="resolveDeadLetters"
-    )
+    @command("/{group_id:uuid}/resolve", "resolveDeadLetters", "Be done with a group")
     async def resolve(
         self,
         group_id: FromPath[UUID],

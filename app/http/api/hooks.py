@@ -1,38 +1,21 @@
 """What stands around a zap's hook: its secrets, and the requests that started no run. /api/v1/zaps/{id}/…"""
 
-from typing import Annotated
 from uuid import UUID
 
-import msgspec
-from litestar import Controller, Response, get, post, put
+from litestar import Controller, Response, get, put
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from app.accounts.auth import AuthedRequest
-from app.commands.hook_secrets import MAX_SECRETS, HookSecrets, SecretsState
+from app.commands.hook_secrets import HookSecrets, SecretsState
 from app.commands.requests import Requests
 from app.commands.zaps import Zaps
-from app.http.inputs import Injected, Input
-from app.http.openapi.notes import notes
-from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, MinPosition, Page, decode_cursor, is_fresh, marked, page_of
+from app.http.api.zap_bodies import Admitted, SecretsIn
+from app.http.inputs import Injected
+from app.http.openapi.notes import command, notes
+from app.http.paging import MinPosition, Page, Paging, is_fresh, marked
 from app.http.services import Services
 from domain.intake.events import Reason
 from projections.request_list import RequestListItem, list_requests
-
-Secret = Annotated[str, msgspec.Meta(min_length=8, max_length=1_000, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
-
-
-class SecretsIn(Input, frozen=True):
-    """The secrets that count from now on, newest first; none to forget them all."""
-
-    secrets: Annotated[tuple[Secret, ...], msgspec.Meta(max_length=MAX_SECRETS)]
-
-
-class Admitted(msgspec.Struct, frozen=True):
-    """The run that the request has now; it had one already when `status` is duplicate."""
-
-    status: str
-    run_id: UUID
-    position: int
 
 
 class HookController(Controller):
@@ -72,10 +55,9 @@ class HookController(Controller):
         request: AuthedRequest,
         services: Injected[Services],
         zaps: Injected[Zaps],
+        paging: Injected[Paging],
         *,
         reason: FromQuery[Reason | None] = None,
-        cursor: Cursor = None,
-        limit: Limit = DEFAULT_LIMIT,
         min_position: MinPosition = None,
     ) -> Response[Page[RequestListItem]]:
         """Newest first, with the reason. Beyond some a minute they are only counted, as repeats always are; held ones
@@ -84,17 +66,12 @@ class HookController(Controller):
         await zaps.load(request.user.tenant_id, zap_id)
         pool = services.store.pool
         fresh = await is_fresh(pool, "request_list", min_position)
-        before = decode_cursor(cursor)
-        items = await list_requests(pool, request.user.tenant_id, zap_id, reason=reason, before=before, limit=limit + 1)
-        return marked(page_of(items, limit, lambda item: item.id), fresh=fresh)
+        items = await list_requests(
+            pool, request.user.tenant_id, zap_id, reason=reason, before=paging.before, limit=paging.enough
+        )
+        return marked(paging.page(items, lambda item: item.id), fresh=fresh)
 
-    @post(
-        "/requests/{request_id:uuid}/admit",
-        summary="Let a rejected request in",
-        status_code=200,
-        operation_id="admitHookRequest",
-        opt=notes("wrong_status"),
-    )
+    @command("/requests/{request_id:uuid}/admit", "admitHookRequest", "Let a rejected request in", "wrong_status")
     async def admit(
         self, zap_id: FromPath[UUID], request_id: FromPath[UUID], request: AuthedRequest, requests: Injected[Requests]
     ) -> Admitted:

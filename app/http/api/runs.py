@@ -12,19 +12,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from app.accounts.auth import AuthedRequest
 from app.http.inputs import Injected, Moment
 from app.http.openapi.notes import notes
-from app.http.paging import (
-    DEFAULT_LIMIT,
-    Cursor,
-    Limit,
-    MinPosition,
-    Page,
-    decode_cursor,
-    encode_cursor,
-    is_fresh,
-    marked,
-    number_of,
-    page_of,
-)
+from app.http.paging import MinPosition, Page, Paging, encode_cursor, is_fresh, marked
 from app.http.services import Services
 from domain.job.job import CODE
 from domain.log.errors import Invalid, NotFound
@@ -89,6 +77,7 @@ class RunController(Controller):
         self,
         request: AuthedRequest,
         services: Injected[Services],
+        paging: Injected[Paging],
         *,
         zap_id: FromQuery[UUID | None] = None,
         status: FromQuery[RunStatus | None] = None,
@@ -100,8 +89,6 @@ class RunController(Controller):
         recovered: Annotated[
             bool | None, QueryParameter(description="Only runs of which a replay has completed, or only the others")
         ] = None,
-        cursor: Cursor = None,
-        limit: Limit = DEFAULT_LIMIT,
         min_position: MinPosition = None,
     ) -> Response[Page[RunListItem]]:
         """Newest first. With `min_position` it waits a moment to include that; if it can not, `Stale: true`."""
@@ -116,11 +103,11 @@ class RunController(Controller):
             step_id=step_id,
             error_code=error_code,
             recovered=recovered,
-            before=decode_cursor(cursor),
-            limit=limit + 1,
+            before=paging.before,
+            limit=paging.enough,
         )
         items = await list_runs(pool, request.user.tenant_id, wanted)
-        return marked(page_of(items, limit, lambda item: item.id), fresh=fresh)
+        return marked(paging.page(items, lambda item: item.id), fresh=fresh)
 
     @get("/{run_id:uuid}", summary="Read a run", operation_id="getRun")
     async def read(self, run_id: FromPath[UUID], request: AuthedRequest, services: Injected[Services]) -> RunDetail:
@@ -160,13 +147,11 @@ class RunController(Controller):
         run_id: FromPath[UUID],
         request: AuthedRequest,
         services: Injected[Services],
-        *,
-        cursor: Cursor = None,
-        limit: Limit = DEFAULT_LIMIT,
+        paging: Injected[Paging],
     ) -> Page[EventOut]:
         """Oldest first, as they were recorded, but for known secrets. Large ones make short pages."""
-        after = number_of(cursor) or 0
-        stored, more = await services.store.stream_page(StreamKind.RUN, run_id, min(after, MAX_VERSION), limit)
+        after = paging.before_number or 0
+        stored, more = await services.store.stream_page(StreamKind.RUN, run_id, min(after, MAX_VERSION), paging.limit)
         owner = stored or (await services.store.stream_page(StreamKind.RUN, run_id, 0, 1))[0]
         if not owner or owner[0].tenant_id != request.user.tenant_id:
             raise NotFound("no such run")

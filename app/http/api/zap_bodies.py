@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from app.commands.hook_secrets import MAX_SECRETS
 from app.http.broken import BrokenRule, broken_rule
 from app.http.inputs import Input, Name
 from domain.values.json import Json, JsonObject
@@ -13,6 +14,8 @@ from domain.zap.definition import UNSET, Definition, Step, Trigger, Unset
 from domain.zap.events import Flag
 from domain.zap.settings import ZapSettings
 from domain.zap.zap import Draft, ZapStatus
+
+Secret = Annotated[str, msgspec.Meta(min_length=8, max_length=1_000, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 
 
 class ZapIn(Input, frozen=True):
@@ -136,3 +139,17 @@ class VersionOut(msgspec.Struct, frozen=True, kw_only=True):
     live: bool
     published_at: datetime
     definition: Definition
+
+
+class SecretsIn(Input, frozen=True):
+    """The secrets that count from now on, newest first; none to forget them all."""
+
+    secrets: Annotated[tuple[Secret, ...], msgspec.Meta(max_length=MAX_SECRETS)]
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """The run that the request has now; it had one already when `status` is duplicate."""
+
+    status: str
+    run_id: UUID
+    position: int

@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -15,8 +16,8 @@ from app.commands.hook_secrets import HookSecrets
 from app.commands.zaps import Zaps
 from app.http.api.zap_bodies import RollBack, VersionOut, ZapChange, ZapIn, ZapOut
 from app.http.inputs import Injected, Moment
-from app.http.openapi.notes import notes
-from app.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, decode_cursor, encode_cursor, number_of, page_of
+from app.http.openapi.notes import command, notes
+from app.http.paging import Page, Paging, encode_cursor
 from app.http.problems import Problem
 from app.http.requests import refused
 from app.http.services import Services
@@ -38,8 +39,8 @@ from sql.log.pages import PAGE_BYTES
 IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="The ETag of the zap as you read it")]
 
 
-class Caller(msgspec.Struct, frozen=True):
-    """Who asks, and at which version of the zap: what all routes of this controller need."""
+class OwnZaps(msgspec.Struct, frozen=True):
+    """The zaps of a principal, and the ETags that a command is meant for."""
 
     principal: Principal
     zaps: Zaps
@@ -52,7 +53,7 @@ class Caller(msgspec.Struct, frozen=True):
         return self.respond(await self.zaps.execute(self.principal, zap_id, command, expected))
 
     async def load(self, zap_id: UUID, as_of: datetime | None = None) -> LoadedZap:
-        """The caller's zap. Raises NotFound."""
+        """One of them. Raises NotFound."""
         return await self.zaps.load(self.principal.tenant_id, zap_id, as_of)
 
     async def require_unchanged(self, zap_id: UUID, change: ZapChange) -> None:
@@ -84,14 +85,19 @@ class Caller(msgspec.Struct, frozen=True):
         )
 
 
-async def provide_caller(
+async def provide_own_zaps(
     request: AuthedRequest,
     zaps: Injected[Zaps],
     services: Injected[Services],
     if_match: IfMatch = None,
-) -> Caller:
+) -> OwnZaps:
     """A Litestar dependency."""
-    return Caller(request.user, zaps, services.public_url, if_match)
+    return OwnZaps(request.user, zaps, services.public_url, if_match)
+
+
+def _change(path: str, operation_id: str, summary: str, *problems: str) -> post:
+    """A command that changes a zap, under If-Match where that was sent."""
+    return command(path, operation_id, summary, "version_conflict", "wrong_status", *problems, headers=("ETag",))
 
 
 class ZapController(Controller):
@@ -99,35 +105,29 @@ class ZapController(Controller):
 
     path = "/zaps"
     tags = ("Zaps",)
-    dependencies = {"caller": Provide(provide_caller)}  # noqa: RUF012 - Litestar's own declaration
+    dependencies = {"own": Provide(provide_own_zaps)}  # noqa: RUF012 - Litestar's own declaration
 
-    @post("/", summary="Create a zap", operation_id="createZap", opt=notes("invalid", headers=("Location", "ETag")))
-    async def create(self, data: JSONBody[ZapIn], caller: Injected[Caller]) -> Response[ZapOut]:
+    @command("/", "createZap", "Create a zap", "invalid", status_code=201, headers=("Location", "ETag"))
+    async def create(self, data: JSONBody[ZapIn], own: Injected[OwnZaps]) -> Response[ZapOut]:
         """The new zap is a draft: publish it to make its hook take requests."""
-        created = await caller.zaps.create(caller.principal, CreateZap(data.name, data.definition))
-        answer = caller.respond(created, status_code=201)
+        created = await own.zaps.create(own.principal, CreateZap(data.name, data.definition))
+        answer = own.respond(created, status_code=201)
         answer.headers["location"] = f"/api/v1/zaps/{created.id}"
         return answer
 
     @get("/", summary="List zaps", operation_id="listZaps")
     async def list_zaps(
-        self,
-        request: AuthedRequest,
-        services: Injected[Services],
-        cursor: Cursor = None,
-        limit: Limit = DEFAULT_LIMIT,
+        self, request: AuthedRequest, services: Injected[Services], paging: Injected[Paging]
     ) -> Page[ZapListItem]:
         """Newest first. A read model: it follows the log within moments."""
-        before = decode_cursor(cursor)
-        items = await list_zaps(services.store.pool, request.user.tenant_id, before=before, limit=limit + 1)
-        return page_of(items, limit, lambda item: item.id)
+        return await paging.newest(partial(list_zaps, services.store.pool, request.user.tenant_id))
 
     @get("/{zap_id:uuid}", summary="Read a zap", operation_id="getZap", opt=notes(headers=("ETag",)))
     async def read(
-        self, zap_id: FromPath[UUID], caller: Injected[Caller], as_of: FromQuery[Moment | None] = None
+        self, zap_id: FromPath[UUID], own: Injected[OwnZaps], as_of: FromQuery[Moment | None] = None
     ) -> Response[ZapOut]:
         """Always current; with `as_of`, as it was at that moment."""
-        return caller.respond(await caller.load(zap_id, as_of.at if as_of else None))
+        return own.respond(await own.load(zap_id, as_of.at if as_of else None))
 
     @put(
         "/{zap_id:uuid}",
@@ -136,92 +136,61 @@ class ZapController(Controller):
         opt=notes("invalid", "version_conflict", "if_match_required", headers=("ETag",)),
     )
     async def change(
-        self, zap_id: FromPath[UUID], data: JSONBody[ZapChange], caller: Injected[Caller]
+        self, zap_id: FromPath[UUID], data: JSONBody[ZapChange], own: Injected[OwnZaps]
     ) -> Response[ZapOut]:
         """The zap as it was read, with another draft or name, will do too. Published versions stay as they are.
 
         Needs If-Match: 412 when somebody else was quicker."""
-        if caller.if_match is None:
+        if own.if_match is None:
             raise Problem("if_match_required", "send the ETag of the zap as you read it in If-Match")
-        await caller.require_unchanged(zap_id, data)
-        return await caller.execute(zap_id, ChangeDraft(data.name, data.definition))
+        await own.require_unchanged(zap_id, data)
+        return await own.execute(zap_id, ChangeDraft(data.name, data.definition))
 
     @delete("/{zap_id:uuid}", summary="Delete a zap", operation_id="deleteZap", opt=notes("version_conflict"))
-    async def remove(
-        self, zap_id: FromPath[UUID], caller: Injected[Caller], hook_secrets: Injected[HookSecrets]
-    ) -> None:
+    async def remove(self, zap_id: FromPath[UUID], own: Injected[OwnZaps], hook_secrets: Injected[HookSecrets]) -> None:
         """Its hook answers 404 from now on, and its secrets are gone; its history stays."""
-        await caller.execute(zap_id, DeleteZap())
-        await hook_secrets.forget(caller.principal, zap_id)
+        await own.execute(zap_id, DeleteZap())
+        await hook_secrets.forget(own.principal, zap_id)
 
-    @post(
-        "/{zap_id:uuid}/publish",
-        summary="Publish the draft",
-        status_code=200,
-        operation_id="publishZap",
-        opt=notes("version_conflict", "wrong_status", "invalid", headers=("ETag",)),
-    )
+    @_change("/{zap_id:uuid}/publish", "publishZap", "Publish the draft", "invalid")
     async def publish(
-        self, zap_id: FromPath[UUID], caller: Injected[Caller], hook_secrets: Injected[HookSecrets]
+        self, zap_id: FromPath[UUID], own: Injected[OwnZaps], hook_secrets: Injected[HookSecrets]
     ) -> Response[ZapOut]:
         """Makes an immutable version that new runs use; the first one also enables the zap.
 
         A hook that verifies its senders needs their secret first: PUT /zaps/{id}/secrets.
         """
-        await hook_secrets.require(caller.zaps, caller.principal, zap_id)
-        return await caller.execute(zap_id, PublishZap())
+        await hook_secrets.require(own.zaps, own.principal, zap_id)
+        return await own.execute(zap_id, PublishZap())
 
-    @post(
-        "/{zap_id:uuid}/enable",
-        summary="Take requests again",
-        status_code=200,
-        operation_id="enableZap",
-        opt=notes("version_conflict", "wrong_status", headers=("ETag",)),
-    )
-    async def enable(self, zap_id: FromPath[UUID], caller: Injected[Caller]) -> Response[ZapOut]:
+    @_change("/{zap_id:uuid}/enable", "enableZap", "Take requests again")
+    async def enable(self, zap_id: FromPath[UUID], own: Injected[OwnZaps]) -> Response[ZapOut]:
         """409 for a zap that was never published."""
-        return await caller.execute(zap_id, EnableZap())
+        return await own.execute(zap_id, EnableZap())
 
-    @post(
-        "/{zap_id:uuid}/pause",
-        summary="Pause",
-        status_code=200,
-        operation_id="pauseZap",
-        opt=notes("version_conflict", "wrong_status", headers=("ETag",)),
-    )
-    async def pause(self, zap_id: FromPath[UUID], caller: Injected[Caller]) -> Response[ZapOut]:
+    @_change("/{zap_id:uuid}/pause", "pauseZap", "Pause")
+    async def pause(self, zap_id: FromPath[UUID], own: Injected[OwnZaps]) -> Response[ZapOut]:
         """Its hook answers 409 until the zap is enabled, or holds requests if so set; runs under way go on."""
-        return await caller.execute(zap_id, PauseZap())
+        return await own.execute(zap_id, PauseZap())
 
-    @post(
-        "/{zap_id:uuid}/rollback",
-        summary="Use an earlier version again",
-        status_code=200,
-        operation_id="rollBackZap",
-        opt=notes("version_conflict", "wrong_status", headers=("ETag",)),
-    )
+    @_change("/{zap_id:uuid}/rollback", "rollBackZap", "Use an earlier version again")
     async def roll_back(
-        self, zap_id: FromPath[UUID], data: JSONBody[RollBack], caller: Injected[Caller]
+        self, zap_id: FromPath[UUID], data: JSONBody[RollBack], own: Injected[OwnZaps]
     ) -> Response[ZapOut]:
         """New runs use that version, and it becomes the draft; the draft before is kept in `set_aside`."""
-        return await caller.execute(zap_id, RollBackZap(data.version))
+        return await own.execute(zap_id, RollBackZap(data.version))
 
     @get("/{zap_id:uuid}/versions", summary="List published versions", operation_id="listZapVersions")
     async def versions(
-        self,
-        zap_id: FromPath[UUID],
-        caller: Injected[Caller],
-        *,
-        cursor: Cursor = None,
-        limit: Limit = DEFAULT_LIMIT,
+        self, zap_id: FromPath[UUID], own: Injected[OwnZaps], paging: Injected[Paging]
     ) -> Page[VersionOut]:
         """Newest first. Large definitions make short pages."""
-        loaded = await caller.load(zap_id)
-        before = number_of(cursor)
+        loaded = await own.load(zap_id)
+        before = paging.before_number
         older = [v.number for v in reversed(loaded.state.versions) if before is None or v.number < before]
         items: list[VersionOut] = []
         room = PAGE_BYTES
-        for number in older[:limit]:
+        for number in older[: paging.limit]:
             item = _version(loaded, number)
             room -= len(msgspec.json.encode(item))
             if room < 0 and items:
@@ -231,9 +200,9 @@ class ZapController(Controller):
         return Page(items, encode_cursor(UUID(int=items[-1].number)) if more else None)
 
     @get("/{zap_id:uuid}/versions/{number:int}", summary="Read a published version", operation_id="getZapVersion")
-    async def version(self, zap_id: FromPath[UUID], number: FromPath[int], caller: Injected[Caller]) -> VersionOut:
+    async def version(self, zap_id: FromPath[UUID], number: FromPath[int], own: Injected[OwnZaps]) -> VersionOut:
         """One immutable version."""
-        return _version(await caller.load(zap_id), number)
+        return _version(await own.load(zap_id), number)
 
 
 def parse_if_match(header: str | None) -> frozenset[int] | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
+from litestar.handlers import HTTPRouteHandler, post
 
 Doc: TypeAlias = dict[str, Any]
 """A part of the document, which is JSON."""
@@ -37,6 +37,21 @@ def notes(
 ) -> dict[str, Any]:
     """The `opt` of a route with these notes."""
     return {_KEY: Notes(problems=problems, headers=headers, answer=answer, statuses=statuses or {}, replays=replays)}
+
+
+def command(
+    path: str,
+    operation_id: str,
+    summary: str,
+    *problems: str,
+    status_code: int = 200,
+    headers: tuple[str, ...] = (),
+    answer: object = None,
+    statuses: Mapping[int, object] | None = None,
+) -> post:
+    """A route that carries out a command: a POST with these notes."""
+    opt = notes(*problems, headers=headers, answer=answer, statuses=statuses)
+    return post(path, status_code=status_code, summary=summary, operation_id=operation_id, opt=opt)
 
 
 def of(handler: HTTPRouteHandler) -> Notes:

@@ -17,7 +17,7 @@ from domain.language.operators import OPERATORS
 REF = "#/components/schemas/"
 _NAMES: Mapping[str, str] = {
     "ZapIn": "ZapInput", "ZapOut": "Zap", "ZapChange": "ZapUpdate", "Draft": "ZapDraft",
-    "VersionOut": "ZapVersion", "UserOut": "User", "EventOut": "Event",
+    "VersionOut": "ZapVersion", "EventOut": "Event",
     "ReplayIn": "ReplayRequest", "ReplayOut": "Replay", "SelectionIn": "RunSelection", "SecretsIn": "HookSecrets",
     "HookConfig": "WebhookConfig", "ReplyConfig": "Reply", "DedupeConfig": "Dedupe", "RunListItem": "RunSummary",
     "RunDetail": "Run", "StepDetail": "RunStep", "ZapListItem": "ZapSummary", "JobListItem": "Job",

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.http.api.zaps import parse_if_match
-from app.http.paging import Page, decode_cursor, encode_cursor, page_of
+from app.http.paging import Page, Paging, decode_cursor, encode_cursor
 from app.http.problems import Problem
 
 
@@ -25,9 +25,9 @@ def test_any_other_text_is_refused(text: str) -> None:
 
 def test_there_is_a_next_page_when_one_item_too_many_came() -> None:
     ids = [UUID(int=n) for n in (3, 2, 1)]
-    assert page_of(ids, 3, lambda key: key) == Page(ids, None)
-    assert page_of(ids, 2, lambda key: key) == Page(ids[:2], encode_cursor(UUID(int=2)))
-    assert page_of([], 20, lambda key: key) == Page([], None)
+    assert Paging(None, 3).page(ids, lambda key: key) == Page(ids, None)
+    assert Paging(None, 2).page(ids, lambda key: key) == Page(ids[:2], encode_cursor(UUID(int=2)))
+    assert Paging(None, 20).page([], lambda key: key) == Page([], None)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""What commands on runs take, one run or many, and what they answer."""
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+
+from app.http.inputs import Input, Moment, StepId
+from domain.job.job import CODE, MAX_RATE_PER_S, Selection
+from domain.run.events import Source
+from domain.run.replay import ReplayVersion
+from domain.run.state import RunStatus
+from domain.values.json import Json
+
+Code = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=CODE)]
+Rate = Annotated[int, msgspec.Meta(ge=1, le=MAX_RATE_PER_S)]
+DEFAULT_REPLAYS_PER_S = 50
+"""Replays have effects on others, so that they go slowly unless told otherwise."""
+
+
+class SelectionIn(Input, frozen=True):
+    """Which runs are meant: those for which all fields that are set hold. `from` is inclusive, `to` exclusive.
+
+    `step_id` and `error_code` are those of the error that the run list shows. A run that did not complete, but of
+    which a replay has, is left out unless `include_recovered` is set.
+    """
+
+    zap_id: UUID | None = None
+    status: RunStatus | None = None
+    source: Source | None = None
+    from_: Moment | None = msgspec.field(name="from", default=None)
+    to: Moment | None = None
+    step_id: Code | None = None
+    error_code: Code | None = None
+    include_recovered: bool = False
+
+    def selection(self) -> Selection:
+        """The same for the domain."""
+        return Selection(
+            zap_id=self.zap_id,
+            status=self.status,
+            source=self.source,
+            from_=self.from_.at if self.from_ else None,
+            to=self.to.at if self.to else None,
+            step_id=self.step_id,
+            error_code=self.error_code,
+            include_recovered=self.include_recovered,
+        )
+
+
+class BulkReplay(Input, frozen=True):
+    """Replay all runs of a selection that have ended, at most so many in a second; with `preview`, only count them."""
+
+    filter: SelectionIn
+    rate_per_s: Rate = DEFAULT_REPLAYS_PER_S
+    preview: bool = False
+    from_step: StepId | None = None
+    version: ReplayVersion = "original"
+
+
+class BulkCancel(Input, frozen=True):
+    """Cancel all runs of a selection that have not ended; with `preview`, only count them."""
+
+    filter: SelectionIn
+    rate_per_s: Rate = MAX_RATE_PER_S
+    preview: bool = False
+
+
+class BulkRelease(Input, frozen=True):
+    """Start the runs of all requests that the zap holds, in the order of their arrival; with `preview`, only count."""
+
+    rate_per_s: Rate = DEFAULT_REPLAYS_PER_S
+    preview: bool = False
+
+
+class BulkDiscard(Input, frozen=True):
+    """Give up all requests that the zap holds; with `preview`, only count them."""
+
+    rate_per_s: Rate = MAX_RATE_PER_S
+    preview: bool = False
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """How many a job would take; `more` when there are more than were counted."""
+
+    count: int
+    more: bool
+
+
+class ReplayIn(Input, frozen=True):
+    """How to run again: all steps, or those from one on; on the version it had, or today's; with another body."""
+
+    from_step: StepId | None = None
+    version: ReplayVersion = "original"
+    payload: Json | msgspec.UnsetType = msgspec.UNSET
+
+
+class ReplayOut(msgspec.Struct, frozen=True):
+    """The new run, and where its request is in the log."""
+
+    id: UUID
+    replay_of: UUID
+    position: int
