@@ -11,6 +11,7 @@ from domain.log.event import StoredEvent
 from sql.log.pages import PAGE_BYTES
 from sql.postgres.pool import Connection, connect
 from sql.postgres.queries import Queries
+from sql.process.patience import rest
 
 _relay = Queries("queries/relay.sql")
 _events = Queries("queries/events.sql")
@@ -118,7 +119,7 @@ async def lead(dsn: str, stop: asyncio.Event, wake: asyncio.Event) -> AsyncItera
     )
     try:
         while not await connection.fetchval(_relay["try_lead"]):
-            if await _stopped(stop, _STANDBY_S):
+            if await rest(stop, _STANDBY_S):
                 yield None
                 return
         row = await connection.fetchrow(_relay["take_over"])
@@ -132,15 +133,6 @@ async def lead(dsn: str, stop: asyncio.Event, wake: asyncio.Event) -> AsyncItera
 
 def _time() -> float:
     return asyncio.get_running_loop().time()
-
-
-async def _stopped(stop: asyncio.Event, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        return False
-    return True
 
 
 def _encoded(sent: Sent) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -14,6 +13,7 @@ from relay.rewind import lost_messages, rewind_position, rewound
 from relay.topic import KafkaConfig, TopicLost
 from sql.postgres.pool import CONNECTION_ERRORS
 from sql.process.crash_points import reached
+from sql.process.patience import BackOff, rest
 
 log = structlog.get_logger()
 
@@ -28,7 +28,7 @@ CALM_PACE_S = 0.1
 """The same while consumers take the log's tail themselves, so that nobody waits for the topic."""
 BUSY_PER_S = 1_000
 """Events per second from which on consumers read the topic only (consumers/kafka/tail.py)."""
-MAX_BACK_OFF_S = 2.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 2.0
 WELL_S = 5.0
 """Who has led so long has got over the failures before."""
 
@@ -43,18 +43,18 @@ class LogBehind(Exception):
 
 async def run(dsn: str, config: KafkaConfig, stop: asyncio.Event) -> None:
     """Publish until `stop`, through outages of the database and the broker. Raises WrongPartitionCount."""
-    failures = 0
+    back_off = BackOff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
     while not stop.is_set():
         began = _time()
         try:
             await _lead_once(dsn, config, stop)
         except (*CONNECTION_ERRORS, KafkaError, Deposed, GapInLog, LogBehind) as error:
-            failures = 1 if _time() - began > WELL_S else failures + 1
+            if _time() - began > WELL_S:
+                back_off.heal()
+            pause_s = back_off.pause_s()
             serious = isinstance(error, GapInLog | LogBehind)
-            (log.error if serious else log.warning)("relay.interrupted", error=repr(error), failures=failures)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(0.1 * 2**failures, MAX_BACK_OFF_S)):
-                    await stop.wait()
+            (log.error if serious else log.warning)("relay.interrupted", error=repr(error), failures=back_off.failures)
+            await rest(stop, pause_s)
 
 
 async def _lead_once(dsn: str, config: KafkaConfig, stop: asyncio.Event) -> None:
@@ -178,9 +178,7 @@ class Relay:
             raise LogBehind("the log ends before what was published; see `triggerhub rewind`")
 
     async def _sleep(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(POLL_S):
-                await self._wake.wait()
+        await rest(self._wake, POLL_S)
         self._wake.clear()
 
 

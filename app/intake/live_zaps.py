@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import TypeAlias
 from uuid import UUID
 
@@ -22,6 +21,7 @@ from domain.log.stream import load
 from domain.registry import UnknownEvent
 from sql.postgres.pool import CONNECTION_ERRORS, Connection, connect
 from sql.postgres.queries import Queries
+from sql.process.patience import BackOff, rest
 
 log = structlog.get_logger()
 _queries = Queries("queries/events.sql")
@@ -40,7 +40,7 @@ ANSWER_S = 1.0
 """How long the log may take to answer; after that the connection counts as lost."""
 LOAD_S = 1.5
 """How long a request waits for the state of its zap."""
-_BACK_OFF_S = (0.05, 0.1, 0.2, 0.5, 1.0)
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
 _FOR_EVER = float("inf")
 
 
@@ -68,7 +68,7 @@ class LiveZaps:
         self._entries: OrderedDict[UUID, _Entry] = OrderedDict()
         self._loading: dict[UUID, asyncio.Task[LiveZap | None]] = {}
         self._following = False
-        self._failures = 0
+        self._back_off = BackOff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
 
     async def get(self, zap_id: UUID) -> LiveZap | None:
         """The zap, None when there is none. Raises StoreUnavailable when it is unknown and can not be read."""
@@ -97,19 +97,16 @@ class LiveZaps:
                     connection.terminate()
             except Exception as error:  # noqa: BLE001 - the task may never end, or entries would be stale for ever
                 log.warning("live_zaps.log_lost", error=repr(error))
-            await asyncio.sleep(_BACK_OFF_S[min(self._failures, len(_BACK_OFF_S) - 1)])
-            self._failures += 1
+            await asyncio.sleep(self._back_off.pause_s())
 
     async def _follow(self, connection: Connection) -> None:
         notified = asyncio.Event()
         await connection.add_listener("es", lambda *_: notified.set())
         position: int = await connection.fetchval(_queries["head"], timeout=ANSWER_S)
         self._watch(following=True)
-        self._failures = 0
+        self._back_off.heal()
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(POLL_S):
-                    await notified.wait()
+            await rest(notified, POLL_S)
             notified.clear()
             rows = await connection.fetch(_queries["changed_core_streams"], position, timeout=ANSWER_S)
             for row in rows:

@@ -25,6 +25,7 @@ from app.local.embedded import EmbeddedBroker, EmbeddedPostgres
 from app.local.http_probe import answers_ok
 from app.local.output import Output
 from app.roles.roles import MIGRATION, ROLES
+from sql.process.patience import BackOff, rest
 from sql.process.readiness import READY_FD
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S, HEALTHY_AFTER_S = 0.2, 5.0, 10.0
@@ -99,7 +100,7 @@ class _Keeper:
         self._on_change()
 
     async def _keep(self) -> None:
-        pause, started = FIRST_PAUSE_S, time.monotonic()
+        back_off, started = BackOff(FIRST_PAUSE_S, LONGEST_PAUSE_S), time.monotonic()
         while self.child is not None:
             code = await self.child.wait()
             if self._stopping.is_set():
@@ -109,13 +110,12 @@ class _Keeper:
                 await self._launch_again()
                 continue
             if time.monotonic() - started > HEALTHY_AFTER_S:
-                pause = FIRST_PAUSE_S
-            log.warning("process ended, starting it again", process=self.name, exit_code=code, pause_s=pause)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._stopping.wait()
+                back_off.heal()
+            pause_s = back_off.pause_s()
+            log.warning("process ended, starting it again", process=self.name, exit_code=code, pause_s=pause_s)
+            if await rest(self._stopping, pause_s):
                 return
-            pause, started = min(pause * 2, LONGEST_PAUSE_S), time.monotonic()
+            started = time.monotonic()
             await self._launch_again()
 
     async def _launch_again(self) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 import asyncpg
 import structlog
@@ -16,6 +15,7 @@ from app.roles.roles import ROLES
 from sql.postgres.migrate import missing_migrations
 from sql.postgres.pool import CONNECTION_ERRORS, connect
 from sql.process import crash_points
+from sql.process.patience import rest
 
 log = structlog.get_logger()
 
@@ -57,9 +57,7 @@ async def _wait_for(check: Callable[[Settings], Awaitable[str]], settings: Setti
         if problem != said or rounds % _REMIND_EVERY == 0:
             log.warning("role.waiting", reason=problem)
         said, rounds = problem, rounds + 1
-        with suppress(TimeoutError):
-            async with asyncio.timeout(AGAIN_S):
-                await stop.wait()
+        await rest(stop, AGAIN_S)
 
 
 async def database_problem(settings: Settings) -> str:

@@ -11,7 +11,6 @@ from uuid import UUID
 import structlog
 
 from consumers.jobs.kinds import Bulk, kinds
-from consumers.kafka.patience import rest
 from domain.aggregates import JOB
 from domain.job import job
 from domain.job.job import (
@@ -34,6 +33,7 @@ from projections.job_list import running_jobs
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import CONNECTION_ERRORS, Connection, connect
 from sql.postgres.queries import Queries
+from sql.process.patience import rest
 
 log = structlog.get_logger()
 _queries = Queries("queries/jobs.sql")

@@ -1,8 +1,7 @@
-"""Waiting: for the log to answer again after an outage, or for a while unless the process is to stop."""
+"""Outages of the log and the broker, waited out."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import TypeVar
 
 import structlog
@@ -10,30 +9,24 @@ from aiokafka.errors import KafkaError
 
 from domain.log.ports import StoreUnavailable
 from sql.postgres.pool import CONNECTION_ERRORS
+from sql.process.patience import BackOff, rest
 
 log = structlog.get_logger()
 T = TypeVar("T")
-MAX_PAUSE_S = 2.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
 RESTART_S = 1.0
 
 
 async def patiently(call: Callable[[], Awaitable[T]], outages: tuple[type[Exception], ...] = (StoreUnavailable,)) -> T:
     """The answer of `call`, asked again after each error that is an outage. Raises whatever else it raises."""
-    failures = 0
+    back_off: BackOff | None = None  # most calls need none
     while True:
         try:
             return await call()
         except outages as error:
-            log.warning("store.unavailable", error=repr(error), failures=failures)
-            await asyncio.sleep(min(0.1 * 2**failures, MAX_PAUSE_S))
-            failures = min(failures + 1, 10)
-
-
-async def rest(stop: asyncio.Event, seconds: float) -> None:
-    """Wait this long, or until `stop`."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stop.wait()
+            back_off = back_off or BackOff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+            log.warning("store.unavailable", error=repr(error), failures=back_off.failures)
+            await asyncio.sleep(back_off.pause_s())
 
 
 async def again_until(stop: asyncio.Event, work: Callable[[], Awaitable[None]]) -> None:

@@ -24,7 +24,7 @@ from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity
 
-from consumers.kafka.patience import rest
+from sql.process.patience import rest
 
 log = structlog.get_logger()
 

@@ -15,7 +15,6 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from consumers.kafka.patience import rest
 from consumers.notifier.alert_channels import Alert, Channels
 from consumers.notifier.flags import Flags
 from domain.aggregates import ZAP
@@ -32,6 +31,7 @@ from projections.zap_health import Pending, pending
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import CONNECTION_ERRORS, Connection, connect
 from sql.postgres.queries import Queries
+from sql.process.patience import rest
 
 log = structlog.get_logger()
 _queries = Queries("queries/notifier.sql")

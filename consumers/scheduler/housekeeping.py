@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 import asyncpg
 import structlog
 
-from consumers.kafka.patience import rest
 from sql.postgres.pool import CONNECTION_ERRORS, Pool
 from sql.postgres.queries import Queries, Query
+from sql.process.patience import rest
 
 log = structlog.get_logger()
 _events = Queries("queries/events.sql")

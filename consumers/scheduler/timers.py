@@ -10,7 +10,6 @@ import msgspec
 import structlog
 
 from consumers.definitions import Definitions
-from consumers.kafka.patience import rest
 from domain.aggregates import RUN
 from domain.language.template import TemplateError
 from domain.log.errors import NotFound
@@ -28,6 +27,7 @@ from sql.postgres.pool import CONNECTION_ERRORS
 from sql.postgres.queries import Queries
 from sql.process.clock import new_id, now
 from sql.process.crash_points import reached
+from sql.process.patience import rest
 
 log = structlog.get_logger()
 _timers = Queries("queries/timers.sql")
