@@ -17,7 +17,7 @@ from app.accounts.tokens import (
     key_prefix,
     new_api_key,
 )
-from app.config.settings import WhoMaySignUp
+from app.config.parsers import WhoMaySignUp
 from domain.account.identity import (
     ApiKeyCreated,
     ApiKeyDeleted,

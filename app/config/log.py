@@ -11,7 +11,8 @@ from collections.abc import Mapping
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from app.config.settings import LogFormat, Secret
+from app.config.parsers import LogFormat
+from app.config.settings import Secret
 from domain.values.redaction import REDACTED, may_be_secret
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")

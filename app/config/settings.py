@@ -8,31 +8,22 @@ import base64
 import hmac
 import ipaddress
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, Self
 
 import msgspec
 
+from app.config import parsers
 from app.config.data_dir import DataDir, Runtime
 from app.config.errors import OperatorError
-from domain.values.email import is_email
+from app.config.parsers import LogFormat, Network, OnOff, SmtpTls, WhoMaySignUp
 from domain.values.redaction import REDACTED
-from sql.process import crash_points
 
 PREFIX = "TRIGGERHUB_"
-SASL_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 LOOPBACK = "127.0.0.0/8,::1/128"
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-LogFormat = Literal["console", "json"]
-OnOff = Literal["on", "off"]
-WhoMaySignUp = Literal["on", "first", "off"]
-SmtpTls = Literal["off", "starttls", "tls"]
-T = TypeVar("T")
+DEFAULT_HOST, DEFAULT_PORT, DEFAULT_DATA_DIR = "127.0.0.1", 8000, ".triggerhub"
 
 
 class SettingsError(OperatorError):
@@ -72,10 +63,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     kafka_ca_file: str = ""
     kafka_cert_file: str = ""
     kafka_key_file: str = ""
-    data_dir: Path = Path(".triggerhub")
-    host: str = "127.0.0.1"
-    port: int = 8000
-    public_url: str = "http://127.0.0.1:8000"
+    data_dir: Path = Path(DEFAULT_DATA_DIR)
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    public_url: str = f"http://{DEFAULT_HOST}:{DEFAULT_PORT}"
     jwt_secret: Secret = Secret("")
     encryption_key: Secret = Secret("")
     message_key: Secret = Secret("")
@@ -97,38 +88,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
-        """Read and check every variable; raises SettingsError."""
-        read = _Reader(env)
-        host = read("HOST", "127.0.0.1", str)
-        port = read("PORT", "8000", _integer(1, 65_535))
-        database_url = Secret(read("DATABASE_URL", "", _database_url))
-        bootstrap = read("KAFKA_BOOTSTRAP_SERVERS", "", _servers)
-        local = _is_loopback(host) and not database_url and not bootstrap
-        return cls(
-            database_url=database_url,
-            app_password=Secret(read("APP_PASSWORD", "", str)),
-            kafka_bootstrap_servers=bootstrap,
-            kafka_topic=read("KAFKA_TOPIC", "zap-events", _topic),
-            kafka_partitions=read("KAFKA_PARTITIONS", "12", _integer(1, 10_000)),
-            **_kafka_cluster(read),
-            data_dir=read("DATA_DIR", ".triggerhub", lambda text: Path(text).expanduser().absolute()),
-            host=host,
-            port=port,
-            public_url=read("PUBLIC_URL", _default_url(host, port), _public_url),
-            jwt_secret=Secret(read("JWT_SECRET", "", _jwt_secrets)),
-            encryption_key=Secret(read("ENCRYPTION_KEY", "", _encryption_keys)),
-            message_key=Secret(read("MESSAGE_KEY", "", _encryption_keys)),
-            outbound_allow=read("OUTBOUND_ALLOW", LOOPBACK if local else "", _networks, may_be_empty=True),
-            **_smtp(read),
-            signup=read("SIGNUP", "on", _signup),
-            max_body=read("MAX_BODY", "10MB", parse_size),
-            user_per_minute=read("USER_PER_MINUTE", "0", _integer(0, 10_000_000)),
-            trusted_proxies=read("TRUSTED_PROXIES", "", _networks),
-            broker_memory_limit=read("BROKER_MEMORY_LIMIT", "96MB", parse_size),
-            log_level=read("LOG_LEVEL", "info", _one_of("debug", "info", "warning", "error")),
-            log_format=read("LOG_FORMAT", "console" if sys.stderr.isatty() else "json", _log_format),
-            crash_at=read("CRASH_AT", "", _crash_point),
-        )
+        """Read and check every variable; raises SettingsError. What is absent has its field's default, or follows."""
+        given: dict[str, Any] = {}
+        for field in msgspec.structs.fields(cls):
+            text = env.get(PREFIX + field.name.upper())
+            if text is None or (not text.strip() and field.name not in _MAY_BE_EMPTY):
+                continue
+            value = _parsed(field.name, text.strip())
+            given[field.name] = Secret(value) if field.type is Secret else value
+        return cls(**_derived(given) | given).checked()
+
+    def checked(self) -> Self:
+        """These settings. Raises SettingsError where two of them contradict each other."""
+        sasl = (self.kafka_sasl_mechanism, self.kafka_username, self.kafka_password)
+        if any(sasl) and not all(sasl):
+            raise SettingsError(
+                f"{PREFIX}KAFKA_SASL_MECHANISM, {PREFIX}KAFKA_USERNAME and {PREFIX}KAFKA_PASSWORD go together: "
+                "set all three or none."
+            )
+        if self.kafka_tls == "off" and (self.kafka_ca_file or self.kafka_cert_file):
+            raise SettingsError(f"{PREFIX}KAFKA_TLS is off, but certificates are set: set it to on, or leave them out.")
+        if self.smtp_host and not self.smtp_from:
+            raise SettingsError(f"{PREFIX}SMTP_FROM is missing: set it to the address that mails come from.")
+        if bool(self.smtp_username) != bool(self.smtp_password):
+            raise SettingsError(f"{PREFIX}SMTP_USERNAME and {PREFIX}SMTP_PASSWORD go together: set both or none.")
+        return self
 
     @property
     def message_keys(self) -> tuple[bytes, ...]:
@@ -204,49 +188,59 @@ def _found_database(running: Runtime | None, as_owner: bool) -> Secret:
     return Secret((as_owner and running.owner_url) or running.database_url)
 
 
-def _kafka_cluster(read: "_Reader") -> dict[str, Any]:
-    """Settings for an external Kafka."""
-    mechanism = read("KAFKA_SASL_MECHANISM", "", lambda text: text and _one_of(*SASL_MECHANISMS)(text).upper())
-    username, password = read("KAFKA_USERNAME", "", str), read("KAFKA_PASSWORD", "", str)
-    if bool(mechanism) != bool(username and password):
-        raise SettingsError(
-            f"{PREFIX}KAFKA_SASL_MECHANISM, {PREFIX}KAFKA_USERNAME and {PREFIX}KAFKA_PASSWORD go together: "
-            "set all three or none."
-        )
-    ca, cert, key = (read(f"KAFKA_{name}_FILE", "", str) for name in ("CA", "CERT", "KEY"))
-    tls = read("KAFKA_TLS", "on" if ca or cert else "off", _on_off)
-    if tls == "off" and (ca or cert):
-        raise SettingsError(f"{PREFIX}KAFKA_TLS is off, but certificates are set: set it to on, or leave them out.")
-    return {
-        "kafka_replication": read("KAFKA_REPLICATION", "1", _integer(1, 100)),
-        "kafka_retention_hours": read("KAFKA_RETENTION_HOURS", "0", _integer(0, 1_000_000)),
-        "kafka_create_topic": read("KAFKA_CREATE_TOPIC", "on", _on_off),
-        "kafka_groups": read("KAFKA_GROUPS", "on", _on_off),
-        "kafka_sasl_mechanism": mechanism,
-        "kafka_username": username,
-        "kafka_password": Secret(password),
-        "kafka_tls": tls,
-        "kafka_ca_file": ca,
-        "kafka_cert_file": cert,
-        "kafka_key_file": key,
-    }
+_MAY_BE_EMPTY = ("outbound_allow",)
+_PARSERS: Mapping[str, Callable[[str], object]] = {
+    "database_url": parsers.database_url,
+    "kafka_bootstrap_servers": parsers.servers,
+    "kafka_topic": parsers.topic,
+    "kafka_partitions": parsers.integer(1, 10_000),
+    "kafka_replication": parsers.integer(1, 100),
+    "kafka_retention_hours": parsers.integer(0, 1_000_000),
+    "kafka_create_topic": parsers.on_off,
+    "kafka_groups": parsers.on_off,
+    "kafka_sasl_mechanism": parsers.sasl_mechanism,
+    "kafka_tls": parsers.on_off,
+    "data_dir": parsers.directory,
+    "port": parsers.integer(1, 65_535),
+    "public_url": parsers.public_url,
+    "jwt_secret": parsers.jwt_secrets,
+    "encryption_key": parsers.encryption_keys,
+    "message_key": parsers.encryption_keys,
+    "outbound_allow": parsers.networks,
+    "smtp_host": parsers.host,
+    "smtp_port": parsers.integer(1, 65_535),
+    "smtp_tls": parsers.one_of("off", "starttls", "tls"),
+    "smtp_from": parsers.email,
+    "signup": parsers.signup,
+    "max_body": parsers.parse_size,
+    "user_per_minute": parsers.integer(0, 10_000_000),
+    "trusted_proxies": parsers.networks,
+    "broker_memory_limit": parsers.parse_size,
+    "log_level": parsers.one_of("debug", "info", "warning", "error"),
+    "log_format": parsers.log_format,
+    "crash_at": parsers.crash_point,
+}
+"""By field; any other field is text as it is."""
 
 
-def _smtp(read: "_Reader") -> dict[str, Any]:
-    """The mail server for alerts."""
-    host, sender = read("SMTP_HOST", "", _host), read("SMTP_FROM", "", _email)
-    if host and not sender:
-        raise SettingsError(f"{PREFIX}SMTP_FROM is missing: set it to the address that mails come from.")
-    username, password = read("SMTP_USERNAME", "", str), read("SMTP_PASSWORD", "", str)
-    if bool(username) != bool(password):
-        raise SettingsError(f"{PREFIX}SMTP_USERNAME and {PREFIX}SMTP_PASSWORD go together: set both or none.")
+def _parsed(name: str, text: str) -> Any:
+    try:
+        return _PARSERS.get(name, str)(text)
+    except ValueError as error:
+        # The reason is ours and never holds the value, which may be a secret.
+        raise SettingsError(f"{PREFIX}{name.upper()} is not valid: {error}.") from None
+
+
+def _derived(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What follows from the settings that are given, for those that are not."""
+    host, port = given.get("host", DEFAULT_HOST), given.get("port", DEFAULT_PORT)
+    all_local = _is_loopback(host) and not {"database_url", "kafka_bootstrap_servers"} & given.keys()
     return {
-        "smtp_host": host,
-        "smtp_port": read("SMTP_PORT", "587", _integer(1, 65_535)),
-        "smtp_username": username,
-        "smtp_password": Secret(password),
-        "smtp_tls": read("SMTP_TLS", "starttls", _one_of("off", "starttls", "tls")),
-        "smtp_from": sender,
+        "kafka_tls": "on" if {"kafka_ca_file", "kafka_cert_file"} & given.keys() else "off",
+        "data_dir": parsers.directory(DEFAULT_DATA_DIR),
+        "public_url": _default_url(host, port),
+        "outbound_allow": parsers.networks(LOOPBACK if all_local else ""),
+        "log_format": "console" if sys.stderr.isatty() else "json",
     }
 
 
@@ -256,151 +250,11 @@ def unknown_variables(env: Mapping[str, str] | None = None) -> list[str]:
     return sorted(n for n in (os.environ if env is None else env) if n.startswith(PREFIX) and n not in known)
 
 
-def parse_size(text: str) -> int:
-    """Bytes from "10MB", "512 KB", "1GB" or plain digits; the units are powers of 1024."""
-    found = re.fullmatch(r"([0-9]{1,12})\s*(|B|KB|MB|GB)", text.strip(), re.IGNORECASE)
-    if not found or int(found[1]) == 0:
-        raise ValueError("give a size such as 10MB, 512KB or a number of bytes")
-    return int(found[1]) * {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30}[found[2].upper()]
-
-
-class _Reader:
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self._env = env
-
-    def __call__(self, name: str, default: str, parse: Callable[[str], T], *, may_be_empty: bool = False) -> T:
-        text = self._env.get(PREFIX + name)
-        if text is None or (not text.strip() and not may_be_empty):
-            text = default
-        try:
-            return parse(text.strip())
-        except ValueError as error:
-            # The reason is ours and never holds the value, which may be a secret.
-            raise SettingsError(f"{PREFIX}{name} is not valid: {error}.") from None
-
-
-def _integer(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
-            raise ValueError(f"give a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text.lower() not in {choice.lower() for choice in choices}:
-            raise ValueError(f"give one of {', '.join(choices)}")
-        return text.lower()
-
-    return parse
-
-
-def _on_off(text: str) -> OnOff:
-    words: dict[str, OnOff] = {"on": "on", "true": "on", "1": "on", "off": "off", "false": "off", "0": "off"}
-    if text.lower() not in words:
-        raise ValueError("give on or off")
-    return words[text.lower()]
-
-
-def _signup(text: str) -> WhoMaySignUp:
-    words: dict[str, WhoMaySignUp] = {"on": "on", "first": "first", "off": "off"}
-    if text.lower() not in words:
-        raise ValueError("give on, first (only the first person may) or off")
-    return words[text.lower()]
-
-
-def _log_format(text: str) -> LogFormat:
-    return "json" if _one_of("console", "json")(text) == "json" else "console"
-
-
-def _crash_point(text: str) -> str:
-    if text:
-        crash_points.parse(text)
-    return text
-
-
-def _database_url(text: str) -> str:
-    if text and not text.startswith(("postgresql://", "postgres://")):
-        raise ValueError("give a URL such as postgresql://user:password@host:5432/database")
-    return text
-
-
-def _servers(text: str) -> str:
-    servers = [server.strip() for server in text.split(",") if server.strip()]
-    if not all(re.fullmatch(r"\S+:\d{1,5}", server) and "://" not in server for server in servers):
-        raise ValueError("give host:port, several separated by commas")
-    return ",".join(servers)
-
-
-def _host(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]{0,253}|[0-9A-Fa-f]*(:[0-9A-Fa-f.]*){2,}", text):
-        raise ValueError("give the name or address of a server, without a port")
-    return text
-
-
-def _email(text: str) -> str:
-    if text and not is_email(text):
-        raise ValueError("give an e-mail address")
-    return text
-
-
-def _topic(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", text) or text in {".", ".."}:
-        raise ValueError("a topic name has letters, digits, dots, dashes and underscores only")
-    return text
-
-
-def _public_url(text: str) -> str:
-    try:
-        url = urlsplit(text)
-    except ValueError:
-        url = urlsplit("")
-    if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment:
-        raise ValueError("give the address users see, such as https://hooks.example.com")
-    return text.rstrip("/")
-
-
-def _jwt_secrets(text: str) -> str:
-    """One secret or several with commas between them: the first signs, each is believed."""
-    secrets = [secret.strip() for secret in text.split(",")] if text else []
-    if any(len(secret.encode()) < 32 for secret in secrets):
-        raise ValueError(
-            "it needs at least 32 bytes, and a comma begins another one; `openssl rand -base64 32` makes one"
-        )
-    return ",".join(secrets)
-
-
-def _encryption_keys(text: str) -> str:
-    """One key or several with commas between them: the first encrypts, each decrypts."""
-    return ",".join(_encryption_key(key.strip()) for key in text.split(",")) if text else text
-
-
 def _message_key(encryption_key: str) -> Secret:
     """What seals messages follows from the installation's secret, so that it is replaced with it (RFC 2104)."""
     keys = [base64.urlsafe_b64decode(key) for key in encryption_key.split(",") if key]
     derived = [hmac.digest(key, b"triggerhub messages", "sha256") for key in keys]
     return Secret(",".join(base64.urlsafe_b64encode(key).decode() for key in derived))
-
-
-def _encryption_key(text: str) -> str:
-    """Accepts both base64 alphabets, gives the URL-safe one with padding."""
-    try:
-        digits = text.rstrip("=").replace("-", "+").replace("_", "/")
-        key = base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
-    except ValueError:
-        key = b""
-    if len(key) != 32:
-        raise ValueError("it must be 32 bytes in base64; `openssl rand -base64 32` makes one")
-    return base64.urlsafe_b64encode(key).decode()
-
-
-def _networks(text: str) -> tuple[Network, ...]:
-    try:
-        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
-    except ValueError:
-        raise ValueError("give networks such as 10.1.0.0/16,::1/128, separated by commas") from None
 
 
 def _is_loopback(host: str) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from app.config.settings import Network, WhoMaySignUp
+from app.config.parsers import Network, WhoMaySignUp
 from domain.connector.catalog import Catalog
 from domain.log.ports import Clock, NewId
 from sql.log.event_store import PgEventStore

@@ -8,7 +8,8 @@ import pytest
 import structlog
 
 from app.config import log
-from app.config.settings import LogFormat, Secret
+from app.config.parsers import LogFormat
+from app.config.settings import Secret
 from domain.values.redaction import REDACTED
 
 

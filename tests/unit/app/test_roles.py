@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from app.config.settings import Secret, Settings
+from app.roles import roles
 from app.roles.roles import MIGRATION, ROLES
 from sql.process.crash_points import POINTS
 
@@ -42,6 +43,8 @@ def test_the_secrets_of_each_role_are_those_that_were_agreed() -> None:
 @pytest.mark.parametrize("name", ROLES)
 def test_a_role_reads_what_the_table_gives_it_and_all_of_that(name: str) -> None:
     code = inspect.getsource(ROLES[name].run)
+    if "_consumer(settings" in code:
+        code += inspect.getsource(roles._consumer)
     read = set(re.findall(r"\bsettings\.(\w+)", code)) - {"message_keys"}
     if "settings.message_keys" in code or any(f"{helper}(settings)" in code for helper in HELPERS):
         read |= {"message_key"}

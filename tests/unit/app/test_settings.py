@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.config.data_dir import DataDir, Runtime
-from app.config.settings import PREFIX, Secret, Settings, SettingsError, parse_size, unknown_variables
+from app.config.parsers import parse_size
+from app.config.settings import PREFIX, Secret, Settings, SettingsError, unknown_variables
 from domain.values.redaction import REDACTED
 
 ROOT = Path(__file__).parents[3]
