@@ -1,1 +1,1 @@
-"""Everything that speaks SQL and is shared: queries, connections, migrations, the event store, checkpoints, timers."""
+"""All shared SQL: queries, connections, migrations, the event store, checkpoints, timers."""

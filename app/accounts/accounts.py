@@ -36,19 +36,19 @@ from sql.tables.identity import MAX_API_KEYS, ApiKey, Identity, Scope, User
 SESSION_LIFETIME = timedelta(days=30)
 """How long an unused session lasts; each refresh starts it anew."""
 REFRESH_GRACE = timedelta(seconds=10)
-"""How long the token before is still taken after a refresh, as the reply may have been lost."""
+"""How long the previous refresh token still works: the reply with the new one may have been lost."""
 
 
 MIN_PASSWORD = 8
-"""Characters of a password that can be seen."""
+"""The least number of visible characters in a password."""
 
 
 class SignUpsClosed(DomainError, code="sign_up_closed"):
-    """Nobody may make an account here by themselves."""
+    """The operator has closed sign-up."""
 
 
 class EmailTaken(DomainError, code="email_taken"):
-    """There is an account with this address."""
+    """An account with this address exists."""
 
 
 class TokenPair(msgspec.Struct, frozen=True):
@@ -60,7 +60,7 @@ class TokenPair(msgspec.Struct, frozen=True):
 
 
 class Accounts(msgspec.Struct, frozen=True, kw_only=True):
-    """What people do with their accounts. Methods raise DomainError for refusals, and StoreUnavailable."""
+    """Commands on accounts. Methods raise DomainError for refusals, and StoreUnavailable."""
 
     identity: Identity
     store: EventStore
@@ -84,7 +84,7 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
         try:
             await self._record(user.id, UserSignedUp(), expected=0)
         except StoreUnavailable:
-            # Without this, a client that tries again would hear that its address is taken.
+            # Otherwise a client that tries again would be told that its address is taken.
             await self.identity.remove_user(user.id)
             raise
         return user, await self._start_session(user.id)
@@ -127,9 +127,9 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
         await self._end_session(principal.session_id)
 
     async def create_key(self, principal: Principal, name: str, scopes: tuple[Scope, ...]) -> tuple[ApiKey, str]:
-        """A new API key: what is kept of it, and the key itself, which is never shown again.
+        """A new API key: the stored part, and the key itself, which is shown only once.
 
-        Raises Forbidden where it could more than who makes it, LimitReached.
+        Raises Forbidden for scopes that the principal itself does not have, and LimitReached.
         """
         if not set(scopes) <= set(principal.scopes):
             has = ", ".join(principal.scopes)
@@ -145,7 +145,7 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
         return added, key
 
     async def delete_key(self, principal: Principal, key_id: UUID) -> None:
-        """Revoke a key, at once."""
+        """Revoke a key. It stops working at once."""
         if not await self.identity.delete_api_key(principal.user_id, key_id):
             raise NotFound("no such API key")
         await self._record(principal.user_id, ApiKeyDeleted(key_id=key_id), principal.metadata)

@@ -1,4 +1,4 @@
-"""Who is asking: bearer credentials to a Principal, and the guard that every private route has."""
+"""Authentication: from bearer credentials to a Principal, and the guard of every private route."""
 
 from typing import Any, TypeAlias, cast
 from uuid import UUID
@@ -17,7 +17,7 @@ from sql.tables.identity import Identity, Scope
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """The user whose data the request may touch, and the credential it came with.
+    """The user that a request acts for, and its credential.
 
     Exactly one of session_id and key_id is set. A personal workspace has its user's id.
     """
@@ -34,7 +34,7 @@ class Principal(msgspec.Struct, frozen=True):
 
     @property
     def metadata(self) -> Metadata:
-        """Who, for the events of this request."""
+        """The metadata of events that this request causes."""
         return Metadata(actor=f"key:{self.key_id}" if self.key_id else f"user:{self.user_id}")
 
 
@@ -48,11 +48,11 @@ Connection: TypeAlias = "ASGIConnection[Any, Any, Any, Any]"
 
 
 class Forbidden(DomainError, code="forbidden"):
-    """The credential is good, but not for this."""
+    """The credentials are valid, but do not allow this."""
 
 
 class Authenticator:
-    """Checks bearer credentials against the session and key tables at every request, so that revoking is at once."""
+    """Checks bearer credentials against the tables of sessions and keys at every request: revoking works at once."""
 
     def __init__(self, identity: Identity, tokens: Tokens) -> None:
         self._identity = identity
@@ -86,7 +86,7 @@ class Authenticator:
 def guard(authenticator: Authenticator) -> Guard:
     """A Litestar guard that leaves the Principal in `request.user`, or raises Unauthorized."""
 
-    # Not a method: Litestar copies its guards deeply, and so the object that a method belongs to.
+    # Not a method: Litestar deep-copies guards, and with a method the object it belongs to.
     async def check(connection: Connection, handler: BaseRouteHandler) -> None:
         principal = await authenticator.principal(connection.headers.get("authorization", ""))
         _require_scope(principal, cast(HTTPScope, connection.scope)["method"], handler)

@@ -1,4 +1,4 @@
-"""How often a password may be guessed: after some failures, each further one closes the door for twice as long.
+"""Limits on guessing passwords: after some failures, each further failure doubles the lock-out.
 
 Failures count by account and client together, so that a stranger's guesses do not lock the owner out, and more
 patiently by account and by client (OWASP Authentication Cheat Sheet, "Account Lockout"). API processes share them.
@@ -16,11 +16,11 @@ FREE_PAIR, LONGEST_PAIR_S = 5, 900
 FREE_ACCOUNT, LONGEST_ACCOUNT_S = 100, 60
 FREE_CLIENT, LONGEST_CLIENT_S = 200, 60
 PATIENCE_S = 30.0
-"""How long a guess waits for the guesses at the same account before it."""
+"""How long a guess waits for earlier guesses at the same account."""
 
 
 class TooManyGuesses(DomainError, code="rate_limited"):
-    """Wrong passwords came too quickly: wait `retry_after_s` seconds."""
+    """Too many wrong passwords: wait `retry_after_s` seconds."""
 
     def __init__(self, retry_after_s: float) -> None:
         self.retry_after_s = max(1, round(retry_after_s + 0.5))

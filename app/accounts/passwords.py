@@ -1,4 +1,4 @@
-"""Password hashing off the event loop: Argon2id with OWASP's floor of memory, in a few threads."""
+"""Password hashing off the event loop: Argon2id with OWASP's least memory, in a few threads."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from domain.log.errors import DomainError
 
 MAX_WAIT_S = 10.0
-"""How long a hash may wait for its thread; a flood beyond that is told to come back later."""
+"""How long a hash may wait for a thread; beyond that the request is refused as busy."""
 
 T = TypeVar("T")
 
 
 class TooManySignIns(DomainError, code="busy"):
-    """Passwords can not be checked as quickly as they come: try again in a moment."""
+    """More passwords are waiting to be checked than there is time for."""
 
     retry_after_s = 1
 
@@ -49,7 +49,7 @@ class Passwords:
         return await _run(self._members, lambda: self._verify(hashed, password))
 
     def close(self) -> None:
-        """Let the threads end."""
+        """End the threads."""
         for threads in (self._members, self._strangers):
             threads.shutdown(wait=False, cancel_futures=True)
 

@@ -28,7 +28,7 @@ _MAC_LABEL = b"triggerhub refresh token\0"
 
 
 class BadToken(ValueError):
-    """The token is not one of ours, or no longer good. Says nothing about which: that would help a forger."""
+    """The token is not ours, or no longer valid. It does not say which, as that would help a forger."""
 
 
 class AccessClaims(msgspec.Struct, frozen=True):
@@ -45,7 +45,7 @@ class RefreshToken(msgspec.Struct, frozen=True):
     number: int
 
     def next(self) -> "RefreshToken":
-        """The token that this one is traded for; always the same, so that a lost reply can be repeated."""
+        """The token that replaces this one; always the same, so that a lost reply can be repeated."""
         return RefreshToken(self.session_id, self.number + 1)
 
 
@@ -132,10 +132,10 @@ def is_api_key(text: str) -> bool:
 
 
 def key_prefix(key: str) -> str:
-    """The part of a key that may be shown, to recognise it by."""
+    """The part of a key that may be shown, so that its user recognises it."""
     return key[:12]
 
 
 def fingerprint(secret: str) -> bytes:
-    """SHA-256: enough for secrets that are random themselves, unlike passwords."""
+    """SHA-256, which is enough for random secrets, unlike for passwords."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -65,16 +65,16 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Request(msgspec.Struct, frozen=True):
-    """Who makes which request, with which key."""
+    """A request and its key, as one principal makes it."""
 
-    caller: UUID
+    principal_id: UUID
     key: bytes
     fingerprint: bytes
 
     @property
     def context(self) -> bytes:
         """What the kept answer belongs to."""
-        return answer_context(self.caller, self.key)
+        return answer_context(self.principal_id, self.key)
 
 
 class Idempotency(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -100,12 +100,13 @@ class Idempotency(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         principal = await self.authenticator.principal(headers.get("authorization", ""))
         body = await _read(receive)
         # An API key has answers of its own: what it may not do, it may not read the outcome of either.
-        caller = principal.key_id or principal.user_id
-        request = _Request(caller, hashlib.sha256(key.encode()).digest(), _fingerprint(scope, headers, body))
+        principal_id = principal.key_id or principal.user_id
+        request = _Request(principal_id, hashlib.sha256(key.encode()).digest(), _fingerprint(scope, headers, body))
         await _send(send, await self._answer(request, scope, body))
 
     async def _answer(self, request: _Request, scope: Scope, body: bytes) -> Answer:
-        claim = await self.answers.claim(request.caller, request.key, request.fingerprint, self.new_id(), self.now())
+        seed, at = self.new_id(), self.now()
+        claim = await self.answers.claim(request.principal_id, request.key, request.fingerprint, seed, at)
         match claim:
             case Claimed(seed):
                 return await self._carry_out(request, seed, scope, _replayed(body))
@@ -125,7 +126,7 @@ class Idempotency(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return answer
 
     async def _settle(self, request: _Request, seed: UUID, answer: Answer | None) -> None:
-        place = (request.caller, request.key, seed)
+        place = (request.principal_id, request.key, seed)
         try:
             if answer is None or answer.status >= 500:
                 await self.answers.release(*place)

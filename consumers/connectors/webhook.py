@@ -11,14 +11,13 @@ from domain.values.json import Json, JsonObject
 
 
 class Catch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a hook's owner can set; domain.hook.config reads and checks it."""
+    """The settings of a hook; domain.hook.config reads and checks them."""
 
     verification: Annotated[
         dict[str, Json],
         Meta(
             title="Verification",
-            description="How true senders are told from others, such as {preset: github}. "
-            "Secrets are set apart from the zap.",
+            description="How senders prove who they are, such as {preset: github}. Secrets are set apart from the zap.",
         ),
     ] = msgspec.field(default_factory=lambda: {"preset": "none"})
     dedupe: Annotated[

@@ -1,1 +1,1 @@
-"""How are templates and conditions worked out, where data decides how long that takes, beside the event loop?"""
+"""How are templates and conditions evaluated off the event loop, where data decides how long that takes?"""

@@ -1,4 +1,4 @@
-"""What the two sides of a rendering process say to each other: frames of JSON behind their length."""
+"""The protocol between a role and its rendering process: JSON frames, each after its length."""
 
 from datetime import datetime
 from typing import TypeAlias
@@ -10,7 +10,7 @@ from domain.values.json import Json, JsonObject
 
 HEAD = 4
 MAX_FRAME = 32 * 2**20
-"""Bytes of what goes in or comes out: room for the largest request, parsed, and as much again."""
+"""Bytes of a frame: twice the largest request, parsed."""
 
 
 class Render(msgspec.Struct, frozen=True, tag="render"):
@@ -22,7 +22,7 @@ class Render(msgspec.Struct, frozen=True, tag="render"):
 
 
 class Decide(msgspec.Struct, frozen=True, tag="decide"):
-    """Settle a condition."""
+    """Evaluate a condition."""
 
     condition: Json
     context: JsonObject
@@ -38,20 +38,20 @@ class Rendered(msgspec.Struct, frozen=True, tag="rendered"):
 
 
 class Decided(msgspec.Struct, frozen=True, tag="decided"):
-    """How the condition came out."""
+    """The result of the condition."""
 
     decision: Decision
 
 
 class Wrong(msgspec.Struct, frozen=True, tag="wrong"):
-    """The template's own fault."""
+    """The template failed."""
 
     message: str
     path: str
 
 
 class TooMuch(msgspec.Struct, frozen=True, tag="too_much"):
-    """The job would have taken more than it may."""
+    """The job reached a limit."""
 
     message: str
 
@@ -60,5 +60,5 @@ Answer: TypeAlias = Rendered | Decided | Wrong | TooMuch
 
 
 def head(body: bytes) -> bytes:
-    """What goes before a frame's body."""
+    """A frame's header: the length of its body."""
     return len(body).to_bytes(HEAD)

@@ -1,4 +1,4 @@
-"""One rendering process, seen from the role that it works for: started when needed, and again after its end."""
+"""One rendering process, as its role sees it: it is started when needed, and again after it ended."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ from contextlib import suppress
 from consumers.rendering.frames import HEAD, MAX_FRAME, head
 
 WALL_S = 10.0
-"""A process that has not answered by then is stuck, whatever the reason."""
+"""A process that has not answered by then is stuck."""
 _LIMITS = {-signal.SIGVTALRM, -signal.SIGPROF, -signal.SIGXCPU}
 
 
@@ -40,7 +40,7 @@ class Process:
             await self.aclose()
             raise Died(f"exit code {child.returncode}", by_limit=child.returncode in _LIMITS) from None
         except asyncio.CancelledError:
-            await self.aclose()  # its answer would be taken for that to the next job
+            await self.aclose()  # otherwise its answer would be taken for that of the next job
             raise
 
     async def aclose(self) -> None:
@@ -61,7 +61,7 @@ class Process:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 limit=MAX_FRAME,
-                env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},  # and none of this process's secrets
+                env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},  # without this process's secrets
             )
         return self._child
 

@@ -26,13 +26,13 @@ PROCESSES = 2
 MAX_WAITING = 200
 """Jobs of one tenant that wait for their turn."""
 QUICK_RULES = 200_000
-"""Rules times characters up to which a condition is settled here and now: about a millisecond."""
+"""Rules times characters up to which a condition is evaluated in place: about a millisecond."""
 
 _answers: "msgspec.json.Decoder[Answer]" = msgspec.json.Decoder(Answer)
 
 
 class Rendering:
-    """What a role renders and settles with. Nothing is started before it is needed; close it when the role stops."""
+    """Renders templates and evaluates conditions for a role. Close it when the role stops."""
 
     def __init__(self, processes: int = PROCESSES) -> None:
         self._free = [Process() for _ in range(processes)]
@@ -47,7 +47,7 @@ class Rendering:
             return await self.render_apart(tenant_id, template, context, now)
 
     async def render_apart(self, tenant_id: UUID, template: Compiled, context: Context, now: datetime) -> Json:
-        """The same in a process of the pool, whatever it is."""
+        """The same, always in a process of the pool."""
         answer = await self._ask(tenant_id, Render(template.source, dict(context), now))
         match answer:
             case Rendered(value):
@@ -61,7 +61,7 @@ class Rendering:
     async def settle(
         self, tenant_id: UUID, wanted: condition.Condition, raw: Json, context: Context
     ) -> condition.Decision:
-        """How a condition, of which `raw` is the source, comes out. Raises TooMuchWork."""
+        """The result of a condition; `raw` is its source. Raises TooMuchWork."""
         if condition.cost(wanted, context, QUICK_RULES) <= QUICK_RULES:
             return condition.explain(wanted, context)
         answer = await self._ask(tenant_id, Decide(raw, dict(context)))
@@ -92,14 +92,14 @@ class Rendering:
         except Died as died:
             log.info("rendering.process_ended", reason=str(died), killed_by_limit=died.by_limit)
             if not died.by_limit:
-                try:  # it may have been ended by somebody else, or after the job before
+                try:  # it may have ended by itself, or after the previous job
                     return await process.ask(frame)
                 except Died as again:
                     died = again
         return msgspec.json.encode(TooMuch("this takes more CPU time or memory than it may"))
 
     async def _turn(self, tenant_id: UUID) -> Process:
-        """A free process. Raises TooMuchWork when too much of the tenant waits already."""
+        """A free process. Raises TooMuchWork when too many jobs of the tenant wait already."""
         if self._free:
             return self._free.pop()
         queue = self._waiting.setdefault(tenant_id, deque())
@@ -115,7 +115,7 @@ class Rendering:
             raise
 
     def _give_back(self, process: Process) -> None:
-        """To the tenant whose turn it is."""
+        """Give a free process to the next tenant."""
         while self._waiting:
             tenant_id, queue = self._waiting.popitem(last=False)
             turn = queue.popleft()

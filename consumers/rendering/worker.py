@@ -35,7 +35,7 @@ _decoder: "msgspec.json.Decoder[Job]" = msgspec.json.Decoder(Job)
 
 
 class _OutOfTime(BaseException):
-    """Not an Exception: nothing on the way may swallow it."""
+    """Not an Exception, so that no handler swallows it."""
 
 
 def main() -> None:
@@ -83,11 +83,11 @@ def _work(job: Job) -> Answer:
 
 
 def _parse(job: Render) -> None:
-    """Parse the templates, so that the time of the work is that of the work."""
+    """Parse the templates first, so that parsing does not count as work."""
     for _place, text in templates(job.config):
         try:
             parse(text)
-        except (LiquidError, RecursionError):  # rendering says where
+        except (LiquidError, RecursionError):  # the renderer names the place
             continue
 
 
@@ -111,7 +111,7 @@ def _out_of_time(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _peak() -> int:
-    """The most memory that it had, in KiB; a new process begins with that of its parent."""
+    """The peak memory of the process in KiB; a new process starts with the peak of its parent."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 

@@ -44,7 +44,7 @@ MAX_QUEUED = 5_000
 APPEND_TIMEOUT_S = 2.0
 """How long a command may wait for its answer before the caller is told to try again later."""
 _CALL_TIMEOUT_S = 15.0
-"""When a call is given up and made again on a new connection; the server's own limit (10 s) comes first."""
+"""When a call is made again on a new connection; the server's own limit (10 s) comes first."""
 _RETRY_S = 0.1
 
 
@@ -101,7 +101,7 @@ class PgEventStore:
             async with asyncio.timeout(self._patience_s):
                 return await asyncio.shield(waiting.result)
         except TimeoutError:
-            # Nobody waits for it any more, so the writer drops it unless it is being sent right now.
+            # Nobody waits for it any more: the writer drops it, unless it is being sent.
             waiting.result.cancel()
             with suppress(ValueError):
                 self._queue.remove(waiting)
@@ -233,7 +233,7 @@ class PgEventStore:
 
 
 def _exclusive_keys(command: Append) -> tuple[object, ...]:
-    """What may occur once per call of es.append."""
+    """What may occur only once in a call of es.append."""
     keys: list[object] = [(command.kind, command.stream_id)]
     keys += [key for key in (command.dedupe_key, command.timer_id) if key is not None]
     return tuple(keys)
@@ -294,7 +294,7 @@ def _result(row: "asyncpg.Record") -> AppendResult:
 def _refuse(waiting: _Waiting, error: Exception) -> None:
     if not waiting.result.done():
         waiting.result.set_exception(error)
-        # The caller may be gone already; asyncio would complain about an exception that nobody took.
+        # The caller may be gone; asyncio warns of an exception that nobody retrieves.
         waiting.result.exception()
 
 

@@ -1,4 +1,4 @@
-"""The hash of an event, and the chain over commits, by which anybody can prove that history was not changed."""
+"""The hash of an event, and the hash chain over commits, which proves that history was not changed."""
 
 import hashlib
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""How much of the log is in memory at once: all who read many events read pages, cut by bytes (es.page)."""
+"""The size of a page of the log: whoever reads many events reads pages, which are cut by bytes (es.page)."""
 
 PAGE_EVENTS = 5_000
 PAGE_BYTES = 8 * 2**20

@@ -1,4 +1,4 @@
-"""Reading a long table in pages while the page before is worked on: the server and we are busy at the same time."""
+"""Reads the next page of a long table while the current one is in use."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -9,7 +9,7 @@ Row = TypeVar("Row")
 
 
 async def read_ahead(source: AsyncIterator[list[Row]]) -> AsyncGenerator[list[Row]]:
-    """The same pages, none empty, each asked for while the one before is in use. To be closed with `aclosing`."""
+    """The pages that are not empty, each requested while the previous one is in use. Close it with `aclosing`."""
 
     async def ask() -> list[Row]:
         return await anext(source, [])
@@ -20,7 +20,7 @@ async def read_ahead(source: AsyncIterator[list[Row]]) -> AsyncGenerator[list[Ro
             coming = asyncio.create_task(ask())
             yield page
     finally:
-        # Nobody waits for the page that was on its way, nor for what became of it.
+        # Nobody needs the page that was under way, or its error.
         coming.cancel()
         with suppress(asyncio.CancelledError, Exception):
             await coming

@@ -1,4 +1,4 @@
-"""Recomputes the hash chain of the log: proof that nothing stored was changed, removed or put in between."""
+"""Recomputes the hash chain of the log, which proves that no event was changed, removed or inserted."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -88,7 +88,7 @@ class _Chain:
         self._chained = 0
 
     def take_events(self, rows: "Sequence[asyncpg.Record]") -> None:
-        """Check each event for itself, and keep what the chain takes of it: version and hash. Raises _Broken."""
+        """Check each event by itself, and keep its version and hash for the chain. Raises _Broken."""
         if not rows:
             raise _Broken(self.events + 1, "the event is missing")
         del self._links[: self._chained], self._times[: self._chained]
@@ -109,7 +109,7 @@ class _Chain:
         if previous != self.position:
             raise _Broken(self.position + 1, "a commit is missing")
         first, self._chained = self._chained, self._chained + last - previous
-        # The chain holds the commit's time only, so that of its events has to be the same.
+        # The chain holds only the commit's time, so its events must have the same.
         for number, found in enumerate(self._times[first : self._chained], 1):
             if found != time:
                 raise _Broken(previous + number, "the event's time is not that of its commit")

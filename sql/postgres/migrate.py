@@ -13,7 +13,7 @@ _queries = Queries("queries/migrations.sql")
 
 
 class MigrationEdited(Exception):
-    """A migration that was already applied has another content now; write a new one instead."""
+    """An applied migration was edited; write a new one instead."""
 
 
 class AppRoleRefused(Exception):
@@ -39,7 +39,7 @@ def migrations() -> list[Migration]:
 
 
 async def migrate(dsn: str) -> list[str]:
-    """Bring the schema up to this release; any number may race. Returns the names of what was applied.
+    """Bring the schema up to this release; several processes may try at once. Returns the names of what was applied.
 
     Raises MigrationEdited, and asyncpg errors when the server cannot be reached.
     """

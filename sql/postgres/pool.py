@@ -15,23 +15,23 @@ CONNECTION_ERRORS = (
     OSError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a query on a connection that is just being closed
+    asyncpg.InternalClientError,  # a query on a connection that is being closed
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.LockNotAvailableError,
     asyncpg.ReadOnlySQLTransactionError,
     TimeoutError,
 )
-"""What an unreachable, restarting, full or busy server raises; worth another try, unlike a wrong statement."""
+"""Errors of an unreachable, restarting, full or busy server: the same statement may succeed later."""
 
 DATA_ERRORS = (
     asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,
     asyncpg.ProgramLimitExceededError,
 )
-"""What the server raises because of the values; it will refuse them again, whatever is repaired."""
+"""Errors about the values: the server will refuse them again."""
 
-# A peer that vanished without a word must not keep its locks: the server gives it up within seconds.
+# A client that vanished must not keep its locks: the server closes its connection within seconds.
 _KEEPALIVE = {"tcp_keepalives_idle": "2", "tcp_keepalives_interval": "1", "tcp_keepalives_count": "3"}
 
 

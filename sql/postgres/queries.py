@@ -6,13 +6,13 @@ from importlib.resources import files
 from typing import NewType
 
 Query = NewType("Query", str)
-"""SQL text that came from a file; helpers take nothing else, so that no SQL is put together in Python."""
+"""SQL text from a file. Nothing else can be executed, so no SQL is built in Python."""
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
 class UnknownQuery(KeyError):
-    """No query of this name stands in the file."""
+    """The file has no query of this name."""
 
 
 class Queries(Mapping[str, Query]):

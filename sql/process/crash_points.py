@@ -1,4 +1,4 @@
-"""Named points at which a process can be told to die, so that tests try each gap between two effects for real.
+"""Named points at which a process can be told to die, so that tests can crash it between any two effects.
 
 `TRIGGERHUB_CRASH_AT=runner.after_action:3` arms one; unarmed, passing a point is one comparison.
 """
@@ -20,10 +20,10 @@ POINTS: tuple[str, ...] = (
 )
 """`role.moment`: only a process of that role dies there."""
 EXIT_CODE = 137
-"""As a shell reports SIGKILL, and as sudden: nothing is flushed or closed."""
+"""As a shell reports SIGKILL; nothing is flushed or closed."""
 
 _armed: dict[str, int] = {}
-"""Passes that are left until the process dies, of the one point that is armed."""
+"""How often the armed point is passed before the process dies."""
 
 
 def parse(spec: str) -> tuple[str, int]:

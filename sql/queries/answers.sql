@@ -6,7 +6,7 @@ delete from iam.answers where (caller_id, key_hash) in (
 
 -- name: claim
 -- Take a key: one that is new, or has expired, or whose request ($3) has had no answer since $6. No row where it is
--- somebody's, or the caller has $7 keys or $8 bytes of answers.
+-- somebody's, or the principal has $7 keys or $8 bytes of answers.
 with kept as (
     select count(*) as keys, coalesce(sum(octet_length(answer)), 0) as bytes from iam.answers where caller_id = $1
 )

@@ -1,1 +1,1 @@
-"""Which facts live beside the log, because they must be forgettable or fast?"""
+"""Which facts are stored beside the log, because they must be deletable or fast?"""

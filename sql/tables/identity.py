@@ -1,4 +1,4 @@
-"""Users, sessions and API keys: the plain tables of schema iam. Only hashes of secrets come here."""
+"""Users, sessions and API keys: the tables of schema iam. They hold only hashes of secrets."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -40,7 +40,7 @@ class ApiKey(msgspec.Struct, frozen=True):
 
 
 class GuessLimit(msgspec.Struct, frozen=True):
-    """Who is counted, under a hash; how many failures are free; and for how many seconds it closes at most."""
+    """A limit on guesses: the hash that failures count under, free failures, the longest lock-out in seconds."""
 
     key: bytes
     free: int
@@ -48,7 +48,7 @@ class GuessLimit(msgspec.Struct, frozen=True):
 
 
 class ApiKeyOwner(msgspec.Struct, frozen=True):
-    """Whose key a presented one is."""
+    """The owner of an API key."""
 
     key_id: UUID
     user_id: UUID
@@ -62,12 +62,12 @@ class Identity:
         self._pool = pool
 
     async def add_user(self, user: User, password_hash: str) -> bool:
-        """False where the address is taken."""
+        """Add a user; False where the address is taken."""
         row = await self._pool.fetchrow(_queries["add_user"], user.id, user.email, user.name, password_hash)
         return row is not None
 
     async def remove_user(self, user_id: UUID) -> None:
-        """Take back an account that was just made."""
+        """Remove an account that was just made."""
         await self._pool.execute(_queries["remove_user"], user_id)
 
     async def user_by_email(self, email: str) -> tuple[User, str] | None:
@@ -76,11 +76,11 @@ class Identity:
         return (User(row[0], row[1], row[2]), row[3]) if row else None
 
     async def has_users(self) -> bool:
-        """Whether anybody has an account."""
+        """Whether there is any account."""
         return await self._pool.fetchval(_queries["has_users"]) is not None
 
     async def user_by_id(self, user_id: UUID) -> User | None:
-        """The user, None when there is none any more."""
+        """The user; None where the account is gone."""
         row = await self._pool.fetchrow(_queries["user_by_id"], user_id)
         return User(row[0], row[1], row[2]) if row else None
 
@@ -115,7 +115,7 @@ class Identity:
     async def add_api_key(
         self, key_id: UUID, user_id: UUID, *, name: str, prefix: str, key_hash: bytes, scopes: tuple[Scope, ...]
     ) -> ApiKey | None:
-        """None when the user has MAX_API_KEYS already."""
+        """Add a key; None where the user has MAX_API_KEYS already."""
         created_at: datetime | None = await self._pool.fetchval(
             _queries["add_api_key"], key_id, user_id, name, prefix, key_hash, MAX_API_KEYS, scopes
         )
@@ -127,11 +127,11 @@ class Identity:
         return [ApiKey(row[0], row[1], row[2], _scopes(row[3]), row[4]) for row in rows]
 
     async def delete_api_key(self, user_id: UUID, key_id: UUID) -> bool:
-        """False when the user has no such key."""
+        """Delete a key; False where the user has no such key."""
         return await self._pool.fetchval(_queries["delete_api_key"], user_id, key_id) is not None
 
     async def api_key_owner(self, key_hash: bytes) -> ApiKeyOwner | None:
-        """Whose key has this SHA-256."""
+        """The owner of the key with this SHA-256."""
         row = await self._pool.fetchrow(_queries["api_key_owner"], key_hash)
         return ApiKeyOwner(row[0], row[1], _scopes(row[2])) if row else None
 

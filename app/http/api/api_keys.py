@@ -39,7 +39,7 @@ class ApiKeyController(Controller):
     async def create(
         self, data: JSONBody[NewApiKey], request: AuthedRequest, accounts: Injected[Accounts]
     ) -> CreatedApiKey:
-        """The answer is the only place where the whole key stands."""
+        """The answer is the only one that contains the whole key."""
         kept, key = await accounts.create_key(request.user, data.name, tuple(dict.fromkeys(data.scopes)))
         return CreatedApiKey(kept.id, kept.name, kept.prefix, kept.scopes, kept.created_at, key)
 
@@ -53,5 +53,5 @@ class ApiKeyController(Controller):
 
     @delete("/{key_id:uuid}", summary="Revoke a key", operation_id="deleteApiKey")
     async def revoke(self, key_id: FromPath[UUID], request: AuthedRequest, accounts: Injected[Accounts]) -> None:
-        """The key is void at once."""
+        """The key stops working at once."""
         await accounts.delete_key(request.user, key_id)

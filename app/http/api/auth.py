@@ -1,4 +1,4 @@
-"""Sign-up, sign-in and tokens: /api/v1/auth, and who one is: /api/v1/me."""
+"""Sign-up, sign-in and tokens: /api/v1/auth; the signed-in user: /api/v1/me."""
 
 from typing import Annotated
 
@@ -25,7 +25,7 @@ class SignUp(Input, frozen=True):
 
 
 class SignIn(Input, frozen=True):
-    """Credentials. Their form is not checked: an odd address is just one that nobody has."""
+    """Credentials. Any text is taken as an address: one that nobody has is refused like a wrong password."""
 
     email: Annotated[str, msgspec.Meta(max_length=MAX_EMAIL)]
     password: Annotated[str, msgspec.Meta(max_length=256)]
@@ -71,13 +71,13 @@ class AuthController(Controller):
     async def sign_in(
         self, request: "Request[object, object, State]", data: JSONBody[SignIn], accounts: Injected[Accounts]
     ) -> SignedIn:
-        """401 for a wrong password and for an unknown address alike; 429 once too many were wrong."""
+        """401 for a wrong password and for an unknown address; 429 after too many failures."""
         client = request.client.host if request.client else ""
         return _signed_in(*await accounts.sign_in(data.email, data.password, client))
 
     @command("/refresh", "refreshTokens", "Trade a refresh token for new tokens", "unauthorized")
     async def refresh(self, data: JSONBody[Refresh], accounts: Injected[Accounts]) -> TokenPair:
-        """Each token is good once; using an old one signs the device out. A repeat within 10 s is a repeat."""
+        """A token works once; using an old one signs the device out. Within 10 s a repeat gets the same answer."""
         return await accounts.refresh(data.refresh_token)
 
 
@@ -94,12 +94,12 @@ class MeController(Controller):
         opt=notes("wrong_status", replays=False),
     )
     async def sign_out(self, request: AuthedRequest, accounts: Injected[Accounts]) -> None:
-        """The access token and the refresh token are void at once."""
+        """The access token and the refresh token stop working at once."""
         await accounts.sign_out(request.user)
 
     @get("/me", summary="The signed-in user", operation_id="getMe", opt=notes("not_found"))
     async def me(self, request: AuthedRequest, identity: Injected[Identity]) -> User:
-        """Whose credentials these are."""
+        """The user that the credentials belong to."""
         user = await identity.user_by_id(request.user.user_id)
         if user is None:
             raise Problem("not_found", "this account is gone")

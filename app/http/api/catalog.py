@@ -22,18 +22,18 @@ class CatalogItem(msgspec.Struct, frozen=True):
 
 
 class CatalogController(Controller):
-    """The same for everybody, yet only for who is signed in."""
+    """The catalog: the same for every user, and only for signed-in users."""
 
     tags = ("Catalog",)
 
     @get("/triggers/available", summary="All triggers", operation_id="listAvailableTriggers")
     async def triggers(self, services: Injected[Services]) -> list[CatalogItem]:
-        """What can start a run."""
+        """All triggers: what can start a run."""
         return [_item(trigger) for trigger in services.catalog.triggers.values()]
 
     @get("/actions/available", summary="All actions", operation_id="listAvailableActions")
     async def actions(self, services: Injected[Services]) -> list[CatalogItem]:
-        """What a step can do."""
+        """All actions: what a step can do."""
         return [_item(action) for action in services.catalog.actions.values()]
 
 

@@ -1,4 +1,4 @@
-"""The inbox of failed runs: /api/v1/dead-letters; and how a zap does: /api/v1/zaps/{id}/health."""
+"""The inbox of failed runs: /api/v1/dead-letters; the health of a zap: /api/v1/zaps/{id}/health."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -22,26 +22,26 @@ Wanted = Annotated[State | Literal["all"], QueryParameter(name="state")]
 
 
 class Resolve(Input, frozen=True):
-    """Up to which count: `count` as it was listed, so that failures since then stay open. Absent: all of now."""
+    """How many failures to resolve: send `count` as it was listed, and later failures stay open. Without it, all."""
 
     count: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
 
 
 class Note(Input, frozen=True):
-    """What to remember about the group; empty takes the note away."""
+    """A note about the group; an empty one removes it."""
 
     note: Annotated[str, msgspec.Meta(max_length=MAX_NOTE, pattern=r"^[^\x00]*\Z")]
 
 
 class Changed(msgspec.Struct, frozen=True):
-    """Where the change is in the log: the list shows it once it has come to `min_position`."""
+    """The position of the change in the log: send it as `min_position` to read a list that includes it."""
 
     id: UUID
     position: int
 
 
 class DeadLetterController(Controller):
-    """Runs that failed for good or were timed out, grouped by zap, step and code."""
+    """Runs that failed or timed out, grouped by zap, step and error code."""
 
     path = "/dead-letters"
     tags = ("Dead letters",)
@@ -73,7 +73,7 @@ class DeadLetterController(Controller):
             before=paging.before_number,
             limit=paging.enough,
         )
-        # A cursor holds 128 bits, so here a position.
+        # A cursor holds 128 bits: here it is a position.
         return marked(paging.page(items, lambda item: UUID(int=item.position)), fresh=fresh)
 
     @command("/{group_id:uuid}/resolve", "resolveDeadLetters", "Be done with a group")
@@ -84,19 +84,19 @@ class DeadLetterController(Controller):
         inbox: Injected[Inbox],
         data: JSONBody[Resolve | None] = None,
     ) -> Changed:
-        """It opens again with the next failure."""
+        """The next failure opens it again."""
         return Changed(group_id, await inbox.resolve(request.user, group_id, data.count if data else None))
 
     @put("/{group_id:uuid}/note", summary="Write a note about a group", operation_id="noteDeadLetters")
     async def note(
         self, group_id: FromPath[UUID], request: AuthedRequest, inbox: Injected[Inbox], data: JSONBody[Note]
     ) -> Changed:
-        """Replaces the note before it."""
+        """Replaces the note that was there."""
         return Changed(group_id, await inbox.note(request.user, group_id, data.note))
 
 
 class HealthController(Controller):
-    """How a zap's runs end."""
+    """Counts of a zap's runs by how they ended."""
 
     path = "/zaps/{zap_id:uuid}"
     tags = ("Zaps",)
@@ -105,6 +105,6 @@ class HealthController(Controller):
     async def health(
         self, zap_id: FromPath[UUID], request: AuthedRequest, services: Injected[Services], zaps: Injected[Zaps]
     ) -> ZapHealth:
-        """Counts, and the last alert with what came of it by channel. A read model: it follows within moments."""
+        """Counts of ended runs, and the last alert with its result by channel. It follows the log within moments."""
         await zaps.load(request.user.tenant_id, zap_id)
         return await get_health(services.store.pool, request.user.tenant_id, zap_id)

@@ -1,4 +1,4 @@
-"""What stands around a zap's hook: its secrets, and the requests that started no run. /api/v1/zaps/{id}/…"""
+"""A zap's hook: its secrets, and the requests that started no run. /api/v1/zaps/{id}/…"""
 
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from projections.request_list import RequestListItem, list_requests
 
 
 class HookController(Controller):
-    """Secrets go in and never come out; rejected requests can be let in."""
+    """Secrets can be set and never read; rejected requests can be admitted."""
 
     path = "/zaps/{zap_id:uuid}"
     tags = ("Webhooks",)
@@ -33,19 +33,19 @@ class HookController(Controller):
         hook_secrets: Injected[HookSecrets],
         zaps: Injected[Zaps],
     ) -> SecretsState:
-        """Two may be live, so that a secret can be changed without losing a delivery: send the new and the old one."""
+        """Two secrets can be valid at once: to change one without losing a delivery, send the new and the old one."""
         return await hook_secrets.replace(zaps, request.user, zap_id, data.secrets)
 
-    @get("/secrets", summary="How many secrets the hook has", operation_id="getHookSecrets")
+    @get("/secrets", summary="Count the secrets of the hook", operation_id="getHookSecrets")
     async def secrets(
         self, zap_id: FromPath[UUID], request: AuthedRequest, hook_secrets: Injected[HookSecrets], zaps: Injected[Zaps]
     ) -> SecretsState:
-        """Their number, and when they were replaced; never themselves."""
+        """How many there are, and when they were replaced. The secrets themselves are never shown."""
         return await hook_secrets.state(zaps, request.user, zap_id)
 
     @get(
         "/requests",
-        summary="Requests that started no run",
+        summary="List requests that started no run",
         operation_id="listHookRequests",
         opt=notes(headers=("Stale",)),
     )
@@ -71,10 +71,10 @@ class HookController(Controller):
         )
         return marked(paging.page(items, lambda item: item.id), fresh=fresh)
 
-    @command("/requests/{request_id:uuid}/admit", "admitHookRequest", "Let a rejected request in", "wrong_status")
+    @command("/requests/{request_id:uuid}/admit", "admitHookRequest", "Admit a rejected request", "wrong_status")
     async def admit(
         self, zap_id: FromPath[UUID], request_id: FromPath[UUID], request: AuthedRequest, requests: Injected[Requests]
     ) -> Admitted:
-        """Starts its run, once. 409 for a request that was not kept whole."""
+        """Starts its run, once. 409 for a request of which only an excerpt was kept."""
         started = await requests.admit(request.user.tenant_id, zap_id, request_id, request.user.metadata)
         return Admitted("duplicate" if started.duplicate else "accepted", started.run_id, started.position)

@@ -1,4 +1,4 @@
-"""Many runs or held requests at once: /api/v1/runs/replay …, and the jobs that do it: /api/v1/jobs."""
+"""Commands on many runs or held requests: /api/v1/runs/replay …; the jobs that carry them out: /api/v1/jobs."""
 
 from functools import partial
 from uuid import UUID
@@ -37,7 +37,7 @@ def _bulk(path: str, operation_id: str, summary: str, *problems: str) -> post:
 
 
 class BulkController(Controller):
-    """What a user can do about many runs."""
+    """Commands on many runs."""
 
     path = "/runs"
     tags = ("Runs",)
@@ -46,7 +46,7 @@ class BulkController(Controller):
     async def replay(
         self, request: AuthedRequest, jobs: Injected[Jobs], data: JSONBody[BulkReplay]
     ) -> Response[Preview | JobListItem]:
-        """Makes a job that replays each of them once, oldest first: those there are now, as the run list shows them.
+        """Makes a job that replays each run once, oldest first. It takes the runs that the run list shows now.
 
         A filter without any field is refused. Runs that can not be replayed are counted as failed.
         """
@@ -65,14 +65,14 @@ class BulkController(Controller):
     async def cancel(
         self, request: AuthedRequest, jobs: Injected[Jobs], data: JSONBody[BulkCancel]
     ) -> Response[Preview | JobListItem]:
-        """Makes a job that cancels each of them, oldest first. Runs that end by themselves are counted as skipped."""
+        """Makes a job that cancels each run, oldest first. Runs that end by themselves are counted as skipped."""
         requested = JobRequested(kind="cancel", filter=data.filter.selection(), total=0, rate_per_s=data.rate_per_s)
         count = await jobs.count_runs(request.user.tenant_id, "cancel", requested.filter)
         return await _respond(request, jobs, requested, count, preview=data.preview)
 
 
 class HeldRequests(msgspec.Struct, frozen=True):
-    """The requests that a zap holds, for whoever asks for a job about them."""
+    """The requests that a zap holds, and the services that make a job for them."""
 
     zap_id: UUID
     request: AuthedRequest
@@ -97,7 +97,7 @@ async def provide_held(
 
 
 class HeldController(Controller):
-    """What a user can do about the requests that came while a zap was paused, and are held."""
+    """Commands on requests that came while the zap was paused, and are held."""
 
     path = "/zaps/{zap_id:uuid}/held"
     tags = ("Webhooks",)
@@ -107,7 +107,7 @@ class HeldController(Controller):
     async def release(
         self, held: Injected[HeldRequests], data: JSONBody[BulkRelease | None] = None
     ) -> Response[Preview | JobListItem]:
-        """Makes a job that starts their runs, of the version that is live then; also while the zap is paused.
+        """Makes a job that starts their runs on the version that is live then, even while the zap is paused.
 
         Requests that come after the job are not touched.
         """
@@ -117,12 +117,12 @@ class HeldController(Controller):
     async def discard(
         self, held: Injected[HeldRequests], data: JSONBody[BulkDiscard | None] = None
     ) -> Response[Preview | JobListItem]:
-        """Makes a job that gives them up, for good; they stay on record."""
+        """Makes a job that discards them. They can not be released afterwards, and stay on record."""
         return await held.job("discard", data or BulkDiscard())
 
 
 class JobController(Controller):
-    """Jobs: each command answers with the job as it is afterwards."""
+    """Jobs. Each command answers with the changed job."""
 
     path = "/jobs"
     tags = ("Jobs",)
@@ -136,22 +136,22 @@ class JobController(Controller):
 
     @get("/{job_id:uuid}", summary="Read a job", operation_id="getJob")
     async def read(self, job_id: FromPath[UUID], request: AuthedRequest, jobs: Injected[Jobs]) -> JobListItem:
-        """Always current; its progress is recorded about once in a second."""
+        """Always current; progress is recorded about once a second."""
         return list_item(await jobs.load(request.user.tenant_id, job_id))
 
     @command("/{job_id:uuid}/pause", "pauseJob", "Pause a job", "wrong_status")
     async def pause(self, job_id: FromPath[UUID], request: AuthedRequest, jobs: Injected[Jobs]) -> JobListItem:
-        """It stops within about a second."""
+        """The job stops within about a second."""
         return await _execute(request, jobs, job_id, PauseJob())
 
     @command("/{job_id:uuid}/resume", "resumeJob", "Go on with a job", "wrong_status", "limit_reached")
     async def resume(self, job_id: FromPath[UUID], request: AuthedRequest, jobs: Injected[Jobs]) -> JobListItem:
-        """It goes on where it stopped, whether it was paused or aborted."""
+        """A paused or aborted job goes on where it stopped."""
         return await _execute(request, jobs, job_id, ResumeJob())
 
     @command("/{job_id:uuid}/abort", "abortJob", "Abort a job", "wrong_status")
     async def abort(self, job_id: FromPath[UUID], request: AuthedRequest, jobs: Injected[Jobs]) -> JobListItem:
-        """It stops within about a second; what it has done stays done."""
+        """It stops within about a second. What it has done is not undone."""
         return await _execute(request, jobs, job_id, AbortJob())
 
 

@@ -1,4 +1,4 @@
-"""What commands on runs take, one run or many, and what they answer."""
+"""Bodies of commands on runs, and of their answers."""
 
 from typing import Annotated
 from uuid import UUID
@@ -15,11 +15,11 @@ from domain.values.json import Json
 Code = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=CODE)]
 Rate = Annotated[int, msgspec.Meta(ge=1, le=MAX_RATE_PER_S)]
 DEFAULT_REPLAYS_PER_S = 50
-"""Replays have effects on others, so that they go slowly unless told otherwise."""
+"""Replays call other systems, so they are slow by default."""
 
 
 class SelectionIn(Input, frozen=True):
-    """Which runs are meant: those for which all fields that are set hold. `from` is inclusive, `to` exclusive.
+    """Selects the runs that match every field that is set. `from` is inclusive, `to` exclusive.
 
     `step_id` and `error_code` are those of the error that the run list shows. A run that did not complete, but of
     which a replay has, is left out unless `include_recovered` is set.
@@ -35,7 +35,7 @@ class SelectionIn(Input, frozen=True):
     include_recovered: bool = False
 
     def selection(self) -> Selection:
-        """The same for the domain."""
+        """The selection as the domain has it."""
         return Selection(
             zap_id=self.zap_id,
             status=self.status,
@@ -81,14 +81,14 @@ class BulkDiscard(Input, frozen=True):
 
 
 class Preview(msgspec.Struct, frozen=True):
-    """How many a job would take; `more` when there are more than were counted."""
+    """How many items a job would take; `more`: counting stopped there."""
 
     count: int
     more: bool
 
 
 class ReplayIn(Input, frozen=True):
-    """How to run again: all steps, or those from one on; on the version it had, or today's; with another body."""
+    """How to replay: all steps, or from `from_step` on; with the same version or the latest; with another body."""
 
     from_step: StepId | None = None
     version: ReplayVersion = "original"
@@ -96,7 +96,7 @@ class ReplayIn(Input, frozen=True):
 
 
 class ReplayOut(msgspec.Struct, frozen=True):
-    """The new run, and where its request is in the log."""
+    """The new run, and the position of its request in the log."""
 
     id: UUID
     replay_of: UUID

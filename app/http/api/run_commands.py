@@ -15,14 +15,14 @@ from projections.run_detail import RunDetail
 
 
 class RunCommandController(Controller):
-    """What a user can do about a run."""
+    """Commands on one run."""
 
     path = "/runs"
     tags = ("Runs",)
 
     @command("/{run_id:uuid}/cancel", "cancelRun", "Cancel a run", "wrong_status")
     async def cancel(self, run_id: FromPath[UUID], request: AuthedRequest, runs: Injected[Runs]) -> RunDetail:
-        """Ends it at once, whatever it waits for. An action that is under way may still have its effect."""
+        """Ends the run at once. An action that is under way may still have its effect."""
         await runs.cancel(request.user.tenant_id, run_id, request.user.metadata)
         return await runs.detail(request.user.tenant_id, run_id)
 
@@ -42,7 +42,7 @@ class RunCommandController(Controller):
         runs: Injected[Runs],
         data: JSONBody[ReplayIn | None] = None,
     ) -> Response[ReplayOut]:
-        """Makes a new run that links to this one, which stays as it is."""
+        """Makes a new run that links to this one. This one does not change."""
         wanted = data or ReplayIn()
         wish = Replay(from_step=wanted.from_step, version=wanted.version, payload=wanted.payload)
         new_run, position = await runs.replay(request.user.tenant_id, run_id, wish, request.user.metadata)

@@ -35,7 +35,7 @@ Code = Annotated[
 
 
 class EventOut(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as the log has it."""
+    """A recorded event."""
 
     id: UUID
     position: int
@@ -67,7 +67,7 @@ def _event_out(event: StoredEvent) -> EventOut:
 
 
 class RunController(Controller):
-    """What happened."""
+    """Reads runs."""
 
     path = "/runs"
     tags = ("Runs",)
@@ -91,7 +91,7 @@ class RunController(Controller):
         ] = None,
         min_position: MinPosition = None,
     ) -> Response[Page[RunListItem]]:
-        """Newest first. With `min_position` it waits a moment to include that; if it can not, `Stale: true`."""
+        """Newest first. With `min_position` the answer includes that position, or has the header `Stale: true`."""
         pool = services.store.pool
         fresh = await is_fresh(pool, "run_list", min_position)
         wanted = RunFilter(
@@ -132,7 +132,7 @@ class RunController(Controller):
         *,
         path: Annotated[str, QueryParameter(max_length=MAX_PATH, description="Such as `steps.send.output.body`")],
     ) -> Response[msgspec.Raw]:
-        """What a run detail leaves out as it is large, by the `path` that stands in its place."""
+        """A large value that the run detail leaves out. Send the `path` that the detail shows in its place."""
         try:
             found = await run_detail.value(services.store, request.user.tenant_id, run_id, parse_path(path))
         except ValueError as error:
@@ -141,7 +141,7 @@ class RunController(Controller):
             raise NotFound(f"this run has no {path}")
         return Response(msgspec.Raw(msgspec.json.encode(found)))
 
-    @get("/{run_id:uuid}/events", summary="The run's events", operation_id="listRunEvents")
+    @get("/{run_id:uuid}/events", summary="List the events of a run", operation_id="listRunEvents")
     async def events(
         self,
         run_id: FromPath[UUID],
@@ -149,7 +149,7 @@ class RunController(Controller):
         services: Injected[Services],
         paging: Injected[Paging],
     ) -> Page[EventOut]:
-        """Oldest first, as they were recorded, but for known secrets. Large ones make short pages."""
+        """All events as recorded, oldest first. Known secrets are redacted; large events make short pages."""
         after = paging.before_number or 0
         stored, more = await services.store.stream_page(StreamKind.RUN, run_id, min(after, MAX_VERSION), paging.limit)
         owner = stored or (await services.store.stream_page(StreamKind.RUN, run_id, 0, 1))[0]

@@ -1,4 +1,4 @@
-"""What goes in and comes out of the routes of zaps."""
+"""Bodies of requests about zaps, and of their answers."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -19,7 +19,7 @@ Secret = Annotated[str, msgspec.Meta(min_length=8, max_length=1_000, pattern=r"^
 
 
 class ZapIn(Input, frozen=True):
-    """A zap's name and definition. Steps are as in the answer's draft; a `kind` that is left out is `action`."""
+    """A zap's name and definition. Steps look as in the answer's draft; `kind` is `action` by default."""
 
     name: Name
     trigger: Trigger
@@ -78,7 +78,7 @@ class ZapChange(Input, frozen=True):
         return self.draft
 
     def overwritten(self, current: "ZapOut") -> list[BrokenRule]:
-        """What only the server decides, and yet is not as it stands."""
+        """The fields that only the server decides, and that differ from the zap."""
         now: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(current))
         sent: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
         fixed = set(sent) & set(now) - {"name"} - ({"draft"} if self.trigger is UNSET else set())
@@ -89,7 +89,7 @@ class ZapChange(Input, frozen=True):
 
 
 def _with_kinds(holder: JsonObject) -> JsonObject:
-    """What holds steps, with their kinds; those of error paths included."""
+    """A copy in which each step has its kind, in error paths too."""
     steps = holder.get("steps")
     if isinstance(steps, list):
         holder = holder | {"steps": [_with_kind(step) if isinstance(step, dict) else step for step in steps]}
@@ -104,7 +104,7 @@ def _with_kind(step: JsonObject) -> JsonObject:
 
 
 class RollBack(Input, frozen=True):
-    """The published version to use again."""
+    """The published version to go back to."""
 
     version: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 
@@ -142,13 +142,13 @@ class VersionOut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SecretsIn(Input, frozen=True):
-    """The secrets that count from now on, newest first; none to forget them all."""
+    """The secrets that are valid from now on, newest first; an empty list removes them all."""
 
     secrets: Annotated[tuple[Secret, ...], msgspec.Meta(max_length=MAX_SECRETS)]
 
 
 class Admitted(msgspec.Struct, frozen=True):
-    """The run that the request has now; it had one already when `status` is duplicate."""
+    """The run of the request. `status` is `duplicate` where it had one already."""
 
     status: str
     run_id: UUID

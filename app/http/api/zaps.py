@@ -48,16 +48,16 @@ class OwnZaps(msgspec.Struct, frozen=True):
     if_match: str | None
 
     async def execute(self, zap_id: UUID, command: ZapCommand) -> Response[ZapOut]:
-        """Carry out a command, under If-Match where that was sent."""
+        """Carry out a command, on the condition of If-Match where that was sent."""
         expected = parse_if_match(self.if_match)
         return self.respond(await self.zaps.execute(self.principal, zap_id, command, expected))
 
     async def load(self, zap_id: UUID, as_of: datetime | None = None) -> LoadedZap:
-        """One of them. Raises NotFound."""
+        """Load one of them. Raises NotFound."""
         return await self.zaps.load(self.principal.tenant_id, zap_id, as_of)
 
     async def require_unchanged(self, zap_id: UUID, change: ZapChange) -> None:
-        """Refuse a change of what the server decides; an answer that is out of date is refused by its ETag."""
+        """Refuse a change to fields that the server decides, unless the ETag is out of date and refused anyway."""
         loaded, expected = await self.load(zap_id), parse_if_match(self.if_match)
         errors = change.overwritten(self.shown(loaded))
         if errors and (expected is None or loaded.version in expected):
@@ -96,12 +96,12 @@ async def provide_own_zaps(
 
 
 def _change(path: str, operation_id: str, summary: str, *problems: str) -> post:
-    """A command that changes a zap, under If-Match where that was sent."""
+    """A command that changes a zap, on the condition of If-Match where that was sent."""
     return command(path, operation_id, summary, "version_conflict", "wrong_status", *problems, headers=("ETag",))
 
 
 class ZapController(Controller):
-    """Commands answer with the zap as it is afterwards, its ETag, and `position`: reads can wait for that."""
+    """Each command answers with the changed zap, its ETag, and its `position`, which reads can wait for."""
 
     path = "/zaps"
     tags = ("Zaps",)
@@ -138,9 +138,9 @@ class ZapController(Controller):
     async def change(
         self, zap_id: FromPath[UUID], data: JSONBody[ZapChange], own: Injected[OwnZaps]
     ) -> Response[ZapOut]:
-        """The zap as it was read, with another draft or name, will do too. Published versions stay as they are.
+        """The body may be the zap as it was read, with another draft or name. Published versions do not change.
 
-        Needs If-Match: 412 when somebody else was quicker."""
+        Needs If-Match: 412 when somebody else changed the zap first."""
         if own.if_match is None:
             raise Problem("if_match_required", "send the ETag of the zap as you read it in If-Match")
         await own.require_unchanged(zap_id, data)
@@ -148,7 +148,7 @@ class ZapController(Controller):
 
     @delete("/{zap_id:uuid}", summary="Delete a zap", operation_id="deleteZap", opt=notes("version_conflict"))
     async def remove(self, zap_id: FromPath[UUID], own: Injected[OwnZaps], hook_secrets: Injected[HookSecrets]) -> None:
-        """Its hook answers 404 from now on, and its secrets are gone; its history stays."""
+        """Its hook answers 404 from now on. Its secrets are deleted; its history is kept."""
         await own.execute(zap_id, DeleteZap())
         await hook_secrets.forget(own.principal, zap_id)
 
@@ -170,14 +170,14 @@ class ZapController(Controller):
 
     @_change("/{zap_id:uuid}/pause", "pauseZap", "Pause")
     async def pause(self, zap_id: FromPath[UUID], own: Injected[OwnZaps]) -> Response[ZapOut]:
-        """Its hook answers 409 until the zap is enabled, or holds requests if so set; runs under way go on."""
+        """Its hook answers 409 until the zap is enabled, or holds requests where that is set. Runs under way go on."""
         return await own.execute(zap_id, PauseZap())
 
     @_change("/{zap_id:uuid}/rollback", "rollBackZap", "Use an earlier version again")
     async def roll_back(
         self, zap_id: FromPath[UUID], data: JSONBody[RollBack], own: Injected[OwnZaps]
     ) -> Response[ZapOut]:
-        """New runs use that version, and it becomes the draft; the draft before is kept in `set_aside`."""
+        """New runs use that version, and it becomes the draft. The draft it replaces is kept in `set_aside`."""
         return await own.execute(zap_id, RollBackZap(data.version))
 
     @get("/{zap_id:uuid}/versions", summary="List published versions", operation_id="listZapVersions")
@@ -212,7 +212,7 @@ def parse_if_match(header: str | None) -> frozenset[int] | None:
     tags = [tag.strip() for tag in header.split(",")]
     if not all(re.fullmatch(r'(W/)?"[\x21\x23-\x7e]*"', tag) for tag in tags):
         raise Problem("malformed", 'If-Match: give ETags in quotes, such as "3"')
-    # Weak tags never match (RFC 9110 §13.1.1), and a tag that we did not give out matches nothing.
+    # Weak tags never match (RFC 9110 §13.1.1); neither do tags that are not ours.
     return frozenset(int(tag[1:-1]) for tag in tags if re.fullmatch(r'"[0-9]{1,9}"', tag))
 
 

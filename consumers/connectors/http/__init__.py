@@ -14,9 +14,9 @@ from domain.hook.hops import HEADER
 from domain.values.json import JsonObject
 
 LOOP_DETECTED = 508
-"""RFC 5842 §7.2: coming again would only go on with it."""
+"""RFC 5842 §7.2. A retry would only continue the loop."""
 RETRIED_STATUSES = frozenset({408, 425, 429})
-"""Statuses below 500 that time may heal (RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4)."""
+"""Statuses below 500 that may pass (RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4)."""
 
 
 async def request(config: JsonObject, context: ActionContext) -> Outcome:
@@ -51,14 +51,14 @@ def check(saved: JsonObject) -> dict[str, str]:
 
 
 def _given(config: JsonObject) -> JsonObject:
-    """The fields that are set: templates may leave one empty, and write methods as they like."""
+    """The fields that are set: a template may give an empty text, and the method in any case."""
     given = {name: value for name, value in config.items() if name == "body" or value not in (None, "")}
     method = given.get("method")
     return {**given, "method": method.upper()} if isinstance(method, str) else given
 
 
 def _headers_and_body(wanted: RequestConfig, idempotency_key: str) -> tuple[list[tuple[str, str]], bytes | None]:
-    """The headers as the step sets them, and those that it leaves to us. Raises BadConfig."""
+    """The headers that the step sets and those that we add, and the body. Raises BadConfig."""
     headers = [(name, value.strip()) for name, value in pairs(wanted.headers)]
     own = {name.lower(): value for name, value in headers}
     if len([name for name, _ in headers if name.lower() == "idempotency-key"]) > 1:
@@ -77,7 +77,7 @@ def _headers_and_body(wanted: RequestConfig, idempotency_key: str) -> tuple[list
 
 
 def _with_hop(headers: list[tuple[str, str]], hop: str) -> list[tuple[str, str]]:
-    """With the header that says how many runs have started one another, which is ours alone."""
+    """Set the header that counts how many runs have started one another; the step cannot set it."""
     others = [(name, value) for name, value in headers if name.lower() != HEADER.lower()]
     return [*others, (HEADER, hop)] if hop else others
 

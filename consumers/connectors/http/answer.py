@@ -15,12 +15,12 @@ _BINARY = re.compile(
     r"|application/(?:octet-stream|pdf|zip|gzip|x-gzip|x-tar|x-7z-compressed|x-bzip2?|wasm|vnd\.(?:ms-|openxml).*)"
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\ufffd]")
-"""What no text holds that was read in a charset by guess."""
+"""Characters that show that a charset was guessed wrong."""
 MAX_FILENAME = 255
 
 
 class NotAsAsked(ValueError):
-    """The answer is not what the step asks for."""
+    """The answer does not have the form that the step asks for."""
 
 
 def output(reply: HttpReply, response: Response) -> JsonObject:
@@ -59,7 +59,7 @@ def _may_be_json(media_type: str, body: bytes) -> bool:
 
 
 def _json(reply: HttpReply, media_type: str, options: dict[str, str]) -> tuple[Json, str]:
-    """The value; or what `_text` makes of it, and why."""
+    """The JSON value; or the body as text, and why it is not JSON."""
     if not reply.body.strip():
         return None, ""
     shows_itself = charset_of(options.get("charset", "")) in SHOWS_ITSELF
@@ -76,7 +76,7 @@ def _text(reply: HttpReply, media_type: str, options: dict[str, str], *, certain
     if text is not None:
         return text if certain or says_text or "\0" not in text else _kept(reply, media_type)
     if certain or says_text or is_json(media_type):
-        text = reply.body.decode("cp1252", "replace")  # what browsers take old pages for (WHATWG Encoding §4.2)
+        text = reply.body.decode("cp1252", "replace")  # as browsers read old pages (WHATWG Encoding §4.2)
         if certain or not _CONTROL.search(text):
             return text
     return _kept(reply, media_type)

@@ -24,7 +24,7 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 class Content(msgspec.Struct, frozen=True):
-    """What goes out, and its type where the step sets none."""
+    """The body, and its type where the step sets none."""
 
     body: bytes
     content_type: str
@@ -169,7 +169,7 @@ def _plain(value: Json) -> bytes:
 
 
 def is_exact(value: Json) -> bool:
-    """Whether a value holds bytes exactly: a file of a form, or an answer that is not text."""
+    """Whether a value stands for exact bytes: a file of a form, or an answer that is not text."""
     return isinstance(value, dict) and isinstance(value.get("content"), str) and "content_type" in value
 
 

@@ -1,4 +1,4 @@
-"""The config of `http.request`, and what its definition decides before any data is known."""
+"""The config of `http.request`, and what is decided when a definition is saved."""
 
 from functools import lru_cache
 from typing import Annotated, Literal, TypeAlias
@@ -20,7 +20,7 @@ BodyType: TypeAlias = Literal["json", "form", "multipart", "text", "binary"]
 Response: TypeAlias = Literal["auto", "json", "text", "binary"]
 
 MAX_BYTES = 10 * 2**20
-"""The most that `max_bytes` can be set to."""
+"""The largest `max_bytes`."""
 DEFAULT_BYTES = 2**20
 MAX_TIMEOUT_S = 300.0
 MAX_CONTENT_TYPE = 1_000
@@ -123,7 +123,7 @@ def _check_headers(headers: JsonObject) -> dict[str, str]:
 
 
 def content_type_of(headers: Json) -> str:
-    """The media type that a config's own header names, in lower case; a template stays what it is."""
+    """The media type in the config's own header, in lower case; a template stays as it is."""
     if not isinstance(headers, dict):
         return ""
     found = next((value for name, value in headers.items() if name.lower() == "content-type"), None)
@@ -139,6 +139,6 @@ def media_type_of(content_type: Json) -> tuple[str, dict[str, str]]:
 
 @lru_cache(maxsize=512)
 def _parsed(content_type: str) -> tuple[str, dict[str, str]]:
-    """Parsing costs more than all else that is done with an answer, and few types are in use."""
+    """Cached: parsing is the most expensive part of reading an answer, and few types are in use."""
     media_type, options = parse_options_header(content_type)
     return plain_type(str(media_type)), options

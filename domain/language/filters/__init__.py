@@ -7,7 +7,7 @@ from domain.values.json import JsonObject
 FILTERS: dict[str, Filter] = {
     filter_.name: filter_ for module in (text, numbers, lists, dates) for filter_ in module.ALL.filters
 }
-"""All filters by name; each says in one line what it does, and shows it."""
+"""All filters by name, each with one line of documentation and an example."""
 
 EXAMPLE: JsonObject = {
     "trigger": {
@@ -20,6 +20,6 @@ EXAMPLE: JsonObject = {
         }
     }
 }
-"""What the examples see."""
+"""The data of the examples."""
 
 __all__ = ["EXAMPLE", "FILTERS", "Filter", "FilterError"]

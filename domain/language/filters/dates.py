@@ -9,7 +9,7 @@ ALL = Filters()
 
 @ALL.add("date", "{{ '2026-11-25T10:00:00+01:00' | date: '%d.%m.%Y %H:%M %z' }}", "25.11.2026 10:00 +0100")
 def date(value: object, form: object = "") -> object:
-    """Writes a date in a form such as %Y-%m-%d: of RFC 3339 text, unix seconds, 'now' or 'today'; with its own zone."""
+    """Formats a date, such as %Y-%m-%d. Takes RFC 3339 text, unix seconds, 'now' or 'today', and keeps the zone."""
     if value is None or not spelled(form):
         return value
     moment = moment_of(value)

@@ -13,7 +13,7 @@ F = TypeVar("F", bound=Function)
 
 
 class FilterError(ValueError):
-    """What a filter was given does not fit; the message says what would."""
+    """A filter cannot use its input or an argument; the message says what it needs."""
 
 
 class Filter(msgspec.Struct, frozen=True, eq=False):
@@ -31,7 +31,7 @@ class Filter(msgspec.Struct, frozen=True, eq=False):
         return (self.call.__doc__ or "").splitlines()[0]
 
     def misuse(self, positional: int, named: Sequence[str]) -> str | None:
-        """What is wrong with a call that has so many arguments; None where nothing is."""
+        """What is wrong with a call that has this many arguments; None where nothing is."""
         parameters = list(inspect.signature(self.call).parameters.values())[1:]
         takes = [parameter for parameter in parameters if parameter.kind is not parameter.KEYWORD_ONLY]
         needs = sum(parameter.default is parameter.empty for parameter in takes)
@@ -52,7 +52,7 @@ class Filters:
         self.filters: list[Filter] = []
 
     def add(self, name: str, example: str, result: str, *, any_size: bool = False) -> Callable[[F], F]:
-        """Decorates the function that is the filter."""
+        """Registers the decorated function as a filter."""
 
         def keep(call: F) -> F:
             self.filters.append(Filter(name, call, example, result, any_size))
@@ -62,7 +62,7 @@ class Filters:
 
 
 def whole_number(value: object) -> int:
-    """An argument that counts. Raises FilterError."""
+    """An argument as a whole number. Raises FilterError."""
     match value:
         case bool() | None:
             pass

@@ -1,4 +1,4 @@
-"""Filters over lists, whatever their items are: what has no such field is last, or not there."""
+"""Filters over lists of any items. Items without the field are sorted last, or left out."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ _MAX_NESTED = 5
 
 
 def items(value: object) -> list[object]:
-    """A value as a list: lists in it are laid flat, and what is no list is its only item."""
+    """A value as a flat list: nested lists are flattened, and any other value is the only item."""
     match value:
         case None | Absent():
             return []
@@ -61,7 +61,7 @@ def size(value: object) -> int:
 
 @ALL.add("default", "{{ trigger.body.nickname | default: 'friend' }}", "friend", any_size=True)
 def default(value: object, otherwise: object = "", *, allow_false: object = False) -> object:
-    """Stands in for what is missing, null, false or empty. Alone in a field, both keep their JSON type."""
+    """Replaces a value that is missing, null, false or empty. Alone in a field, the result keeps its JSON type."""
     if value is False:
         return value if allow_false is True else otherwise
     empty = value is None or isinstance(value, Absent) or (isinstance(value, str | list | dict) and not value)
@@ -78,13 +78,13 @@ def concat(value: object, other: object) -> list[object]:
 
 @ALL.add("map", "{{ trigger.body.items | map: 'sku' | join }}", "y x")
 def map_(value: object, key: object) -> list[object]:
-    """Takes one field of each item; null where an item has none."""
+    """Takes one field of each item; null where it is missing."""
     return [field(item, key) for item in items(value)]
 
 
 @ALL.add("reverse", "{{ trigger.body.items | map: 'sku' | reverse | join }}", "x y")
 def reverse(value: object) -> list[object]:
-    """Turns the order of a list round."""
+    """Reverses a list."""
     return items(value)[::-1]
 
 
@@ -120,7 +120,7 @@ def _rank(value: object) -> tuple[int, float, str]:
 
 @ALL.add("where", "{{ trigger.body.items | where: 'sku', 'x' | size }}", "1")
 def where(value: object, key: object, wanted: object = _ANYTHING) -> list[object]:
-    """Keeps the items of which a field has a value; without a value, those of which it is set and not false."""
+    """Keeps the items whose field has the value; without a value, those whose field is set and not false."""
     return [item for item in items(value) if _fits(item, key, wanted)]
 
 
@@ -144,7 +144,7 @@ def find_index(value: object, key: object, wanted: object = _ANYTHING) -> int | 
 
 @ALL.add("has", "{{ trigger.body.items | has: 'sku', 'z' }}", "false")
 def has(value: object, key: object, wanted: object = _ANYTHING) -> bool:
-    """Whether there is an item that `where` would keep."""
+    """Whether `where` would keep any item."""
     return any(_fits(item, key, wanted) for item in items(value))
 
 
@@ -157,7 +157,7 @@ def _fits(item: object, key: object, wanted: object) -> bool:
 
 @ALL.add("uniq", "{{ trigger.body.tags | uniq | join }}", "b a")
 def uniq(value: object, key: object = None) -> list[object]:
-    """Drops the items that were there before, by a field if one is named."""
+    """Drops repeated items, or items that repeat the value of a field."""
     seen: dict[object, object] = {}
     for item in items(value):
         seen.setdefault(_identity(item if key is None else field(item, key)), item)
@@ -165,7 +165,7 @@ def uniq(value: object, key: object = None) -> list[object]:
 
 
 def _identity(value: object) -> tuple[str, object]:
-    """The same for equal values, and for no others."""
+    """A key that is the same for equal values only."""
     if isinstance(value, str | bool):
         return type(value).__name__, value
     return ("number", value) if isinstance(value, int | float) else ("json", as_json(value))
@@ -173,11 +173,11 @@ def _identity(value: object) -> tuple[str, object]:
 
 @ALL.add("compact", "{{ trigger.body.items | map: 'note' | compact | size }}", "0")
 def compact(value: object, key: object = None) -> list[object]:
-    """Drops the items that are null, or of which a field is null or missing."""
+    """Drops items that are null, or whose field is null or missing."""
     return [item for item in items(value) if (item if key is None else field(item, key)) is not None]
 
 
 @ALL.add("sum", "{{ trigger.body.items | sum: 'price' }}", "3.7")
 def sum_(value: object, key: object = None) -> int | float:
-    """Adds up the numbers of a list, of one field if it is named; what is none counts as 0."""
+    """Adds up the numbers of a list, or those of a field; anything else counts as 0."""
     return result(sum(number(item if key is None else field(item, key)) for item in items(value)))

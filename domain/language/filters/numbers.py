@@ -18,7 +18,7 @@ _NUMBER = re.compile(r"-?[0-9]{1,400}(?:\.[0-9]{1,400})?(?:[eE][+-]?[0-9]{1,18})
 
 
 def number(value: object) -> Number:
-    """A value as a number; 0 for what is none, as in Liquid. Raises FilterError."""
+    """A value as a number; 0 for anything else, as in Liquid. Raises FilterError."""
     match value:
         case bool():
             return 0
@@ -87,7 +87,7 @@ def divided_by(value: object, other: object) -> int | float:
 
 @ALL.add("modulo", "{{ 7 | modulo: 3 }}", "1")
 def modulo(value: object, other: object) -> int | float:
-    """What is left after dividing by a number."""
+    """The remainder of a division."""
     if not number(other):
         raise FilterError("can not divide by 0")
     return _of_two(value, other, _remainder)
@@ -109,14 +109,14 @@ def abs_(value: object) -> int | float:
 
 @ALL.add("at_least", "{{ 3 | at_least: 5 }}", "5")
 def at_least(value: object, least: object) -> int | float:
-    """The larger one of two numbers."""
+    """The larger of two numbers."""
     one, other = number(value), number(least)
     return result(max(one, other))
 
 
 @ALL.add("at_most", "{{ 7 | at_most: 5 }}", "5")
 def at_most(value: object, most: object) -> int | float:
-    """The smaller one of two numbers."""
+    """The smaller of two numbers."""
     one, other = number(value), number(most)
     return result(min(one, other))
 
@@ -135,7 +135,7 @@ def floor(value: object) -> int:
 
 @ALL.add("round", "{{ 2.675 | round: 2 }}", "2.68")
 def round_(value: object, digits: object = 0) -> int | float:
-    """Rounds to a whole number, or to so many digits after the point; halves go away from zero."""
+    """Rounds to a whole number, or to that many decimal places; halves are rounded away from zero."""
     exact, places = number(value), max(-MAX_DIGITS, min(MAX_DIGITS, whole_number(digits or 0)))
     if places <= 0:
         return _rounded(exact, places, ROUND_HALF_UP)

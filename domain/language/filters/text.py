@@ -1,4 +1,4 @@
-"""Filters that make text of a value, or values of text."""
+"""Filters from values to text, and from text to values."""
 
 import base64
 import binascii
@@ -33,19 +33,19 @@ def prepend(value: object, text: object) -> str:
 
 @ALL.add("capitalize", "{{ 'my GREAT title' | capitalize }}", "My great title")
 def capitalize(value: object) -> str:
-    """Makes the first letter a capital and all others small."""
+    """Capitalizes the first letter and lowers all others."""
     return spelled(value).capitalize()
 
 
 @ALL.add("downcase", "{{ 'ADA' | downcase }}", "ada")
 def downcase(value: object) -> str:
-    """Makes all letters small."""
+    """Lowers all letters."""
     return spelled(value).lower()
 
 
 @ALL.add("upcase", "{{ 'ada' | upcase }}", "ADA")
 def upcase(value: object) -> str:
-    """Makes all letters capitals."""
+    """Capitalizes all letters."""
     return spelled(value).upper()
 
 
@@ -69,7 +69,7 @@ def rstrip(value: object) -> str:
 
 @ALL.add("squish", "{{ ' a   b ' | squish }}", "a b")
 def squish(value: object) -> str:
-    """Removes white space from both ends, and leaves one blank where there is more inside."""
+    """Removes white space from both ends, and shortens it to one blank inside."""
     return " ".join(spelled(value).split())
 
 
@@ -108,19 +108,19 @@ def strip_html(value: object) -> str:
 
 @ALL.add("escape", "{{ 'a < b & c' | escape }}", "a &lt; b &amp; c")
 def escape(value: object) -> str:
-    """Replaces the characters that mean something in HTML."""
+    """Escapes the characters that have a meaning in HTML."""
     return html.escape(spelled(value)).replace("&#x27;", "&#39;")
 
 
 @ALL.add("escape_once", "{{ '1 &lt; 2 & 3' | escape_once }}", "1 &lt; 2 &amp; 3")
 def escape_once(value: object) -> str:
-    """Replaces the characters that mean something in HTML, but not those of entities that are there already."""
+    """Escapes the characters that have a meaning in HTML, except in entities."""
     return _BARE.sub(lambda found: html.escape(found[0]).replace("&#x27;", "&#39;"), spelled(value))
 
 
 @ALL.add("escapejs", """{{ 'say "hi"' | escapejs }}""", "say \\u0022hi\\u0022")
 def escapejs(value: object) -> str:
-    """Replaces the characters that mean something in JavaScript text."""
+    """Escapes the characters that have a meaning in JavaScript strings."""
     return spelled(value).translate(_JS_TABLE)
 
 
@@ -132,37 +132,37 @@ def safe(value: object) -> str:
 
 @ALL.add("remove", "{{ 'a-b-c' | remove: '-' }}", "abc")
 def remove(value: object, text: object) -> str:
-    """Removes text wherever it stands."""
+    """Removes every occurrence of a text."""
     return spelled(value).replace(spelled(text), "")
 
 
 @ALL.add("remove_first", "{{ 'a-b-c' | remove_first: '-' }}", "ab-c")
 def remove_first(value: object, text: object) -> str:
-    """Removes text where it stands first."""
+    """Removes the first occurrence of a text."""
     return spelled(value).replace(spelled(text), "", 1)
 
 
 @ALL.add("remove_last", "{{ 'a-b-c' | remove_last: '-' }}", "a-bc")
 def remove_last(value: object, text: object) -> str:
-    """Removes text where it stands last."""
+    """Removes the last occurrence of a text."""
     return replace_last(value, text, "")
 
 
 @ALL.add("replace", "{{ 'a-b-c' | replace: '-', '/' }}", "a/b/c")
 def replace(value: object, text: object, by: object = "") -> str:
-    """Replaces text wherever it stands."""
+    """Replaces every occurrence of a text."""
     return spelled(value).replace(spelled(text), spelled(by))
 
 
 @ALL.add("replace_first", "{{ 'a-b-c' | replace_first: '-', '/' }}", "a/b-c")
 def replace_first(value: object, text: object, by: object = "") -> str:
-    """Replaces text where it stands first."""
+    """Replaces the first occurrence of a text."""
     return spelled(value).replace(spelled(text), spelled(by), 1)
 
 
 @ALL.add("replace_last", "{{ 'a-b-c' | replace_last: '-', '/' }}", "a-b/c")
 def replace_last(value: object, text: object, by: object) -> str:
-    """Replaces text where it stands last."""
+    """Replaces the last occurrence of a text."""
     whole, old = spelled(value), spelled(text)
     at = whole.rfind(old)
     return whole if at < 0 else whole[:at] + spelled(by) + whole[at + len(old) :]
@@ -170,7 +170,7 @@ def replace_last(value: object, text: object, by: object) -> str:
 
 @ALL.add("split", "{{ 'a,b,c' | split: ',' | last }}", "c")
 def split(value: object, separator: object) -> list[str]:
-    """Makes a list of the parts between separators; of the characters, where the separator is empty."""
+    """Splits text at a separator; an empty separator splits it into characters."""
     text, between = spelled(value), spelled(separator)
     if not between:
         return list(text)
@@ -190,14 +190,14 @@ def slice_(value: object, start: object, length: object = 1) -> object:
 
 @ALL.add("truncate", "{{ 'a long story' | truncate: 9 }}", "a long...")
 def truncate(value: object, length: object = 50, end: object = "...") -> str:
-    """Cuts text to a length that includes what then stands at its end."""
+    """Cuts text to a length that includes the ending."""
     text, limit, ending = spelled(value), whole_number(length), spelled(end)
     return text if len(text) <= limit else text[: max(0, limit - len(ending))] + ending
 
 
 @ALL.add("truncatewords", "{{ 'a long story' | truncatewords: 2 }}", "a long...")
 def truncatewords(value: object, words: object = 15, end: object = "...") -> str:
-    """Cuts text to so many words."""
+    """Cuts text to a number of words."""
     text, limit = spelled(value), max(1, whole_number(words))
     parts = text.split(None, min(limit, len(text)))
     return text if len(parts) <= limit else " ".join(parts[:limit]) + spelled(end)
@@ -254,7 +254,7 @@ def json(value: object) -> str:
 
 @ALL.add("parse_json", """{% assign m = '{"id": 7}' | parse_json %}{{ m.id }}""", "7")
 def parse_json(value: object) -> object:
-    """Reads text that holds JSON; what is not text stays as it is. Alone in a field, it gives the value itself."""
+    """Parses text as JSON; other values stay as they are. Alone in a field, the result is the value itself."""
     if not isinstance(value, str):
         return value
     try:
