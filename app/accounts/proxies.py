@@ -7,7 +7,7 @@ trusted proxy is the client; what stands before it is whatever the client wrote.
 import ipaddress
 from collections.abc import Iterable, Sequence
 
-from app.config.settings import Network
+from app.config.parsers import Network
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _HEADER = b"x-forwarded-for"

@@ -14,7 +14,7 @@ from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, ExceptionHandlersMap, Message, Receive, Scope, Send
 
 from app.accounts.proxies import client_of
-from app.config.settings import Network
+from app.config.parsers import Network
 from app.http.problems import MEDIA_TYPE, NO_SNIFF, Problem, encode, respond
 
 MOUNTS = ("/hooks/",)

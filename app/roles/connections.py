@@ -16,7 +16,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.accounts.proxies import is_trusted
-from app.config.settings import Network
+from app.config.parsers import Network
 
 log = structlog.get_logger()
 
