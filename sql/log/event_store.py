@@ -5,7 +5,6 @@ That shares one lock and one fsync among them, which is what makes a globally or
 """
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -28,6 +27,7 @@ from domain.log.event import (
 )
 from domain.log.ports import AppendRefused, StoreUnavailable
 from domain.registry import encode, encode_metadata, event_type
+from sql.log.append_queue import AppendQueue
 from sql.log.hashing import event_hash
 from sql.log.pages import PAGE_BYTES, PAGE_EVENTS
 from sql.postgres.pool import CONNECTION_ERRORS, DATA_ERRORS, Connection, Pool, connect, create_pool
@@ -39,8 +39,8 @@ _queries = Queries("queries/events.sql")
 MAX_BATCH_COMMANDS = 500
 """Commands in one call: the answer must fit in socket buffers, as it is sent while the lock is held."""
 MAX_BATCH_BYTES = 8 * 1024 * 1024
-MAX_QUEUED = 5_000
-"""Commands waiting; past this the store says it is unavailable instead of growing without bound."""
+MAX_QUEUED = 10_000
+"""Commands waiting, at most half of them of one tenant; past this the store says it is unavailable."""
 APPEND_TIMEOUT_S = 2.0
 """How long a command may wait for its answer before the caller is told to try again later."""
 _CALL_TIMEOUT_S = 15.0
@@ -65,7 +65,7 @@ class PgEventStore:
         self._name = name
         self._patience_s = patience_s
         self.pool: Pool = create_pool(dsn, f"{name} reads", read_connections)
-        self._queue: deque[_Waiting] = deque()
+        self._queue = AppendQueue[_Waiting](MAX_QUEUED, lambda waiting: waiting.command.tenant_id)
         self._arrived = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
 
@@ -89,13 +89,13 @@ class PgEventStore:
         """See domain.log.ports.EventStore. A caller that is cancelled leaves its command to the writer."""
         if self._writer is None or self._writer.done():
             raise StoreUnavailable("the store is not open")
-        if len(self._queue) >= MAX_QUEUED:
+        if self._queue.is_full_for(command.tenant_id):
             raise StoreUnavailable("too many commands are waiting for the log")
         try:
             waiting = _encoded(command, asyncio.get_running_loop().create_future())
         except UnicodeEncodeError as error:
             raise AppendRefused(f"the events cannot be written as UTF-8: {error}") from error
-        self._queue.append(waiting)
+        self._queue.add(waiting)
         self._arrived.set()
         try:
             async with asyncio.timeout(self._patience_s):
@@ -103,8 +103,7 @@ class PgEventStore:
         except TimeoutError:
             # Nobody waits for it any more: the writer drops it, unless it is being sent.
             waiting.result.cancel()
-            with suppress(ValueError):
-                self._queue.remove(waiting)
+            self._queue.drop(waiting)
             raise StoreUnavailable("the log did not answer in time") from None
 
     async def append_each(self, commands: Sequence[Append]) -> list[AppendResult]:
@@ -201,7 +200,7 @@ class PgEventStore:
             return []
         log.warning("event_store.batch_refused", error=repr(error), commands=len(batch))
         half = len(batch) // 2
-        self._queue.extendleft(reversed(batch[half:]))
+        self._queue.put_back(batch[half:])
         return batch[:half]
 
     async def _next_batch(self) -> list[_Waiting]:
@@ -213,7 +212,7 @@ class PgEventStore:
         held: list[_Waiting] = []
         size = 0
         while self._queue and len(batch) < MAX_BATCH_COMMANDS and size < MAX_BATCH_BYTES:
-            waiting = self._queue.popleft()
+            waiting = self._queue.take()
             keys = _exclusive_keys(waiting.command)
             if streams.isdisjoint(keys):
                 batch.append(waiting)
@@ -221,7 +220,7 @@ class PgEventStore:
             else:
                 held.append(waiting)
             streams.update(keys)
-        self._queue.extendleft(reversed(held))
+        self._queue.put_back(held)
         return batch
 
     async def _write(self, connection: Connection, batch: list[_Waiting]) -> None:

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from domain.log.event import Append, Appended, AppendResult, Conflict, StreamKind
 from domain.log.ports import AppendRefused, StoreUnavailable
-from sql.log import event_store
+from sql.log.append_queue import AppendQueue
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import Connection, connect
 from sql.postgres.queries import Queries, all_queries
@@ -254,7 +254,8 @@ async def test_closing_answers_everyone_who_waits(dsn: str) -> None:
 async def test_too_many_waiting_commands_are_refused_at_once(
     store: PgEventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(event_store, "MAX_QUEUED", 10)
+    """A tenant has half of the room."""
+    monkeypatch.setattr(store, "_queue", AppendQueue[Any](20, lambda waiting: waiting.command.tenant_id))
     results = await asyncio.gather(*(store.append(an_append()) for _ in range(30)), return_exceptions=True)
     assert sum(isinstance(result, Appended) for result in results) == 10
     assert sum(isinstance(result, StoreUnavailable) for result in results) == 20
