@@ -1,6 +1,6 @@
 # Needs make and Python >= 3.11 with venv; everything else is installed into .venv from the hash locks.
 .DEFAULT_GOAL := help
-.PHONY: up demo test test-kafka test-postgres kafka-jars fuzz soak soak-faults check bench bench-compare lock format clean help
+.PHONY: up demo test test-kafka test-postgres kafka-jars fuzz fuzz-parsers soak soak-faults check bench bench-compare lock format clean help
 .DELETE_ON_ERROR:
 # Tests, and `up` too, start many processes; each would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -40,6 +40,11 @@ soak: .venv/.dev .kafka/.jars ## load on Apache Kafka while everything is killed
 soak-faults: .venv/.dev ## every fault of the list, one after the other, on the embedded broker (SEED=...)
 	@TRIGGERHUB_SOAK_SEED=$(SEED) $(run) pytest tests/soak/test_faults.py -m soak -s $(ARGS)
 
+fuzz-parsers: .venv/.dev ## every parser with hostile input, guided by coverage where atheris installs (MINUTES=5, ARGS="--target url")
+	@$(python) -c 'import atheris' 2>/dev/null || $(run) uv pip install --quiet --python $(python) --require-hashes \
+		-r tests/fuzz/requirements.txt || echo "There is no atheris for this Python: Hypothesis makes the inputs."
+	@$(run) tests.fuzz --minutes $(or $(MINUTES),5) $(ARGS)
+
 kafka-jars: .kafka/.jars ## fetch the Apache Kafka server for the tests
 
 check: .venv/.dev ## lint, format, types, import rules
@@ -66,7 +71,7 @@ compile = $(run) uv pip compile pyproject.toml --quiet --universal --generate-ha
 	--python-version 3.11 --custom-compile-command "make lock" $(ARGS)
 
 clean: ## remove the environment and all caches; data in .triggerhub stays
-	rm -rf .bench .kafka .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf .bench .fuzz .kafka .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find app domain projections relay consumers sql tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps make a second run instant. Installing the test tools also installs all that `up` needs.

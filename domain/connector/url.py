@@ -10,6 +10,12 @@ _NOT_ALLOWED = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~:/?@!$&'()*+,;=\
 """What RFC 3986 allows nowhere in a path or query. Brackets stay: everybody sends them as they are."""
 
 
+MAX_URL = 64 * 1024
+"""Characters of a URL, its query included; servers take far less, and longer ones hold up others here."""
+MAX_HOST = 300
+"""Characters of a host and its port; a name in DNS has 253 (RFC 1035 §2.3.4)."""
+
+
 class BadUrl(ValueError):
     """No URL that can be called; the message says what would be one."""
 
@@ -19,14 +25,17 @@ def exact(url: str) -> tuple[str, str, str]:
 
     Raises BadUrl.
     """
+    if len(url) > MAX_URL:
+        raise BadUrl(f"it has {len(url):,} characters; at most {MAX_URL:,} can be sent")
     url = url.strip()
     found = _URL.match(url)
     if found is None:
         raise BadUrl(_advice(url))
     scheme, authority, rest = found.groups()
-    if not _AUTHORITY.fullmatch(authority):
-        host = authority.rpartition("@")[2]  # without the password that may stand before it
-        raise BadUrl(f"{host[:100]!r} is not a host name, or an address, with an optional port")
+    host = authority.rpartition("@")[2]  # without the password that may stand before it
+    if len(host) > MAX_HOST or not _AUTHORITY.fullmatch(authority):
+        hint = "; an @ in a password is written %40" if authority.count("@") > 1 else ""
+        raise BadUrl(f"{host[:100]!r} is not a host name, or an address, with an optional port{hint}")
     return scheme.lower(), authority, _NOT_ALLOWED.sub(_escaped, rest)
 
 

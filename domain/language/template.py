@@ -214,7 +214,7 @@ def _operand(expression: Expression) -> _Value:
 
 
 def _filtered(name: str, operand: _Value, given: Sequence[_Value], named: dict[str, _Value]) -> _Value:
-    any_size = FILTERS[name].any_size
+    any_size, work = FILTERS[name].any_size, FILTERS[name].work
 
     def value(scope: Scope) -> object:
         first = operand(scope)
@@ -225,7 +225,7 @@ def _filtered(name: str, operand: _Value, given: Sequence[_Value], named: dict[s
                 raise Heavy
             scope.spend(weight(first) + product(name, first, arguments))
         made = apply(name, first, arguments, options, scope.data.get("now"))
-        scope.spend(_HOW_MANY if any_size else _HOW_MANY + weight(made))
+        scope.spend(work if any_size else work + weight(made))
         return made
 
     return value

@@ -69,7 +69,7 @@ def utf8(raw: bytes) -> bytes:
         text.decode()
     except (msgspec.DecodeError, UnicodeDecodeError):
         text = _mended(text)
-        check(text)
+        _decode(_checker, text)  # not `check`, which would look for the encoding once more
     return text
 
 

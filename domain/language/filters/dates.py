@@ -7,7 +7,7 @@ from domain.language.spelling import spelled
 ALL = Filters()
 
 
-@ALL.add("date", "{{ '2026-11-25T10:00:00+01:00' | date: '%d.%m.%Y %H:%M %z' }}", "25.11.2026 10:00 +0100")
+@ALL.add("date", "{{ '2026-11-25T10:00:00+01:00' | date: '%d.%m.%Y %H:%M %z' }}", "25.11.2026 10:00 +0100", work=10_000)
 def date(value: object, form: object = "") -> object:
     """Formats a date, such as %Y-%m-%d. Takes RFC 3339 text, unix seconds, 'now' or 'today', and keeps the zone."""
     if value is None or not spelled(form):

@@ -17,13 +17,17 @@ class FilterError(ValueError):
 
 
 class Filter(msgspec.Struct, frozen=True, eq=False):
-    """`example` is a template over EXAMPLE that gives `result`. `any_size`: its work does not grow with its input."""
+    """`example` is a template over EXAMPLE that gives `result`. `any_size`: its work does not grow with its input.
+
+    `work` is that of a call beside its input and output, in characters handled.
+    """
 
     name: str
     call: Function
     example: str
     result: str
     any_size: bool = False
+    work: int = 20
 
     @property
     def doc(self) -> str:
@@ -51,11 +55,11 @@ class Filters:
     def __init__(self) -> None:
         self.filters: list[Filter] = []
 
-    def add(self, name: str, example: str, result: str, *, any_size: bool = False) -> Callable[[F], F]:
+    def add(self, name: str, example: str, result: str, *, any_size: bool = False, work: int = 20) -> Callable[[F], F]:
         """Registers the decorated function as a filter."""
 
         def keep(call: F) -> F:
-            self.filters.append(Filter(name, call, example, result, any_size))
+            self.filters.append(Filter(name, call, example, result, any_size, work))
             return call
 
         return keep

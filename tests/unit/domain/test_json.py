@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.values.json import MAX_DEPTH, MalformedJson, check, parse, parse_strictly, too_deep
+from domain.values.json import MAX_DEPTH, MalformedJson, check, parse, parse_strictly, too_deep, utf8
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -69,6 +69,12 @@ def test_what_only_checks_and_what_decodes_never_disagree(inner: str, tail: byte
     raw = f'["{inner}"]'.encode() if within else f"[{inner}]".encode()
     for text in (raw, raw + tail, raw[:-2] + tail + raw[-2:], b"\xef\xbb\xbf" + raw, raw.decode().encode("utf-16")):
         assert taken(check, text) == taken(parse, text)
+
+
+@pytest.mark.parametrize("raw", [b"\x001\x00\x00", b"1\x00\x00", b"\xfe\xff\x001\x00\x00", b"\x00", b"\xff\xfe"])
+def test_what_cuts_out_parts_agrees_too(raw: bytes) -> None:
+    """Found by coverage: UTF-16 of `1` and a NUL was taken for UTF-16 once more."""
+    assert taken(utf8, raw) == taken(check, raw) == taken(parse, raw)
 
 
 def taken(read: Callable[[bytes], object], raw: bytes) -> bool:

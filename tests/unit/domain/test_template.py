@@ -2,6 +2,7 @@
 
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.language.liquid import MAX_LOOP, MAX_TEMPLATE
-from domain.language.template import TemplateError, check, render
+from domain.language.scope import Heavy
+from domain.language.template import TemplateError, check, compiled, render
 from domain.values.json import MAX_DEPTH
 
 BODY: dict[str, Any] = {
@@ -247,3 +249,12 @@ def test_rendering_raises_nothing_but_a_template_error(template: str) -> None:
 @given(st.text(alphabet=st.characters(exclude_characters="{")))
 def test_text_without_liquid_is_left_alone(text: str) -> None:
     assert rendered(text) == text
+
+
+def test_dates_in_words_are_no_work_for_an_event_loop() -> None:
+    config: Any = ["at {{ trigger.body.email | date: '%c %c %c' }}{{ 'March 14, 2016 4:40 pm' | date: '%c' }}"] * 500
+    ready = compiled(config)
+    began = time.thread_time()
+    with pytest.raises(Heavy):
+        ready.quick(CONTEXT, datetime(2026, 11, 26, tzinfo=UTC))
+    assert time.thread_time() - began < 0.05
