@@ -18,6 +18,7 @@ ORDER = (
     "runs",
     "api",
     "operating",
+    "threat-model",
     "extending",
 )
 
