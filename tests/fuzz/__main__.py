@@ -1,7 +1,7 @@
 """The fuzz targets, one after the other, for as long as is asked: guided by coverage where atheris is installed.
 
-`make fuzz-parsers MINUTES=10` installs it where there is one for this Python. Without it, Hypothesis makes the inputs. An input
-that fails is written to `.fuzz/`, and its traceback to the console; the exit code counts the targets that failed.
+`make fuzz-parsers MINUTES=10` installs it where there is one for this Python. Without it, Hypothesis makes the inputs.
+An input that fails is written to `.fuzz/`, its traceback to the console; the exit code counts the targets that failed.
 """
 
 import argparse
