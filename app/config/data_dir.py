@@ -130,7 +130,7 @@ class DataDir:
         ports = self._ports()
         if name not in ports or not port_is_free("127.0.0.1", ports[name]):
             taken = set(ports.values())
-            ports[name] = next(port for port in _candidates() if port not in taken)
+            ports[name] = next(port for port in free_ports() if port not in taken)
             self.write_json("ports.json", ports)
         return ports[name]
 
@@ -181,5 +181,9 @@ def port_is_free(host: str, port: int) -> bool:
     return True
 
 
-def _candidates() -> Iterator[int]:
-    return (port for port in random.sample(PORTS, 200) if port_is_free("127.0.0.1", port))
+def free_ports() -> Iterator[int]:
+    """Ports on loopback where a server can start, some seconds from now too.
+
+    The system's own chance: where tests seed `random`, several processes would take the same port.
+    """
+    return (port for port in random.SystemRandom().sample(PORTS, 200) if port_is_free("127.0.0.1", port))

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -13,6 +12,7 @@ import aiohttp
 import msgspec
 import psutil
 
+from app.config.data_dir import free_ports
 from app.config.settings import Secret, Settings
 from sql.postgres.migrate import migrate
 from tests.support.folders import data_folder
@@ -126,8 +126,7 @@ def usage(before: Mapping[str, float], after: Mapping[str, float], count: int) -
 
 
 def _environment(data: Path) -> dict[str, str]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = next(free_ports())
     env = {name: value for name, value in os.environ.items() if not name.startswith("TRIGGERHUB_")}
     return env | {
         "TRIGGERHUB_DATA_DIR": str(data),

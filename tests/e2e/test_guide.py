@@ -1,12 +1,12 @@
 """The guide works: each page is pasted into a shell beside a running TriggerHub, and answers as the page shows."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from app.config.data_dir import free_ports
 from app.http.docs.guides import ORDER
 from tests.support.guide import answers, blocks, differs, script, wrong
 from tests.support.system import System, running_system
@@ -28,7 +28,7 @@ async def system() -> AsyncIterator[System]:
 @pytest.mark.parametrize("page", ORDER)
 async def test_a_page_answers_as_it_shows(system: System, page: str) -> None:
     parts = [SETUP, *(block for block in blocks(page) if block.runs and block != SETUP)]
-    printed = await _pasted(system, script(parts, system.base, _free_port()))
+    printed = await _pasted(system, script(parts, system.base, next(free_ports())))
     assert len(printed) == len(parts)
     found = {part.text: wrong(part, answer) for part, answer in zip(parts, printed, strict=True)}
     assert {text: what for text, what in found.items() if what} == {}
@@ -43,7 +43,7 @@ def test_nearly_all_blocks_run_and_the_others_say_why_not() -> None:
 
 async def test_the_first_zap_of_the_readme_works(system: System) -> None:
     (part,) = blocks(README)
-    printed = await _pasted(system, script([part], system.base, _free_port()))
+    printed = await _pasted(system, script([part], system.base, next(free_ports())))
     assert '"status": "completed"' in printed[0]
     assert '"to": "grace@example.com"' in printed[0]
 
@@ -63,9 +63,3 @@ async def _pasted(system: System, text: str) -> list[str]:
         output, errors = await process.communicate()
     assert process.returncode == 0, errors.decode() + output.decode()[-2_000:]
     return answers(output.decode())
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

@@ -12,6 +12,7 @@ import msgspec
 import psutil
 import pytest
 
+from app.config.data_dir import free_ports
 from app.local.child import Child, Service
 from app.local.http_probe import answers_ok
 from app.local.supervisor import RUNNER_READY_WITHIN_S
@@ -44,8 +45,7 @@ class Running(msgspec.Struct):
 
 @asynccontextmanager
 async def up(data: Path, *roles: str, **variables: str) -> AsyncIterator[Running]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = next(free_ports())
     lines: list[str] = []
     env = {k: v for k, v in os.environ.items() if not k.startswith("TRIGGERHUB_")}
     env |= {

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import aiohttp
 
+from app.config.data_dir import free_ports
 from app.local.child import Child, Service
 from tests.support.eventually import eventually
 from tests.support.folders import data_folder
@@ -129,8 +129,7 @@ class Deployment(System):
 @asynccontextmanager
 async def deployment(dsn: str, servers: str, topic: str, **variables: str) -> AsyncIterator[Deployment]:
     """A deployment without processes yet; whatever was started in it is stopped afterwards."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = next(free_ports())
     environment = {
         "TRIGGERHUB_DATABASE_URL": dsn,
         "TRIGGERHUB_KAFKA_BOOTSTRAP_SERVERS": servers,

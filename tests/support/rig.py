@@ -3,13 +3,13 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+from app.config.data_dir import free_ports
 from sql.postgres.migrate import migrate
 from sql.process.crash_points import EXIT_CODE, POINTS
 from tests.support.broker import APACHE, Broker, running_broker, topic_name
@@ -54,8 +54,7 @@ class Rig:
     async def database_through_a_proxy(self) -> AsyncIterator[Proxy]:
         """Every role talks to the database through a proxy; what the checker reads does not go there."""
         url = urlsplit(self.system.dsn)
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        port = next(free_ports())
         through = {
             "TRIGGERHUB_DATABASE_URL": url._replace(netloc=url.netloc.replace(str(url.port), str(port))).geturl()
         }

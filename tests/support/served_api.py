@@ -2,10 +2,10 @@
 
 import asyncio
 import os
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from app.config.data_dir import free_ports
 from app.roles.server import serve
 from consumers.connectors import catalog
 from projections.engine.rebuild import rebuild
@@ -22,7 +22,7 @@ async def served_api(dsn: str) -> AsyncIterator[str]:
     """Its address. The read models are built, and stay as they are."""
     await build_read_models(dsn)
     async with PgEventStore(dsn, "served api") as store:
-        port, stop = _free_port(), asyncio.Event()
+        port, stop = next(free_ports()), asyncio.Event()
         url = f"http://127.0.0.1:{port}"
         serving = asyncio.create_task(
             serve(services(store, dsn, public_url=url, catalog=catalog()), "127.0.0.1", port, stop)
@@ -39,13 +39,6 @@ async def build_read_models(dsn: str) -> None:
     """As they follow from the log by now."""
     for projection in PROJECTIONS:
         await rebuild(dsn, projection, PARTITIONS)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 async def _answers(port: int) -> bool:

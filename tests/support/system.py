@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,7 +17,7 @@ from uuid import UUID
 import aiohttp
 import msgspec
 
-from app.config.data_dir import DataDir
+from app.config.data_dir import DataDir, free_ports
 from app.local.child import Child, Service
 from tests.support.broker import APACHE
 from tests.support.eventually import eventually
@@ -162,8 +161,7 @@ class System:
 @asynccontextmanager
 async def running_system(**variables: str) -> AsyncIterator[System]:
     """Start `up` in a fresh data directory on a free port; everything is gone afterwards."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = next(free_ports())
     lines: list[str] = []
     async with AsyncExitStack() as stack:
         kafka = await stack.enter_async_context(running_kafka()) if APACHE else None

@@ -1,13 +1,14 @@
 """The data directory: one holder, stable ports, private secrets."""
 
 import base64
+import random
 import socket
 import stat
 from pathlib import Path
 
 import pytest
 
-from app.config.data_dir import Busy, DataDir
+from app.config.data_dir import Busy, DataDir, free_ports
 
 
 def test_only_one_holds_it(tmp_path: Path) -> None:
@@ -49,3 +50,12 @@ def test_a_taken_port_is_given_up(tmp_path: Path) -> None:
     port = directory.port("postgres")
     with socket.create_server(("127.0.0.1", port)):
         assert directory.port("postgres") != port
+
+
+def test_processes_whose_chance_has_one_seed_take_different_ports() -> None:
+    """As parallel tests have it: each would find the port free until the first server listens there."""
+    taken = set()
+    for _ in range(3):
+        random.seed(1)
+        taken.add(next(free_ports()))
+    assert len(taken) == 3
