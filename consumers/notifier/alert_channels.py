@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from consumers.notifier.mail import Mail, MailFailed
+from consumers.notifier.mail import MAILS_PER_HOUR, Mail, MailAllowance, MailFailed
 from domain.aggregates import ZAP
 from domain.connector.http_client import HttpClient, HttpRequest, Unreachable
 from domain.failures.alert_message import payload, subject, text
@@ -52,6 +52,7 @@ class Channels(msgspec.Struct, frozen=True, kw_only=True):
     mail: Mail
     new_id: NewId
     public_url: str
+    allowance: MailAllowance = msgspec.field(default_factory=lambda: MailAllowance(MAILS_PER_HOUR))
 
     async def send(
         self, alert: Alert, zap: LoadedZap | None, before: Mapping[str, str], moment: datetime
@@ -74,7 +75,7 @@ class Channels(msgspec.Struct, frozen=True, kw_only=True):
         if wanted.webhook is not None:
             ways["webhook"] = partial(self._post, alert, wanted.webhook)
         for address in wanted.email:
-            ways[_of(address)] = partial(self._write, alert, address, moment)
+            ways[_of(address)] = partial(self._write, alert, address, zap.tenant_id, moment)
         if wanted.zap_id is not None and not alert.raised.chained:
             ways["zap"] = partial(self._run, alert, wanted.zap_id, zap.tenant_id)
         return ways
@@ -101,7 +102,9 @@ class Channels(msgspec.Struct, frozen=True, kw_only=True):
         if not 200 <= reply.status < 300:
             raise NotTold(f"the webhook answered {reply.status}")
 
-    async def _write(self, alert: Alert, address: str, moment: datetime) -> None:
+    async def _write(self, alert: Alert, address: str, tenant_id: UUID, moment: datetime) -> None:
+        if not self.allowance.take(tenant_id, moment):
+            raise NotTold(f"this account's alerts may send {MAILS_PER_HOUR} mails an hour, and have")
         told = alert.to(_of(address))
         body = text(told, self.public_url)
         await self.mail.send(address, subject(told), body, message_id=alert.id, at=moment)

@@ -1,6 +1,7 @@
 """E-mail through the operator's mail server."""
 
 import asyncio
+from collections import Counter
 from datetime import datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -13,6 +14,30 @@ import msgspec
 TIMEOUT_S = 10.0
 AT_A_TIME = 20
 """Connections to the mail server."""
+
+
+MAILS_PER_HOUR = 100
+"""To all addresses that one tenant's zaps name: nobody is to flood others in the operator's name."""
+
+
+class MailAllowance:
+    """How many mails each tenant has left in this hour of the clock. One notifier works, so its own memory will do."""
+
+    def __init__(self, per_hour: int) -> None:
+        self._per_hour = per_hour
+        self._hour: datetime | None = None
+        self._sent: Counter[UUID] = Counter()
+
+    def take(self, tenant_id: UUID, moment: datetime) -> bool:
+        """Whether a tenant may send one more."""
+        hour = moment.replace(minute=0, second=0, microsecond=0)
+        if hour != self._hour:
+            self._hour = hour
+            self._sent.clear()
+        if self._sent[tenant_id] >= self._per_hour:
+            return False
+        self._sent[tenant_id] += 1
+        return True
 
 
 class MailFailed(Exception):

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from consumers.notifier.alert_channels import Channels
+from consumers.notifier.mail import MailAllowance
 from consumers.notifier.notifier import Notifier
 from consumers.outbound.client import Outbound
 from domain.failures.failures import ATTEMPTS_AFTER_S, AlertAttempted, AlertRaised, FailuresNoted, stream_of
@@ -172,6 +173,26 @@ async def test_a_bad_channel_delays_no_other_and_is_told_later_what_it_has_misse
     await house.fail(zap, 1)
     await house.settle(notifier, 20)
     assert [message["failures"] for message in house.told()] == [1], "it owes nothing any more"
+
+
+async def test_a_tenant_sends_so_many_mails_an_hour_and_the_others_later(
+    house: FailingHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumers.notifier.alert_channels.MAILS_PER_HOUR", 3)
+    notifier = house.notifier()
+    zap = await house.zap(OnFailure(email=tuple(f"p{n}@example.com" for n in range(5))))
+    foreign = new_id()
+    await house.fail(zap)
+    await house.settle(notifier)
+    assert sum(len(mails) for mails in house.mails.boxes.values()) == 3
+    health = await house.health(zap)
+    assert health.alert is not None
+    refused = [reason for reason in health.alert.results.values() if reason]
+    assert refused == ["this account's alerts may send 3 mails an hour, and have"] * 2
+    allowance = MailAllowance(1)
+    assert [allowance.take(who, house.moment) for who in (zap, zap, foreign)] == [True, False, True]
+    await house.check(notifier, 3_600)
+    assert sum(len(mails) for mails in house.mails.boxes.values()) == 5
 
 
 async def test_a_target_that_hangs_delays_the_alerts_of_nobody_else(house: FailingHouse, notifier: Notifier) -> None:
