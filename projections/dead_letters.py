@@ -96,20 +96,6 @@ async def unreported(connection: Connection, tenant_id: UUID, zap_id: UUID) -> l
     return [Unreported(**dict(row)) for row in rows]
 
 
-class GoneTarget(msgspec.Struct, frozen=True):
-    """A step whose target answered 410, and when it last did."""
-
-    zap_id: UUID
-    step_id: str
-    run_id: UUID
-    last_at: datetime
-
-
-async def gone_targets(connection: Connection, after: UUID, limit: int) -> list[GoneTarget]:
-    """Steps of the next enabled zaps, by id, with new failures of that kind, and no flag for it."""
-    return [GoneTarget(*row) for row in await connection.fetch(_queries["gone"], after, limit)]
-
-
 def _item(row: "asyncpg.Record", *, include_recovered: bool) -> DeadLetters:
     recovered, since = (0, 0) if include_recovered else (row[13], row[14])
     # Read models of one moment, but two of them: each may be ahead of the other by a batch while it is built anew.

@@ -17,7 +17,7 @@ from domain.run.events import StepAttempt, StepStarted
 from domain.values.json import Json
 from domain.zap.events import Flag
 from domain.zap.zap import FlagZap, LoadedZap, UnflagZap, ZapCommand, decide
-from projections.dead_letters import GoneTarget, gone_targets
+from projections.gone_targets import GoneTarget, gone_targets
 from projections.run_list import first_failed_at
 from projections.zap_health import Failing, failing, healed
 from sql.postgres.pool import Connection

@@ -16,8 +16,6 @@ import msgspec
 from domain.log.event import Event
 from domain.zap.events import Flag
 
-GONE = "http_410"
-"""The code of runs whose target wants no more requests."""
 MAX_MESSAGE = 500
 """Characters of a failure's message that are kept beside the run's own record."""
 MAX_NOTE = 2_000

@@ -10,6 +10,7 @@ from domain.flow.retry import DEFAULT, Policy, is_retried, retry_delay_s
 from domain.log.errors import NothingToDo, WrongStatus
 from domain.run import commands
 from domain.run.events import (
+    GONE,
     Failure,
     RunCancelled,
     RunCompleted,
@@ -201,6 +202,8 @@ def _postpone(
 
 def _fail_for_good(failed: StepFailed, run: ActiveRun, step: Step, definition: Definition) -> list[RunEvent]:
     if goes_on(step):
+        if failed.failure.code == GONE:
+            failed = msgspec.structs.replace(failed, gone_for=run.requested.zap_id)
         return _with_end(run, failed, definition)
     ended = RunFailed(step_id=failed.step_id, code=failed.failure.code, message=failed.failure.message)
     return [failed, ended]

@@ -21,6 +21,8 @@ Source: TypeAlias = Literal["webhook", "schedule", "manual", "replay", "alert"]
 
 DEADLINE = "deadline"
 """The code of runs that were timed out."""
+GONE = "http_410"
+"""The code of a failure where the target wants no more requests."""
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -111,10 +113,12 @@ class StepAttemptFailed(StepAttempt, frozen=True, kw_only=True):
 class StepFailed(StepAttempt, frozen=True, kw_only=True):
     """The step failed for good. This is the only outcome of the step; its `on_error` says what follows.
 
-    `attempt` is 0 where the step's time ran out before the first attempt.
+    `attempt` is 0 where the step's time ran out before the first attempt. `gone_for`: the zap, where the target is gone
+    for good and the run goes on all the same: nothing else would tell.
     """
 
     failure: Failure
+    gone_for: UUID | None = None
 
 
 class StepPostponed(Event, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """All projections with a table of their own. `run_detail` has none: it is folded when it is read."""
 
 from projections.dead_letters import DEAD_LETTERS
+from projections.gone_targets import GONE_TARGETS
 from projections.job_list import JOB_LIST
 from projections.recoveries import RECOVERIES
 from projections.request_list import REQUEST_LIST
@@ -8,5 +9,5 @@ from projections.run_list import RUN_LIST
 from projections.zap_health import ZAP_HEALTH
 from projections.zap_list import ZAP_LIST
 
-PROJECTIONS = (DEAD_LETTERS, JOB_LIST, RECOVERIES, REQUEST_LIST, RUN_LIST, ZAP_HEALTH, ZAP_LIST)
+PROJECTIONS = (DEAD_LETTERS, GONE_TARGETS, JOB_LIST, RECOVERIES, REQUEST_LIST, RUN_LIST, ZAP_HEALTH, ZAP_LIST)
 LIVE_FOLDS = frozenset({"run_detail"})

@@ -81,11 +81,3 @@ select step_id, code, message, run_id, first_at, last_at, total, of_alerts, told
 from rm.dead_letters
 where tenant_id = $1 and zap_id = $2 and total > told
 order by total - told desc, group_id limit $3
-
--- name: gone
--- Steps of the next enabled zaps, by id, whose targets want no more requests, and that are not flagged for it.
-select d.zap_id, d.step_id, d.run_id, d.last_at
-from rm.dead_letters d join rm.zap_list z using (tenant_id, zap_id)
-where d.total > d.told and d.code = 'http_410'
-  and z.status = 'enabled' and not z.flags ? ('target_gone:' || d.step_id) and d.zap_id > $1
-order by d.zap_id fetch first ($2::int) rows with ties

@@ -125,6 +125,22 @@ async def test_a_target_that_is_gone_flags_its_step_at_once_and_without_secrets(
     assert isinstance((await house.zap_events(zap))[-1], ZapFlagged), "it still is gone"
 
 
+async def test_a_target_that_is_gone_is_told_of_though_the_run_goes_on(house: FailingHouse, notifier: Notifier) -> None:
+    zap = await house.zap(OnFailure(webhook=house.sink.url))
+    await house.fail(zap, 2, code="http_410", goes_on=True)
+    await house.settle(notifier)
+    (flagged,) = await house.zap_events(zap)
+    assert isinstance(flagged, ZapFlagged)
+    assert (flagged.flag.kind, flagged.flag.step_id) == ("target_gone", "send")
+    published = ZapPublished(number=2, name="Orders", definition=a_definition("send"))
+    await house.on_zap(zap, published, ZapUnflagged(kind="target_gone", step_id="send"))
+    await house.settle(notifier, 1_000)
+    assert len(await house.zap_events(zap)) == 3, "what came before that does not count any more"
+    await house.fail(zap, code="http_410", goes_on=True)
+    await house.settle(notifier, 1_000)
+    assert isinstance((await house.zap_events(zap))[-1], ZapFlagged), "it still is gone"
+
+
 async def test_a_paused_zap_is_not_flagged(house: FailingHouse, notifier: Notifier) -> None:
     zap = await house.zap(OnFailure(flag_after_s=60))
     await house.fail(zap, code="http_410")

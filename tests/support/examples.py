@@ -125,7 +125,7 @@ EXAMPLES: tuple[Event, ...] = (
     ),
     run_events.StepSucceeded(**_attempt(2), output={"status": 200, "body": {"id": 7}}),  # type: ignore[arg-type]
     run_events.StepAttemptFailed(**_attempt(1), failure=_FAILURE, retry_at=START + timedelta(seconds=5)),  # type: ignore[arg-type]
-    run_events.StepFailed(**_attempt(5), failure=_FAILURE),  # type: ignore[arg-type]
+    run_events.StepFailed(**_attempt(5), failure=_FAILURE, gone_for=ZAP),  # type: ignore[arg-type]
     run_events.StepPostponed(
         step_id="look_up",
         code="circuit_open",

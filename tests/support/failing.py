@@ -18,7 +18,7 @@ from domain.failures.failures import FailuresEvent, stream_of
 from domain.hook.request import Request
 from domain.log.event import Event, StreamKind
 from domain.registry import decode
-from domain.run.events import Failure, RunCompleted, RunFailed, RunRequested, Source, StepFailed
+from domain.run.events import GONE, Failure, RunCompleted, RunFailed, RunRequested, Source, StepFailed
 from domain.zap.events import ZapCreated, ZapDeleted, ZapEnabled, ZapEvent, ZapPublished
 from domain.zap.settings import OnFailure, ZapSettings
 from projections.dead_letters import DeadLetters, list_dead_letters
@@ -103,9 +103,10 @@ class FailingHouse(msgspec.Struct, kw_only=True, eq=False):
         *,
         code: str = "http_503",
         source: Source = "webhook",
+        goes_on: bool = False,
         url: str = "https://u:p@api.example.com/hook/s3cret?token=x",
     ) -> None:
-        """Runs of it fail at their step."""
+        """Runs of it fail at their step; with `goes_on` they complete all the same."""
         message = f"the target answered {code.removeprefix('http_')}"
         end = RunFailed(zap_id=zap_id, of_alert=source == "alert", step_id="send", code=code, message=message)
         failed = StepFailed(
@@ -115,9 +116,11 @@ class FailingHouse(msgspec.Struct, kw_only=True, eq=False):
             duration_ms=1.0,
             input={"url": url},
             failure=Failure(code=code, message=message),
+            gone_for=zap_id if goes_on and code == GONE else None,
         )
         requested = RunRequested(zap_id=zap_id, zap_version=1, source=source, request=Request(body="{}"))
-        await asyncio.gather(*(self._run(requested, failed, end) for _ in range(count)))
+        last = RunCompleted(zap_id=zap_id) if goes_on else end
+        await asyncio.gather(*(self._run(requested, failed, last) for _ in range(count)))
 
     async def complete(self, zap_id: UUID) -> None:
         """A run of it completes."""

@@ -352,6 +352,21 @@ def test_a_deadline_ends_a_run_whatever_it_waits_for_and_says_where_it_was() -> 
         given_run(DEFINITION, *ended).when(command).then_nothing()
 
 
+@pytest.mark.parametrize(
+    ("on_error", "gone_for"), [("continue", ZAP), (ErrorPath((action("undo"),)), ZAP), ("fail", None)]
+)
+def test_a_target_that_is_gone_is_told_of_where_the_run_goes_on(on_error: OnError, gone_for: UUID | None) -> None:
+    """A run that fails is told of as a dead letter."""
+    zap = definition(action("one", on_error), action("two"))
+    gone = attempt(outcome=Failed(code="http_410", message="gone"))
+    failed = decide(gone, evolve(INITIAL, REQUESTED), zap)[0]
+    assert isinstance(failed, run.StepFailed)
+    assert failed.gone_for == gone_for
+    other = decide(attempt(outcome=Failed(code="http_400", message="no")), evolve(INITIAL, REQUESTED), zap)[0]
+    assert isinstance(other, run.StepFailed)
+    assert other.gone_for is None
+
+
 def test_a_replay_from_within_an_error_path_takes_over_what_led_there() -> None:
     zap = definition(action("zero"), action("one", ErrorPath((action("tell"), action("undo")))), action("two"))
     state = folded(INITIAL, [REQUESTED, succeeded("zero")])
