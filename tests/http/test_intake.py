@@ -151,7 +151,7 @@ async def test_an_authentic_body_that_does_not_parse_is_kept_as_text(ada: Person
         ({"reply": {"mode": "custom", "headers": {"set-cookie": "a=b"}}}, "trigger.config.reply"),
         ({"reply": {"mode": "wait", "timeout_s": 31}}, "trigger.config.reply.timeout_s"),
         ({"limit": {"per_minute": 0}}, "trigger.config.limit.per_minute"),
-        ({"split": "a b"}, "trigger.config"),
+        ({"split": "a b"}, "trigger.config.split"),
     ],
 )
 async def test_a_config_that_is_no_good_is_refused_with_its_path(ada: Person, config: Any, path: str) -> None:
