@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
@@ -63,6 +63,10 @@ class Child:
     @classmethod
     async def start(cls, service: Service, on_line: OnLine) -> Self:
         """Start the program in a session of its own, so that Ctrl-C in the terminal reaches only us."""
+        # Named only where it is needed, as uvloop knows nothing of users.
+        user: dict[str, Any] = (
+            {} if service.uid is None else {"user": service.uid, "group": service.gid, "extra_groups": []}
+        )
         with contextlib.ExitStack() as stack:
             target = asyncio.subprocess.PIPE
             if service.log_file is not None:
@@ -74,9 +78,7 @@ class Child:
                 stderr=asyncio.subprocess.STDOUT,
                 env=service.env,
                 cwd=service.cwd,
-                user=service.uid,
-                group=service.gid,
-                extra_groups=None if service.uid is None else [],
+                **user,
                 start_new_session=True,
                 pass_fds=service.files,
                 preexec_fn=_die_with_parent(service.orphan),
