@@ -40,7 +40,7 @@ POLL_S = 1.0
 SETTLE = timedelta(seconds=3)
 """How long the first failure waits for more, so that a burst is one message."""
 ZAPS_AT_A_TIME = 500
-PATIENCE_S = 1.0
+PATIENCE_S = 3.0
 """How long a round of alerts is waited for; what takes longer goes on beside the next round."""
 HISTORY = 60
 """Events of a zap's failures in which is looked for alerts that a channel has missed."""
