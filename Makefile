@@ -41,7 +41,7 @@ soak-faults: .venv/.dev ## every fault of the list, one after the other, on the 
 	@TRIGGERHUB_SOAK_SEED=$(SEED) $(run) pytest tests/soak/test_faults.py -m soak -s $(ARGS)
 
 fuzz-parsers: .venv/.dev ## every parser with hostile input, guided by coverage where atheris installs (MINUTES=5, ARGS="--target url")
-	@$(python) -c 'import atheris' 2>/dev/null || $(run) uv pip install --quiet --python $(python) --require-hashes \
+	@$(python) -c 'import atheris' 2>/dev/null || $(run) uv pip install --quiet --no-config --python $(python) --require-hashes \
 		-r tests/fuzz/requirements.txt || echo "There is no atheris for this Python: Hypothesis makes the inputs."
 	@$(run) tests.fuzz --minutes $(or $(MINUTES),5) $(ARGS)
 
