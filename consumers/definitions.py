@@ -9,24 +9,36 @@ import msgspec
 
 from domain.aggregates import ZAP
 from domain.connector.catalog import Catalog
+from domain.flow.steps import ActionStep, Step, conditions, templated
+from domain.language.condition import Condition, InvalidCondition
+from domain.language.condition import load as load_condition
 from domain.language.mistakes import SLOW
-from domain.language.template import Compiled, compiled
+from domain.language.template import Compiled, TemplateError, compiled
 from domain.log.errors import NotFound
 from domain.log.ports import EventStore
 from domain.log.stream import load
-from domain.zap.check import template_text, templated
-from domain.zap.definition import ActionStep, Definition, Step
+from domain.values.json import JsonObject
+from domain.zap.check import template_text
+from domain.zap.definition import Definition
 
 CACHE_SIZE = 2_000
 NO_ACTIONS = Catalog({}, {})
 """For whoever looks at definitions, and renders none of their configs."""
 
 
+class Prepared(msgspec.Struct, frozen=True):
+    """A condition, ready to be settled, and the JSON that it was made of."""
+
+    condition: Condition
+    source: JsonObject
+
+
 class CompiledVersion(msgspec.Struct, frozen=True):
-    """A definition, and by step id a renderer of what its templates are in: an action's config, the end of a delay."""
+    """A definition, and by step id a renderer of what its templates are in, and its conditions in their order."""
 
     definition: Definition
     renderers: Mapping[str, Compiled]
+    conditions: Mapping[str, tuple[Prepared, ...]]
 
 
 class Definitions:
@@ -61,10 +73,24 @@ class Definitions:
 
 
 def compile_definition(definition: Definition, catalog: Catalog) -> CompiledVersion:
-    """Parse every template of a definition. Raises TemplateError."""
-    return CompiledVersion(definition, {step.id: _renderer(step, catalog) for _path, step in definition.all_steps()})
+    """Parse every template and condition of a definition. Raises TemplateError."""
+    steps = [step for _path, step in definition.all_steps()]
+    return CompiledVersion(
+        definition,
+        {step.id: _renderer(step, catalog) for step in steps},
+        {step.id: tuple([_prepared(raw) for _at, raw in conditions(step)]) for step in steps},
+    )
+
+
+def _prepared(raw: JsonObject) -> Prepared:
+    try:
+        return Prepared(load_condition(raw), raw)
+    except InvalidCondition as error:
+        raise TemplateError(str(error)) from None
 
 
 def _renderer(step: Step, catalog: Catalog) -> Compiled:
-    action = catalog.actions.get(step.type) if isinstance(step, ActionStep) else None
-    return compiled(action.prepared(step.config) if action and isinstance(step, ActionStep) else templated(step))
+    if isinstance(step, ActionStep):
+        action = catalog.actions.get(step.type)
+        return compiled(action.prepared(step.config) if action else step.config)
+    return compiled(templated(step)[1])

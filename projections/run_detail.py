@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from domain.flow.decisions import Decision, Filtered
 from domain.hook.request import trigger_data
 from domain.log.event import StoredEvent, StreamKind
 from domain.log.ports import EventStore
@@ -49,11 +50,12 @@ class StepDetail(msgspec.Struct, kw_only=True):
     `not_kept`: values of the input of which only the beginning was kept, by JSON pointer.
 
     `running` is told of steps only whose attempts are announced, as they are not to be repeated blindly.
-    `waits_until`: when a delay, or a step that was put off, goes on.
+    `waits_until`: when a delay, or a step that was put off, goes on. `decision`: how a filter or paths were
+    decided, and why; a filter that did not let the run through has the status `filtered`.
     """
 
     id: str
-    status: Literal["waiting", "running", "succeeded", "failed"] = "waiting"
+    status: Literal["waiting", "running", "succeeded", "filtered", "failed"] = "waiting"
     attempts: list[Attempt] = []
     input: Json = None
     output: Json = None
@@ -64,11 +66,13 @@ class StepDetail(msgspec.Struct, kw_only=True):
     waits_until: datetime | None = None
     postponed: Postponement | None = None
     not_kept: dict[str, Omitted] = {}
+    decision: Decision | None = None
 
 
 class RunDetail(msgspec.Struct, kw_only=True):
     """A run with everything that is known about it. Times are UTC; `duration_ms` is from the request to the end.
 
+    `reason`: why a filtered run went no further. `answer`: the value of the `return` step that ended the run.
     `replays` are the newest runs that replay this one, `recovered_by` is the one that made up for it when it had not
     completed; its own stream does not know them, read models do.
     """
@@ -84,6 +88,8 @@ class RunDetail(msgspec.Struct, kw_only=True):
     finished_at: datetime | None = None
     duration_ms: float | None = None
     error: RunError | None = None
+    reason: str | None = None
+    answer: Json | UnsetType = UNSET
     replay_of: UUID | None = None
     deadline: datetime | None = None
     replays: list[UUID] = []
@@ -160,7 +166,14 @@ def bounded(detail: RunDetail) -> RunDetail:
 def _taken_over(requested: run.RunRequested) -> list[StepDetail]:
     succeeded = [StepDetail(id=id_, status="succeeded", output=output) for id_, output in requested.outputs.items()]
     failed = [StepDetail(id=id_, status="failed", error=error) for id_, error in requested.errors.items()]
-    return succeeded + failed
+    decided = [_decided(StepDetail(id=id_), decision) for id_, decision in requested.decisions.items()]
+    return succeeded + failed + decided
+
+
+def _decided(step: StepDetail, decision: Decision) -> StepDetail:
+    stopped = isinstance(decision, Filtered) and not decision.passes
+    step.status, step.decision = "filtered" if stopped else "succeeded", decision
+    return step
 
 
 def _fold(detail: RunDetail, event: run.RunEvent, at: datetime) -> None:
@@ -172,6 +185,10 @@ def _fold(detail: RunDetail, event: run.RunEvent, at: datetime) -> None:
             step = _step(detail, event.step_id)
             _fold_input(detail, step, event)
             _fold_attempt(step, event, at)
+        case run.StepDecided():
+            detail.status = "running"
+            step = _decided(_step(detail, event.step_id), event.decision)
+            step.started_at = step.finished_at = at
         case run.StepStarted() | run.StepPostponed() | run.StepDelayed():
             detail.status = "running" if isinstance(event, run.StepStarted) else "waiting"
             step = _step(detail, event.step_id)
@@ -182,7 +199,7 @@ def _fold(detail: RunDetail, event: run.RunEvent, at: datetime) -> None:
             detail.status = "running"
             if detail.steps:
                 detail.steps[-1].waits_until = None
-        case run.RunCompleted() | run.RunFailed() | run.RunTimedOut() | run.RunCancelled():
+        case run.RunCompleted() | run.RunFiltered() | run.RunFailed() | run.RunTimedOut() | run.RunCancelled():
             _end(detail, event, at)
         case _:
             assert_never(event)
@@ -202,12 +219,15 @@ def _fold_way(step: StepDetail, event: run.StepStarted | run.StepPostponed | run
             assert_never(event)
 
 
-def _end(
-    detail: RunDetail, event: run.RunCompleted | run.RunFailed | run.RunTimedOut | run.RunCancelled, at: datetime
-) -> None:
+def _end(detail: RunDetail, event: run.End, at: datetime) -> None:
     match event:
         case run.RunCompleted():
             _finish(detail, "completed", at)
+            if event.returned:
+                detail.answer = detail.steps[-1].output
+        case run.RunFiltered():
+            _finish(detail, "filtered", at)
+            detail.reason = event.reason
         case run.RunFailed():
             _finish(detail, "failed", at)
             detail.error = RunError(event.code, event.message, event.step_id or None)
@@ -216,7 +236,7 @@ def _end(
             detail.error = RunError("deadline", event.message, event.step_id or None)
         case run.RunCancelled():
             _finish(detail, "cancelled", at)
-            detail.error = RunError(event.code, event.message) if event.code else None
+            detail.error = RunError(event.code, event.message, event.step_id or None) if event.code else None
         case _:
             assert_never(event)
 

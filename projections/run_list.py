@@ -188,7 +188,7 @@ def _fold(change: _Change, event: Event, at: datetime) -> None:
     match event:
         case run.RunRequested():
             change.requested, change.started_at, change.status = event, at, "queued"
-        case run.StepStarted() | run.RunResumed():
+        case run.StepStarted() | run.StepDecided() | run.RunResumed():
             change.status, change.error = "running", None
         case run.StepSucceeded() | run.StepAttemptFailed() | run.StepFailed():
             _fold_attempt(change, event)
@@ -199,7 +199,7 @@ def _fold(change: _Change, event: Event, at: datetime) -> None:
             )
         case run.StepDelayed():
             change.status, change.error = "waiting", None
-        case run.RunCompleted() | run.RunFailed() | run.RunTimedOut() | run.RunCancelled():
+        case run.RunCompleted() | run.RunFiltered() | run.RunFailed() | run.RunTimedOut() | run.RunCancelled():
             change.finished_at = at
             _end(change, event)
         case _:
@@ -212,10 +212,12 @@ def _fold_attempt(change: _Change, event: run.StepSucceeded | run.StepAttemptFai
     change.error = None if isinstance(event, run.StepSucceeded) else _error(event.failure, event.step_id)
 
 
-def _end(change: _Change, event: run.RunCompleted | run.RunFailed | run.RunTimedOut | run.RunCancelled) -> None:
+def _end(change: _Change, event: run.End) -> None:
     match event:
         case run.RunCompleted():
             change.status, change.error = "completed", None
+        case run.RunFiltered():
+            change.status, change.error = "filtered", None
         case run.RunFailed():
             change.status, change.error = "failed", _error(event, event.step_id)
         case run.RunTimedOut():
@@ -223,7 +225,8 @@ def _end(change: _Change, event: run.RunCompleted | run.RunFailed | run.RunTimed
             change.error = _error(run.Failure(code="deadline", message=event.message), event.step_id)
         case run.RunCancelled():
             change.status = "cancelled"
-            change.error = _error(run.Failure(code=event.code, message=event.message), "") if event.code else None
+            failure = run.Failure(code=event.code, message=event.message)
+            change.error = _error(failure, event.step_id) if event.code else None
         case _:
             assert_never(event)
 
@@ -258,7 +261,7 @@ def _updated(change: _Change) -> tuple[object, ...]:
 
 RUN_LIST = Projection(
     name="run_list",
-    definition=2,
+    definition=3,
     handles=frozenset(
         {
             "zap.run.requested",
@@ -268,8 +271,10 @@ RUN_LIST = Projection(
             "zap.run.step_failed",
             "zap.run.step_postponed",
             "zap.run.step_delayed",
+            "zap.run.step_decided",
             "zap.run.resumed",
             "zap.run.completed",
+            "zap.run.filtered",
             "zap.run.failed",
             "zap.run.timed_out",
             "zap.run.cancelled",

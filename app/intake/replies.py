@@ -5,6 +5,7 @@ from uuid import UUID
 
 import msgspec
 import structlog
+from msgspec import UNSET
 
 from app.intake.run_watch import RunWatch
 from consumers.rendering.rendering import Rendering
@@ -85,7 +86,7 @@ class Replies:
     async def _outcome(self, hook: Hook, started: Started) -> Reply:
         detail = await self._watch.outcome(started.run_id, hook.reply.timeout_s)
         if detail is not None:
-            return Reply(200, JSON, _outcome_body(detail))
+            return Reply(200, JSON, _outcome_body(detail) if detail.answer is UNSET else _answer_body(detail.answer))
         url = f"{self._public_url}/api/v1/runs/{started.run_id}"
         body = {"status": "running", "run_id": started.run_id, "position": started.position, "url": url}
         return Reply(202, [*JSON, (b"location", url.encode())], msgspec.json.encode(body))
@@ -134,6 +135,11 @@ def _written(reply: ReplyConfig, rendered: Json) -> Reply:
         headers.append((TEXT if isinstance(rendered, str) else JSON)[0])
     empty = reply.status in {204, 205}
     return Reply(reply.status, [*headers, *SAFE], b"" if empty else body)
+
+
+def _answer_body(answer: Json) -> bytes:
+    """The value of the run's `return` step."""
+    return msgspec.json.encode(answer)
 
 
 def _outcome_body(detail: RunDetail) -> bytes:

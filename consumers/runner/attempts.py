@@ -1,7 +1,7 @@
 """Makes one attempt of an action: renders its config, runs it within its time limit, and gives the outcome."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -12,6 +12,7 @@ from consumers.rendering.rendering import Rendering
 from domain.connector.catalog import Catalog
 from domain.connector.descriptor import ActionContext, ActionDescriptor
 from domain.connector.outcome import Failed, Outcome, Retry
+from domain.flow.steps import ActionStep, OnUnknown
 from domain.hook.hops import Hop, Hops
 from domain.language.scope import Context, Heavy
 from domain.language.template import TemplateError
@@ -19,7 +20,6 @@ from domain.log.ports import Clock
 from domain.run.inputs import Input, is_large, keep
 from domain.run.state import ActiveRun, idempotency_key
 from domain.values.json import Json
-from domain.zap.definition import ActionStep, OnUnknown, Step
 
 log = structlog.get_logger()
 MAX_ATTEMPT_S = 3_600.0
@@ -47,27 +47,31 @@ class Attempts:
         action = self._catalog.actions.get(step.type)
         return bool(step.unknown_outcome) or (action is not None and not action.idempotent)
 
-    def render_quick(self, step: Step, version: CompiledVersion, context: Context) -> Json | Failed | None:
+    def render_quick(self, step: ActionStep, version: CompiledVersion, context: Context) -> Json | Failed | None:
         """The step's config with its templates replaced; None where that is too much work for an event loop."""
         try:
             return version.renderers[step.id].quick(context, self._clock())
         except Heavy:
             return None
         except TemplateError as error:
-            return _failed(step, error)
+            return _failed(error)
 
-    async def render(self, tenant_id: UUID, step: Step, version: CompiledVersion, context: Context) -> Json | Failed:
+    async def render(
+        self, tenant_id: UUID, step: ActionStep, version: CompiledVersion, context: Context
+    ) -> Json | Failed:
         """The same, however much work that is."""
         try:
             return await self._rendering.render(tenant_id, version.renderers[step.id], context, self._clock())
         except TemplateError as error:
-            return _failed(step, error)
+            return _failed(error)
 
     async def kept(self, run: ActiveRun, config: Json, context: dict[str, Json]) -> Input:
         """The rendered config as the log is to keep it. A large one is reduced in a thread."""
         if not is_large(config):
             return Input(config)
-        return await asyncio.to_thread(keep, config, context, run.room_for_input)
+        steps = context["steps"]
+        own = {name: value for name, value in steps.items() if name in run.outputs} if isinstance(steps, dict) else {}
+        return await asyncio.to_thread(keep, config, {**context, "steps": own}, run.room_for_input)
 
     async def make(self, run_id: UUID, tenant_id: UUID, run: ActiveRun, step: ActionStep, config: Json) -> Outcome:
         """Run the action. Never raises: a connector's bug becomes the run's visible failure."""
@@ -112,18 +116,5 @@ def _crashed(action: ActionDescriptor, run_id: UUID, step: ActionStep, error: Ex
     return Retry(code="crashed", message=f"the action crashed: {type(error).__name__}")
 
 
-def _failed(step: Step, error: TemplateError) -> Failed:
-    field = "config" if isinstance(step, ActionStep) else "until"
-    return Failed(code=error.code, message=f"{field}{error.path}: {error.message}")
-
-
-def until(text: Json | Failed) -> datetime | Failed:
-    """The end of a delay, from what its template gave."""
-    if isinstance(text, Failed):
-        return text
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError:
-        message = f"until: {str(text)[:100]!r} is not a date and time such as 2030-01-31T12:00:00Z"
-        return Failed(code="template", message=message)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _failed(error: TemplateError) -> Failed:
+    return Failed(code=error.code, message=f"config{error.path}: {error.message}")

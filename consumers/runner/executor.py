@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -14,10 +14,13 @@ from consumers.kafka.patience import patiently
 from consumers.outbound.targets import Targets
 from consumers.rendering.rendering import Rendering
 from consumers.rendering.trigger import Trigger
-from consumers.runner.attempts import Attempts, until
+from consumers.runner.attempts import Attempts
+from consumers.runner.control import Control
 from consumers.runner.slots import Busy, Slots
 from domain.connector.catalog import Catalog
-from domain.connector.outcome import Failed, Outcome, Postponed, Succeeded
+from domain.connector.outcome import Failed, Outcome, Postponed
+from domain.flow.course import Next
+from domain.flow.steps import ActionStep, ControlStep, Step, UnknownStep
 from domain.hook.hops import NO_HOPS, Hops
 from domain.language.template import TemplateError
 from domain.log.errors import NotFound
@@ -31,6 +34,7 @@ from domain.run.commands import (
     FailRun,
     FinishRun,
     RecordAttempt,
+    RecordDecision,
     RunCommand,
     SettleUnknown,
     TimeOutRun,
@@ -38,8 +42,9 @@ from domain.run.commands import (
 from domain.run.decide import decide
 from domain.run.events import RunEvent
 from domain.run.inputs import NO_INPUT, Input
-from domain.run.state import ActiveRun, LoadedRun, next_step, template_context
-from domain.zap.definition import NO_STEPS, ActionStep, Definition, DelayStep, Step, UnknownStep
+from domain.run.state import ActiveRun, LoadedRun, stands, template_context
+from domain.values.json import Json
+from domain.zap.definition import NO_STEPS, Definition
 from sql.process.crash_points import reached
 
 log = structlog.get_logger()
@@ -67,6 +72,7 @@ class Executor:
         self._clock = clock
         self._new_id = new_id
         self._attempts = Attempts(catalog, targets, clock, hops, rendering)
+        self._control = Control(rendering, clock)
         self._definitions = Definitions(store, catalog)
         self._slots = slots
 
@@ -112,40 +118,39 @@ class Executor:
         deadline = state.requested.deadline
         if deadline is not None and self._clock() >= deadline:
             return await self._carry_out(run, TimeOutRun(), version.definition)
-        match next_step(state, version.definition):
-            case None:
-                command: RunCommand = FinishRun()
-            case DelayStep() as step:
-                command = await self._delay(run, state, step, version, trigger)
-            case UnknownStep() as step:
-                command = self._recorded(state, step, _needs_newer(step), self._clock())
-            case ActionStep() as step if state.started:
-                doubt = self._attempts.on_unknown(step)
-                command = SettleUnknown(at=self._clock(), jitter=_jitter(), on_unknown=doubt)
-            case ActionStep() as step:
-                return await self._attempt(run, state, step, version, trigger)
+        stand = stands(state, version.definition)
+        if not isinstance(stand.place, Next):
+            return await self._carry_out(run, FinishRun(), version.definition)
+        step = stand.place.step
+        if isinstance(step, ActionStep) and state.started:
+            doubt = self._attempts.on_unknown(step)
+            command: RunCommand = SettleUnknown(at=self._clock(), jitter=_jitter(), on_unknown=doubt)
+            return await self._carry_out(run, command, version.definition)
+        if isinstance(step, UnknownStep):
+            later = self._recorded(state, step, _needs_newer(step), self._clock())
+            return await self._carry_out(run, later, version.definition)
+        context = template_context(run.id, state, await trigger.data(), stand)
+        if isinstance(step, ActionStep):
+            return await self._attempt(run, state, step, version, context)
+        command = await self._settle(run, state, step, version, context)
         return await self._carry_out(run, command, version.definition)
 
-    async def _delay(
-        self, run: LoadedRun, state: ActiveRun, step: DelayStep, version: CompiledVersion, trigger: Trigger
+    async def _settle(
+        self, run: LoadedRun, state: ActiveRun, step: ControlStep, version: CompiledVersion, context: dict[str, Json]
     ) -> RunCommand:
-        now = self._clock()
-        if state.delayed_until is not None:
-            waited = Succeeded({"until": state.delayed_until.isoformat()})
-            return self._recorded(state, step, waited, now)
-        if step.for_s:
-            return DelayRun(step.id, now + timedelta(seconds=step.for_s))
-        context = template_context(run.id, state, await trigger.data())
-        end = until(await self._attempts.render(run.tenant_id, step, version, context))
-        return self._recorded(state, step, end, now) if isinstance(end, Failed) else DelayRun(step.id, end)
+        started_at = self._clock()
+        found = await self._control.of(step, run.tenant_id, state, version, context)
+        if isinstance(found, RecordDecision | DelayRun):
+            return found
+        return self._recorded(state, step, found, started_at)
 
     async def _attempt(
-        self, run: LoadedRun, state: ActiveRun, step: ActionStep, version: CompiledVersion, trigger: Trigger
+        self, run: LoadedRun, state: ActiveRun, step: ActionStep, version: CompiledVersion, context: dict[str, Json]
     ) -> LoadedRun | None:
         limit = version.definition.behaviour.concurrency.limit
         try:
             async with self._slots.of(run.tenant_id, state.requested.zap_id, limit):
-                tried = await self._try(run, state, step, version, trigger)
+                tried = await self._try(run, state, step, version, context)
         except Busy as busy:
             # The run waits in the log, where it takes no memory and no room from other zaps.
             postponed = Postponed(
@@ -158,11 +163,10 @@ class Executor:
         return await self._carry_out(run, recorded, version.definition)
 
     async def _try(
-        self, run: LoadedRun, state: ActiveRun, step: ActionStep, version: CompiledVersion, trigger: Trigger
+        self, run: LoadedRun, state: ActiveRun, step: ActionStep, version: CompiledVersion, context: dict[str, Json]
     ) -> tuple[LoadedRun, RecordAttempt] | None:
         """The outcome of the attempt, and the run with the announcement; None where another process was quicker."""
         started_at, began = self._clock(), time.perf_counter()
-        context = template_context(run.id, state, await trigger.data())
         config = self._attempts.render_quick(step, version, context)
         given = NO_INPUT
         if not (config is None or isinstance(config, Failed)):

@@ -49,7 +49,7 @@ WAKING_EVENTS = frozenset({"zap.run.requested.v1", "zap.run.resumed.v1"})
 """Events after which a run has something to do that no runner has begun."""
 STOPPING_EVENTS = frozenset({"zap.run.cancelled.v1", "zap.run.timed_out.v1"})
 """Ends that another process records while an action of the run may be under way here."""
-ENDING_EVENTS = STOPPING_EVENTS | {"zap.run.completed.v1", "zap.run.failed.v1"}
+ENDING_EVENTS = STOPPING_EVENTS | {"zap.run.completed.v1", "zap.run.filtered.v1", "zap.run.failed.v1"}
 """After these the next run of a serial zap may begin."""
 _TAIL = sorted(name.rpartition(".")[0] for name in WAKING_EVENTS | STOPPING_EVENTS)
 _TAIL_OF_SERIAL = sorted(name.rpartition(".")[0] for name in WAKING_EVENTS | ENDING_EVENTS)

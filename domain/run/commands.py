@@ -7,9 +7,10 @@ from uuid import UUID
 import msgspec
 
 from domain.connector.outcome import Outcome
+from domain.flow.decisions import Decision
+from domain.flow.steps import OnUnknown
 from domain.run.events import RunRequested
 from domain.run.inputs import Input
-from domain.zap.definition import OnUnknown
 
 
 class RequestRun(msgspec.Struct, frozen=True):
@@ -59,6 +60,13 @@ class DelayRun(msgspec.Struct, frozen=True):
     until: datetime
 
 
+class RecordDecision(msgspec.Struct, frozen=True):
+    """Record how the filter or the paths that are next were decided."""
+
+    step_id: str
+    decision: Decision
+
+
 class FinishRun(msgspec.Struct, frozen=True):
     """End a run in which no step is left to do."""
 
@@ -94,6 +102,7 @@ RunCommand: TypeAlias = (
     | RecordAttempt
     | SettleUnknown
     | DelayRun
+    | RecordDecision
     | FinishRun
     | ResumeRun
     | FailRun

@@ -6,20 +6,25 @@ from typing import TypedDict, assert_never
 import msgspec
 
 from domain.connector.outcome import Failed, Postponed, Retry, Succeeded
+from domain.flow.course import Broken, Done, Dropped, Next, Place, Stopped
 from domain.flow.retry import DEFAULT, Policy, is_retried, retry_delay_s
+from domain.flow.steps import ActionStep, FilterStep, PathsStep, ReturnStep, Step, StopStep
 from domain.log.errors import NothingToDo, WrongStatus
 from domain.run import commands
 from domain.run.events import (
     GONE,
+    End,
     Failure,
     RunCancelled,
     RunCompleted,
     RunEnd,
     RunEvent,
     RunFailed,
+    RunFiltered,
     RunResumed,
     RunTimedOut,
     StepAttemptFailed,
+    StepDecided,
     StepDelayed,
     StepFailed,
     StepPostponed,
@@ -27,13 +32,15 @@ from domain.run.events import (
     StepSucceeded,
 )
 from domain.run.inputs import NO_INPUT, Input, Kept, shortened
-from domain.run.state import ActiveRun, EndedRun, RunState, evolve, next_step
+from domain.run.state import ActiveRun, EndedRun, RunState, evolve, next_step, stands
 from domain.values.json import Json
-from domain.zap.definition import NO_STEPS, ActionStep, Definition, Step
+from domain.zap.definition import NO_STEPS, Definition
 
 AMBIGUOUS = frozenset({"timeout", "broken", "crashed"})
 """Failures after which the action may still have had its effect."""
 UNKNOWN = "unknown_outcome"
+STOPPED = "stopped"
+"""Why a run ended that a step of its own ended."""
 
 
 def decide(command: commands.RunCommand, state: RunState, definition: Definition) -> list[RunEvent]:
@@ -49,7 +56,7 @@ def stop(state: ActiveRun | EndedRun) -> list[RunEvent]:
     return decide(commands.CancelRun(), state, NO_STEPS)
 
 
-def _of_its_zap(end: RunCompleted | RunFailed | RunTimedOut, state: RunState) -> RunEvent:
+def _of_its_zap(end: RunCompleted | RunFiltered | RunFailed | RunTimedOut, state: RunState) -> RunEvent:
     if state is None:
         return end
     requested = state.requested
@@ -70,6 +77,7 @@ def _decide(command: commands.RunCommand, state: RunState, definition: Definitio
             | commands.RecordAttempt()
             | commands.SettleUnknown()
             | commands.DelayRun()
+            | commands.RecordDecision()
             | commands.FinishRun()
         ):
             return _advance(command, state, definition)
@@ -96,13 +104,14 @@ def _advance(
     | commands.RecordAttempt
     | commands.SettleUnknown
     | commands.DelayRun
+    | commands.RecordDecision
     | commands.FinishRun,
     run: ActiveRun,
     definition: Definition,
 ) -> list[RunEvent]:
     step = next_step(run, definition)
     if isinstance(command, commands.FinishRun):
-        return [] if step else [RunCompleted()]
+        return [*_end(run, definition)]
     if step is None or run.waits_until:
         return []
     match command:
@@ -119,6 +128,9 @@ def _advance(
             return _record(command, run, step, definition)
         case commands.SettleUnknown():
             return _settle(command, run, step, definition)
+        case commands.RecordDecision(step_id, decision):
+            fresh = step.id == step_id and isinstance(step, FilterStep | PathsStep)
+            return _with_end(run, StepDecided(step_id=step_id, decision=decision), definition) if fresh else []
         case commands.DelayRun(step_id, until):
             fresh = step.id == step_id and run.delayed_until is None
             return [StepDelayed(step_id=step_id, until=until)] if fresh else []
@@ -172,7 +184,15 @@ def _fail(
             retry_at = command.finished_at + timedelta(seconds=delay)
             brief = msgspec.structs.replace(failure, output=shortened(failure.output))
             return [StepAttemptFailed(**_shared(command, run), failure=brief, retry_at=retry_at)]
-    return _fail_for_good(StepFailed(**_shared(command, run), failure=failure), run, step, definition)
+    return _failed(StepFailed(**_shared(command, run), failure=failure), run, definition)
+
+
+def _failed(failed: StepFailed, run: ActiveRun, definition: Definition) -> list[RunEvent]:
+    """The failure for good, which says so where a target is gone and the run goes on nevertheless."""
+    found = _with_end(run, failed, definition)
+    if failed.failure.code == GONE and not isinstance(found[-1], RunFailed):
+        found[0] = msgspec.structs.replace(failed, gone_for=run.requested.zap_id)
+    return found
 
 
 def _failure(command: commands.RecordAttempt, outcome: Retry | Failed) -> Failure:
@@ -195,25 +215,45 @@ def _postpone(
         failure = Failure(
             code=outcome.code, message=f"{outcome.message}; nothing was sent until the step's time ran out"
         )
-        return _fail_for_good(StepFailed(**_shared(command, run), failure=failure), run, step, definition)
+        return _with_end(run, StepFailed(**_shared(command, run), failure=failure), definition)
     at, code = command.finished_at, outcome.code
     return [StepPostponed(step_id=step.id, code=code, message=outcome.message, at=at, until=until)]
 
 
-def _fail_for_good(failed: StepFailed, run: ActiveRun, step: Step, definition: Definition) -> list[RunEvent]:
-    if goes_on(step):
-        if failed.failure.code == GONE:
-            failed = msgspec.structs.replace(failed, gone_for=run.requested.zap_id)
-        return _with_end(run, failed, definition)
-    ended = RunFailed(step_id=failed.step_id, code=failed.failure.code, message=failed.failure.message)
-    return [failed, ended]
-
-
-def _with_end(run: ActiveRun, outcome: StepSucceeded | StepFailed, definition: Definition) -> list[RunEvent]:
+def _with_end(
+    run: ActiveRun, outcome: StepSucceeded | StepFailed | StepDecided, definition: Definition
+) -> list[RunEvent]:
     """The outcome of a step, and the end of the run where no step follows."""
     after = evolve(run, outcome)
-    ended = isinstance(after, ActiveRun) and next_step(after, definition) is None
-    return [outcome, RunCompleted()] if ended else [outcome]
+    return [outcome, *_end(after, definition)] if isinstance(after, ActiveRun) else [outcome]
+
+
+def _end(run: ActiveRun, definition: Definition) -> list[End]:
+    """The end that the run's steps have come to; nothing where a step is to be done."""
+    place: Place = stands(run, definition).place
+    match place:
+        case Next():
+            return []
+        case Done():
+            return [RunCompleted()]
+        case Dropped(step_id, reason):
+            return [RunFiltered(step_id=step_id, reason=reason)]
+        case Broken(step_id):
+            failure = run.errors[step_id]
+            return [RunFailed(step_id=step_id, code=failure.code, message=failure.message)]
+        case Stopped(step, output):
+            return [_stopped(step, output)]
+        case _:
+            assert_never(place)
+
+
+def _stopped(step: StopStep | ReturnStep, output: Json) -> End:
+    if isinstance(step, ReturnStep) or step.as_ == "completed":
+        return RunCompleted(step_id=step.id, returned=isinstance(step, ReturnStep))
+    message = str(output.get("message", "")) if isinstance(output, dict) else ""
+    if step.as_ == "failed":
+        return RunFailed(step_id=step.id, code=STOPPED, message=message)
+    return RunCancelled(step_id=step.id, code=STOPPED, message=message)
 
 
 class _Shared(TypedDict):
@@ -243,8 +283,3 @@ def _stored(given: Input, run: ActiveRun) -> tuple[Json, Kept | None]:
     if run.input == given and given != NO_INPUT:
         return None, Kept(attempt=run.input_attempt)
     return given.value, given.kept
-
-
-def goes_on(step: Step) -> bool:
-    """Whether the run goes on after a failure of this step."""
-    return isinstance(step, ActionStep) and bool(step.on_error) and step.on_error != "fail"

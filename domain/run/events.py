@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from domain.flow.decisions import Decision
 from domain.hook.request import Request
 from domain.log.event import Event
 from domain.run.inputs import Kept
@@ -61,6 +62,8 @@ class RunRequested(Event, frozen=True, kw_only=True):
     """Outputs of steps, by id, that a replay from a later step takes over."""
     errors: Mapping[str, Failure] = {}
     """Failures of steps, by id, that it takes over where the run went on after them."""
+    decisions: Mapping[str, Decision] = {}
+    """How steps before that one were decided, by id."""
     deadline: datetime | None = None
     job_id: UUID | None = None
     """The job that requested this replay."""
@@ -138,6 +141,13 @@ class StepDelayed(Event, frozen=True, kw_only=True):
     until: datetime
 
 
+class StepDecided(Event, frozen=True, kw_only=True):
+    """A filter let the run through or not, or paths were chosen. Decided once, so a repeat goes the same way."""
+
+    step_id: str
+    decision: Decision
+
+
 class RunResumed(Event, frozen=True, kw_only=True):
     """The timer that the run waited for has fired."""
 
@@ -155,9 +165,21 @@ class RunEnd(Event, frozen=True, kw_only=True):
 
 
 class RunCompleted(RunEnd, frozen=True, kw_only=True):
-    """Every step has its outcome. Terminal. `recovers`: the runs that this one makes up for."""
+    """Every step has its outcome, or the step `step_id` ended the run before. Terminal.
 
+    `returned`: the output of that step is the run's answer. `recovers`: the runs that this one makes up for.
+    """
+
+    step_id: str = ""
+    returned: bool = False
     recovers: tuple[Recovered, ...] = ()
+
+
+class RunFiltered(RunEnd, frozen=True, kw_only=True):
+    """A filter did not let the run through; that is no failure. Terminal."""
+
+    step_id: str
+    reason: str
 
 
 class RunFailed(RunEnd, frozen=True, kw_only=True):
@@ -178,11 +200,17 @@ class RunTimedOut(RunEnd, frozen=True, kw_only=True):
 class RunCancelled(Event, frozen=True, kw_only=True):
     """The run was stopped; an action that was under way may still have its effect. Terminal.
 
-    `code` is empty when a user cancelled it, `busy` or `superseded` when a serial zap's `when_busy` did.
+    `code` is empty when a user cancelled it, `busy` or `superseded` when a serial zap's `when_busy` did, `stopped`
+    when its own step `step_id` did.
     """
 
     code: str = ""
     message: str = ""
+    step_id: str = ""
+
+
+End: TypeAlias = RunCompleted | RunFiltered | RunFailed | RunTimedOut | RunCancelled
+"""What a run can end with."""
 
 
 RunEvent: TypeAlias = (
@@ -193,11 +221,9 @@ RunEvent: TypeAlias = (
     | StepFailed
     | StepPostponed
     | StepDelayed
+    | StepDecided
     | RunResumed
-    | RunCompleted
-    | RunFailed
-    | RunTimedOut
-    | RunCancelled
+    | End
 )
 
 

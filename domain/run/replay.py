@@ -1,20 +1,20 @@
 """Replays: what a new run of the same request takes over from the old run, which does not change."""
 
 from hashlib import sha256
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, assert_never
 from uuid import UUID
 
 import msgspec
 
+from domain.flow.course import Broken, Done, Dropped, Next, Stopped
 from domain.log.errors import NotFound, NothingToDo, WrongStatus
 from domain.log.event import Append, Metadata
 from domain.log.ports import NewId
-from domain.run.decide import goes_on
 from domain.run.events import DEADLINE, Recovered, RunCompleted, RunFailed, RunRequested, RunTimedOut
 from domain.run.request import request_append
-from domain.run.state import ActiveRun, EndedRun, LoadedRun
+from domain.run.state import ActiveRun, EndedRun, LoadedRun, stands
 from domain.values.json import Json
-from domain.zap.definition import ActionStep, Definition, ErrorPath, Step
+from domain.zap.definition import Definition
 from domain.zap.zap import Zap
 
 ReplayVersion: TypeAlias = Literal["original", "latest"]
@@ -86,33 +86,40 @@ def replay(run: ActiveRun | EndedRun, run_id: UUID, definition: Definition, from
     WrongStatus when a step before it has no outcome.
     """
     requested = run.requested
-    before = _before(definition.steps, from_step) if from_step is not None else []
-    if before is None:
-        raise NotFound(f"the version to be run has no step {from_step}")
-    for step in before:
-        if step.id not in run.outputs and not (step.id in run.errors and goes_on(step)):
-            raise WrongStatus(f"the step {step.id}, before {from_step}, has no outcome in this run to go on from")
-    ids = [step.id for step in before]
+    taken_over = _before(run, definition, from_step) if from_step is not None else ActiveRun(requested=requested)
     return RunRequested(
         zap_id=requested.zap_id,
         zap_version=requested.zap_version,
         source="replay",
         request=requested.request,
         replay_of=run_id,
-        outputs={step_id: run.outputs[step_id] for step_id in ids if step_id in run.outputs},
-        errors={step_id: run.errors[step_id] for step_id in ids if step_id in run.errors},
+        outputs=taken_over.outputs,
+        errors=taken_over.errors,
+        decisions=taken_over.decisions,
     )
 
 
-def _before(steps: tuple[Step, ...], step_id: str) -> list[Step] | None:
-    """The steps before a step on its path, None where these steps do not contain it."""
-    before: list[Step] = []
-    for step in steps:
-        if step.id == step_id:
-            return before
-        before.append(step)
-        if isinstance(step, ActionStep) and isinstance(step.on_error, ErrorPath):
-            within = _before(step.on_error.steps, step_id)
-            if within is not None:
-                return before + within
-    return None
+def _before(run: ActiveRun | EndedRun, definition: Definition, step_id: str) -> ActiveRun:
+    """What is on record of the steps before one, so that the run goes on with it. Raises NotFound and WrongStatus."""
+    ids = [step.id for _path, step in definition.all_steps()]
+    if step_id not in ids:
+        raise NotFound(f"the version to be run has no step {step_id}")
+    before = set(ids[: ids.index(step_id)])
+    kept = ActiveRun(
+        requested=run.requested,
+        outputs={known: output for known, output in run.outputs.items() if known in before},
+        errors={known: error for known, error in run.errors.items() if known in before},
+        decisions={known: decision for known, decision in run.decisions.items() if known in before},
+    )
+    place = stands(kept, definition).place
+    match place:
+        case Next(step) if step.id == step_id:
+            return kept
+        case Next(step):
+            raise WrongStatus(f"the step {step.id}, before {step_id}, has no outcome in this run to go on from")
+        case Dropped(filter_id) | Broken(filter_id):
+            raise WrongStatus(f"this run did not come to {step_id}: it went no further than {filter_id}")
+        case Done() | Stopped():
+            raise WrongStatus(f"this run went another way, on which there is no step {step_id}")
+        case _:
+            assert_never(place)

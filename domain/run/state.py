@@ -7,13 +7,16 @@ from uuid import UUID
 
 import msgspec
 
+from domain.flow.course import BEGINNING, Course, Next, course
+from domain.flow.decisions import Decision
+from domain.flow.steps import Step
 from domain.hook.request import trigger_data
 from domain.log.event import Event
 from domain.log.stream import Loaded
 from domain.run import events
 from domain.run.inputs import ROOM, Input
 from domain.values.json import Json, JsonObject
-from domain.zap.definition import ActionStep, Definition, ErrorPath, Step
+from domain.zap.definition import Definition
 
 RunStatus: TypeAlias = Literal[
     "queued", "running", "waiting", "completed", "filtered", "failed", "cancelled", "timed_out"
@@ -21,7 +24,7 @@ RunStatus: TypeAlias = Literal[
 
 
 class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run under way: the outcomes so far by step id, and the state of the current step.
+    """A run under way: the outcomes and decisions so far by step id, and the state of the current step.
 
     `attempts` counts those of the current step; `since` is when it was first tried or postponed. `started` is an
     attempt without a known outcome. `waits_until` is set while the run waits for a timer, `delayed_until` once the
@@ -32,6 +35,7 @@ class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):
     requested: events.RunRequested
     outputs: Mapping[str, Json] = {}
     errors: Mapping[str, events.Failure] = {}
+    decisions: Mapping[str, Decision] = {}
     attempts: int = 0
     since: datetime | None = None
     started: events.StepStarted | None = None
@@ -47,10 +51,6 @@ class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):
         return self.room + (self.input.kept.size if self.input and self.input.kept else 0)
 
 
-RunEnding: TypeAlias = events.RunCompleted | events.RunFailed | events.RunTimedOut | events.RunCancelled
-"""How a run ended."""
-
-
 class EndedRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run in its recorded terminal state; nothing changes it any more."""
 
@@ -58,7 +58,8 @@ class EndedRun(msgspec.Struct, frozen=True, kw_only=True):
     status: RunStatus
     outputs: Mapping[str, Json] = {}
     errors: Mapping[str, events.Failure] = {}
-    end: RunEnding
+    decisions: Mapping[str, Decision] = {}
+    end: events.End
 
 
 RunState: TypeAlias = ActiveRun | EndedRun | None
@@ -68,6 +69,7 @@ LoadedRun: TypeAlias = Loaded[ActiveRun | EndedRun, events.RunEvent]
 
 _ENDS: Mapping[type[Event], RunStatus] = {
     events.RunCompleted: "completed",
+    events.RunFiltered: "filtered",
     events.RunFailed: "failed",
     events.RunTimedOut: "timed_out",
     events.RunCancelled: "cancelled",
@@ -80,9 +82,15 @@ def evolve(state: RunState, event: events.RunEvent) -> RunState:
         return _requested(event) if state is None else state
     if not isinstance(state, ActiveRun):
         return state
-    if isinstance(event, RunEnding):
-        status = _ENDS[type(event)]
-        return EndedRun(requested=state.requested, status=status, outputs=state.outputs, errors=state.errors, end=event)
+    if isinstance(event, events.End):
+        return EndedRun(
+            requested=state.requested,
+            status=_ENDS[type(event)],
+            outputs=state.outputs,
+            errors=state.errors,
+            decisions=state.decisions,
+            end=event,
+        )
     return _go_on(state, event)
 
 
@@ -94,6 +102,7 @@ def _go_on(
     | events.StepFailed
     | events.StepPostponed
     | events.StepDelayed
+    | events.StepDecided
     | events.RunResumed,
 ) -> ActiveRun:
     replace = msgspec.structs.replace
@@ -111,6 +120,8 @@ def _go_on(
             return replace(state, attempts=event.attempt, since=since, started=None, waits_until=event.retry_at)
         case events.StepPostponed():
             return replace(state, since=state.since or event.at, started=None, waits_until=event.until)
+        case events.StepDecided():
+            return _next_step_begins(state, decisions={**state.decisions, event.step_id: event.decision})
         case events.StepDelayed():
             return replace(state, waits_until=event.until, delayed_until=event.until)
         case events.RunResumed():
@@ -120,14 +131,22 @@ def _go_on(
 
 
 def _requested(event: events.RunRequested) -> ActiveRun:
-    return ActiveRun(requested=event, outputs=event.outputs, errors=event.errors)
+    return ActiveRun(requested=event, outputs=event.outputs, errors=event.errors, decisions=event.decisions)
 
 
 def _next_step_begins(
-    state: ActiveRun, *, outputs: Mapping[str, Json] | None = None, errors: Mapping[str, events.Failure] | None = None
+    state: ActiveRun,
+    *,
+    outputs: Mapping[str, Json] | None = None,
+    errors: Mapping[str, events.Failure] | None = None,
+    decisions: Mapping[str, Decision] | None = None,
 ) -> ActiveRun:
     return ActiveRun(
-        requested=state.requested, outputs=outputs or state.outputs, errors=errors or state.errors, room=state.room
+        requested=state.requested,
+        outputs=outputs or state.outputs,
+        errors=errors or state.errors,
+        decisions=decisions or state.decisions,
+        room=state.room,
     )
 
 
@@ -140,25 +159,28 @@ def _with_input(state: ActiveRun, event: events.StepStarted | events.StepAttempt
     return msgspec.structs.replace(state, input=Input(event.input, kept), input_attempt=event.attempt, room=room)
 
 
+def stands(run: ActiveRun, definition: Definition) -> Course:
+    """Where the run stands: the step that is next, or how its steps have ended."""
+    return course(definition.steps, run)
+
+
 def next_step(run: ActiveRun, definition: Definition) -> Step | None:
-    """The first step without an outcome, None when nothing is left to do."""
-    return _first_open(run, definition.steps)
+    """The step that is to be done next, None when nothing is left to do."""
+    place = stands(run, definition).place
+    return place.step if isinstance(place, Next) else None
 
 
-def _first_open(run: ActiveRun, steps: tuple[Step, ...]) -> Step | None:
-    for step in steps:
-        if step.id in run.errors and isinstance(step, ActionStep) and isinstance(step.on_error, ErrorPath):
-            return _first_open(run, step.on_error.steps)
-        if step.id not in run.outputs and step.id not in run.errors:
-            return step
-    return None
-
-
-def template_context(run_id: UUID, run: ActiveRun, trigger: "JsonObject | None" = None) -> dict[str, Json]:
+def template_context(
+    run_id: UUID, run: ActiveRun, trigger: "JsonObject | None" = None, stand: Course = BEGINNING
+) -> dict[str, Json]:
     """What the templates of the next step see. `trigger` is the parsed request, where a caller has it already."""
     requested = run.requested
     steps: JsonObject = {step_id: {"output": output} for step_id, output in run.outputs.items()}
-    steps |= {step_id: {"output": None, "error": msgspec.to_builtins(error)} for step_id, error in run.errors.items()}
+    steps |= {step_id: {"output": output} for step_id, output in stand.joined.items()}
+    errors = {**run.errors} | {step_id: run.errors[inner] for step_id, inner in stand.failed.items()}
+    for step_id, error in errors.items():
+        output = stand.joined.get(step_id)
+        steps[step_id] = {"output": output, "error": msgspec.to_builtins(error)}
     return {
         "trigger": trigger_data(requested.request) if trigger is None else trigger,
         "steps": steps,

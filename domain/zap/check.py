@@ -3,17 +3,33 @@
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from itertools import islice
-from typing import assert_never
 
 from domain.connector.catalog import Catalog
 from domain.connector.descriptor import ActionDescriptor
+from domain.flow.steps import (
+    OTHERWISE,
+    ActionStep,
+    DelayStep,
+    PathsStep,
+    Scope,
+    Step,
+    UnknownStep,
+    conditions,
+    scopes,
+    templated,
+    walk,
+)
+from domain.language import condition
 from domain.language.mistakes import MAX_TEMPLATES, MAX_TEXT, Mistake, mistakes, too_deep
 from domain.language.names import TRIGGER_ONLY, Names
 from domain.language.template import Place, is_substitution, templates
 from domain.log.errors import Invalid
-from domain.values.json import MAX_DEPTH, Json
-from domain.zap.definition import MAX_STEPS, STEP_ID, ActionStep, Definition, DelayStep, ErrorPath, Step, UnknownStep
+from domain.values.json import MAX_DEPTH
+from domain.values.zones import zone_of
+from domain.zap.definition import MAX_DEPTH as MAX_NESTED
+from domain.zap.definition import MAX_STEPS, STEP_ID, Definition
 
+_ID = "1 to 64 letters, digits or underscores, and no digit first"
 MAX_MISTAKES = 50
 """Mistakes that one answer lists."""
 
@@ -38,7 +54,7 @@ def _mistakes(definition: Definition, catalog: Catalog) -> Iterator[Mistake]:
         return
     yield from _of_trigger(definition, catalog)
     yield from _of_serial_key(definition)
-    steps = list(definition.all_steps())
+    steps = list(walk(definition.steps, "steps"))
     if len(steps) > MAX_STEPS:
         yield Mistake(("steps",), "too_many", f"at most {MAX_STEPS} steps")
     yield from _of_ids(steps)
@@ -46,22 +62,9 @@ def _mistakes(definition: Definition, catalog: Catalog) -> Iterator[Mistake]:
         yield from _of_step(step, path, names, catalog)
 
 
-def templated(step: Step) -> Json:
-    """What the templates of a step are in; None for one without."""
-    match step:
-        case ActionStep():
-            return step.config
-        case DelayStep():
-            return step.until or None
-        case UnknownStep():
-            return None
-        case _:
-            assert_never(step)
-
-
 def _all_templates(definition: Definition) -> Iterator[tuple[Place, str]]:
     for _path, step in definition.all_steps():
-        yield from templates(templated(step))
+        yield from templates(templated(step)[1])
     yield from templates(definition.trigger.config)
 
 
@@ -93,41 +96,58 @@ def _of_serial_key(definition: Definition) -> Iterator[Mistake]:
         yield Mistake(at, "not_a_path", "only paths and filters, like {{ trigger.body.customer.id }}; no tags")
 
 
-def _of_ids(steps: list[tuple[str, Step]]) -> Iterator[Mistake]:
+def _of_ids(steps: list[tuple[str, Step, int]]) -> Iterator[Mistake]:
     seen: set[str] = set()
-    for path, step in steps:
+    for path, step, depth in steps:
+        if depth > MAX_NESTED:
+            yield Mistake(_keys(path), "too_deep", f"steps are nested {MAX_NESTED} levels deep at most")
         if not STEP_ID.fullmatch(step.id):
-            yield Mistake((*_keys(path), "id"), "invalid", "1 to 64 letters, digits or underscores, and no digit first")
+            yield Mistake((*_keys(path), "id"), "invalid", _ID)
         elif step.id in seen:
             yield Mistake((*_keys(path), "id"), "taken", f"the id {step.id!r} is taken by an earlier step")
         seen.add(step.id)
 
 
 def _places(definition: Definition) -> Iterator[tuple[str, Step, Names]]:
-    """Every step with its path, and the names that its templates can use: of the steps before it on its path."""
-    others = {step.id for _path, step in definition.all_steps()}
-    order = {step.id: index for index, (_path, step) in enumerate(definition.all_steps())}
+    """Every step with its path, and the names that its templates can use: of steps that may have run before it."""
+    ids = [step.id for _path, step in definition.all_steps()]
+    order = {step_id: index for index, step_id in enumerate(ids)}
+
+    def why(other: str, step_id: str) -> str:
+        if other == step_id:
+            return "it is this step itself"
+        if order[other] > order[step_id]:
+            return f"{other} comes after this step"
+        return f"{other} is on an error path or in a branch that this step is not on"
 
     def names(step: Step, before: tuple[str, ...]) -> Names:
-        def why(other: str) -> str:
-            if other == step.id:
-                return "it is this step itself"
-            return (
-                f"{other} comes after this step"
-                if order[other] > order[step.id]
-                else f"{other} is on an error path that this step is not on"
-            )
+        others = {other: why(other, step.id) for other in ids if other not in before}
+        return Names(before=before, others=others)
 
-        return Names(before=before, others={other: why(other) for other in others if other not in before})
+    return ((path, step, names(step, before)) for path, step, before in _with_earlier(definition.steps, "steps", ()))
 
-    def walk(steps: tuple[Step, ...], path: str, before: tuple[str, ...]) -> Iterator[tuple[str, Step, Names]]:
-        for index, step in enumerate(steps):
-            yield f"{path}.{index}", step, names(step, before)
-            before = (*before, step.id)
-            if isinstance(step, ActionStep) and isinstance(step.on_error, ErrorPath):
-                yield from walk(step.on_error.steps, f"{path}.{index}.on_error.steps", before)
 
-    return walk(definition.steps, "steps", ())
+def _with_earlier(
+    steps: tuple[Step, ...], path: str, before: tuple[str, ...]
+) -> Iterator[tuple[str, Step, tuple[str, ...]]]:
+    """Every step with its path and the ids of the steps that may have run before it."""
+    for index, step in enumerate(steps):
+        at = f"{path}.{index}"
+        yield at, step, before
+        inside: tuple[str, ...] = ()
+        for scope in scopes(step):
+            known = (*before, *inside) if _runs_after(step, scope) else before
+            if not isinstance(step, PathsStep) or not scope.joins:
+                known = (*known, step.id)
+            yield from _with_earlier(scope.steps, f"{at}.{scope.at}", known)
+            if scope.joins:
+                inside += tuple(inner.id for _path, inner, _depth in walk(scope.steps, ""))
+        before = (*before, *inside, step.id)
+
+
+def _runs_after(step: Step, scope: Scope) -> bool:
+    """Whether the steps of a scope may run after those of the step's earlier scopes."""
+    return scope.at == "on_error.steps" or (isinstance(step, PathsStep) and step.mode == "all")
 
 
 def _of_step(step: Step, path: str, names: Names, catalog: Catalog) -> Iterator[Mistake]:
@@ -139,18 +159,44 @@ def _of_step(step: Step, path: str, names: Names, catalog: Catalog) -> Iterator[
                 yield Mistake((*at, "type"), "unknown", _unknown("action", step.type, catalog.actions))
             else:
                 yield from _of_action(step, at, action)
-            yield from mistakes(step.config, (*at, "config"), names.wrong)
         case DelayStep():
-            yield from mistakes(step.until or None, (*at, "until"), names.wrong)
+            yield from _of_zone(step, at)
+        case PathsStep():
+            yield from _of_paths(step, at)
         case UnknownStep():
             yield Mistake((*at, "kind"), "unknown", f"a step of kind {step.of!r} needs a newer release of TriggerHub")
-        case _:
-            assert_never(step)
+    for place, wanted in conditions(step):
+        for key, reason in condition.check(wanted, names.wrong).items():
+            yield Mistake((*at, *_keys(place), *_keys(key)), "invalid", reason)
+    field, value = templated(step)
+    if field and too_deep(value):
+        yield Mistake((*at, field), "too_deep", f"nested deeper than {MAX_DEPTH} levels")
+    elif field:
+        yield from mistakes(value, (*at, field), names.wrong)
 
 
 def _of_action(step: ActionStep, at: Place, action: ActionDescriptor) -> Iterator[Mistake]:
     if too_deep(step.config):
-        yield Mistake((*at, "config"), "too_deep", f"nested deeper than {MAX_DEPTH} levels")
         return
     for key, reason in action.problems(step.config).items():
         yield Mistake((*at, "config", *_keys(key)), "invalid", reason)
+
+
+def _of_zone(step: DelayStep, at: Place) -> Iterator[Mistake]:
+    if step.time_zone and zone_of(step.time_zone) is None:
+        yield Mistake((*at, "time_zone"), "unknown", "not the name of a time zone, such as Europe/Berlin")
+
+
+def _of_paths(step: PathsStep, at: Place) -> Iterator[Mistake]:
+    seen = {OTHERWISE}
+    for index, branch in enumerate(step.paths):
+        where = (*at, "paths", str(index), "id")
+        if not STEP_ID.fullmatch(branch.id):
+            yield Mistake(where, "invalid", _ID)
+        elif branch.id in seen:
+            yield Mistake(where, "taken", f"the id {branch.id!r} is taken" + _by(branch.id))
+        seen.add(branch.id)
+
+
+def _by(branch_id: str) -> str:
+    return ": it names the branch that runs where no path matches" if branch_id == OTHERWISE else " by an earlier path"

@@ -16,10 +16,10 @@ from domain.connector.catalog import Catalog
 from domain.connector.descriptor import ActionContext, ActionDescriptor
 from domain.connector.outcome import Outcome, Succeeded
 from domain.flow.retry import DEFAULT, JITTER, ExponentialRetry, FixedRetry, schedule_s
+from domain.flow.steps import ActionStep, DelayStep, ErrorPath, OnUnknown
 from domain.log.event import Appended, StreamKind
 from domain.run import events as run
 from domain.values.json import JsonObject
-from domain.zap.definition import ActionStep, DelayStep, ErrorPath, OnUnknown
 from domain.zap.settings import ZapSettings
 from tests.support.bench import Bench, at_work
 from tests.support.broker import Broker
@@ -30,7 +30,7 @@ from tests.support.sink import Sink
 OPEN = """
     select count(*) from es.events first where first.type = 'zap.run.requested' and first.stream_id = any($1::uuid[])
     and not exists (select from es.events e where e.kind = 1 and e.stream_id = first.stream_id and e.type in
-        ('zap.run.completed', 'zap.run.failed', 'zap.run.timed_out', 'zap.run.cancelled'))
+        ('zap.run.completed', 'zap.run.filtered', 'zap.run.failed', 'zap.run.timed_out', 'zap.run.cancelled'))
     and not exists (select from es.timers t where t.stream_id = first.stream_id)
 """
 """Runs that somebody is carrying on at this moment: neither ended nor waiting."""

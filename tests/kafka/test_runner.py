@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from consumers.outbound.circuit import FAILURES
 from consumers.scheduler.timers import Scheduler
 from domain.flow.retry import DEFAULT, JITTER, FixedRetry
+from domain.flow.steps import ActionStep
 from domain.log.event import StreamKind
 from domain.run.events import (
     RunCompleted,
@@ -22,7 +23,6 @@ from domain.run.events import (
     StepFailed,
     StepSucceeded,
 )
-from domain.zap.definition import ActionStep
 from domain.zap.settings import Concurrency, ZapSettings
 from sql.postgres.queries import Queries
 from sql.process.clock import now

@@ -14,10 +14,10 @@ import pytest
 from aiohttp import web
 
 from domain.flow.retry import FixedRetry
+from domain.flow.steps import ActionStep
 from domain.log.event import Appended, StreamKind
 from domain.run.events import RunCancelled, RunCompleted, RunResumed, StepAttemptFailed, StepSucceeded
 from domain.values.json import JsonObject
-from domain.zap.definition import ActionStep
 from domain.zap.settings import Concurrency, ZapSettings
 from tests.support.bench import Bench, at_work
 from tests.support.broker import Broker

@@ -8,8 +8,8 @@ import asyncpg
 import pytest
 
 from consumers.kafka.tail import MOST
+from domain.flow.steps import ActionStep
 from domain.run.events import RunCompleted, StepSucceeded
-from domain.zap.definition import ActionStep
 from domain.zap.settings import Concurrency, ZapSettings
 from tests.support.bench import Bench, at_work
 from tests.support.broker import Broker, running_broker

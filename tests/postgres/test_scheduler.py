@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from consumers.scheduler.timers import BATCH, Scheduler
+from domain.flow.steps import ActionStep
 from domain.hook.request import Request
 from domain.log.event import Appended, StreamKind
 from domain.run.events import (
@@ -19,7 +20,7 @@ from domain.run.events import (
     StepPostponed,
     StepSucceeded,
 )
-from domain.zap.definition import ActionStep, Definition, Trigger
+from domain.zap.definition import Definition, Trigger
 from domain.zap.events import ZapCreated, ZapPublished
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import connect

@@ -14,13 +14,14 @@ from consumers.outbound.client import Outbound
 from consumers.runner.runner import Runner
 from consumers.scheduler.timers import Scheduler
 from domain.connector.catalog import Catalog
+from domain.flow.steps import ActionStep, Step
 from domain.hook.request import Request
 from domain.log.event import Appended, Metadata, StreamKind
 from domain.registry import decode
 from domain.run.events import RunEvent, RunRequested
 from domain.run.request import request_append
 from domain.values.json import JsonObject
-from domain.zap.definition import ActionStep, Definition, Step, Trigger
+from domain.zap.definition import Definition, Trigger
 from domain.zap.events import ZapCreated, ZapEnabled, ZapPublished
 from domain.zap.settings import ZapSettings
 from relay import relay

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from domain.flow.steps import ActionStep
 from domain.hook.request import Request
 from domain.log.event import ANY_VERSION, Append, Event, Metadata, NewEvent, StreamKind
 from domain.run.events import RunRequested
 from domain.values.json import JsonObject
-from domain.zap.definition import ActionStep, Definition, Trigger
+from domain.zap.definition import Definition, Trigger
 from domain.zap.events import ZapCreated
 from sql.process.clock import new_id
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from domain.account import identity
 from domain.failures import failures
+from domain.flow.decisions import Filtered, Taken
 from domain.hook.request import Request
 from domain.intake import events as intake
 from domain.job import job
@@ -115,6 +116,7 @@ EXAMPLES: tuple[Event, ...] = (
         replay_of=_ID,
         outputs={"look_up": {"id": 7}},
         errors={"send": _FAILURE},
+        decisions={"big": Filtered(passes=True, reason="trigger.body.total greater_than 1: is 2", path="all[0]")},
         deadline=START + timedelta(hours=1),
         job_id=_ID,
         depth=3,
@@ -134,10 +136,14 @@ EXAMPLES: tuple[Event, ...] = (
         until=START + timedelta(seconds=30),
     ),
     run_events.StepDelayed(step_id="look_up", until=START + timedelta(days=30)),
+    run_events.StepDecided(
+        step_id="route", decision=Taken(taken=("eu",), reasons={"eu": 'trigger.body.country equals "DE": is "DE"'})
+    ),
     run_events.RunResumed(timer_id=_ID),
-    run_events.RunCompleted(zap_id=ZAP, of_alert=True, recovers=(_RECOVERED,)),
+    run_events.RunCompleted(zap_id=ZAP, of_alert=True, step_id="answer", returned=True, recovers=(_RECOVERED,)),
+    run_events.RunFiltered(zap_id=ZAP, of_alert=True, step_id="big", reason="trigger.body.total greater_than 1: is 0"),
     run_events.RunTimedOut(zap_id=ZAP, of_alert=True, step_id="look_up", message="not ended within 3600 s"),
-    run_events.RunCancelled(code="superseded", message="a newer run was requested"),
+    run_events.RunCancelled(code="superseded", message="a newer run was requested", step_id="halt"),
     run_events.RunFailed(
         zap_id=ZAP, of_alert=True, step_id="look_up", code="http_503", message="the target answered 503"
     ),

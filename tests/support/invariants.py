@@ -21,6 +21,7 @@ from domain.run.state import idempotency_key
 
 ENDS: Mapping[type, str] = {
     run.RunCompleted: "completed",
+    run.RunFiltered: "filtered",
     run.RunFailed: "failed",
     run.RunTimedOut: "timed_out",
     run.RunCancelled: "cancelled",

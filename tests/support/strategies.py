@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from domain.account import identity
 from domain.failures import failures
+from domain.flow.decisions import Filtered, Taken
+from domain.flow.steps import ActionStep
 from domain.hook.request import Request
 from domain.intake import events as intake
 from domain.job import job
@@ -18,7 +20,7 @@ from domain.run.inputs import Kept, Omitted
 from domain.run.replay import ReplayVersion
 from domain.run.state import RunStatus
 from domain.zap import events as zap_events
-from domain.zap.definition import ActionStep, Definition, Trigger
+from domain.zap.definition import Definition, Trigger
 
 texts = st.text(max_size=8)
 json_values = st.recursive(
@@ -33,6 +35,9 @@ definitions = st.builds(
     Definition,
     st.builds(Trigger, texts, json_objects),
     st.lists(st.builds(ActionStep, texts, texts, json_objects), max_size=3).map(tuple),
+)
+decisions = st.builds(Filtered, passes=st.booleans(), reason=texts, path=texts) | st.builds(
+    Taken, taken=st.lists(texts, max_size=2).map(tuple), reasons=st.dictionaries(texts, texts, max_size=2)
 )
 failure = st.builds(run_events.Failure, code=texts, message=texts, output=json_values)
 recovered = st.lists(
@@ -167,8 +172,10 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
         run_events.StepAttemptFailed, **_attempt, failure=failure, retry_at=moments
     ),
     run_events.StepFailed: st.builds(run_events.StepFailed, **_attempt, failure=failure),
+    run_events.StepDecided: st.builds(run_events.StepDecided, step_id=texts, decision=decisions),
     run_events.RunResumed: st.builds(run_events.RunResumed, timer_id=st.uuids()),
     run_events.RunCompleted: st.builds(run_events.RunCompleted, **_end, recovers=recovered),
+    run_events.RunFiltered: st.builds(run_events.RunFiltered, **_end, step_id=texts, reason=texts),
     run_events.RunTimedOut: st.builds(run_events.RunTimedOut, **_end, step_id=texts, message=texts),
     run_events.RunCancelled: st.builds(run_events.RunCancelled, code=texts, message=texts),
     run_events.RunFailed: st.builds(run_events.RunFailed, **_end, step_id=texts, code=texts, message=texts),

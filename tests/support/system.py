@@ -129,7 +129,8 @@ class System:
             async def all_ended() -> bool:
                 ended: int = await connection.fetchval(
                     "select count(*) from es.events where kind = 1 and stream_id = any($1::uuid[])"
-                    " and type in ('zap.run.completed', 'zap.run.failed', 'zap.run.timed_out', 'zap.run.cancelled')",
+                    " and type in ('zap.run.completed', 'zap.run.filtered', 'zap.run.failed', 'zap.run.timed_out',"
+                    " 'zap.run.cancelled')",
                     wanted,
                 )
                 return ended >= len(wanted)

@@ -9,8 +9,9 @@ import msgspec
 from app.commands.hook_secrets import MAX_SECRETS
 from app.http.broken import BrokenRule, broken_rule
 from app.http.inputs import Input, Name
+from domain.flow.steps import UNSET, Step, Unset
 from domain.values.json import Json, JsonObject
-from domain.zap.definition import UNSET, Definition, Step, Trigger, Unset
+from domain.zap.definition import Definition, Trigger
 from domain.zap.events import Flag
 from domain.zap.settings import ZapSettings
 from domain.zap.zap import Draft, ZapStatus
@@ -89,7 +90,7 @@ class ZapChange(Input, frozen=True):
 
 
 def _with_kinds(holder: JsonObject) -> JsonObject:
-    """A copy in which each step has its kind, in error paths too."""
+    """A copy in which each step has its kind, those inside of other steps too."""
     steps = holder.get("steps")
     if isinstance(steps, list):
         holder = holder | {"steps": [_with_kind(step) if isinstance(step, dict) else step for step in steps]}
@@ -97,10 +98,14 @@ def _with_kinds(holder: JsonObject) -> JsonObject:
 
 
 def _with_kind(step: JsonObject) -> JsonObject:
-    on_error = step.get("on_error")
-    if isinstance(on_error, dict):
-        step = step | {"on_error": _with_kinds(on_error)}
-    return {"kind": "action"} | step
+    for name in ("on_error", "otherwise"):
+        inner = step.get(name)
+        if isinstance(inner, dict):
+            step = step | {name: _with_kinds(inner)}
+    paths = step.get("paths")
+    if isinstance(paths, list):
+        step = step | {"paths": [_with_kinds(path) if isinstance(path, dict) else path for path in paths]}
+    return {"kind": "action"} | _with_kinds(step)
 
 
 class RollBack(Input, frozen=True):

@@ -23,7 +23,8 @@ _NAMES: Mapping[str, str] = {
     "RunDetail": "Run", "StepDetail": "RunStep", "ZapListItem": "ZapSummary", "JobListItem": "Job",
     "RequestListItem": "HookRequest", "DeadLetters": "DeadLetterGroup", "Told": "Alert", "Flag": "ZapFlag",
     "ProblemDetails": "Problem", "Unverified": "NoVerification", "RollBack": "RollbackRequest", "Note": "NoteRequest",
-    "Resolve": "ResolveRequest", "Refresh": "RefreshRequest", "Changed": "DeadLetterChange",
+    "Resolve": "ResolveRequest", "Branch": "PathsBranch", "Filtered": "FilterDecision", "Taken": "PathsDecision",
+    "Refresh": "RefreshRequest", "Changed": "DeadLetterChange",
 }  # fmt: skip
 """Names that clients see, where ours are for ourselves."""
 
@@ -179,6 +180,8 @@ def _add_conditions(components: dict[str, Any]) -> None:
     condition = {"$ref": REF + "Condition"}
     several = {"type": "array", "items": condition, "minItems": 1, "maxItems": 100}
     components["WebhookConfig"]["properties"]["filter"] = condition
+    for holder in ("FilterStep", "PathsBranch"):
+        components[holder]["properties"]["condition"] = condition
     components["Condition"] = {
         "description": "A rule, or rules put together: all of them, any of them, or not.",
         "oneOf": [{"$ref": REF + name} for name in ("AllOf", "AnyOf", "NotOf", "Rule")],

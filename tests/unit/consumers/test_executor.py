@@ -14,6 +14,7 @@ from consumers.rendering.rendering import Rendering
 from consumers.runner.executor import NEWER_S, Executor
 from consumers.runner.slots import Slots
 from domain.aggregates import RUN
+from domain.flow.steps import ActionStep, Step, UnknownStep
 from domain.language.scope import Context
 from domain.language.template import Compiled
 from domain.log.event import Event, StreamKind
@@ -31,7 +32,7 @@ from domain.run.events import (
     StepSucceeded,
 )
 from domain.values.json import Json
-from domain.zap.definition import ActionStep, Definition, Step, Trigger, UnknownStep
+from domain.zap.definition import Definition, Trigger
 from domain.zap.events import ZapCreated, ZapPublished
 from sql.process.clock import new_id
 from sql.tables.rate_limits import RateLimits

@@ -10,10 +10,11 @@ from domain.connector.catalog import Catalog
 from domain.connector.config import config_schema
 from domain.connector.descriptor import ActionContext, ActionDescriptor, TriggerDescriptor
 from domain.connector.outcome import Outcome, Succeeded
+from domain.flow.steps import ActionStep
 from domain.log.errors import Invalid
 from domain.values.json import Json, JsonObject
 from domain.zap.check import validate
-from domain.zap.definition import MAX_STEPS, ActionStep, Definition, Trigger, same
+from domain.zap.definition import MAX_STEPS, Definition, Trigger, same
 from tests.support.builders import a_definition
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from domain.connector.outcome import Outcome, Retry, Succeeded
 from domain.flow.retry import FixedRetry
+from domain.flow.steps import ActionStep
 from domain.registry import decode, encode, event_type
 from domain.run.commands import RecordAttempt
 from domain.run.decide import decide
@@ -18,7 +19,7 @@ from domain.run.inputs import LARGE, REPLY, ROOM, WHOLE, Input, is_large, keep, 
 from domain.run.state import ActiveRun, RunState, evolve
 from domain.values.json import Json
 from domain.values.path import look_up, parse_path
-from domain.zap.definition import ActionStep, Definition, Trigger
+from domain.zap.definition import Definition, Trigger
 from tests.support.builders import a_run_requested
 from tests.support.clock import START
 

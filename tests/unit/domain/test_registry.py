@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 
+from domain.flow.steps import ActionStep, DelayStep, ErrorPath, UnknownStep
 from domain.log.event import Event, Metadata
 from domain.registry import (
     EVENT_TYPES,
@@ -19,7 +20,6 @@ from domain.registry import (
     upcast,
 )
 from domain.values.json import JsonObject
-from domain.zap.definition import ActionStep, DelayStep, ErrorPath, UnknownStep
 from domain.zap.events import ZapPublished
 from tests.support import strategies
 from tests.support.examples import EXAMPLES

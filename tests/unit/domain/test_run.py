@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from domain.connector.outcome import Failed, Outcome, Postponed, Retry, Succeeded
 from domain.flow.retry import FixedRetry
+from domain.flow.steps import ActionStep, DelayStep, ErrorPath, OnError, OnUnknown, Step
 from domain.hook.request import Request, request_body, trigger_data
 from domain.log.errors import WrongStatus
 from domain.run import commands
@@ -29,7 +30,7 @@ from domain.run.state import (
     next_step,
     template_context,
 )
-from domain.zap.definition import ActionStep, Definition, DelayStep, ErrorPath, OnError, OnUnknown, Step, Trigger
+from domain.zap.definition import Definition, Trigger
 from tests.support.builders import ZAP, a_definition, a_run_requested
 from tests.support.clock import START
 from tests.support.given import given_run

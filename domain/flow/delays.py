@@ -1,0 +1,44 @@
+"""When a delay ends, from what its template gave: a moment, or the next time that it is so late in the day."""
+
+import re
+from datetime import UTC, datetime, time, timedelta, tzinfo
+
+from domain.connector.outcome import Failed
+from domain.flow.steps import MAX_DELAY_S, DelayStep
+from domain.values.json import Json
+from domain.values.zones import zone_of
+
+_TIME_OF_DAY = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?")
+
+
+def end_of_delay(step: DelayStep, rendered: Json, now: datetime) -> datetime | Failed:
+    """The end of a delay `until` what was rendered, in UTC.
+
+    A time that the clocks skip in spring is taken as an hour later. Of one that they repeat in autumn it is the first.
+    """
+    zone = (zone_of(step.time_zone) if step.time_zone else None) or UTC
+    text = str(rendered).strip()
+    clock = _TIME_OF_DAY.fullmatch(text)
+    if clock is not None:
+        hour, minute, second = (int(part or 0) for part in clock.groups())
+        return _next(time(hour, minute, second), now, zone)
+    try:
+        moment = datetime.fromisoformat(text)
+        end = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return _wrong(f"{text[:100]!r} is not a date and time such as 2030-01-31T12:00:00Z, nor a time such as 09:00")
+    if end - now > timedelta(seconds=MAX_DELAY_S):
+        return _wrong(f"{text} is more than {MAX_DELAY_S // 86_400} days away")
+    if end <= now and step.if_past == "fail":
+        return Failed(code="delay_is_past", message=f"until: {text} has passed already")
+    return end
+
+
+def _next(clock: time, now: datetime, zone: tzinfo) -> datetime:
+    today = now.astimezone(zone).date()
+    ends = (datetime.combine(today + timedelta(days=day), clock, zone).astimezone(UTC) for day in range(3))
+    return next(end for end in ends if end > now)
+
+
+def _wrong(message: str) -> Failed:
+    return Failed(code="template", message=f"until: {message}")

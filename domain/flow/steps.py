@@ -1,0 +1,261 @@
+"""The kinds of steps that a zap can have, and which further steps each of them holds."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal, TypeAlias, assert_never
+
+import msgspec
+
+from domain.flow.retry import DEFAULT as DEFAULT_RETRY
+from domain.flow.retry import Policy
+from domain.values.json import Json, JsonObject
+from domain.values.newer import UNKNOWN
+
+MAX_STEP_TIMEOUT_S = 3_600
+MAX_DELAY_S = 366 * 24 * 3600
+MAX_PATHS = 10
+MAX_VALUES = 100
+OTHERWISE = "otherwise"
+"""The name of the branch that is taken where no path matches."""
+Unset: TypeAlias = msgspec.UnsetType
+UNSET = msgspec.UNSET
+
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)]
+Name = Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class Steps(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Steps that are carried out in order."""
+
+    steps: "tuple[Step, ...]" = ()
+
+
+class ErrorPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The steps that run once a step has failed for good, instead of those that remain in its scope.
+
+    The scope is the run, or the branch or `try` that the step is in.
+    """
+
+    steps: "tuple[Step, ...]"
+
+
+class RateLimit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Requests a minute to the step's target, by all zaps of its owner with this limit together."""
+
+    per_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+
+
+OnError: TypeAlias = Literal["fail", "continue"] | ErrorPath
+"""Whether a failure for good ends the run, is passed over, or leads to other steps.
+
+Later steps see `steps.<id>.error` of a failure that was passed over.
+"""
+OnUnknown: TypeAlias = Literal["retry", "fail"]
+
+
+class ActionStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="action"):
+    """Runs one action of a connector. `id` names its output in later templates: `steps.<id>.output`.
+
+    `timeout_s` bounds each attempt. `on_error`: whether a failure for good ends the run, is passed over (later steps
+    see `steps.<id>.error`), or leads to other steps. `unknown_outcome`: whether an attempt that may or may not
+    have had its effect, because its process died or no answer came, is retried or fails. Without it, actions that are
+    safe to repeat are retried.
+    """
+
+    id: str
+    type: str
+    config: JsonObject = {}
+    retry: Policy | Unset = UNSET
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=MAX_STEP_TIMEOUT_S)] | Unset = UNSET
+    on_error: OnError | Unset = UNSET
+    unknown_outcome: OnUnknown | Unset = UNSET
+    rate_limit: RateLimit | Unset = UNSET
+
+    @property
+    def policy(self) -> Policy:
+        """The retries of this step."""
+        return self.retry or DEFAULT_RETRY
+
+
+class DelayStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="delay"):
+    """Waits `for_s` seconds, or `until` a moment: a template that renders to a date and time as in RFC 3339.
+
+    `until` may also be a time of day such as `09:00`: the next one. `time_zone` (an IANA name, else UTC) is that of
+    times without an offset. `if_past`: whether a moment that has passed lets the run go on, or fails the step.
+    """
+
+    id: str
+    for_s: Annotated[float, msgspec.Meta(gt=0, le=MAX_DELAY_S)] | Unset = UNSET
+    until: Annotated[str, msgspec.Meta(min_length=1, max_length=1_000)] | Unset = UNSET
+    time_zone: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | Unset = UNSET
+    if_past: Literal["continue", "fail"] | Unset = UNSET
+    on_error: OnError | Unset = UNSET
+
+    def __post_init__(self) -> None:
+        if (self.for_s is UNSET) == (self.until is UNSET):
+            raise ValueError("a delay has either for_s or until")
+        if self.until is UNSET and (self.time_zone is not UNSET or self.if_past is not UNSET):
+            raise ValueError("time_zone and if_past go with until")
+
+
+class FilterStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="filter"):
+    """Lets the run go on where its condition holds. Otherwise the scope that it is in ends as filtered.
+
+    In a branch that is the branch, and the steps after `paths` go on. Elsewhere it is the run: it is `filtered`, which
+    is no failure. The condition is as that of a hook: `{field, operator, value}`, `{all}`, `{any}`, `{not}`.
+    """
+
+    id: str
+    condition: JsonObject
+    on_error: OnError | Unset = UNSET
+
+
+class Branch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One path: its steps run where its condition holds. `id` is unique among the paths of its step."""
+
+    id: str
+    condition: JsonObject
+    steps: "tuple[Step, ...]" = ()
+    name: Name | Unset = UNSET
+
+
+class PathsStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="paths"):
+    """Takes the first path whose condition holds, or `all` of those, in the order written, one after the other.
+
+    The conditions are decided once, together. Where none holds, the steps of `otherwise` run. The output is
+    `{taken: [ids], result}`; `result` is the last output of the branch that ran last. The steps behind go on then.
+    """
+
+    id: str
+    paths: Annotated[tuple[Branch, ...], msgspec.Meta(min_length=1, max_length=MAX_PATHS)]
+    mode: Literal["first", "all"] = "first"
+    otherwise: Steps | Unset = UNSET
+    on_error: OnError | Unset = UNSET
+
+    def branch(self, branch_id: str) -> "tuple[Step, ...]":
+        """The steps of one branch; none where there is no such branch."""
+        if branch_id == OTHERWISE:
+            return self.otherwise.steps if self.otherwise else ()
+        return next((path.steps for path in self.paths if path.id == branch_id), ())
+
+
+class TryStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="try"):
+    """Runs its steps; where one fails for good, those of `on_error` run instead of the rest. The steps behind go on.
+
+    The output is `{failed, result}`; `result` is the last output. `steps.<id>.error` says what failed.
+    """
+
+    id: str
+    steps: "tuple[Step, ...]"
+    on_error: ErrorPath | Unset = UNSET
+
+
+class SetStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="set"):
+    """Works out values for later steps: `steps.<id>.output.<name>`."""
+
+    id: str
+    values: Annotated[JsonObject, msgspec.Meta(min_length=1, max_length=MAX_VALUES)]
+    on_error: OnError | Unset = UNSET
+
+
+class StopStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="stop"):
+    """Ends the whole run, as completed, failed or cancelled, with a message (a template)."""
+
+    id: str
+    as_: Literal["completed", "failed", "cancelled"] = msgspec.field(default="completed", name="as")
+    message: Text | Unset = UNSET
+
+
+class ReturnStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="return"):
+    """Completes the run with a value: the answer to a hook that waits."""
+
+    id: str
+    value: Json
+
+
+class UnknownStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=UNKNOWN):
+    """A step of kind `of` in the log that only a newer release understands: it is shown, and neither run nor saved."""
+
+    id: str
+    of: str
+
+
+ControlStep: TypeAlias = DelayStep | FilterStep | PathsStep | SetStep | StopStep | ReturnStep
+"""What a run does by itself, without calling anybody."""
+Step: TypeAlias = ActionStep | ControlStep | TryStep | UnknownStep
+"""All kinds of steps; each further kind joins this union."""
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """Steps inside a step, and their place in it, such as `paths.0.steps`.
+
+    `joins`: the steps behind the outer one run after these, so they may use their outputs.
+    """
+
+    at: str
+    steps: tuple[Step, ...]
+    joins: bool
+
+
+def scopes(step: Step) -> Iterator[Scope]:
+    """The steps that a step holds, one scope after the other. Whoever walks a definition asks this only."""
+    match step:
+        case PathsStep():
+            for index, path in enumerate(step.paths):
+                yield Scope(f"paths.{index}.steps", path.steps, joins=True)
+            if step.otherwise:
+                yield Scope("otherwise.steps", step.otherwise.steps, joins=True)
+        case TryStep():
+            yield Scope("steps", step.steps, joins=True)
+    failed = error_path(step)
+    if failed is not None:
+        yield Scope("on_error.steps", failed.steps, joins=isinstance(step, TryStep))
+
+
+def error_path(step: Step) -> ErrorPath | None:
+    """The steps that follow a failure of the step, None where it has none."""
+    path = None if isinstance(step, StopStep | ReturnStep | UnknownStep) else step.on_error
+    return path if isinstance(path, ErrorPath) else None
+
+
+def is_passed_over(step: Step) -> bool:
+    """Whether the run goes on behind the step after it has failed for good."""
+    if isinstance(step, TryStep):
+        return False
+    return not isinstance(step, StopStep | ReturnStep | UnknownStep) and step.on_error == "continue"
+
+
+def templated(step: Step) -> tuple[str, Json]:
+    """The field of a step that holds templates, and its value; both are empty where it has none."""
+    match step:
+        case ActionStep():
+            return "config", step.config
+        case DelayStep():
+            return "until", step.until or None
+        case SetStep():
+            return "values", step.values
+        case StopStep():
+            return "message", step.message or None
+        case ReturnStep():
+            return "value", step.value
+        case FilterStep() | PathsStep() | TryStep() | UnknownStep():
+            return "", None
+        case _:
+            assert_never(step)
+
+
+def conditions(step: Step) -> Iterator[tuple[str, JsonObject]]:
+    """The conditions of a step with their places in it, such as `paths.0.condition`."""
+    match step:
+        case FilterStep():
+            yield "condition", step.condition
+        case PathsStep():
+            for index, path in enumerate(step.paths):
+                yield f"paths.{index}.condition", path.condition
+
+
+def walk(steps: tuple[Step, ...], path: str, depth: int = 0) -> Iterator[tuple[str, Step, int]]:
+    """Every step with its path and how deep it is nested, those inside of a step right after it."""
+    for index, step in enumerate(steps):
+        yield f"{path}.{index}", step, depth
+        for scope in scopes(step):
+            yield from walk(scope.steps, f"{path}.{index}.{scope.at}", depth + 1)

@@ -1,0 +1,240 @@
+"""Random steps, what comes of each, and an interpreter that says plainly what a run of them should do."""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Literal, TypeAlias
+from zlib import crc32
+
+import msgspec
+from hypothesis import strategies as st
+
+from domain.connector.outcome import Failed, Succeeded
+from domain.flow.decisions import Filtered, Taken, taken
+from domain.flow.retry import FixedRetry
+from domain.flow.steps import (
+    OTHERWISE,
+    ActionStep,
+    Branch,
+    ErrorPath,
+    FilterStep,
+    OnError,
+    PathsStep,
+    ReturnStep,
+    SetStep,
+    Step,
+    Steps,
+    StopStep,
+    TryStep,
+    UnknownStep,
+)
+from domain.language import condition
+from domain.run.commands import FinishRun, RecordAttempt, RecordDecision, RunCommand
+from domain.run.decide import decide
+from domain.run.events import RunEvent
+from domain.run.inputs import NO_INPUT
+from domain.run.state import ActiveRun, RunState, evolve, next_step
+from domain.values.json import JsonObject
+from domain.zap.definition import Definition
+from tests.support.clock import START
+
+Fate: TypeAlias = Literal["ok", "fails"]
+ALWAYS: JsonObject = {"field": "trigger.body", "operator": "exists"}
+"""A condition for where the test says itself how it comes out."""
+FAILURE = Failed(code="http_404", message="no such thing")
+
+
+def action(step_id: str, on_error: OnError = "fail") -> ActionStep:
+    """An action that is not retried."""
+    return ActionStep(step_id, "http.request", retry=FixedRetry(), on_error=on_error)
+
+
+def trees(depth: int = 3) -> st.SearchStrategy[tuple[Step, ...]]:
+    """Steps nested so deep at most; their ids are given by `numbered`."""
+    inner = trees(depth - 1) if depth else st.just(())
+    paths = st.builds(ErrorPath, inner)
+    fails: st.SearchStrategy[OnError] = st.just("fail")
+    goes_on: st.SearchStrategy[OnError] = st.just("continue")
+    on_error = st.one_of(fails, goes_on, paths) if depth else st.one_of(fails, goes_on)
+    common: list[st.SearchStrategy[Step]] = [
+        st.builds(action, st.just("a"), on_error),
+        st.builds(SetStep, st.just("s"), st.just({"n": 1}), on_error),
+    ]
+    if depth:
+        branches = st.lists(st.builds(Branch, st.just("b"), st.just(ALWAYS), inner), min_size=1, max_size=3).map(tuple)
+        modes = st.sampled_from(["first", "all"])
+        common += [
+            st.builds(PathsStep, st.just("p"), branches, modes, st.builds(Steps, inner), on_error),
+            st.builds(TryStep, st.just("t"), inner, paths),
+        ]
+    rare: list[st.SearchStrategy[Step]] = [
+        st.just(FilterStep("f", ALWAYS)),
+        st.builds(StopStep, st.just("stop"), st.sampled_from(["completed", "failed", "cancelled"])),
+        st.just(ReturnStep("r", {"answer": 42})),
+    ]
+    return st.lists(st.one_of(*common, *common, *common, *rare), max_size=4).map(tuple)
+
+
+def numbered(steps: Sequence[Step], numbers: Iterator[int]) -> tuple[Step, ...]:
+    """The same steps, each with an id of its own."""
+    return tuple(_numbered(step, numbers) for step in steps)
+
+
+def _numbered(step: Step, numbers: Iterator[int]) -> Step:
+    replace = msgspec.structs.replace
+    step = replace(step, id=f"{step.id}{next(numbers)}")
+    if isinstance(step, PathsStep):
+        branches = tuple(
+            replace(path, id=f"b{index}", steps=numbered(path.steps, numbers)) for index, path in enumerate(step.paths)
+        )
+        otherwise = Steps(numbered(step.otherwise.steps, numbers)) if step.otherwise else step.otherwise
+        step = replace(step, paths=branches, otherwise=otherwise)
+    if isinstance(step, TryStep):
+        step = replace(step, steps=numbered(step.steps, numbers))
+    if not isinstance(step, StopStep | ReturnStep | UnknownStep) and isinstance(step.on_error, ErrorPath):
+        step = replace(step, on_error=ErrorPath(numbered(step.on_error.steps, numbers)))
+    return step
+
+
+class Fates(msgspec.Struct, frozen=True):
+    """What comes of each step: of an action whether it fails, of each condition whether it holds."""
+
+    seed: int
+
+    def of(self, step: ActionStep | SetStep) -> Fate:
+        """Whether the step succeeds."""
+        return "fails" if self._number(step.id) % 3 == 0 else "ok"
+
+    def passes(self, step: FilterStep) -> bool:
+        """Whether the filter lets the run through."""
+        return self._number(step.id) % 6 != 0
+
+    def taken(self, step: PathsStep) -> Taken:
+        """Which branches are taken."""
+        holds = [self._number(f"{step.id}/{path.id}") % 2 == 0 for path in step.paths]
+        return taken(step, [condition.Decision(outcome, "", "because") for outcome in holds])
+
+    def _number(self, name: str) -> int:
+        return crc32(f"{self.seed} {name}".encode())
+
+
+class Stop(Exception):
+    """The run has ended with this status."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Broke(Exception):
+    """A step failed for good."""
+
+
+class Sieved(Exception):
+    """A filter ended its scope."""
+
+
+class Plain:
+    """Carries steps out one after the other, as the guide describes them."""
+
+    def __init__(self, fates: Fates) -> None:
+        self._fates = fates
+        self.done: list[str] = []
+
+    def run(self, steps: Sequence[Step]) -> str:
+        """How the run ends; `done` are the steps with an outcome of their own, in their order."""
+        try:
+            self._scope(steps)
+        except Stop as stop:
+            return stop.status
+        except Broke:
+            return "failed"
+        except Sieved:
+            return "filtered"
+        return "completed"
+
+    def _scope(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            try:
+                self._step(step)
+            except Broke:
+                on_error = "fail" if isinstance(step, TryStep | StopStep | ReturnStep | UnknownStep) else step.on_error
+                if isinstance(on_error, ErrorPath):
+                    return self._scope(on_error.steps)
+                if on_error != "continue":
+                    raise
+        return None
+
+    def _step(self, step: Step) -> None:
+        match step:
+            case ActionStep() | SetStep():
+                self.done.append(step.id)
+                if self._fates.of(step) == "fails":
+                    raise Broke
+            case FilterStep():
+                self.done.append(step.id)
+                if not self._fates.passes(step):
+                    raise Sieved
+            case StopStep() | ReturnStep():
+                self.done.append(step.id)
+                raise Stop(step.as_ if isinstance(step, StopStep) else "completed")
+            case PathsStep():
+                self._paths(step)
+            case TryStep():
+                self._try(step)
+
+    def _paths(self, step: PathsStep) -> None:
+        self.done.append(step.id)
+        for branch_id in self._fates.taken(step).taken:
+            chosen = next((path.steps for path in step.paths if path.id == branch_id), ())
+            if branch_id == OTHERWISE and step.otherwise:
+                chosen = step.otherwise.steps
+            self._alone(chosen)
+
+    def _try(self, step: TryStep) -> None:
+        try:
+            self._alone(step.steps)
+        except Broke:
+            self._alone(step.on_error.steps if step.on_error else ())
+
+    def _alone(self, steps: Sequence[Step]) -> None:
+        """A filter in it ends only it."""
+        try:
+            self._scope(steps)
+        except Sieved:
+            return
+
+
+def next_command(run: ActiveRun, definition: Definition, fates: Fates) -> RunCommand:
+    """What a runner does next, where each step fares like this."""
+    step = next_step(run, definition)
+    match step:
+        case FilterStep():
+            return RecordDecision(step.id, Filtered(passes=fates.passes(step), reason="because"))
+        case PathsStep():
+            return RecordDecision(step.id, fates.taken(step))
+        case None:
+            return FinishRun()
+    failed = isinstance(step, ActionStep | SetStep) and fates.of(step) == "fails"
+    return RecordAttempt(
+        step_id=step.id,
+        attempt=run.attempts + 1,
+        started_at=START,
+        duration_ms=1.0,
+        finished_at=START + timedelta(seconds=1),
+        input=NO_INPUT,
+        outcome=FAILURE if failed else Succeeded({"of": step.id}),
+        jitter=0.5,
+    )
+
+
+def carried_out(state: RunState, definition: Definition, fates: Fates) -> list[RunEvent]:
+    """All events until the run has ended. Raises AssertionError where it does not."""
+    events: list[RunEvent] = []
+    while isinstance(state, ActiveRun):
+        found = decide(next_command(state, definition, fates), state, definition)
+        assert found, "the run goes on"
+        for event in found:
+            state = evolve(state, event)
+        events += found
+        assert len(events) < 10_000
+    return events
