@@ -1,1 +1,1 @@
-"""What kinds of steps are there, and what happens when one fails?"""
+"""What kinds of steps are there, which one is next, and what happens when one fails?"""

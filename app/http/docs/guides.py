@@ -13,6 +13,7 @@ ORDER = (
     "webhooks",
     "conditions",
     "templates",
+    "flow",
     "http-action",
     "failures",
     "runs",
