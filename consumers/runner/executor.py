@@ -19,7 +19,7 @@ from consumers.runner.control import Control
 from consumers.runner.slots import Busy, Slots
 from domain.connector.catalog import Catalog
 from domain.connector.outcome import Failed, Outcome, Postponed
-from domain.flow.course import Next
+from domain.flow.course import Course, Next
 from domain.flow.steps import ActionStep, ControlStep, Step, UnknownStep
 from domain.hook.hops import NO_HOPS, Hops
 from domain.language.template import TemplateError
@@ -51,6 +51,19 @@ log = structlog.get_logger()
 _RUNNER = "runner"
 NEWER_S = 300.0
 """How long a run waits until it asks again whether its next step is understood."""
+
+
+class _Here(msgspec.Struct, frozen=True):
+    """Where a run is: its state, its version, and what came of its steps so far."""
+
+    state: ActiveRun
+    version: CompiledVersion
+    trigger: Trigger
+    stand: Course
+
+    async def context(self, run_id: UUID) -> dict[str, Json]:
+        """What templates see. It may be large, so it is made when it is needed, and not before."""
+        return template_context(run_id, self.state, await self.trigger.data(), self.stand)
 
 
 class Executor:
@@ -129,28 +142,23 @@ class Executor:
         if isinstance(step, UnknownStep):
             later = self._recorded(state, step, _needs_newer(step), self._clock())
             return await self._carry_out(run, later, version.definition)
-        context = template_context(run.id, state, await trigger.data(), stand)
+        here = _Here(state, version, trigger, stand)
         if isinstance(step, ActionStep):
-            return await self._attempt(run, state, step, version, context)
-        command = await self._settle(run, state, step, version, context)
-        return await self._carry_out(run, command, version.definition)
+            return await self._attempt(run, step, here)
+        return await self._carry_out(run, await self._settle(run, step, here), version.definition)
 
-    async def _settle(
-        self, run: LoadedRun, state: ActiveRun, step: ControlStep, version: CompiledVersion, context: dict[str, Json]
-    ) -> RunCommand:
+    async def _settle(self, run: LoadedRun, step: ControlStep, here: "_Here") -> RunCommand:
         started_at = self._clock()
-        found = await self._control.of(step, run.tenant_id, state, version, context)
+        found = await self._control.of(step, run.tenant_id, here.state, here.version, await here.context(run.id))
         if isinstance(found, RecordDecision | DelayRun):
             return found
-        return self._recorded(state, step, found, started_at)
+        return self._recorded(here.state, step, found, started_at)
 
-    async def _attempt(
-        self, run: LoadedRun, state: ActiveRun, step: ActionStep, version: CompiledVersion, context: dict[str, Json]
-    ) -> LoadedRun | None:
-        limit = version.definition.behaviour.concurrency.limit
+    async def _attempt(self, run: LoadedRun, step: ActionStep, here: "_Here") -> LoadedRun | None:
+        state, definition = here.state, here.version.definition
         try:
-            async with self._slots.of(run.tenant_id, state.requested.zap_id, limit):
-                tried = await self._try(run, state, step, version, context)
+            async with self._slots.of(run.tenant_id, state.requested.zap_id, definition.behaviour.concurrency.limit):
+                tried = await self._try(run, step, here)
         except Busy as busy:
             # The run waits in the log, where it takes no memory and no room from other zaps.
             postponed = Postponed(
@@ -160,13 +168,12 @@ class Executor:
         if tried is None:
             return None
         run, recorded = tried
-        return await self._carry_out(run, recorded, version.definition)
+        return await self._carry_out(run, recorded, definition)
 
-    async def _try(
-        self, run: LoadedRun, state: ActiveRun, step: ActionStep, version: CompiledVersion, context: dict[str, Json]
-    ) -> tuple[LoadedRun, RecordAttempt] | None:
+    async def _try(self, run: LoadedRun, step: ActionStep, here: "_Here") -> tuple[LoadedRun, RecordAttempt] | None:
         """The outcome of the attempt, and the run with the announcement; None where another process was quicker."""
         started_at, began = self._clock(), time.perf_counter()
+        state, version, context = here.state, here.version, await here.context(run.id)
         config = self._attempts.render_quick(step, version, context)
         given = NO_INPUT
         if not (config is None or isinstance(config, Failed)):

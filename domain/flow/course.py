@@ -43,32 +43,32 @@ class Results(Protocol):
         """How filters and paths were decided."""
 
 
-class Next(msgspec.Struct, frozen=True):
+class Next(msgspec.Struct, frozen=True, gc=False):
     """A step is to be done."""
 
     step: ActionStep | ControlStep | UnknownStep
 
 
-class Done(msgspec.Struct, frozen=True):
+class Done(msgspec.Struct, frozen=True, gc=False):
     """Everything was done; `output` is the last one."""
 
     output: Json = None
 
 
-class Broken(msgspec.Struct, frozen=True):
+class Broken(msgspec.Struct, frozen=True, gc=False):
     """A step failed for good, and nothing in its way deals with that."""
 
     step_id: str
 
 
-class Dropped(msgspec.Struct, frozen=True):
+class Dropped(msgspec.Struct, frozen=True, gc=False):
     """A filter did not let it through."""
 
     step_id: str
     reason: str
 
 
-class Stopped(msgspec.Struct, frozen=True):
+class Stopped(msgspec.Struct, frozen=True, gc=False):
     """A step ended the whole run."""
 
     step: StopStep | ReturnStep
@@ -78,7 +78,7 @@ class Stopped(msgspec.Struct, frozen=True):
 Place: TypeAlias = Next | Done | Broken | Dropped | Stopped
 
 
-class Course(msgspec.Struct, frozen=True):
+class Course(msgspec.Struct, frozen=True, gc=False):
     """Where a run stands, and what came of the steps that hold others, as far as they are over.
 
     `joined`: their outputs. `failed`: the step inside that failed, for those whose failure was dealt with.
@@ -99,6 +99,9 @@ def course(steps: tuple[Step, ...], results: Results) -> Course:
     return Course(follower.scope(steps), follower.joined, follower.failed)
 
 
+_ENDING = (StopStep, ReturnStep)
+
+
 class _Follower:
     """One pass over the steps that were or will be done."""
 
@@ -111,27 +114,29 @@ class _Follower:
         done = Done()
         for step in steps:
             place = self._of(step)
-            if isinstance(place, Broken):
-                self._note(step, place)
-                path = error_path(step)
-                if path is not None:
-                    return self.scope(path.steps)
-                if is_passed_over(step):
-                    continue
-            if not isinstance(place, Done):
+            if isinstance(place, Done):
+                done = done if isinstance(step, FilterStep) else place
+                continue
+            if not isinstance(place, Broken):
                 return place
-            done = done if isinstance(step, FilterStep) else place
+            self._note(step, place)
+            path = error_path(step)
+            if path is not None:
+                return self.scope(path.steps)
+            if not is_passed_over(step):
+                return place
         return done
 
     def _of(self, step: Step) -> Place:
         results = self._results
+        if step.id in results.outputs:
+            output = results.outputs[step.id]
+            return Stopped(step, output) if isinstance(step, _ENDING) else Done(output)
         if step.id in results.errors:
             return Broken(step.id)
         match step:
-            case ActionStep() | DelayStep() | SetStep() | UnknownStep():
-                return Done(results.outputs[step.id]) if step.id in results.outputs else Next(step)
-            case StopStep() | ReturnStep():
-                return Stopped(step, results.outputs[step.id]) if step.id in results.outputs else Next(step)
+            case ActionStep() | DelayStep() | SetStep() | StopStep() | ReturnStep() | UnknownStep():
+                return Next(step)
             case FilterStep():
                 return _filtered(step, results.decisions.get(step.id))
             case PathsStep():
