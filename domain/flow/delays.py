@@ -5,8 +5,8 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 
 from domain.connector.outcome import Failed
 from domain.flow.steps import MAX_DELAY_S, DelayStep
+from domain.language.zones import zone_of
 from domain.values.json import Json
-from domain.values.zones import zone_of
 
 _TIME_OF_DAY = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?")
 

@@ -24,9 +24,9 @@ from domain.language import condition
 from domain.language.mistakes import MAX_TEMPLATES, MAX_TEXT, Mistake, mistakes, too_deep
 from domain.language.names import TRIGGER_ONLY, Names
 from domain.language.template import Place, is_substitution, templates
+from domain.language.zones import zone_of
 from domain.log.errors import Invalid
 from domain.values.json import MAX_DEPTH
-from domain.values.zones import zone_of
 from domain.zap.definition import MAX_DEPTH as MAX_NESTED
 from domain.zap.definition import MAX_STEPS, STEP_ID, Definition
 

@@ -7,7 +7,7 @@ import pytest
 from domain.connector.outcome import Failed
 from domain.flow.delays import end_of_delay
 from domain.flow.steps import DelayStep
-from domain.values.zones import zone_of
+from domain.language.zones import zone_of
 
 NOW = datetime(2026, 3, 28, 20, 0, tzinfo=UTC)
 
