@@ -17,6 +17,7 @@ from app.accounts.tokens import Tokens
 from app.commands.dead_letters import Inbox
 from app.commands.hook_secrets import HookSecrets
 from app.commands.jobs import Jobs
+from app.commands.previews import Previews
 from app.commands.requests import Requests
 from app.commands.runs import Runs
 from app.commands.zaps import Zaps
@@ -30,6 +31,7 @@ from app.http.api.hooks import HookController
 from app.http.api.jobs import BulkController, HeldController, JobController
 from app.http.api.run_commands import RunCommandController
 from app.http.api.runs import RunController
+from app.http.api.templates import TemplateController
 from app.http.api.zaps import ZapController
 from app.http.background import stop_if_ended
 from app.http.docs.pages import PAGES
@@ -103,6 +105,7 @@ def create_app(services: Services) -> Litestar:
             "jobs": _value(Jobs(services.store, new_id)),
             "hook_secrets": _value(secrets),
             "inbox": _value(Inbox(services.store, new_id)),
+            "previews": _value(Previews(services.store, rendering, services.now)),
             "requests": _value(Requests(services.store, new_id)),
         },
         exception_handlers={**refusals.HANDLERS, **routing.HANDLERS},
@@ -133,6 +136,7 @@ def _api(authenticator: Authenticator, keeps_answers: Middleware) -> Router:
             HeldController,
             JobController,
             DeadLetterController,
+            TemplateController,
             HealthController,
         ],
         guards=[guard(authenticator)],

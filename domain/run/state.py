@@ -159,7 +159,7 @@ def _with_input(state: ActiveRun, event: events.StepStarted | events.StepAttempt
     return msgspec.structs.replace(state, input=Input(event.input, kept), input_attempt=event.attempt, room=room)
 
 
-def stands(run: ActiveRun, definition: Definition) -> Course:
+def stands(run: "ActiveRun | EndedRun", definition: Definition) -> Course:
     """Where the run stands: the step that is next, or how its steps have ended."""
     return course(definition.steps, run)
 
@@ -171,7 +171,7 @@ def next_step(run: ActiveRun, definition: Definition) -> Step | None:
 
 
 def template_context(
-    run_id: UUID, run: ActiveRun, trigger: "JsonObject | None" = None, stand: Course = BEGINNING
+    run_id: UUID, run: "ActiveRun | EndedRun", trigger: "JsonObject | None" = None, stand: Course = BEGINNING
 ) -> dict[str, Json]:
     """What the templates of the next step see. `trigger` is the parsed request, where a caller has it already."""
     requested = run.requested

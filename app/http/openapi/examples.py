@@ -122,5 +122,9 @@ EXAMPLES: Mapping[str, Json] = {
     "ResolveRequest": {"count": 3},
     "NoteRequest": {"note": "the target is being repaired"},
     "DeadLetterChange": {"id": _OTHER, "position": 72},
+    "TemplatePreviewRequest": {
+        "template": {"to": "{{ trigger.body.email | upcase }}"}, "sample": {"payload": {"email": "a@b.c"}},
+    },
+    "RenderedTemplate": {"value": {"to": "A@B.C"}, "type": "object", "error": None, "paths": ["trigger.body.email"]},
     "Health": {"status": "ok", "failing": []},
 }  # fmt: skip

@@ -1,0 +1,101 @@
+"""Previews: what a template gives for a run that was, or for a body that could come."""
+
+import asyncio
+from collections.abc import Iterator
+from uuid import UUID
+
+import msgspec
+
+from consumers.rendering.rendering import Rendering
+from consumers.rendering.trigger import trigger_of
+from domain.aggregates import RUN, ZAP
+from domain.hook.request import Request
+from domain.language.mistakes import MAX_TEXT, SLOW
+from domain.language.scope import Keys, written
+from domain.language.template import TemplateError, compiled, templates
+from domain.log.errors import Invalid
+from domain.log.ports import Clock, EventStore
+from domain.log.stream import load_of
+from domain.run.state import stands, template_context
+from domain.values.json import Json, JsonObject
+from domain.zap.zap import existing
+
+MAX_PATHS = 500
+MAX_DEPTH = 8
+MAX_ITEMS = 3
+"""Items of a list whose paths are told: the others are alike."""
+
+
+class RenderedTemplate(msgspec.Struct, frozen=True, kw_only=True):
+    """What a template gives, and its JSON type; or why it gives nothing. `paths`: some that there are in the sample."""
+
+    value: Json = None
+    type: str | None = None
+    error: str | None = None
+    paths: tuple[str, ...] = ()
+
+
+class Previews:
+    """Renders templates for a look, with the bounds of a run."""
+
+    def __init__(self, store: EventStore, rendering: Rendering, clock: Clock) -> None:
+        self._store = store
+        self._rendering = rendering
+        self._clock = clock
+
+    async def of_run(self, tenant_id: UUID, template: Json, run_id: UUID) -> RenderedTemplate:
+        """As a step behind all steps of the run would see it. Raises NotFound and Invalid."""
+        run = await load_of(self._store, RUN, run_id, tenant_id)
+        requested = run.state.requested
+        zap = existing(await load_of(self._store, ZAP, requested.zap_id, tenant_id))
+        stand = stands(run.state, zap.state.version(requested.zap_version).definition)
+        trigger = await trigger_of(requested.request)
+        return await self._of(tenant_id, template, template_context(run.id, run.state, trigger, stand))
+
+    async def of_body(self, tenant_id: UUID, template: Json, body: Json) -> RenderedTemplate:
+        """As the first step of a run would see it whose request has this JSON body. Raises Invalid."""
+        headers = {"content-type": "application/json"}
+        request = Request(body=msgspec.json.encode(body).decode(), headers=headers, method="POST")
+        context: JsonObject = {"trigger": await trigger_of(request), "steps": {}, "run": {}, "zap": {}}
+        return await self._of(tenant_id, template, context)
+
+    async def _of(self, tenant_id: UUID, template: Json, context: JsonObject) -> RenderedTemplate:
+        size = sum(len(text) for _place, text in templates(template))
+        if size > MAX_TEXT:
+            raise Invalid(f"the templates have more than {MAX_TEXT:,} characters together")
+        paths = tuple(written(keys) for keys, _index in zip(_paths(context, ()), range(MAX_PATHS), strict=False))
+        try:
+            prepared = compiled(template) if size <= SLOW else await asyncio.to_thread(compiled, template)
+            value = await self._rendering.render(tenant_id, prepared, context, self._clock())
+        except TemplateError as error:
+            place = f"{error.path.removeprefix('.')}: " if error.path else ""
+            return RenderedTemplate(error=f"{place}{error.message}", paths=paths)
+        return RenderedTemplate(value=value, type=_type(value), paths=paths)
+
+
+def _paths(value: Json, keys: Keys) -> Iterator[Keys]:
+    """The paths of all values inside that hold no others, outer ones first."""
+    if len(keys) < MAX_DEPTH and isinstance(value, dict) and value:
+        for name, inner in value.items():
+            yield from _paths(inner, (*keys, name))
+    elif len(keys) < MAX_DEPTH and isinstance(value, list) and value:
+        for index, inner in enumerate(value[:MAX_ITEMS]):
+            yield from _paths(inner, (*keys, index))
+    elif keys:
+        yield keys
+
+
+def _type(value: Json) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int() | float():
+            return "number"
+        case str():
+            return "string"
+        case list():
+            return "array"
+        case _:
+            return "object"

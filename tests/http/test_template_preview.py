@@ -1,0 +1,50 @@
+"""What a template gives is shown before a zap uses it: for a body that could come, and for a run that was."""
+
+import pytest
+
+from tests.support.api import Person
+
+URL = "/templates/preview"
+
+
+async def test_a_template_is_rendered_for_a_body(ada: Person) -> None:
+    template = {"to": "{{ trigger.body.email | upcase }}", "n": "{{ trigger.body.n }}"}
+    answer = await ada("POST", URL, json={"template": template, "sample": {"payload": {"email": "a@b.c", "n": 1.5}}})
+    assert answer.status_code == 200
+    shown = answer.json()
+    assert (shown["value"], shown["type"], shown["error"]) == ({"to": "A@B.C", "n": 1.5}, "object", None)
+    assert {"trigger.body.email", "trigger.body.n"} <= set(shown["paths"])
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{{ trigger.body.nope }}", "trigger.body.nope is undefined"),
+        ({"a": ["{{ trigger.body | nope }}"]}, "nope"),
+        ("{{ trigger.body", ""),
+        ("{% for i in (1..100000) %}{% for j in (1..100000) %}{{ j }}{% endfor %}{% endfor %}", ""),
+    ],
+)
+async def test_why_a_template_gives_nothing_is_told(ada: Person, template: object, said: str) -> None:
+    shown = (await ada("POST", URL, json={"template": template, "sample": {"payload": {}}})).json()
+    assert shown["value"] is None
+    assert shown["error"]
+    assert said in shown["error"]
+
+
+async def test_only_ones_own_runs_are_samples(ada: Person, bob: Person) -> None:
+    zap = await ada.live_zap()
+    run = (await ada.api.post(zap["hook_url"], json={"n": 1})).json()["run_id"]
+    mine = await ada("POST", URL, json={"template": "{{ run.id }} {{ trigger.body.n }}", "sample": {"run_id": run}})
+    assert mine.json()["value"] == f"{run} 1"
+    other = await bob("POST", URL, json={"template": "{{ run.id }}", "sample": {"run_id": run}})
+    assert (other.status_code, other.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "sample", [{}, {"run_id": "x"}, {"payload": 1, "run_id": "01900000-0000-7000-8000-000000000001"}]
+)
+async def test_a_sample_is_one_or_the_other(ada: Person, sample: object) -> None:
+    answer = await ada("POST", URL, json={"template": "x", "sample": sample})
+    assert answer.status_code == 400
+    assert "sample" in answer.json()["errors"][0]["path"]
