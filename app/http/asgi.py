@@ -17,6 +17,7 @@ from app.accounts.tokens import Tokens
 from app.commands.dead_letters import Inbox
 from app.commands.hook_secrets import HookSecrets
 from app.commands.jobs import Jobs
+from app.commands.manual_runs import ManualRuns
 from app.commands.previews import Previews
 from app.commands.requests import Requests
 from app.commands.runs import Runs
@@ -105,6 +106,7 @@ def create_app(services: Services) -> Litestar:
             "jobs": _value(Jobs(services.store, new_id)),
             "hook_secrets": _value(secrets),
             "inbox": _value(Inbox(services.store, new_id)),
+            "manual_runs": _value(ManualRuns(services.store, new_id, _hop_keys(services))),
             "previews": _value(Previews(services.store, rendering, services.now)),
             "requests": _value(Requests(services.store, new_id)),
         },
@@ -152,6 +154,10 @@ def _api(authenticator: Authenticator, keeps_answers: Middleware) -> Router:
     )
 
 
+def _hop_keys(services: Services) -> Hops:
+    return Hops(services.hop_secret or services.encryption_key)
+
+
 def _hooks(services: Services, live_zaps: LiveZaps, request_log: RequestLog, rendering: Rendering) -> "asgi":
     intake = Intake(
         store=services.store,
@@ -164,7 +170,7 @@ def _hooks(services: Services, live_zaps: LiveZaps, request_log: RequestLog, ren
         new_id=services.new_id,
         public_url=services.public_url,
         user_per_minute=services.user_per_minute,
-        hops=Hops(services.hop_secret or services.encryption_key),
+        hops=_hop_keys(services),
         flag_loop=loop_flags(services.store, services.now, services.new_id),
         rendering=rendering,
         refused=refusals.refused_by_hook,

@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from domain.aggregates import ZAP
+from domain.hook.compiled import HOOKS
 from domain.intake.arrival import LiveZap, live_zap
 from domain.log.ports import EventStore, StoreUnavailable
 from domain.log.stream import load
@@ -144,6 +145,8 @@ class LiveZaps:
             if not state.live or state.status == "deleted":
                 return LiveZap(owner, state.status, state.live)
             trigger = state.version(state.live).definition.trigger
+            if trigger.type not in HOOKS:
+                return None
             # A later change of the secrets is an event, which drops what is loaded now.
             secrets = await self._secrets_of(zap_id) if trigger.config else ()
             found = live_zap(loaded, secrets)

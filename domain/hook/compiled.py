@@ -14,6 +14,8 @@ from domain.values.json import Json, JsonObject
 from domain.values.path import Path, parse_path
 
 RAW = "webhook.catch_raw"
+HOOKS = frozenset({"webhook.catch", RAW})
+"""The triggers that take requests of strangers."""
 
 
 class Hook(msgspec.Struct, frozen=True, kw_only=True, eq=False):

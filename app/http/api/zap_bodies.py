@@ -108,6 +108,13 @@ def _with_kind(step: JsonObject) -> JsonObject:
     return {"kind": "action"} | _with_kinds(step)
 
 
+class RunIn(Input, frozen=True):
+    """The input of a run, any JSON. Calls with the same `idempotency` start one run, within 30 days."""
+
+    payload: Json = None
+    idempotency: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+
 class RollBack(Input, frozen=True):
     """The published version to go back to."""
 
@@ -119,7 +126,7 @@ class ZapOut(msgspec.Struct, frozen=True, kw_only=True):
 
     `draft_differs`: publishing now would change what new runs do. `set_aside`: the draft that the last roll-back
     replaced; PUT it to have it again. `flags`: what is wrong with the zap, until it is published, enabled or rolled
-    back, or a run completes where all had failed.
+    back, or a run completes where all had failed. `hook_url` is null where the draft's trigger is no hook.
     """
 
     id: UUID
@@ -130,7 +137,7 @@ class ZapOut(msgspec.Struct, frozen=True, kw_only=True):
     draft_differs: bool
     set_aside: Draft | None
     flags: tuple[Flag, ...]
-    hook_url: str
+    hook_url: str | None
     position: int
     created_at: datetime
     updated_at: datetime

@@ -13,14 +13,17 @@ from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 
 from app.accounts.auth import AuthedRequest, Principal
 from app.commands.hook_secrets import HookSecrets
+from app.commands.manual_runs import ManualRun, ManualRuns
 from app.commands.zaps import Zaps
-from app.http.api.zap_bodies import RollBack, VersionOut, ZapChange, ZapIn, ZapOut
+from app.http.api.zap_bodies import RollBack, RunIn, VersionOut, ZapChange, ZapIn, ZapOut
 from app.http.inputs import Injected, Moment
 from app.http.openapi.notes import command, notes
 from app.http.paging import Page, Paging, encode_cursor
 from app.http.problems import Problem
 from app.http.requests import refused
 from app.http.services import Services
+from domain.hook.compiled import HOOKS
+from domain.hook.hops import HEADER
 from domain.zap.zap import (
     ChangeDraft,
     CreateZap,
@@ -67,6 +70,10 @@ class OwnZaps(msgspec.Struct, frozen=True):
         """The zap with its ETag."""
         return Response(self.shown(loaded), status_code=status_code, headers={"etag": f'"{loaded.version}"'})
 
+    def _hook_url(self, loaded: LoadedZap) -> str | None:
+        is_hook = loaded.state.draft.trigger.type in HOOKS
+        return self.public_url + hook_path(loaded.tenant_id, loaded.id) if is_hook else None
+
     def shown(self, loaded: LoadedZap) -> ZapOut:
         """The zap as answers have it."""
         return ZapOut(
@@ -78,7 +85,7 @@ class OwnZaps(msgspec.Struct, frozen=True):
             draft_differs=loaded.state.draft_differs,
             set_aside=loaded.state.set_aside,
             flags=loaded.state.flags,
-            hook_url=self.public_url + hook_path(loaded.tenant_id, loaded.id),
+            hook_url=self._hook_url(loaded),
             position=loaded.last.position,
             created_at=loaded.first.recorded_at,
             updated_at=loaded.last.recorded_at,
@@ -172,6 +179,39 @@ class ZapController(Controller):
     async def pause(self, zap_id: FromPath[UUID], own: Injected[OwnZaps]) -> Response[ZapOut]:
         """Its hook answers 409 until the zap is enabled, or holds requests where that is set. Runs under way go on."""
         return await own.execute(zap_id, PauseZap())
+
+    @command(
+        "/{zap_id:uuid}/run",
+        "runZap",
+        "Start a run by hand",
+        "wrong_status",
+        "invalid",
+        "loop_detected",
+        status_code=202,
+        headers=("Location",),
+    )
+    async def run(
+        self,
+        zap_id: FromPath[UUID],
+        request: AuthedRequest,
+        manual_runs: Injected[ManualRuns],
+        data: JSONBody[RunIn | None] = None,
+    ) -> Response[ManualRun]:
+        """Starts the live version of an enabled zap; `trigger.body` is the payload.
+
+        A zap with the trigger `manual` checks the payload by its `input_schema`. A repeat with the same `idempotency`
+        answers with the first run.
+        """
+        wanted = data or RunIn()
+        started = await manual_runs.start(
+            request.user.tenant_id,
+            zap_id,
+            wanted.payload,
+            request.user.metadata,
+            idempotency=wanted.idempotency,
+            depth_header=request.headers.get(HEADER, ""),
+        )
+        return Response(started, status_code=202, headers={"location": f"/api/v1/runs/{started.run_id}"})
 
     @_change("/{zap_id:uuid}/rollback", "rollBackZap", "Use an earlier version again")
     async def roll_back(

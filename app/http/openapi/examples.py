@@ -122,6 +122,8 @@ EXAMPLES: Mapping[str, Json] = {
     "ResolveRequest": {"count": 3},
     "NoteRequest": {"note": "the target is being repaired"},
     "DeadLetterChange": {"id": _OTHER, "position": 72},
+    "RunRequest": {"payload": {"order": 17}, "idempotency": "order-17"},
+    "ManualRun": {"run_id": _OTHER, "position": 73},
     "TemplatePreviewRequest": {
         "template": {"to": "{{ trigger.body.email | upcase }}"}, "sample": {"payload": {"email": "a@b.c"}},
     },

@@ -1,0 +1,92 @@
+"""Runs that somebody starts by hand."""
+
+import asyncio
+from hashlib import sha256
+from uuid import UUID
+
+import msgspec
+
+from app.intake.refusals import LoopDetected
+from domain.aggregates import ZAP
+from domain.connector.input_schema import violations
+from domain.hook.hops import MAX_DEPTH, Hops
+from domain.hook.request import Request
+from domain.log.errors import Invalid, WrongStatus
+from domain.log.event import Appended, Duplicate, Metadata
+from domain.log.ports import EventStore, NewId, StoreUnavailable
+from domain.log.stream import load_of
+from domain.run.events import RunRequested
+from domain.run.request import request_append
+from domain.values.json import Json
+from domain.zap.definition import Definition
+from domain.zap.zap import existing
+
+
+class ManualRun(msgspec.Struct, frozen=True):
+    """The run; for a repeat with the same `idempotency` it is the first one."""
+
+    run_id: UUID
+    position: int
+
+
+class ManualRuns:
+    """Starts runs of enabled zaps, whatever their trigger is."""
+
+    def __init__(self, store: EventStore, new_id: NewId, hops: Hops) -> None:
+        self._store = store
+        self._new_id = new_id
+        self._hops = hops
+
+    async def start(
+        self, tenant_id: UUID, zap_id: UUID, payload: Json, metadata: Metadata, *, idempotency: str, depth_header: str
+    ) -> ManualRun:
+        """A run with this input as `trigger.body`. Raises NotFound, WrongStatus, Invalid and LoopDetected."""
+        hop = self._hops.read(depth_header)
+        if hop is not None and hop.depth > MAX_DEPTH:
+            raise LoopDetected(f"{MAX_DEPTH} runs have started one another before this request, so it is refused")
+        zap = existing(await load_of(self._store, ZAP, zap_id, tenant_id)).state
+        if zap.status != "enabled":
+            raise WrongStatus(f"the zap is {zap.status}: publish or enable it first")
+        definition = zap.version(zap.live).definition
+        await _require_fitting(definition, payload)
+        append = request_append(
+            RunRequested(
+                zap_id=zap_id,
+                zap_version=zap.live,
+                source="manual",
+                request=_request(payload),
+                dedupe_id=idempotency,
+                depth=hop.depth if hop else 0,
+            ),
+            definition.behaviour,
+            tenant_id=tenant_id,
+            new_id=self._new_id,
+            metadata=metadata,
+            dedupe_key=sha256(zap_id.bytes + b"manual" + idempotency.encode()).digest() if idempotency else None,
+        )
+        match await self._store.append(append):
+            case Appended(position=position):
+                return ManualRun(append.stream_id, position)
+            case Duplicate() as first:
+                return ManualRun(first.stream_id, first.position)
+            case _:
+                raise StoreUnavailable("the new run's id was taken")
+
+
+def _request(payload: Json) -> Request:
+    body = msgspec.json.encode(payload).decode()
+    return Request(method="POST", headers={"content-type": "application/json"}, body=body)
+
+
+async def _require_fitting(definition: Definition, payload: Json) -> None:
+    """Raises Invalid where the trigger describes its input, and this is another one."""
+    schema = definition.trigger.config.get("input_schema") if definition.trigger.type == "manual" else None
+    if not isinstance(schema, dict):
+        return
+    found = await asyncio.to_thread(lambda: list(violations(schema, payload)))
+    if found:
+        errors: list[Json] = [
+            {"path": f"payload{at.replace('/', '.')}", "pointer": f"/payload{at}", "code": "invalid", "reason": reason}
+            for at, reason in found
+        ]
+        raise Invalid(f"payload{found[0][0].replace('/', '.')}: {found[0][1]}", errors=errors)

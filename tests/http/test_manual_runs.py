@@ -1,0 +1,88 @@
+"""Runs that are started by hand: by the trigger `manual`, and of any other zap."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from domain.hook.hops import HEADER, MAX_DEPTH, Hop, Hops
+from tests.support.api import ENCRYPTION_KEY, Person, zap_body
+
+SCHEMA = {"type": "object", "required": ["order"], "properties": {"order": {"type": "integer"}}}
+
+
+async def manual_zap(person: Person, **config: Any) -> str:
+    body = zap_body() | {"trigger": {"type": "manual", "config": config}}
+    created = (await person("POST", "/zaps", json=body)).json()
+    assert created["hook_url"] is None
+    assert (await person("POST", f"/zaps/{created['id']}/publish")).status_code == 200
+    zap_id: str = created["id"]
+    return zap_id
+
+
+async def test_the_payload_is_the_body_that_steps_see(ada: Person) -> None:
+    zap_id = await manual_zap(ada)
+    answer = await ada("POST", f"/zaps/{zap_id}/run", json={"payload": {"order": 17}})
+    assert answer.status_code == 202
+    started = answer.json()
+    assert answer.headers["location"] == f"/api/v1/runs/{started['run_id']}"
+    run = (await ada("GET", f"/runs/{started['run_id']}")).json()
+    assert (run["source"], run["trigger"]["body"], run["zap_id"]) == ("manual", {"order": 17}, zap_id)
+
+
+async def test_a_repeat_with_the_same_idempotency_is_one_run(ada: Person) -> None:
+    zap_id = await manual_zap(ada)
+    url, body = f"/zaps/{zap_id}/run", {"payload": 1, "idempotency": "order-17"}
+    first, again = [(await ada("POST", url, json=body)).json() for _ in range(2)]
+    assert first == again
+    other = (await ada("POST", url, json=body | {"idempotency": "order-18"})).json()
+    assert other["run_id"] != first["run_id"]
+
+
+async def test_an_input_that_does_not_fit_is_refused_and_each_mistake_is_told(ada: Person) -> None:
+    zap_id = await manual_zap(ada, input_schema=SCHEMA)
+    assert (await ada("POST", f"/zaps/{zap_id}/run", json={"payload": {"order": 1}})).status_code == 202
+    refused = await ada("POST", f"/zaps/{zap_id}/run", json={"payload": {"order": "x"}})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
+    assert refused.json()["errors"][0]["pointer"] == "/payload/order"
+    assert (await ada("POST", f"/zaps/{zap_id}/run")).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [{"type": "objekt"}, {"$ref": "https://example.com/schema.json"}, {"pattern": "("}, {"enum": ["x" * 100_000]}],
+)
+async def test_a_schema_that_is_none_is_refused_when_the_zap_is_saved(ada: Person, schema: Any) -> None:
+    body = zap_body() | {"trigger": {"type": "manual", "config": {"input_schema": schema}}}
+    refused = await ada("POST", "/zaps", json=body)
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["path"] == "trigger.config.input_schema"
+
+
+async def test_a_manual_zap_has_no_hook(ada: Person) -> None:
+    zap_id = await manual_zap(ada)
+    answer = await ada.api.post(f"/hooks/catch/{ada.id}/{zap_id}", json={"n": 1})
+    assert answer.status_code == 404
+
+
+async def test_a_zap_with_a_hook_is_started_by_hand_too(ada: Person) -> None:
+    zap = await ada.live_zap()
+    answer = await ada("POST", f"/zaps/{zap['id']}/run", json={"payload": {"n": 1}})
+    assert answer.status_code == 202
+
+
+async def test_a_zap_that_is_not_enabled_or_anothers_is_not_started(ada: Person, bob: Person) -> None:
+    draft, live = await ada.create_zap(), await ada.live_zap()
+    assert (await ada("POST", f"/zaps/{draft['id']}/run")).json()["code"] == "wrong_status"
+    assert (await bob("POST", f"/zaps/{live['id']}/run")).status_code == 404
+    await ada("POST", f"/zaps/{live['id']}/pause")
+    assert (await ada("POST", f"/zaps/{live['id']}/run")).status_code == 409
+
+
+async def test_runs_that_start_one_another_by_hand_come_to_an_end(ada: Person) -> None:
+    zap = await ada.live_zap()
+    hops = Hops(ENCRYPTION_KEY)
+    for depth, status in ((MAX_DEPTH, 202), (MAX_DEPTH + 1, 508)):
+        header = hops.write(Hop(depth, UUID(zap["id"])))
+        answer = await ada("POST", f"/zaps/{zap['id']}/run", headers={HEADER: header})
+        assert answer.status_code == status
