@@ -23,7 +23,8 @@ _NAMES: Mapping[str, str] = {
     "RunDetail": "Run", "StepDetail": "RunStep", "ZapListItem": "ZapSummary", "JobListItem": "Job",
     "RequestListItem": "HookRequest", "DeadLetters": "DeadLetterGroup", "Told": "Alert", "Flag": "ZapFlag",
     "ProblemDetails": "Problem", "Unverified": "NoVerification", "RollBack": "RollbackRequest", "Note": "NoteRequest",
-    "Resolve": "ResolveRequest", "Branch": "PathsBranch", "RunIn": "RunRequest", "PreviewIn": "TemplatePreviewRequest",
+    "Resolve": "ResolveRequest", "Branch": "PathsBranch", "Steps": "StepList",
+    "RunIn": "RunRequest", "PreviewIn": "TemplatePreviewRequest",
     "Sample": "TemplateSample", "Filtered": "FilterDecision", "Taken": "PathsDecision",
     "Refresh": "RefreshRequest", "Changed": "DeadLetterChange",
 }  # fmt: skip

@@ -41,6 +41,7 @@ draft = ZapInput.from_dict(
 )
 zap = given(create_zap.sync(client=client, body=draft, idempotency_key=str(uuid4())), Zap)
 published = given(publish_zap.sync(zap.id, client=client), Zap)
+assert published.hook_url
 caught = httpx.post(published.hook_url, json={"order": 17}).json()
 run = given(get_run.sync(UUID(caught["run_id"]), client=client), Run)
 print(run.status if run.zap_id == zap.id else "another zap's run")
