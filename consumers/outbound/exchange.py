@@ -99,6 +99,8 @@ class Exchanges:
 
 
 def _head(request: HttpRequest, url: URL, headers: Sequence[tuple[str, str]], target: aiohttp.ClientRequest) -> bytes:
+    if not request.method.isalpha():
+        raise ValueError("a method is a word")
     names = {name.lower() for name, _ in headers}
     lines = [f"{request.method} {url.raw_path_qs} HTTP/1.1", f"Host: {target.headers['Host']}"]
     lines += [f"{name}: {value}" for name, value in _OURS if name.lower() not in names]

@@ -363,6 +363,14 @@ async def test_who_calls_may_stand_in_the_url_or_in_a_header_but_not_in_both(htt
     assert refused.value.code == "bad_request"
 
 
+@pytest.mark.parametrize("method", ["", "GET /x HTTP/1.1\r\nA: b", "GE T", "G\tT"])
+async def test_a_method_is_a_word(http: Outbound, target: RawTarget, method: str) -> None:
+    with pytest.raises(Unreachable) as refused:
+        await http.request(HttpRequest(method=method, url=target.url, timeout_s=5))
+    assert refused.value.code == "bad_request"
+    assert not target.requests
+
+
 @pytest.mark.parametrize(("method", "repeated"), [("GET", True), ("PUT", True), ("POST", False), ("PATCH", False)])
 async def test_what_a_broken_connection_may_have_carried_is_sent_again_only_where_that_is_harmless(
     http: Outbound, target: RawTarget, method: str, repeated: bool
