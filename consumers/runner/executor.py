@@ -20,7 +20,7 @@ from consumers.runner.slots import Busy, Slots
 from domain.connector.catalog import Catalog
 from domain.connector.outcome import Failed, Outcome, Postponed
 from domain.flow.course import Course, Next
-from domain.flow.steps import ActionStep, ControlStep, Step, UnknownStep
+from domain.flow.steps import ActionStep, ControlStep, SetStep, Step, UnknownStep
 from domain.hook.hops import NO_HOPS, Hops
 from domain.language.template import TemplateError
 from domain.log.errors import NotFound
@@ -42,7 +42,7 @@ from domain.run.commands import (
 from domain.run.decide import decide
 from domain.run.events import RunEvent
 from domain.run.inputs import NO_INPUT, Input
-from domain.run.state import ActiveRun, LoadedRun, stands, template_context
+from domain.run.state import ActiveRun, LoadedRun, RunState, evolve, stands, template_context
 from domain.values.json import Json
 from domain.zap.definition import NO_STEPS, Definition
 from sql.process.crash_points import reached
@@ -64,6 +64,19 @@ class _Here(msgspec.Struct, frozen=True):
     async def context(self, run_id: UUID) -> dict[str, Json]:
         """What templates see. It may be large, so it is made when it is needed, and not before."""
         return template_context(run_id, self.state, await self.trigger.data(), self.stand)
+
+    def after(self, events: Sequence[RunEvent]) -> "tuple[_Here, ControlStep] | None":
+        """Where the run is after these events, where it does not wait and its next step calls nobody."""
+        state: RunState = self.state
+        for event in events:
+            state = evolve(state, event)
+        if not events or not isinstance(state, ActiveRun) or state.waits_until is not None:
+            return None
+        stand = stands(state, self.version.definition)
+        step = stand.place.step if isinstance(stand.place, Next) else None
+        if step is None or isinstance(step, ActionStep | UnknownStep):
+            return None
+        return _Here(state, self.version, self.trigger, stand), step
 
 
 class Executor:
@@ -145,7 +158,21 @@ class Executor:
         here = _Here(state, version, trigger, stand)
         if isinstance(step, ActionStep):
             return await self._attempt(run, step, here)
-        return await self._carry_out(run, await self._settle(run, step, here), version.definition)
+        return await self._keep(run, await self._decided(run, step, here), version.definition)
+
+    async def _decided(self, run: LoadedRun, step: ControlStep, here: "_Here") -> list[RunEvent]:
+        """What comes of this step and of those behind it that call nobody: all goes into one append.
+
+        It is recorded before anybody is called. What a step works out may be large, so nothing is put behind that.
+        """
+        events: list[RunEvent] = []
+        while True:
+            found = decide(await self._settle(run, step, here), here.state, here.version.definition)
+            events += found
+            ahead = here.after(found)
+            if ahead is None or isinstance(step, SetStep):
+                return events
+            here, step = ahead
 
     async def _settle(self, run: LoadedRun, step: ControlStep, here: "_Here") -> RunCommand:
         started_at = self._clock()
@@ -224,7 +251,10 @@ class Executor:
 
         An outcome that the log will never take ends the run, instead of being offered for ever.
         """
-        events = decide(command, run.state, definition)
+        return await self._keep(run, decide(command, run.state, definition), definition)
+
+    async def _keep(self, run: LoadedRun, events: Sequence[RunEvent], definition: Definition) -> LoadedRun | None:
+        """The same for events that were decided."""
         if not events:
             return None
         try:

@@ -6,6 +6,7 @@ import pytest
 
 from domain.flow.retry import FixedRetry
 from domain.flow.steps import ActionStep, Branch, DelayStep, FilterStep, PathsStep, ReturnStep, SetStep, StopStep
+from domain.log.event import StreamKind
 from domain.run.events import (
     RunCompleted,
     RunFailed,
@@ -71,6 +72,18 @@ async def test_values_are_worked_out_once_and_a_run_answers_with_them(bench: Ben
     assert isinstance(second, StepSucceeded)
     assert second.output == {"n": 1}
     assert end == RunCompleted(zap_id=zap, step_id="answer", returned=True)
+
+
+async def test_steps_that_call_nobody_are_one_append(bench: Bench, sink: Sink) -> None:
+    passes = rule("trigger.body", "exists")
+    route = PathsStep("route", (Branch("a", passes, (FilterStep("two", passes), SetStep("v", {"x": "1"}))),))
+    zap = await bench.publish(FilterStep("one", passes), route, call(sink, "send"), FilterStep("three", passes))
+    run = await bench.request(zap)
+    await bench.has(run, *[StepDecided] * 3, StepSucceeded, StepSucceeded, StepDecided, RunCompleted)
+    stored = await bench.store.read_stream(StreamKind.RUN, run)
+    assert (
+        len({event.recorded_at for event in stored}) == 4
+    )  # the request, three decisions and the set, the call, the end
 
 
 async def test_a_stop_says_why(bench: Bench, sink: Sink) -> None:
