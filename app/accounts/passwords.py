@@ -13,6 +13,9 @@ from domain.log.errors import DomainError
 MAX_WAIT_S = 10.0
 """How long a hash may wait for a thread; beyond that the request is refused as busy."""
 
+OWASP = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+"""19 MiB, two passes, one lane (OWASP Password Storage, Argon2id)."""
+
 T = TypeVar("T")
 
 
@@ -23,14 +26,14 @@ class TooManySignIns(DomainError, code="busy"):
 
 
 class Passwords:
-    """Hashes and checks passwords; 19 MiB, two passes, one lane (OWASP Password Storage, Argon2id).
+    """Hashes and checks passwords.
 
     People with an account have a thread of their own: a flood of sign-ups, or of sign-ins to accounts that do not
     exist, waits for itself.
     """
 
-    def __init__(self) -> None:
-        self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+    def __init__(self, hasher: PasswordHasher) -> None:
+        self._hasher = hasher
         self._members = ThreadPoolExecutor(1, thread_name_prefix="passwords")
         self._strangers = ThreadPoolExecutor(1, thread_name_prefix="passwords of strangers")
 

@@ -70,7 +70,7 @@ def create_app(services: Services) -> Litestar:
     request_log = RequestLog(services.store, services.now, services.new_id)
     identity = Identity(services.store.pool)
     tokens = Tokens(services.jwt_secret)
-    passwords = Passwords()
+    passwords = Passwords(services.password_hasher)
     accounts = Accounts(
         identity=identity,
         store=services.store,

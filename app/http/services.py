@@ -3,6 +3,9 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from argon2 import PasswordHasher
+
+from app.accounts.passwords import OWASP
 from app.config.parsers import Network, WhoMaySignUp
 from domain.connector.catalog import Catalog
 from domain.log.ports import Clock, NewId
@@ -35,6 +38,7 @@ class Services:
     user_per_minute: int | None = None
     trusted_proxies: tuple[Network, ...] = ()
     signup: WhoMaySignUp = "on"
+    password_hasher: PasswordHasher = OWASP
     now: Clock = clock.now
     new_id: NewId = clock.new_id
     readiness: Callable[[], Awaitable[list[str]]] = always_ready

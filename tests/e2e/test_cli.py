@@ -9,25 +9,19 @@ from pathlib import Path
 import pytest
 
 from app.roles.roles import ROLES
+from tests.support.forked_cli import forked
 
 COMMANDS = (*ROLES, "up", "migrate", "rebuild", "verify", "rotate-keys", "demo", "doctor")
 
 
 def triggerhub(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("TRIGGERHUB_")}
-    return subprocess.run(
-        [sys.executable, "-m", "app.cli", *arguments],
-        env={**env, **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-        stdin=subprocess.DEVNULL,
-    )
+    return forked(arguments, env | variables, timeout_s=30)
 
 
 def test_help_lists_every_command_and_loads_nothing_heavy() -> None:
-    shown = triggerhub("--help").stdout
+    command = [sys.executable, "-m", "app.cli", "--help"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert all(f"  {command} " in shown for command in COMMANDS)
     code = "import sys, app.cli; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

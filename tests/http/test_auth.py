@@ -13,8 +13,9 @@ import jwt
 import pytest
 
 from app.accounts.tokens import AUDIENCE, ISSUER
+from app.http.services import Services
 from sql.process.clock import now
-from tests.support.api import PASSWORD, SECRET, Person, sign_up
+from tests.support.api import PASSWORD, SECRET, Person, running_api, sign_up
 
 
 async def test_a_new_account_gets_tokens_that_work(api: httpx.AsyncClient) -> None:
@@ -273,7 +274,9 @@ async def test_a_sign_up_that_can_not_be_recorded_can_be_repeated(dsn: str, api:
     assert (await api.post("/api/v1/auth/signup", json=body)).status_code == 201
 
 
-async def test_passwords_are_stored_as_argon2id(ada: Person, dsn: str) -> None:
+async def test_passwords_are_stored_as_argon2id(dsn: str) -> None:
+    async with running_api(dsn, password_hasher=Services.password_hasher) as api:
+        await sign_up(api)
     connection = await asyncpg.connect(dsn)
     stored = await connection.fetchval("select password_hash from iam.users")
     await connection.close()

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import httpx
 import msgspec
+from argon2 import PasswordHasher
 from litestar import Litestar
 
 from app.http.asgi import create_app
@@ -22,6 +23,8 @@ from sql.log.event_store import PgEventStore
 SECRET = "a secret for tests that is 32 bytes long at least"
 ENCRYPTION_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 PASSWORD = "correct horse battery staple"
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+"""Most tests make an account, and few look at how its password is kept."""
 HOOK_URL = "http://testserver.local"
 
 
@@ -55,7 +58,7 @@ def services(store: PgEventStore, dsn: str, **changes: Any) -> Services:
     values: dict[str, Any] = {
         "store": store, "dsn": dsn, "catalog": CATALOG, "jwt_secret": SECRET,
         "encryption_key": ENCRYPTION_KEY, "public_url": HOOK_URL,
-        "max_body": 100_000,
+        "max_body": 100_000, "password_hasher": QUICK,
     } | changes  # fmt: skip
     return Services(**values)
 
