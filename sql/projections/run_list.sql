@@ -53,8 +53,9 @@ where r.tenant_id = u.tenant_id and r.run_id = u.run_id and r.stream_version < u
 -- A tenant's runs, newest first. A run's id carries the moment of its making, so a span of time is a range of the
 -- index, too; the five minutes are for clocks that differ and for commits that took long.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       error_step, attempts, replay_of, position,
-       (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id)
+       error_step, attempts, replay_of,
+       (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id),
+       position
 from rm.run_list l
 where tenant_id = $1
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
@@ -71,8 +72,9 @@ order by run_id desc limit $7
 -- name: page_of_zap
 -- The same for one zap.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       error_step, attempts, replay_of, position,
-       (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id)
+       error_step, attempts, replay_of,
+       (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id),
+       position
 from rm.run_list l
 where tenant_id = $1 and zap_id = $8::uuid
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
@@ -89,8 +91,9 @@ order by run_id desc limit $7
 -- The same for a status other than completed; that condition, written out, lets the planner take the partial index.
 -- All pages take the same parameters, hence the one about a zap.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       error_step, attempts, replay_of, position,
-       (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id)
+       error_step, attempts, replay_of,
+       (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id),
+       position
 from rm.run_list l
 where tenant_id = $1 and status = $3::text and status <> 'completed'
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
@@ -106,8 +109,9 @@ order by run_id desc limit $7
 -- name: page_of_zap_and_status
 -- The same for both.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       error_step, attempts, replay_of, position,
-       (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id)
+       error_step, attempts, replay_of,
+       (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id),
+       position
 from rm.run_list l
 where tenant_id = $1 and zap_id = $8::uuid and status = $3::text and status <> 'completed'
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
@@ -122,8 +126,9 @@ order by run_id desc limit $7
 -- name: page_of_source
 -- The same for a source other than webhook.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       error_step, attempts, replay_of, position,
-       (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id)
+       error_step, attempts, replay_of,
+       (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id),
+       position
 from rm.run_list l
 where tenant_id = $1 and source = $4::text and source <> 'webhook'
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
@@ -150,8 +155,9 @@ cross join lateral (
 -- name: page_of_step
 -- The same for an error at a step.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       error_step, attempts, replay_of, position,
-       (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id)
+       error_step, attempts, replay_of,
+       (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id),
+       position
 from rm.run_list l
 where tenant_id = $1 and error_step = $9::text
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
@@ -168,8 +174,9 @@ order by run_id desc limit $7
 -- name: page_of_error
 -- The same for a kind of error, at whatever step.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       error_step, attempts, replay_of, position,
-       (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id)
+       error_step, attempts, replay_of,
+       (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id),
+       position
 from rm.run_list l
 where tenant_id = $1 and error_code = $10::text
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
