@@ -66,13 +66,10 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
     store: EventStore
     tokens: Tokens
     passwords: Passwords
+    guesses: Guesses
     now: Clock
     new_id: NewId
     signup: WhoMaySignUp = "on"
-
-    @property
-    def _guesses(self) -> Guesses:
-        return Guesses(self.identity)
 
     async def sign_up(self, name: str, email: str, password: str) -> tuple[User, TokenPair]:
         """A new account, signed in. One person has one account, however the address is spelt."""
@@ -97,7 +94,7 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
         address = canonical(email)
         found = await self.identity.user_by_email(address)
         hashed = found[1] if found else None
-        right = await self._guesses.check(address, client, lambda: self.passwords.matches(password, hashed))
+        right = await self.guesses.check(address, client, lambda: self.passwords.matches(password, hashed))
         if not right or found is None:
             raise Unauthorized("wrong e-mail address or password")
         user = found[0]

@@ -11,6 +11,7 @@ from litestar.types import Middleware, Receive, Scope, Send
 
 from app.accounts.accounts import Accounts
 from app.accounts.auth import Authenticator, guard
+from app.accounts.guesses import Guesses
 from app.accounts.passwords import Passwords
 from app.accounts.secret_box import SecretBox
 from app.accounts.tokens import Tokens
@@ -76,6 +77,7 @@ def create_app(services: Services) -> Litestar:
         store=services.store,
         tokens=tokens,
         passwords=passwords,
+        guesses=Guesses(identity),
         now=services.now,
         new_id=services.new_id,
         signup=services.signup,
