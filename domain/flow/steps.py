@@ -23,8 +23,8 @@ Text = Annotated[str, msgspec.Meta(min_length=1, max_length=10_000)]
 Name = Annotated[str, msgspec.Meta(max_length=200)]
 
 
-class Steps(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Steps that are carried out in order."""
+class Otherwise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The steps that run where no path was taken."""
 
     steps: "tuple[Step, ...]" = ()
 
@@ -128,7 +128,7 @@ class PathsStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
     id: str
     paths: Annotated[tuple[Branch, ...], msgspec.Meta(min_length=1, max_length=MAX_PATHS)]
     mode: Literal["first", "all"] = "first"
-    otherwise: Steps | Unset = UNSET
+    otherwise: Otherwise | Unset = UNSET
     on_error: OnError | Unset = UNSET
 
     def branch(self, branch_id: str) -> "tuple[Step, ...]":

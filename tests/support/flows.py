@@ -18,11 +18,11 @@ from domain.flow.steps import (
     ErrorPath,
     FilterStep,
     OnError,
+    Otherwise,
     PathsStep,
     ReturnStep,
     SetStep,
     Step,
-    Steps,
     StopStep,
     TryStep,
     UnknownStep,
@@ -63,7 +63,7 @@ def trees(depth: int = 3) -> st.SearchStrategy[tuple[Step, ...]]:
         branches = st.lists(st.builds(Branch, st.just("b"), st.just(ALWAYS), inner), min_size=1, max_size=3).map(tuple)
         modes = st.sampled_from(["first", "all"])
         common += [
-            st.builds(PathsStep, st.just("p"), branches, modes, st.builds(Steps, inner), on_error),
+            st.builds(PathsStep, st.just("p"), branches, modes, st.builds(Otherwise, inner), on_error),
             st.builds(TryStep, st.just("t"), inner, paths),
         ]
     rare: list[st.SearchStrategy[Step]] = [
@@ -86,7 +86,7 @@ def _numbered(step: Step, numbers: Iterator[int]) -> Step:
         branches = tuple(
             replace(path, id=f"b{index}", steps=numbered(path.steps, numbers)) for index, path in enumerate(step.paths)
         )
-        otherwise = Steps(numbered(step.otherwise.steps, numbers)) if step.otherwise else step.otherwise
+        otherwise = Otherwise(numbered(step.otherwise.steps, numbers)) if step.otherwise else step.otherwise
         step = replace(step, paths=branches, otherwise=otherwise)
     if isinstance(step, TryStep):
         step = replace(step, steps=numbered(step.steps, numbers))

@@ -14,11 +14,11 @@ from domain.flow.steps import (
     Branch,
     ErrorPath,
     FilterStep,
+    Otherwise,
     PathsStep,
     ReturnStep,
     SetStep,
     Step,
-    Steps,
     StopStep,
     TryStep,
 )
@@ -194,7 +194,7 @@ class TestPaths:
         )
 
     def test_otherwise_is_taken_where_no_other_is(self) -> None:
-        one = route(Branch("de", ALWAYS), otherwise=Steps((action("halt"),)))
+        one = route(Branch("de", ALWAYS), otherwise=Otherwise((action("halt"),)))
         decided = taken(one, [condition.Decision(False, "", "is US")])
         assert decided.taken == ("otherwise",)
         Played(one).decides("route", decided).is_at("halt")
