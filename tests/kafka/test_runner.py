@@ -281,7 +281,7 @@ async def test_a_run_that_breaks_its_runner_is_tried_again(
         zap = await bench.publish(step, settings=settings)
         with monkeypatch.context() as patched:
             patched.setattr("consumers.runner.serial_runs.STUCK_S", 0.2)
-            patched.setattr("consumers.runner.executor.next_step", fail)
+            patched.setattr("consumers.runner.executor.stands", fail)
             failed.clear()
             run_id = await bench.request(zap)
             await asyncio.wait_for(failed.wait(), 10)
