@@ -1,6 +1,6 @@
 """Every aggregate: which streams tell of it, and how they are folded. domain/log/stream.py loads and changes them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
@@ -40,13 +40,17 @@ RUN: Aggregate[run.ActiveRun | run.EndedRun, run_events.RunEvent] = Aggregate(
     due_at=run_events.due_at,
     waits=_waits,
 )
-REQUEST: Aggregate[admission.KeptRequest, intake.IntakeEvent] = Aggregate(
-    noun="request",
-    kind=StreamKind.CORE,
-    first="zap.request.rejected",
-    decode=decode,
-    evolve=_undated(admission.evolve),
-)
+REQUESTS: Mapping[StreamKind, Aggregate[admission.KeptRequest, intake.IntakeEvent]] = {
+    kind: Aggregate(
+        noun="request",
+        kind=kind,
+        first="zap.request.rejected",
+        decode=decode,
+        evolve=_undated(admission.evolve),
+    )
+    for kind in (StreamKind.REQUEST, StreamKind.CORE)
+}
+"""By the kind of stream: earlier releases kept requests in CORE."""
 JOB: Aggregate[job.Job, job.JobEvent] = Aggregate(
     noun="job", kind=StreamKind.CORE, first="job.requested", decode=decode, evolve=_undated(job.evolve)
 )

@@ -1,8 +1,8 @@
 """The request list: what came to a zap's hook and started no run, newest first; runs are in the run list."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import cast
+from datetime import date, datetime
+from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 import asyncpg
@@ -23,7 +23,12 @@ from projections.engine.rows import execute, struct_of
 from sql.postgres.pool import Connection, Pool
 from sql.postgres.queries import Queries
 
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
 _queries = Queries("projections/request_list.sql")
+FORGET_S = 600.0
+"""How long it may take to forget a month's rows."""
 
 
 class RequestListItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +79,11 @@ async def oldest_held(
     """The next of a zap's requests that are still held, oldest first, with ids between the two."""
     rows = await pool.fetch(_queries["oldest_held"], tenant_id, zap_id, after, before, limit)
     return [row[0] for row in rows]
+
+
+async def forget_month(connection: "Connection | PoolConnectionProxy[asyncpg.Record]", month: date) -> None:
+    """Take the requests of a month out of the list, in the transaction that drops them from the log."""
+    await connection.execute(_queries["forget_month"], month, timeout=FORGET_S)
 
 
 async def count_held(pool: Pool, tenant_id: UUID, zap_id: UUID, limit: int) -> int:

@@ -2,10 +2,10 @@
 
 from uuid import UUID
 
-from domain.aggregates import REQUEST, ZAP
-from domain.intake.admission import LoadedRequest, Started, admit, arrival_of, record_admitted
-from domain.intake.arrival import live_zap
-from domain.intake.events import RequestAdmitted, admission_of
+from domain.aggregates import REQUESTS, ZAP
+from domain.intake.admission import Started, admission_stream, admit, arrival_of, record_admitted
+from domain.intake.arrival import Arrival, live_zap
+from domain.intake.events import RequestAdmitted
 from domain.log.errors import NotFound, WrongStatus
 from domain.log.event import Metadata, StreamKind
 from domain.log.ports import NewId
@@ -32,27 +32,30 @@ class Requests:
         listed = await get_request(self._store.pool, tenant_id, zap_id, request_id)
         if listed is None:
             raise NotFound("no such request")
-        kept = fold(REQUEST, await self._store.read_log(listed.position - 1, 1))
+        (stored,) = await self._store.read_log(listed.position - 1, 1) or (None,)
+        if stored is None or stored.event_id != request_id:
+            raise NotFound("the request was kept for as long as such requests are kept, and is gone")
+        kept = fold(REQUESTS[StreamKind(stored.kind)], [stored])
         if kept is None:
             raise WrongStatus("this entry only counts requests; none of them was kept")
         arrival = arrival_of(kept, zap, traceparent=decode_metadata(kept.meta).traceparent, actor=metadata.actor)
-        before = await self._admitted(kept, listed.run_id)
+        before = await self._admitted(arrival, listed.run_id)
         if before is not None:
             return before
         started = await admit(self._store, self._new_id, arrival)
         await record_admitted(self._store, self._new_id, arrival, started, metadata)
         return started
 
-    async def _admitted(self, kept: LoadedRequest, listed_run: UUID | None) -> Started | None:
+    async def _admitted(self, arrival: Arrival, listed_run: UUID | None) -> Started | None:
         """The run of an admitted request, however long ago that was: deduplication forgets its key after a time.
 
         `listed_run` is the run that the read model knows of.
         """
-        for stored in await self._store.read_stream(StreamKind.CORE, admission_of(kept.first.event_id)):
+        for stored in await self._store.read_stream(arrival.kind, admission_stream(arrival)):
             event = decode(stored.type, stored.schema_version, stored.data)
             if isinstance(event, RequestAdmitted):
                 return Started(event.run_id, stored.position, duplicate=True)
-        if listed_run is None or kept.state.rejected.reason == "held":
+        if listed_run is None or arrival.held:
             return None
         requested = await self._store.read_stream(StreamKind.RUN, listed_run)
         return Started(listed_run, requested[0].position, duplicate=True) if requested else None

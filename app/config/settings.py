@@ -80,6 +80,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     signup: WhoMaySignUp = "on"
     max_body: int = 10 * 2**20
     user_per_minute: int = 0
+    requests_days: int = 90
     trusted_proxies: tuple[Network, ...] = ()
     broker_memory_limit: int = 96 * 2**20
     log_level: str = "info"
@@ -214,6 +215,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "signup": parsers.signup,
     "max_body": parsers.parse_size,
     "user_per_minute": parsers.integer(0, 10_000_000),
+    "requests_days": parsers.integer(7, 36_500),
     "trusted_proxies": parsers.networks,
     "broker_memory_limit": parsers.parse_size,
     "log_level": parsers.one_of("debug", "info", "warning", "error"),

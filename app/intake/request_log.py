@@ -13,8 +13,8 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from domain.intake.events import Reason, RequestRejected, RequestsCounted, stream_of
-from domain.log.event import Metadata, NewEvent
+from domain.intake.events import Reason, RequestRejected, RequestsCounted
+from domain.log.event import Metadata, NewEvent, StreamKind
 from domain.log.ports import Clock, EventStore, NewId, StoreUnavailable
 from domain.log.stream import facts
 
@@ -138,5 +138,15 @@ class RequestLog:
                 log.warning("intake.counts_lost", zap_id=str(zap_id), counts=counts, error=str(error))
 
     async def _append(self, tenant_id: UUID, zap_id: UUID, *events: NewEvent) -> None:
-        metadata = Metadata(actor="hook")
-        await self._store.append(facts(zap_id, tenant_id, *events, metadata=metadata, stream_id=stream_of(zap_id)))
+        """In a stream of their own, so that retention can drop it with its month."""
+        await self._store.append(
+            facts(
+                zap_id,
+                tenant_id,
+                *events,
+                metadata=Metadata(actor="hook"),
+                kind=StreamKind.REQUEST,
+                stream_id=events[0].event_id,
+                expected=0,
+            )
+        )

@@ -6,6 +6,7 @@ Imports stay inside, so that the table costs nothing and each process loads only
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -168,8 +169,9 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
         )
         channels = Channels(store=store, http=http, mail=mail, new_id=clock.new_id, public_url=settings.public_url)
         notifier = Notifier(store, settings.database_url, channels, clock=clock.now, new_id=clock.new_id)
+        housekeeping = Housekeeping(store.pool, clock.now, timedelta(days=settings.requests_days))
         tasks.create_task(Scheduler(store).run(stop), name="scheduler")
-        tasks.create_task(Housekeeping(store.pool, clock.now).run(stop), name="housekeeping")
+        tasks.create_task(housekeeping.run(stop), name="housekeeping")
         tasks.create_task(notifier.run(stop), name="notifier")
         tasks.create_task(JobWorker(store, settings.database_url, clock.new_id).run(stop), name="jobs")
 
@@ -207,7 +209,7 @@ ROLES: Mapping[str, Role] = {
         run=_scheduler,
         needs=("database_url",),
         uses=(
-            *("public_url", "outbound_allow"),
+            *("public_url", "outbound_allow", "requests_days"),
             *("smtp_host", "smtp_port", "smtp_username", "smtp_password", "smtp_tls", "smtp_from"),
         ),
     ),

@@ -1,21 +1,21 @@
 """What jobs do to their runs and requests, batch by batch: commands on single ones, many at a time."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import Literal, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 import msgspec
 
-from domain.aggregates import REQUEST, RUN, ZAP
+from domain.aggregates import REQUESTS, RUN, ZAP
 from domain.intake.admission import LoadedRequest, Started, admit, arrival_of, discard, record_admitted, require_held
 from domain.intake.arrival import Arrival, LiveZap, live_zap
 from domain.job import job
 from domain.job.job import JobKind, LoadedJob, RunJobKind
-from domain.log.errors import DomainError, NothingToDo
+from domain.log.errors import DomainError, NotFound, NothingToDo
 from domain.log.event import Metadata, StreamKind
 from domain.log.ports import AppendRefused, NewId
-from domain.log.stream import Contended, handle, load_many, load_of
+from domain.log.stream import Contended, handle, load, load_many, load_of
 from domain.registry import UnknownEvent, decode_metadata
 from domain.run.decide import stop
 from domain.run.replay import Replay, replay_append
@@ -50,8 +50,8 @@ class Bulk(Protocol):
 
     read_models: Sequence[str]
     """The read models that tell what is next."""
-    stream_kind: StreamKind
-    """The kind of the streams whose ids it lists."""
+    stream_kinds: Collection[StreamKind]
+    """The kinds of the streams whose ids it lists."""
 
     async def next(self, loaded: LoadedJob, after: UUID | None, limit: int) -> list[UUID]:
         """The ids that follow one, in order."""
@@ -64,7 +64,7 @@ class _OfRuns:
     """Takes the runs that the run list shows, oldest first."""
 
     read_models: Sequence[str] = ("run_list", "recoveries")
-    stream_kind = StreamKind.RUN
+    stream_kinds: Collection[StreamKind] = (StreamKind.RUN,)
 
     def __init__(self, kind: RunJobKind, store: PgEventStore, new_id: NewId) -> None:
         self._kind = kind
@@ -145,7 +145,7 @@ class _OfHeldRequests:
     """Takes the held requests of a zap in the order of their arrival."""
 
     read_models: Sequence[str] = ("request_list",)
-    stream_kind = StreamKind.CORE
+    stream_kinds: Collection[StreamKind] = tuple(REQUESTS)
 
     def __init__(self, store: PgEventStore, new_id: NewId) -> None:
         self._store = store
@@ -157,7 +157,11 @@ class _OfHeldRequests:
         )
 
     async def _held(self, loaded: LoadedJob, request_id: UUID) -> LoadedRequest:
-        return require_held(await load_of(self._store, REQUEST, request_id, loaded.tenant_id), _zap_of(loaded))
+        for aggregate in REQUESTS.values():
+            kept = await load(self._store, aggregate, request_id)
+            if kept is not None and kept.tenant_id == loaded.tenant_id:
+                return require_held(kept, _zap_of(loaded))
+        raise NotFound("no such request")
 
 
 class ReleaseRequests(_OfHeldRequests):

@@ -182,7 +182,9 @@ class _Work:
         await self._wait_for_turn(len(batch), stop)
         if stop.is_set():
             return
-        sizes = await self._store.sizes(self._bulk.stream_kind, batch)
+        sizes: dict[UUID, int] = {}
+        for kind in self._bulk.stream_kinds:
+            sizes |= await self._store.sizes(kind, batch)
         for part in _parts(batch, sizes):
             async with self._room:
                 outcomes = await self._bulk.do(self._job, part)

@@ -1,18 +1,22 @@
-"""Housekeeping of the store: it makes partitions for the months to come, and deletes old rows in small portions."""
+"""Housekeeping of the store: it makes partitions for the months to come, drops those of requests that are old, and
+deletes old rows in small portions.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import asyncpg
 import structlog
 
+from projections.request_list import REQUEST_LIST, forget_month
 from sql.postgres.pool import CONNECTION_ERRORS, Pool
 from sql.postgres.queries import Queries, Query
 from sql.process.patience import rest
 
 log = structlog.get_logger()
 _events = Queries("queries/events.sql")
+_gates = Queries("queries/gates.sql")
 _hooks = Queries("queries/hooks.sql")
 
 EVERY_S = 3_600.0
@@ -22,21 +26,28 @@ MONTHS_AHEAD = 3
 PRUNE_ROWS = 10_000
 """Rows that one statement deletes: few, so that it neither outlasts the pool's time limit nor holds up appends."""
 PRUNE_REST_S = 0.1
+DROP_S = 600.0
+"""How long it may take to put on record what is dropped."""
 BUCKET_KEPT = timedelta(hours=1)
 """A bucket that was not used for so long is full again, so its row can go."""
 
 
 class Housekeeping:
-    """Does the housekeeping. Any number may race. A chore that fails holds up neither the others nor timers."""
+    """Does the housekeeping. Any number may race. A chore that fails holds up neither the others nor timers.
 
-    def __init__(self, pool: Pool, clock: Callable[[], datetime]) -> None:
+    Months of requests that start no run are dropped once their last day is `keep_requests` ago.
+    """
+
+    def __init__(self, pool: Pool, clock: Callable[[], datetime], keep_requests: timedelta) -> None:
         self._pool = pool
         self._clock = clock
+        self._keep_requests = keep_requests
 
     async def run(self, stop: asyncio.Event) -> None:
         """Do each chore now and every hour, until `stop`."""
         async with asyncio.TaskGroup() as chores:
             chores.create_task(self._repeat("months", self._ensure_months, stop))
+            chores.create_task(self._repeat("requests", self._drop_requests, stop))
             chores.create_task(self._repeat("dedupe", lambda: self._prune_dedupe(stop), stop))
             chores.create_task(self._repeat("buckets", lambda: self._prune_buckets(stop), stop))
 
@@ -53,6 +64,25 @@ class Housekeeping:
 
     async def _ensure_months(self) -> None:
         await self._pool.execute(_events["ensure_run_months"], MONTHS_AHEAD)
+        await self._pool.execute(_events["ensure_request_months"], MONTHS_AHEAD)
+
+    async def _drop_requests(self) -> None:
+        while await self._drop_oldest_requests(self._clock() - self._keep_requests):
+            pass
+
+    async def _drop_oldest_requests(self, before: datetime) -> bool:
+        """Drop a month of requests from the log, and with it from their list: whoever compares them sees both or none.
+
+        The leaf goes last, as appends wait for who drops it. Not during a rebuild, which may have read the month.
+        """
+        async with self._pool.acquire() as connection, connection.transaction():
+            month: date | None = await connection.fetchval(_events["oldest_request_month"], before)
+            if month is None or not await connection.fetchval(_gates["try_lock_rebuild"], REQUEST_LIST.name):
+                return False
+            await forget_month(connection, month)
+            dropped: int = await connection.fetchval(_events["drop_request_month"], month, timeout=DROP_S)
+        log.info("housekeeping.requests_dropped", month=f"{month:%Y-%m}", events=dropped)
+        return True
 
     async def _prune_dedupe(self, stop: asyncio.Event) -> None:
         await self._prune(_events["prune_dedupe"], self._clock(), stop)

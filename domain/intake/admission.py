@@ -90,6 +90,7 @@ async def hold(
         arrival.zap.owner,
         NewEvent(request_id, rejected),
         metadata=Metadata(actor=arrival.actor, traceparent=arrival.traceparent),
+        kind=StreamKind.REQUEST,
         stream_id=request_id,
         expected=0,
         dedupe_key=key_of(items[0] if items else arrival),
@@ -126,11 +127,19 @@ async def _outcome(store: EventStore, arrival: Arrival, stream_id: UUID, result:
         case Appended():
             return Started(stream_id, result.position)
         case Duplicate():
-            if arrival.zap.ever_held and await store.read_stream(StreamKind.CORE, result.stream_id):
+            if arrival.zap.ever_held and await _is_request(store, result.stream_id):
                 return Held(result.stream_id, result.position, duplicate=True)
             return Started(result.stream_id, result.position, duplicate=True)
         case Conflict():
             raise StoreUnavailable("the stream of a new id was not empty")
+
+
+async def _is_request(store: EventStore, stream_id: UUID) -> bool:
+    """Whether it is the stream of a request, not of a run."""
+    for kind in (StreamKind.REQUEST, StreamKind.CORE):
+        if await store.read_stream(kind, stream_id):
+            return True
+    return False
 
 
 class KeptRequest(msgspec.Struct, frozen=True):
@@ -173,6 +182,7 @@ def arrival_of(kept: LoadedRequest, zap: LiveZap, *, traceparent: str, actor: st
         actor=actor,
         request_id=kept.first.event_id,
         held=rejected.reason == "held",
+        kind=kept.aggregate.kind,
     )
 
 
@@ -193,14 +203,28 @@ async def admit(store: EventStore, new_id: NewId, arrival: Arrival) -> Started:
 async def record_admitted(
     store: EventStore, new_id: NewId, arrival: Arrival, started: Started, metadata: Metadata
 ) -> None:
-    """Record that the request has its run; for a held one this is recorded once."""
+    """Record, once, that the request has its run."""
     assert arrival.request_id is not None
     event = RequestAdmitted(zap_id=arrival.zap_id, request_id=arrival.request_id, run_id=started.run_id)
-    stream_id, expected = (arrival.request_id, 1) if arrival.held else (admission_of(arrival.request_id), 0)
-    new = NewEvent(new_id(), event)
+    stream_id = admission_stream(arrival)
     await store.append(
-        facts(arrival.zap_id, arrival.zap.owner, new, metadata=metadata, stream_id=stream_id, expected=expected)
+        facts(
+            arrival.zap_id,
+            arrival.zap.owner,
+            NewEvent(new_id(), event),
+            metadata=metadata,
+            kind=arrival.kind,
+            stream_id=stream_id,
+            expected=1 if stream_id == arrival.request_id else 0,
+        )
     )
+
+
+def admission_stream(arrival: Arrival) -> UUID:
+    """The stream that names the run of a recorded request: its own, except for refused ones of earlier releases."""
+    assert arrival.request_id is not None
+    of_its_own = arrival.held or arrival.kind == StreamKind.REQUEST
+    return arrival.request_id if of_its_own else admission_of(arrival.request_id)
 
 
 async def discard(store: EventStore, new_id: NewId, held: LoadedRequest, metadata: Metadata) -> None:
@@ -211,6 +235,7 @@ async def discard(store: EventStore, new_id: NewId, held: LoadedRequest, metadat
         held.tenant_id,
         NewEvent(new_id(), RequestDiscarded(zap_id=zap_id, request_id=held.id)),
         metadata=metadata,
+        kind=held.aggregate.kind,
         stream_id=held.id,
         expected=held.version,
         dedupe_key=decision_key(zap_id, held.id),  # its run would be stored under the same key

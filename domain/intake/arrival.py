@@ -10,6 +10,7 @@ from domain.hook.compiled import PLAIN, Hook, compile_hook
 from domain.hook.hops import Hop
 from domain.hook.request import MAX_INFLATED, Request
 from domain.log.errors import DomainError, WrongStatus
+from domain.log.event import StreamKind
 from domain.values.inflate import inflate
 from domain.values.json import MalformedJson
 from domain.values.path import Path
@@ -58,7 +59,8 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An authentic request to a zap, in the form in which the log keeps it.
 
     `delivery_id` is empty where the sender gave none. `request_id` names the rejected request that is being
-    admitted by hand, or the held one that is being released. `item` is the number of this item in a split request.
+    admitted by hand, or the held one that is being released; `kind` is that of the stream that keeps it. `item` is the
+    number of this item in a split request.
     """
 
     zap_id: UUID
@@ -69,6 +71,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     actor: str = "hook"
     request_id: UUID | None = None
     held: bool = False
+    kind: StreamKind = StreamKind.REQUEST
     item: int = 0
     hop: Hop | None = None
 

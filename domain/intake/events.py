@@ -32,7 +32,7 @@ Reason: TypeAlias = Literal[
 `method`: the hook does not take this method. `left`: the connection closed before the body was complete.
 `unavailable`: there was no room for the body, or the log was down. `loop`: too many runs had started one another.
 
-A held request waits until the zap's owner releases or discards it. Its stream has the request's id.
+A held request waits until the zap's owner releases or discards it.
 """
 
 MAX_EXCERPT = 1_024
@@ -42,7 +42,7 @@ _STREAMS = UUID("7c9a5d1e-4f0b-5a6e-9d55-2f6f0f7f4a11")
 
 
 class RequestRejected(Event, frozen=True, kw_only=True):
-    """A request to a known zap started no run; the event's id is the request's.
+    """A request to a known zap started no run; the event's id is the request's, and that of its stream.
 
     `request` is kept whole when the sender is authentic, so that it can be admitted later. Otherwise only an excerpt of
     the body is kept. `status` is what the sender was answered; `size` is in bytes.
@@ -95,12 +95,5 @@ IntakeEvent: TypeAlias = RequestRejected | RequestsCounted | RequestAdmitted | R
 
 
 def admission_of(request_id: UUID) -> UUID:
-    """The stream that names the run of an admitted request: one event, so that there is one run."""
+    """The stream that names the run of a request that an earlier release refused: those of a zap shared one stream."""
     return uuid5(_STREAMS, request_id.hex + "/admission")
-
-
-def stream_of(zap_id: UUID) -> UUID:
-    """The stream of a zap's rejected requests, except for held ones. It is not the zap's own stream, because each event
-    there makes caches read the zap again.
-    """
-    return uuid5(_STREAMS, zap_id.hex)

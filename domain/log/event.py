@@ -13,10 +13,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class StreamKind(IntEnum):
-    """Which partition of the log a stream lives in: CORE is kept for ever, RUN until retention drops its month."""
+    """Which partition of the log a stream lives in: CORE is kept for ever, the others until their month is dropped.
+
+    REQUEST: requests that started no run. Earlier releases stored those in CORE.
+    """
 
     CORE = 0
     RUN = 1
+    REQUEST = 2
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -215,6 +215,7 @@ def facts(
     tenant_id: UUID,
     *events: NewEvent,
     metadata: Metadata,
+    kind: StreamKind = StreamKind.CORE,
     stream_id: UUID | None = None,
     expected: int = ANY_VERSION,
     dedupe_key: bytes | None = None,
@@ -222,7 +223,7 @@ def facts(
 ) -> Append:
     """What stores facts about a thing that need no decision: in its own stream, or in another one beside it."""
     return Append(
-        kind=StreamKind.CORE,
+        kind=kind,
         stream_id=stream_id or about,
         expected=expected,
         tenant_id=tenant_id,

@@ -49,6 +49,13 @@ update request_list r set discarded = true
 from unnest($1::uuid[], $2::uuid[], $3::uuid[]) u(tenant_id, zap_id, request_id)
 where r.tenant_id = u.tenant_id and r.zap_id = u.zap_id and r.request_id = u.request_id
 
+-- name: forget_month
+-- The rows of requests whose month is about to be dropped from the log; those of earlier releases are in another part.
+delete from rm.request_list where position in (
+    select position from es.events
+    where kind = 2 and stream_id >= es.first_uuid_at($1::date at time zone 'UTC')
+      and stream_id < es.first_uuid_at(($1::date + interval '1 month') at time zone 'UTC'))
+
 -- name: oldest_held
 -- What is still held of a zap between two ids, oldest first.
 select request_id from rm.request_list

@@ -69,3 +69,15 @@ where ctid = any(array(select ctid from es.dedupe where expires_at < $1 order by
 -- name: ensure_run_months
 -- Make the leaves that run streams of the coming months go to.
 select es.ensure_run_months($1)
+
+-- name: ensure_request_months
+-- The same of the streams of requests that start no run.
+select es.ensure_request_months($1)
+
+-- name: oldest_request_month
+-- The oldest month of requests that was over at a moment.
+select es.oldest_request_month($1)
+
+-- name: drop_request_month
+-- Drop it; what the hash chain is made of stays on record.
+select es.drop_request_month($1)

@@ -111,6 +111,10 @@ from es.events where position in (select position from gone) order by position
 -- One rebuild or verification of a projection at a time; freed when its connection closes.
 select pg_advisory_lock(7302, hashtext($1))
 
+-- name: try_lock_rebuild
+-- The same until the end of the transaction, for who changes rows of the live build; false where one is going on.
+select pg_try_advisory_xact_lock(7302, hashtext($1))
+
 -- name: begin_build
 -- An empty schema for a new build; leftovers of one that was cut short go. Gives the build's number.
 select proj.begin_build($1)

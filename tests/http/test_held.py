@@ -109,7 +109,7 @@ async def test_a_held_request_is_stored_whole_listed_and_released_with_equal_byt
     answer = await ada.api.put(zap["hook_url"] + "/a/b?x=1", content=raw, headers={"content-type": "image/png"})
     told = answer.json()
     assert (answer.status_code, told["status"], set(told)) == (200, "held", {"status", "request_id", "position"})
-    (stored,) = await bench.store.read_stream(StreamKind.CORE, UUID(told["request_id"]))
+    (stored,) = await bench.store.read_stream(StreamKind.REQUEST, UUID(told["request_id"]))
     assert (stored.position, str(stored.event_id)) == (told["position"], told["request_id"])
     (item,) = await bench.listed(ada, zap, 1)
     assert (item["id"], item["admissible"], item["run_id"], item["discarded"]) == (
@@ -199,7 +199,7 @@ async def test_each_request_has_one_fate_when_it_is_released_and_discarded_at_on
     asked = await asyncio.gather(*(ada("POST", path, json={"rate_per_s": 1000}) for path in paths))
     jobs = [await bench.ended(ada, answer.json()["id"]) for answer in asked]
     assert all(job["failed"] == 0 for job in jobs)
-    streams = await bench.store.read_streams(StreamKind.CORE, [UUID(one["request_id"]) for one in told])
+    streams = await bench.store.read_streams(StreamKind.REQUEST, [UUID(one["request_id"]) for one in told])
     fates = [[stored.type for stored in stream[1:]] for stream in streams.values()]
     assert len(fates) == 60
     assert all(fate in (["zap.request.admitted"], ["zap.request.discarded"]) for fate in fates), fates

@@ -15,11 +15,16 @@ import pytest
 
 from app.intake import request_log
 from domain.hook.hops import OWN_PER_MINUTE, Hop, Hops
+from domain.hook.request import Request
+from domain.intake.events import RequestRejected
+from domain.log.event import StreamKind
 from projections.engine.rebuild import rebuild
 from projections.request_list import REQUEST_LIST
+from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id
 from tests.support.api import ENCRYPTION_KEY, Person, running_api, sign_up
 from tests.support.eventually import eventually
+from tests.support.projected import append
 
 SECRET = "It's a Secret to Everybody"
 GITHUB = {"verification": {"preset": "github"}}
@@ -318,6 +323,22 @@ async def test_a_request_is_let_in_once_also_when_its_key_is_forgotten(
     assert len({answer["run_id"] for answer in answers}) == 1
     assert await connection.fetchval("select count(*) from es.events where type = 'zap.run.requested'") == 1
     await connection.close()
+
+
+async def test_what_an_earlier_release_refused_can_still_be_let_in_once(
+    ada: Person, dsn: str, rejected: Rejected
+) -> None:
+    """It is in the part of the log that is kept for ever, and shares a stream with others of its zap."""
+    zap = await ada.live_zap()
+    zap_id, of_before = UUID(zap["id"]), new_id()
+    refused = RequestRejected(zap_id=zap_id, reason="paused", status=409, method="POST", request=Request(body="1"))
+    async with PgEventStore(dsn, "test") as store:
+        for _ in range(2):
+            await append(store, of_before, refused, tenant_id=UUID(ada.id), key=zap_id, kind=StreamKind.CORE)
+    paths = [f"/zaps/{zap['id']}/requests/{item['id']}/admit" for item in await rejected(zap)] * 2
+    let_in = [(await ada("POST", path)).json() for path in paths]
+    assert [one["status"] for one in let_in] == ["accepted", "accepted", "duplicate", "duplicate"]
+    assert [one["run_id"] for one in let_in[:2]] == [one["run_id"] for one in let_in[2:]]
 
 
 async def test_what_the_log_does_not_take_is_on_record(ada: Person, dsn: str, rejected: Rejected) -> None:

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -11,16 +12,31 @@ import pytest
 from consumers.scheduler import housekeeping
 from consumers.scheduler.housekeeping import Housekeeping
 from consumers.scheduler.timers import Scheduler
-from domain.log.event import Appended
+from domain.intake.events import RequestAdmitted, RequestRejected
+from domain.log.event import Appended, StreamKind
+from projections.engine.freshness import wait_until
+from projections.engine.verify import verify_read_models
+from projections.request_list import REQUEST_LIST
 from sql.log.event_store import PgEventStore
+from sql.log.verify import verify_chain
 from sql.postgres.pool import connect
 from sql.process.clock import new_id, now
+from tests.support import builders
 from tests.support.builders import an_append
 from tests.support.eventually import eventually
-from tests.support.projected import tamper
+from tests.support.projected import PARTITIONS, following, tamper
 
+KEPT = timedelta(days=90)
 KEYS = """insert into es.dedupe select sha256(n::text::bytea), gen_random_uuid(), 1, now() + n * interval '1 day'
           from generate_series(-{old}, {new}) n where n <> 0"""
+
+
+A_REFUSED = RequestRejected(zap_id=builders.ZAP, reason="bad_signature", status=401)
+
+
+def id_at(moment: datetime) -> UUID:
+    """An id of another time."""
+    return UUID(int=int(moment.timestamp() * 1_000) << 80 | new_id().int & (1 << 80) - 1)
 
 
 @asynccontextmanager
@@ -50,7 +66,7 @@ async def test_months_far_ahead_are_bounded(store: PgEventStore) -> None:
 async def test_timers_fire_though_the_house_can_not_be_kept(dsn: str, store: PgEventStore) -> None:
     stop = asyncio.Event()
     async with a_backup(dsn):
-        keeping = asyncio.create_task(Housekeeping(store.pool, now).run(stop))
+        keeping = asyncio.create_task(Housekeeping(store.pool, now, KEPT).run(stop))
         firing = asyncio.create_task(Scheduler(store).run(stop))
         result = await store.append(an_append(due_at=now()))
         assert isinstance(result, Appended)
@@ -78,7 +94,7 @@ async def test_a_chore_that_fails_is_tried_again_later_and_later(
     stop = asyncio.Event()
     await tamper(dsn, "drop table es.dedupe cascade")
     monkeypatch.setattr(housekeeping, "rest", rest)
-    keeper = Housekeeping(store.pool, now)
+    keeper = Housekeeping(store.pool, now, KEPT)
     await keeper._repeat("dedupe", lambda: keeper._prune_dedupe(stop), stop)
     assert pauses == [60, 120, 240, 480, 960, 1_920, 3_600, 3_600, 3_600]
 
@@ -90,7 +106,7 @@ async def test_old_keys_go_in_small_portions_and_no_other(
     monkeypatch.setattr(housekeeping, "PRUNE_ROWS", 10)
     monkeypatch.setattr(housekeeping, "PRUNE_REST_S", 0)
     await tamper(dsn, KEYS.format(old=old, new=5))
-    await Housekeeping(store.pool, now)._prune_dedupe(asyncio.Event())
+    await Housekeeping(store.pool, now, KEPT)._prune_dedupe(asyncio.Event())
     assert await store.pool.fetchval("select count(*) from es.dedupe") == 5
     assert await store.pool.fetchval("select min(expires_at) from es.dedupe") > now()
 
@@ -103,6 +119,40 @@ async def test_old_keys_are_found_by_an_index_though_their_pages_were_used_again
     )
     assert any("dedupe_expires_at" in row[0] for row in plan)
     assert not any("Sort" in row[0] or "Seq Scan" in row[0] for row in plan)
+
+
+async def test_old_months_of_requests_go_from_the_log_and_the_list_and_nothing_else_does(
+    dsn: str, store: PgEventStore
+) -> None:
+    month = "date_trunc('month', now() - n * interval '1 month')::timestamp"
+    await tamper(dsn, f"select es.make_month('events_request', {month}) from generate_series(0, 8) n")
+    gone, kept = (id_at(now() - timedelta(days=days)) for days in (200, 10))
+    of_before = id_at(now() - timedelta(days=200))
+    admitted = RequestAdmitted(zap_id=builders.ZAP, request_id=gone, run_id=new_id())
+    for request_id, kind in ((gone, StreamKind.REQUEST), (of_before, StreamKind.CORE), (kept, StreamKind.REQUEST)):
+        await store.append(an_append(A_REFUSED, stream_id=request_id, kind=kind, ids=[request_id]))
+        await store.append(an_append(stream_id=new_id()))
+    await store.append(an_append(admitted, stream_id=gone, kind=StreamKind.REQUEST))
+    async with following(dsn, store):
+        assert await wait_until(store.pool, "request_list", await store.head(), 5)
+        await Housekeeping(store.pool, now, KEPT)._drop_requests()
+        listed = await store.pool.fetch("select request_id from rm.request_list")
+        assert {row[0] for row in listed} == {of_before, kept}
+        assert await verify_read_models(dsn, [REQUEST_LIST], PARTITIONS) == []
+    assert await store.read_stream(StreamKind.REQUEST, gone) == []
+    assert await store.read_stream(StreamKind.CORE, of_before)
+    report = await verify_chain(dsn)
+    assert (report.events, report.broken_at) == (7, None), report.reason
+    assert await store.pool.fetchval("select count(*) from es.dropped_events") == 2
+
+
+async def test_requests_are_not_dropped_while_their_list_is_rebuilt(dsn: str, store: PgEventStore) -> None:
+    await tamper(dsn, "select es.make_month('events_request', '2020-01-01')")
+    rebuild = await connect(dsn, "rebuild")
+    await rebuild.execute("select pg_advisory_lock(7302, hashtext('request_list'))")
+    await Housekeeping(store.pool, now, KEPT)._drop_requests()
+    assert await store.pool.fetchval("select es.oldest_request_month(now())")
+    await rebuild.close()
 
 
 async def test_a_timer_whose_run_retention_has_dropped_does_not_stay_in_the_way(dsn: str, store: PgEventStore) -> None:

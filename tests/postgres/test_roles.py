@@ -1,20 +1,27 @@
 """The application's role: everything the processes do, and nothing to the log but appending."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from urllib.parse import quote, urlsplit
+from uuid import UUID
 
 import asyncpg
 import pytest
 
+from consumers.scheduler.housekeeping import Housekeeping
+from domain.log.event import StreamKind
 from projections.engine.rebuild import rebuild
 from projections.engine.registry import PROJECTIONS
 from projections.engine.verify import verify_read_models
+from projections.request_list import REQUEST_LIST
 from sql.log.event_store import PgEventStore
 from sql.log.verify import verify_chain
 from sql.postgres.migrate import AppRoleRefused, let_app_log_in
 from sql.postgres.pool import Connection, connect
+from sql.process.clock import now
 from tests.support.builders import a_run_requested, an_append
 from tests.support.chain import assert_log_is_whole
+from tests.support.projected import tamper
 
 
 @pytest.fixture
@@ -62,11 +69,25 @@ async def test_it_appends_and_reads(app_dsn: str, dsn: str) -> None:
         "insert into public.triggerhub_migrations values ('9', '', now())",
         "create schema mine",
         "select es.grant_app()",
+        "select es.drop_run_month('2026-01-01')",
+        "select es.drop_request_month(current_date)",
+        "select es.make_month('events_core', '2026-01-01')",
     ],
 )
 async def test_it_may_not_touch_the_log(app: Connection, statement: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await app.execute(statement)
+
+
+async def test_it_drops_months_of_requests_that_are_old(dsn: str, app_dsn: str) -> None:
+    await tamper(dsn, "select es.make_month('events_request', '2020-01-01')")
+    await rebuild(app_dsn, REQUEST_LIST, 2)
+    async with PgEventStore(app_dsn, "test") as store:
+        old = UUID("016f7000-0000-7000-8000-000000000001")
+        await store.append(an_append(a_run_requested(), kind=StreamKind.REQUEST, stream_id=old))
+        await Housekeeping(store.pool, now, timedelta(days=90))._drop_requests()
+        assert await store.read_stream(StreamKind.REQUEST, old) == []
+    assert (await verify_chain(dsn)).broken_at is None
 
 
 async def test_it_rebuilds_read_models_again_and_again(app_dsn: str) -> None:

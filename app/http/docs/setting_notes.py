@@ -68,6 +68,10 @@ SETTINGS: dict[str, SettingNote] = {
     "signup": SettingNote("Who may make an account: `on` anybody, `first` only the first person, `off` nobody."),
     "max_body": SettingNote("The largest body of a webhook, before and after decompression.", "`10MB`"),
     "user_per_minute": SettingNote("Webhooks a minute for all zaps of one user together. `0` is no limit."),
+    "requests_days": SettingNote(
+        "How many days requests that start no run are kept, also those that a zap still holds: 7 or more. "
+        "Whole months go at once."
+    ),
     "trusted_proxies": SettingNote(
         "The proxies before the API, as CIDRs: from them, and from nobody else, `X-Forwarded-For` is believed. "
         "Limits by client and the preset `ip_allow` then see the client's address, otherwise the proxy's.",

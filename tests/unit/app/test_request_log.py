@@ -8,8 +8,8 @@ import pytest
 from app.intake import request_log
 from app.intake.request_log import BYTES_PER_MINUTE, PER_MINUTE, RequestLog
 from domain.hook.request import Request
-from domain.intake.events import RequestRejected, RequestsCounted, stream_of
-from domain.log.event import Append, Appended, AppendResult
+from domain.intake.events import RequestRejected, RequestsCounted
+from domain.log.event import Append, Appended, AppendResult, StreamKind
 from domain.log.ports import EventStore, StoreUnavailable
 from sql.process.clock import new_id, now
 
@@ -21,13 +21,13 @@ class Store:
 
     def __init__(self) -> None:
         self.events: list[object] = []
-        self.streams: set[UUID] = set()
+        self.commands: list[Append] = []
         self.away = False
 
     async def append(self, command: Append) -> AppendResult:
         if self.away:
             raise StoreUnavailable("away")
-        self.streams.add(command.stream_id)
+        self.commands.append(command)
         self.events += [new.event for new in command.events]
         return Appended(1, 1)
 
@@ -71,7 +71,10 @@ async def test_a_minute_s_worth_is_recorded_and_the_rest_counted(
     assert len([event for event in store.events if isinstance(event, RequestRejected)]) == PER_MINUTE + 1
     (counted,) = [event for event in store.events if isinstance(event, RequestsCounted)]
     assert (counted.reason, counted.count) == ("bad_signature", 5)
-    assert store.streams == {stream_of(ZAP)}
+    # Each is a stream of its own, in the part of the log that retention drops.
+    assert {command.kind for command in store.commands} == {StreamKind.REQUEST}
+    assert len({command.stream_id for command in store.commands}) == PER_MINUTE + 2
+    assert all(command.stream_id == command.events[0].event_id for command in store.commands)
 
 
 async def test_counts_are_written_soon_and_then_once_a_minute(
