@@ -29,7 +29,12 @@ def _waits(state: run.ActiveRun | run.EndedRun) -> bool:
 
 
 ZAP: Aggregate[zap.Zap, zap_events.ZapEvent] = Aggregate(
-    noun="zap", kind=StreamKind.CORE, first="zap.created", decode=decode, evolve=zap.evolve
+    noun="zap",
+    kind=StreamKind.CORE,
+    first="zap.created",
+    decode=decode,
+    evolve=zap.evolve,
+    due_at=zap_events.due_at,
 )
 RUN: Aggregate[run.ActiveRun | run.EndedRun, run_events.RunEvent] = Aggregate(
     noun="run",

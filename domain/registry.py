@@ -34,6 +34,7 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("zap.enabled", 1, zap_events.ZapEnabled),
     EventType("zap.paused", 1, zap_events.ZapPaused),
     EventType("zap.deleted", 1, zap_events.ZapDeleted),
+    EventType("zap.scheduled", 1, zap_events.ZapScheduled),
     EventType("zap.secrets_changed", 1, zap_events.ZapSecretsChanged),
     EventType("zap.flagged", 1, zap_events.ZapFlagged),
     EventType("zap.unflagged", 1, zap_events.ZapUnflagged),

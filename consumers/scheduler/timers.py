@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from consumers.definitions import Definitions
+from consumers.scheduler.schedules import Schedules
 from domain.aggregates import RUN
 from domain.language.template import TemplateError
 from domain.log.errors import NotFound
@@ -61,11 +62,12 @@ class Due(msgspec.Struct, frozen=True):
 
 
 class Scheduler:
-    """Fires the timers of runs."""
+    """Fires the timers of runs and of zaps."""
 
     def __init__(self, store: PgEventStore) -> None:
         self._store = store
         self._definitions = Definitions(store)
+        self._schedules = Schedules(store)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Fire timers until `stop`, through outages of the database."""
@@ -92,9 +94,12 @@ class Scheduler:
         found = [Due(DueTimer(row[0], row[1], StreamKind(row[2]), *row[3:6]), *row[6:]) for row in rows]
         if not found:
             return 0
-        fired = sum(await asyncio.gather(*(self._resume(due, moment) for due in found if not due.deadline)))
-        for due in found:
-            if due.deadline:  # one after the other, because each reads its whole run
+        waiting = [due for due in found if due.timer.kind is StreamKind.RUN and not due.deadline]
+        fired = sum(await asyncio.gather(*(self._resume(due, moment) for due in waiting)))
+        for due in found:  # one after the other, because each reads a whole stream
+            if due.timer.kind is StreamKind.CORE:
+                fired += await self._schedules.fire(due.timer, moment)
+            elif due.deadline:
                 fired += await self._time_out(due, moment)
         log.info("scheduler.fired", due=len(found), fired=fired)
         return len(found)

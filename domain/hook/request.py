@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Literal
 from urllib.parse import parse_qsl
 
@@ -18,10 +19,19 @@ MAX_INFLATED = 64 * 2**20
 MAX_QUERY_FIELDS = 1_000
 
 
+class Tick(msgspec.Struct, frozen=True, kw_only=True):
+    """The tick of a schedule: when it was due, the same as the clocks of its zone show it, and how late it fired."""
+
+    due_at: datetime
+    local: str
+    late_s: float
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the sender sent, verbatim: `body` is the text itself, or base64 where it is not UTF-8.
 
-    `raw` where templates see that text as well, whatever its format.
+    `raw` where templates see that text as well, whatever its format. `tick`: a schedule started the run, and nobody
+    sent anything.
     """
 
     method: str = "POST"
@@ -31,6 +41,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     body: str = ""
     encoding: Literal["utf-8", "base64"] = "utf-8"
     raw: bool = False
+    tick: Tick | None = None
 
     def raw_body(self) -> bytes:
         """The bytes that were received."""
@@ -51,8 +62,10 @@ def trigger_data(request: Request) -> JsonObject:
     """The trigger as templates, conditions and the run detail see it.
 
     `body` is parsed by its content type; a body that does not parse is text, and bytes that are not text are base64.
-    For a CloudEvent there is `event`: its attributes and its `data`.
+    Of a schedule it is the tick. For a CloudEvent there is `event`: its attributes and its `data`.
     """
+    if request.tick is not None:
+        return {"due_at": request.tick.due_at.isoformat(), "local": request.tick.local, "late_s": request.tick.late_s}
     headers: JsonObject = dict(request.headers)
     data: JsonObject = {
         "method": request.method,

@@ -14,7 +14,7 @@ from domain.values.path import Path
 
 _FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "trigger": ("method", "path", "query", "query_string", "headers", "body", "event"),
+        "trigger": ("method", "path", "query", "query_string", "headers", "body", "event", "due_at", "local", "late_s"),
         "run": ("id",),
         "zap": ("id", "version"),
     }

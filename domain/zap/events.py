@@ -3,7 +3,7 @@
 The names and fields of events are the storage format: a changed meaning is a new event, a new field has a default.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -80,6 +80,13 @@ class ZapDeleted(Event, frozen=True, kw_only=True):
     """The zap is gone for its owner; its history stays in the log."""
 
 
+class ZapScheduled(Event, frozen=True, kw_only=True):
+    """The zap's live version starts by itself. The append sets a timer whose id is this event's.
+
+    It is due at once: whoever fires it works out the first tick, and puts the timer off from tick to tick.
+    """
+
+
 class ZapSecretsChanged(Event, frozen=True, kw_only=True):
     """The secrets that senders sign with were replaced: how many there are now. They are kept elsewhere, encrypted."""
 
@@ -112,7 +119,16 @@ ZapEvent: TypeAlias = (
     | ZapEnabled
     | ZapPaused
     | ZapDeleted
+    | ZapScheduled
     | ZapSecretsChanged
     | ZapFlagged
     | ZapUnflagged
 )
+
+
+AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def due_at(event: ZapEvent) -> datetime | None:
+    """When the timer fires that the append of this event sets; None where it sets none."""
+    return AT_ONCE if isinstance(event, ZapScheduled) else None

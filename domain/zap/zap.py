@@ -23,9 +23,11 @@ from domain.zap.events import (
     ZapPaused,
     ZapPublished,
     ZapRolledBack,
+    ZapScheduled,
     ZapSecretsChanged,
     ZapUnflagged,
 )
+from domain.zap.schedule import SCHEDULES
 from domain.zap.settings import DEFAULT, ZapSettings
 
 ZapStatus: TypeAlias = Literal["draft", "enabled", "paused", "deleted"]
@@ -158,7 +160,17 @@ def decide(command: ZapCommand, state: ZapState) -> list[ZapEvent]:
         if isinstance(command, DeleteZap) and isinstance(state, Zap):
             return []
         raise NotFound("no such zap")
-    return _decide_existing(command, state)
+    return _with_schedule(state, _decide_existing(command, state))
+
+
+def _with_schedule(zap: Zap, events: list[ZapEvent]) -> list[ZapEvent]:
+    """The events, and one more where they lead to an enabled zap that starts by itself."""
+    if not any(isinstance(event, ZapPublished | ZapRolledBack | ZapEnabled) for event in events):
+        return events
+    for event in events:
+        zap = _evolve_existing(zap, event, zap.trusted_since)
+    scheduled = zap.status == "enabled" and zap.version(zap.live).definition.trigger.type in SCHEDULES
+    return [*events, ZapScheduled()] if scheduled else events
 
 
 def _decide_existing(command: _Change, zap: Zap) -> list[ZapEvent]:
@@ -239,7 +251,7 @@ def evolve(state: ZapState, event: ZapEvent, at: datetime) -> ZapState:
 def _evolve_existing(zap: Zap, event: ZapEvent, at: datetime) -> Zap:
     replace = msgspec.structs.replace
     match event:
-        case ZapCreated() | ZapSecretsChanged():
+        case ZapCreated() | ZapSecretsChanged() | ZapScheduled():
             return zap
         case ZapDraftChanged():
             return replace(zap, name=event.name, draft=event.definition)

@@ -13,7 +13,7 @@ from litestar import Litestar
 
 from app.http.asgi import create_app
 from app.http.services import Services
-from consumers.connectors import manual, webhook
+from consumers.connectors import manual, schedule, webhook
 from domain.connector.catalog import Catalog
 from domain.connector.descriptor import ActionContext, ActionDescriptor
 from domain.connector.outcome import Outcome, Succeeded
@@ -39,7 +39,10 @@ async def _echo(config: JsonObject, _context: ActionContext) -> Outcome:
 
 
 CATALOG = Catalog(
-    triggers={trigger.type: trigger for trigger in (*webhook.CONNECTOR.triggers, *manual.CONNECTOR.triggers)},
+    triggers={
+        trigger.type: trigger
+        for trigger in (*webhook.CONNECTOR.triggers, *manual.CONNECTOR.triggers, *schedule.CONNECTOR.triggers)
+    },
     actions={
         "test.echo": ActionDescriptor(
             type="test.echo",

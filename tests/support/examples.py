@@ -53,6 +53,7 @@ EXAMPLES: tuple[Event, ...] = (
     zap_events.ZapPublished(number=3, name="Orders → CRM", definition=_DEFINITION),
     zap_events.ZapRolledBack(number=2, sets_aside=True),
     zap_events.ZapEnabled(),
+    zap_events.ZapScheduled(),
     zap_events.ZapPaused(reason="no run has completed since 2026-01-01 12:00 UTC"),
     zap_events.ZapDeleted(),
     zap_events.ZapSecretsChanged(count=2),

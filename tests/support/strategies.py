@@ -90,6 +90,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     zap_events.ZapDraftChanged: st.builds(zap_events.ZapDraftChanged, name=texts, definition=definitions),
     zap_events.ZapPublished: st.builds(zap_events.ZapPublished, number=numbers, name=texts, definition=definitions),
     zap_events.ZapRolledBack: st.builds(zap_events.ZapRolledBack, number=numbers),
+    zap_events.ZapScheduled: st.builds(zap_events.ZapScheduled),
     zap_events.ZapEnabled: st.builds(zap_events.ZapEnabled),
     zap_events.ZapPaused: st.builds(zap_events.ZapPaused, reason=texts),
     zap_events.ZapDeleted: st.builds(zap_events.ZapDeleted),

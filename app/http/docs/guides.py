@@ -11,6 +11,7 @@ FOLDER = Path(__file__).parent / "guide"
 ORDER = (
     "first-zap",
     "webhooks",
+    "schedules",
     "conditions",
     "templates",
     "flow",

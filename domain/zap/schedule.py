@@ -1,0 +1,188 @@
+"""When a zap starts by itself: the ticks of its schedule, and what becomes of those that nobody was there for.
+
+Cron expressions have five fields and follow Debian's cron where clocks change. A time that is skipped in spring fires
+right after the gap, one that is repeated in autumn fires once; hours that are written with `*` follow the clock alone.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Annotated, Literal, TypeAlias, assert_never
+
+import msgspec
+from cronsim import CronSim, CronSimError
+
+from domain.language.zones import zone_of
+from domain.values.json import JsonObject
+from domain.zap.definition import Trigger
+
+LATE = timedelta(seconds=60)
+"""A tick that fires later than this was missed, and the schedule's `missed` says what becomes of it."""
+MAX_MISSED = 100
+"""Ticks that are made up at a time."""
+LEAST_S = 10
+_YEAR_S = 366 * 24 * 3600
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Missed: TypeAlias = Literal["latest", "all", "skip"]
+
+
+class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What all schedules share.
+
+    `missed`: of the ticks while nothing ran, the latest starts a run if it is not older than `missed_within_s`, or each
+    of them does (100 at most, the oldest first), or none. `jitter_s`: each zap has a delay of its own, up to so long.
+    `from` and `to` bound the schedule.
+    """
+
+    missed: Missed = "latest"
+    missed_within_s: Annotated[int, msgspec.Meta(ge=0, le=_YEAR_S)] = 86_400
+    jitter_s: Annotated[int, msgspec.Meta(ge=0, le=3_600)] = 0
+    from_: datetime | None = msgspec.field(default=None, name="from")
+    to: datetime | None = None
+
+
+class CronSchedule(Schedule, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The times of a cron expression in a time zone."""
+
+    cron: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    time_zone: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+
+
+class EverySchedule(Schedule, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A moment every so many seconds, counted from `anchor`."""
+
+    every_s: Annotated[int, msgspec.Meta(ge=LEAST_S, le=_YEAR_S)]
+    anchor: datetime | None = None
+
+
+AnySchedule: TypeAlias = CronSchedule | EverySchedule
+SCHEDULES: Mapping[str, type[AnySchedule]] = {"schedule.cron": CronSchedule, "schedule.every": EverySchedule}
+"""The triggers that are schedules."""
+
+
+class Due(msgspec.Struct, frozen=True):
+    """The ticks that start runs now, how many were missed for good, and the next one, if there is any."""
+
+    ticks: tuple[datetime, ...]
+    missed: int
+    next: datetime | None
+
+
+def schedule_of(trigger: Trigger) -> AnySchedule | None:
+    """The schedule of a trigger; None for other triggers, and for one that this release does not understand."""
+    kind = SCHEDULES.get(trigger.type)
+    try:
+        return msgspec.convert(trigger.config, kind) if kind else None
+    except msgspec.ValidationError:
+        return None
+
+
+def problems(trigger_type: str, config: JsonObject) -> dict[str, str]:
+    """What is wrong with a schedule beyond the types of its fields, by path."""
+    schedule = schedule_of(Trigger(trigger_type, config))
+    if schedule is None:
+        return {}
+    moments = {"from": schedule.from_, "to": schedule.to, "anchor": getattr(schedule, "anchor", None)}
+    unzoned = [name for name, at in moments.items() if at is not None and not at.tzinfo]
+    if unzoned:
+        return dict.fromkeys(unzoned, "a date and time with its offset, such as 2027-01-01T00:00:00Z")
+    return _in_cron(schedule) if isinstance(schedule, CronSchedule) else {}
+
+
+def _in_cron(schedule: CronSchedule) -> dict[str, str]:
+    if len(schedule.cron.split()) != 5:
+        return {"cron": "minute, hour, day of the month, month and day of the week, such as 0 9 * * MON-FRI"}
+    if zone_of(schedule.time_zone) is None:
+        return {"time_zone": "not the name of a time zone, such as Europe/Berlin"}
+    try:
+        first = next_tick(schedule, _EPOCH)
+    except CronSimError as error:
+        return {"cron": f"not a cron expression: {error}"}
+    return {"cron": "there is no such date"} if first is None and schedule.to is None else {}
+
+
+def next_tick(schedule: AnySchedule, after: datetime) -> datetime | None:
+    """The first tick after a moment, in UTC; None where there is none any more."""
+    return next(_ticks(schedule, after), None)
+
+
+def due(schedule: AnySchedule, after: datetime, now: datetime) -> Due:
+    """What becomes of the ticks after a moment, up to now."""
+    newest = _newest(schedule, now)
+    if newest is None or newest <= after:
+        return Due((), 0, next_tick(schedule, now))
+    count = _count(schedule, after, newest)
+    in_time = now - newest <= LATE
+    match schedule.missed:
+        case "all":
+            taken = tuple(islice(_ticks(schedule, after), MAX_MISSED)) if count > 1 or not in_time else (newest,)
+            ticks = tuple(tick for tick in taken if tick <= now)
+        case "latest":
+            ticks = (newest,) if in_time or now - newest <= timedelta(seconds=schedule.missed_within_s) else ()
+        case "skip":
+            ticks = (newest,) if in_time else ()
+        case _:
+            assert_never(schedule.missed)
+    return Due(ticks, count - len(ticks), next_tick(schedule, now))
+
+
+def local(schedule: AnySchedule, tick: datetime) -> str:
+    """The tick as the clocks of the schedule's zone show it."""
+    zone = zone_of(schedule.time_zone) if isinstance(schedule, CronSchedule) else None
+    return tick.astimezone(zone or UTC).isoformat()
+
+
+def _ticks(schedule: AnySchedule, after: datetime) -> Iterator[datetime]:
+    """All ticks after a moment, in their order."""
+    if schedule.from_ is not None and schedule.from_ > after:
+        after = schedule.from_ - timedelta(microseconds=1)
+    for tick in _unbounded(schedule, after):
+        if schedule.to is not None and tick > schedule.to:
+            return
+        yield tick
+
+
+def _unbounded(schedule: AnySchedule, after: datetime) -> Iterator[datetime]:
+    match schedule:
+        case CronSchedule():
+            for tick in CronSim(schedule.cron, after.astimezone(zone_of(schedule.time_zone) or UTC)):
+                yield tick.astimezone(UTC)
+        case EverySchedule():
+            every = timedelta(seconds=schedule.every_s)
+            anchor = schedule.anchor or _EPOCH
+            tick = anchor + ((after - anchor) // every + 1) * every
+            while True:
+                yield tick.astimezone(UTC)
+                tick += every
+        case _:
+            assert_never(schedule)
+
+
+def _newest(schedule: AnySchedule, now: datetime) -> datetime | None:
+    """The last tick that is not after now."""
+    until = min(now, schedule.to) if schedule.to else now
+    tick = _newest_unbounded(schedule, until)
+    return tick if tick is not None and (schedule.from_ is None or tick >= schedule.from_) else None
+
+
+def _newest_unbounded(schedule: AnySchedule, until: datetime) -> datetime | None:
+    if isinstance(schedule, EverySchedule):
+        every, anchor = timedelta(seconds=schedule.every_s), schedule.anchor or _EPOCH
+        return (anchor + ((until - anchor) // every) * every).astimezone(UTC)
+    zone = zone_of(schedule.time_zone) or UTC
+    back = CronSim(schedule.cron, (until + timedelta(microseconds=1)).astimezone(zone), reverse=True)
+    tick = next(iter(back), None)
+    return tick.astimezone(UTC) if tick else None
+
+
+def _count(schedule: AnySchedule, after: datetime, newest: datetime) -> int:
+    """How many ticks there are after a moment, up to the newest; counting stops at 1,000."""
+    return sum(1 for _tick in islice(iter(_until(schedule, after, newest)), 1_000))
+
+
+def _until(schedule: AnySchedule, after: datetime, newest: datetime) -> Iterator[datetime]:
+    for tick in _ticks(schedule, after):
+        if tick > newest:
+            return
+        yield tick
