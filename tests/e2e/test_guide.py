@@ -1,9 +1,13 @@
-"""The guide works: each page is pasted into a shell beside a running TriggerHub, and answers as the page shows."""
+"""The guide works, and the demo: pages are pasted into a shell beside a running TriggerHub, and answer as they show."""
 
 import asyncio
+import re
+import shlex
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from app.config.data_dir import free_ports
@@ -20,7 +24,7 @@ NOT_RUN = {"operating": 1}
 
 @pytest.fixture(scope="module")
 async def system() -> AsyncIterator[System]:
-    """One for all pages."""
+    """One for all pages and the demo."""
     async with running_system() as system:
         yield system
 
@@ -48,6 +52,19 @@ async def test_the_first_zap_of_the_readme_works(system: System) -> None:
     assert '"to": "grace@example.com"' in printed[0]
 
 
+async def test_the_demo_shows_a_run_and_commands_to_repeat_it(system: System) -> None:
+    code, shown = await system.command("demo")
+    assert code == 0, shown
+    assert "\x1b" not in shown
+    for stage in ("published", "accepted", "delivered", "completed", "succeeded"):
+        assert re.search(rf"^  {stage} ", shown, re.MULTILINE), shown
+    assert '"commits": 2' in shown
+    assert '"forced": false' in shown
+    read, post = [line for line in shown.splitlines() if line.startswith("curl ")]
+    assert (await _curl(read))["status"] == "completed"
+    assert (await _curl(post))["status"] == "accepted"
+
+
 def test_an_answer_that_lacks_what_is_shown_is_noticed() -> None:
     assert differs({"a": [1, {"b": "…"}]}, {"a": [1, {"b": 2, "c": 3}], "d": 4}) == ""
     for other in ({"a": [1]}, {"a": [1, {}]}, {"a": [2, {"b": 2}]}, {}, None):
@@ -63,3 +80,9 @@ async def _pasted(system: System, text: str) -> list[str]:
         output, errors = await process.communicate()
     assert process.returncode == 0, errors.decode() + output.decode()[-2_000:]
     return answers(output.decode())
+
+
+async def _curl(command: str) -> dict[str, Any]:
+    process = await asyncio.create_subprocess_exec(*shlex.split(command), stdout=asyncio.subprocess.PIPE)
+    output, _ = await process.communicate()
+    return msgspec.json.decode(output, type=dict[str, Any])

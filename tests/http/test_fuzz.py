@@ -23,7 +23,7 @@ from tests.support.served_api import build_read_models, run, served_api
 
 SETTINGS = Path(__file__).with_name("schemathesis.toml")
 EXAMPLES = int(os.environ.get("TRIGGERHUB_TEST_EXAMPLES", "4"))
-PHASES = {"stateful": 18 * EXAMPLES // 4, "examples,coverage,fuzzing": 22 * EXAMPLES // 4}
+PHASES = {"stateful": 9 * EXAMPLES // 4, "examples,coverage,fuzzing": 22 * EXAMPLES // 4}
 """Seconds for each, at most: following links goes on for as long as it may."""
 KEYS = 10
 SCOPES = ["read", "write", "keys"]
