@@ -49,8 +49,8 @@ class RunListItem(msgspec.Struct, frozen=True, kw_only=True):
     error: RunError | None
     attempts: int
     replay_of: UUID | None
-    position: int
     recovered_by: UUID | None
+    position: int
 
 
 class RunFilter(Selection, frozen=True, kw_only=True):

@@ -169,6 +169,9 @@ async def test_what_the_catalog_offers_is_described(ada: Person) -> None:
     assert [item["type"] for item in (await ada("GET", "/triggers/available")).json()] == [
         "webhook.catch",
         "webhook.catch_raw",
+        "manual",
+        "schedule.cron",
+        "schedule.every",
     ]
     (action,) = (await ada("GET", "/actions/available")).json()
     assert action["config_schema"]["required"] == ["text"]
