@@ -1,16 +1,30 @@
--- name: events
--- A page of the log with what each event's hash is made of, put together as sql/log/hashing.py does: version and
--- stored hash, as they enter the commit's; the time; and the preimage.
-select position, int4send(version) || hash, timestamptz_send(recorded_at),
-       int2send(kind) || int2send(schema_version) || int4send(octet_length(type)) || int4send(octet_length(meta))
-       || int4send(octet_length(data)) || uuid_send(stream_id) || uuid_send(tenant_id) || uuid_send(ordering_key)
-       || uuid_send(event_id) || convert_to(type, 'UTF8') || meta || data
-from es.page($1, null, $2, $3)
+-- name: page
+-- The events after a position and up to another: how many; of all of them version and stored hash, as they enter the
+-- commits' hashes, and times; and the first whose hash is not that of its preimage, which is put together as
+-- sql/log/hashing.py does. Hashed here, payloads need not travel. Of what retention dropped there is no preimage.
+select count(*), coalesce(string_agg(link, '' order by position), ''),
+       coalesce(string_agg(time, '' order by position), ''), min(position) filter (where changed)
+from (
+    select position, int4send(version) || hash as link, timestamptz_send(recorded_at) as time,
+           hash <> sha256(
+               int2send(kind) || int2send(schema_version) || int4send(octet_length(type)) || int4send(octet_length(meta))
+               || int4send(octet_length(data)) || uuid_send(stream_id) || uuid_send(tenant_id)
+               || uuid_send(ordering_key) || uuid_send(event_id) || convert_to(type, 'UTF8') || meta || data
+           ) as changed
+    from es.events where position > $1 and position <= $2
+    union all
+    select position, int4send(version) || hash, timestamptz_send(recorded_at), false
+    from es.dropped_events where position > $1 and position <= $2
+) found
 
--- name: dropped
--- The same of what retention dropped; there is no preimage any more.
-select position, int4send(version) || hash, timestamptz_send(recorded_at), null::bytea
-from es.dropped_events where position > $1 and position <= $2 order by position limit $3
+-- name: irregular
+-- The first position after one and up to another that not exactly one event has, and how many have it.
+select n, found.events
+from generate_series($1::bigint + 1, $2::bigint) n, lateral (
+    select (select count(*) from es.events where position = n)
+         + (select count(*) from es.dropped_events where position = n) as events
+) found
+where found.events <> 1 order by n limit 1
 
 -- name: commits
 -- The commits after a position and up to another: the chain to verify. What comes between the hash before and the
