@@ -6,19 +6,22 @@ from collections.abc import Sequence
 import structlog
 
 from consumers.kafka.gaps import GapReports
-from consumers.kafka.hints import listen, until_lost
+from consumers.kafka.hints import listen
 from consumers.kafka.patience import patiently
 from consumers.kafka.subscription import ConsumerConfig, Records, Subscription
+from consumers.kafka.tail import published
 from consumers.kafka.watermark import Watermarks
 from domain import envelope
 from domain.log.event import StoredEvent
 from projections.engine.engine import Engine, GateMoved, NewerRelease
 from sql.log.event_store import PgEventStore
 from sql.log.pages import PAGE_BYTES
-from sql.postgres.pool import CONNECTION_ERRORS
+from sql.postgres.pool import CONNECTION_ERRORS, Connection
 
 log = structlog.get_logger()
 COMMIT_EVERY_S = 1.0
+LOOK_S = 0.5
+"""Between two questions whether something was published that this projector has not seen: a hint may be lost."""
 
 
 class Projector:
@@ -31,12 +34,14 @@ class Projector:
         self._committed_at = 0.0
         self._newer: NewerRelease | None = None
         self._ending = asyncio.Event()
+        self._looks = False
         self._subscription = Subscription(config, self._handle, self._assigned, self._revoked)
+        self._subscription.watched = lambda: self._looks
 
     async def run(self, stop: asyncio.Event) -> None:
         """Build what was never built, then consume until `stop`. Raises NewerRelease."""
         await self._engine.start()
-        hints = listen(self._store.dsn, "projector hints", lambda _: self._subscription.expect(), until_lost)
+        hints = listen(self._store.dsn, "projector hints", lambda _: self._subscription.expect(), self._look)
         beside = [asyncio.create_task(hints), asyncio.create_task(self._end_with(stop))]
         try:
             await self._subscription.run(self._ending)
@@ -46,6 +51,18 @@ class Projector:
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
+
+    async def _look(self, connection: Connection) -> None:
+        """Have the topic read when it has something new. One question costs less than a fetch of all partitions."""
+        try:
+            while not connection.is_closed():
+                self._looks = True
+                if not (await published(connection)).seen_by(self._marks):
+                    self._subscription.expect()
+                await asyncio.sleep(LOOK_S)
+        finally:
+            self._looks = False
+            self._subscription.expect()
 
     async def _end_with(self, stop: asyncio.Event) -> None:
         await stop.wait()

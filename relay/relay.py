@@ -24,8 +24,11 @@ CHECK_S = 1.0
 """How often an idle relay checks the topic, and whether a rewind is requested."""
 PACE_S = 0.005
 """Least time between two batches under load: twelve partitions make a batch of few events dear for the broker."""
-CALM_PACE_S = 0.1
+CALM_PACE_S = 0.2
 """The same while consumers take the log's tail themselves, so that nobody waits for the topic."""
+LINGER_S = 0.03
+"""How long the first event after a rest then waits: a runner that was woken by the same commit needs the CPU first,
+and what it records is published together with that event."""
 BUSY_PER_S = 1_000
 """Events per second from which on consumers read the topic only (consumers/kafka/tail.py)."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 2.0
@@ -121,7 +124,7 @@ class Relay:
                 checked_at = _time()
 
     async def _rest(self) -> None:
-        """Lets the next batch grow; a lone event after a quiet moment waits for nothing."""
+        """Lets the next batch grow."""
         pace_s = PACE_S if self._rate > BUSY_PER_S else CALM_PACE_S
         await asyncio.sleep(max(0.0, self._published_at + pace_s - _time()))
 
@@ -178,7 +181,8 @@ class Relay:
             raise LogBehind("the log ends before what was published; see `triggerhub rewind`")
 
     async def _sleep(self) -> None:
-        await rest(self._wake, POLL_S)
+        if await rest(self._wake, POLL_S) and self._rate <= BUSY_PER_S:
+            await asyncio.sleep(LINGER_S)
         self._wake.clear()
 
 

@@ -30,11 +30,3 @@ async def listen(
             if connection is not None:
                 connection.terminate()
         await asyncio.sleep(_RETRY_S)
-
-
-async def until_lost(connection: Connection) -> None:
-    """Return when the connection has ended."""
-    ended = asyncio.Event()
-    connection.add_termination_listener(lambda _: ended.set())
-    if not connection.is_closed():
-        await ended.wait()

@@ -34,7 +34,11 @@ LOOK_MS = 8
 """How long to wait for it: less, or aiokafka would send the next fetch before this one is known to be the last."""
 SLOW_S = 0.5
 """Between two looks at a topic that has nothing new, as far as is known: what a hint that was lost costs."""
-PUBLISHED_S = 0.02
+SLOWEST_S = 2.0
+"""The same where somebody looks out for news. Longer, and repeats of what came from the log are large lumps."""
+FETCHER_S = 2.0
+"""How often aiokafka looks whether there is something to fetch; what makes it fetch wakes it at once."""
+PUBLISHED_S = 0.05
 """How long it takes from a hint until the relay has published: who is in no hurry looks then, and once."""
 EXPECT_S = 0.25
 """How long the topic is read without rest after a hint that something will come."""
@@ -86,6 +90,8 @@ class Subscription:
         self._connections: set[AIOKafkaConnection] = set()
         self.leads: Callable[[], bool] = lambda: False
         """Whether the consumer has all events already, in another way, and will go on to."""
+        self.watched: Callable[[], bool] = lambda: False
+        """Whether `expect` is called when there is something new, also where a hint was lost."""
         alone = [Partition(config.topic, number, declare=False) for number in range(config.alone)]
         self._broker = KafkaBroker(
             config.bootstrap_servers.split(","),  # one text with several servers would be one address to it
@@ -160,6 +166,9 @@ class Subscription:
 
         After an empty poll FastStream would sleep, which delays the next; and aiokafka would fetch without end.
         """
+        fetcher = consumer._fetcher  # noqa: SLF001 - aiokafka has no setting for how often it looks
+        assert fetcher is not None, "a started consumer has one"
+        fetcher._fetcher_timeout = FETCHER_S  # noqa: SLF001
         poll = consumer.getmany
         behind = False
 
@@ -190,7 +199,7 @@ class Subscription:
         if not self._is_expecting():
             self._expected.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(SLOW_S - pace_s):
+                async with asyncio.timeout((SLOWEST_S if self.watched() else SLOW_S) - pace_s):
                     await self._expected.wait()
                     await asyncio.sleep(min(pace_s, PUBLISHED_S))
         consumer.resume(*consumer.paused())

@@ -2,12 +2,12 @@
 
 A lone event would otherwise wake the relay, the broker and the consumer's fetch one after the other. Here the log's
 NOTIFY wakes the consumer at once, while the topic brings the same event later, to be dropped as a repeat. Who is
-behind, or has much to do, reads the topic only, in large batches. The topic, which is read slowly meanwhile, also
-makes up for a NOTIFY that was lost. Who has lost the broker, and with it perhaps its partitions, waits for the topic.
+behind, or has much to do, reads the topic only, in large batches. For a NOTIFY that was lost the log's head is asked
+for from time to time. Who has lost the broker, and with it perhaps its partitions, waits for the topic.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
@@ -17,18 +17,42 @@ from domain.envelope import MAX_INLINE_DATA
 from domain.log.event import StoredEvent
 from sql.postgres.pool import Connection
 from sql.postgres.queries import Queries
+from sql.process.patience import rest
 
+_events = Queries("queries/events.sql")
 _tail = Queries("queries/tail.sql")
 
 MOST = 200
 """Events that the log may be ahead: more come cheaper from the topic."""
 BUSY_PER_S = 1_000
 """Events per second from which on the topic is cheaper, too."""
+LOOK_S = 0.8
+"""How long a NOTIFY that was lost may delay an event."""
 RETRY_S = 0.25
 """How often a consumer that reads the topic looks whether it has caught up."""
 
 Take = Callable[[Sequence[StoredEvent], int], Awaitable[bool]]
 _offsets = msgspec.json.Decoder(dict[int, tuple[int, int]])
+
+
+class Published(msgspec.Struct, frozen=True):
+    """How far the relay has come: its position, the last position by partition; and the log's head."""
+
+    position: int
+    last: Mapping[int, int]
+    head: int
+
+    def seen_by(self, marks: Watermarks) -> bool:
+        """Whether a consumer has seen all of it, in its partitions."""
+        return all(mark.seen >= self.last.get(partition, 0) for partition, mark in marks.by_partition.items())
+
+
+async def published(connection: Connection) -> Published:
+    """What the relay has published. Raises what connections raise."""
+    row = await connection.fetchrow(_tail["published"])
+    assert row is not None, "the migration inserts the relay's row"
+    last = {partition: position for partition, (_offset, position) in _offsets.decode(row[1]).items()}
+    return Published(row[0], last, row[2])
 
 
 class Tail:
@@ -79,12 +103,19 @@ class Tail:
                     await asyncio.sleep(RETRY_S)
                     await self._catch_up(connection)
                 else:
-                    await self._hint.wait()
+                    await self._wait(connection)
                     self._hint.clear()
                     await self._go_on(connection)
         finally:
             self._position = None
             self._behind()
+
+    async def _wait(self, connection: Connection) -> None:
+        """Wait until the log may have grown."""
+        if not await rest(self._hint, LOOK_S):
+            head: int = await connection.fetchval(_events["head"])
+            if not self._hint.is_set():  # one that came meanwhile is newer
+                self._head = head
 
     def _hinted(self, head: int) -> None:
         self._head = head
@@ -94,14 +125,11 @@ class Tail:
 
     async def _catch_up(self, connection: Connection) -> None:
         """Lead from where the relay is, if this consumer has seen all that was published until there."""
-        loads, marks = self._marks.loads, dict(self._marks.by_partition)
-        row = await connection.fetchrow(_tail["published"])
-        assert row is not None, "the migration inserts the relay's row"
-        position, sent, head = row[0], _offsets.decode(row[1]), row[2]
-        seen = all(mark.seen >= sent.get(partition, (-1, 0))[1] for partition, mark in marks.items())
-        if marks and seen and self._is_calm(position, head):
-            self._position, self._loads = position, loads
-            self._head = head
+        loads = self._marks.loads
+        sent = await published(connection)
+        if self._marks.by_partition and sent.seen_by(self._marks) and self._is_calm(sent.position, sent.head):
+            self._position, self._loads = sent.position, loads
+            self._head = sent.head
             self._hint.set()
 
     async def _go_on(self, connection: Connection) -> None:

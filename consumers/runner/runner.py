@@ -121,7 +121,7 @@ class Runner:
             may_lead=self._subscription.is_owner,
             behind=self._subscription.expect,
         )
-        self._subscription.leads = lambda: self._tail.leads
+        self._subscription.leads = self._subscription.watched = lambda: self._tail.leads
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop`, then finish or give up what is open, and save the watermarks."""

@@ -37,8 +37,8 @@ BATCH = 100
 """Timers that one call of es.append fires: the log's lock is held that long, and senders wait for it."""
 PACE_S = 0.1
 """Between full batches: 1,000 timers a second, which runners keep up with. So timers due together are spread."""
-POLL_S = 0.25
-"""How late a timer may fire on an idle system."""
+POLL_S = 0.5
+"""How late a timer may fire that was set while the scheduler waited for one that comes later."""
 REST = 0.5
 """The pause after a full batch, as a share of the batch's own time: others can append meanwhile."""
 PUT_OFF = timedelta(minutes=5)
@@ -72,20 +72,27 @@ class Scheduler:
     async def run(self, stop: asyncio.Event) -> None:
         """Fire timers until `stop`, through outages of the database."""
         while not stop.is_set():
-            began = asyncio.get_running_loop().time()
             pause_s = POLL_S
             try:
-                if await self.fire_due(now()) == BATCH:
-                    took_s = asyncio.get_running_loop().time() - began
-                    pause_s = max(PACE_S - took_s, took_s * REST)
+                pause_s = await self._fire_next()
             except (*CONNECTION_ERRORS, StoreUnavailable) as error:
                 log.warning("scheduler.store_unavailable", error=repr(error))
             await rest(stop, pause_s)
 
+    async def _fire_next(self) -> float:
+        """Fire what is due. Gives how many seconds to rest before the next look."""
+        began = now()
+        next_due = await self._store.pool.fetchval(_timers["next_due"])
+        if next_due is None or next_due > began:
+            return min(POLL_S, (next_due - began).total_seconds()) if next_due else POLL_S
+        found = await self.fire_due(began)
+        if found < BATCH:
+            return PACE_S if found else POLL_S  # what is in other hands is theirs for a moment
+        took_s = (now() - began).total_seconds()
+        return max(PACE_S - took_s, took_s * REST)
+
     async def fire_due(self, moment: datetime) -> int:
         """Fire what is due at `moment` and in no other hands, at most a batch. Returns how many were found."""
-        if not await self._store.pool.fetchval(_timers["any_due"], moment):
-            return 0
         async with self._store.pool.acquire() as connection, connection.transaction():
             await connection.execute(_timers["give_up_soon"])
             return await self._fire(await connection.fetch(_timers["due"], moment, BATCH), moment)

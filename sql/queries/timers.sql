@@ -1,6 +1,6 @@
--- name: any_due
--- Whether any timer's time has come: the look that an idle system takes.
-select exists (select from es.timers where due_at <= $1)
+-- name: next_due
+-- When the next timer is due, or the longest overdue was: the look that an idle system takes.
+select min(due_at) from es.timers
 
 -- name: due
 -- Timers whose time has come, the longest overdue first, with the last event of their streams (null: the stream is

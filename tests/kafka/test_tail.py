@@ -122,6 +122,10 @@ async def test_without_any_notification_runs_are_a_moment_later(
             for _ in range(4):
                 runs.append(await bench.request(zap))
                 await _completed(bench, runs[-1])
+            await own_broker.kill()  # the topic is read slowly, and not what makes up for it
+            runs.append(await bench.request(zap))
+            await _completed(bench, runs[-1])
+            await own_broker.start()
             await _each_arrived_once(sink, runs)
 
 
