@@ -86,6 +86,11 @@ async def forget_month(connection: "Connection | PoolConnectionProxy[asyncpg.Rec
     await connection.execute(_queries["forget_month"], month, timeout=FORGET_S)
 
 
+async def held_bytes(pool: Pool, tenant_id: UUID) -> dict[UUID, int]:
+    """How many bytes of the log a tenant's zaps hold, by zap."""
+    return {row[0]: row[1] for row in await pool.fetch(_queries["held_bytes"], tenant_id)}
+
+
 async def count_held(pool: Pool, tenant_id: UUID, zap_id: UUID, limit: int) -> int:
     """How many of a zap's requests are still held, counted up to a limit."""
     count: int = await pool.fetchval(_queries["count_held"], tenant_id, zap_id, limit)
@@ -121,7 +126,7 @@ def _rejected(stored: StoredEvent, event: RequestRejected) -> tuple[object, ...]
     return (
         stored.tenant_id, event.zap_id, stored.event_id, event.reason, 1, stored.recorded_at, None, event.status,
         *map(_text, texts), event.size, _text(event.excerpt), _text(event.dedupe_id), event.request is not None, None,
-        False, "{}", stored.position,
+        False, "{}", stored.position, len(stored.data),
     )  # fmt: skip
 
 
@@ -129,6 +134,7 @@ def _counted(stored: StoredEvent, event: RequestsCounted) -> tuple[object, ...]:
     return (
         stored.tenant_id, event.zap_id, stored.event_id, event.reason, event.count, event.since, event.until, None,
         "", "", "", "", 0, "", "", False, None, False, msgspec.json.encode(event.repeats).decode(), stored.position,
+        len(stored.data),
     )  # fmt: skip
 
 
@@ -139,7 +145,7 @@ def _text(text: str) -> str:
 
 REQUEST_LIST = Projection(
     name="request_list",
-    definition=2,
+    definition=3,
     handles=frozenset({"zap.request.rejected", "zap.request.counted", "zap.request.admitted", "zap.request.discarded"}),
     create=_queries["create"],
     apply=_apply,

@@ -79,6 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     smtp_from: str = ""
     signup: WhoMaySignUp = "on"
     max_body: int = 10 * 2**20
+    max_held: int = 256 * 2**20
     user_per_minute: int = 0
     requests_days: int = 90
     trusted_proxies: tuple[Network, ...] = ()
@@ -214,6 +215,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "smtp_from": parsers.email,
     "signup": parsers.signup,
     "max_body": parsers.parse_size,
+    "max_held": parsers.parse_size,
     "user_per_minute": parsers.integer(0, 10_000_000),
     "requests_days": parsers.integer(7, 36_500),
     "trusted_proxies": parsers.networks,

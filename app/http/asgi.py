@@ -47,6 +47,7 @@ from app.http.requests import StrictRequest, check
 from app.http.routing import Edge, Routes
 from app.http.services import Services
 from app.intake.bodies import Bodies
+from app.intake.held_room import HeldRoom
 from app.intake.intake import Intake
 from app.intake.live_zaps import LiveZaps
 from app.intake.loops import loop_flags
@@ -167,6 +168,7 @@ def _hooks(services: Services, live_zaps: LiveZaps, request_log: RequestLog, ren
         bodies=Bodies(services.max_body),
         limits=RateLimits(services.store.pool),
         requests=request_log,
+        held_room=HeldRoom(services.store.pool, services.max_held),
         replies=Replies(RunWatch(services.store), services.public_url, rendering, services.now),
         now=services.now,
         new_id=services.new_id,

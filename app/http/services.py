@@ -23,7 +23,8 @@ class Services:
     """`dsn` is for the connection that listens to the log; `max_body` is in bytes, for webhooks only.
 
     `encryption_key` is 32 bytes in URL-safe base64; it and `jwt_secret` may be several, with commas between them.
-    `user_per_minute` limits the webhooks to all zaps of one user. `readiness` names the checks that fail right now.
+    `max_held`: bytes of requests that a paused zap may hold. `user_per_minute` limits the webhooks to all zaps of one
+    user. `readiness` names the checks that fail right now.
     `trusted_proxies` are those whose word about the client is believed.
     """
 
@@ -35,6 +36,7 @@ class Services:
     public_url: str
     hop_secret: str = field(default="", repr=False)
     max_body: int = 10 * 2**20
+    max_held: int = 256 * 2**20
     user_per_minute: int | None = None
     trusted_proxies: tuple[Network, ...] = ()
     signup: WhoMaySignUp = "on"

@@ -24,9 +24,10 @@ from app.intake.checks import (
     signed_request,
 )
 from app.intake.headers import stored_headers, stored_query
+from app.intake.held_room import HeldRoom
 from app.intake.live_zaps import LiveZaps
 from app.intake.loops import FlagLoop
-from app.intake.refusals import LoopDetected, OverLimit, RequestTooLarge, WrongMethod, ZapPaused
+from app.intake.refusals import HeldFull, LoopDetected, OverLimit, RequestTooLarge, WrongMethod, ZapPaused
 from app.intake.replies import SAFE, Refused, Replies, Reply
 from app.intake.request_log import RequestLog
 from consumers.rendering.rendering import Rendering
@@ -40,6 +41,7 @@ from domain.intake.events import MAX_DETAIL, MAX_EXCERPT, Reason, RequestRejecte
 from domain.language.template import TooMuchWork
 from domain.log.errors import DomainError, NotFound
 from domain.log.ports import AppendRefused, Clock, EventStore, NewId, StoreUnavailable
+from domain.registry import encode
 from domain.values.json import JsonObject
 from sql.process.crash_points import reached
 from sql.tables.rate_limits import RateLimits
@@ -79,6 +81,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     bodies: Bodies
     limits: RateLimits
     requests: RequestLog
+    held_room: HeldRoom
     replies: Replies
     now: Clock
     new_id: NewId
@@ -211,7 +214,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             if reason is not None:
                 return intake_replies.filtered(await self._keep(arrival, "filtered", 200, reason))
         if zap.status == "paused":
-            stored = await hold(self.store, self.new_id, arrival, items, _rejected(arrival, "held", 200, ""))
+            stored = await self._hold(arrival, items)
             # A split delivery may have been interrupted before the pause: start the items that are missing.
             if items is None or isinstance(stored, Held):
                 return stored
@@ -221,6 +224,23 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         )
         reached("api.after_append")
         return intake_replies.accepted_all(started) if isinstance(started, list) else started
+
+    async def _hold(self, arrival: Arrival, items: list[Arrival] | None) -> Held | Started:
+        """Keep the request until the zap's owner releases it. Raises HeldFull."""
+        owner, rejected = arrival.zap.owner, _rejected(arrival, "held", 200, "")
+        size = len(encode(rejected))
+        try:
+            await self.held_room.require(owner, arrival.zap_id, size)
+        except HeldFull as error:
+            refused = self.refused(error)
+            rejected = _rejected(arrival, "held_full", refused.reply.status, refused.detail)
+            with suppress(StoreUnavailable):
+                await self.requests.record(owner, msgspec.structs.replace(rejected, request=None))
+            raise
+        stored = await hold(self.store, self.new_id, arrival, items, rejected)
+        if isinstance(stored, Held) and not stored.duplicate:
+            self.held_room.add(owner, arrival.zap_id, size, stored.position)
+        return stored
 
     async def _filtered_by(self, hook: Hook, arrival: Arrival) -> str | None:
         """Why the zap's filter does not hold for a request, None when it does."""

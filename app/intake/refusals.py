@@ -37,6 +37,12 @@ class ZapPaused(DomainError, code="zap_paused"):
     """The zap takes nothing until it is enabled again."""
 
 
+class HeldFull(DomainError, code="held_full"):
+    """The zap, or its owner, holds as many bytes of requests as it may."""
+
+    retry_after_s = 60
+
+
 class LoopDetected(DomainError, code="loop_detected"):
     """Runs have started one another too often."""
 

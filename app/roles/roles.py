@@ -59,6 +59,7 @@ async def _api(settings: Settings, stop: asyncio.Event) -> None:
             public_url=settings.public_url,
             signup=settings.signup,
             max_body=settings.max_body,
+            max_held=settings.max_held,
             user_per_minute=settings.user_per_minute or None,
             trusted_proxies=settings.trusted_proxies,
             readiness=lambda: failing_checks(store),
@@ -184,7 +185,7 @@ ROLES: Mapping[str, Role] = {
         help="Serve HTTP: the API, the webhooks, the documentation.",
         run=_api,
         needs=("database_url", "jwt_secret", "encryption_key", "message_key"),
-        uses=("host", "port", "public_url", "signup", "max_body", "user_per_minute", "trusted_proxies"),
+        uses=("host", "port", "public_url", "signup", "max_body", "max_held", "user_per_minute", "trusted_proxies"),
     ),
     "relay": Role(
         help="Publish committed events to the topic.",

@@ -26,11 +26,13 @@ Reason: TypeAlias = Literal[
     "left",
     "unavailable",
     "loop",
+    "held_full",
 ]
 """Why a request started no run. A duplicate was answered with its first run, a handshake as its sender expects it.
 
 `method`: the hook does not take this method. `left`: the connection closed before the body was complete.
 `unavailable`: there was no room for the body, or the log was down. `loop`: too many runs had started one another.
+`held_full`: the zap is paused, and holds as many bytes as it may.
 
 A held request waits until the zap's owner releases or discards it.
 """

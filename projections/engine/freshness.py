@@ -15,6 +15,11 @@ async def holds_all(pool: Pool, projection: str, position: int) -> bool:
     return bool(await pool.fetchval(_gates["holds_all"], projection, position))
 
 
+async def gates_of(pool: Pool, projection: str) -> list[int]:
+    """How far the read model has come, by partition; nothing before its first build is done."""
+    return [row[1] for row in await pool.fetch(_gates["live_gates"], projection)]
+
+
 async def wait_until(pool: Pool, projection: str, position: int, timeout_s: float) -> bool:
     """Whether the read model holds the event at `position`, and all before it in its partition, within `timeout_s`.
 
@@ -24,7 +29,7 @@ async def wait_until(pool: Pool, projection: str, position: int, timeout_s: floa
     ordering_key = await pool.fetchval(_gates["ordering_key_at"], position)
     deadline = asyncio.get_running_loop().time() + timeout_s
     while True:
-        gates = [row[1] for row in await pool.fetch(_gates["live_gates"], projection)]
+        gates = await gates_of(pool, projection)
         if not gates or ordering_key is None:
             # An event that retention dropped was applied long ago; one of the future was not.
             return max(gates, default=0) >= position

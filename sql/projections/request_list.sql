@@ -21,20 +21,22 @@ create table request_list (
     discarded    boolean not null,
     repeats      text not null,
     position     bigint not null,
+    bytes        int not null,
     primary key (tenant_id, zap_id, request_id)
 ) with (fillfactor = 90);
 create index request_list_reason on request_list (tenant_id, zap_id, reason, request_id);
-create index request_list_held on request_list (tenant_id, zap_id, request_id)
+create index request_list_held on request_list (tenant_id, zap_id, request_id) include (bytes)
     where reason = 'held' and run_id is null and not discarded;
 
 -- name: insert
 -- New rows, sorted by key, so that concurrent writers cannot deadlock.
 insert into request_list (tenant_id, zap_id, request_id, reason, count, at, until, status, detail, method, path,
                           content_type, size, excerpt, delivery_id, admissible, run_id, discarded, repeats,
-                          position)
+                          position, bytes)
 select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::int[], $6::timestamptz[], $7::timestamptz[],
                      $8::int[], $9::text[], $10::text[], $11::text[], $12::text[], $13::int[], $14::text[],
-                     $15::text[], $16::bool[], $17::uuid[], $18::bool[], $19::text[], $20::bigint[])
+                     $15::text[], $16::bool[], $17::uuid[], $18::bool[], $19::text[], $20::bigint[],
+                     $21::int[])
 on conflict (tenant_id, zap_id, request_id) do nothing
 
 -- name: admit
@@ -62,6 +64,11 @@ select request_id from rm.request_list
 where tenant_id = $1 and zap_id = $2 and reason = 'held' and run_id is null and not discarded
   and request_id > coalesce($3::uuid, '00000000-0000-0000-0000-000000000000') and request_id < $4::uuid
 order by request_id limit $5
+
+-- name: held_bytes
+-- What each of a tenant's zaps still holds.
+select zap_id, sum(bytes)::bigint from rm.request_list
+where tenant_id = $1 and reason = 'held' and run_id is null and not discarded group by zap_id
 
 -- name: count_held
 select count(*) from (

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 from uuid import UUID
 
@@ -15,11 +15,13 @@ from domain.intake.arrival import MAX_ITEMS, dedupe_key
 from domain.log.event import Append, Metadata, NewEvent, StreamKind
 from domain.registry import decode
 from domain.run.events import RunRequested
+from projections.engine.rebuild import rebuild
+from projections.request_list import REQUEST_LIST
 from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id
-from tests.support.api import Person, zap_body
+from tests.support.api import Person, running_api, sign_up, zap_body
 from tests.support.eventually import eventually
-from tests.support.projected import following, requested
+from tests.support.projected import PARTITIONS, following, requested
 
 HOLD = {"when_paused": "hold"}
 
@@ -124,6 +126,32 @@ async def test_a_held_request_is_stored_whole_listed_and_released_with_equal_byt
         return bool((await bench.listed(ada, zap, 1))[0]["run_id"])
 
     await eventually(has_run)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+async def test_a_zap_and_its_owner_hold_so_many_bytes_and_no_more(dsn: str, listed: bool) -> None:
+    """Whether the list follows the log, or not at all."""
+    async with (
+        PgEventStore(dsn, "test") as store,
+        running_api(dsn, max_held=20_000) as api,
+        following(dsn, store) if listed else nullcontext(),
+    ):
+        ada = await sign_up(api, "ada@example.com")
+        zaps = [await holding(ada) for _ in range(6)]
+        answers = [await api.post(zaps[0]["hook_url"], content=b"x" * 6_000) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [200, 200, 507, 507]
+        assert (answers[3].json()["code"], "retry-after" in answers[3].headers) == ("held_full", True)
+        others = [(await api.post(zap["hook_url"], content=b"x" * 17_000)).status_code for zap in zaps[1:]]
+        assert others == [200, 200, 200, 507, 507]
+    await rebuild(dsn, REQUEST_LIST, PARTITIONS)
+    async with running_api(dsn, max_held=20_000) as api:
+        ada.api = api
+        items = (await ada("GET", f"/zaps/{zaps[0]['id']}/requests")).json()["items"]
+        assert [(item["reason"], item["admissible"]) for item in items] == [
+            *[("held_full", False)] * 2, *[("held", True)] * 2,
+        ]  # fmt: skip
+        # Another process knows of it from the list.
+        assert (await api.post(zaps[0]["hook_url"], content=b"x" * 6_000)).status_code == 507
 
 
 async def test_all_are_released_in_the_order_of_arrival_and_none_that_comes_later(ada: Person, bench: Bench) -> None:

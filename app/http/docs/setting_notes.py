@@ -67,6 +67,9 @@ SETTINGS: dict[str, SettingNote] = {
     "smtp_from": SettingNote("The sender of mails. Required with a host."),
     "signup": SettingNote("Who may make an account: `on` anybody, `first` only the first person, `off` nobody."),
     "max_body": SettingNote("The largest body of a webhook, before and after decompression.", "`10MB`"),
+    "max_held": SettingNote(
+        "What a paused zap may hold of requests; the zaps of one user may hold four times that.", "`256MB`"
+    ),
     "user_per_minute": SettingNote("Webhooks a minute for all zaps of one user together. `0` is no limit."),
     "requests_days": SettingNote(
         "How many days requests that start no run are kept, also those that a zap still holds: 7 or more. "

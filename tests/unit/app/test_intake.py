@@ -11,6 +11,7 @@ import pytest
 from app.http.background import stop_if_ended
 from app.http.problems import refused_by_hook
 from app.intake.bodies import Bodies
+from app.intake.held_room import HeldRoom
 from app.intake.intake import Intake
 from app.intake.live_zaps import LiveZaps
 from app.intake.replies import Replies
@@ -72,6 +73,7 @@ def make_intake(store: RememberingStore, max_body: int = 10) -> Intake:
         bodies=Bodies(max_body),
         limits=cast(RateLimits, None),
         requests=RequestLog(cast(EventStore, store), now, new_id),
+        held_room=cast(HeldRoom, None),
         replies=Replies(cast(RunWatch, None), "http://testserver.local"),
         now=now,
         new_id=new_id,
@@ -174,6 +176,7 @@ async def test_the_room_for_a_body_is_free_while_its_sender_waits_for_the_run() 
         bodies=bodies,
         limits=cast(RateLimits, None),
         requests=RequestLog(cast(EventStore, RememberingStore(Appended(1, 1))), now, new_id),
+        held_room=cast(HeldRoom, None),
         replies=Replies(cast(RunWatch, watch), "http://testserver.local"),
         now=now,
         new_id=new_id,
