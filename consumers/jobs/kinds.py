@@ -43,15 +43,18 @@ _GONE = Refused("failed", "no such run")
 class Bulk(Protocol):
     """One kind of job. A command that is carried out twice has its effect once.
 
-    After a crash of its worker a job goes on from the last recorded progress. Replays made since then, within about a
-    second, are counted when they are met again. Runs and requests that were cancelled, released or discarded are not
-    met again, so those counts may stay below the total.
+    After a crash of its worker a job goes on from the last recorded progress. Replays made since then are counted when
+    they are met again. Runs and requests that were cancelled, released or discarded may not be met again, so they are
+    counted by the events that they left.
     """
 
     read_models: Sequence[str]
     """The read models that tell what is next."""
     stream_kinds: Collection[StreamKind]
     """The kinds of the streams whose ids it lists."""
+
+    leaves: str | None
+    """The type of the event that the command leaves in each stream; None where all are met again after a crash."""
 
     async def next(self, loaded: LoadedJob, after: UUID | None, limit: int) -> list[UUID]:
         """The ids that follow one, in order."""
@@ -91,6 +94,8 @@ class _OfRuns:
 class ReplayRuns(_OfRuns):
     """Replays runs that have ended."""
 
+    leaves: str | None = None
+
     def __init__(self, store: PgEventStore, new_id: NewId) -> None:
         super().__init__("replay", store, new_id)
 
@@ -123,6 +128,8 @@ class ReplayRuns(_OfRuns):
 
 class CancelRuns(_OfRuns):
     """Cancels runs that have not ended."""
+
+    leaves: str | None = "zap.run.cancelled"
 
     def __init__(self, store: PgEventStore, new_id: NewId) -> None:
         super().__init__("cancel", store, new_id)
@@ -167,6 +174,8 @@ class _OfHeldRequests:
 class ReleaseRequests(_OfHeldRequests):
     """Starts the runs of held requests."""
 
+    leaves: str | None = "zap.request.admitted"
+
     async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
         zap = await _tried(self._zap(loaded))
         if isinstance(zap, Refused):
@@ -199,6 +208,8 @@ class ReleaseRequests(_OfHeldRequests):
 
 class DiscardRequests(_OfHeldRequests):
     """Discards held requests."""
+
+    leaves: str | None = "zap.request.discarded"
 
     async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
         return _outcomes(await asyncio.gather(*[_tried(self._discard(loaded, request_id)) for request_id in batch]))

@@ -54,6 +54,8 @@ SLOWEST_RECORD_S = 10.0
 """Progress is recorded every second; for long jobs after each hundredth of their time so far, up to this."""
 CATCH_UP_S = 0.1
 """How often a job asks whether the lists that it reads have caught up with the log as it was when the job began."""
+LOOK_BACK_S = 600.0
+"""How long it may take to look through the log since a job last recorded progress: it may have rested for weeks."""
 _ANSWER_S = 10.0
 _OUTAGES = (*CONNECTION_ERRORS, StoreUnavailable, *BEING_BUILT)
 
@@ -139,6 +141,7 @@ class _Work:
         self._cursor = state.cursor
         self._counts = {"done": state.done, "skipped": state.skipped, "failed": state.failed}
         self._problem = state.problem
+        self._counted: set[UUID] = set()
         self._overtaken = False
         self._time = asyncio.get_running_loop().time
         self._started_at = self._looked_at = self._recorded_at = self._time()
@@ -148,11 +151,13 @@ class _Work:
         """Take one batch after the other until none is left, or the job is stopped."""
         requested = self._job.state.requested
         log.info("job.started", job_id=str(self._job.id), kind=requested.kind, total=self._job.state.total)
+        await self._count_what_was_not_recorded()
         await self._wait_for_lists(stop)
         size = max(1, min(BATCH, requested.rate_per_s // 10))
         while not self._stopped(stop):
             page = await self._bulk.next(self._job, self._cursor, PAGE)
             if not page:
+                self._cursor = self._cursor or max(self._counted, default=None)
                 await self._record(CompleteJob())
                 break
             for start in range(0, len(page), size):
@@ -162,6 +167,24 @@ class _Work:
         else:
             await self._record()
         log.info("job.left", job_id=str(self._job.id), status=self._job.state.status, **self._counts)
+
+    async def _count_what_was_not_recorded(self) -> None:
+        """Count what a worker that died has carried out since it last recorded progress, as the log tells."""
+        if self._bulk.leaves is None:
+            return
+        stream = await self._store.read_stream(JOB.kind, self._job.id)
+        progress = [event.position for event in stream if event.type == "job.progressed"]
+        recorded = progress[-1] if progress else self._job.first.position
+        rows = await self._store.pool.fetch(
+            _queries["carried_out"],
+            recorded,
+            self._job.tenant_id,
+            self._bulk.leaves,
+            self._job.first.event_id,
+            timeout=LOOK_BACK_S,
+        )
+        self._counted = {row[0] for row in rows}
+        self._counts["done"] += len(self._counted)
 
     async def _wait_for_lists(self, stop: asyncio.Event) -> None:
         """A list of which a part lags would have the job end without the runs of that part."""
@@ -185,7 +208,7 @@ class _Work:
         sizes: dict[UUID, int] = {}
         for kind in self._bulk.stream_kinds:
             sizes |= await self._store.sizes(kind, batch)
-        for part in _parts(batch, sizes):
+        for part in _parts([one for one in batch if one not in self._counted], sizes):
             async with self._room:
                 outcomes = await self._bulk.do(self._job, part)
             for outcome in outcomes:
@@ -246,4 +269,5 @@ def _parts(batch: Sequence[UUID], sizes: Mapping[UUID, int]) -> Iterator[list[UU
             yield part
             part, room = [], BATCH_BYTES - sizes.get(id_, 0)
         part.append(id_)
-    yield part
+    if part:
+        yield part

@@ -4,3 +4,10 @@ select pg_try_advisory_lock(7303, hashtext($1::uuid::text))
 
 -- name: give_back
 select pg_advisory_unlock(7303, hashtext($1::uuid::text))
+
+-- name: carried_out
+-- The runs or requests on which a job's command was carried out after a position: events of a type that name the job as
+-- their cause.
+select distinct stream_id from es.events
+where position > $1 and tenant_id = $2 and type = $3
+  and convert_from(meta, 'UTF8')::jsonb ->> 'causation_id' = $4::uuid::text

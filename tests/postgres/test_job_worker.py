@@ -12,15 +12,28 @@ from pathlib import Path
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
 from app.commands.jobs import Jobs
 from consumers.jobs import worker
+from consumers.jobs.kinds import Bulk, kinds
 from consumers.jobs.worker import JobWorker
 from domain.aggregates import RUN
 from domain.hook.request import Request
-from domain.job.job import AbortJob, JobProgressed, JobRequested, LoadedJob, PauseJob, ResumeJob, RunJobKind, Selection
+from domain.intake.events import RequestRejected
+from domain.job.job import (
+    AbortJob,
+    JobKind,
+    JobProgressed,
+    JobRequested,
+    LoadedJob,
+    PauseJob,
+    ResumeJob,
+    RunJobKind,
+    Selection,
+)
 from domain.log.event import Appended, Event, Metadata, StoredEvent, StreamKind
 from domain.log.partitioning import partition_of
 from domain.log.stream import load
@@ -37,7 +50,7 @@ from projections.recoveries import recovered_by
 from projections.run_list import RunFilter, list_runs, replays_of
 from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id
-from tests.support.builders import a_definition, a_zap_created
+from tests.support.builders import a_definition, a_zap_created, an_append
 from tests.support.deployment import SECRETS
 from tests.support.eventually import eventually
 from tests.support.projected import (
@@ -450,6 +463,38 @@ async def test_a_worker_that_is_killed_is_succeeded_by_one_that_repeats_nothing(
         state = (await bench.completed(job.id)).state
     assert (state.done, state.failed) == (400, 0)
     assert await bench.replays() == runs
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("kind", ["cancel", "release", "discard"])
+@pytest.mark.parametrize(("done", "still_listed"), [(7, True), (7, False), (20, False)])
+async def test_what_a_dead_worker_did_and_did_not_record_is_counted_once(
+    bench: Bench, kind: JobKind, done: int, still_listed: bool
+) -> None:
+    """Also where the list does not show it any more."""
+    zap = await bench.zap()
+    ids = await bench.runs(zap, 20) if kind == "cancel" else [await a_held_request(bench.store, zap) for _ in range(20)]
+    wish = JobRequested(kind=kind, filter=Selection(zap_id=zap), total=20, rate_per_s=1_000)
+    job = await bench.jobs.request(ADA, wish, ASKED)
+    bulk = kinds(bench.store, new_id)[kind]
+    assert await bulk.do(job, ids[:done]) == [None] * done
+    if not still_listed:
+        await eventually(lambda: _are_left(bulk, job, 20 - done))
+    async with bench.worker():
+        state = (await bench.completed(job.id)).state
+    assert (state.done, state.skipped, state.failed) == (20, 0, 0)
+
+
+async def _are_left(bulk: Bulk, job: LoadedJob, count: int) -> bool:
+    return len(await bulk.next(job, None, 100)) == count
+
+
+async def a_held_request(store: PgEventStore, zap_id: UUID) -> UUID:
+    held = RequestRejected(zap_id=zap_id, reason="held", status=200, request=Request(body="1"))
+    request_id = new_id()
+    append = an_append(held, stream_id=request_id, ids=[request_id], kind=StreamKind.REQUEST, ordering_key=zap_id)
+    await store.append(msgspec.structs.replace(append, tenant_id=ADA))
+    return request_id
 
 
 @pytest.mark.usefixtures("hurried")
