@@ -115,5 +115,5 @@ begin
     return true;
 end $$;
 revoke all on function es.grant_app from public;
-select es.ensure_request_months(3);
+select es.ensure_request_months(1);
 select es.grant_app();
