@@ -7,6 +7,8 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -17,6 +19,24 @@ from domain.values.redaction import REDACTED, may_be_secret
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Controls but tab and line feed, line separators, marks that change the direction of writing, halves of pairs."""
+
+
+class Unread:
+    """A stream whose reader may be gone, such as a closed terminal: what nobody reads is no reason to fail."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """As the stream does it, where it can."""
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """As the stream does it, where it can."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def configure(role: str, level: str, log_format: LogFormat) -> None:
@@ -30,13 +50,14 @@ def configure(role: str, level: str, log_format: LogFormat) -> None:
         structlog.processors.StackInfoRenderer(),
     ]
     renderer = _renderers(log_format)
+    output = cast(TextIO, Unread(sys.stderr))
     structlog.configure(
         processors=[*shared, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(output),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],

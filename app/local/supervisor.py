@@ -315,8 +315,8 @@ class _Supervisor:
 
         def handle() -> None:
             if not self._stop.is_set():
-                log.info("stopping; once more to stop at once")
                 self._stop.set()
+                log.info("stopping; once more to stop at once")
                 return
             for keeper in [*self._roles, *self._servers]:
                 keeper.kill()

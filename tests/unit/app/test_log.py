@@ -2,6 +2,9 @@
 
 import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -104,3 +107,23 @@ def test_no_text_of_strangers_moves_the_cursor(log_format: LogFormat, capsys: py
     shown = capsys.readouterr().err
     assert shown.count("owned") >= 10
     assert not set(shown) & set(EVIL) - set("[2J]0;owned 31m over")
+
+
+def test_a_log_that_nobody_reads_is_no_reason_to_fail() -> None:
+    """The reader of a pipe or a terminal goes; then each write fails, and the process has to go on all the same."""
+    program = (
+        "import logging, structlog\n"
+        "from app.config.log import configure\n"
+        "configure('test', 'info', 'console')\n"
+        "for _ in range(1_000):\n"
+        "    structlog.get_logger().info('said', to='nobody')\n"
+        "    logging.getLogger('library').warning('said')\n"
+        "print('went on')\n"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=writer, timeout=30, check=False
+    )
+    os.close(writer)
+    assert done.stdout == b"went on\n"
