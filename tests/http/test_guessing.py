@@ -61,7 +61,8 @@ async def test_a_flood_of_strangers_keeps_no_member_out(api: httpx.AsyncClient, 
     flood = [asyncio.create_task(sign_in(api, f"{uuid4().hex}@example.org", "some password")) for _ in range(100)]
     right = await asyncio.gather(*(sign_in(api, ada.email) for _ in range(20)))
     assert [answer.status_code for answer in right] == [200] * 20
-    assert {answer.status_code for answer in await asyncio.gather(*flood)} <= {401, 503}
+    # Refused one by one, or as too many from one address, or as more than can be looked at.
+    assert {answer.status_code for answer in await asyncio.gather(*flood)} <= {401, 429, 503}
 
 
 @pytest.mark.parametrize("password", [" " * 8, "\t" * 10, "\u200b" * 12, "a\u3000" + " " * 20], ids=ascii)
