@@ -10,7 +10,7 @@ from domain.log.event import StoredEvent
 from domain.registry import decode
 from domain.run.events import StepFailed
 from projections.engine.projection import Projection
-from projections.engine.rows import columns, storable
+from projections.engine.rows import execute, storable
 from sql.postgres.pool import Connection
 from sql.postgres.queries import Queries
 
@@ -38,8 +38,7 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
         if isinstance(event, StepFailed) and event.gone_for is not None:
             key = stored.tenant_id, event.gone_for, storable(event.step_id)
             found[key] = stored.stream_id, stored.recorded_at, stored.position
-    if found:
-        await connection.execute(_queries["upsert"], *columns([(*key, *found[key]) for key in sorted(found)]))
+    await execute(connection, _queries["upsert"], [(*key, *found[key]) for key in sorted(found)])
 
 
 GONE_TARGETS = Projection(

@@ -10,7 +10,7 @@ from domain.log.event import StoredEvent
 from domain.registry import decode
 from domain.run.events import RunCompleted
 from projections.engine.projection import BEING_BUILT, Projection
-from projections.engine.rows import columns, storable
+from projections.engine.rows import execute, storable
 from sql.postgres.pool import Connection, Pool
 from sql.postgres.queries import Queries
 
@@ -57,9 +57,7 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
             key = row.tenant_id, row.run_id
             if key not in found or row.position < found[key].position:
                 found[key] = row
-    if found:
-        rows = [msgspec.structs.astuple(found[key]) for key in sorted(found)]
-        await connection.execute(_queries["upsert"], *columns(rows))
+    await execute(connection, _queries["upsert"], [msgspec.structs.astuple(found[key]) for key in sorted(found)])
 
 
 RECOVERIES = Projection(

@@ -1,7 +1,6 @@
 """All that is wrong with a JSON value: msgspec stops at the first broken rule, a person wants to see every one."""
 
 import difflib
-import re
 import typing
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -45,11 +44,6 @@ def broken_rule(
 def pointer(place: Place) -> str:
     """The JSON Pointer of a place."""
     return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in place)
-
-
-def place_of(path: str) -> Place:
-    """The place that a path with dots and [indices] names."""
-    return tuple(part for part in re.split(r"[.\[\]]+", path) if part)
 
 
 def broken_rules(value: Json, wanted: object, place: Place = ()) -> list[BrokenRule]:

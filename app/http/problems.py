@@ -10,9 +10,10 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
-from app.http.broken import BrokenRule, broken_rule, place_of, pointer
+from app.http.broken import BrokenRule, broken_rule, pointer
 from app.intake.refusals import WrongMethod
 from app.intake.replies import SAFE, Refused, Reply
+from domain.language.mistakes import place_of
 from domain.log.errors import DomainError, Unauthorized
 from domain.log.ports import AppendRefused, StoreUnavailable
 from domain.log.stream import Contended

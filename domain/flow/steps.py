@@ -213,15 +213,17 @@ def scopes(step: Step) -> Iterator[Scope]:
 
 def error_path(step: Step) -> ErrorPath | None:
     """The steps that follow a failure of the step, None where it has none."""
-    path = None if isinstance(step, StopStep | ReturnStep | UnknownStep) else step.on_error
+    path = _on_error(step)
     return path if isinstance(path, ErrorPath) else None
 
 
 def is_passed_over(step: Step) -> bool:
     """Whether the run goes on behind the step after it has failed for good."""
-    if isinstance(step, TryStep):
-        return False
-    return not isinstance(step, StopStep | ReturnStep | UnknownStep) and step.on_error == "continue"
+    return _on_error(step) == "continue"
+
+
+def _on_error(step: Step) -> OnError | Unset:
+    return UNSET if isinstance(step, StopStep | ReturnStep | UnknownStep) else step.on_error
 
 
 def templated(step: Step) -> tuple[str, Json]:

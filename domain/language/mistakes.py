@@ -28,6 +28,11 @@ SLOW = 20_000
 """Characters of templates above which their check takes too long for an event loop."""
 
 
+def place_of(path: str) -> Place:
+    """The place that a path with dots and [indices] names, such as `all[0].field`."""
+    return tuple(part for part in re.split(r"[.\[\]]+", path) if part)
+
+
 class Mistake(msgspec.Struct, frozen=True):
     """A mistake and its place. The reason ends with `did you mean …?` where that can be guessed."""
 

@@ -1,6 +1,5 @@
 """The rules that a definition keeps when it is saved or published. Definitions in the log were checked then."""
 
-import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from itertools import islice
@@ -21,7 +20,7 @@ from domain.flow.steps import (
     walk,
 )
 from domain.language import condition
-from domain.language.mistakes import MAX_TEMPLATES, MAX_TEXT, Mistake, mistakes, too_deep
+from domain.language.mistakes import MAX_TEMPLATES, MAX_TEXT, Mistake, mistakes, place_of, too_deep
 from domain.language.names import TRIGGER_ONLY, Names
 from domain.language.template import Place, is_substitution, templates
 from domain.language.zones import zone_of
@@ -30,7 +29,6 @@ from domain.values.json import MAX_DEPTH
 from domain.zap.definition import MAX_DEPTH as MAX_NESTED
 from domain.zap.definition import MAX_STEPS, STEP_ID, Definition
 
-_SEPARATOR = re.compile(r"[.\[\]]+")
 _ID = "1 to 64 letters, digits or underscores, and no digit first"
 MAX_MISTAKES = 50
 """Mistakes that one answer lists."""
@@ -169,17 +167,12 @@ def _of_step(step: Step, path: str, names: Names, catalog: Catalog) -> Iterator[
             yield Mistake((*at, "kind"), "unknown", f"a step of kind {step.of!r} needs a newer release of TriggerHub")
     for place, wanted in conditions(step):
         for key, reason in condition.check(wanted, names.wrong).items():
-            yield Mistake((*at, *_keys(place), *_in_condition(key)), "invalid", reason)
+            yield Mistake((*at, *_keys(place), *place_of(key)), "invalid", reason)
     field, value = templated(step)
     if field and too_deep(value):
         yield Mistake((*at, field), "too_deep", f"nested deeper than {MAX_DEPTH} levels")
     elif field:
         yield from mistakes(value, (*at, field), names.wrong)
-
-
-def _in_condition(path: str) -> Place:
-    """The keys of a path such as `all[0].field`."""
-    return tuple(key for key in _SEPARATOR.split(path) if key)
 
 
 def _of_action(step: ActionStep, at: Place, action: ActionDescriptor) -> Iterator[Mistake]:

@@ -6,7 +6,7 @@ right after the gap, one that is repeated in autumn fires once; hours that are w
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Annotated, Literal, TypeAlias, assert_never
 
 import msgspec
@@ -83,7 +83,9 @@ def problems(trigger_type: str, config: JsonObject) -> dict[str, str]:
     schedule = schedule_of(Trigger(trigger_type, config))
     if schedule is None:
         return {}
-    moments = {"from": schedule.from_, "to": schedule.to, "anchor": getattr(schedule, "anchor", None)}
+    moments = {"from": schedule.from_, "to": schedule.to}
+    if isinstance(schedule, EverySchedule):
+        moments["anchor"] = schedule.anchor
     unzoned = [name for name, at in moments.items() if at is not None and not at.tzinfo]
     if unzoned:
         return dict.fromkeys(unzoned, "a date and time with its offset, such as 2027-01-01T00:00:00Z")
@@ -116,8 +118,7 @@ def due(schedule: AnySchedule, after: datetime, now: datetime) -> Due:
     in_time = now - newest <= LATE
     match schedule.missed:
         case "all":
-            taken = tuple(islice(_ticks(schedule, after), MAX_MISSED)) if count > 1 or not in_time else (newest,)
-            ticks = tuple(tick for tick in taken if tick <= now)
+            ticks = tuple(islice(_up_to(schedule, after, newest), MAX_MISSED))
         case "latest":
             ticks = (newest,) if in_time or now - newest <= timedelta(seconds=schedule.missed_within_s) else ()
         case "skip":
@@ -178,11 +179,8 @@ def _newest_unbounded(schedule: AnySchedule, until: datetime) -> datetime | None
 
 def _count(schedule: AnySchedule, after: datetime, newest: datetime) -> int:
     """How many ticks there are after a moment, up to the newest; counting stops at 1,000."""
-    return sum(1 for _tick in islice(iter(_until(schedule, after, newest)), 1_000))
+    return sum(1 for _tick in islice(_up_to(schedule, after, newest), 1_000))
 
 
-def _until(schedule: AnySchedule, after: datetime, newest: datetime) -> Iterator[datetime]:
-    for tick in _ticks(schedule, after):
-        if tick > newest:
-            return
-        yield tick
+def _up_to(schedule: AnySchedule, after: datetime, newest: datetime) -> Iterator[datetime]:
+    return takewhile(lambda tick: tick <= newest, _ticks(schedule, after))

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.http.broken import MAX_ERRORS, broken_rules, place_of, pointer, refusal
+from app.http.broken import MAX_ERRORS, broken_rules, pointer, refusal
+from domain.language.mistakes import place_of
 from tests.support.strategies import json_values
 
 
