@@ -101,3 +101,9 @@ def test_steps_are_nested_so_deep_and_no_deeper() -> None:
     assert not told(step)
     (deep,) = told({"id": "more", "kind": "try", "steps": [step]})
     assert "5 levels" in deep[1]
+
+
+def test_there_is_a_limit_to_paths() -> None:
+    assert not told(paths(*(branch(f"b{number}") for number in range(10))))
+    with pytest.raises(msgspec.ValidationError, match="<= 10"):
+        told(paths(*(branch(f"b{number}") for number in range(11))))

@@ -166,3 +166,9 @@ def test_what_is_no_schedule_or_not_understood_is_none() -> None:
     assert schedule_of(Trigger("webhook.catch")) is None
     assert schedule_of(Trigger("schedule.every", {"every_s": 1})) is None
     assert schedule_of(Trigger("schedule.every", {"every_s": 60, "newer": True})) is None
+
+
+def test_of_a_crowd_of_missed_ticks_the_first_hundred_are_made_up() -> None:
+    found = due(EverySchedule(every_s=10, missed="all"), NEW_YEAR, NEW_YEAR + timedelta(minutes=30))
+    assert list(found.ticks) == [NEW_YEAR + timedelta(seconds=10 * number) for number in range(1, 101)]
+    assert found.missed == 80
