@@ -9,7 +9,8 @@ import msgspec
 
 from domain.aggregates import ZAP
 from domain.connector.catalog import Catalog
-from domain.flow.steps import ActionStep, Step, conditions, templated
+from domain.flow.contents import conditions, templated
+from domain.flow.steps import ActionStep, Step
 from domain.language.condition import Condition, InvalidCondition
 from domain.language.condition import load as load_condition
 from domain.language.mistakes import SLOW

@@ -8,9 +8,10 @@ import msgspec
 from consumers.definitions import CompiledVersion
 from consumers.rendering.rendering import Rendering
 from domain.connector.outcome import Failed, Outcome, Succeeded
+from domain.flow.contents import templated
 from domain.flow.decisions import Decision, filtered, taken
 from domain.flow.delays import end_of_delay
-from domain.flow.steps import ControlStep, DelayStep, FilterStep, PathsStep, ReturnStep, SetStep, StopStep, templated
+from domain.flow.steps import ControlStep, DelayStep, FilterStep, PathsStep, ReturnStep, SetStep, StopStep
 from domain.language import condition
 from domain.language.scope import Context
 from domain.language.template import TemplateError

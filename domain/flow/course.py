@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias, assert_never
 
 import msgspec
 
+from domain.flow.contents import error_path, is_passed_over
 from domain.flow.decisions import Decision, Filtered, Taken
 from domain.flow.steps import (
     ActionStep,
@@ -21,8 +22,6 @@ from domain.flow.steps import (
     StopStep,
     TryStep,
     UnknownStep,
-    error_path,
-    is_passed_over,
 )
 from domain.values.json import Json, JsonObject
 

@@ -1,7 +1,6 @@
-"""The kinds of steps that a zap can have, and which further steps each of them holds."""
+"""The kinds of steps that a zap can have."""
 
-from collections.abc import Iterator
-from typing import Annotated, Literal, TypeAlias, assert_never
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -183,81 +182,3 @@ ControlStep: TypeAlias = DelayStep | FilterStep | PathsStep | SetStep | StopStep
 """What a run does by itself, without calling anybody."""
 Step: TypeAlias = ActionStep | ControlStep | TryStep | UnknownStep
 """All kinds of steps; each further kind joins this union."""
-
-
-class Scope(msgspec.Struct, frozen=True):
-    """Steps inside a step, and their place in it, such as `paths.0.steps`.
-
-    `joins`: the steps behind the outer one run after these, so they may use their outputs.
-    """
-
-    at: str
-    steps: tuple[Step, ...]
-    joins: bool
-
-
-def scopes(step: Step) -> Iterator[Scope]:
-    """The steps that a step holds, one scope after the other. Whoever walks a definition asks this only."""
-    match step:
-        case PathsStep():
-            for index, path in enumerate(step.paths):
-                yield Scope(f"paths.{index}.steps", path.steps, joins=True)
-            if step.otherwise:
-                yield Scope("otherwise.steps", step.otherwise.steps, joins=True)
-        case TryStep():
-            yield Scope("steps", step.steps, joins=True)
-    failed = error_path(step)
-    if failed is not None:
-        yield Scope("on_error.steps", failed.steps, joins=isinstance(step, TryStep))
-
-
-def error_path(step: Step) -> ErrorPath | None:
-    """The steps that follow a failure of the step, None where it has none."""
-    path = _on_error(step)
-    return path if isinstance(path, ErrorPath) else None
-
-
-def is_passed_over(step: Step) -> bool:
-    """Whether the run goes on behind the step after it has failed for good."""
-    return _on_error(step) == "continue"
-
-
-def _on_error(step: Step) -> OnError | Unset:
-    return UNSET if isinstance(step, StopStep | ReturnStep | UnknownStep) else step.on_error
-
-
-def templated(step: Step) -> tuple[str, Json]:
-    """The field of a step that holds templates, and its value; both are empty where it has none."""
-    match step:
-        case ActionStep():
-            return "config", step.config
-        case DelayStep():
-            return "until", step.until or None
-        case SetStep():
-            return "values", step.values
-        case StopStep():
-            return "message", step.message or None
-        case ReturnStep():
-            return "value", step.value
-        case FilterStep() | PathsStep() | TryStep() | UnknownStep():
-            return "", None
-        case _:
-            assert_never(step)
-
-
-def conditions(step: Step) -> Iterator[tuple[str, JsonObject]]:
-    """The conditions of a step with their places in it, such as `paths.0.condition`."""
-    match step:
-        case FilterStep():
-            yield "condition", step.condition
-        case PathsStep():
-            for index, path in enumerate(step.paths):
-                yield f"paths.{index}.condition", path.condition
-
-
-def walk(steps: tuple[Step, ...], path: str, depth: int = 0) -> Iterator[tuple[str, Step, int]]:
-    """Every step with its path and how deep it is nested, those inside of a step right after it."""
-    for index, step in enumerate(steps):
-        yield f"{path}.{index}", step, depth
-        for scope in scopes(step):
-            yield from walk(scope.steps, f"{path}.{index}.{scope.at}", depth + 1)

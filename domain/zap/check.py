@@ -6,19 +6,8 @@ from itertools import islice
 
 from domain.connector.catalog import Catalog
 from domain.connector.descriptor import ActionDescriptor
-from domain.flow.steps import (
-    OTHERWISE,
-    ActionStep,
-    DelayStep,
-    PathsStep,
-    Scope,
-    Step,
-    UnknownStep,
-    conditions,
-    scopes,
-    templated,
-    walk,
-)
+from domain.flow.contents import Scope, conditions, scopes, templated, walk
+from domain.flow.steps import OTHERWISE, ActionStep, DelayStep, PathsStep, Step, UnknownStep
 from domain.language import condition
 from domain.language.mistakes import MAX_TEMPLATES, MAX_TEXT, Mistake, mistakes, place_of, too_deep
 from domain.language.names import TRIGGER_ONLY, Names

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from domain.flow.steps import UNSET, Step, Unset, walk
+from domain.flow.contents import walk
+from domain.flow.steps import UNSET, Step, Unset
 from domain.values.json import Json, JsonObject  # noqa: F401 - JsonObject stands for a type that names Json
 from domain.zap.settings import DEFAULT, ZapSettings
 
