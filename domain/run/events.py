@@ -16,8 +16,11 @@ from domain.log.event import Event
 from domain.run.inputs import Kept
 from domain.values.json import Json
 
-Source: TypeAlias = Literal["webhook", "schedule", "manual", "replay", "alert"]
-"""What requested a run; `alert`: runs of another zap failed, and this zap is its error zap."""
+Source: TypeAlias = Literal["webhook", "schedule", "manual", "replay", "alert", "item", "zap"]
+"""What requested a run. `alert`: runs of another zap failed, and this zap is its error zap.
+
+`item`: a `for_each` of another run of the same zap has this item. `zap`: a step of another zap's run calls this zap.
+"""
 
 
 DEADLINE = "deadline"
@@ -46,6 +49,21 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: str = ""
 
 
+class Parent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The run that a child run belongs to, and its step that asked for it.
+
+    An item of a loop is number `index`, from 0, of `count`; it sees what the parent's first `version` events say.
+    A called zap sees nothing of its parent; `callers` are the zaps of the runs above, outermost first.
+    """
+
+    run_id: UUID
+    step_id: str
+    index: int = 0
+    count: int = 0
+    version: int = 0
+    callers: tuple[UUID, ...] = ()
+
+
 class RunRequested(Event, frozen=True, kw_only=True):
     """A run was requested and acknowledged: this is the promise of the 2xx.
 
@@ -71,6 +89,9 @@ class RunRequested(Event, frozen=True, kw_only=True):
     """How many runs have started one another before this one."""
     recovers: tuple[Recovered, ...] = ()
     """What a replay makes up for once it completes: the run that it replays, and those which that one replayed."""
+    parent: Parent | None = None
+    item: Json = None
+    """Of a loop's item: the item itself. What else it sees is the parent's, by reference."""
 
 
 class StepStarted(Event, frozen=True, kw_only=True):

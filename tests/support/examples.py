@@ -122,6 +122,8 @@ EXAMPLES: tuple[Event, ...] = (
         job_id=_ID,
         depth=3,
         recovers=(_RECOVERED,),
+        parent=run_events.Parent(run_id=_ID, step_id="each", index=1, count=2, version=4, callers=(ZAP,)),
+        item={"sku": "a"},
     ),
     run_events.StepStarted(
         step_id="look_up", attempt=2, started_at=START, input={"url": "https://example.com/1"}, kept=_KEPT
