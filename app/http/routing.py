@@ -1,8 +1,10 @@
 """What Litestar's router leaves open: HEAD wherever GET is, true `Allow` headers, and 404s that say what is wrong."""
 
+import asyncio
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -15,10 +17,11 @@ from litestar.types import ASGIApp, ExceptionHandlersMap, Message, Receive, Scop
 
 from app.accounts.proxies import client_of
 from app.config.parsers import Network
-from app.http.problems import MEDIA_TYPE, NO_SNIFF, Problem, encode, respond
+from app.http.problems import MEDIA_TYPE, NO_SNIFF, Problem, encode, respond, unavailable
 
 MOUNTS = ("/hooks/",)
 """Below these the webhook intake decides by itself."""
+_STOPPING = "the server is stopping, and whether the request was carried out is not known; send it again"
 _MAX_SHOWN = 100
 
 
@@ -84,6 +87,15 @@ class Edge:
         """Find the client behind proxies, answer OPTIONS, turn HEAD into a GET without its body, keep answers that do
         not say otherwise out of caches, and pass on the rest.
         """
+        try:
+            await self._answer(scope, receive, send)
+        except asyncio.CancelledError:
+            # The server stops, and has waited for long enough. Without an answer of ours the client would get a 500.
+            with suppress(RuntimeError):  # the answer has begun
+                await _refuse(send, unavailable(_STOPPING))
+            raise
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._trusted_proxies and (peer := scope.get("client")):
             scope["client"] = (client_of(peer[0], scope["headers"], self._trusted_proxies), 0)
         method, path = scope.get("method"), str(scope["path"])
@@ -103,7 +115,7 @@ class Edge:
     async def _options(self, path: str, send: Send) -> None:
         allow = self._routes.allow(path)
         if allow is None:
-            await _send(send, 404, {"content-type": MEDIA_TYPE}, encode(self._routes.misrouted("OPTIONS", path)))
+            await _refuse(send, self._routes.misrouted("OPTIONS", path))
         else:
             await _send(send, 204, {"allow": allow}, b"")
 
@@ -151,6 +163,10 @@ def _without_body(send: Send) -> Send:
         await send(message)
 
     return send_head
+
+
+async def _refuse(send: Send, problem: Problem) -> None:
+    await _send(send, problem.kind.status, {"content-type": MEDIA_TYPE, **problem.headers}, encode(problem))
 
 
 async def _send(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:

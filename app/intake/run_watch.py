@@ -28,7 +28,7 @@ class RunWatch:
         self._polling: asyncio.Task[None] | None = None
 
     async def outcome(self, run_id: UUID, timeout_s: float) -> RunDetail | None:
-        """The run once it has ended, None when that takes longer."""
+        """The run once it has ended, None when that takes longer, or longer than this process lives."""
         if len(self._waiting) >= MAX_WAITING:
             return None
         ended: asyncio.Future[RunDetail] = asyncio.get_running_loop().create_future()
@@ -39,8 +39,8 @@ class RunWatch:
         try:
             async with asyncio.timeout(timeout_s):
                 detail = await ended
-        except TimeoutError:
-            return None
+        except (TimeoutError, asyncio.CancelledError):
+            return None  # the run is stored: told to try again, the sender would start another one
         finally:
             self._forget(run_id, ended)
         return detail

@@ -54,6 +54,7 @@ class Connections:
         self.limit = limit
         self.proxies = proxies
         self.per_address = min(per_address, limit)
+        self.closing = False
         self._open: dict[BoundedProtocol, str] = {}
         self._addresses: Counter[str] = Counter()
 
@@ -85,6 +86,10 @@ class Connections:
             self._addresses[address] -= 1
             if not self._addresses[address]:
                 del self._addresses[address]
+
+    def close(self) -> None:
+        """From now on each connection ends with its answer: also one that was accepted while the server stopped."""
+        self.closing = True
 
     def _close_idle(self, address: str | None) -> bool:
         for connection, its_address in self._open.items():  # the oldest first
@@ -213,7 +218,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.message_event.set()
 
     def check(self, now: float) -> None:
-        """Close the connection if it has been waited for too long."""
+        """Close the connection if it has been waited for too long, or if the server stops."""
+        if self.bounds.closing:
+            self.shutdown()
         unread = self.transport.get_write_buffer_size() if self.flow.write_paused else 0
         moved = unread != self._unread
         self._unread = unread

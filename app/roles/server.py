@@ -28,12 +28,14 @@ DRAIN_S = 10
 class _Server(uvicorn.Server):
     """uvicorn, with signals left to the command that runs the role, and without its ten looks a second at flags."""
 
-    def __init__(self, config: uvicorn.Config, stop: asyncio.Event) -> None:
+    def __init__(self, config: uvicorn.Config, connections: Connections, stop: asyncio.Event) -> None:
         super().__init__(config)
+        self._connections = connections
         self._stop = stop
 
     async def main_loop(self) -> None:
         await self._stop.wait()
+        self._connections.close()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -61,7 +63,7 @@ async def serve(services: Services, host: str, port: int, stop: asyncio.Event) -
         date_header=False,
         timeout_graceful_shutdown=DRAIN_S,
     )
-    server = _Server(config, stop)
+    server = _Server(config, connections, stop)
     sweep = asyncio.create_task(connections.sweep(), name="connections")
     sweep.add_done_callback(stop_if_ended)
     with _listen(host, port) as listener:

@@ -144,7 +144,7 @@ async def deployment(dsn: str, servers: str, topic: str, **variables: str) -> As
             try:
                 yield deployed
             except BaseException:
-                sys.stderr.write("\n".join(deployed.lines[-120:]) + "\n")
+                sys.stderr.write(deployed.last_lines() + "\n")
                 raise
             finally:
                 await deployed.stop_all()

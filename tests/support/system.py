@@ -113,10 +113,14 @@ class System:
                     if run_id is not None:
                         self.acknowledged[run_id] = data
                         return run_id
-                    assert response.status == 503, await response.text()
+                    assert response.status == 503, f"{response.status} {await response.text()}\n{self.last_lines()}"
             except (aiohttp.ClientError, OSError):
                 pass
             await asyncio.sleep(0.05)
+
+    def last_lines(self) -> str:
+        """The end of what the processes have logged, for the report of a failure."""
+        return "\n".join(self.lines[-150:])
 
     async def settled(self, run_ids: Iterable[UUID], timeout_s: float) -> None:
         """Wait until each of these runs has ended in the log."""
@@ -182,7 +186,7 @@ async def running_system(**variables: str) -> AsyncIterator[System]:
                 await eventually(lambda: _ready(system), 60)
                 yield system
             except BaseException:
-                sys.stderr.write("\n".join(lines[-80:]) + "\n")
+                sys.stderr.write(system.last_lines() + "\n")
                 raise
             finally:
                 await child.stop(grace_s=20)

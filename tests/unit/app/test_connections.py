@@ -131,6 +131,17 @@ async def test_ordinary_requests_are_answered_and_the_connection_is_kept(request
             assert await answer(client) == 200
 
 
+async def test_a_connection_that_was_accepted_while_the_server_stops_is_not_kept() -> None:
+    """uvicorn tells those to close that it knows then. A later one would be used until requests on it are cut off."""
+    async with served() as (connections, connect):
+        client = await connect()
+        connections.close()
+        async with asyncio.timeout(5):
+            while await answer(client) == 200:
+                pass
+        assert await closed(client)
+
+
 @pytest.mark.parametrize(
     ("request_", "status"),
     [

@@ -1,6 +1,9 @@
 """What stands around Litestar: HEAD is a GET without its body, for the client and for the server."""
 
+import asyncio
 from typing import Any, cast
+
+import pytest
 
 from app.http.routing import Edge
 
@@ -22,3 +25,21 @@ async def test_the_server_still_knows_that_a_request_is_a_head() -> None:
     await Edge(app, cast(Any, None))(scope, cast(Any, None), send)
     assert (seen, scope["method"]) == (["GET"], "HEAD")
     assert [message.get("body") for message in sent] == [None, b""]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/runs", "/hooks/catch/a/b"])
+async def test_a_request_that_is_cut_off_when_the_server_stops_is_to_be_sent_again(path: str) -> None:
+    """uvicorn's own answer is a 500, which senders take for a refusal for good."""
+    sent: list[Any] = []
+
+    async def app(_scope: Any, _receive: Any, _send: Any) -> None:
+        raise asyncio.CancelledError
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope: Any = {"type": "http", "method": "POST", "path": path}
+    with pytest.raises(asyncio.CancelledError):
+        await Edge(app, cast(Any, None))(scope, cast(Any, None), send)
+    assert sent[0]["status"] == 503
+    assert (b"retry-after", b"1") in sent[0]["headers"]
