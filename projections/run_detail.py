@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Literal, assert_never
+from typing import Literal, TypeAlias, assert_never
 from uuid import UUID
 
 import msgspec
@@ -44,6 +44,9 @@ class Postponement(msgspec.Struct, frozen=True, kw_only=True):
     times: int = 1
 
 
+StepStatus: TypeAlias = Literal["pending", "waiting", "running", "succeeded", "filtered", "failed", "skipped"]
+
+
 class StepDetail(msgspec.Struct, kw_only=True):
     """One step of the run: `input` is the rendered config of its last attempt, and of all that don't say otherwise.
 
@@ -52,10 +55,20 @@ class StepDetail(msgspec.Struct, kw_only=True):
     `running` is told of steps only whose attempts are announced, as they are not to be repeated blindly.
     `waits_until`: when a delay, or a step that was put off, goes on. `decision`: how a filter or paths were
     decided, and why; a filter that did not let the run through has the status `filtered`.
+
+    Its place: `at` as in problems (`steps.1.paths.0.steps.0`), the id of the step that holds it as `parent`, and the
+    `branch` of that one: the id of a path, `otherwise`, `steps` or `on_error`. `why`: the reason of a `skipped` step;
+    `pending` ones may still come. `replayable`: a replay may begin with it.
     """
 
     id: str
-    status: Literal["waiting", "running", "succeeded", "filtered", "failed"] = "waiting"
+    kind: str = ""
+    status: StepStatus = "waiting"
+    at: str = ""
+    parent: str = ""
+    branch: str = ""
+    why: str = ""
+    replayable: bool = False
     attempts: list[Attempt] = []
     input: Json = None
     output: Json = None
@@ -72,6 +85,9 @@ class StepDetail(msgspec.Struct, kw_only=True):
 class RunDetail(msgspec.Struct, kw_only=True):
     """A run with everything that is known about it. Times are UTC; `duration_ms` is from the request to the end.
 
+    Of that, the run was queued for `queued_ms` until something was done, waited for `waiting_ms` (delays, retries,
+    turns), and ran for the rest. `steps` are all steps of its version, in their order, once its zap is known.
+
     `reason`: why a filtered run went no further. `answer`: the value of the `return` step that ended the run.
     `replays` are the newest runs that replay this one, `recovered_by` is the one that made up for it when it had not
     completed; its own stream does not know them, read models do.
@@ -87,6 +103,8 @@ class RunDetail(msgspec.Struct, kw_only=True):
     started_at: datetime
     finished_at: datetime | None = None
     duration_ms: float | None = None
+    queued_ms: float | None = None
+    waiting_ms: float = 0.0
     error: RunError | None = None
     reason: str | None = None
     answer: Json | UnsetType = UNSET
@@ -137,11 +155,28 @@ def fold(events: Sequence[StoredEvent]) -> RunDetail:
         deadline=first.deadline,
         position=events[-1].position,
     )
+    waits_since: datetime | None = None
     for stored in events[1:]:
         event = decode(stored.type, stored.schema_version, stored.data)
         if isinstance(event, run.RunEvent):
+            waits_since = _time(detail, event, stored.recorded_at, waits_since)
             _fold(detail, event, stored.recorded_at)
     return detail
+
+
+def _time(detail: RunDetail, event: run.RunEvent, at: datetime, waits_since: datetime | None) -> datetime | None:
+    """Count how long the run was queued and has waited; gives since when it waits from this event on."""
+    if detail.queued_ms is None:
+        began = event.started_at if isinstance(event, run.StepStarted | run.StepAttempt) else at
+        detail.queued_ms = max(0.0, _ms(began - detail.started_at))
+    if waits_since is not None:
+        detail.waiting_ms = round(detail.waiting_ms + _ms(at - waits_since), 3)
+    waits = isinstance(event, run.StepAttemptFailed | run.StepPostponed | run.StepDelayed)
+    return at if waits else None
+
+
+def _ms(span: timedelta) -> float:
+    return round(span / timedelta(milliseconds=1), 3)
 
 
 def values_of(detail: RunDetail) -> JsonObject:
@@ -284,9 +319,9 @@ def _fold_attempt(step: StepDetail, event: run.StepAttempt, at: datetime) -> Non
     step.status = "succeeded" if isinstance(event, run.StepSucceeded) else "failed"
     step.output = event.output if isinstance(event, run.StepSucceeded) else None
     step.finished_at = at
-    step.duration_ms = round((at - step.started_at) / timedelta(milliseconds=1), 3)
+    step.duration_ms = _ms(at - step.started_at)
 
 
 def _finish(detail: RunDetail, status: RunStatus, at: datetime) -> None:
     detail.status, detail.finished_at = status, at
-    detail.duration_ms = round((at - detail.started_at) / timedelta(milliseconds=1), 3)
+    detail.duration_ms = _ms(at - detail.started_at)

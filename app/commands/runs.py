@@ -15,6 +15,7 @@ from domain.run.state import LoadedRun
 from domain.zap.zap import existing
 from projections import run_detail
 from projections.run_detail import RunDetail
+from projections.run_tree import Versions, place
 
 
 class Runs:
@@ -26,16 +27,20 @@ class Runs:
     def __init__(self, store: EventStore, new_id: NewId) -> None:
         self._store = store
         self._new_id = new_id
+        self._versions = Versions(store)
 
     async def load(self, tenant_id: UUID, run_id: UUID) -> LoadedRun:
         """The run as it is now. Raises NotFound."""
         return await load_of(self._store, RUN, run_id, tenant_id)
 
     async def detail(self, tenant_id: UUID, run_id: UUID) -> RunDetail:
-        """The run detail as it is now. Raises NotFound."""
+        """The run detail as it is now, with all steps of its version. Raises NotFound."""
         detail = await run_detail.get(self._store, tenant_id, run_id)
         if detail is None:
             raise NotFound("no such run")
+        definition = await self._versions.get(detail.zap_id, detail.zap_version)
+        if definition is not None:
+            place(detail, definition)
         return detail
 
     async def cancel(self, tenant_id: UUID, run_id: UUID, metadata: Metadata) -> None:

@@ -10,6 +10,7 @@ from litestar import Controller, Response, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from app.accounts.auth import AuthedRequest
+from app.commands.runs import Runs
 from app.http.inputs import Injected, Moment
 from app.http.openapi.notes import notes
 from app.http.paging import MinPosition, Page, Paging, encode_cursor, is_fresh, marked
@@ -110,11 +111,14 @@ class RunController(Controller):
         return marked(paging.page(items, lambda item: item.id), fresh=fresh)
 
     @get("/{run_id:uuid}", summary="Read a run", operation_id="getRun")
-    async def read(self, run_id: FromPath[UUID], request: AuthedRequest, services: Injected[Services]) -> RunDetail:
-        """Trigger, steps with input, output, attempts and timing. Current, but for `replays` and `recovered_by`."""
-        found = await run_detail.get(services.store, request.user.tenant_id, run_id)
-        if found is None:
-            raise NotFound("no such run")
+    async def read(
+        self, run_id: FromPath[UUID], request: AuthedRequest, services: Injected[Services], runs: Injected[Runs]
+    ) -> RunDetail:
+        """Trigger, and all steps with their place, input, output, attempts and timing, or why they were not done.
+
+        Current, but for `replays` and `recovered_by`.
+        """
+        found = await runs.detail(request.user.tenant_id, run_id)
         found.trigger = shown_fields(found.trigger)
         for step in found.steps:
             step.input, step.output = shown(step.input), shown(step.output)

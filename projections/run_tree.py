@@ -1,0 +1,118 @@
+"""The steps of a run as a tree: each with its place among the others, also those that the run did not come to."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from uuid import UUID
+
+import msgspec
+
+from domain.aggregates import ZAP
+from domain.flow.course import Broken, Course, Next, course
+from domain.flow.decisions import Decision
+from domain.flow.steps import TryStep, walk
+from domain.flow.tree import Node, tree
+from domain.log.errors import NotFound
+from domain.log.ports import EventStore
+from domain.log.stream import load
+from domain.run.events import Failure
+from domain.run.state import RunStatus
+from domain.values.json import Json
+from domain.zap.definition import Definition
+from projections.run_detail import RunDetail, StepDetail, StepStatus
+
+CACHED = 200
+"""Versions of zaps that are remembered: they never change."""
+_SAID: Mapping[RunStatus, str] = {
+    "completed": "the run had completed",
+    "filtered": "the run was filtered",
+    "failed": "the run had failed",
+    "cancelled": "the run was cancelled",
+    "timed_out": "the run was timed out",
+}
+
+
+class Versions:
+    """The published versions of zaps, the most recently used ones from memory."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self._known: OrderedDict[tuple[UUID, int], Definition] = OrderedDict()
+
+    async def get(self, zap_id: UUID, number: int) -> Definition | None:
+        """The definition of a version, None where there is none."""
+        key = zap_id, number
+        if key in self._known:
+            self._known.move_to_end(key)
+            return self._known[key]
+        loaded = await load(self._store, ZAP, zap_id)
+        try:
+            found = loaded.state.version(number).definition if loaded else None
+        except NotFound:
+            found = None
+        if found is not None:
+            self._known[key] = found
+            if len(self._known) > CACHED:
+                self._known.popitem(last=False)
+        return found
+
+
+class _Results(msgspec.Struct, frozen=True):
+    """What a run detail knows of its steps, as the course asks for it."""
+
+    outputs: Mapping[str, Json]
+    errors: Mapping[str, Failure]
+    decisions: Mapping[str, Decision]
+
+
+def place(detail: RunDetail, definition: Definition) -> None:
+    """Give each step its place, and put those beside them that were passed by or are still to come."""
+    known = {step.id: step for step in detail.steps}
+    results = _Results(
+        outputs={step.id: step.output for step in detail.steps if step.status == "succeeded" and not step.decision},
+        errors={step.id: step.error for step in detail.steps if step.status == "failed" and step.error},
+        decisions={step.id: step.decision for step in detail.steps if step.decision},
+    )
+    stand = course(definition.steps, results)
+    nodes = list(tree(definition.steps, results, _SAID.get(detail.status, "")))
+    names = {node.step.id for node in nodes}
+    others = [step for step in detail.steps if step.id not in names]
+    detail.steps = [_placed(node, known, stand, results) for node in nodes] + others
+
+
+def _placed(node: Node, known: Mapping[str, StepDetail], stand: Course, results: _Results) -> StepDetail:
+    step = known.get(node.step.id)
+    found = step if step is not None and (not node.why or _was_tried(step)) else _without_record(node, results)
+    found.kind = str(node.step.__struct_config__.tag)
+    found.at, found.parent, found.branch, found.why = node.at, node.parent, node.branch, node.why
+    is_next = isinstance(stand.place, Next) and stand.place.step.id == node.step.id
+    found.replayable = found is step or is_next
+    if node.step.id in stand.joined:
+        found.output = stand.joined[node.step.id]
+    if node.step.id in stand.failed:
+        found.error = results.errors[stand.failed[node.step.id]]
+        found.status = found.status if isinstance(node.step, TryStep) else "failed"
+    return found
+
+
+def _was_tried(step: StepDetail) -> bool:
+    """Whether the run itself came to the step, rather than taking its outcome over."""
+    return bool(step.started_at or step.postponed or step.waits_until)
+
+
+def _without_record(node: Node, results: _Results) -> StepDetail:
+    if node.why or not isinstance(node.step, TryStep):
+        return StepDetail(id=node.step.id, status="skipped" if node.why else "pending")
+    return StepDetail(id=node.step.id, status=_of_try(node.step, results))
+
+
+def _of_try(step: TryStep, results: _Results) -> StepStatus:
+    """A `try` leaves no events of its own: what it came to follows from the steps in it."""
+    match course((step,), results).place:
+        case Next():
+            inside = {inner.id for _at, inner, _depth in walk((step,), "")}
+            begun = inside & {*results.outputs, *results.errors, *results.decisions}
+            return "running" if begun else "pending"
+        case Broken():
+            return "failed"
+        case _:
+            return "succeeded"
