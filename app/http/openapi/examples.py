@@ -87,8 +87,8 @@ EXAMPLES: Mapping[str, Json] = {
         "trigger": {"method": "POST", "headers": {}, "query": {}, "body": {"title": "It breaks"}},
         "steps": [
             {
-                "id": _STEP, "kind": "action", "at": "steps.0", "parent": "", "branch": "", "why": "", "replayable": True,
-                "status": "succeeded", "input": {"url": "https://example.org/inbox"},
+                "id": _STEP, "kind": "action", "at": "steps.0", "parent": "", "branch": "", "why": "",
+                "replayable": True, "status": "succeeded", "input": {"url": "https://example.org/inbox"},
                 "output": {"status": 200, "body": {"ok": True}}, "error": None, "started_at": _AT,
                 "finished_at": _LATER, "duration_ms": 1250, "waits_until": None, "postponed": None,
                 "attempts": [{"attempt": 1, "started_at": _AT, "duration_ms": 1250, "error": None, "retry_at": None}],
