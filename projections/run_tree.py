@@ -7,9 +7,10 @@ from uuid import UUID
 import msgspec
 
 from domain.aggregates import ZAP
+from domain.flow.contents import walk
 from domain.flow.course import Broken, Course, Next, course
 from domain.flow.decisions import Decision
-from domain.flow.steps import TryStep, walk
+from domain.flow.steps import TryStep
 from domain.flow.tree import Node, tree
 from domain.log.errors import NotFound
 from domain.log.ports import EventStore

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import msgspec
 
+from domain.flow.contents import Scope, error_path, is_passed_over, scopes, walk
 from domain.flow.course import Broken, Done, Dropped, Next, Place, Results, Stopped, course
 from domain.flow.decisions import Taken
-from domain.flow.steps import PathsStep, Scope, Step, TryStep, error_path, is_passed_over, scopes, walk
+from domain.flow.steps import PathsStep, Step, TryStep
 
 
 class Node(msgspec.Struct, frozen=True, gc=False):
