@@ -38,6 +38,7 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("zap.secrets_changed", 1, zap_events.ZapSecretsChanged),
     EventType("zap.flagged", 1, zap_events.ZapFlagged),
     EventType("zap.unflagged", 1, zap_events.ZapUnflagged),
+    EventType("zap.draft_tested", 1, zap_events.DraftTested),
     EventType("zap.failures.resolved", 1, failures.FailuresResolved),
     EventType("zap.failures.noted", 1, failures.FailuresNoted),
     EventType("zap.failures.alert_raised", 1, failures.AlertRaised),

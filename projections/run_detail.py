@@ -44,6 +44,8 @@ class Postponement(msgspec.Struct, frozen=True, kw_only=True):
     times: int = 1
 
 
+AnsweredBy: TypeAlias = Literal["stub", "record", "sample", "target"]
+"""`stub`: whoever tests. `record`: the sample run. `sample`: the answer is made up, as none is known."""
 StepStatus: TypeAlias = Literal["pending", "waiting", "running", "succeeded", "filtered", "failed", "skipped"]
 
 
@@ -58,7 +60,7 @@ class StepDetail(msgspec.Struct, kw_only=True):
 
     Its place: `at` as in problems (`steps.1.paths.0.steps.0`), the id of the step that holds it as `parent`, and the
     `branch` of that one: the id of a path, `otherwise`, `steps` or `on_error`. `why`: the reason of a `skipped` step;
-    `pending` ones may still come. `replayable`: a replay may begin with it.
+    `pending` ones may still come. `replayable`: a replay may begin with it. `answered_by`: in a test, who answered.
     """
 
     id: str
@@ -80,6 +82,7 @@ class StepDetail(msgspec.Struct, kw_only=True):
     postponed: Postponement | None = None
     not_kept: dict[str, Omitted] = {}
     decision: Decision | None = None
+    answered_by: AnsweredBy | UnsetType = UNSET
 
 
 class RunDetail(msgspec.Struct, kw_only=True):

@@ -10,7 +10,7 @@ from app.intake.refusals import LoopDetected
 from domain.aggregates import ZAP
 from domain.connector.input_schema import violations
 from domain.hook.hops import MAX_DEPTH, Hops
-from domain.hook.request import Request
+from domain.hook.request import json_request
 from domain.log.errors import Invalid, WrongStatus
 from domain.log.event import Appended, Duplicate, Metadata
 from domain.log.ports import EventStore, NewId, StoreUnavailable
@@ -54,7 +54,7 @@ class ManualRuns:
                 zap_id=zap_id,
                 zap_version=zap.live,
                 source="manual",
-                request=_request(payload),
+                request=json_request(payload),
                 dedupe_id=idempotency,
                 depth=hop.depth if hop else 0,
             ),
@@ -71,11 +71,6 @@ class ManualRuns:
                 return ManualRun(first.stream_id, first.position)
             case _:
                 raise StoreUnavailable("the new run's id was taken")
-
-
-def _request(payload: Json) -> Request:
-    body = msgspec.json.encode(payload).decode()
-    return Request(method="POST", headers={"content-type": "application/json"}, body=body)
 
 
 async def _require_fitting(definition: Definition, payload: Json) -> None:

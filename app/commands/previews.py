@@ -9,7 +9,7 @@ import msgspec
 from consumers.rendering.rendering import Rendering
 from consumers.rendering.trigger import trigger_of
 from domain.aggregates import RUN, ZAP
-from domain.hook.request import Request
+from domain.hook.request import json_request
 from domain.language.mistakes import MAX_TEXT, SLOW
 from domain.language.scope import Keys, written
 from domain.language.template import TemplateError, compiled, templates
@@ -54,9 +54,7 @@ class Previews:
 
     async def of_body(self, tenant_id: UUID, template: Json, body: Json) -> RenderedTemplate:
         """As the first step of a run would see it whose request has this JSON body. Raises Invalid."""
-        headers = {"content-type": "application/json"}
-        request = Request(body=msgspec.json.encode(body).decode(), headers=headers, method="POST")
-        context: JsonObject = {"trigger": await trigger_of(request), "steps": {}, "run": {}, "zap": {}}
+        context: JsonObject = {"trigger": await trigger_of(json_request(body)), "steps": {}, "run": {}, "zap": {}}
         return await self._of(tenant_id, template, context)
 
     async def _of(self, tenant_id: UUID, template: Json, context: JsonObject) -> RenderedTemplate:

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from domain.aggregates import REQUESTS, ZAP
-from domain.intake.admission import Started, admission_stream, admit, arrival_of, record_admitted
+from domain.intake.admission import LoadedRequest, Started, admission_stream, admit, arrival_of, record_admitted
 from domain.intake.arrival import Arrival, live_zap
 from domain.intake.events import RequestAdmitted
 from domain.log.errors import NotFound, WrongStatus
@@ -12,7 +12,7 @@ from domain.log.ports import NewId
 from domain.log.stream import fold, load_of
 from domain.registry import decode, decode_metadata
 from domain.zap.zap import existing
-from projections.request_list import get_request
+from projections.request_list import RequestListItem, get_request
 from sql.log.event_store import PgEventStore
 
 
@@ -29,6 +29,17 @@ class Requests:
         The sender may have been admitted with a repeat in the meantime: then that run is the answer.
         """
         zap = live_zap(existing(await load_of(self._store, ZAP, zap_id, tenant_id)))
+        listed, kept = await self.kept(tenant_id, zap_id, request_id)
+        arrival = arrival_of(kept, zap, traceparent=decode_metadata(kept.meta).traceparent, actor=metadata.actor)
+        before = await self._admitted(arrival, listed.run_id)
+        if before is not None:
+            return before
+        started = await admit(self._store, self._new_id, arrival)
+        await record_admitted(self._store, self._new_id, arrival, started, metadata)
+        return started
+
+    async def kept(self, tenant_id: UUID, zap_id: UUID, request_id: UUID) -> tuple[RequestListItem, LoadedRequest]:
+        """A request as it is listed, and as the log keeps it. Raises NotFound and WrongStatus."""
         listed = await get_request(self._store.pool, tenant_id, zap_id, request_id)
         if listed is None:
             raise NotFound("no such request")
@@ -38,13 +49,7 @@ class Requests:
         kept = fold(REQUESTS[StreamKind(stored.kind)], [stored])
         if kept is None:
             raise WrongStatus("this entry only counts requests; none of them was kept")
-        arrival = arrival_of(kept, zap, traceparent=decode_metadata(kept.meta).traceparent, actor=metadata.actor)
-        before = await self._admitted(arrival, listed.run_id)
-        if before is not None:
-            return before
-        started = await admit(self._store, self._new_id, arrival)
-        await record_admitted(self._store, self._new_id, arrival, started, metadata)
-        return started
+        return listed, kept
 
     async def _admitted(self, arrival: Arrival, listed_run: UUID | None) -> Started | None:
         """The run of an admitted request, however long ago that was: deduplication forgets its key after a time.

@@ -1,6 +1,8 @@
 """The HTTP side put together: create_app."""
 
 import asyncio
+import random
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar
@@ -16,12 +18,14 @@ from app.accounts.passwords import Passwords
 from app.accounts.secret_box import SecretBox
 from app.accounts.tokens import Tokens
 from app.commands.dead_letters import Inbox
+from app.commands.draft_tests import DraftTests
 from app.commands.hook_secrets import HookSecrets
 from app.commands.jobs import Jobs
 from app.commands.manual_runs import ManualRuns
 from app.commands.previews import Previews
 from app.commands.requests import Requests
 from app.commands.runs import Runs
+from app.commands.samples import Samples
 from app.commands.zaps import Zaps
 from app.http import problems as refusals
 from app.http import routing
@@ -29,6 +33,7 @@ from app.http.api.api_keys import ApiKeyController
 from app.http.api.auth import AuthController, MeController
 from app.http.api.catalog import CatalogController
 from app.http.api.dead_letters import DeadLetterController, HealthController
+from app.http.api.draft_tests import DraftTestController
 from app.http.api.hooks import HookController
 from app.http.api.jobs import BulkController, HeldController, JobController
 from app.http.api.run_commands import RunCommandController
@@ -54,14 +59,21 @@ from app.intake.loops import loop_flags
 from app.intake.replies import Replies
 from app.intake.request_log import RequestLog
 from app.intake.run_watch import RunWatch
+from consumers.outbound.client import Outbound
+from consumers.outbound.targets import Targets
+from consumers.rehearsal.rehearsal import Rehearsal
 from consumers.rendering.rendering import Rendering
+from consumers.runner.slots import Slots
 from domain.hook.hops import Hops
+from domain.log.ports import NewId
 from sql.tables.answers import Answers
 from sql.tables.hook_secrets import HookTables
 from sql.tables.identity import Identity
 from sql.tables.rate_limits import RateLimits
 
 T = TypeVar("T")
+MAX_REAL = 20
+"""Actions of tests that run at once, of all tenants; one alone has half of them."""
 
 
 def create_app(services: Services) -> Litestar:
@@ -84,6 +96,7 @@ def create_app(services: Services) -> Litestar:
         signup=services.signup,
     )
     rendering = Rendering()
+    outbound = Outbound(services.outbound_allow)
     authenticator = Authenticator(identity, tokens)
     answers = Answers(services.store.pool)
     keeps_answers = with_idempotency(authenticator, answers, box, services.now, services.new_id)
@@ -105,18 +118,13 @@ def create_app(services: Services) -> Litestar:
             "identity": _value(identity),
             "accounts": _value(accounts),
             "zaps": _value(zaps),
-            "runs": _value(Runs(services.store, new_id)),
-            "jobs": _value(Jobs(services.store, new_id)),
             "hook_secrets": _value(secrets),
-            "inbox": _value(Inbox(services.store, new_id)),
-            "manual_runs": _value(ManualRuns(services.store, new_id, _hop_keys(services))),
-            "previews": _value(Previews(services.store, rendering, services.now)),
-            "requests": _value(Requests(services.store, new_id)),
+            **_commands(services, rendering, outbound, new_id),
         },
         exception_handlers={**refusals.HANDLERS, **routing.HANDLERS},
         response_headers=NO_SNIFF,
         request_max_body_size=MAX_BODY,
-        lifespan=[_background(live_zaps, request_log, passwords, rendering)],
+        lifespan=[_background(live_zaps, request_log, passwords, rendering, outbound)],
         openapi_config=None,
         logging_config=None,
     )
@@ -134,6 +142,7 @@ def _api(authenticator: Authenticator, keeps_answers: Middleware) -> Router:
             ApiKeyController,
             CatalogController,
             ZapController,
+            DraftTestController,
             HookController,
             RunController,
             RunCommandController,
@@ -155,6 +164,37 @@ def _api(authenticator: Authenticator, keeps_answers: Middleware) -> Router:
         type_decoders=[(_decodes_itself, _decode)],
         before_request=check,
     )
+
+
+def _commands(services: Services, rendering: Rendering, outbound: Outbound, new_id: NewId) -> dict[str, Provide]:
+    """What users can do, of which the routes ask for one or two."""
+    return {
+        "runs": _value(Runs(services.store, new_id)),
+        "jobs": _value(Jobs(services.store, new_id)),
+        "inbox": _value(Inbox(services.store, new_id)),
+        "manual_runs": _value(ManualRuns(services.store, new_id, _hop_keys(services))),
+        "previews": _value(Previews(services.store, rendering, services.now)),
+        "draft_tests": _value(_draft_tests(services, rendering, outbound, new_id)),
+        "samples": _value(Samples(services.store, new_id)),
+        "requests": _value(Requests(services.store, new_id)),
+    }
+
+
+def _draft_tests(services: Services, rendering: Rendering, outbound: Outbound, new_id: NewId) -> DraftTests:
+    """With targets of their own: tests neither fill the runner's slots nor trip its circuits."""
+    limits = RateLimits(services.store.pool)
+    targets = Targets(outbound, limits, clock=services.now, monotonic=time.monotonic, random=random.random)
+    hops = _hop_keys(services)
+    rehearsal = Rehearsal(
+        services.catalog,
+        rendering,
+        clock=services.now,
+        new_id=services.new_id,
+        slots=Slots(MAX_REAL, MAX_REAL),
+        targets=targets,
+        hops=hops,
+    )
+    return DraftTests(services.store, rehearsal, new_id, hops)
 
 
 def _hop_keys(services: Services) -> Hops:
@@ -205,7 +245,7 @@ def _value(value: T) -> Provide:
 
 
 def _background(
-    live_zaps: LiveZaps, request_log: RequestLog, passwords: Passwords, rendering: Rendering
+    live_zaps: LiveZaps, request_log: RequestLog, passwords: Passwords, rendering: Rendering, outbound: Outbound
 ) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
@@ -216,7 +256,8 @@ def _background(
         for task in tasks:
             task.add_done_callback(stop_if_ended)
         try:
-            yield
+            async with outbound:
+                yield
         finally:
             for task in tasks:
                 task.cancel()

@@ -25,7 +25,8 @@ class Services:
     `encryption_key` is 32 bytes in URL-safe base64; it and `jwt_secret` may be several, with commas between them.
     `max_held`: bytes of requests that a paused zap may hold. `user_per_minute` limits the webhooks to all zaps of one
     user. `readiness` names the checks that fail right now.
-    `trusted_proxies` are those whose word about the client is believed.
+    `trusted_proxies` are those whose word about the client is believed. `outbound_allow`: internal networks that tests
+    of drafts may reach.
     """
 
     store: PgEventStore
@@ -39,6 +40,7 @@ class Services:
     max_held: int = 256 * 2**20
     user_per_minute: int | None = None
     trusted_proxies: tuple[Network, ...] = ()
+    outbound_allow: tuple[Network, ...] = ()
     signup: WhoMaySignUp = "on"
     password_hasher: PasswordHasher = OWASP
     now: Clock = clock.now

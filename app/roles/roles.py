@@ -62,6 +62,7 @@ async def _api(settings: Settings, stop: asyncio.Event) -> None:
             max_held=settings.max_held,
             user_per_minute=settings.user_per_minute or None,
             trusted_proxies=settings.trusted_proxies,
+            outbound_allow=settings.outbound_allow,
             readiness=lambda: failing_checks(store),
         )
         await serve(services, settings.host, settings.port, stop)
@@ -185,7 +186,10 @@ ROLES: Mapping[str, Role] = {
         help="Serve HTTP: the API, the webhooks, the documentation.",
         run=_api,
         needs=("database_url", "jwt_secret", "encryption_key", "message_key"),
-        uses=("host", "port", "public_url", "signup", "max_body", "max_held", "user_per_minute", "trusted_proxies"),
+        uses=(
+            *("host", "port", "public_url", "signup", "max_body", "max_held", "user_per_minute", "trusted_proxies"),
+            "outbound_allow",
+        ),
     ),
     "relay": Role(
         help="Publish committed events to the topic.",

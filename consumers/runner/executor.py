@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -51,6 +51,10 @@ log = structlog.get_logger()
 _RUNNER = "runner"
 NEWER_S = 300.0
 """How long a run waits until it asks again whether its next step is understood."""
+
+
+def _never(_run: LoadedRun) -> bool:
+    return False
 
 
 class _Here(msgspec.Struct, frozen=True):
@@ -102,10 +106,10 @@ class Executor:
         self._definitions = Definitions(store, catalog)
         self._slots = slots
 
-    async def advance(self, run: LoadedRun) -> LoadedRun:
-        """Carry a run on until it ends or waits for a timer. Outages of the log are waited out."""
+    async def advance(self, run: LoadedRun, enough: Callable[[LoadedRun], bool] = _never) -> LoadedRun:
+        """Carry a run on until it ends or waits for a timer, or is far `enough`. Outages of the log are waited out."""
         trigger: Trigger | None = None
-        while isinstance(run.state, ActiveRun) and run.state.waits_until is None:
+        while isinstance(run.state, ActiveRun) and run.state.waits_until is None and not enough(run):
             trigger = trigger or Trigger(run.state.requested.request)
             run = await self._step(run, run.state, trigger) or await self.follow(run)
         return run

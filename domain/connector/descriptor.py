@@ -52,6 +52,8 @@ class ActionContext(msgspec.Struct, frozen=True):
 class ActionDescriptor(msgspec.Struct, frozen=True, kw_only=True):
     """An action: how the catalog lists it, and the coroutine that does it with the rendered config.
 
+    `sample` is an answer such as the action may give: it stands in where a draft is tested and no other is known.
+
     `config` is what can be set, `check` knows more of it than its types say. `prepare` sees the config of a published
     version once, before data: what it decides can't depend on data.
     """
@@ -63,6 +65,7 @@ class ActionDescriptor(msgspec.Struct, frozen=True, kw_only=True):
     run: Callable[[JsonObject, ActionContext], Awaitable[Outcome]]
     config: Config = NoConfig
     example: Json = None
+    sample: Json = None
     idempotent: bool = True
     check: Callable[[JsonObject], dict[str, str]] | None = None
     prepare: Callable[[JsonObject], JsonObject] | None = None

@@ -50,6 +50,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.body.encode("utf-8", "surrogatepass")
 
 
+def json_request(value: Json) -> Request:
+    """The request that a JSON value comes as where nobody sent one."""
+    body = msgspec.json.encode(value).decode()
+    return Request(method="POST", headers={"content-type": "application/json"}, body=body)
+
+
 def request_body(raw: bytes) -> tuple[str, Literal["utf-8", "base64"]]:
     """Received bytes as the two fields of Request that keep them."""
     try:

@@ -5,6 +5,7 @@ The names and fields of events are the storage format: a changed meaning is a ne
 
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
+from uuid import UUID
 
 import msgspec
 
@@ -111,6 +112,17 @@ class ZapUnflagged(Event, frozen=True, kw_only=True):
         return flag_key(self.kind, self.step_id)
 
 
+class DraftTested(Event, frozen=True, kw_only=True):
+    """The draft was tested with real effects: actions were called. It stands in a stream of its own.
+
+    `draft` is the version of the zap's stream that was tested, `steps` are those that were asked for; none for all.
+    """
+
+    zap_id: UUID
+    draft: int
+    steps: tuple[str, ...] = ()
+
+
 ZapEvent: TypeAlias = (
     ZapCreated
     | ZapDraftChanged
@@ -123,6 +135,7 @@ ZapEvent: TypeAlias = (
     | ZapSecretsChanged
     | ZapFlagged
     | ZapUnflagged
+    | DraftTested
 )
 
 

@@ -12,6 +12,7 @@ from domain.log.event import Event
 from domain.log.stream import Loaded
 from domain.zap.definition import Definition, same
 from domain.zap.events import (
+    DraftTested,
     Flag,
     FlagKind,
     ZapCreated,
@@ -129,6 +130,12 @@ class Zap(msgspec.Struct, frozen=True, kw_only=True):
     def draft_differs(self) -> bool:
         """Whether publishing now would change what new runs do."""
         return not self.live or not self.is_draft(self.version(self.live))
+
+    @property
+    def next_number(self) -> int:
+        """The number of the version that the draft is, or would be."""
+        same_as = [version.number for version in self.versions if self.is_draft(version)]
+        return same_as[-1] if same_as else len(self.versions) + 1
 
     def is_draft(self, version: "PublishedVersion") -> bool:
         """Whether the draft equals this version."""
@@ -251,7 +258,7 @@ def evolve(state: ZapState, event: ZapEvent, at: datetime) -> ZapState:
 def _evolve_existing(zap: Zap, event: ZapEvent, at: datetime) -> Zap:
     replace = msgspec.structs.replace
     match event:
-        case ZapCreated() | ZapSecretsChanged() | ZapScheduled():
+        case ZapCreated() | ZapSecretsChanged() | ZapScheduled() | DraftTested():
             return zap
         case ZapDraftChanged():
             return replace(zap, name=event.name, draft=event.definition)

@@ -59,6 +59,7 @@ EXAMPLES: tuple[Event, ...] = (
     zap_events.ZapSecretsChanged(count=2),
     zap_events.ZapFlagged(flag=_FLAG),
     zap_events.ZapUnflagged(kind="target_gone", step_id="look_up"),
+    zap_events.DraftTested(zap_id=ZAP, draft=3, steps=("look_up",)),
     failures.FailuresResolved(zap_id=ZAP, step_id="look_up", code="http_503", count=12),
     failures.FailuresNoted(zap_id=ZAP, step_id="look_up", code="http_503", note="asked the vendor"),
     failures.AlertRaised(

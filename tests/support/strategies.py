@@ -99,6 +99,9 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     zap_events.ZapUnflagged: st.builds(
         zap_events.ZapUnflagged, kind=st.sampled_from(get_args(zap_events.FlagKind)), step_id=texts
     ),
+    zap_events.DraftTested: st.builds(
+        zap_events.DraftTested, zap_id=st.uuids(), draft=numbers, steps=st.lists(texts, max_size=2).map(tuple)
+    ),
     failures.FailuresResolved: st.builds(failures.FailuresResolved, **_group, count=numbers),
     failures.FailuresNoted: st.builds(failures.FailuresNoted, **_group, note=texts),
     failures.AlertRaised: st.builds(

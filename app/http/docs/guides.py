@@ -15,6 +15,7 @@ ORDER = (
     "conditions",
     "templates",
     "flow",
+    "testing",
     "http-action",
     "failures",
     "runs",

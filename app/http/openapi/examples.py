@@ -125,6 +125,23 @@ EXAMPLES: Mapping[str, Json] = {
     "DeadLetterChange": {"id": _OTHER, "position": 72},
     "RunRequest": {"payload": {"order": 17}, "idempotency": "order-17"},
     "ManualRun": {"run_id": _OTHER, "position": 73},
+    "DraftTestRequest": {
+        "sample": {"payload": {"title": "It breaks"}}, "effects": "stub",
+        "stubs": {_STEP: {"status": 200, "body": {"ok": True}}},
+    },
+    "DraftTest": {
+        "id": _OTHER, "position": 42, "sample_position": None,
+        "steps": [
+            {
+                "id": _STEP, "kind": "action", "at": "steps.0", "parent": "", "branch": "", "why": "",
+                "replayable": False, "status": "succeeded", "input": {"url": "https://example.org/inbox"},
+                "output": {"status": 200, "body": {"ok": True}}, "error": None, "started_at": _AT,
+                "finished_at": _AT, "duration_ms": 0, "waits_until": None, "postponed": None, "answered_by": "stub",
+                "attempts": [{"attempt": 1, "started_at": _AT, "duration_ms": 0, "error": None, "retry_at": None}],
+            }
+        ],
+        "outcome": {"status": "completed", "timed_out": False, "error": None, "reason": None},
+    },
     "TemplatePreviewRequest": {
         "template": {"to": "{{ trigger.body.email | upcase }}"}, "sample": {"payload": {"email": "a@b.c"}},
     },

@@ -26,7 +26,8 @@ _NAMES: Mapping[str, str] = {
     "Resolve": "ResolveRequest", "Branch": "PathsBranch", "Steps": "StepList",
     "RunIn": "RunRequest", "PreviewIn": "TemplatePreviewRequest",
     "Sample": "TemplateSample", "Filtered": "FilterDecision", "Taken": "PathsDecision",
-    "Refresh": "RefreshRequest", "Changed": "DeadLetterChange",
+    "TestIn": "DraftTestRequest", "TestSample": "DraftTestSample", "TestedDraft": "DraftTest",
+    "TestOutcome": "DraftTestOutcome", "Refresh": "RefreshRequest", "Changed": "DeadLetterChange",
 }  # fmt: skip
 """Names that clients see, where ours are for ourselves."""
 

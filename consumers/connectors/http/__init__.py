@@ -127,6 +127,7 @@ CONNECTOR = Connector(
             config=RequestConfig,
             check=check,
             prepare=as_defined,
+            sample={"status": 200, "headers": {}, "body": {}, "content_type": "application/json", "size": 2},
             example={
                 "method": "POST",
                 "url": "https://api.example.com/orders",

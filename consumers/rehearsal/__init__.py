@@ -1,0 +1,1 @@
+"""What would a draft do, without leaving a run behind?"""

@@ -1,0 +1,80 @@
+"""Who answers an action in a rehearsal: whoever tests, the record of an earlier run, the connector's sample; or the
+target itself.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from domain.connector.catalog import Catalog
+from domain.connector.descriptor import ActionContext, ActionDescriptor
+from domain.connector.outcome import Failed, Outcome, Succeeded
+from domain.flow.steps import ActionStep, Step
+from domain.run.state import ActiveRun, EndedRun
+from domain.values.json import Json, JsonObject
+from domain.zap.definition import Definition
+from projections.run_detail import AnsweredBy
+
+UNKNOWN: Json = {"$stub": "nothing was sent, and no answer of this step is known: give one in stubs"}
+
+
+class Answers:
+    """The answers of one rehearsal, and by whom each of them was given."""
+
+    def __init__(self, given: Mapping[str, Outcome], recorded: Mapping[str, Outcome], catalog: Catalog) -> None:
+        self._given = given
+        self._recorded = recorded
+        self._catalog = catalog
+        self.by: dict[str, AnsweredBy] = {}
+
+    def catalog(self, *, real: bool) -> Catalog:
+        """The same connectors, whose actions only answer. With `real`, those for which none is given do act."""
+        actions = {type_: self._answering(action, real=real) for type_, action in self._catalog.actions.items()}
+        return msgspec.structs.replace(self._catalog, actions=actions)
+
+    def of(self, step_id: str, sample: Json = None) -> Outcome:
+        """The answer for a step that is not carried out."""
+        if step_id in self._given:
+            self.by[step_id] = "stub"
+            return self._given[step_id]
+        if step_id in self._recorded:
+            self.by[step_id] = "record"
+            return self._recorded[step_id]
+        self.by[step_id] = "sample"
+        return Succeeded(UNKNOWN if sample is None else sample)
+
+    def of_step(self, step: Step) -> Outcome:
+        """The same, with the sample of its connector."""
+        action = self._catalog.actions.get(step.type) if isinstance(step, ActionStep) else None
+        return self.of(step.id, action.sample if action else None)
+
+    def _answering(self, action: ActionDescriptor, *, real: bool) -> ActionDescriptor:
+        async def run(config: JsonObject, context: ActionContext) -> Outcome:
+            step_id = context.idempotency_key.rpartition(".")[2]
+            if real and step_id not in self._given:
+                self.by[step_id] = "target"
+                return await action.run(config, context)
+            return self.of(step_id, action.sample)
+
+        return msgspec.structs.replace(action, run=run)
+
+
+def recorded(run: ActiveRun | EndedRun, original: Definition, draft: Definition) -> Mapping[str, Outcome]:
+    """What a run has on record of the steps that its version and the draft have both, by id."""
+    found: dict[str, Outcome] = {}
+    for _path, step in draft.all_steps():
+        if not _is_like(step, original.step(step.id)):
+            continue
+        if step.id in run.outputs:
+            found[step.id] = Succeeded(run.outputs[step.id])
+        elif step.id in run.errors:
+            error = run.errors[step.id]
+            found[step.id] = Failed(code=error.code, message=error.message, output=error.output)
+    return found
+
+
+def _is_like(step: Step, other: Step | None) -> bool:
+    """Whether they do the same kind of thing, so that the answer to one may be the answer to the other."""
+    if isinstance(step, ActionStep) and isinstance(other, ActionStep):
+        return step.type == other.type
+    return type(step) is type(other)

@@ -1,0 +1,82 @@
+"""The log of one rehearsal: the streams of its zap and run, in memory. Nobody else reads it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from uuid import UUID
+
+from domain.log.event import ANY_VERSION, Append, Appended, AppendResult, Conflict, StoredEvent, StreamKind
+from domain.log.ports import AppendRefused, Clock
+from domain.registry import encode, encode_metadata, event_type
+
+MAX_BYTES = 32 * 2**20
+"""Of all payloads. An outcome that is too large for it fails the run, as one that the log refuses does."""
+SPARE = 64 * 1024
+"""Bytes beyond that, for the events that then end the run."""
+
+
+class Record:
+    """domain.log.ports.EventStore, for as long as a rehearsal takes."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._log: list[StoredEvent] = []
+        self._room = MAX_BYTES
+
+    async def append(self, command: Append) -> AppendResult:
+        """Store the events. Raises AppendRefused where the room is used up."""
+        await asyncio.sleep(0)  # a rehearsal waits for nobody, and others have their turn, too
+        version = len(await self.read_stream(command.kind, command.stream_id))
+        if command.expected not in (ANY_VERSION, version):
+            return Conflict(version)
+        rows = self._rows(command, version)
+        size = sum(len(row.data) for row in rows)
+        if size > self._room + (SPARE if size <= SPARE else 0):
+            raise AppendRefused(f"a rehearsal keeps {MAX_BYTES:,} bytes")
+        self._room -= size
+        self._log += rows
+        return Appended(version + len(rows), len(self._log))
+
+    async def append_each(self, commands: Sequence[Append]) -> list[AppendResult]:
+        """See domain.log.ports.EventStore."""
+        return [await self.append(command) for command in commands]
+
+    async def read_stream(self, kind: StreamKind, stream_id: UUID, after: int = 0) -> list[StoredEvent]:
+        """See domain.log.ports.EventStore."""
+        return [event for event in self._log if (event.kind, event.stream_id) == (kind, stream_id)][after:]
+
+    async def read_streams(self, kind: StreamKind, stream_ids: Sequence[UUID]) -> dict[UUID, list[StoredEvent]]:
+        """See domain.log.ports.EventStore."""
+        streams = {stream_id: await self.read_stream(kind, stream_id) for stream_id in stream_ids}
+        return {stream_id: events for stream_id, events in streams.items() if events}
+
+    async def read_log(self, after: int, limit: int) -> list[StoredEvent]:
+        """See domain.log.ports.EventStore."""
+        return self._log[after : after + limit]
+
+    async def iterate_log(self, after: int, until: int) -> AsyncIterator[list[StoredEvent]]:
+        """See domain.log.ports.EventStore."""
+        yield self._log[after:until]
+
+    async def head(self) -> int:
+        """See domain.log.ports.EventStore."""
+        return len(self._log)
+
+    def _rows(self, command: Append, version: int) -> list[StoredEvent]:
+        meta, at = encode_metadata(command.metadata), self._clock()
+        return [
+            StoredEvent(
+                position=len(self._log) + number,
+                kind=command.kind,
+                stream_id=command.stream_id,
+                version=version + number,
+                tenant_id=command.tenant_id,
+                ordering_key=command.ordering_key,
+                event_id=new.event_id,
+                type=event_type(new.event).name,
+                schema_version=event_type(new.event).schema_version,
+                recorded_at=at,
+                meta=meta,
+                data=encode(new.event),
+            )
+            for number, new in enumerate(command.events, 1)
+        ]
