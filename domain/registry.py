@@ -16,6 +16,7 @@ from domain.run import events as run_events
 from domain.values.json import JsonObject
 from domain.values.newer import understood
 from domain.zap import events as zap_events
+from domain.zap import ticks
 
 
 class EventType(msgspec.Struct, frozen=True):
@@ -43,6 +44,7 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("zap.failures.noted", 1, failures.FailuresNoted),
     EventType("zap.failures.alert_raised", 1, failures.AlertRaised),
     EventType("zap.failures.alert_attempted", 1, failures.AlertAttempted),
+    EventType("zap.trigger.ticked", 1, ticks.TriggerTicked),
     EventType("zap.request.rejected", 1, intake.RequestRejected),
     EventType("zap.request.counted", 1, intake.RequestsCounted),
     EventType("zap.request.admitted", 1, intake.RequestAdmitted),

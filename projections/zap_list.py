@@ -79,7 +79,7 @@ def _fold(change: _Change, event: Event, at: datetime) -> None:
         change.created_at = at
     match event:
         case zap.ZapCreated() | zap.ZapDraftChanged():
-            change.name, change.trigger_type = storable(event.name), event.definition.trigger.type
+            change.name, change.trigger_type = storable(event.name), event.definition.starts[0].type
             change.step_count = len(event.definition.steps)
         case zap.ZapPublished() | zap.ZapRolledBack():
             change.version = event.number

@@ -10,6 +10,7 @@ import structlog
 from app.accounts.auth import Principal
 from app.accounts.secret_box import SecretBox, Unreadable
 from app.commands.zaps import Zaps
+from domain.hook.compiled import HOOKS
 from domain.hook.presets import Unknown, load_preset
 from domain.hook.verification import needs_secret
 from domain.log.errors import Invalid
@@ -61,12 +62,13 @@ class HookSecrets:
 
         Raises NotFound and Invalid.
         """
-        trigger = (await zaps.load(principal.tenant_id, zap_id)).state.draft.trigger
-        preset = load_preset(trigger.config.get("verification", {"preset": "none"}))
+        draft = (await zaps.load(principal.tenant_id, zap_id)).state.draft
+        hook = draft.start_of(HOOKS)
+        preset = load_preset(hook.config.get("verification", {"preset": "none"}) if hook else {"preset": "none"})
         if isinstance(preset, Unknown) or not needs_secret(preset):
             return
         if not (await self._tables.secrets(zap_id)).boxes:
-            path = "trigger.config.verification"
+            path = f"{draft.place_of(hook.id) if hook else 'trigger'}.config.verification"
             reason = f"this hook needs the secret of its sender first: PUT /api/v1/zaps/{zap_id}/secrets"
             raise Invalid(f"{path}: {reason}", errors=[{"path": path, "reason": reason}])
 

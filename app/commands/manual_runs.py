@@ -10,7 +10,7 @@ from app.intake.refusals import LoopDetected
 from domain.aggregates import ZAP
 from domain.connector.input_schema import violations
 from domain.hook.hops import MAX_DEPTH, Hops
-from domain.hook.request import json_request
+from domain.hook.request import Request, json_request
 from domain.log.errors import Invalid, WrongStatus
 from domain.log.event import Appended, Duplicate, Metadata
 from domain.log.ports import EventStore, NewId, StoreUnavailable
@@ -20,6 +20,8 @@ from domain.run.request import request_append
 from domain.values.json import Json
 from domain.zap.definition import Definition
 from domain.zap.zap import existing
+
+MANUAL = frozenset({"manual"})
 
 
 class ManualRun(msgspec.Struct, frozen=True):
@@ -54,7 +56,7 @@ class ManualRuns:
                 zap_id=zap_id,
                 zap_version=zap.live,
                 source="manual",
-                request=json_request(payload),
+                request=_request(payload, definition),
                 dedupe_id=idempotency,
                 depth=hop.depth if hop else 0,
             ),
@@ -73,9 +75,16 @@ class ManualRuns:
                 raise StoreUnavailable("the new run's id was taken")
 
 
+def _request(payload: Json, definition: Definition) -> Request:
+    by_hand = definition.start_of(MANUAL)
+    trigger_id, trigger_type = definition.origin(by_hand) if by_hand else ("", "")
+    return msgspec.structs.replace(json_request(payload), trigger_id=trigger_id, trigger_type=trigger_type)
+
+
 async def _require_fitting(definition: Definition, payload: Json) -> None:
     """Raises Invalid where the trigger describes its input, and this is another one."""
-    schema = definition.trigger.config.get("input_schema") if definition.trigger.type == "manual" else None
+    by_hand = definition.start_of(MANUAL)
+    schema = by_hand.config.get("input_schema") if by_hand else None
     if not isinstance(schema, dict):
         return
     found = await asyncio.to_thread(lambda: list(violations(schema, payload)))

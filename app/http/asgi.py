@@ -39,6 +39,7 @@ from app.http.api.jobs import BulkController, HeldController, JobController
 from app.http.api.run_commands import RunCommandController
 from app.http.api.runs import RunController
 from app.http.api.templates import TemplateController
+from app.http.api.triggers import TriggerController
 from app.http.api.zaps import ZapController
 from app.http.background import stop_if_ended
 from app.http.docs.pages import PAGES
@@ -151,6 +152,7 @@ def _api(authenticator: Authenticator, keeps_answers: Middleware) -> Router:
             JobController,
             DeadLetterController,
             TemplateController,
+            TriggerController,
             HealthController,
         ],
         guards=[guard(authenticator)],

@@ -172,6 +172,8 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             body=text,
             encoding=encoding,
             raw=hook.raw,
+            trigger_id=target.zap.trigger_id,
+            trigger_type=target.zap.trigger_type,
         )
         return Arrival(
             zap_id=target.zap_id,

@@ -144,11 +144,11 @@ class LiveZaps:
             state, owner = loaded.state, loaded.tenant_id
             if not state.live or state.status == "deleted":
                 return LiveZap(owner, state.status, state.live)
-            trigger = state.version(state.live).definition.trigger
-            if trigger.type not in HOOKS:
+            hook = state.version(state.live).definition.start_of(HOOKS)
+            if hook is None:
                 return None
             # A later change of the secrets is an event, which drops what is loaded now.
-            secrets = await self._secrets_of(zap_id) if trigger.config else ()
+            secrets = await self._secrets_of(zap_id) if hook.config else ()
             found = live_zap(loaded, secrets)
             if found.hook.not_understood:
                 log.warning("hook.not_understood", zap_id=str(zap_id), error=found.hook.not_understood)

@@ -9,7 +9,8 @@ from datetime import date, datetime, timedelta
 import asyncpg
 import structlog
 
-from projections.request_list import REQUEST_LIST, forget_month
+from domain.language.zones import RULES
+from projections import request_list, tick_list
 from sql.postgres.pool import CONNECTION_ERRORS, Pool
 from sql.postgres.queries import Queries, Query
 from sql.process.patience import rest
@@ -18,6 +19,7 @@ log = structlog.get_logger()
 _events = Queries("queries/events.sql")
 _gates = Queries("queries/gates.sql")
 _hooks = Queries("queries/hooks.sql")
+_timers = Queries("queries/timers.sql")
 
 EVERY_S = 3_600.0
 RETRY_S = 60.0
@@ -49,6 +51,7 @@ class Housekeeping:
         """Do each chore now and every hour, until `stop`."""
         async with asyncio.TaskGroup() as chores:
             chores.create_task(self._repeat("months", self._ensure_months, stop))
+            chores.create_task(self._repeat("zones", self._follow_zones, stop))
             chores.create_task(self._repeat("requests", self._drop_requests, stop))
             chores.create_task(self._repeat("dedupe", lambda: self._prune_dedupe(stop), stop))
             chores.create_task(self._repeat("buckets", lambda: self._prune_buckets(stop), stop))
@@ -68,20 +71,36 @@ class Housekeeping:
         await self._pool.execute(_events["ensure_run_months"], MONTHS_AHEAD)
         await self._pool.execute(_events["ensure_request_months"], REQUEST_MONTHS_AHEAD)
 
+    async def _follow_zones(self) -> None:
+        """Have schedules worked out anew where the rules of time zones are others than before."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            before = await connection.fetchval(_timers["zone_rules"])
+            if before == RULES:
+                return
+            await connection.execute(_timers["forget_zone_rules"])
+            await connection.execute(_timers["set_zone_rules"], RULES)
+            if before is not None:
+                log.info("housekeeping.time_zones_changed", before=before, now=RULES)
+                await connection.execute(_timers["look_at_schedules"])
+
     async def _drop_requests(self) -> None:
         while await self._drop_oldest_requests(self._clock() - self._keep_requests):
             pass
 
     async def _drop_oldest_requests(self, before: datetime) -> bool:
-        """Drop a month of requests from the log, and with it from their list: whoever compares them sees both or none.
+        """Drop a month of requests and ticks from log and lists at once: whoever compares them sees both or none.
 
         The leaf goes last, as appends wait for who drops it. Not during a rebuild, which may have read the month.
         """
         async with self._pool.acquire() as connection, connection.transaction():
             month: date | None = await connection.fetchval(_events["oldest_request_month"], before)
-            if month is None or not await connection.fetchval(_gates["try_lock_rebuild"], REQUEST_LIST.name):
+            if month is None:
                 return False
-            await forget_month(connection, month)
+            for projection in (request_list.REQUEST_LIST, tick_list.TICK_LIST):
+                if not await connection.fetchval(_gates["try_lock_rebuild"], projection.name):
+                    return False
+            await request_list.forget_month(connection, month)
+            await tick_list.forget_month(connection, month)
             dropped: int = await connection.fetchval(_events["drop_request_month"], month, timeout=DROP_S)
         log.info("housekeeping.requests_dropped", month=f"{month:%Y-%m}", events=dropped)
         return True

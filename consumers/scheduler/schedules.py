@@ -1,26 +1,25 @@
-"""Fires the ticks of zaps that start by themselves.
+"""Fires the ticks of schedules, those of all timers that are due at once.
 
-A scheduled zap has one timer, which is put off from tick to tick. A tick is a run under a dedupe key of its own, so it
-starts one run, whoever fires it and however often.
+Each schedule of a zap has one timer, which is put off from tick to tick. A tick is a run under a dedupe key of its own,
+so it starts one run, whoever fires it and however often; and its outcome is told once, by the same means.
 """
 
+import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from hashlib import sha256
 from uuid import UUID
 
 import msgspec
 import structlog
 
-from domain.aggregates import ZAP
+from consumers.scheduler.timed_zaps import Timed, TimedZap
 from domain.hook.request import Request, Tick
-from domain.log.event import Append, Appended, DueTimer, Metadata, StoredEvent
-from domain.log.stream import fold
-from domain.registry import UnknownEvent
+from domain.log.event import Append, Appended, DueTimer, Duplicate, Metadata
+from domain.log.ports import StoreUnavailable
 from domain.run.events import RunRequested
 from domain.run.request import request_append
-from domain.zap.events import AT_ONCE
-from domain.zap.schedule import AnySchedule, due, local, schedule_of
-from domain.zap.zap import Zap
+from domain.zap.schedule import LATE, AnySchedule, Due, due, local
+from domain.zap.ticks import TriggerTicked, missed, run_key, tick_append
 from sql.log.event_store import PgEventStore
 from sql.postgres.queries import Queries
 from sql.process.clock import new_id
@@ -32,6 +31,33 @@ FAR = timedelta(days=366)
 """How far a timer is put off that has no tick any more."""
 OVERLAP = timedelta(seconds=2)
 """How late a tick may fire whose version was replaced meanwhile. What has fired does not fire again."""
+WAVE = 20
+"""Runs of one timer that are appended at a time: others share the queue to the log."""
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """A timer that is due, and what it belongs to. `since`: what was due until then has been seen to."""
+
+    timer: DueTimer
+    since: datetime | None
+    zap: TimedZap
+    timed: Timed
+    schedule: AnySchedule
+
+    @property
+    def delay(self) -> timedelta:
+        """The zap's own share of the jitter, always the same."""
+        return timedelta(seconds=self.zap.zap_id.int % (self.schedule.jitter_s + 1))
+
+    @property
+    def after(self) -> datetime:
+        """Ticks up to this moment are not looked at."""
+        return self.since - self.delay if self.since else self.timed.set_at - OVERLAP
+
+    @property
+    def metadata(self) -> Metadata:
+        """Why there are runs and outcomes."""
+        return Metadata(actor="scheduler", causation_id=self.timer.timer_id)
 
 
 class Schedules:
@@ -40,65 +66,104 @@ class Schedules:
     def __init__(self, store: PgEventStore) -> None:
         self._store = store
 
-    async def fire(self, timer: DueTimer, moment: datetime) -> int:
-        """Start the runs of the ticks that are due, and put the timer off to the next one. Gives how many started."""
-        events = await self._store.read_stream(ZAP.kind, timer.stream_id)
-        scheduled = [event for event in events if event.type == "zap.scheduled"]
-        zap = _zap(events)
-        schedule = schedule_of(zap.version(zap.live).definition.trigger) if zap and zap.live else None
-        if zap is None or schedule is None or zap.status != "enabled" or scheduled[-1].event_id != timer.timer_id:
-            return await self._give_up(timer, moment)
-        delay = _delay(schedule, timer.stream_id)
-        after = scheduled[-1].recorded_at - OVERLAP if timer.due_at == AT_ONCE else timer.due_at - delay - OVERLAP
-        found = due(schedule, after, moment - delay)
-        if found.missed:
-            log.warning("schedule.missed", zap_id=str(timer.stream_id), ticks=found.missed)
+    async def fire(self, turns: Sequence[Turn], moment: datetime) -> int:
+        """Start the runs of the ticks that are due, and put the timers off to their next ones. Gives how many started.
+
+        A timer for whose runs the log has no room stays due.
+        """
+        late = any(moment - turn.timer.due_at > LATE for turn in turns)
+        founds = await asyncio.to_thread(_worked_out, turns, moment) if late else _worked_out(turns, moment)
+        pairs = list(zip(turns, founds, strict=True))
+        results = await asyncio.gather(*(self._fire(*pair, moment) for pair in pairs), return_exceptions=True)
+        done = [pair for pair, result in zip(pairs, results, strict=True) if isinstance(result, int)]
+        if done:
+            await self._store.pool.execute(
+                _timers["put_off_each"],
+                [turn.timer.timer_id for turn, _found in done],
+                [found.next + turn.delay if found.next else moment + FAR for turn, found in done],
+                moment,
+            )
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, StoreUnavailable):
+                raise result
+        return sum(result for result in results if isinstance(result, int))
+
+    async def _fire(self, turn: Turn, found: Due, moment: datetime) -> int:
+        """The ticks of one timer. Gives how many runs were started."""
         started = 0
-        for tick in found.ticks:
-            started += await self._start(timer, zap, schedule, tick, moment)
-        await self._store.pool.execute(
-            _timers["put_off"], timer.timer_id, found.next + delay if found.next else moment + FAR
-        )
+        for wave in range(0, len(found.ticks), WAVE):
+            ticks = found.ticks[wave : wave + WAVE]
+            runs = [_run_of(turn, tick, moment) for tick in ticks]
+            results = await self._store.append_each(runs)
+            ids = [_run_id(run, result) for run, result in zip(runs, results, strict=True)]
+            told = [_fired(turn, tick, run_id, moment) for tick, run_id in zip(ticks, ids, strict=True) if run_id]
+            await self._tell(turn, told)
+            started += sum(isinstance(result, Appended) for result in results)
+        if found.missed:
+            log.warning("schedule.missed", zap_id=str(turn.zap.zap_id), ticks=len(found.missed) + found.more)
+            await self._tell(turn, await self._missed(turn, found))
         return started
 
-    async def _give_up(self, timer: DueTimer, moment: datetime) -> int:
-        """Forget the timer, as the zap has changed since; look at it later where that cannot be told."""
-        if not await self._store.pool.fetchval(_timers["drop"], timer.timer_id):
-            log.warning("schedule.timer_put_off", zap_id=str(timer.stream_id))
-            await self._store.pool.execute(_timers["put_off"], timer.timer_id, moment + timedelta(minutes=5))
-        return 0
+    async def _missed(self, turn: Turn, found: Due) -> list[TriggerTicked]:
+        """The ticks that were missed; but one has fired where whoever fired it died before it could say so."""
+        told = missed(turn.zap.zap_id, turn.timed.trigger.id, found)
+        keys = {run_key(turn.zap.zap_id, turn.timed.origin[0], tick.due_at): tick.due_at for tick in told}
+        rows = await self._store.pool.fetch(_timers["runs_of"], list(keys))
+        fired = {keys[row[0]]: row[1] for row in rows}
+        return [_fired(turn, one.due_at, fired[one.due_at], None) if one.due_at in fired else one for one in told]
 
-    async def _start(self, timer: DueTimer, zap: Zap, schedule: AnySchedule, tick: datetime, moment: datetime) -> bool:
-        result = await self._store.append(_run_of(timer, zap, schedule, tick, moment))
-        return isinstance(result, Appended)
-
-
-def _zap(events: "list[StoredEvent]") -> Zap | None:
-    try:
-        loaded = fold(ZAP, events)
-    except (UnknownEvent, msgspec.DecodeError):
-        return None
-    return loaded.state if loaded else None
+    async def _tell(self, turn: Turn, told: Sequence[TriggerTicked]) -> None:
+        for wave in range(0, len(told), WAVE):
+            part = told[wave : wave + WAVE]
+            await self._store.append_each([tick_append(turn.zap.tenant_id, one, new_id, turn.metadata) for one in part])
 
 
-def _run_of(timer: DueTimer, zap: Zap, schedule: AnySchedule, tick: datetime, moment: datetime) -> Append:
-    late_s = round((moment - tick).total_seconds(), 3)
-    return request_append(
-        RunRequested(
-            zap_id=timer.stream_id,
-            zap_version=zap.live,
-            source="schedule",
-            request=Request(method="", tick=Tick(due_at=tick, local=local(schedule, tick), late_s=late_s)),
-            dedupe_id=tick.isoformat(),
-        ),
-        zap.version(zap.live).definition.behaviour,
-        tenant_id=timer.tenant_id,
-        new_id=new_id,
-        metadata=Metadata(actor="scheduler", causation_id=timer.timer_id),
-        dedupe_key=sha256(timer.stream_id.bytes + b"schedule" + tick.isoformat().encode()).digest(),
+def _worked_out(turns: Sequence[Turn], moment: datetime) -> list[Due]:
+    return [due(turn.schedule, turn.after, moment - turn.delay) for turn in turns]
+
+
+def _run_id(run: Append, result: object) -> UUID | None:
+    """The run of a tick, which another scheduler may have started."""
+    match result:
+        case Appended():
+            return run.stream_id
+        case Duplicate(stream_id):
+            return stream_id
+        case _:
+            return None
+
+
+def _fired(turn: Turn, tick: datetime, run_id: UUID, moment: datetime | None) -> TriggerTicked:
+    return TriggerTicked(
+        zap_id=turn.zap.zap_id,
+        trigger_id=turn.timed.trigger.id,
+        kind="schedule",
+        status="fired",
+        due_at=tick,
+        fired_at=moment,
+        run_ids=(run_id,),
     )
 
 
-def _delay(schedule: AnySchedule, zap_id: UUID) -> timedelta:
-    """The zap's own share of the jitter, always the same."""
-    return timedelta(seconds=zap_id.int % (schedule.jitter_s + 1))
+def _run_of(turn: Turn, tick: datetime, moment: datetime) -> Append:
+    late_s = round((moment - tick).total_seconds(), 3)
+    trigger_id, trigger_type = turn.timed.origin
+    return request_append(
+        RunRequested(
+            zap_id=turn.zap.zap_id,
+            zap_version=turn.zap.live,
+            source="schedule",
+            request=Request(
+                method="",
+                tick=Tick(due_at=tick, local=local(turn.schedule, tick), late_s=late_s),
+                trigger_id=trigger_id,
+                trigger_type=trigger_type,
+            ),
+            dedupe_id=tick.isoformat(),
+        ),
+        turn.zap.settings,
+        tenant_id=turn.zap.tenant_id,
+        new_id=new_id,
+        metadata=turn.metadata,
+        dedupe_key=run_key(turn.zap.zap_id, trigger_id, tick),
+    )

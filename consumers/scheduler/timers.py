@@ -10,7 +10,8 @@ import msgspec
 import structlog
 
 from consumers.definitions import Definitions
-from consumers.scheduler.schedules import Schedules
+from consumers.scheduler.schedules import Schedules, Turn
+from consumers.scheduler.timed_zaps import TimedZap, TimedZaps
 from domain.aggregates import RUN
 from domain.language.template import TemplateError
 from domain.log.errors import NotFound
@@ -23,6 +24,7 @@ from domain.run.decide import decide
 from domain.run.events import RunEvent, RunResumed
 from domain.run.state import ActiveRun
 from domain.zap.definition import NO_STEPS, Definition
+from domain.zap.schedule import schedule_of
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import CONNECTION_ERRORS
 from sql.postgres.queries import Queries
@@ -41,8 +43,11 @@ POLL_S = 0.5
 """How late a timer may fire that was set while the scheduler waited for one that comes later."""
 REST = 0.5
 """The pause after a full batch, as a share of the batch's own time: others can append meanwhile."""
+TURNS = 100
+"""Tenants that are asked for timers of theirs while there are more than a batch: each has its turn."""
+_FIRST = UUID(int=0)
 PUT_OFF = timedelta(minutes=5)
-"""When a timer is looked at again whose run cannot be read, because a newer release wrote it or it is damaged."""
+"""When a timer is looked at again whose run or zap cannot be read: a newer release wrote it, or it is damaged."""
 WAITS = frozenset({"zap.run.step_attempt_failed", "zap.run.step_postponed", "zap.run.step_delayed"})
 """The last event of a run that waits for a timer is one of these; its id is the timer's id."""
 
@@ -50,10 +55,12 @@ WAITS = frozenset({"zap.run.step_attempt_failed", "zap.run.step_postponed", "zap
 class Due(msgspec.Struct, frozen=True):
     """A due timer, and the last event of its stream (None: the stream is gone).
 
-    `deadline`: the stream's first event set the timer.
+    `since`: of a zap's timer, what was due until then has been seen to. `deadline`: the stream's first event set the
+    timer.
     """
 
     timer: DueTimer
+    since: datetime | None
     last_id: UUID | None
     last_type: str | None
     last_schema: int | None
@@ -67,7 +74,10 @@ class Scheduler:
     def __init__(self, store: PgEventStore) -> None:
         self._store = store
         self._definitions = Definitions(store)
+        self._zaps = TimedZaps(store)
         self._schedules = Schedules(store)
+        self._turn_after: UUID | None = None
+        self._turns = 0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Fire timers until `stop`, through outages of the database."""
@@ -95,21 +105,38 @@ class Scheduler:
         """Fire what is due at `moment` and in no other hands, at most a batch. Returns how many were found."""
         async with self._store.pool.acquire() as connection, connection.transaction():
             await connection.execute(_timers["give_up_soon"])
-            return await self._fire(await connection.fetch(_timers["due"], moment, BATCH), moment)
+            after = self._turn_after or _FIRST
+            rows = await connection.fetch(_timers["due"], moment, BATCH, after, self._turns)
+            self._turns = TURNS if len(rows) == BATCH else 0
+            self._turn_after = rows[0][-1] if rows else None
+            return await self._fire(rows, moment)
 
     async def _fire(self, rows: "Sequence[asyncpg.Record]", moment: datetime) -> int:
-        found = [Due(DueTimer(row[0], row[1], StreamKind(row[2]), *row[3:6]), *row[6:]) for row in rows]
+        found = [Due(DueTimer(row[0], row[1], StreamKind(row[2]), *row[3:6]), *row[6:-1]) for row in rows]
         if not found:
             return 0
         waiting = [due for due in found if due.timer.kind is StreamKind.RUN and not due.deadline]
         fired = sum(await asyncio.gather(*(self._resume(due, moment) for due in waiting)))
+        fired += await self._fire_zaps([due for due in found if due.timer.kind is StreamKind.CORE], moment)
         for due in found:  # one after the other, because each reads a whole stream
-            if due.timer.kind is StreamKind.CORE:
-                fired += await self._schedules.fire(due.timer, moment)
-            elif due.deadline:
+            if due.timer.kind is StreamKind.RUN and due.deadline:
                 fired += await self._time_out(due, moment)
         log.info("scheduler.fired", due=len(found), fired=fired)
         return len(found)
+
+    async def _fire_zaps(self, found: Sequence[Due], moment: datetime) -> int:
+        """Let the triggers of zaps have their turns. Gives how many runs were started."""
+        if not found:
+            return 0
+        zaps = await self._zaps.of({due.timer.stream_id: due.version or 0 for due in found})
+        turns: list[Turn] = []
+        for due in found:
+            turn = _turn(due, zaps.get(due.timer.stream_id))
+            if turn is None:
+                await self._forget(due, moment)
+            else:
+                turns.append(turn)
+        return await self._schedules.fire(turns, moment) if turns else 0
 
     async def _resume(self, due: Due, moment: datetime) -> bool:
         """Let the run that waits for a timer go on. Its last event is all that has to be known."""
@@ -134,9 +161,9 @@ class Scheduler:
         return await self._append(due, events)
 
     async def _forget(self, due: Due, moment: datetime) -> None:
-        """Drop a timer that no run waits for. Where this release cannot read the run, the timer is looked at later."""
+        """Drop a timer that nobody waits for. Where this release cannot read the run or zap, it is looked at later."""
         if not await self._store.pool.fetchval(_timers["drop"], due.timer.timer_id):
-            log.warning("scheduler.timer_put_off", run_id=str(due.timer.stream_id), last=due.last_type)
+            log.warning("scheduler.timer_put_off", stream_id=str(due.timer.stream_id), last=due.last_type)
             await self._store.pool.execute(_timers["put_off"], due.timer.timer_id, moment + PUT_OFF)
 
     async def _append(self, due: Due, events: Sequence[RunEvent]) -> bool:
@@ -163,3 +190,12 @@ class Scheduler:
         except (NotFound, TemplateError):
             return NO_STEPS
         return version.definition
+
+
+def _turn(due: Due, zap: TimedZap | None) -> Turn | None:
+    """The turn of a zap's timer; None where the zap has another one by now, or cannot be read."""
+    timed = zap.timed.get(due.timer.timer_id) if zap else None
+    schedule = schedule_of(timed.trigger) if timed else None
+    if zap is None or timed is None or schedule is None:
+        return None
+    return Turn(due.timer, due.since, zap, timed, schedule)

@@ -31,7 +31,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the sender sent, verbatim: `body` is the text itself, or base64 where it is not UTF-8.
 
     `raw` where templates see that text as well, whatever its format. `tick`: a schedule started the run, and nobody
-    sent anything.
+    sent anything. `trigger_id` and `trigger_type` say which trigger it was, where the zap has several.
     """
 
     method: str = "POST"
@@ -42,6 +42,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     encoding: Literal["utf-8", "base64"] = "utf-8"
     raw: bool = False
     tick: Tick | None = None
+    trigger_id: str = ""
+    trigger_type: str = ""
 
     def raw_body(self) -> bytes:
         """The bytes that were received."""
@@ -68,12 +70,15 @@ def trigger_data(request: Request) -> JsonObject:
     """The trigger as templates, conditions and the run detail see it.
 
     `body` is parsed by its content type; a body that does not parse is text, and bytes that are not text are base64.
-    Of a schedule it is the tick. For a CloudEvent there is `event`: its attributes and its `data`.
+    Of a schedule it is the tick. For a CloudEvent there is `event`: its attributes and its `data`. `id` and `type` are
+    those of the trigger, where the zap has several.
     """
-    if request.tick is not None:
-        return {"due_at": request.tick.due_at.isoformat(), "local": request.tick.local, "late_s": request.tick.late_s}
+    origin: JsonObject = {"id": request.trigger_id, "type": request.trigger_type} if request.trigger_id else {}
+    if (tick := request.tick) is not None:
+        return {**origin, "due_at": tick.due_at.isoformat(), "local": tick.local, "late_s": tick.late_s}
     headers: JsonObject = dict(request.headers)
     data: JsonObject = {
+        **origin,
         "method": request.method,
         "path": request.path,
         "query": _query(request.query),

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.hook.compiled import PLAIN, Hook, compile_hook
+from domain.hook.compiled import HOOKS, PLAIN, Hook, compile_hook
 from domain.hook.hops import Hop
 from domain.hook.request import MAX_INFLATED, Request
 from domain.log.errors import DomainError, WrongStatus
@@ -28,7 +28,7 @@ class LiveZap(msgspec.Struct, frozen=True):
     """What the intake needs of a zap. `version` is the published one that new runs use, 0 when there is none.
 
     `ever_held`: one of its versions holds requests while the zap is paused, so a repeated delivery may be one that is
-    held.
+    held. `trigger_id` and `trigger_type` are the hook's, where the zap has other triggers as well.
     """
 
     owner: UUID
@@ -37,6 +37,8 @@ class LiveZap(msgspec.Struct, frozen=True):
     hook: Hook = PLAIN
     settings: ZapSettings = DEFAULT
     ever_held: bool = False
+    trigger_id: str = ""
+    trigger_type: str = ""
 
 
 def live_zap(loaded: LoadedZap, secrets: tuple[str, ...] = ()) -> LiveZap:
@@ -45,13 +47,17 @@ def live_zap(loaded: LoadedZap, secrets: tuple[str, ...] = ()) -> LiveZap:
     if not zap.live:
         raise WrongStatus("a request can be admitted once the zap is published")
     definition = zap.version(zap.live).definition
+    hook = definition.start_of(HOOKS)
+    trigger_id, trigger_type = definition.origin(hook) if hook else ("", "")
     return LiveZap(
         loaded.tenant_id,
         zap.status,
         zap.live,
-        compile_hook(definition.trigger.type, definition.trigger.config, secrets),
+        compile_hook(hook.type, hook.config, secrets) if hook else PLAIN,
         definition.behaviour,
         ever_held=any(version.definition.behaviour.when_paused == "hold" for version in zap.versions),
+        trigger_id=trigger_id,
+        trigger_type=trigger_type,
     )
 
 

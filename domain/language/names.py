@@ -25,11 +25,15 @@ _ANY = frozenset({"size", "first", "last"})
 
 
 class Names(msgspec.Struct, frozen=True, kw_only=True):
-    """The names in use: the roots, the ids of earlier steps, and those of other steps with the reason against each."""
+    """The names in use: the roots, the ids of earlier steps, and those of other steps with the reason against each.
+
+    `several`: the zap has several triggers, so that there are `trigger.id` and `trigger.type`.
+    """
 
     roots: tuple[str, ...] = ("trigger", "steps", "run", "zap")
     before: Collection[str] = ()
     others: Mapping[str, str] = {}
+    several: bool = False
 
     def wrong(self, keys: Keys) -> str | None:
         """The mistake in a path; None where a value may be there."""
@@ -41,13 +45,14 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
         return None if root in (*self.roots, *_ALWAYS) else self._unknown(keys)
 
     def _wrong_field(self, root: str, keys: Keys) -> str | None:
-        if len(keys) == 1 or keys[1] in _FIELDS[root] or keys[1] in _ANY:
+        fields = (*_FIELDS[root], *(("id", "type") if self.several and root == "trigger" else ()))
+        if len(keys) == 1 or keys[1] in fields or keys[1] in _ANY:
             return None
-        near = _close(keys[1], _FIELDS[root])
+        near = _close(keys[1], fields)
         meant: Keys | None = (
             (root, near, *keys[2:]) if near else (root, "body", *keys[1:]) if root == "trigger" else None
         )
-        return _said(keys, f"{root} has {', '.join(_FIELDS[root])}", written(meant) if meant else None)
+        return _said(keys, f"{root} has {', '.join(fields)}", written(meant) if meant else None)
 
     def _wrong_step(self, keys: Keys) -> str | None:
         if len(keys) == 1 or keys[1] in _ANY:

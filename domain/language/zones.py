@@ -2,9 +2,12 @@
 
 import re
 from functools import lru_cache
+from importlib.metadata import version
 from importlib.resources import files
 from zoneinfo import ZoneInfo
 
+RULES = version("tzdata")
+"""The version of the database, such as 2026.2."""
 _NAME = re.compile(r"[A-Za-z0-9_+-]{1,30}(?:/[A-Za-z0-9_+-]{1,30}){0,2}")
 
 

@@ -8,6 +8,7 @@ from domain.connector.catalog import Catalog
 from domain.connector.descriptor import ActionDescriptor
 from domain.flow.contents import Scope, conditions, scopes, templated, walk
 from domain.flow.steps import OTHERWISE, ActionStep, DelayStep, PathsStep, Step, UnknownStep
+from domain.hook.compiled import HOOKS
 from domain.language import condition
 from domain.language.mistakes import MAX_TEMPLATES, MAX_TEXT, Mistake, mistakes, place_of, too_deep
 from domain.language.names import TRIGGER_ONLY, Names
@@ -16,7 +17,7 @@ from domain.language.zones import zone_of
 from domain.log.errors import Invalid
 from domain.values.json import MAX_DEPTH
 from domain.zap.definition import MAX_DEPTH as MAX_NESTED
-from domain.zap.definition import MAX_STEPS, STEP_ID, Definition
+from domain.zap.definition import MAX_STEPS, MAX_TRIGGERS, ONLY, STEP_ID, Definition, NamedTrigger, Trigger
 
 _ID = "1 to 64 letters, digits or underscores, and no digit first"
 MAX_MISTAKES = 50
@@ -25,9 +26,18 @@ MAX_MISTAKES = 50
 
 def validate(definition: Definition, catalog: Catalog) -> None:
     """Check a definition before it is stored. Raises Invalid that lists every mistake with its path and reason."""
-    found = list(dict.fromkeys(islice(_mistakes(definition, catalog), MAX_MISTAKES)))
+    _refuse(_mistakes(definition, catalog))
+
+
+def _refuse(what_is_wrong: Iterable[Mistake]) -> None:
+    found = list(dict.fromkeys(islice(what_is_wrong, MAX_MISTAKES)))
     if found:
         raise Invalid(f"{found[0].path}: {found[0].reason}", errors=[mistake.as_json() for mistake in found])
+
+
+def validate_trigger(trigger: Trigger, catalog: Catalog) -> None:
+    """The same for a trigger alone."""
+    _refuse(_of_trigger(NamedTrigger(ONLY, trigger.type, trigger.config), ("trigger",), catalog))
 
 
 def template_text(definition: Definition) -> int:
@@ -41,7 +51,7 @@ def _mistakes(definition: Definition, catalog: Catalog) -> Iterator[Mistake]:
         reason = f"a zap may have {MAX_TEMPLATES:,} templates of {MAX_TEXT:,} characters together"
         yield Mistake(("steps",), "too_large", reason)
         return
-    yield from _of_trigger(definition, catalog)
+    yield from _of_triggers(definition, catalog)
     yield from _of_serial_key(definition)
     steps = list(walk(definition.steps, "steps"))
     if len(steps) > MAX_STEPS:
@@ -54,16 +64,35 @@ def _mistakes(definition: Definition, catalog: Catalog) -> Iterator[Mistake]:
 def _all_templates(definition: Definition) -> Iterator[tuple[Place, str]]:
     for _path, step in definition.all_steps():
         yield from templates(templated(step)[1])
-    yield from templates(definition.trigger.config)
+    for trigger in definition.starts:
+        yield from templates(trigger.config)
 
 
-def _of_trigger(definition: Definition, catalog: Catalog) -> Iterator[Mistake]:
-    trigger = catalog.triggers.get(definition.trigger.type)
-    if trigger is None:
-        yield Mistake(("trigger", "type"), "unknown", _unknown("trigger", definition.trigger.type, catalog.triggers))
+def _of_triggers(definition: Definition, catalog: Catalog) -> Iterator[Mistake]:
+    if not 1 <= len(definition.starts) <= MAX_TRIGGERS:
+        yield Mistake(("triggers",), "too_many", f"1 to {MAX_TRIGGERS} triggers")
+    seen: set[str] = set()
+    for index, trigger in enumerate(definition.starts):
+        at: Place = ("triggers", str(index)) if definition.triggers else ("trigger",)
+        if not STEP_ID.fullmatch(trigger.id):
+            yield Mistake((*at, "id"), "invalid", _ID)
+        elif trigger.id in seen:
+            yield Mistake((*at, "id"), "taken", f"the id {trigger.id!r} is taken by an earlier trigger")
+        seen.add(trigger.id)
+        yield from _of_trigger(trigger, at, catalog)
+    for alone, what in ((HOOKS, "hook"), ({"manual"}, "trigger for starts by hand")):
+        places = [str(index) for index, trigger in enumerate(definition.starts) if trigger.type in alone]
+        for place in places[1:]:
+            yield Mistake(("triggers", place, "type"), "taken", f"a zap has one {what} at most")
+
+
+def _of_trigger(trigger: NamedTrigger, at: Place, catalog: Catalog) -> Iterator[Mistake]:
+    known = catalog.triggers.get(trigger.type)
+    if known is None:
+        yield Mistake((*at, "type"), "unknown", _unknown("trigger", trigger.type, catalog.triggers))
         return
-    for key, reason in trigger.problems(definition.trigger.config).items():
-        yield Mistake(("trigger", "config", *_keys(key)), "invalid", reason)
+    for key, reason in known.problems(trigger.config).items():
+        yield Mistake((*at, "config", *_keys(key)), "invalid", reason)
 
 
 def _unknown(what: str, sent: str, known: Iterable[str]) -> str:
@@ -111,7 +140,7 @@ def _places(definition: Definition) -> Iterator[tuple[str, Step, Names]]:
 
     def names(step: Step, before: tuple[str, ...]) -> Names:
         others = {other: why(other, step.id) for other in ids if other not in before}
-        return Names(before=before, others=others)
+        return Names(before=before, others=others, several=bool(definition.triggers))
 
     return ((path, step, names(step, before)) for path, step, before in _with_earlier(definition.steps, "steps", ()))
 

@@ -1,7 +1,7 @@
-"""A zap's definition: its trigger and its steps."""
+"""A zap's definition: its triggers and its steps."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import msgspec
 
@@ -13,6 +13,9 @@ from domain.zap.settings import DEFAULT, ZapSettings
 MAX_STEPS = 100
 MAX_DEPTH = 5
 """How deep steps may be nested in steps."""
+MAX_TRIGGERS = 10
+ONLY = "trigger"
+"""The id of a zap's only trigger, where the definition gives it none."""
 STEP_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 """What templates can name as `steps.<id>`."""
 
@@ -24,12 +27,45 @@ class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     config: JsonObject = {}
 
 
-class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One trigger and the steps that run in order."""
+class NamedTrigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of a zap's triggers. Steps see its `id` and `type` as `trigger.id` and `trigger.type`."""
 
-    trigger: Trigger
+    id: str
+    type: str
+    config: JsonObject = {}
+
+
+class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What starts a zap, one trigger or several, and the steps that run in order."""
+
+    trigger: Trigger | Unset = UNSET
     steps: tuple[Step, ...] = ()
     settings: ZapSettings | Unset = UNSET
+    triggers: tuple[NamedTrigger, ...] | Unset = UNSET
+
+    def __post_init__(self) -> None:
+        require_one_of(self.trigger, self.triggers)
+
+    @property
+    def starts(self) -> tuple[NamedTrigger, ...]:
+        """All triggers, each with its id."""
+        if isinstance(self.trigger, Trigger):
+            return (NamedTrigger(ONLY, self.trigger.type, self.trigger.config),)
+        return self.triggers or ()
+
+    def start_of(self, types: Collection[str]) -> NamedTrigger | None:
+        """The trigger of one of these types, the first where there are several."""
+        return next((trigger for trigger in self.starts if trigger.type in types), None)
+
+    def place_of(self, trigger_id: str) -> str:
+        """Where a trigger stands in the definition's JSON."""
+        if not self.triggers:
+            return "trigger"
+        return f"triggers.{[trigger.id for trigger in self.triggers].index(trigger_id)}"
+
+    def origin(self, trigger: NamedTrigger) -> tuple[str, str]:
+        """Id and type as the log has them of a run: empty where the zap has one trigger, so that they say nothing."""
+        return (trigger.id, trigger.type) if self.triggers else ("", "")
 
     @property
     def behaviour(self) -> ZapSettings:
@@ -43,6 +79,12 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def step(self, step_id: str) -> Step | None:
         """The step with this id, if there is one."""
         return next((step for _path, step in self.all_steps() if step.id == step_id), None)
+
+
+def require_one_of(trigger: object, triggers: object) -> None:
+    """Raises ValueError unless one of the two is given."""
+    if (trigger is UNSET) == (triggers is UNSET):
+        raise ValueError("give a trigger, or triggers with an id each")
 
 
 NO_STEPS = Definition(Trigger(""))

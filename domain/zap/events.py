@@ -82,10 +82,13 @@ class ZapDeleted(Event, frozen=True, kw_only=True):
 
 
 class ZapScheduled(Event, frozen=True, kw_only=True):
-    """The zap's live version starts by itself. The append sets a timer whose id is this event's.
+    """A trigger of the zap's live version starts runs by itself. The append sets a timer whose id is this event's.
 
-    It is due at once: whoever fires it works out the first tick, and puts the timer off from tick to tick.
+    It is due at once: whoever fires it works out the first tick, and puts the timer off from tick to tick. An empty
+    `trigger_id` is that of a zap's only trigger.
     """
+
+    trigger_id: str = ""
 
 
 class ZapSecretsChanged(Event, frozen=True, kw_only=True):

@@ -14,12 +14,14 @@ from cronsim import CronSim, CronSimError
 
 from domain.language.zones import zone_of
 from domain.values.json import JsonObject
-from domain.zap.definition import Trigger
+from domain.zap.definition import NamedTrigger, Trigger
 
 LATE = timedelta(seconds=60)
 """A tick that fires later than this was missed, and the schedule's `missed` says what becomes of it."""
 MAX_MISSED = 100
-"""Ticks that are made up at a time."""
+"""Ticks that are made up at a time, and missed ones that are told one by one."""
+MAX_COUNTED = 10_000
+"""Missed ticks of a cron expression that are counted."""
 LEAST_S = 10
 _YEAR_S = 366 * 24 * 3600
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -62,14 +64,19 @@ SCHEDULES: Mapping[str, type[AnySchedule]] = {"schedule.cron": CronSchedule, "sc
 
 
 class Due(msgspec.Struct, frozen=True):
-    """The ticks that start runs now, how many were missed for good, and the next one, if there is any."""
+    """The ticks that start runs now, those that were missed for good, and the next one, if there is any.
+
+    `more` were missed besides, from `more_from` on.
+    """
 
     ticks: tuple[datetime, ...]
-    missed: int
+    missed: tuple[datetime, ...]
     next: datetime | None
+    more: int = 0
+    more_from: datetime | None = None
 
 
-def schedule_of(trigger: Trigger) -> AnySchedule | None:
+def schedule_of(trigger: Trigger | NamedTrigger) -> AnySchedule | None:
     """The schedule of a trigger; None for other triggers, and for one that this release does not understand."""
     kind = SCHEDULES.get(trigger.type)
     try:
@@ -109,12 +116,16 @@ def next_tick(schedule: AnySchedule, after: datetime) -> datetime | None:
     return next(_ticks(schedule, after), None)
 
 
+def upcoming(schedule: AnySchedule, after: datetime, count: int) -> list[datetime]:
+    """The next ticks after a moment."""
+    return list(islice(_ticks(schedule, after), count))
+
+
 def due(schedule: AnySchedule, after: datetime, now: datetime) -> Due:
     """What becomes of the ticks after a moment, up to now."""
     newest = _newest(schedule, now)
     if newest is None or newest <= after:
-        return Due((), 0, next_tick(schedule, now))
-    count = _count(schedule, after, newest)
+        return Due((), (), next_tick(schedule, now))
     in_time = now - newest <= LATE
     match schedule.missed:
         case "all":
@@ -125,7 +136,18 @@ def due(schedule: AnySchedule, after: datetime, now: datetime) -> Due:
             ticks = (newest,) if in_time else ()
         case _:
             assert_never(schedule.missed)
-    return Due(ticks, count - len(ticks), next_tick(schedule, now))
+    return _accounted(schedule, after, newest, ticks, next_tick(schedule, now))
+
+
+def _accounted(
+    schedule: AnySchedule, after: datetime, newest: datetime, ticks: tuple[datetime, ...], upcoming: datetime | None
+) -> Due:
+    """All ticks up to the newest: each starts a run, or is missed."""
+    first = islice(_up_to(schedule, after, newest), MAX_MISSED + len(ticks) + 1)
+    lost = tuple(tick for tick in first if tick not in ticks)
+    told, behind = lost[:MAX_MISSED], lost[MAX_MISSED:]
+    more = _count(schedule, after, newest) - len(ticks) - len(told) if behind else 0
+    return Due(ticks, told, upcoming, more, behind[0] if behind else None)
 
 
 def local(schedule: AnySchedule, tick: datetime) -> str:
@@ -178,8 +200,11 @@ def _newest_unbounded(schedule: AnySchedule, until: datetime) -> datetime | None
 
 
 def _count(schedule: AnySchedule, after: datetime, newest: datetime) -> int:
-    """How many ticks there are after a moment, up to the newest; counting stops at 1,000."""
-    return sum(1 for _tick in islice(_up_to(schedule, after, newest), 1_000))
+    """How many ticks there are after a moment, up to the newest; counting those of a cron expression stops."""
+    if isinstance(schedule, EverySchedule):
+        start = max(after, schedule.from_ - timedelta(microseconds=1)) if schedule.from_ else after
+        return -((start - newest) // timedelta(seconds=schedule.every_s))
+    return sum(1 for _tick in islice(_up_to(schedule, after, newest), MAX_COUNTED))
 
 
 def _up_to(schedule: AnySchedule, after: datetime, newest: datetime) -> Iterator[datetime]:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from domain.hook.compiled import HOOKS
 from domain.log.errors import NotFound, WrongStatus
 from domain.log.event import Event
 from domain.log.stream import Loaded
@@ -28,7 +29,6 @@ from domain.zap.events import (
     ZapSecretsChanged,
     ZapUnflagged,
 )
-from domain.zap.schedule import SCHEDULES
 from domain.zap.settings import DEFAULT, ZapSettings
 
 ZapStatus: TypeAlias = Literal["draft", "enabled", "paused", "deleted"]
@@ -149,6 +149,8 @@ class Zap(msgspec.Struct, frozen=True, kw_only=True):
         raise NotFound(f"version {number} of this zap does not exist")
 
 
+WAITING = HOOKS | {"manual", "zap.called", "zap.failed"}
+"""The triggers that wait until somebody starts them. Every other one has a timer, whose ticks the scheduler fires."""
 STATUS_AFTER: Mapping[type[Event], ZapStatus] = {ZapEnabled: "enabled", ZapPaused: "paused", ZapDeleted: "deleted"}
 """The status that an event leads to, whatever it was before."""
 ZapState: TypeAlias = Zap | None
@@ -171,13 +173,16 @@ def decide(command: ZapCommand, state: ZapState) -> list[ZapEvent]:
 
 
 def _with_schedule(zap: Zap, events: list[ZapEvent]) -> list[ZapEvent]:
-    """The events, and one more where they lead to an enabled zap that starts by itself."""
+    """The events, and one more for each trigger that starts by itself, where they lead to an enabled zap."""
     if not any(isinstance(event, ZapPublished | ZapRolledBack | ZapEnabled) for event in events):
         return events
     for event in events:
         zap = _evolve_existing(zap, event, zap.trusted_since)
-    scheduled = zap.status == "enabled" and zap.version(zap.live).definition.trigger.type in SCHEDULES
-    return [*events, ZapScheduled()] if scheduled else events
+    if zap.status != "enabled":
+        return events
+    definition = zap.version(zap.live).definition
+    timed = [trigger for trigger in definition.starts if trigger.type not in WAITING]
+    return [*events, *(ZapScheduled(trigger_id=definition.origin(trigger)[0]) for trigger in timed)]
 
 
 def _decide_existing(command: _Change, zap: Zap) -> list[ZapEvent]:

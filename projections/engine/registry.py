@@ -6,8 +6,19 @@ from projections.job_list import JOB_LIST
 from projections.recoveries import RECOVERIES
 from projections.request_list import REQUEST_LIST
 from projections.run_list import RUN_LIST
+from projections.tick_list import TICK_LIST
 from projections.zap_health import ZAP_HEALTH
 from projections.zap_list import ZAP_LIST
 
-PROJECTIONS = (DEAD_LETTERS, GONE_TARGETS, JOB_LIST, RECOVERIES, REQUEST_LIST, RUN_LIST, ZAP_HEALTH, ZAP_LIST)
+PROJECTIONS = (
+    DEAD_LETTERS,
+    GONE_TARGETS,
+    JOB_LIST,
+    RECOVERIES,
+    REQUEST_LIST,
+    RUN_LIST,
+    TICK_LIST,
+    ZAP_HEALTH,
+    ZAP_LIST,
+)
 LIVE_FOLDS = frozenset({"run_detail"})

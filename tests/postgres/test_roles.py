@@ -14,6 +14,7 @@ from projections.engine.rebuild import rebuild
 from projections.engine.registry import PROJECTIONS
 from projections.engine.verify import verify_read_models
 from projections.request_list import REQUEST_LIST
+from projections.tick_list import TICK_LIST
 from sql.log.event_store import PgEventStore
 from sql.log.verify import verify_chain
 from sql.postgres.migrate import AppRoleRefused, let_app_log_in
@@ -81,7 +82,8 @@ async def test_it_may_not_touch_the_log(app: Connection, statement: str) -> None
 
 async def test_it_drops_months_of_requests_that_are_old(dsn: str, app_dsn: str) -> None:
     await tamper(dsn, "select es.make_month('events_request', '2020-01-01')")
-    await rebuild(app_dsn, REQUEST_LIST, 2)
+    for projection in (REQUEST_LIST, TICK_LIST):
+        await rebuild(app_dsn, projection, 2)
     async with PgEventStore(app_dsn, "test") as store:
         old = UUID("016f7000-0000-7000-8000-000000000001")
         await store.append(an_append(a_run_requested(), kind=StreamKind.REQUEST, stream_id=old))

@@ -26,7 +26,7 @@ from sql.log.event_store import PgEventStore
 from sql.postgres.pool import connect
 from sql.postgres.queries import Queries
 from sql.process.clock import new_id, now
-from tests.support.builders import ZAP, an_append
+from tests.support.builders import TENANT, ZAP, an_append
 from tests.support.eventually import eventually
 
 TIMERS = Queries("queries/timers.sql")
@@ -96,7 +96,7 @@ async def test_a_scheduler_that_stands_still_holds_its_timers_for_seconds_only(s
     frozen = await connect(dsn, "frozen")
     async with frozen.transaction():
         await frozen.execute(TIMERS["give_up_soon"])
-        assert len(await frozen.fetch(TIMERS["due"], now(), BATCH)) == 1
+        assert len(await frozen.fetch(TIMERS["due"], now(), BATCH, TENANT, 0)) == 1
         assert await Scheduler(store).fire_due(now()) == 0
         assert await frozen.fetchval("show idle_in_transaction_session_timeout") == "5s"
     assert await Scheduler(store).fire_due(now()) == 1

@@ -13,6 +13,7 @@ from domain.log.event import Event
 from domain.run import events as run_events
 from domain.run.inputs import Kept, Omitted
 from domain.zap import events as zap_events
+from domain.zap import ticks
 from tests.support.builders import ZAP, a_definition
 from tests.support.clock import START
 
@@ -53,13 +54,25 @@ EXAMPLES: tuple[Event, ...] = (
     zap_events.ZapPublished(number=3, name="Orders → CRM", definition=_DEFINITION),
     zap_events.ZapRolledBack(number=2, sets_aside=True),
     zap_events.ZapEnabled(),
-    zap_events.ZapScheduled(),
+    zap_events.ZapScheduled(trigger_id="each_morning"),
     zap_events.ZapPaused(reason="no run has completed since 2026-01-01 12:00 UTC"),
     zap_events.ZapDeleted(),
     zap_events.ZapSecretsChanged(count=2),
     zap_events.ZapFlagged(flag=_FLAG),
     zap_events.ZapUnflagged(kind="target_gone", step_id="look_up"),
     zap_events.DraftTested(zap_id=ZAP, draft=3, steps=("look_up",)),
+    ticks.TriggerTicked(
+        zap_id=ZAP,
+        trigger_id="each_morning",
+        kind="poll",
+        status="fired",
+        due_at=START,
+        fired_at=START + timedelta(seconds=1),
+        run_ids=(_ID,),
+        new_items=2,
+        detail="two new items",
+        count=2,
+    ),
     failures.FailuresResolved(zap_id=ZAP, step_id="look_up", code="http_503", count=12),
     failures.FailuresNoted(zap_id=ZAP, step_id="look_up", code="http_503", note="asked the vendor"),
     failures.AlertRaised(

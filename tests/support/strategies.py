@@ -20,6 +20,7 @@ from domain.run.inputs import Kept, Omitted
 from domain.run.replay import ReplayVersion
 from domain.run.state import RunStatus
 from domain.zap import events as zap_events
+from domain.zap import ticks
 from domain.zap.definition import Definition, Trigger
 
 texts = st.text(max_size=8)
@@ -90,7 +91,20 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     zap_events.ZapDraftChanged: st.builds(zap_events.ZapDraftChanged, name=texts, definition=definitions),
     zap_events.ZapPublished: st.builds(zap_events.ZapPublished, number=numbers, name=texts, definition=definitions),
     zap_events.ZapRolledBack: st.builds(zap_events.ZapRolledBack, number=numbers),
-    zap_events.ZapScheduled: st.builds(zap_events.ZapScheduled),
+    zap_events.ZapScheduled: st.builds(zap_events.ZapScheduled, trigger_id=texts),
+    ticks.TriggerTicked: st.builds(
+        ticks.TriggerTicked,
+        zap_id=st.uuids(),
+        trigger_id=texts,
+        kind=st.sampled_from(get_args(ticks.TurnKind)),
+        status=st.sampled_from(get_args(ticks.TurnStatus)),
+        due_at=moments,
+        fired_at=st.none() | moments,
+        run_ids=st.lists(st.uuids(), max_size=3).map(tuple),
+        new_items=numbers,
+        detail=texts,
+        count=numbers,
+    ),
     zap_events.ZapEnabled: st.builds(zap_events.ZapEnabled),
     zap_events.ZapPaused: st.builds(zap_events.ZapPaused, reason=texts),
     zap_events.ZapDeleted: st.builds(zap_events.ZapDeleted),

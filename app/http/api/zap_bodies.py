@@ -11,21 +11,30 @@ from app.http.broken import BrokenRule, broken_rule
 from app.http.inputs import Input, Name
 from domain.flow.steps import UNSET, Step, Unset
 from domain.values.json import Json, JsonObject
-from domain.zap.definition import Definition, Trigger
+from domain.zap.definition import MAX_TRIGGERS, Definition, NamedTrigger, Trigger, require_one_of
 from domain.zap.events import Flag
+from domain.zap.outlook import NextRun
 from domain.zap.settings import ZapSettings
 from domain.zap.zap import Draft, ZapStatus
 
+Triggers = Annotated[tuple[NamedTrigger, ...], msgspec.Meta(min_length=1, max_length=MAX_TRIGGERS)]
 Secret = Annotated[str, msgspec.Meta(min_length=8, max_length=1_000, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 
 
 class ZapIn(Input, frozen=True):
-    """A zap's name and definition. Steps look as in the answer's draft; `kind` is `action` by default."""
+    """A zap's name and definition: a `trigger`, or up to ten `triggers` with an id each, and steps.
+
+    Steps look as in the answer's draft; `kind` is `action` by default.
+    """
 
     name: Name
-    trigger: Trigger
+    trigger: Trigger | Unset = UNSET
     steps: tuple[Step, ...] = ()
     settings: ZapSettings | Unset = UNSET
+    triggers: Triggers | Unset = UNSET
+
+    def __post_init__(self) -> None:
+        require_one_of(self.trigger, self.triggers)
 
     @classmethod
     def prepared(cls, raw: JsonObject) -> JsonObject:
@@ -35,7 +44,7 @@ class ZapIn(Input, frozen=True):
     @property
     def definition(self) -> Definition:
         """The definition as the domain has it."""
-        return Definition(self.trigger, self.steps, self.settings)
+        return Definition(self.trigger, self.steps, self.settings, self.triggers)
 
 
 class ZapChange(Input, frozen=True):
@@ -48,6 +57,7 @@ class ZapChange(Input, frozen=True):
     trigger: Trigger | Unset = UNSET
     steps: tuple[Step, ...] | Unset = UNSET
     settings: ZapSettings | Unset = UNSET
+    triggers: Triggers | Unset = UNSET
     draft: Definition | Unset = UNSET
     id: Json | Unset = UNSET
     status: Json | Unset = UNSET
@@ -56,13 +66,21 @@ class ZapChange(Input, frozen=True):
     set_aside: Json | Unset = UNSET
     flags: Json | Unset = UNSET
     hook_url: Json | Unset = UNSET
+    next_runs: Json | Unset = UNSET
     position: Json | Unset = UNSET
     created_at: Json | Unset = UNSET
     updated_at: Json | Unset = UNSET
 
     def __post_init__(self) -> None:
-        if self.trigger is UNSET and (self.draft is UNSET or self.steps is not UNSET or self.settings is not UNSET):
+        if self.in_parts:
+            require_one_of(self.trigger, self.triggers)
+        elif self.draft is UNSET or self.steps is not UNSET or self.settings is not UNSET:
             raise ValueError("give a trigger with its steps and settings, or a draft that holds all of them")
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether the new draft is given part by part."""
+        return self.trigger is not UNSET or self.triggers is not UNSET
 
     @classmethod
     def prepared(cls, raw: JsonObject) -> JsonObject:
@@ -73,8 +91,8 @@ class ZapChange(Input, frozen=True):
     @property
     def definition(self) -> Definition:
         """The definition as the domain has it."""
-        if isinstance(self.trigger, Trigger):
-            return Definition(self.trigger, self.steps or (), self.settings)
+        if self.in_parts:
+            return Definition(self.trigger, self.steps or (), self.settings, self.triggers)
         assert isinstance(self.draft, Definition)
         return self.draft
 
@@ -82,7 +100,7 @@ class ZapChange(Input, frozen=True):
         """The fields that only the server decides, and that differ from the zap."""
         now: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(current))
         sent: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
-        fixed = set(sent) & set(now) - {"name"} - ({"draft"} if self.trigger is UNSET else set())
+        fixed = set(sent) & set(now) - {"name", "next_runs"} - (set() if self.in_parts else {"draft"})
         return [
             broken_rule((name,), "is decided by the server: leave it out, or as it was read", "read_only")
             for name in now if name in fixed and sent[name] != now[name]
@@ -126,7 +144,8 @@ class ZapOut(msgspec.Struct, frozen=True, kw_only=True):
 
     `draft_differs`: publishing now would change what new runs do. `set_aside`: the draft that the last roll-back
     replaced; PUT it to have it again. `flags`: what is wrong with the zap, until it is published, enabled or rolled
-    back, or a run completes where all had failed. `hook_url` is null where the draft's trigger is no hook.
+    back, or a run completes where all had failed. `hook_url` is null where the draft has no hook. `next_runs`:
+    the next times at which the schedules of an enabled zap start runs.
     """
 
     id: UUID
@@ -138,6 +157,7 @@ class ZapOut(msgspec.Struct, frozen=True, kw_only=True):
     set_aside: Draft | None
     flags: tuple[Flag, ...]
     hook_url: str | None
+    next_runs: tuple[NextRun, ...]
     position: int
     created_at: datetime
     updated_at: datetime

@@ -24,6 +24,8 @@ from app.http.requests import refused
 from app.http.services import Services
 from domain.hook.compiled import HOOKS
 from domain.hook.hops import HEADER
+from domain.log.ports import Clock
+from domain.zap.outlook import NextRun, next_runs
 from domain.zap.zap import (
     ChangeDraft,
     CreateZap,
@@ -33,6 +35,7 @@ from domain.zap.zap import (
     PauseZap,
     PublishZap,
     RollBackZap,
+    Zap,
     ZapCommand,
     hook_path,
 )
@@ -49,6 +52,7 @@ class OwnZaps(msgspec.Struct, frozen=True):
     zaps: Zaps
     public_url: str
     if_match: str | None
+    now: Clock
 
     async def execute(self, zap_id: UUID, command: ZapCommand) -> Response[ZapOut]:
         """Carry out a command, on the condition of If-Match where that was sent."""
@@ -71,8 +75,11 @@ class OwnZaps(msgspec.Struct, frozen=True):
         return Response(self.shown(loaded), status_code=status_code, headers={"etag": f'"{loaded.version}"'})
 
     def _hook_url(self, loaded: LoadedZap) -> str | None:
-        is_hook = loaded.state.draft.trigger.type in HOOKS
-        return self.public_url + hook_path(loaded.tenant_id, loaded.id) if is_hook else None
+        has_hook = loaded.state.draft.start_of(HOOKS) is not None
+        return self.public_url + hook_path(loaded.tenant_id, loaded.id) if has_hook else None
+
+    def _next_runs(self, zap: Zap) -> tuple[NextRun, ...]:
+        return next_runs(zap.version(zap.live).definition, self.now()) if zap.status == "enabled" else ()
 
     def shown(self, loaded: LoadedZap) -> ZapOut:
         """The zap as answers have it."""
@@ -86,6 +93,7 @@ class OwnZaps(msgspec.Struct, frozen=True):
             set_aside=loaded.state.set_aside,
             flags=loaded.state.flags,
             hook_url=self._hook_url(loaded),
+            next_runs=self._next_runs(loaded.state),
             position=loaded.last.position,
             created_at=loaded.first.recorded_at,
             updated_at=loaded.last.recorded_at,
@@ -99,7 +107,7 @@ async def provide_own_zaps(
     if_match: IfMatch = None,
 ) -> OwnZaps:
     """A Litestar dependency."""
-    return OwnZaps(request.user, zaps, services.public_url, if_match)
+    return OwnZaps(request.user, zaps, services.public_url, if_match, services.now)
 
 
 def _change(path: str, operation_id: str, summary: str, *problems: str) -> post:

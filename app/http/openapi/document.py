@@ -31,6 +31,7 @@ _TAGS = {
     "API keys": "Credentials for programs.",
     "Catalog": "What zaps can be made of.",
     "Zaps": "A trigger and steps: drafts, published versions, and whether requests are taken.",
+    "Triggers": "When zaps start by themselves, and what came of it.",
     "Templates": "What a template gives, before a zap uses it.",
     "Webhooks": "The hook of a zap: its secrets, and the requests that started no run.",
     "Runs": "What happened, and how to make it happen again.",

@@ -31,6 +31,8 @@ _ACTION: JsonObject = {
     "timeout_s": 30,
 }
 _STEPS: list[Json] = [_ACTION, {"id": "pause", "kind": "delay", "for_s": 60}]
+_SCHEDULE: JsonObject = {"cron": "0 9 * * MON-FRI", "time_zone": "Europe/Berlin"}
+_NEXT: JsonObject = {"trigger_id": "trigger", "due_at": "2026-11-25T08:00:00Z", "local": "2026-11-25T09:00:00+01:00"}
 _SETTINGS: JsonObject = {
     "concurrency": {"mode": "serial", "key": "{{ trigger.body.repository.id }}"},
     "deadline_s": 3600,
@@ -55,7 +57,7 @@ EXAMPLES: Mapping[str, Json] = {
     "ZapUpdate": _INPUT,
     "Zap": {
         "id": _ZAP, "name": _INPUT["name"], "status": "enabled", "version": 1, "draft": _DEFINITION,
-        "draft_differs": False, "set_aside": None, "flags": [],
+        "draft_differs": False, "set_aside": None, "flags": [], "next_runs": [],
         "hook_url": f"https://hub.example.org/hooks/catch/{_USER}/{_ZAP}", "position": 42, "created_at": _AT,
         "updated_at": _LATER,
     },
@@ -66,6 +68,21 @@ EXAMPLES: Mapping[str, Json] = {
     "RollbackRequest": {"version": 1},
     "ZapVersion": {
         "number": 1, "name": _INPUT["name"], "live": True, "published_at": _AT, "definition": _DEFINITION,
+    },
+    "NextRun": _NEXT,
+    "TriggerPreviewRequest": {"trigger": {"type": "schedule.cron", "config": _SCHEDULE}},
+    "Outlook": {
+        "next_runs": [_NEXT],
+        "clock_change": {
+            "at": "2027-03-28T01:00:00Z", "from_offset": "+01:00", "to_offset": "+02:00",
+            "next_runs": [
+                {"trigger_id": "trigger", "due_at": "2027-03-29T07:00:00Z", "local": "2027-03-29T09:00:00+02:00"},
+            ],
+        },
+    },
+    "Tick": {
+        "id": _OTHER, "trigger_id": "trigger", "kind": "schedule", "due_at": _AT, "fired_at": _LATER, "status": "fired",
+        "run_ids": [_RUN], "new_items": 0, "detail": "", "count": 1, "position": 44,
     },
     "ZapHealth": {"completed": 120, "failed": 1, "last_completed_at": _AT, "last_failed_at": _AT, "alert": None},
     "HookSecrets": {"secrets": ["the new secret", "the secret before"]},

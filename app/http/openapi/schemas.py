@@ -24,6 +24,7 @@ _NAMES: Mapping[str, str] = {
     "RequestListItem": "HookRequest", "DeadLetters": "DeadLetterGroup", "Told": "Alert", "Flag": "ZapFlag",
     "ProblemDetails": "Problem", "Unverified": "NoVerification", "RollBack": "RollbackRequest", "Note": "NoteRequest",
     "Resolve": "ResolveRequest", "Branch": "PathsBranch", "Steps": "StepList",
+    "TickListItem": "Tick", "TriggerPreviewIn": "TriggerPreviewRequest",
     "RunIn": "RunRequest", "PreviewIn": "TemplatePreviewRequest",
     "Sample": "TemplateSample", "Filtered": "FilterDecision", "Taken": "PathsDecision",
     "TestIn": "DraftTestRequest", "TestSample": "DraftTestSample", "TestedDraft": "DraftTest",

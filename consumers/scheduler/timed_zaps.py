@@ -1,0 +1,105 @@
+"""Zaps whose triggers have timers, as far as the scheduler needs them: in memory, and read when their streams grow."""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from domain.aggregates import ZAP
+from domain.log.event import StoredEvent
+from domain.log.ports import EventStore
+from domain.log.stream import fold
+from domain.registry import UnknownEvent, decode
+from domain.zap.definition import Definition, NamedTrigger
+from domain.zap.events import ZapScheduled
+from domain.zap.settings import ZapSettings
+
+log = structlog.get_logger()
+CAPACITY = 20_000
+"""Zaps in memory, without their steps; the one unused for longest makes room."""
+_OVER = frozenset({"zap.published", "zap.rolled_back", "zap.enabled", "zap.paused", "zap.deleted"})
+"""Events that end the timers before them."""
+
+
+class Timed(msgspec.Struct, frozen=True):
+    """A trigger with a timer that was set at a moment. `origin` is its id and type as runs have them."""
+
+    trigger: NamedTrigger
+    set_at: datetime
+    origin: tuple[str, str]
+
+
+class TimedZap(msgspec.Struct, frozen=True):
+    """A zap at a version of its stream: its triggers by the ids of their timers, none where it is not enabled."""
+
+    zap_id: UUID
+    tenant_id: UUID
+    stream_version: int
+    live: int
+    settings: ZapSettings
+    timed: Mapping[UUID, Timed]
+
+
+class TimedZaps:
+    """Zaps by id."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self._known: OrderedDict[UUID, TimedZap] = OrderedDict()
+
+    async def of(self, versions: Mapping[UUID, int]) -> dict[UUID, TimedZap]:
+        """The zaps as they are at these versions of their streams at least, without those that cannot be read."""
+        stale = [zap_id for zap_id, version in versions.items() if self._version(zap_id) < version]
+        for zap_id in stale:  # one after the other, because each reads a whole stream
+            found = timed_zap(await self._store.read_stream(ZAP.kind, zap_id))
+            if found is not None:
+                self._known[zap_id] = found
+        zaps = {zap_id: self._known[zap_id] for zap_id in versions if zap_id in self._known}
+        for zap_id in zaps:
+            self._known.move_to_end(zap_id)
+        while len(self._known) > CAPACITY:
+            self._known.popitem(last=False)
+        return {zap_id: zap for zap_id, zap in zaps.items() if zap.stream_version >= versions[zap_id]}
+
+    def _version(self, zap_id: UUID) -> int:
+        known = self._known.get(zap_id)
+        return known.stream_version if known else 0
+
+
+def timed_zap(events: Sequence[StoredEvent]) -> TimedZap | None:
+    """The zap of a stream; None where there is none, or this release cannot read it."""
+    try:
+        loaded = fold(ZAP, events)
+    except (UnknownEvent, msgspec.DecodeError) as error:
+        log.warning("schedule.unreadable_zap", zap_id=str(events[0].stream_id), error=repr(error))
+        return None
+    if loaded is None:
+        return None
+    zap = loaded.state
+    live = zap.version(zap.live).definition if zap.live and zap.status == "enabled" else None
+    return TimedZap(
+        zap_id=loaded.id,
+        tenant_id=loaded.tenant_id,
+        stream_version=loaded.version,
+        live=zap.live,
+        settings=zap.behaviour,
+        timed=_timed(live, events) if live else {},
+    )
+
+
+def _timed(live: Definition, events: Sequence[StoredEvent]) -> dict[UUID, Timed]:
+    found: dict[UUID, Timed] = {}
+    triggers = {live.origin(trigger)[0]: trigger for trigger in live.starts}
+    for stored in events:
+        if stored.type in _OVER:
+            found.clear()
+        elif stored.type == "zap.scheduled":
+            event = decode(stored.type, stored.schema_version, stored.data)
+            assert isinstance(event, ZapScheduled)
+            trigger = triggers.get(event.trigger_id)
+            if trigger is not None:
+                found[stored.event_id] = Timed(trigger, stored.recorded_at, live.origin(trigger))
+    return found
