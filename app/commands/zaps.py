@@ -1,6 +1,7 @@
 """Commands on zaps."""
 
 import asyncio
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
@@ -11,21 +12,34 @@ from domain.connector.catalog import Catalog
 from domain.language.mistakes import SLOW
 from domain.log.errors import Invalid, NotFound
 from domain.log.event import NewEvent
-from domain.log.ports import EventStore, NewId
+from domain.log.ports import Clock, EventStore, NewId
 from domain.log.stream import facts, fold, handle, load_of
 from domain.zap import zap
 from domain.zap.check import template_text, validate
 from domain.zap.definition import Definition
 from domain.zap.zap import ChangeDraft, CreateZap, LoadedZap, PublishZap, ZapCommand, existing
+from sql.postgres.pool import CONNECTION_ERRORS
+from sql.tables.mail_addresses import MailAddresses
 
 
 class Zaps:
     """Zaps of all tenants. Every method takes the tenant, and raises NotFound for a zap of another one."""
 
-    def __init__(self, store: EventStore, catalog: Catalog, live_zaps: LiveZaps, new_id: NewId) -> None:
+    def __init__(
+        self,
+        store: EventStore,
+        catalog: Catalog,
+        live_zaps: LiveZaps,
+        addresses: MailAddresses,
+        *,
+        now: Clock,
+        new_id: NewId,
+    ) -> None:
         self._store = store
         self._catalog = catalog
         self._live_zaps = live_zaps
+        self._addresses = addresses
+        self._now = now
         self._new_id = new_id
 
     async def load(self, tenant_id: UUID, zap_id: UUID, as_of: datetime | None = None) -> LoadedZap:
@@ -59,7 +73,7 @@ class Zaps:
         if isinstance(command, PublishZap) and loaded.state.status != "deleted":
             await self._check(principal, zap_id, loaded.state.draft)  # it may be older than the rules
         try:
-            return await handle(
+            changed = await handle(
                 self._store,
                 self._new_id,
                 loaded,
@@ -70,6 +84,10 @@ class Zaps:
         finally:
             # Also when the outcome is unknown: reading once more is cheap, a stale entry is not.
             self._live_zaps.invalidate(zap_id)
+        if isinstance(command, PublishZap):
+            with suppress(*CONNECTION_ERRORS):  # then the first alert has the addresses asked
+                await self._addresses.want(changed.tenant_id, changed.state.behaviour.on_failure.email, self._now())
+        return changed
 
     async def _check(self, principal: Principal, zap_id: UUID, definition: Definition) -> None:
         """Raises Invalid for mistakes in a definition, a wrong error zap included."""

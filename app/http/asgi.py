@@ -36,6 +36,8 @@ from app.http.api.dead_letters import DeadLetterController, HealthController
 from app.http.api.draft_tests import DraftTestController
 from app.http.api.hooks import HookController
 from app.http.api.jobs import BulkController, HeldController, JobController
+from app.http.api.mail_addresses import MailAddressController
+from app.http.api.mail_pages import MailPages
 from app.http.api.run_commands import RunCommandController
 from app.http.api.runs import RunController
 from app.http.api.templates import TemplateController
@@ -70,6 +72,7 @@ from domain.log.ports import NewId
 from sql.tables.answers import Answers
 from sql.tables.hook_secrets import HookTables
 from sql.tables.identity import Identity
+from sql.tables.mail_addresses import MailAddresses
 from sql.tables.rate_limits import RateLimits
 
 T = TypeVar("T")
@@ -102,7 +105,8 @@ def create_app(services: Services) -> Litestar:
     answers = Answers(services.store.pool)
     keeps_answers = with_idempotency(authenticator, answers, box, services.now, services.new_id)
     new_id = repeatable(services.new_id)
-    zaps = Zaps(services.store, services.catalog, live_zaps, new_id)
+    addresses = MailAddresses(services.store.pool)
+    zaps = Zaps(services.store, services.catalog, live_zaps, addresses, now=services.now, new_id=new_id)
     app = Litestar(
         route_handlers=[
             _api(authenticator, keeps_answers),
@@ -112,11 +116,13 @@ def create_app(services: Services) -> Litestar:
             as_yaml,
             readyz,
             *PAGES,
+            MailPages,
         ],
         dependencies={
             "paging": Provide(provide_paging, sync_to_thread=False),
             "services": _value(services),
             "identity": _value(identity),
+            "addresses": _value(addresses),
             "accounts": _value(accounts),
             "zaps": _value(zaps),
             "hook_secrets": _value(secrets),
@@ -154,6 +160,7 @@ def _api(authenticator: Authenticator, keeps_answers: Middleware) -> Router:
             TemplateController,
             TriggerController,
             HealthController,
+            MailAddressController,
         ],
         guards=[guard(authenticator)],
         middleware=[keeps_answers],

@@ -148,11 +148,13 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
     from consumers.notifier.alert_channels import Channels
     from consumers.notifier.mail import Mail, MailConfig
     from consumers.notifier.notifier import Notifier
+    from consumers.notifier.recipients import Recipients
     from consumers.outbound.client import Outbound
     from consumers.scheduler.housekeeping import Housekeeping
     from consumers.scheduler.timers import Scheduler
     from sql.log.event_store import PgEventStore
     from sql.process import clock
+    from sql.tables.mail_addresses import MailAddresses
 
     async with (
         PgEventStore(settings.database_url, "scheduler", read_connections=4) as store,
@@ -169,8 +171,10 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
                 settings.smtp_from,
             )
         )
-        channels = Channels(store=store, http=http, mail=mail, new_id=clock.new_id, public_url=settings.public_url)
-        notifier = Notifier(store, settings.database_url, channels, clock=clock.now, new_id=clock.new_id)
+        public_url, new_id = settings.public_url, clock.new_id
+        recipients = Recipients(mail, MailAddresses(store.pool), new_id, public_url)
+        channels = Channels(store=store, http=http, recipients=recipients, new_id=new_id, public_url=public_url)
+        notifier = Notifier(store, settings.database_url, channels, clock=clock.now, new_id=new_id)
         housekeeping = Housekeeping(store.pool, clock.now, timedelta(days=settings.requests_days))
         tasks.create_task(Scheduler(store).run(stop), name="scheduler")
         tasks.create_task(housekeeping.run(stop), name="housekeeping")

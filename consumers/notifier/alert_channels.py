@@ -10,7 +10,8 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from consumers.notifier.mail import MAILS_PER_HOUR, Mail, MailAllowance, MailFailed
+from consumers.notifier.mail import MailFailed
+from consumers.notifier.recipients import NotMailed, Recipients
 from domain.aggregates import ZAP
 from domain.connector.http_client import HttpClient, HttpRequest, Unreachable
 from domain.failures.alert_message import payload, subject, text
@@ -22,6 +23,7 @@ from domain.log.stream import load
 from domain.run.events import RunRequested
 from domain.run.request import request_append
 from domain.zap.zap import LoadedZap
+from sql.postgres.pool import CONNECTION_ERRORS
 
 log = structlog.get_logger()
 TIMEOUT_S = 10.0
@@ -49,10 +51,9 @@ class Channels(msgspec.Struct, frozen=True, kw_only=True):
 
     store: EventStore
     http: HttpClient
-    mail: Mail
+    recipients: Recipients
     new_id: NewId
     public_url: str
-    allowance: MailAllowance = msgspec.field(default_factory=lambda: MailAllowance(MAILS_PER_HOUR))
 
     async def send(
         self, alert: Alert, zap: LoadedZap | None, before: Mapping[str, str], moment: datetime
@@ -83,7 +84,7 @@ class Channels(msgspec.Struct, frozen=True, kw_only=True):
     async def _attempt(self, alert: Alert, channel: str, send: Callable[[], Awaitable[None]]) -> str:
         try:
             await send()
-        except (NotTold, MailFailed, Unreachable, StoreUnavailable) as error:
+        except (NotTold, NotMailed, MailFailed, Unreachable, StoreUnavailable, *CONNECTION_ERRORS) as error:
             return str(error)[:MAX_REASON].encode("utf-8", "replace").decode()
         except Exception:  # a bug in one channel must not silence the others, nor stop the notifier
             log.exception("alert.channel_crashed", alert_id=str(alert.id), channel=channel.partition(":")[0])
@@ -103,11 +104,9 @@ class Channels(msgspec.Struct, frozen=True, kw_only=True):
             raise NotTold(f"the webhook answered {reply.status}")
 
     async def _write(self, alert: Alert, address: str, tenant_id: UUID, moment: datetime) -> None:
-        if not self.allowance.take(tenant_id, moment):
-            raise NotTold(f"this account's alerts may send {MAILS_PER_HOUR} mails an hour, and have")
         told = alert.to(_of(address))
         body = text(told, self.public_url)
-        await self.mail.send(address, subject(told), body, message_id=alert.id, at=moment)
+        await self.recipients.write(tenant_id, address, subject(told), body, message_id=alert.id, at=moment)
 
     async def _run(self, alert: Alert, zap_id: UUID, owner: UUID) -> None:
         error_zap = await load(self.store, ZAP, zap_id)

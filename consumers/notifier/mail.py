@@ -62,8 +62,18 @@ class Mail:
         self._config = config
         self._slots = asyncio.Semaphore(AT_A_TIME)
 
-    async def send(self, recipient: str, subject: str, text: str, *, message_id: UUID, at: datetime) -> None:
-        """Hand a message to the server; its id is the same on every attempt. Raises MailFailed."""
+    @property
+    def is_set_up(self) -> bool:
+        """Whether there is a mail server."""
+        return bool(self._config.host)
+
+    async def send(
+        self, recipient: str, subject: str, text: str, *, message_id: UUID, at: datetime, stop_url: str = ""
+    ) -> None:
+        """Hand a message to the server; its id is the same on every attempt. Raises MailFailed.
+
+        A POST to `stop_url` ends such mails: mail programs offer that as a button (RFC 2369, RFC 8058).
+        """
         config = self._config
         if not config.host:
             raise MailFailed("no mail server is set up: the operator sets TRIGGERHUB_SMTP_HOST")
@@ -74,6 +84,9 @@ class Mail:
         message["Date"] = format_datetime(at)
         message["Message-ID"] = f"<{message_id}@triggerhub>"
         message["Auto-Submitted"] = "auto-generated"
+        if stop_url:
+            message["List-Unsubscribe"] = f"<{stop_url}>"
+            message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         message.set_content(text)
         try:
             async with self._slots:

@@ -59,6 +59,7 @@ class Notifier:
         self._new_id = new_id
         self._waiting_since: dict[UUID, datetime] = {}
         self._telling: dict[UUID, asyncio.Task[None]] = {}
+        self._asking: asyncio.Task[None] | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send alerts until `stop`, through outages of the database."""
@@ -83,15 +84,16 @@ class Notifier:
                 await rest(stop, POLL_S)
         finally:
             connection.terminate()
-            for task in self._telling.values():
+            for task in self._at_work():
                 task.cancel()
-            await asyncio.gather(*self._telling.values(), return_exceptions=True)
+            await asyncio.gather(*self._at_work(), return_exceptions=True)
 
     async def check(self, connection: Connection, moment: datetime) -> None:
         """Flag zaps and send the alerts that are due, zap by zap. Raises what the store and the connection raise."""
         try:
             with _apart("flags.crashed"):
                 await self._flags.check(connection, moment)
+            self._ask(moment)
             found = await pending(connection, moment, ZAPS_AT_A_TIME)
         except asyncpg.UndefinedTableError:
             log.info("notifier.read_models_missing")
@@ -106,10 +108,22 @@ class Notifier:
                     self._telling[zap.zap_id] = asyncio.create_task(self._tell(*alert, moment))
         await self._told()
 
+    def _ask(self, moment: datetime) -> None:
+        """Have new addresses asked whether they want mails, beside the alerts: the mail server may take its time."""
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._channels.recipients.ask(moment))
+
+    def _at_work(self) -> list[asyncio.Task[None]]:
+        return [*self._telling.values(), *([self._asking] if self._asking else [])]
+
     async def _told(self) -> None:
         """Wait for what is being sent, but not for targets that take their time: others have alerts, too."""
-        if self._telling:
-            await asyncio.wait(self._telling.values(), timeout=PATIENCE_S)
+        if self._at_work():
+            await asyncio.wait(self._at_work(), timeout=PATIENCE_S)
+        if self._asking and self._asking.done():
+            asked, self._asking = self._asking, None
+            with _apart("recipients.crashed"):
+                asked.result()
         done = [zap_id for zap_id, task in self._telling.items() if task.done()]
         for error in [self._telling.pop(zap_id).exception() for zap_id in done]:
             if error:

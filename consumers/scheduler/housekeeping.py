@@ -20,6 +20,7 @@ _events = Queries("queries/events.sql")
 _gates = Queries("queries/gates.sql")
 _hooks = Queries("queries/hooks.sql")
 _timers = Queries("queries/timers.sql")
+_mails = Queries("queries/mails.sql")
 
 EVERY_S = 3_600.0
 RETRY_S = 60.0
@@ -34,6 +35,8 @@ DROP_S = 600.0
 """How long it may take to put on record what is dropped."""
 BUCKET_KEPT = timedelta(hours=1)
 """A bucket that was not used for so long is full again, so its row can go."""
+LINKS_KEPT = timedelta(days=60)
+"""So long the link in a mail leads somewhere."""
 
 
 class Housekeeping:
@@ -55,6 +58,7 @@ class Housekeeping:
             chores.create_task(self._repeat("requests", self._drop_requests, stop))
             chores.create_task(self._repeat("dedupe", lambda: self._prune_dedupe(stop), stop))
             chores.create_task(self._repeat("buckets", lambda: self._prune_buckets(stop), stop))
+            chores.create_task(self._repeat("mail links", lambda: self._prune_mail_links(stop), stop))
 
     async def _repeat(self, name: str, chore: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
         failures = 0
@@ -110,6 +114,9 @@ class Housekeeping:
 
     async def _prune_buckets(self, stop: asyncio.Event) -> None:
         await self._prune(_hooks["prune_buckets"], self._clock() - BUCKET_KEPT, stop)
+
+    async def _prune_mail_links(self, stop: asyncio.Event) -> None:
+        await self._prune(_mails["prune_mail_links"], self._clock() - LINKS_KEPT, stop)
 
     async def _prune(self, query: Query, before: datetime, stop: asyncio.Event) -> None:
         """Delete portion by portion, with pauses between, until one is not full."""

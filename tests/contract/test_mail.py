@@ -37,6 +37,15 @@ async def test_text_arrives_as_it_was_written(server: MailServer) -> None:
     assert mail["auto-submitted"] == "auto-generated"
 
 
+async def test_the_url_that_ends_such_mails_arrives_as_it_is_however_long(server: MailServer) -> None:
+    url = f"https://{'long.' * 40}example.com/mails/{'t' * 32}/stop"
+    await Mail(server.config()).send(ADA, "x" * 300, "y", message_id=new_id(), at=START, stop_url=url)
+    (mail,) = server.boxes[ADA]
+    assert mail["list-unsubscribe"] == f"<{url}>"
+    assert mail["list-unsubscribe-post"] == "List-Unsubscribe=One-Click"
+    assert mail["subject"] == "x" * 300
+
+
 @pytest.fixture
 async def strict(tmp_path: Path) -> AsyncIterator[MailServer]:
     """A server that takes mails only by STARTTLS and from a user, with a certificate that nobody knows."""

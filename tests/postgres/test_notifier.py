@@ -175,11 +175,8 @@ async def test_a_bad_channel_delays_no_other_and_is_told_later_what_it_has_misse
     assert [message["failures"] for message in house.told()] == [1], "it owes nothing any more"
 
 
-async def test_a_tenant_sends_so_many_mails_an_hour_and_the_others_later(
-    house: FailingHouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("consumers.notifier.alert_channels.MAILS_PER_HOUR", 3)
-    notifier = house.notifier()
+async def test_a_tenant_sends_so_many_mails_an_hour_and_the_others_later(house: FailingHouse) -> None:
+    notifier = house.notifier(per_hour=3)
     zap = await house.zap(OnFailure(email=tuple(f"p{n}@example.com" for n in range(5))))
     foreign = new_id()
     await house.fail(zap)

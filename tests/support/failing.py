@@ -11,8 +11,9 @@ from uuid import UUID
 import msgspec
 
 from consumers.notifier.alert_channels import Channels
-from consumers.notifier.mail import Mail
+from consumers.notifier.mail import MAILS_PER_HOUR, Mail
 from consumers.notifier.notifier import Notifier
+from consumers.notifier.recipients import Recipients
 from consumers.outbound.client import Outbound
 from domain.failures.failures import FailuresEvent, stream_of
 from domain.hook.request import Request
@@ -28,6 +29,7 @@ from projections.zap_health import ZapHealth, get_health
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import Connection, connect
 from sql.process.clock import new_id, now
+from sql.tables.mail_addresses import MailAddresses
 from tests.support.builders import TENANT, a_definition
 from tests.support.clock import START
 from tests.support.mail_server import MailServer, running_mail_server
@@ -68,22 +70,45 @@ class FailingHouse(msgspec.Struct, kw_only=True, eq=False):
         self.sink.arrived.clear()
         self.sink.status, self.sink.delay_s = 200, 0.0
         self.mails.boxes.clear()
+        await self.connection.execute("truncate iam.mail_addresses, iam.mail_links")
         self.mails.refusal = ""
 
-    def notifier(self, http: Outbound | None = None, **mail: Any) -> Notifier:
+    @property
+    def addresses(self) -> MailAddresses:
+        """Whom mails may go to."""
+        return MailAddresses(self.store.pool)
+
+    async def confirm(self, *addresses: str, tenant: UUID = TENANT) -> None:
+        """The owners of these addresses want alerts."""
+        await self.addresses.want(tenant, addresses, self.moment)
+        for address in addresses:
+            await self.addresses.add_link(f"of {address}", tenant, address, self.moment)
+            await self.addresses.answer(f"of {address}", "confirmed", self.moment)
+            await self.connection.execute("delete from iam.mail_links")
+
+    def notifier(self, http: Outbound | None = None, per_hour: int = MAILS_PER_HOUR, **mail: Any) -> Notifier:
         """Another one, as another scheduler has it."""
         channels = Channels(
             store=self.store,
             http=http or self.http,
-            mail=Mail(self.mails.config(**mail)),
+            recipients=Recipients(Mail(self.mails.config(**mail)), self.addresses, new_id, PUBLIC_URL, per_hour),
             new_id=new_id,
             public_url=PUBLIC_URL,
         )
         return Notifier(self.store, self.dsn, channels, clock=now, new_id=new_id)
 
-    async def zap(self, on_failure: OnFailure | None = None, *, name: str = "Orders", tenant: UUID = TENANT) -> UUID:
-        """An enabled zap that wants to be told in this way."""
+    async def zap(
+        self,
+        on_failure: OnFailure | None = None,
+        *,
+        name: str = "Orders",
+        tenant: UUID = TENANT,
+        confirmed: bool = True,
+    ) -> UUID:
+        """An enabled zap that wants to be told in this way, by mail only to addresses that want it."""
         zap_id = new_id()
+        if on_failure and confirmed:
+            await self.confirm(*on_failure.email, tenant=tenant)
         settings = ZapSettings(on_failure=on_failure) if on_failure else msgspec.UNSET
         definition = msgspec.structs.replace(a_definition("send"), settings=settings)
         published = ZapPublished(number=1, name=name, definition=definition)

@@ -17,6 +17,7 @@ from app.http.services import Services
 from domain.failures.failures import MAX_NOTE
 from projections.dead_letters import DeadLetters, State, list_dead_letters
 from projections.zap_health import ZapHealth, get_health
+from sql.tables.mail_addresses import MailAddress, MailAddresses
 
 Wanted = Annotated[State | Literal["all"], QueryParameter(name="state")]
 
@@ -95,6 +96,12 @@ class DeadLetterController(Controller):
         return Changed(group_id, await inbox.note(request.user, group_id, data.note))
 
 
+class HealthReport(ZapHealth, frozen=True, kw_only=True):
+    """With the addresses that alerts of the live version are mailed to, once their owners have confirmed them."""
+
+    mail_addresses: tuple[MailAddress, ...] = ()
+
+
 class HealthController(Controller):
     """Counts of a zap's runs by how they ended."""
 
@@ -103,8 +110,19 @@ class HealthController(Controller):
 
     @get("/health", summary="How the zap's runs end", operation_id="getZapHealth")
     async def health(
-        self, zap_id: FromPath[UUID], request: AuthedRequest, services: Injected[Services], zaps: Injected[Zaps]
-    ) -> ZapHealth:
-        """Counts of ended runs, and the last alert with its result by channel. It follows the log within moments."""
-        await zaps.load(request.user.tenant_id, zap_id)
-        return await get_health(services.store.pool, request.user.tenant_id, zap_id)
+        self,
+        zap_id: FromPath[UUID],
+        request: AuthedRequest,
+        services: Injected[Services],
+        zaps: Injected[Zaps],
+        addresses: Injected[MailAddresses],
+    ) -> HealthReport:
+        """Counts of ended runs, and the last alert with its result by channel. It follows the log within moments.
+
+        An address that is not confirmed gets no alerts: POST /api/v1/mail-addresses has it asked again.
+        """
+        tenant_id = request.user.tenant_id
+        zap = await zaps.load(tenant_id, zap_id)
+        counts = await get_health(services.store.pool, tenant_id, zap_id)
+        mails_to = await addresses.of(tenant_id, zap.state.behaviour.on_failure.email)
+        return HealthReport(**msgspec.structs.asdict(counts), mail_addresses=tuple(mails_to))

@@ -11,6 +11,7 @@ POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_FORM_POLICY = POLICY.replace("form-action 'none'", "form-action 'self'")
 _HEADERS = {"x-content-type-options": "nosniff", "referrer-policy": "same-origin"}
 _TOP = (("/docs", "API"), ("/docs/guide", "Guide"), ("/docs/reference", "Reference"))
 
@@ -22,6 +23,14 @@ def page(title: str, body: str, path: str) -> Response[str]:
         f'<nav class="contents" id="contents" aria-label="Contents">{_contents(path)}</nav></div></body></html>'
     )
     return respond(html, POLICY)
+
+
+def form_page(title: str, body: str, status: int = 200) -> Response[str]:
+    """A page for one who came by a secret link: nobody keeps or finds it, and it tells no other site of its address."""
+    answer = respond(f"{head(title)}<body><main><h1>{escape(title)}</h1>{body}</main></body></html>", _FORM_POLICY)
+    answer.status_code = status
+    answer.headers.update({"cache-control": "no-store", "x-robots-tag": "noindex", "referrer-policy": "no-referrer"})
+    return answer
 
 
 def respond(html: str, policy: str) -> Response[str]:

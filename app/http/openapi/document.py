@@ -36,6 +36,7 @@ _TAGS = {
     "Webhooks": "The hook of a zap: its secrets, and the requests that started no run.",
     "Runs": "What happened, and how to make it happen again.",
     "Jobs": "Work on many runs or requests, which can be watched and stopped.",
+    "Alerts": "Where alerts may be mailed to.",
     "Dead letters": "Runs that failed for good, grouped by cause.",
     "Health": "For load balancers and monitoring.",
 }

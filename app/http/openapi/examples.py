@@ -14,6 +14,7 @@ _TOKENS: JsonObject = {
     "expires_in": 900,
 }
 _PERSON: JsonObject = {"id": _USER, "name": "Ada Lovelace", "email": "ada@example.org"}
+_MAIL_ADDRESS: JsonObject = {"email": "grace@example.org", "confirmed": True, "stopped": False, "changed_at": _AT}
 _TRIGGER: JsonObject = {
     "type": "webhook.catch",
     "config": {
@@ -84,7 +85,11 @@ EXAMPLES: Mapping[str, Json] = {
         "id": _OTHER, "trigger_id": "trigger", "kind": "schedule", "due_at": _AT, "fired_at": _LATER, "status": "fired",
         "run_ids": [_RUN], "new_items": 0, "detail": "", "count": 1, "position": 44,
     },
-    "ZapHealth": {"completed": 120, "failed": 1, "last_completed_at": _AT, "last_failed_at": _AT, "alert": None},
+    "HealthReport": {"completed": 120, "failed": 1, "last_completed_at": _AT, "last_failed_at": _AT, "alert": None,
+                  "mail_addresses": [_MAIL_ADDRESS]},
+    "MailAddress": _MAIL_ADDRESS,
+    "AskAddress": {"email": "grace@example.org"},
+    "AddressList": {"items": [_MAIL_ADDRESS], "next_cursor": None},
     "HookSecrets": {"secrets": ["the new secret", "the secret before"]},
     "SecretsState": {"count": 2, "changed_at": _AT},
     "HookRequest": {
