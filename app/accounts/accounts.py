@@ -91,10 +91,9 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
 
         Unknown address and wrong password get the same answer. Raises TooManyGuesses.
         """
-        address = canonical(email)
-        found = await self.identity.user_by_email(address)
+        found = await self.identity.user_by_email(email)
         hashed = found[1] if found else None
-        right = await self.guesses.check(address, client, lambda: self.passwords.matches(password, hashed))
+        right = await self.guesses.check(canonical(email), client, lambda: self.passwords.matches(password, hashed))
         if not right or found is None:
             raise Unauthorized("wrong e-mail address or password")
         user = found[0]

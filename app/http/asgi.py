@@ -89,16 +89,7 @@ def create_app(services: Services) -> Litestar:
     identity = Identity(services.store.pool)
     tokens = Tokens(services.jwt_secret)
     passwords = Passwords(services.password_hasher)
-    accounts = Accounts(
-        identity=identity,
-        store=services.store,
-        tokens=tokens,
-        passwords=passwords,
-        guesses=Guesses(identity),
-        now=services.now,
-        new_id=services.new_id,
-        signup=services.signup,
-    )
+    accounts = _accounts(services, identity, tokens, passwords)
     rendering = Rendering()
     outbound = Outbound(services.outbound_allow)
     authenticator = Authenticator(identity, tokens)
@@ -139,6 +130,19 @@ def create_app(services: Services) -> Litestar:
     app.state.routes = Routes(app)
     app.asgi_handler = Edge(app.asgi_handler, app.state.routes, services.trusted_proxies)
     return app
+
+
+def _accounts(services: Services, identity: Identity, tokens: Tokens, passwords: Passwords) -> Accounts:
+    return Accounts(
+        identity=identity,
+        store=services.store,
+        tokens=tokens,
+        passwords=passwords,
+        guesses=Guesses(identity),
+        now=services.now,
+        new_id=services.new_id,
+        signup=services.signup,
+    )
 
 
 def _api(authenticator: Authenticator, keeps_answers: Middleware) -> Router:

@@ -13,7 +13,7 @@ import structlog
 
 from consumers.notifier.mail import MAILS_PER_HOUR, Mail, MailAllowance, MailFailed
 from domain.log.ports import NewId
-from domain.values.email import canonical
+from domain.values.email import for_mail
 from sql.tables.mail_addresses import Ask, MailAddress, MailAddresses
 
 log = structlog.get_logger()
@@ -91,7 +91,7 @@ class Recipients:
     async def _send(self, address: str, token: str, subject: str, text: str, *, message_id: UUID, at: datetime) -> None:
         page = f"{self._public_url}{PATH}{token}"
         await self._mail.send(
-            canonical(address), subject, f"{text} {page}\n", message_id=message_id, at=at, stop_url=f"{page}/stop"
+            for_mail(address), subject, f"{text} {page}\n", message_id=message_id, at=at, stop_url=f"{page}/stop"
         )
 
 

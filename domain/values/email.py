@@ -4,9 +4,12 @@ import re
 import unicodedata
 from typing import Annotated
 
+import idna
 import msgspec
 
 MAX_EMAIL = 254
+MAX_LABEL = 63
+"""Characters between two dots of a domain."""
 _NOT_IN_EMAIL = r'@\s\x00-\x1f\x7f"(),:;<>\[\]\\'
 """What separates addresses, or stands around them: mail libraries would read something else."""
 _PATTERN = rf"^[^{_NOT_IN_EMAIL}]{{1,64}}@[^{_NOT_IN_EMAIL}]+\Z"
@@ -25,13 +28,56 @@ def is_email(text: str) -> bool:
 
 
 def canonical(address: str) -> str:
-    """The address by which an account is found: one compatible spelling, no invisible characters, lower case.
+    """The address by which an account is found: one compatible spelling, no invisible characters, lower case, and the
+    labels of its domain as people read them (`münchen.de`, not `xn--mnchen-3ya.de`).
 
-    Sources: Unicode Standard Annex 15 (NFKC), UTS 46 §2.3 (what is a dot in a domain, which may end in one).
+    Sources: Unicode Standard Annex 15 (NFKC), UTS 46 §2.3 (what is a dot in a domain, which may end in one), RFC 5891.
     """
+    name, at, domain = _plain(address)
+    return name + at + ".".join(map(_u_label, domain.split(".")))
+
+
+def spellings(address: str) -> tuple[str, ...]:
+    """The spellings under which an account with this address may be stored, the likeliest first.
+
+    Older accounts have the labels of their domain as they were written.
+    """
+    name, at, domain = _plain(address)
+    labels = [_u_label(label) for label in domain.split(".")]
+    domains = (domain, ".".join(labels), ".".join(map(_a_label, labels)))
+    return tuple(dict.fromkeys(name + at + domain for domain in domains))
+
+
+def for_mail(address: str) -> str:
+    """The spelling that every mail server understands: the domain as name servers know it."""
+    name, at, domain = canonical(address).rpartition("@")
+    return name + at + ".".join(map(_a_label, domain.split(".")))
+
+
+def _plain(address: str) -> tuple[str, str, str]:
     visible = "".join(c for c in unicodedata.normalize("NFKC", address) if not _is_invisible(c))
     name, at, domain = unicodedata.normalize("NFKC", visible.lower()).rpartition("@")
-    return name + at + domain.replace("\u3002", ".").rstrip(".")
+    return name, at, domain.replace("\u3002", ".").rstrip(".")
+
+
+def _u_label(label: str) -> str:
+    """The label as people read it, where it is an internationalized one."""
+    if not label.startswith("xn--") or len(label) > MAX_LABEL:
+        return label
+    try:
+        return idna.ulabel(label)
+    except UnicodeError:
+        return label
+
+
+def _a_label(label: str) -> str:
+    """The label as name servers know it."""
+    if label.isascii() or len(label) > MAX_LABEL:
+        return label
+    try:
+        return idna.alabel(label).decode()
+    except UnicodeError:
+        return label
 
 
 def visible_length(text: str) -> int:

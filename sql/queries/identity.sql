@@ -1,6 +1,7 @@
 -- name: add_user
--- A new account; no row comes back where the address is taken.
-insert into iam.users (user_id, email, name, password_hash) values ($1, $2, $3, $4)
+-- A new account; no row comes back where the address is taken, in any of its spellings.
+insert into iam.users (user_id, email, name, password_hash)
+select $1, $2, $3, $4 where not exists (select from iam.users where lower(email) = any($5::text[]))
 on conflict do nothing returning user_id
 
 -- name: remove_user
@@ -8,7 +9,9 @@ on conflict do nothing returning user_id
 delete from iam.users where user_id = $1
 
 -- name: user_by_email
-select user_id, email, name, password_hash from iam.users where lower(email) = lower($1)
+-- The account with this address; of two that have it in different spellings, the one whose spelling comes first.
+select user_id, email, name, password_hash from iam.users where lower(email) = any($1::text[])
+order by array_position($1::text[], lower(email)) limit 1
 
 -- name: has_users
 select 1 from iam.users limit 1

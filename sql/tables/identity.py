@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from domain.values.email import spellings
 from sql.postgres.pool import Pool
 from sql.postgres.queries import Queries
 
@@ -63,7 +64,8 @@ class Identity:
 
     async def add_user(self, user: User, password_hash: str) -> bool:
         """Add a user; False where the address is taken."""
-        row = await self._pool.fetchrow(_queries["add_user"], user.id, user.email, user.name, password_hash)
+        values = (user.id, user.email, user.name, password_hash, spellings(user.email))
+        row = await self._pool.fetchrow(_queries["add_user"], *values)
         return row is not None
 
     async def remove_user(self, user_id: UUID) -> None:
@@ -71,8 +73,8 @@ class Identity:
         await self._pool.execute(_queries["remove_user"], user_id)
 
     async def user_by_email(self, email: str) -> tuple[User, str] | None:
-        """The user and the password's hash."""
-        row = await self._pool.fetchrow(_queries["user_by_email"], email)
+        """The user and the password's hash, however the address is spelt."""
+        row = await self._pool.fetchrow(_queries["user_by_email"], spellings(email))
         return (User(row[0], row[1], row[2]), row[3]) if row else None
 
     async def has_users(self) -> bool:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from app.accounts.guesses import FREE_PAIR
+from sql.postgres.pool import connect
 from tests.support.api import PASSWORD, Person, running_api, sign_up
 
 
@@ -79,6 +80,37 @@ async def test_one_address_has_one_account_however_it_is_spelt(api: httpx.AsyncC
         body = {"name": "Eve", "email": spelling, "password": PASSWORD}
         assert (await api.post("/api/v1/auth/signup", json=body)).json()["code"] == "email_taken"
         assert (await sign_in(api, spelling)).json()["user"]["id"] == ada.id
+
+
+async def test_one_domain_is_one_as_people_and_as_name_servers_write_it(api: httpx.AsyncClient) -> None:
+    unique = uuid4().hex
+    read, written = f"{unique}@m\u00fcnchen.example", f"{unique}@XN--MNCHEN-3YA.example"
+    ada = await sign_up(api, written)
+    assert ada.email == read
+    body = {"name": "Eve", "email": read, "password": PASSWORD}
+    assert (await api.post("/api/v1/auth/signup", json=body)).json()["code"] == "email_taken"
+    for spelling in (read, written):
+        assert (await sign_in(api, spelling)).json()["user"]["id"] == ada.id
+
+
+@pytest.mark.parametrize("stored", ["m\u00fcnchen.example", "xn--mnchen-3ya.example"])
+async def test_an_account_from_before_signs_in_by_either_spelling(
+    api: httpx.AsyncClient, dsn: str, stored: str
+) -> None:
+    """Two accounts may have been made then: each finds its own by its spelling."""
+    ada, bob = await sign_up(api, "ada@one.example"), await sign_up(api, "bob@two.example")
+    connection = await connect(dsn, "test")
+    put = "update iam.users set email = $1 where email = $2"
+    await connection.execute(put, f"ada@{stored}", ada.email)
+    for spelling in ("ada@m\u00fcnchen.example", "ada@xn--mnchen-3ya.example"):
+        assert (await sign_in(api, spelling)).json()["user"]["id"] == ada.id
+        body = {"name": "Eve", "email": spelling, "password": PASSWORD}
+        assert (await api.post("/api/v1/auth/signup", json=body)).json()["code"] == "email_taken"
+    (other,) = {"m\u00fcnchen.example", "xn--mnchen-3ya.example"} - {stored}
+    await connection.execute(put, f"ada@{other}", bob.email)
+    await connection.close()
+    for domain, person in ((stored, ada), (other, bob)):
+        assert (await sign_in(api, f"ada@{domain}")).json()["user"]["id"] == person.id
 
 
 async def test_the_name_of_a_person_is_not_in_the_log(api: httpx.AsyncClient, dsn: str) -> None:

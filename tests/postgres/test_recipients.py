@@ -117,6 +117,11 @@ async def test_one_address_is_one_however_it_is_spelt(house: FailingHouse, notif
         await house.addresses.want(TENANT, [spelling], house.moment)
         await house.check(notifier)
     assert {box: len(mails) for box, mails in house.mails.boxes.items()} == {GRACE: 1}
+    await house.addresses.want(TENANT, ["grace@m\u00fcnchen.example"], house.moment)
+    await house.addresses.want(TENANT, ["grace@xn--mnchen-3ya.example"], house.moment)
+    for _ in range(2):
+        await house.check(notifier, 3_600)
+    assert len(house.mails.boxes["grace@xn--mnchen-3ya.example"]) == 1, "which takes no extension of SMTP"
 
 
 async def test_two_answers_at_once_leave_one_of_them(house: FailingHouse) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.values.email import Email, canonical, is_email, visible_length
+from domain.values.email import Email, canonical, is_email, spellings, visible_length
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,32 @@ from domain.values.email import Email, canonical, is_email, visible_length
 )
 def test_spellings_of_one_address_are_one(spelling: str) -> None:
     assert canonical(spelling) == "jos\u00e9@example.org"
+
+
+@pytest.mark.parametrize(
+    ("domain", "label"),
+    [
+        ("xn--mnchen-3ya.de", "münchen.de"), ("XN--MNCHEN-3YA.de", "münchen.de"), ("MÜNCHEN.de", "münchen.de"),
+        ("xn--strae-oqa.de", "straße.de"), ("a.xn--fiqs8s", "a.中国"), ("xn--ls8h.la", "xn--ls8h.la"),
+        ("xn--", "xn--"), ("xn--99999999999", "xn--99999999999"), ("a..xn--mnchen-3ya", "a..münchen"),
+        ("xn--" + "a" * 200, "xn--" + "a" * 200),
+    ],
+)  # fmt: skip
+def test_a_domain_is_spelt_as_people_read_it(domain: str, label: str) -> None:
+    assert canonical(f"ada@{domain}") == f"ada@{label}"
+    assert canonical(f"ada@{label}") == f"ada@{label}"
+    assert canonical(f"xn--mnchen-3ya@{domain}") == f"xn--mnchen-3ya@{label}"
+
+
+def test_an_account_is_looked_for_in_every_spelling_the_given_one_first() -> None:
+    assert spellings("Ada@XN--mnchen-3ya.de") == ("ada@xn--mnchen-3ya.de", "ada@münchen.de")
+    assert spellings("Ada@MÜNCHEN.de") == ("ada@münchen.de", "ada@xn--mnchen-3ya.de")
+    assert spellings("ada@example.org") == ("ada@example.org",)
+
+
+@given(st.text(max_size=100))
+def test_the_canonical_spelling_is_among_those_that_are_looked_for(text: str) -> None:
+    assert canonical(text) in spellings(text)
 
 
 def test_different_addresses_stay_different() -> None:
