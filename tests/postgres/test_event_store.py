@@ -279,3 +279,20 @@ async def test_a_conflict_in_a_long_stream_is_answered_by_index(store: PgEventSt
         stream,
     )
     assert "Seq Scan" not in str(plan)
+
+
+async def test_an_append_opens_the_leaf_of_its_streams_only(connection: Connection) -> None:
+    opened = set()
+    for _ in range(2):  # for the first call everything is planned, and looked at
+        async with connection.transaction():
+            event = [new_id()], ["a"], [1], [b""], [b""], [b""], [None]
+            await connection.fetch(
+                APPEND, [1], [new_id()], [0], [new_id()], [new_id()], [None], [None], [0], [1], *event
+            )
+            rows = await connection.fetch(
+                "select distinct i.indrelid::regclass::text from pg_locks l join pg_index i on indexrelid = relation"
+                " where l.pid = pg_backend_pid() and i.indrelid::regclass::text like 'es.events%'"
+            )
+            opened = {row[0] for row in rows}
+    assert len(opened) == 1
+    assert opened < set(await leaves(connection))
