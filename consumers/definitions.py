@@ -10,7 +10,7 @@ import msgspec
 from domain.aggregates import ZAP
 from domain.connector.catalog import Catalog
 from domain.flow.contents import conditions, templated
-from domain.flow.steps import ActionStep, Step
+from domain.flow.steps import ActionStep, Step, WaitForStep
 from domain.language.condition import Condition, InvalidCondition
 from domain.language.condition import load as load_condition
 from domain.language.mistakes import SLOW
@@ -35,11 +35,15 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 class CompiledVersion(msgspec.Struct, frozen=True):
-    """A definition, and by step id a renderer of what its templates are in, and its conditions in their order."""
+    """A definition, and by step id a renderer of what its templates are in, and its conditions in their order.
+
+    `callbacks`: the steps that wait for a callback.
+    """
 
     definition: Definition
     renderers: Mapping[str, Compiled]
     conditions: Mapping[str, tuple[Prepared, ...]]
+    callbacks: tuple[str, ...] = ()
 
 
 class Definitions:
@@ -80,6 +84,7 @@ def compile_definition(definition: Definition, catalog: Catalog) -> CompiledVers
         definition,
         {step.id: _renderer(step, catalog) for step in steps},
         {step.id: tuple([_prepared(raw) for _at, raw in conditions(step)]) for step in steps},
+        tuple([step.id for step in steps if isinstance(step, WaitForStep)]),
     )
 
 

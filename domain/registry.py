@@ -13,6 +13,7 @@ from domain.intake import events as intake
 from domain.job import job
 from domain.log.event import Event, Metadata
 from domain.run import events as run_events
+from domain.run import waits as run_waits
 from domain.values.json import JsonObject
 from domain.values.newer import understood
 from domain.zap import events as zap_events
@@ -58,6 +59,11 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("zap.run.step_delayed", 1, run_events.StepDelayed),
     EventType("zap.run.step_decided", 1, run_events.StepDecided),
     EventType("zap.run.resumed", 1, run_events.RunResumed),
+    EventType("zap.run.approval_asked", 1, run_waits.ApprovalAsked),
+    EventType("zap.run.approval_answered", 1, run_waits.ApprovalAnswered),
+    EventType("zap.run.approval_mailed", 1, run_waits.ApprovalMailed),
+    EventType("zap.run.callback_awaited", 1, run_waits.CallbackAwaited),
+    EventType("zap.run.callback_received", 1, run_waits.CallbackReceived),
     EventType("zap.run.completed", 1, run_events.RunCompleted),
     EventType("zap.run.filtered", 1, run_events.RunFiltered),
     EventType("zap.run.failed", 1, run_events.RunFailed),

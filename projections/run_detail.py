@@ -1,7 +1,7 @@
 """The run detail: folded from the run's stream when it is read, so it is always current and copies no payload."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias, assert_never
 from uuid import UUID
@@ -9,12 +9,14 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from domain.flow.approvals import Verdict
 from domain.flow.decisions import Decision, Filtered
 from domain.hook.request import trigger_data
 from domain.log.event import StoredEvent, StreamKind
 from domain.log.ports import EventStore
 from domain.registry import decode
 from domain.run import events as run
+from domain.run import waits
 from domain.run.inputs import Kept, Omitted, put
 from domain.run.state import RunStatus
 from domain.values.json import Json, JsonObject
@@ -49,14 +51,42 @@ AnsweredBy: TypeAlias = Literal["stub", "record", "sample", "target"]
 StepStatus: TypeAlias = Literal["pending", "waiting", "running", "succeeded", "filtered", "failed", "skipped"]
 
 
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """What one of those who were asked has answered; `for_` is who was asked, which `by` may have answered for."""
+
+    for_: str = msgspec.field(name="for")
+    by: str
+    decision: Verdict
+    comment: str
+    form: Mapping[str, Json]
+    at: datetime
+
+
+class Asking(msgspec.Struct, kw_only=True):
+    """An approval: what is asked, who is asked, and what they have answered so far.
+
+    `mails`: by address an empty text where the mail server took it, or why not.
+    """
+
+    title: str
+    message: str
+    to: list[str]
+    required: int
+    form: Mapping[str, Json]
+    deadline: datetime
+    answers: list[Answered] = []
+    mails: dict[str, str] = {}
+
+
 class StepDetail(msgspec.Struct, kw_only=True):
     """One step of the run: `input` is the rendered config of its last attempt, and of all that don't say otherwise.
 
     `not_kept`: values of the input of which only the beginning was kept, by JSON pointer.
 
     `running` is told of steps only whose attempts are announced, as they are not to be repeated blindly.
-    `waits_until`: when a delay, or a step that was put off, goes on. `decision`: how a filter or paths were
-    decided, and why; a filter that did not let the run through has the status `filtered`.
+    `waits_until`: when a delay, or a step that was put off, goes on; the deadline of an approval or a callback.
+    `decision`: how a filter or paths were decided, and why; a filter that did not let the run through has the status
+    `filtered`.
 
     Its place: `at` as in problems (`steps.1.paths.0.steps.0`), the id of the step that holds it as `parent`, and the
     `branch` of that one: the id of a path, `otherwise`, `steps` or `on_error`. `why`: the reason of a `skipped` step;
@@ -83,6 +113,7 @@ class StepDetail(msgspec.Struct, kw_only=True):
     not_kept: dict[str, Omitted] = {}
     decision: Decision | None = None
     answered_by: AnsweredBy | UnsetType = UNSET
+    approval: Asking | None = None
 
 
 class RunDetail(msgspec.Struct, kw_only=True):
@@ -91,7 +122,8 @@ class RunDetail(msgspec.Struct, kw_only=True):
     Of that, the run was queued for `queued_ms` until something was done, waited for `waiting_ms` (delays, retries,
     turns), and ran for the rest. `steps` are all steps of its version, in their order, once its zap is known.
 
-    `reason`: why a filtered run went no further. `answer`: the value of the `return` step that ended the run.
+    `reason`: why a filtered run went no further, or for what a waiting one waits: `approval` or `callback`.
+    `answer`: the value of the `return` step that ended the run.
     `replays` are the newest runs that replay this one, `recovered_by` is the one that made up for it when it had not
     completed; its own stream does not know them, read models do.
     """
@@ -215,6 +247,9 @@ def _decided(step: StepDetail, decision: Decision) -> StepDetail:
 
 
 def _fold(detail: RunDetail, event: run.RunEvent, at: datetime) -> None:
+    if isinstance(event, waits.WaitEvent):
+        return _fold_wait(detail, event, at)
+    detail.reason = None
     match event:
         case run.RunRequested():
             pass
@@ -241,6 +276,54 @@ def _fold(detail: RunDetail, event: run.RunEvent, at: datetime) -> None:
             _end(detail, event, at)
         case _:
             assert_never(event)
+    return None
+
+
+def _fold_wait(detail: RunDetail, event: waits.WaitEvent, at: datetime) -> None:
+    match event:
+        case waits.ApprovalAsked() | waits.CallbackAwaited():
+            step = _step(detail, event.step_id)
+            step.started_at, step.waits_until = at, event.until
+            is_approval = isinstance(event, waits.ApprovalAsked)
+            detail.status, detail.reason = "waiting", "approval" if is_approval else "callback"
+            step.approval = _asking(event) if isinstance(event, waits.ApprovalAsked) else None
+        case waits.ApprovalAnswered() | waits.ApprovalMailed():
+            asking = detail.steps[-1].approval
+            if asking is not None and isinstance(event, waits.ApprovalMailed):
+                asking.mails |= event.results
+            elif asking is not None and isinstance(event, waits.ApprovalAnswered):
+                asking.answers.append(_answered(asking, event))
+        case waits.CallbackReceived():
+            pass  # it is the output of its step, once the run is there
+        case _:
+            assert_never(event)
+    if event.until is None and detail.reason is not None:
+        detail.status, detail.reason = "running", None
+        detail.steps[-1].waits_until = None
+
+
+def _asking(asked: waits.ApprovalAsked) -> Asking:
+    return Asking(
+        title=asked.title,
+        message=asked.message,
+        to=[one.name for one in asked.to],
+        required=asked.required,
+        form=asked.form,
+        deadline=asked.until,
+        answers=[],
+        mails={},
+    )
+
+
+def _answered(asking: Asking, event: waits.ApprovalAnswered) -> Answered:
+    return Answered(
+        for_=asking.to[event.recipient],
+        by=event.by,
+        decision=event.decision,
+        comment=event.comment,
+        form=event.form,
+        at=event.at,
+    )
 
 
 def _fold_way(step: StepDetail, event: run.StepStarted | run.StepPostponed | run.StepDelayed, at: datetime) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from domain.job.job import Selection
 from domain.log.event import Event, StoredEvent
 from domain.run import events as run
+from domain.run import waits
 from domain.run.state import RunStatus
 from projections.engine.projection import BEING_BUILT, Projection
 from projections.engine.rows import RowChange, execute, row_changes, storable, struct_of
@@ -197,8 +198,10 @@ def _fold(change: _Change, event: Event, at: datetime) -> None:
                 "waiting",
                 _error(run.Failure(code=event.code, message=event.message), event.step_id),
             )
-        case run.StepDelayed():
+        case run.StepDelayed() | waits.ApprovalAsked() | waits.CallbackAwaited():
             change.status, change.error = "waiting", None
+        case waits.ApprovalAnswered() | waits.ApprovalMailed() | waits.CallbackReceived():
+            pass  # not handled: what the run does next says how it stands
         case run.RunCompleted() | run.RunFiltered() | run.RunFailed() | run.RunTimedOut() | run.RunCancelled():
             change.finished_at = at
             _end(change, event)
@@ -261,7 +264,7 @@ def _updated(change: _Change) -> tuple[object, ...]:
 
 RUN_LIST = Projection(
     name="run_list",
-    definition=3,
+    definition=4,
     handles=frozenset(
         {
             "zap.run.requested",
@@ -272,6 +275,8 @@ RUN_LIST = Projection(
             "zap.run.step_postponed",
             "zap.run.step_delayed",
             "zap.run.step_decided",
+            "zap.run.approval_asked",
+            "zap.run.callback_awaited",
             "zap.run.resumed",
             "zap.run.completed",
             "zap.run.filtered",

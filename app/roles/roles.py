@@ -104,6 +104,7 @@ async def _runner(settings: Settings, stop: asyncio.Event) -> None:
     from consumers.outbound.client import Outbound
     from consumers.runner.runner import Runner
     from domain.hook.hops import Hops
+    from domain.run.links import Links
     from sql.log.event_store import PgEventStore
 
     config = _consumer(settings, "runner", RUNNER_RECORDS)
@@ -112,9 +113,10 @@ async def _runner(settings: Settings, stop: asyncio.Event) -> None:
         Outbound(settings.outbound_allow) as http,
     ):
         partitions = settings.kafka_partitions
-        hops = Hops(settings.message_key)
+        hops, links = Hops(settings.message_key), Links(settings.message_key, settings.public_url)
         await again_until(
-            stop, lambda: Runner(store, catalog(), http, config, partitions=partitions, hops=hops).run(stop)
+            stop,
+            lambda: Runner(store, catalog(), http, config, partitions=partitions, hops=hops, links=links).run(stop),
         )
 
 
@@ -205,7 +207,7 @@ ROLES: Mapping[str, Role] = {
         help="Run the actions of zaps.",
         run=_runner,
         needs=_TOPIC,
-        uses=(*_KAFKA, "kafka_groups", "outbound_allow"),
+        uses=(*_KAFKA, "kafka_groups", "outbound_allow", "public_url"),
     ),
     "projector": Role(
         help="Keep the read models up to date.",

@@ -15,12 +15,12 @@ from consumers.outbound.targets import Targets
 from consumers.rendering.rendering import Rendering
 from consumers.rendering.trigger import Trigger
 from consumers.runner.attempts import Attempts
-from consumers.runner.control import Control
+from consumers.runner.control import Begun, Control
 from consumers.runner.slots import Busy, Slots
 from domain.connector.catalog import Catalog
 from domain.connector.outcome import Failed, Outcome, Postponed
 from domain.flow.course import Course, Next
-from domain.flow.steps import ActionStep, ControlStep, SetStep, Step, UnknownStep
+from domain.flow.steps import ActionStep, ControlStep, SetStep, Step, UnknownStep, WaitForStep
 from domain.hook.hops import NO_HOPS, Hops
 from domain.language.template import TemplateError
 from domain.log.errors import NotFound
@@ -30,11 +30,9 @@ from domain.log.stream import follow
 from domain.run.commands import (
     BeginAttempt,
     CancelRun,
-    DelayRun,
     FailRun,
     FinishRun,
     RecordAttempt,
-    RecordDecision,
     RunCommand,
     SettleUnknown,
     TimeOutRun,
@@ -42,6 +40,7 @@ from domain.run.commands import (
 from domain.run.decide import decide
 from domain.run.events import RunEvent
 from domain.run.inputs import NO_INPUT, Input
+from domain.run.links import NO_LINKS, Links
 from domain.run.state import ActiveRun, LoadedRun, RunState, evolve, stands, template_context
 from domain.values.json import Json
 from domain.zap.definition import NO_STEPS, Definition
@@ -64,10 +63,15 @@ class _Here(msgspec.Struct, frozen=True):
     version: CompiledVersion
     trigger: Trigger
     stand: Course
+    links: Links
 
     async def context(self, run_id: UUID) -> dict[str, Json]:
         """What templates see. It may be large, so it is made when it is needed, and not before."""
-        return template_context(run_id, self.state, await self.trigger.data(), self.stand)
+        context = template_context(run_id, self.state, await self.trigger.data(), self.stand)
+        if self.version.callbacks:
+            urls = {step_id: self.links.callback_url(run_id, step_id) for step_id in self.version.callbacks}
+            context["callback"] = {step_id: {"url": url} for step_id, url in urls.items()}
+        return context
 
     def after(self, events: Sequence[RunEvent]) -> "tuple[_Here, ControlStep] | None":
         """Where the run is after these events, where it does not wait and its next step calls nobody."""
@@ -80,7 +84,7 @@ class _Here(msgspec.Struct, frozen=True):
         step = stand.place.step if isinstance(stand.place, Next) else None
         if step is None or isinstance(step, ActionStep | UnknownStep):
             return None
-        return _Here(state, self.version, self.trigger, stand), step
+        return _Here(state, self.version, self.trigger, stand, self.links), step
 
 
 class Executor:
@@ -97,12 +101,14 @@ class Executor:
         slots: Slots,
         rendering: Rendering,
         hops: Hops = NO_HOPS,
+        links: Links = NO_LINKS,
     ) -> None:
         self._store = store
+        self._links = links
         self._clock = clock
         self._new_id = new_id
         self._attempts = Attempts(catalog, targets, clock, hops, rendering)
-        self._control = Control(rendering, clock)
+        self._control = Control(rendering, clock, links)
         self._definitions = Definitions(store, catalog)
         self._slots = slots
 
@@ -159,7 +165,7 @@ class Executor:
         if isinstance(step, UnknownStep):
             later = self._recorded(state, step, _needs_newer(step), self._clock())
             return await self._carry_out(run, later, version.definition)
-        here = _Here(state, version, trigger, stand)
+        here = _Here(state, version, trigger, stand, self._links)
         if isinstance(step, ActionStep):
             return await self._attempt(run, step, here)
         return await self._keep(run, await self._decided(run, step, here), version.definition)
@@ -174,16 +180,14 @@ class Executor:
             found = decide(await self._settle(run, step, here), here.state, here.version.definition)
             events += found
             ahead = here.after(found)
-            if ahead is None or isinstance(step, SetStep):
+            if ahead is None or isinstance(step, SetStep | WaitForStep):
                 return events
             here, step = ahead
 
     async def _settle(self, run: LoadedRun, step: ControlStep, here: "_Here") -> RunCommand:
         started_at = self._clock()
-        found = await self._control.of(step, run.tenant_id, here.state, here.version, await here.context(run.id))
-        if isinstance(found, RecordDecision | DelayRun):
-            return found
-        return self._recorded(here.state, step, found, started_at)
+        found = await self._control.of(step, run, here.state, here.version, await here.context(run.id))
+        return found if isinstance(found, Begun) else self._recorded(here.state, step, found, started_at)
 
     async def _attempt(self, run: LoadedRun, step: ActionStep, here: "_Here") -> LoadedRun | None:
         state, definition = here.state, here.version.definition
@@ -198,8 +202,7 @@ class Executor:
             tried = run, self._recorded(state, step, postponed, self._clock())
         if tried is None:
             return None
-        run, recorded = tried
-        return await self._carry_out(run, recorded, definition)
+        return await self._carry_out_beside(*tried, definition)
 
     async def _try(self, run: LoadedRun, step: ActionStep, here: "_Here") -> tuple[LoadedRun, RecordAttempt] | None:
         """The outcome of the attempt, and the run with the announcement; None where another process was quicker."""
@@ -249,6 +252,20 @@ class Executor:
             outcome=outcome,
             jitter=_jitter(),
         )
+
+    async def _carry_out_beside(
+        self, run: LoadedRun, recorded: RecordAttempt, definition: Definition
+    ) -> LoadedRun | None:
+        """Record an attempt that was made, also where a callback was recorded meanwhile: that changes nothing about it.
+
+        None where the attempt was recorded by another process.
+        """
+        while (done := await self._carry_out(run, recorded, definition)) is None:
+            now = await self.follow(run)
+            if now.version == run.version:
+                return None
+            run = now
+        return done
 
     async def _carry_out(self, run: LoadedRun, command: RunCommand, definition: Definition) -> LoadedRun | None:
         """Decide and record; None when there is nothing to record, or somebody else was there first.

@@ -33,6 +33,7 @@ from domain.log.partitioning import partition_of
 from domain.log.ports import Clock
 from domain.log.stream import fold, load
 from domain.registry import UnknownEvent
+from domain.run.links import NO_LINKS, Links
 from domain.run.state import ActiveRun, LoadedRun
 from sql.log.event_store import PgEventStore
 from sql.log.pages import PAGE_BYTES
@@ -45,7 +46,14 @@ from sql.tables.rate_limits import RateLimits
 log = structlog.get_logger()
 _runner = Queries("queries/runner.sql")
 
-WAKING_EVENTS = frozenset({"zap.run.requested.v1", "zap.run.resumed.v1"})
+WAKING_EVENTS = frozenset(
+    {
+        "zap.run.requested.v1",
+        "zap.run.resumed.v1",
+        "zap.run.approval_answered.v1",
+        "zap.run.callback_received.v1",
+    }
+)
 """Events after which a run has something to do that no runner has begun."""
 STOPPING_EVENTS = frozenset({"zap.run.cancelled.v1", "zap.run.timed_out.v1"})
 """Ends that another process records while an action of the run may be under way here."""
@@ -93,6 +101,7 @@ class Runner:
         *,
         partitions: int,
         hops: Hops = NO_HOPS,
+        links: Links = NO_LINKS,
         clock: Clock = now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -102,7 +111,15 @@ class Runner:
         targets = Targets(http, limits, clock=clock, monotonic=monotonic, random=random.random)
         self._rendering = Rendering()
         self._executor = Executor(
-            store, catalog, targets, clock=clock, new_id=new_id, slots=slots, rendering=self._rendering, hops=hops
+            store,
+            catalog,
+            targets,
+            clock=clock,
+            new_id=new_id,
+            slots=slots,
+            rendering=self._rendering,
+            hops=hops,
+            links=links,
         )
         self._lanes = Lanes(MAX_OPEN)
         self._rooms = Rooms()

@@ -8,6 +8,7 @@ import msgspec
 from domain.flow.steps import (
     UNSET,
     ActionStep,
+    ApprovalStep,
     DelayStep,
     ErrorPath,
     FilterStep,
@@ -20,6 +21,7 @@ from domain.flow.steps import (
     TryStep,
     UnknownStep,
     Unset,
+    WaitForStep,
 )
 from domain.values.json import Json, JsonObject
 
@@ -45,6 +47,9 @@ def scopes(step: Step) -> Iterator[Scope]:
                 yield Scope("otherwise.steps", step.otherwise.steps, joins=True)
         case TryStep():
             yield Scope("steps", step.steps, joins=True)
+        case ApprovalStep():
+            if step.rejected:
+                yield Scope("rejected.steps", step.rejected.steps, joins=False)
     failed = error_path(step)
     if failed is not None:
         yield Scope("on_error.steps", failed.steps, joins=isinstance(step, TryStep))
@@ -66,7 +71,10 @@ def _on_error(step: Step) -> OnError | Unset:
 
 
 def templated(step: Step) -> tuple[str, Json]:
-    """The field of a step that holds templates, and its value; both are empty where it has none."""
+    """The field of a step that holds templates, and its value; None where it has none.
+
+    Where templates are in several fields, these are the value, and the name is empty.
+    """
     match step:
         case ActionStep():
             return "config", step.config
@@ -78,7 +86,9 @@ def templated(step: Step) -> tuple[str, Json]:
             return "message", step.message or None
         case ReturnStep():
             return "value", step.value
-        case FilterStep() | PathsStep() | TryStep() | UnknownStep():
+        case ApprovalStep():
+            return "", {"title": step.title, "message": step.message or ""}
+        case FilterStep() | PathsStep() | TryStep() | WaitForStep() | UnknownStep():
             return "", None
         case _:
             assert_never(step)

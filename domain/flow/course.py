@@ -8,10 +8,12 @@ from typing import Protocol, TypeAlias, assert_never
 
 import msgspec
 
+from domain.flow.approvals import is_rejection
 from domain.flow.contents import error_path, is_passed_over
 from domain.flow.decisions import Decision, Filtered, Taken
 from domain.flow.steps import (
     ActionStep,
+    ApprovalStep,
     ControlStep,
     DelayStep,
     FilterStep,
@@ -22,6 +24,7 @@ from domain.flow.steps import (
     StopStep,
     TryStep,
     UnknownStep,
+    WaitForStep,
 )
 from domain.values.json import Json, JsonObject
 
@@ -55,9 +58,13 @@ class Done(msgspec.Struct, frozen=True, gc=False):
 
 
 class Broken(msgspec.Struct, frozen=True, gc=False):
-    """A step failed for good, and nothing in its way deals with that."""
+    """A step failed for good, and nothing in its way deals with that.
+
+    `ends_run`: nothing further out may deal with it either, as the run was about to end anyway.
+    """
 
     step_id: str
+    ends_run: bool = False
 
 
 class Dropped(msgspec.Struct, frozen=True, gc=False):
@@ -70,7 +77,7 @@ class Dropped(msgspec.Struct, frozen=True, gc=False):
 class Stopped(msgspec.Struct, frozen=True, gc=False):
     """A step ended the whole run."""
 
-    step: StopStep | ReturnStep
+    step: StopStep | ReturnStep | ApprovalStep
     output: Json
 
 
@@ -116,7 +123,7 @@ class _Follower:
             if isinstance(place, Done):
                 done = done if isinstance(step, FilterStep) else place
                 continue
-            if not isinstance(place, Broken):
+            if not isinstance(place, Broken) or place.ends_run:
                 return place
             self._note(step, place)
             path = error_path(step)
@@ -129,12 +136,13 @@ class _Follower:
     def _of(self, step: Step) -> Place:
         results = self._results
         if step.id in results.outputs:
-            output = results.outputs[step.id]
-            return Stopped(step, output) if isinstance(step, _ENDING) else Done(output)
+            return self._done(step, results.outputs[step.id])
         if step.id in results.errors:
             return Broken(step.id)
         match step:
             case ActionStep() | DelayStep() | SetStep() | StopStep() | ReturnStep() | UnknownStep():
+                return Next(step)
+            case ApprovalStep() | WaitForStep():
                 return Next(step)
             case FilterStep():
                 return _filtered(step, results.decisions.get(step.id))
@@ -144,6 +152,18 @@ class _Follower:
                 return self._try(step)
             case _:
                 assert_never(step)
+
+    def _done(self, step: Step, output: Json) -> Place:
+        if isinstance(step, _ENDING):
+            return Stopped(step, output)
+        return self._rejected(step, output) if isinstance(step, ApprovalStep) and is_rejection(output) else Done(output)
+
+    def _rejected(self, step: ApprovalStep, output: Json) -> Place:
+        """A rejection ends the run, so no `try` around it may lead on to what was not approved."""
+        place = self.scope(step.after_rejection)
+        if isinstance(place, Done | Dropped):
+            return Stopped(step, output)
+        return Broken(place.step_id, ends_run=True) if isinstance(place, Broken) else place
 
     def _paths(self, step: PathsStep, decision: Decision | None) -> Place:
         if not isinstance(decision, Taken):
@@ -158,8 +178,8 @@ class _Follower:
 
     def _try(self, step: TryStep) -> Place:
         place = self.scope(step.steps)
-        failed = isinstance(place, Broken)
-        if isinstance(place, Broken):
+        failed = isinstance(place, Broken) and not place.ends_run
+        if isinstance(place, Broken) and failed:
             self._note(step, place)
             place = self.scope(step.on_error.steps) if step.on_error else Done()
         if not isinstance(place, Done | Dropped):

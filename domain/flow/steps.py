@@ -4,6 +4,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
+from domain.flow.approvals import Recipient
 from domain.flow.retry import DEFAULT as DEFAULT_RETRY
 from domain.flow.retry import Policy
 from domain.values.json import Json, JsonObject
@@ -13,6 +14,9 @@ MAX_STEP_TIMEOUT_S = 3_600
 MAX_DELAY_S = 366 * 24 * 3600
 MAX_PATHS = 10
 MAX_VALUES = 100
+MAX_RECIPIENTS = 20
+DEFAULT_WAIT_S = 7 * 24 * 3600
+"""How long a run waits for somebody unless its step says otherwise: every wait ends."""
 OTHERWISE = "otherwise"
 """The name of the branch that is taken where no path matches."""
 Unset: TypeAlias = msgspec.UnsetType
@@ -171,6 +175,54 @@ class ReturnStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fi
     value: Json
 
 
+class Rejected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The steps that run once an approval was rejected, before the run ends."""
+
+    steps: "tuple[Step, ...]" = ()
+
+
+WaitS = Annotated[float, msgspec.Meta(gt=0, le=MAX_DELAY_S)]
+
+
+class ApprovalStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="approval"):
+    """Asks people whether the run may go on, and waits for their answers: each of `to` has a link of their own.
+
+    `required` of them have to approve; one who rejects decides for all. `form` is a JSON Schema of what they fill in.
+    `title` and `message` are templates. Without an answer within `deadline_s` seconds, `on_deadline` is the answer, or
+    the step fails. The output is `{decision, by, comment, form, at}`. After a rejection the steps of `rejected` run,
+    then the run is completed; without such steps it is cancelled.
+    """
+
+    id: str
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=1_000)]
+    to: Annotated[tuple[Recipient, ...], msgspec.Meta(min_length=1, max_length=MAX_RECIPIENTS)]
+    message: Text | Unset = UNSET
+    required: Annotated[int, msgspec.Meta(ge=1, le=MAX_RECIPIENTS)] = 1
+    form: JsonObject = {}
+    deadline_s: WaitS = DEFAULT_WAIT_S
+    on_deadline: Literal["reject", "approve", "fail"] = "reject"
+    rejected: Rejected | Unset = UNSET
+    on_error: OnError | Unset = UNSET
+
+    @property
+    def after_rejection(self) -> "tuple[Step, ...]":
+        """The steps that follow a rejection."""
+        return self.rejected.steps if self.rejected else ()
+
+
+class WaitForStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="wait_for"):
+    """Waits until somebody posts to the step's own URL, which earlier steps send out: `callback.<id>.url`.
+
+    The first request counts, also one that comes before the run has come here. The output is `{body, headers, query,
+    at}`. Without a request within `deadline_s` seconds the step fails, or goes on with `{timed_out: true}`.
+    """
+
+    id: str
+    deadline_s: WaitS = DEFAULT_WAIT_S
+    on_deadline: Literal["fail", "continue"] = "fail"
+    on_error: OnError | Unset = UNSET
+
+
 class UnknownStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=UNKNOWN):
     """A step of kind `of` in the log that only a newer release understands: it is shown, and neither run nor saved."""
 
@@ -178,7 +230,9 @@ class UnknownStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
     of: str
 
 
-ControlStep: TypeAlias = DelayStep | FilterStep | PathsStep | SetStep | StopStep | ReturnStep
+WaitStep: TypeAlias = ApprovalStep | WaitForStep
+"""What waits for somebody."""
+ControlStep: TypeAlias = DelayStep | FilterStep | PathsStep | SetStep | StopStep | ReturnStep | WaitStep
 """What a run does by itself, without calling anybody."""
 Step: TypeAlias = ActionStep | ControlStep | TryStep | UnknownStep
 """All kinds of steps; each further kind joins this union."""

@@ -7,17 +7,18 @@ from collections.abc import Iterator
 
 import msgspec
 
+from domain.flow.approvals import is_rejection
 from domain.flow.contents import Scope, error_path, is_passed_over, scopes, walk
 from domain.flow.course import Broken, Done, Dropped, Next, Place, Results, Stopped, course
 from domain.flow.decisions import Taken
-from domain.flow.steps import PathsStep, Step, TryStep
+from domain.flow.steps import ApprovalStep, PathsStep, Step, TryStep
 
 
 class Node(msgspec.Struct, frozen=True, gc=False):
     """A step and its place: `at` as in problems (`steps.1.paths.0.steps.0`), the id of the step that holds it.
 
-    `branch`: in which part of that step it is, the id of a path, `otherwise`, `steps` or `on_error`. `why`: the reason
-    why the run has passed it by; empty where it was done, or may still be.
+    `branch`: in which part of that step it is, the id of a path, `otherwise`, `steps`, `rejected` or `on_error`.
+    `why`: the reason why the run has passed it by; empty where it was done, or may still be.
     """
 
     step: Step
@@ -68,7 +69,13 @@ class _Walk:
             return "" if may_fail or self._failed(step) else f"{step.id} did not fail"
         if isinstance(step, PathsStep):
             return self._not_taken(step, branch_of(step, inner))
+        if isinstance(step, ApprovalStep):
+            is_open = isinstance(self._place(step), Next) and not self._recorded(step.id)
+            return "" if is_open or self._rejected(step) else f"{step.id} was not rejected"
         return ""
+
+    def _rejected(self, step: Step) -> bool:
+        return isinstance(step, ApprovalStep) and is_rejection(self._results.outputs.get(step.id))
 
     def _not_taken(self, step: PathsStep, branch: str) -> str:
         decision = self._results.decisions.get(step.id)
@@ -90,6 +97,8 @@ class _Walk:
             if error_path(step):
                 return f"{step.id} failed: the steps of its on_error run instead"
             return "" if is_passed_over(step) else _said(place)
+        if self._rejected(step):
+            return f"{step.id} was rejected"
         return "" if isinstance(place, Done | Next) else _said(place)
 
     def _failed(self, step: Step) -> bool:

@@ -28,12 +28,14 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
     """The names in use: the roots, the ids of earlier steps, and those of other steps with the reason against each.
 
     `several`: the zap has several triggers, so that there are `trigger.id` and `trigger.type`.
+    `callbacks`: the steps ahead that wait for a callback.
     """
 
     roots: tuple[str, ...] = ("trigger", "steps", "run", "zap")
     before: Collection[str] = ()
     others: Mapping[str, str] = {}
     several: bool = False
+    callbacks: Collection[str] = ()
 
     def wrong(self, keys: Keys) -> str | None:
         """The mistake in a path; None where a value may be there."""
@@ -42,6 +44,8 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
             return self._wrong_step(keys)
         if root in _FIELDS and root in self.roots:
             return self._wrong_field(str(root), keys)
+        if root == "callback" and "steps" in self.roots:
+            return self._wrong_callback(keys)
         return None if root in (*self.roots, *_ALWAYS) else self._unknown(keys)
 
     def _wrong_field(self, root: str, keys: Keys) -> str | None:
@@ -71,6 +75,15 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
         if len(keys) == 2 or keys[2] in _STEP or keys[2] in _ANY:
             return None
         return _said(keys, "a step has output and error", written((*keys[:2], "output", *keys[2:])))
+
+    def _wrong_callback(self, keys: Keys) -> str | None:
+        if len(keys) > 1 and keys[1] in self.callbacks:
+            is_url = keys[2:] in ((), ("url",))
+            return None if is_url else _said(keys, "a callback has url", written((*keys[:2], "url")))
+        ahead = ", ".join(sorted(self.callbacks))
+        known = f"those ahead that wait for a callback are {ahead}" if ahead else "no step ahead waits for a callback"
+        near = _close(keys[1], self.callbacks) if len(keys) > 1 else None
+        return _said(keys, known, written(("callback", near, "url")) if near else None)
 
     def _unknown(self, keys: Keys) -> str:
         near = self._meant(keys)

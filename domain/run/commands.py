@@ -11,6 +11,7 @@ from domain.flow.decisions import Decision
 from domain.flow.steps import OnUnknown
 from domain.run.events import RunRequested
 from domain.run.inputs import Input
+from domain.run.waits import ApprovalAsked
 
 
 class RequestRun(msgspec.Struct, frozen=True):
@@ -60,6 +61,19 @@ class DelayRun(msgspec.Struct, frozen=True):
     until: datetime
 
 
+class AskApproval(msgspec.Struct, frozen=True):
+    """Ask the people of the approval that is next."""
+
+    asked: ApprovalAsked
+
+
+class AwaitCallback(msgspec.Struct, frozen=True):
+    """Begin to wait for the callback of the step that is next."""
+
+    step_id: str
+    until: datetime
+
+
 class RecordDecision(msgspec.Struct, frozen=True):
     """Record how the filter or the paths that are next were decided."""
 
@@ -102,6 +116,8 @@ RunCommand: TypeAlias = (
     | RecordAttempt
     | SettleUnknown
     | DelayRun
+    | AskApproval
+    | AwaitCallback
     | RecordDecision
     | FinishRun
     | ResumeRun

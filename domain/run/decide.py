@@ -8,7 +8,7 @@ import msgspec
 from domain.connector.outcome import Failed, Postponed, Retry, Succeeded
 from domain.flow.course import Broken, Done, Dropped, Next, Place, Stopped
 from domain.flow.retry import DEFAULT, Policy, is_retried, retry_delay_s
-from domain.flow.steps import ActionStep, FilterStep, PathsStep, ReturnStep, Step, StopStep
+from domain.flow.steps import ActionStep, ApprovalStep, FilterStep, PathsStep, ReturnStep, Step, StopStep
 from domain.log.errors import NothingToDo, WrongStatus
 from domain.run import commands
 from domain.run.events import (
@@ -33,6 +33,7 @@ from domain.run.events import (
 )
 from domain.run.inputs import NO_INPUT, Input, Kept, shortened
 from domain.run.state import ActiveRun, EndedRun, RunState, evolve, next_step, stands
+from domain.run.waits import CallbackAwaited
 from domain.values.json import Json
 from domain.zap.definition import NO_STEPS, Definition
 
@@ -41,6 +42,8 @@ AMBIGUOUS = frozenset({"timeout", "broken", "crashed"})
 UNKNOWN = "unknown_outcome"
 STOPPED = "stopped"
 """Why a run ended that a step of its own ended."""
+REJECTED = "rejected"
+"""Why a run ended that people did not approve."""
 
 
 def decide(command: commands.RunCommand, state: RunState, definition: Definition) -> list[RunEvent]:
@@ -77,6 +80,8 @@ def _decide(command: commands.RunCommand, state: RunState, definition: Definitio
             | commands.RecordAttempt()
             | commands.SettleUnknown()
             | commands.DelayRun()
+            | commands.AskApproval()
+            | commands.AwaitCallback()
             | commands.RecordDecision()
             | commands.FinishRun()
         ):
@@ -104,6 +109,8 @@ def _advance(
     | commands.RecordAttempt
     | commands.SettleUnknown
     | commands.DelayRun
+    | commands.AskApproval
+    | commands.AwaitCallback
     | commands.RecordDecision
     | commands.FinishRun,
     run: ActiveRun,
@@ -128,12 +135,28 @@ def _advance(
             return _record(command, run, step, definition)
         case commands.SettleUnknown():
             return _settle(command, run, step, definition)
+        case _:
+            return _control(command, run, step, definition)
+
+
+def _control(
+    command: commands.DelayRun | commands.AskApproval | commands.AwaitCallback | commands.RecordDecision,
+    run: ActiveRun,
+    step: Step,
+    definition: Definition,
+) -> list[RunEvent]:
+    begins = run.delayed_until is None
+    match command:
         case commands.RecordDecision(step_id, decision):
             fresh = step.id == step_id and isinstance(step, FilterStep | PathsStep)
             return _with_end(run, StepDecided(step_id=step_id, decision=decision), definition) if fresh else []
         case commands.DelayRun(step_id, until):
-            fresh = step.id == step_id and run.delayed_until is None
-            return [StepDelayed(step_id=step_id, until=until)] if fresh else []
+            return [StepDelayed(step_id=step_id, until=until)] if begins and step.id == step_id else []
+        case commands.AskApproval(asked):
+            return [asked] if begins and step.id == asked.step_id else []
+        case commands.AwaitCallback(step_id, until):
+            fresh = begins and step.id == step_id and step_id not in run.callbacks
+            return [CallbackAwaited(step_id=step_id, until=until)] if fresh else []
         case _:
             assert_never(command)
 
@@ -247,13 +270,24 @@ def _end(run: ActiveRun, definition: Definition) -> list[End]:
             assert_never(place)
 
 
-def _stopped(step: StopStep | ReturnStep, output: Json) -> End:
+def _stopped(step: StopStep | ReturnStep | ApprovalStep, output: Json) -> End:
+    if isinstance(step, ApprovalStep):
+        return _rejected(step, output)
     if isinstance(step, ReturnStep) or step.as_ == "completed":
         return RunCompleted(step_id=step.id, returned=isinstance(step, ReturnStep))
     message = str(output.get("message", "")) if isinstance(output, dict) else ""
     if step.as_ == "failed":
         return RunFailed(step_id=step.id, code=STOPPED, message=message)
     return RunCancelled(step_id=step.id, code=STOPPED, message=message)
+
+
+def _rejected(step: ApprovalStep, output: Json) -> End:
+    if step.after_rejection:
+        return RunCompleted(step_id=step.id)
+    by = output.get("by") if isinstance(output, dict) else None
+    comment = output.get("comment") if isinstance(output, dict) else None
+    message = f"rejected by {by}" if by else "nobody had approved by the deadline"
+    return RunCancelled(step_id=step.id, code=REJECTED, message=f"{message}: {comment}" if comment else message)
 
 
 class _Shared(TypedDict):

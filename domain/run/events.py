@@ -14,6 +14,14 @@ from domain.flow.decisions import Decision
 from domain.hook.request import Request
 from domain.log.event import Event
 from domain.run.inputs import Kept
+from domain.run.waits import (
+    ApprovalAnswered,
+    ApprovalAsked,
+    ApprovalMailed,
+    CallbackAwaited,
+    CallbackReceived,
+    WaitEvent,
+)
 from domain.values.json import Json
 
 Source: TypeAlias = Literal["webhook", "schedule", "manual", "replay", "alert", "item", "zap"]
@@ -222,7 +230,7 @@ class RunCancelled(Event, frozen=True, kw_only=True):
     """The run was stopped; an action that was under way may still have its effect. Terminal.
 
     `code` is empty when a user cancelled it, `busy` or `superseded` when a serial zap's `when_busy` did, `stopped`
-    when its own step `step_id` did.
+    when its own step `step_id` did, `rejected` when somebody rejected what that step asked.
     """
 
     code: str = ""
@@ -244,6 +252,7 @@ RunEvent: TypeAlias = (
     | StepDelayed
     | StepDecided
     | RunResumed
+    | WaitEvent
     | End
 )
 
@@ -255,7 +264,9 @@ def due_at(event: RunEvent) -> datetime | None:
             return event.deadline
         case StepAttemptFailed():
             return event.retry_at
-        case StepPostponed() | StepDelayed():
+        case StepPostponed() | StepDelayed() | ApprovalAsked() | CallbackAwaited():
+            return event.until
+        case ApprovalAnswered() | ApprovalMailed() | CallbackReceived():
             return event.until
         case _:
             return None

@@ -13,8 +13,9 @@ from domain.flow.steps import Step
 from domain.hook.request import trigger_data
 from domain.log.event import Event
 from domain.log.stream import Loaded
-from domain.run import events
+from domain.run import events, waits
 from domain.run.inputs import ROOM, Input
+from domain.run.waits import Approval
 from domain.values.json import Json, JsonObject
 from domain.zap.definition import Definition
 
@@ -28,8 +29,10 @@ class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):
 
     `attempts` counts those of the current step; `since` is when it was first tried or postponed. `started` is an
     attempt without a known outcome. `waits_until` is set while the run waits for a timer, `delayed_until` once the
-    current delay has begun. `input` is that of the current step as the log holds it, in the event of `input_attempt`;
-    `room` is what is left for large ones.
+    current delay or wait has begun: it is its end. `waits_at` is the step that waits for somebody. `approvals` are
+    those that were asked for, `callbacks` those that were received; None once the step has its outcome. `input` is
+    that of the current step as the log holds it, in the event of `input_attempt`; `room` is what is left for large
+    ones.
     """
 
     requested: events.RunRequested
@@ -41,6 +44,9 @@ class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):
     started: events.StepStarted | None = None
     waits_until: datetime | None = None
     delayed_until: datetime | None = None
+    waits_at: str = ""
+    approvals: Mapping[str, Approval] = {}
+    callbacks: Mapping[str, waits.CallbackReceived | None] = {}
     input: Input | None = None
     input_attempt: int = 0
     room: int = ROOM
@@ -59,6 +65,8 @@ class EndedRun(msgspec.Struct, frozen=True, kw_only=True):
     outputs: Mapping[str, Json] = {}
     errors: Mapping[str, events.Failure] = {}
     decisions: Mapping[str, Decision] = {}
+    approvals: Mapping[str, Approval] = {}
+    callbacks: Mapping[str, waits.CallbackReceived | None] = {}
     end: events.End
 
 
@@ -89,6 +97,8 @@ def evolve(state: RunState, event: events.RunEvent) -> RunState:
             outputs=state.outputs,
             errors=state.errors,
             decisions=state.decisions,
+            approvals=state.approvals,
+            callbacks=state.callbacks,
             end=event,
         )
     return _go_on(state, event)
@@ -103,7 +113,8 @@ def _go_on(
     | events.StepPostponed
     | events.StepDelayed
     | events.StepDecided
-    | events.RunResumed,
+    | events.RunResumed
+    | waits.WaitEvent,
 ) -> ActiveRun:
     replace = msgspec.structs.replace
     if isinstance(event, events.StepStarted | events.StepAttempt):
@@ -112,7 +123,7 @@ def _go_on(
         case events.StepStarted():
             return replace(state, started=event, since=state.since or event.started_at)
         case events.StepSucceeded():
-            return _next_step_begins(state, outputs={**state.outputs, event.step_id: event.output})
+            return _next_step_begins(_taken(state, event), outputs={**state.outputs, event.step_id: event.output})
         case events.StepFailed():
             return _next_step_begins(state, errors={**state.errors, event.step_id: event.failure})
         case events.StepAttemptFailed():
@@ -127,11 +138,38 @@ def _go_on(
         case events.RunResumed():
             return replace(state, waits_until=None)
         case _:
+            return _waiting(state, event)
+
+
+def _waiting(state: ActiveRun, event: waits.WaitEvent) -> ActiveRun:
+    replace, step_id, until = msgspec.structs.replace, event.step_id, event.until
+    match event:
+        case waits.ApprovalAsked() | waits.CallbackAwaited():
+            state = replace(state, waits_at=step_id, delayed_until=until)
+            approval = Approval(event) if isinstance(event, waits.ApprovalAsked) else None
+        case waits.ApprovalAnswered():
+            approval = state.approvals.get(step_id)
+            approval = approval and replace(approval, answers=(*approval.answers, event))
+        case waits.ApprovalMailed():
+            approval = state.approvals.get(step_id)
+            approval = approval and replace(approval, mailed=event)
+        case waits.CallbackReceived():
+            state, approval = replace(state, callbacks={**state.callbacks, step_id: event}), None
+        case _:
             assert_never(event)
+    approvals = {**state.approvals, step_id: approval} if approval else state.approvals
+    return replace(state, waits_until=until, approvals=approvals)
 
 
 def _requested(event: events.RunRequested) -> ActiveRun:
     return ActiveRun(requested=event, outputs=event.outputs, errors=event.errors, decisions=event.decisions)
+
+
+def _taken(state: ActiveRun, event: events.StepSucceeded) -> ActiveRun:
+    """The callback of the step is in its output now, and need not be held twice."""
+    if event.step_id not in state.callbacks:
+        return state
+    return msgspec.structs.replace(state, callbacks={**state.callbacks, event.step_id: None})
 
 
 def _next_step_begins(
@@ -146,6 +184,8 @@ def _next_step_begins(
         outputs=outputs or state.outputs,
         errors=errors or state.errors,
         decisions=decisions or state.decisions,
+        approvals=state.approvals,
+        callbacks=state.callbacks,
         room=state.room,
     )
 

@@ -7,7 +7,8 @@ from itertools import islice
 from domain.connector.catalog import Catalog
 from domain.connector.descriptor import ActionDescriptor
 from domain.flow.contents import Scope, conditions, scopes, templated, walk
-from domain.flow.steps import OTHERWISE, ActionStep, DelayStep, PathsStep, Step, UnknownStep
+from domain.flow.forms import mistake_in_form
+from domain.flow.steps import OTHERWISE, ActionStep, ApprovalStep, DelayStep, PathsStep, Step, UnknownStep, WaitForStep
 from domain.hook.compiled import HOOKS
 from domain.language import condition
 from domain.language.mistakes import MAX_TEMPLATES, MAX_TEXT, Mistake, mistakes, place_of, too_deep
@@ -130,6 +131,7 @@ def _places(definition: Definition) -> Iterator[tuple[str, Step, Names]]:
     """Every step with its path, and the names that its templates can use: of steps that may have run before it."""
     ids = [step.id for _path, step in definition.all_steps()]
     order = {step_id: index for index, step_id in enumerate(ids)}
+    waiting = [step.id for _path, step in definition.all_steps() if isinstance(step, WaitForStep)]
 
     def why(other: str, step_id: str) -> str:
         if other == step_id:
@@ -140,7 +142,8 @@ def _places(definition: Definition) -> Iterator[tuple[str, Step, Names]]:
 
     def names(step: Step, before: tuple[str, ...]) -> Names:
         others = {other: why(other, step.id) for other in ids if other not in before}
-        return Names(before=before, others=others, several=bool(definition.triggers))
+        ahead = [other for other in waiting if order[other] >= order[step.id]]
+        return Names(before=before, others=others, callbacks=ahead, several=bool(definition.triggers))
 
     return ((path, step, names(step, before)) for path, step, before in _with_earlier(definition.steps, "steps", ()))
 
@@ -181,16 +184,19 @@ def _of_step(step: Step, path: str, names: Names, catalog: Catalog) -> Iterator[
             yield from _of_zone(step, at)
         case PathsStep():
             yield from _of_paths(step, at)
+        case ApprovalStep():
+            yield from _of_approval(step, at)
         case UnknownStep():
             yield Mistake((*at, "kind"), "unknown", f"a step of kind {step.of!r} needs a newer release of TriggerHub")
     for place, wanted in conditions(step):
         for key, reason in condition.check(wanted, names.wrong).items():
             yield Mistake((*at, *_keys(place), *place_of(key)), "invalid", reason)
     field, value = templated(step)
-    if field and too_deep(value):
-        yield Mistake((*at, field), "too_deep", f"nested deeper than {MAX_DEPTH} levels")
-    elif field:
-        yield from mistakes(value, (*at, field), names.wrong)
+    where = (*at, field) if field else at
+    if too_deep(value):
+        yield Mistake(where, "too_deep", f"nested deeper than {MAX_DEPTH} levels")
+    else:
+        yield from mistakes(value, where, names.wrong)
 
 
 def _of_action(step: ActionStep, at: Place, action: ActionDescriptor) -> Iterator[Mistake]:
@@ -218,3 +224,17 @@ def _of_paths(step: PathsStep, at: Place) -> Iterator[Mistake]:
 
 def _by(branch_id: str) -> str:
     return ": it names the branch that runs where no path matches" if branch_id == OTHERWISE else " by an earlier path"
+
+
+def _of_approval(step: ApprovalStep, at: Place) -> Iterator[Mistake]:
+    seen: set[str] = set()
+    for index, recipient in enumerate(step.to):
+        if recipient.key in seen:
+            yield Mistake((*at, "to", str(index)), "taken", "this recipient is there already")
+        seen.add(recipient.key)
+    if step.required > len(step.to):
+        reason = f"{step.required} have to approve, but only {len(step.to)} are asked"
+        yield Mistake((*at, "required"), "invalid", reason)
+    mistake = mistake_in_form(step.form) if step.form else None
+    if mistake is not None:
+        yield Mistake((*at, "form"), "invalid", mistake)

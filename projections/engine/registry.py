@@ -1,5 +1,6 @@
 """All projections with a table of their own. `run_detail` has none: it is folded when it is read."""
 
+from projections.approvals import APPROVALS
 from projections.dead_letters import DEAD_LETTERS
 from projections.gone_targets import GONE_TARGETS
 from projections.job_list import JOB_LIST
@@ -11,6 +12,7 @@ from projections.zap_health import ZAP_HEALTH
 from projections.zap_list import ZAP_LIST
 
 PROJECTIONS = (
+    APPROVALS,
     DEAD_LETTERS,
     GONE_TARGETS,
     JOB_LIST,

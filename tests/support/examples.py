@@ -11,6 +11,7 @@ from domain.intake import events as intake
 from domain.job import job
 from domain.log.event import Event
 from domain.run import events as run_events
+from domain.run import waits as run_waits
 from domain.run.inputs import Kept, Omitted
 from domain.zap import events as zap_events
 from domain.zap import ticks
@@ -157,6 +158,38 @@ EXAMPLES: tuple[Event, ...] = (
         step_id="route", decision=Taken(taken=("eu",), reasons={"eu": 'trigger.body.country equals "DE": is "DE"'})
     ),
     run_events.RunResumed(timer_id=_ID),
+    run_waits.ApprovalAsked(
+        zap_id=ZAP,
+        step_id="ok",
+        title="Refund 5?",
+        message="for order 7",
+        to=(run_waits.Asked(email="ada@example.com", token_sha256="00"), run_waits.Asked(role="editor")),
+        required=2,
+        form={"type": "object", "properties": {"reason": {"type": "string"}}},
+        until=START + timedelta(days=2),
+    ),
+    run_waits.ApprovalAnswered(
+        step_id="ok",
+        recipient=1,
+        by="Ada",
+        user_id=_ID,
+        decision="approve",
+        comment="fine",
+        form={"reason": "late"},
+        at=START,
+        ip="192.0.2.7",
+        user_agent="curl/8",
+        until=START + timedelta(days=2),
+    ),
+    run_waits.ApprovalMailed(
+        step_id="ok",
+        attempt=1,
+        results={"ada@example.com": "no answer"},
+        retry_at=START + timedelta(seconds=60),
+        until=START + timedelta(days=2),
+    ),
+    run_waits.CallbackAwaited(step_id="later", until=START + timedelta(days=2)),
+    run_waits.CallbackReceived(step_id="later", request=_REQUEST, at=START, until=START + timedelta(seconds=5)),
     run_events.RunCompleted(zap_id=ZAP, of_alert=True, step_id="answer", returned=True, recovers=(_RECOVERED,)),
     run_events.RunFiltered(zap_id=ZAP, of_alert=True, step_id="big", reason="trigger.body.total greater_than 1: is 0"),
     run_events.RunTimedOut(zap_id=ZAP, of_alert=True, step_id="look_up", message="not ended within 3600 s"),

@@ -3,41 +3,59 @@
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Literal, TypeAlias
+from uuid import UUID
 from zlib import crc32
 
 import msgspec
 from hypothesis import strategies as st
 
-from domain.connector.outcome import Failed, Succeeded
+from domain.connector.outcome import Failed, Outcome, Succeeded
+from domain.flow.approvals import Recipient, Verdict
 from domain.flow.decisions import Filtered, Taken, taken
 from domain.flow.retry import FixedRetry
 from domain.flow.steps import (
     OTHERWISE,
     ActionStep,
+    ApprovalStep,
     Branch,
     ErrorPath,
     FilterStep,
     OnError,
     Otherwise,
     PathsStep,
+    Rejected,
     ReturnStep,
     SetStep,
     Step,
     StopStep,
     TryStep,
     UnknownStep,
+    WaitForStep,
 )
+from domain.hook.request import Request
 from domain.language import condition
-from domain.run.commands import FinishRun, RecordAttempt, RecordDecision, RunCommand
+from domain.run.answers import answer, outcome_of_approval, outcome_of_callback, receive
+from domain.run.commands import (
+    AskApproval,
+    AwaitCallback,
+    FinishRun,
+    RecordAttempt,
+    RecordDecision,
+    ResumeRun,
+    RunCommand,
+)
 from domain.run.decide import decide
 from domain.run.events import RunEvent
 from domain.run.inputs import NO_INPUT
 from domain.run.state import ActiveRun, RunState, evolve, next_step
+from domain.run.waits import ApprovalAnswered, ApprovalAsked, Asked, CallbackReceived
 from domain.values.json import JsonObject
 from domain.zap.definition import Definition
+from tests.support.builders import ZAP
 from tests.support.clock import START
 
 Fate: TypeAlias = Literal["ok", "fails"]
+LATER = START + timedelta(days=7)
 ALWAYS: JsonObject = {"field": "trigger.body", "operator": "exists"}
 """A condition for where the test says itself how it comes out."""
 FAILURE = Failed(code="http_404", message="no such thing")
@@ -66,6 +84,20 @@ def trees(depth: int = 3) -> st.SearchStrategy[tuple[Step, ...]]:
             st.builds(PathsStep, st.just("p"), branches, modes, st.builds(Otherwise, inner), on_error),
             st.builds(TryStep, st.just("t"), inner, paths),
         ]
+    callbacks = st.builds(
+        WaitForStep, st.just("w"), on_deadline=st.sampled_from(["fail", "continue"]), on_error=on_error
+    )
+    approvals = st.builds(
+        ApprovalStep,
+        st.just("ok"),
+        st.just("Go on?"),
+        st.just(tuple(Recipient(email=f"{name}@example.com") for name in ("ada", "bob", "eve"))),
+        required=st.integers(1, 3),
+        on_deadline=st.sampled_from(["reject", "approve", "fail"]),
+        rejected=st.builds(Rejected, inner),
+        on_error=on_error,
+    )
+    common.append(st.one_of(callbacks, approvals))
     rare: list[st.SearchStrategy[Step]] = [
         st.just(FilterStep("f", ALWAYS)),
         st.builds(StopStep, st.just("stop"), st.sampled_from(["completed", "failed", "cancelled"])),
@@ -88,6 +120,8 @@ def _numbered(step: Step, numbers: Iterator[int]) -> Step:
         )
         otherwise = Otherwise(numbered(step.otherwise.steps, numbers)) if step.otherwise else step.otherwise
         step = replace(step, paths=branches, otherwise=otherwise)
+    if isinstance(step, ApprovalStep) and step.rejected:
+        step = replace(step, rejected=Rejected(numbered(step.rejected.steps, numbers)))
     if isinstance(step, TryStep):
         step = replace(step, steps=numbered(step.steps, numbers))
     if not isinstance(step, StopStep | ReturnStep | UnknownStep) and isinstance(step.on_error, ErrorPath):
@@ -112,6 +146,24 @@ class Fates(msgspec.Struct, frozen=True):
         """Which branches are taken."""
         holds = [self._number(f"{step.id}/{path.id}") % 2 == 0 for path in step.paths]
         return taken(step, [condition.Decision(outcome, "", "because") for outcome in holds])
+
+    def verdict(self, step: ApprovalStep) -> Literal["approve", "reject", "fail"]:
+        """What people say, or what counts where they say nothing."""
+        return step.on_deadline if self.answer(step) is None else "reject" if self.rejects(step, 2) else "approve"
+
+    def answer(self, step: ApprovalStep) -> bool | None:
+        """Whether anybody answers in time: None where too few do."""
+        return None if self._number(step.id) % 4 == 0 else True
+
+    def rejects(self, step: ApprovalStep, until: int) -> bool:
+        """Whether one up to this recipient rejects, where that many are needed."""
+        asked = range(min(until + 1, step.required))
+        return any(self._number(f"{step.id}/{recipient}") % 4 == 0 for recipient in asked)
+
+    def callback(self, step: WaitForStep) -> Literal["early", "in time", "never"]:
+        """When the callback comes."""
+        options: tuple[Literal["early", "in time", "never"], ...] = ("early", "in time", "never")
+        return options[self._number(step.id) % 3]
 
     def _number(self, name: str) -> int:
         return crc32(f"{self.seed} {name}".encode())
@@ -177,10 +229,31 @@ class Plain:
             case StopStep() | ReturnStep():
                 self.done.append(step.id)
                 raise Stop(step.as_ if isinstance(step, StopStep) else "completed")
+            case ApprovalStep() | WaitForStep():
+                self._wait(step)
             case PathsStep():
                 self._paths(step)
             case TryStep():
                 self._try(step)
+
+    def _wait(self, step: ApprovalStep | WaitForStep) -> None:
+        self.done.append(step.id)
+        if isinstance(step, WaitForStep):
+            if self._fates.callback(step) == "never" and step.on_deadline == "fail":
+                raise Broke
+            return
+        verdict = self._fates.verdict(step)
+        if verdict == "fail":
+            raise Broke
+        if verdict == "approve":
+            return
+        if not step.after_rejection:
+            raise Stop("cancelled")
+        try:
+            self._alone(step.after_rejection)
+        except Broke:
+            raise Stop("failed") from None
+        raise Stop("completed")
 
     def _paths(self, step: PathsStep) -> None:
         self.done.append(step.id)
@@ -214,7 +287,22 @@ def next_command(run: ActiveRun, definition: Definition, fates: Fates) -> RunCom
             return RecordDecision(step.id, fates.taken(step))
         case None:
             return FinishRun()
+        case ApprovalStep() if run.delayed_until is None:
+            to = tuple(Asked(email=str(recipient.email)) for recipient in step.to)
+            return AskApproval(
+                ApprovalAsked(zap_id=ZAP, step_id=step.id, title="?", to=to, required=step.required, until=LATER)
+            )
+        case ApprovalStep():
+            return _recorded(run, step, outcome_of_approval(step, run.approvals[step.id]))
+        case WaitForStep() if run.delayed_until is None and step.id not in run.callbacks:
+            return AwaitCallback(step.id, LATER)
+        case WaitForStep():
+            return _recorded(run, step, outcome_of_callback(step, run.callbacks.get(step.id), LATER))
     failed = isinstance(step, ActionStep | SetStep) and fates.of(step) == "fails"
+    return _recorded(run, step, FAILURE if failed else Succeeded({"of": step.id}))
+
+
+def _recorded(run: ActiveRun, step: Step, outcome: Outcome) -> RecordAttempt:
     return RecordAttempt(
         step_id=step.id,
         attempt=run.attempts + 1,
@@ -222,16 +310,48 @@ def next_command(run: ActiveRun, definition: Definition, fates: Fates) -> RunCom
         duration_ms=1.0,
         finished_at=START + timedelta(seconds=1),
         input=NO_INPUT,
-        outcome=FAILURE if failed else Succeeded({"of": step.id}),
+        outcome=outcome,
         jitter=0.5,
     )
+
+
+def from_outside(run: ActiveRun, definition: Definition, fates: Fates) -> list[RunEvent]:
+    """What somebody does for whom the run waits; where nobody does, the timer of the deadline fires."""
+    step = next_step(run, definition)
+    if isinstance(step, ApprovalStep) and fates.answer(step):
+        number = len(run.approvals[step.id].answers)
+        verdict: Verdict = "reject" if fates.rejects(step, number) else "approve"
+        return answer(
+            run, ApprovalAnswered(step_id=step.id, recipient=number, by=f"{number}", decision=verdict, at=START)
+        )
+    if isinstance(step, WaitForStep) and fates.callback(step) == "in time":
+        return receive(run, called(step))
+    return decide(ResumeRun(UUID(int=1)), run, definition)
+
+
+def called(step: WaitForStep) -> CallbackReceived:
+    """A callback."""
+    return CallbackReceived(step_id=step.id, request=Request(body="{}"), at=START)
+
+
+def called_early(state: RunState, definition: Definition, fates: Fates) -> RunState:
+    """The run after the callbacks that come before it has done anything."""
+    for _path, step in definition.all_steps():
+        if isinstance(step, WaitForStep) and fates.callback(step) == "early" and isinstance(state, ActiveRun):
+            for event in receive(state, called(step)):
+                state = evolve(state, event)
+    return state
 
 
 def carried_out(state: RunState, definition: Definition, fates: Fates) -> list[RunEvent]:
     """All events until the run has ended. Raises AssertionError where it does not."""
     events: list[RunEvent] = []
+    state = called_early(state, definition, fates)
     while isinstance(state, ActiveRun):
-        found = decide(next_command(state, definition, fates), state, definition)
+        if state.waits_until is not None:
+            found = from_outside(state, definition, fates)
+        else:
+            found = decide(next_command(state, definition, fates), state, definition)
         assert found, "the run goes on"
         for event in found:
             state = evolve(state, event)

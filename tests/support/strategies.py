@@ -16,6 +16,7 @@ from domain.job import job
 from domain.log.event import Event, Metadata, StoredEvent
 from domain.registry import encode, encode_metadata, event_type
 from domain.run import events as run_events
+from domain.run import waits as run_waits
 from domain.run.inputs import Kept, Omitted
 from domain.run.replay import ReplayVersion
 from domain.run.state import RunStatus
@@ -192,6 +193,43 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     run_events.StepFailed: st.builds(run_events.StepFailed, **_attempt, failure=failure),
     run_events.StepDecided: st.builds(run_events.StepDecided, step_id=texts, decision=decisions),
     run_events.RunResumed: st.builds(run_events.RunResumed, timer_id=st.uuids()),
+    run_waits.ApprovalAsked: st.builds(
+        run_waits.ApprovalAsked,
+        zap_id=st.uuids(),
+        step_id=texts,
+        title=texts,
+        message=texts,
+        to=st.lists(st.builds(run_waits.Asked, email=texts, role=texts, token_sha256=texts), max_size=2).map(tuple),
+        required=numbers,
+        form=st.dictionaries(texts, json_values, max_size=2),
+        until=moments,
+    ),
+    run_waits.ApprovalAnswered: st.builds(
+        run_waits.ApprovalAnswered,
+        step_id=texts,
+        recipient=numbers,
+        by=texts,
+        user_id=st.none() | st.uuids(),
+        decision=st.sampled_from(["approve", "reject"]),
+        comment=texts,
+        form=st.dictionaries(texts, json_values, max_size=2),
+        at=moments,
+        ip=texts,
+        user_agent=texts,
+        until=st.none() | moments,
+    ),
+    run_waits.ApprovalMailed: st.builds(
+        run_waits.ApprovalMailed,
+        step_id=texts,
+        attempt=numbers,
+        results=st.dictionaries(texts, texts, max_size=2),
+        retry_at=st.none() | moments,
+        until=st.none() | moments,
+    ),
+    run_waits.CallbackAwaited: st.builds(run_waits.CallbackAwaited, step_id=texts, until=moments),
+    run_waits.CallbackReceived: st.builds(
+        run_waits.CallbackReceived, step_id=texts, request=requests, at=moments, until=st.none() | moments
+    ),
     run_events.RunCompleted: st.builds(run_events.RunCompleted, **_end, recovers=recovered),
     run_events.RunFiltered: st.builds(run_events.RunFiltered, **_end, step_id=texts, reason=texts),
     run_events.RunTimedOut: st.builds(run_events.RunTimedOut, **_end, step_id=texts, message=texts),

@@ -1,22 +1,25 @@
 """Steps that call nobody, on data that takes them too long or makes too much of them."""
 
 from collections.abc import AsyncIterator
-from uuid import UUID
 
 import pytest
 
 from consumers.connectors import catalog
 from consumers.definitions import compile_definition
 from consumers.rendering.rendering import Rendering
-from consumers.runner.control import Control
+from consumers.runner.control import Begun, Control
+from domain.aggregates import RUN
 from domain.connector.outcome import Failed, Outcome
 from domain.flow.steps import ControlStep, FilterStep, ReturnStep, SetStep, StopStep
-from domain.run.commands import DelayRun, RecordDecision
-from domain.run.state import INITIAL, ActiveRun, evolve
+from domain.log.stream import load
+from domain.run.links import NO_LINKS
+from domain.run.state import ActiveRun
 from domain.values.json import Json
 from domain.zap.definition import Definition, Trigger
-from tests.support.builders import a_run_requested
+from sql.process.clock import new_id
+from tests.support.builders import an_append
 from tests.support.clock import START
+from tests.support.memory_store import MemoryStore
 
 CATALOG = catalog()
 
@@ -28,12 +31,15 @@ async def rendering() -> AsyncIterator[Rendering]:
     await rendering.aclose()
 
 
-async def found(rendering: Rendering, step: ControlStep, body: Json) -> RecordDecision | DelayRun | Outcome:
-    state = evolve(INITIAL, a_run_requested())
-    assert isinstance(state, ActiveRun)
+async def found(rendering: Rendering, step: ControlStep, body: Json) -> Begun | Outcome:
+    store, run_id = MemoryStore(), new_id()
+    await store.append(an_append(stream_id=run_id))
+    run = await load(store, RUN, run_id)
+    assert run is not None
+    assert isinstance(run.state, ActiveRun)
     version = compile_definition(Definition(Trigger("webhook.catch"), (step,)), CATALOG)
     context: dict[str, Json] = {"trigger": {"body": body}, "steps": {}}
-    return await Control(rendering, lambda: START).of(step, UUID(int=1), state, version, context)
+    return await Control(rendering, lambda: START, NO_LINKS).of(step, run, run.state, version, context)
 
 
 async def test_a_condition_that_takes_too_long_fails_its_step(rendering: Rendering) -> None:

@@ -43,7 +43,19 @@ from domain.values.json import Json
 from domain.zap.definition import Definition, Trigger
 from tests.support.builders import ZAP, a_run_requested
 from tests.support.clock import START
-from tests.support.flows import ALWAYS, FAILURE, Fates, Plain, action, carried_out, next_command, numbered, trees
+from tests.support.flows import (
+    ALWAYS,
+    FAILURE,
+    Fates,
+    Plain,
+    action,
+    called_early,
+    carried_out,
+    from_outside,
+    next_command,
+    numbered,
+    trees,
+)  # fmt: skip
 
 REQUESTED = a_run_requested()
 
@@ -290,7 +302,7 @@ def test_a_run_does_what_the_steps_say_and_always_ends(steps: tuple[Step, ...], 
     recorded = [event.step_id for event in events if isinstance(event, StepSucceeded | StepFailed | StepDecided)]
     assert recorded == plain.done
     assert sum(isinstance(event, End) for event in events) == 1
-    state: RunState = evolve(INITIAL, REQUESTED)
+    state: RunState = called_early(evolve(INITIAL, REQUESTED), zap(*steps), fates)
     for event in events:
         state = evolve(state, event)
     assert isinstance(state, EndedRun)
@@ -301,9 +313,13 @@ def test_a_run_does_what_the_steps_say_and_always_ends(steps: tuple[Step, ...], 
 def test_a_repeated_command_changes_nothing(steps: tuple[Step, ...], seed: int, data: st.DataObject) -> None:
     """As after a crash between an append and its answer: the command comes again, and finds its outcome on record."""
     definition, fates = zap(*steps), Fates(seed)
-    state: RunState = evolve(INITIAL, REQUESTED)
+    state: RunState = called_early(evolve(INITIAL, REQUESTED), definition, fates)
     commands: list[RunCommand] = []
     while isinstance(state, ActiveRun):
+        if state.waits_until is not None:
+            for event in from_outside(state, definition, fates):
+                state = evolve(state, event)
+            continue
         if len(commands) > 0 and data.draw(REPEATED):
             assert decide(commands[data.draw(st.integers(0, len(commands) - 1))], state, definition) == []
         command = next_command(state, definition, fates)
