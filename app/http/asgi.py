@@ -17,6 +17,7 @@ from app.accounts.guesses import Guesses
 from app.accounts.passwords import Passwords
 from app.accounts.secret_box import SecretBox
 from app.accounts.tokens import Tokens
+from app.commands.approvals import Approvals
 from app.commands.dead_letters import Inbox
 from app.commands.draft_tests import DraftTests
 from app.commands.hook_secrets import HookSecrets
@@ -30,6 +31,7 @@ from app.commands.zaps import Zaps
 from app.http import problems as refusals
 from app.http import routing
 from app.http.api.api_keys import ApiKeyController
+from app.http.api.approvals import ApprovalController
 from app.http.api.auth import AuthController, MeController
 from app.http.api.catalog import CatalogController
 from app.http.api.dead_letters import DeadLetterController, HealthController
@@ -49,12 +51,14 @@ from app.http.health import healthz, readyz
 from app.http.idempotency import repeatable, with_idempotency
 from app.http.inputs import MAX_BODY, Moment
 from app.http.openapi.routes import Document, as_json, as_yaml
+from app.http.pages.approval import APPROVAL_PAGES
 from app.http.paging import provide_paging
 from app.http.problems import NO_SNIFF
 from app.http.requests import StrictRequest, check
 from app.http.routing import Edge, Routes
 from app.http.services import Services
 from app.intake.bodies import Bodies
+from app.intake.callbacks import Callbacks
 from app.intake.held_room import HeldRoom
 from app.intake.intake import Intake
 from app.intake.live_zaps import LiveZaps
@@ -69,6 +73,7 @@ from consumers.rendering.rendering import Rendering
 from consumers.runner.slots import Slots
 from domain.hook.hops import Hops
 from domain.log.ports import NewId
+from domain.run.links import Links
 from sql.tables.answers import Answers
 from sql.tables.hook_secrets import HookTables
 from sql.tables.identity import Identity
@@ -98,16 +103,20 @@ def create_app(services: Services) -> Litestar:
     new_id = repeatable(services.new_id)
     addresses = MailAddresses(services.store.pool)
     zaps = Zaps(services.store, services.catalog, live_zaps, addresses, now=services.now, new_id=new_id)
+    bodies = Bodies(services.max_body)
+    links = Links(_secret(services), services.public_url)
     app = Litestar(
         route_handlers=[
             _api(authenticator, keeps_answers),
-            _hooks(services, live_zaps, request_log, rendering),
+            _hooks(services, live_zaps, request_log, rendering, bodies),
+            _callbacks(services, links, bodies),
             healthz,
             as_json,
             as_yaml,
             readyz,
             *PAGES,
             MailPages,
+            *APPROVAL_PAGES,
         ],
         dependencies={
             "paging": Provide(provide_paging, sync_to_thread=False),
@@ -118,6 +127,8 @@ def create_app(services: Services) -> Litestar:
             "zaps": _value(zaps),
             "hook_secrets": _value(secrets),
             **_commands(services, rendering, outbound, new_id),
+            "links": _value(links),
+            "approvals": _value(Approvals(services.store, identity, services.now, new_id)),
         },
         exception_handlers={**refusals.HANDLERS, **routing.HANDLERS},
         response_headers=NO_SNIFF,
@@ -157,6 +168,7 @@ def _api(authenticator: Authenticator, keeps_answers: Middleware) -> Router:
             HookController,
             RunController,
             RunCommandController,
+            ApprovalController,
             BulkController,
             HeldController,
             JobController,
@@ -210,15 +222,38 @@ def _draft_tests(services: Services, rendering: Rendering, outbound: Outbound, n
     return DraftTests(services.store, rehearsal, new_id, hops)
 
 
+def _secret(services: Services) -> str:
+    return services.hop_secret or services.encryption_key
+
+
 def _hop_keys(services: Services) -> Hops:
-    return Hops(services.hop_secret or services.encryption_key)
+    return Hops(_secret(services))
 
 
-def _hooks(services: Services, live_zaps: LiveZaps, request_log: RequestLog, rendering: Rendering) -> "asgi":
+def _callbacks(services: Services, links: Links, bodies: Bodies) -> "asgi":
+    callbacks = Callbacks(
+        store=services.store,
+        new_id=services.new_id,
+        now=services.now,
+        links=links,
+        bodies=bodies,
+        refused=refusals.refused_by_hook,
+    )
+
+    @asgi("/hooks/resume", is_mount=True, copy_scope=False)
+    async def resume(scope: Scope, receive: Receive, send: Send) -> None:
+        await callbacks(scope, receive, send)
+
+    return resume
+
+
+def _hooks(
+    services: Services, live_zaps: LiveZaps, request_log: RequestLog, rendering: Rendering, bodies: Bodies
+) -> "asgi":
     intake = Intake(
         store=services.store,
         live_zaps=live_zaps,
-        bodies=Bodies(services.max_body),
+        bodies=bodies,
         limits=RateLimits(services.store.pool),
         requests=request_log,
         held_room=HeldRoom(services.store.pool, services.max_held),

@@ -55,31 +55,31 @@ def idempotency_key(key: str | None) -> str:
     return key
 
 
-async def check_content(hook: Hook, headers: Mapping[str, str], raw: bytes, max_body: int) -> None:
-    """Raises a refusal for a body that grows too large or has an unknown coding, and, without a verification, for one
+async def check_content(headers: Mapping[str, str], raw: bytes, max_body: int, *, is_authentic: bool) -> None:
+    """Raises a refusal for a body that grows too large or has an unknown coding, and, unless it is authentic, for one
     that is not what its content type says. An authentic body that does not parse is kept as text.
     """
     encoding = headers.get("content-encoding")
-    if not raw or (encoding is None and not hook.open):
+    if not raw or (encoding is None and is_authentic):
         return
     content_type = headers.get("content-type", "")
     if encoding is None and len(raw) <= MAX_QUICK_CHECK:
         _check_claims(content_type, raw)
     else:
-        await asyncio.to_thread(_check_decoded, hook, content_type, encoding or "", raw, max_body)
+        await asyncio.to_thread(_check_decoded, content_type, encoding or "", raw, max_body, is_authentic)
 
 
-def _check_decoded(hook: Hook, content_type: str, encoding: str, raw: bytes, max_body: int) -> None:
+def _check_decoded(content_type: str, encoding: str, raw: bytes, max_body: int, is_authentic: bool) -> None:
     match inflate(encoding, raw, max_body):
         case TooLarge():
             raise RequestTooLarge(f"a webhook body has at most {max_body} bytes, also when it is unpacked")
         case Unsupported():
             raise UnsupportedEncoding("gzip and deflate are the content encodings that are decoded here")
         case Corrupt(name):
-            if hook.open:
+            if not is_authentic:
                 raise Malformed(f"the body is not valid {name}")
         case content:
-            if hook.open:
+            if not is_authentic:
                 _check_claims(content_type, content)
 
 

@@ -28,7 +28,7 @@ from app.intake.held_room import HeldRoom
 from app.intake.live_zaps import LiveZaps
 from app.intake.loops import FlagLoop
 from app.intake.refusals import HeldFull, LoopDetected, OverLimit, RequestTooLarge, WrongMethod, ZapPaused
-from app.intake.replies import SAFE, Refused, Replies, Reply
+from app.intake.replies import MAX_QUERY, SAFE, Refused, Replies, Reply, send_reply
 from app.intake.request_log import RequestLog
 from consumers.rendering.rendering import Rendering
 from consumers.rendering.trigger import trigger_of
@@ -45,9 +45,6 @@ from domain.registry import encode
 from domain.values.json import JsonObject
 from sql.process.crash_points import reached
 from sql.tables.rate_limits import RateLimits
-
-MAX_QUERY = 16 * 1024
-"""Bytes of a query string."""
 
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _ORIGIN = re.compile(rb"[\x21-\x7e]{1,253}")
@@ -102,7 +99,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             return
         except Exception as error:  # noqa: BLE001 - what is not expected is logged where the answer is made
             reply = self.refused(error).reply
-        await _send(send, reply)
+        await send_reply(send, reply)
 
     async def _preflight(self, scope: HTTPScope) -> Reply:
         """A published zap consents to deliveries when a sender asks (CloudEvents http-webhook §4)."""
@@ -160,7 +157,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True, eq=False):
                 self.requests.count(target.zap_id, target.zap.owner, "handshake")
                 return intake_replies.challenged(verified.challenge)
             delivery_id = verified.delivery_id or ""
-        await check_content(hook, headers, raw, self.bodies.max_body)
+        await check_content(headers, raw, self.bodies.max_body, is_authentic=not hook.open)
         text, encoding = request_body(raw)
         trace = headers.get("traceparent")
         depth = headers.get("triggerhub-depth")
@@ -364,11 +361,3 @@ def _wrong_method(hook: Hook) -> WrongMethod:
 
 def _no_such_hook() -> NotFound:
     return NotFound("no published zap listens at this address")
-
-
-async def _send(send: Send, reply: Reply) -> None:
-    length = (b"content-length", str(len(reply.body)).encode())
-    # Some servers raise when the sender has left meanwhile; what is stored stays stored.
-    with suppress(OSError, RuntimeError):
-        await send({"type": "http.response.start", "status": reply.status, "headers": [*reply.headers, length]})
-        await send({"type": "http.response.body", "body": reply.body, "more_body": False})

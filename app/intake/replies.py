@@ -1,10 +1,12 @@
 """The answers to senders: the run's id, the owner's own reply, or the run's outcome."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from uuid import UUID
 
 import msgspec
 import structlog
+from litestar.types import Send
 from msgspec import UNSET
 
 from app.intake.run_watch import RunWatch
@@ -26,6 +28,8 @@ Headers = list[tuple[bytes, bytes]]
 SAFE: Headers = [(b"x-content-type-options", b"nosniff"), (b"content-security-policy", b"sandbox")]
 JSON: Headers = [(b"content-type", b"application/json"), *SAFE]
 TEXT: Headers = [(b"content-type", b"text/plain; charset=utf-8"), *SAFE]
+MAX_QUERY = 16 * 1024
+"""Bytes of a query string."""
 MAX_WAITED_RUN = 1_000_000
 """Bytes of an outcome that a waiting sender is given."""
 
@@ -90,6 +94,14 @@ class Replies:
         url = f"{self._public_url}/api/v1/runs/{started.run_id}"
         body = {"status": "running", "run_id": started.run_id, "position": started.position, "url": url}
         return Reply(202, [*JSON, (b"location", url.encode())], msgspec.json.encode(body))
+
+
+async def send_reply(send: Send, reply: Reply) -> None:
+    """Send an answer. What is stored stays stored where the sender has left meanwhile, for which some servers raise."""
+    length = (b"content-length", str(len(reply.body)).encode())
+    with suppress(OSError, RuntimeError):
+        await send({"type": "http.response.start", "status": reply.status, "headers": [*reply.headers, length]})
+        await send({"type": "http.response.body", "body": reply.body, "more_body": False})
 
 
 def accepted(started: Started) -> Reply:

@@ -8,6 +8,8 @@ import os
 POINTS: tuple[str, ...] = (
     "api.before_append",
     "api.after_append",
+    "api.before_callback",
+    "api.after_callback",
     "relay.after_read",
     "relay.after_send",
     "relay.after_checkpoint",

@@ -1,0 +1,1 @@
+"""What do people without an account see, and what can they answer?"""
