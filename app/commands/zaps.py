@@ -85,8 +85,9 @@ class Zaps:
             # Also when the outcome is unknown: reading once more is cheap, a stale entry is not.
             self._live_zaps.invalidate(zap_id)
         if isinstance(command, PublishZap):
-            with suppress(*CONNECTION_ERRORS):  # then the first alert has the addresses asked
-                await self._addresses.want(changed.tenant_id, changed.state.behaviour.on_failure.email, self._now())
+            with suppress(*CONNECTION_ERRORS):  # then the first mail has the addresses asked
+                published = changed.state.version(changed.state.live).definition
+                await self._addresses.want(changed.tenant_id, published.mailed_to, self._now())
         return changed
 
     async def _check(self, principal: Principal, zap_id: UUID, definition: Definition) -> None:

@@ -104,11 +104,12 @@ def create_app(services: Services) -> Litestar:
     addresses = MailAddresses(services.store.pool)
     zaps = Zaps(services.store, services.catalog, live_zaps, addresses, now=services.now, new_id=new_id)
     bodies = Bodies(services.max_body)
+    run_watch = RunWatch(services.store)
     links = Links(_secret(services), services.public_url)
     app = Litestar(
         route_handlers=[
             _api(authenticator, keeps_answers),
-            _hooks(services, live_zaps, request_log, rendering, bodies),
+            _hooks(services, bodies, run_watch, live_zaps=live_zaps, request_log=request_log, rendering=rendering),
             _callbacks(services, links, bodies),
             healthz,
             as_json,
@@ -128,6 +129,7 @@ def create_app(services: Services) -> Litestar:
             "hook_secrets": _value(secrets),
             **_commands(services, rendering, outbound, new_id),
             "links": _value(links),
+            "run_watch": _value(run_watch),
             "approvals": _value(Approvals(services.store, identity, services.now, new_id)),
         },
         exception_handlers={**refusals.HANDLERS, **routing.HANDLERS},
@@ -248,7 +250,13 @@ def _callbacks(services: Services, links: Links, bodies: Bodies) -> "asgi":
 
 
 def _hooks(
-    services: Services, live_zaps: LiveZaps, request_log: RequestLog, rendering: Rendering, bodies: Bodies
+    services: Services,
+    bodies: Bodies,
+    run_watch: RunWatch,
+    *,
+    live_zaps: LiveZaps,
+    request_log: RequestLog,
+    rendering: Rendering,
 ) -> "asgi":
     intake = Intake(
         store=services.store,
@@ -257,7 +265,7 @@ def _hooks(
         limits=RateLimits(services.store.pool),
         requests=request_log,
         held_room=HeldRoom(services.store.pool, services.max_held),
-        replies=Replies(RunWatch(services.store), services.public_url, rendering, services.now),
+        replies=Replies(run_watch, services.public_url, rendering, services.now),
         now=services.now,
         new_id=services.new_id,
         public_url=services.public_url,

@@ -25,6 +25,7 @@ class Services:
     `encryption_key` is 32 bytes in URL-safe base64; it and `jwt_secret` may be several, with commas between them.
     `max_held`: bytes of requests that a paused zap may hold. `user_per_minute` limits the webhooks to all zaps of one
     user. `readiness` names the checks that fail right now.
+    `has_mail`: whether the schedulers have a mail server.
     `trusted_proxies` are those whose word about the client is believed. `outbound_allow`: internal networks that tests
     of drafts may reach.
     """
@@ -36,6 +37,7 @@ class Services:
     encryption_key: str = field(repr=False)
     public_url: str
     hop_secret: str = field(default="", repr=False)
+    has_mail: bool = False
     max_body: int = 10 * 2**20
     max_held: int = 256 * 2**20
     user_per_minute: int | None = None

@@ -57,6 +57,7 @@ async def _api(settings: Settings, stop: asyncio.Event) -> None:
             encryption_key=settings.encryption_key,
             hop_secret=settings.message_key,
             public_url=settings.public_url,
+            has_mail=bool(settings.smtp_host),
             signup=settings.signup,
             max_body=settings.max_body,
             max_held=settings.max_held,
@@ -154,6 +155,7 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
     from consumers.outbound.client import Outbound
     from consumers.scheduler.housekeeping import Housekeeping
     from consumers.scheduler.timers import Scheduler
+    from domain.run.links import Links
     from sql.log.event_store import PgEventStore
     from sql.process import clock
     from sql.tables.mail_addresses import MailAddresses
@@ -176,7 +178,8 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
         public_url, new_id = settings.public_url, clock.new_id
         recipients = Recipients(mail, MailAddresses(store.pool), new_id, public_url)
         channels = Channels(store=store, http=http, recipients=recipients, new_id=new_id, public_url=public_url)
-        notifier = Notifier(store, settings.database_url, channels, clock=clock.now, new_id=new_id)
+        links = Links(settings.message_key, public_url)
+        notifier = Notifier(store, settings.database_url, channels, clock=clock.now, new_id=new_id, links=links)
         housekeeping = Housekeeping(store.pool, clock.now, timedelta(days=settings.requests_days))
         tasks.create_task(Scheduler(store).run(stop), name="scheduler")
         tasks.create_task(housekeeping.run(stop), name="housekeeping")
@@ -194,7 +197,7 @@ ROLES: Mapping[str, Role] = {
         needs=("database_url", "jwt_secret", "encryption_key", "message_key"),
         uses=(
             *("host", "port", "public_url", "signup", "max_body", "max_held", "user_per_minute", "trusted_proxies"),
-            "outbound_allow",
+            *("outbound_allow", "smtp_host"),
         ),
     ),
     "relay": Role(
@@ -216,9 +219,9 @@ ROLES: Mapping[str, Role] = {
         uses=(*_KAFKA, "kafka_groups"),
     ),
     "scheduler": Role(
-        help="Fire timers, work on jobs, send alerts about failed runs.",
+        help="Fire timers, work on jobs, send alerts about failed runs and mails that ask for approvals.",
         run=_scheduler,
-        needs=("database_url",),
+        needs=("database_url", "message_key"),
         uses=(
             *("public_url", "outbound_allow", "requests_days"),
             *("smtp_host", "smtp_port", "smtp_username", "smtp_password", "smtp_tls", "smtp_from"),

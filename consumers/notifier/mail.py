@@ -75,7 +75,7 @@ class Mail:
         A POST to `stop_url` ends such mails: mail programs offer that as a button (RFC 2369, RFC 8058).
         """
         config = self._config
-        if not config.host:
+        if not self.is_set_up:
             raise MailFailed("no mail server is set up: the operator sets TRIGGERHUB_SMTP_HOST")
         message = EmailMessage()
         message["From"] = config.sender

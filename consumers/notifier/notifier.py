@@ -1,4 +1,6 @@
-"""The notifier: tells owners of failed runs, grouped, and has zaps flagged. One works, among all schedulers.
+"""The notifier: tells owners of failed runs, grouped, has zaps flagged, and mails those whose approval is asked.
+
+One works, among all schedulers.
 
 Failures come from read models, so it does not matter how a run failed, or whether any runner is alive. An
 alert is recorded before it is sent, and what came of that afterwards: after a crash between the two the same alert,
@@ -16,6 +18,7 @@ import asyncpg
 import structlog
 
 from consumers.notifier.alert_channels import Alert, Channels
+from consumers.notifier.approval_mails import ApprovalMails
 from consumers.notifier.flags import Flags
 from domain.aggregates import ZAP
 from domain.failures.failures import AlertRaised, FailuresEvent, attempted, raise_alert, stream_of
@@ -23,6 +26,7 @@ from domain.log.event import ANY_VERSION, Appended, Metadata, NewEvent, StreamKi
 from domain.log.ports import Clock, NewId, StoreUnavailable
 from domain.log.stream import facts, load
 from domain.registry import decode
+from domain.run.links import NO_LINKS, Links
 from domain.zap.settings import DEFAULT
 from domain.zap.zap import LoadedZap
 from projections.dead_letters import unreported
@@ -50,11 +54,14 @@ ACTOR = "notifier"
 class Notifier:
     """Run it beside a scheduler; `dsn` is for the connection that holds the lock."""
 
-    def __init__(self, store: PgEventStore, dsn: str, channels: Channels, *, clock: Clock, new_id: NewId) -> None:
+    def __init__(
+        self, store: PgEventStore, dsn: str, channels: Channels, *, clock: Clock, new_id: NewId, links: Links = NO_LINKS
+    ) -> None:
         self._store = store
         self._dsn = dsn
         self._channels = channels
         self._flags = Flags(store, new_id)
+        self._approvals = ApprovalMails(store=store, recipients=channels.recipients, links=links, new_id=new_id)
         self._clock = clock
         self._new_id = new_id
         self._waiting_since: dict[UUID, datetime] = {}
@@ -94,6 +101,8 @@ class Notifier:
             with _apart("flags.crashed"):
                 await self._flags.check(connection, moment)
             self._ask(moment)
+            with _apart("approval_mails.crashed"):
+                await self._approvals.check(connection, moment)
             found = await pending(connection, moment, ZAPS_AT_A_TIME)
         except asyncpg.UndefinedTableError:
             log.info("notifier.read_models_missing")
@@ -114,7 +123,7 @@ class Notifier:
             self._asking = asyncio.create_task(self._channels.recipients.ask(moment))
 
     def _at_work(self) -> list[asyncio.Task[None]]:
-        return [*self._telling.values(), *([self._asking] if self._asking else [])]
+        return [*self._telling.values(), *self._approvals.sending.values(), *([self._asking] if self._asking else [])]
 
     async def _told(self) -> None:
         """Wait for what is being sent, but not for targets that take their time: others have alerts, too."""

@@ -50,6 +50,11 @@ class Recipients:
         self._per_hour = per_hour
         self._allowance = MailAllowance(per_hour)
 
+    @property
+    def has_server(self) -> bool:
+        """Whether there is a mail server."""
+        return self._mail.is_set_up
+
     async def write(
         self, tenant_id: UUID, address: str, subject: str, text: str, *, message_id: UUID, at: datetime
     ) -> None:
@@ -67,7 +72,7 @@ class Recipients:
 
     async def ask(self, moment: datetime) -> None:
         """Ask the addresses whose turn it is."""
-        if not self._mail.is_set_up:
+        if not self.has_server:
             return
         taken = [await self._taken(ask, moment) for ask in await self._addresses.due(moment, AT_ONCE)]
         await asyncio.gather(*(self._ask(*found, moment) for found in taken if found))

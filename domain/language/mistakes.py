@@ -45,10 +45,14 @@ class Mistake(msgspec.Struct, frozen=True):
         """Such as `steps.0.config.body`."""
         return ".".join(self.at)
 
+    @property
+    def pointer(self) -> str:
+        """The same as JSON pointer (RFC 6901)."""
+        return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in self.at)
+
     def as_json(self) -> JsonObject:
-        """As a problem shows it, with the place as path and as JSON pointer (RFC 6901)."""
-        pointer = "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in self.at)
-        detail: JsonObject = {"path": self.path, "pointer": pointer, "code": self.code, "reason": self.reason}
+        """As a problem shows it."""
+        detail: JsonObject = {"path": self.path, "pointer": self.pointer, "code": self.code, "reason": self.reason}
         guess = _GUESS.search(self.reason)
         return {**detail, "did_you_mean": guess[1]} if guess else detail
 

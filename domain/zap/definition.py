@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 import msgspec
 
 from domain.flow.contents import walk
-from domain.flow.steps import UNSET, Step, Unset
+from domain.flow.steps import UNSET, ApprovalStep, Step, Unset
 from domain.values.json import Json, JsonObject  # noqa: F401 - JsonObject stands for a type that names Json
 from domain.zap.settings import DEFAULT, ZapSettings
 
@@ -71,6 +71,13 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def behaviour(self) -> ZapSettings:
         """The settings, with their defaults where none are stored."""
         return self.settings or DEFAULT
+
+    @property
+    def mailed_to(self) -> list[str]:
+        """The addresses to which the zap has mails sent: alerts, and questions of its approvals."""
+        approvals = [step for _path, step in self.all_steps() if isinstance(step, ApprovalStep)]
+        asked = [recipient.email for step in approvals for recipient in step.to if recipient.email]
+        return [*self.behaviour.on_failure.email, *asked]
 
     def all_steps(self) -> Iterator[tuple[str, Step]]:
         """Every step with its path, those inside of other steps included."""

@@ -10,14 +10,17 @@ from app.commands.hook_secrets import MAX_SECRETS
 from app.http.broken import BrokenRule, broken_rule
 from app.http.inputs import Input, Name
 from domain.flow.steps import UNSET, Step, Unset
+from domain.run.state import RunStatus
 from domain.values.json import Json, JsonObject
 from domain.zap.definition import MAX_TRIGGERS, Definition, NamedTrigger, Trigger, require_one_of
 from domain.zap.events import Flag
 from domain.zap.outlook import NextRun
 from domain.zap.settings import ZapSettings
 from domain.zap.zap import Draft, ZapStatus
+from projections.run_list import RunError
 
 Triggers = Annotated[tuple[NamedTrigger, ...], msgspec.Meta(min_length=1, max_length=MAX_TRIGGERS)]
+MAX_WAIT_S = 30
 Secret = Annotated[str, msgspec.Meta(min_length=8, max_length=1_000, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 
 
@@ -65,6 +68,7 @@ class ZapChange(Input, frozen=True):
     draft_differs: Json | Unset = UNSET
     set_aside: Json | Unset = UNSET
     flags: Json | Unset = UNSET
+    warnings: Json | Unset = UNSET
     hook_url: Json | Unset = UNSET
     next_runs: Json | Unset = UNSET
     position: Json | Unset = UNSET
@@ -116,7 +120,7 @@ def _with_kinds(holder: JsonObject) -> JsonObject:
 
 
 def _with_kind(step: JsonObject) -> JsonObject:
-    for name in ("on_error", "otherwise"):
+    for name in ("on_error", "otherwise", "rejected"):
         inner = step.get(name)
         if isinstance(inner, dict):
             step = step | {name: _with_kinds(inner)}
@@ -127,10 +131,25 @@ def _with_kind(step: JsonObject) -> JsonObject:
 
 
 class RunIn(Input, frozen=True):
-    """The input of a run, any JSON. Calls with the same `idempotency` start one run, within 30 days."""
+    """The input of a run, any JSON. Calls with the same `idempotency` start one run, within 30 days.
+
+    With `wait` the answer comes once the run has ended, or after `timeout_s` seconds without its outcome.
+    """
 
     payload: Json = None
     idempotency: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    wait: bool = False
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=MAX_WAIT_S)] = 10
+
+
+class RunAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """How the run that was waited for has ended. `value` is what its step `return` gave."""
+
+    run_id: UUID
+    status: RunStatus
+    value: Json
+    error: RunError | None
+    position: int
 
 
 class RollBack(Input, frozen=True):
@@ -139,13 +158,23 @@ class RollBack(Input, frozen=True):
     version: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 
 
+class Warned(msgspec.Struct, frozen=True):
+    """A place in the draft, as path and as JSON pointer, and what to think of there."""
+
+    path: str
+    pointer: str
+    code: str
+    reason: str
+
+
 class ZapOut(msgspec.Struct, frozen=True, kw_only=True):
     """A zap. `version` is the published one that new runs use, 0 when there is none; `position` is in the log.
 
     `draft_differs`: publishing now would change what new runs do. `set_aside`: the draft that the last roll-back
     replaced; PUT it to have it again. `flags`: what is wrong with the zap, until it is published, enabled or rolled
-    back, or a run completes where all had failed. `hook_url` is null where the draft has no hook. `next_runs`:
-    the next times at which the schedules of an enabled zap start runs.
+    back, or a run completes where all had failed. `warnings`: what in the draft is allowed, and yet may not be what
+    you want. `hook_url` is null where the draft has no hook. `next_runs`: the next times at which the schedules of an
+    enabled zap start runs.
     """
 
     id: UUID
@@ -156,6 +185,7 @@ class ZapOut(msgspec.Struct, frozen=True, kw_only=True):
     draft_differs: bool
     set_aside: Draft | None
     flags: tuple[Flag, ...]
+    warnings: tuple[Warned, ...]
     hook_url: str | None
     next_runs: tuple[NextRun, ...]
     position: int

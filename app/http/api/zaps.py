@@ -3,6 +3,7 @@
 import re
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from typing import Annotated
 from uuid import UUID
 
@@ -15,16 +16,20 @@ from app.accounts.auth import AuthedRequest, Principal
 from app.commands.hook_secrets import HookSecrets
 from app.commands.manual_runs import ManualRun, ManualRuns
 from app.commands.zaps import Zaps
-from app.http.api.zap_bodies import RollBack, RunIn, VersionOut, ZapChange, ZapIn, ZapOut
+from app.http.api.zap_bodies import RollBack, RunAnswer, RunIn, VersionOut, Warned, ZapChange, ZapIn, ZapOut
 from app.http.inputs import Injected, Moment
 from app.http.openapi.notes import command, notes
 from app.http.paging import Page, Paging, encode_cursor
 from app.http.problems import Problem
 from app.http.requests import refused
 from app.http.services import Services
+from app.intake.run_watch import RunWatch
 from domain.hook.compiled import HOOKS
 from domain.hook.hops import HEADER
 from domain.log.ports import Clock
+from domain.zap.advice import advice
+from domain.zap.check import MAX_MISTAKES
+from domain.zap.definition import Definition
 from domain.zap.outlook import NextRun, next_runs
 from domain.zap.zap import (
     ChangeDraft,
@@ -39,6 +44,7 @@ from domain.zap.zap import (
     ZapCommand,
     hook_path,
 )
+from projections.run_detail import RunDetail
 from projections.zap_list import ZapListItem, list_zaps
 from sql.log.pages import PAGE_BYTES
 
@@ -51,6 +57,7 @@ class OwnZaps(msgspec.Struct, frozen=True):
     principal: Principal
     zaps: Zaps
     public_url: str
+    has_mail: bool
     if_match: str | None
     now: Clock
 
@@ -81,6 +88,10 @@ class OwnZaps(msgspec.Struct, frozen=True):
     def _next_runs(self, zap: Zap) -> tuple[NextRun, ...]:
         return next_runs(zap.version(zap.live).definition, self.now()) if zap.status == "enabled" else ()
 
+    def _warnings(self, draft: Definition) -> tuple[Warned, ...]:
+        found = islice(advice(draft, has_mail=self.has_mail), MAX_MISTAKES)
+        return tuple(Warned(one.path, one.pointer, one.code, one.reason) for one in found)
+
     def shown(self, loaded: LoadedZap) -> ZapOut:
         """The zap as answers have it."""
         return ZapOut(
@@ -92,6 +103,7 @@ class OwnZaps(msgspec.Struct, frozen=True):
             draft_differs=loaded.state.draft_differs,
             set_aside=loaded.state.set_aside,
             flags=loaded.state.flags,
+            warnings=self._warnings(loaded.state.draft),
             hook_url=self._hook_url(loaded),
             next_runs=self._next_runs(loaded.state),
             position=loaded.last.position,
@@ -107,7 +119,7 @@ async def provide_own_zaps(
     if_match: IfMatch = None,
 ) -> OwnZaps:
     """A Litestar dependency."""
-    return OwnZaps(request.user, zaps, services.public_url, if_match, services.now)
+    return OwnZaps(request.user, zaps, services.public_url, services.has_mail, if_match, services.now)
 
 
 def _change(path: str, operation_id: str, summary: str, *problems: str) -> post:
@@ -197,18 +209,22 @@ class ZapController(Controller):
         "loop_detected",
         status_code=202,
         headers=("Location",),
+        answer=ManualRun,
+        statuses={200: RunAnswer},
     )
     async def run(
         self,
         zap_id: FromPath[UUID],
         request: AuthedRequest,
         manual_runs: Injected[ManualRuns],
+        run_watch: Injected[RunWatch],
         data: JSONBody[RunIn | None] = None,
-    ) -> Response[ManualRun]:
+    ) -> Response[ManualRun | RunAnswer]:
         """Starts the live version of an enabled zap; `trigger.body` is the payload.
 
         A zap with the trigger `manual` checks the payload by its `input_schema`. A repeat with the same `idempotency`
-        answers with the first run.
+        answers with the first run. With `wait`, 200 has the outcome and the value of the step `return`; 202 says that
+        the run goes on.
         """
         wanted = data or RunIn()
         started = await manual_runs.start(
@@ -219,6 +235,9 @@ class ZapController(Controller):
             idempotency=wanted.idempotency,
             depth_header=request.headers.get(HEADER, ""),
         )
+        ended = await run_watch.outcome(started.run_id, wanted.timeout_s) if wanted.wait else None
+        if ended is not None:
+            return Response(_answered(ended), status_code=200)
         return Response(started, status_code=202, headers={"location": f"/api/v1/runs/{started.run_id}"})
 
     @_change("/{zap_id:uuid}/rollback", "rollBackZap", "Use an earlier version again")
@@ -251,6 +270,16 @@ class ZapController(Controller):
     async def version(self, zap_id: FromPath[UUID], number: FromPath[int], own: Injected[OwnZaps]) -> VersionOut:
         """One immutable version."""
         return _version(await own.load(zap_id), number)
+
+
+def _answered(ended: RunDetail) -> RunAnswer:
+    return RunAnswer(
+        run_id=ended.id,
+        status=ended.status,
+        value=None if ended.answer is msgspec.UNSET else ended.answer,
+        error=ended.error,
+        position=ended.position,
+    )
 
 
 def parse_if_match(header: str | None) -> frozenset[int] | None:
