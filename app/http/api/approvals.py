@@ -45,7 +45,7 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True):
     position: int
 
 
-class Recipient(msgspec.Struct, frozen=True, kw_only=True):
+class ApprovalRecipient(msgspec.Struct, frozen=True, kw_only=True):
     """One of those who are asked, and what they have answered. `mail`: why the mail did not go out, empty once it did.
 
     `url` is their page, for those who may answer.
@@ -78,7 +78,7 @@ class ApprovalOut(msgspec.Struct, frozen=True, kw_only=True):
     form: Mapping[str, Json] | None
     state: State
     required: int
-    recipients: list[Recipient]
+    recipients: list[ApprovalRecipient]
     decision: Verdict | None
     by: str | None
     at: datetime | None
@@ -178,11 +178,11 @@ def _shown(listed: ListedApproval, links: Links, may_answer: bool) -> ApprovalOu
     )
 
 
-def _recipient(listed: ListedApproval, number: int, links: Links, may_answer: bool) -> Recipient:
+def _recipient(listed: ListedApproval, number: int, links: Links, may_answer: bool) -> ApprovalRecipient:
     asked = listed.recipients[number]
     given = next((answer for answer in listed.answers if answer.recipient == number), None)
     url = links.approval_url(listed.run_id, listed.step_id, number, asked.token_sha256) if may_answer else None
-    return Recipient(
+    return ApprovalRecipient(
         email=asked.email or None,
         role=asked.role or None,
         url=url,

@@ -35,6 +35,7 @@ _TAGS = {
     "Templates": "What a template gives, before a zap uses it.",
     "Webhooks": "The hook of a zap: its secrets, and the requests that started no run.",
     "Runs": "What happened, and how to make it happen again.",
+    "Approvals": "What runs ask people, and their answers.",
     "Jobs": "Work on many runs or requests, which can be watched and stopped.",
     "Alerts": "Where alerts may be mailed to.",
     "Dead letters": "Runs that failed for good, grouped by cause.",
@@ -63,7 +64,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 def document(app: Litestar, catalog: Catalog) -> Doc:
     """The whole document, as JSON."""
     operations = list(_operations(app))
-    types = [ProblemDetails, *hook.TYPES, *(wanted for operation in operations for wanted in _types(operation))]
+    types = [ProblemDetails, *hook.ALL_TYPES, *(wanted for operation in operations for wanted in _types(operation))]
     schemas = Schemas(types, catalog)
     refusals = Refusals()
     paths: dict[str, Any] = {}
@@ -167,7 +168,7 @@ def _parameter(parameter: Parameter, schemas: Schemas) -> Doc:
 
 _ABOUT = {
     "zap_id": "The id of a zap", "run_id": "The id of a run", "job_id": "The id of a job",
-    "key_id": "The id of an API key",
+    "key_id": "The id of an API key", "step_id": "The id of a step",
     "request_id": "The id of a request that started no run", "group_id": "The id of a group of failed runs",
     "number": "The number of a published version", "status": "Only those with this status",
     "source": "Only runs with this source", "reason": "Only those with this reason",

@@ -58,7 +58,7 @@ EXAMPLES: Mapping[str, Json] = {
     "ZapUpdate": _INPUT,
     "Zap": {
         "id": _ZAP, "name": _INPUT["name"], "status": "enabled", "version": 1, "draft": _DEFINITION,
-        "draft_differs": False, "set_aside": None, "flags": [], "next_runs": [],
+        "draft_differs": False, "set_aside": None, "flags": [], "warnings": [], "next_runs": [],
         "hook_url": f"https://hub.example.org/hooks/catch/{_USER}/{_ZAP}", "position": 42, "created_at": _AT,
         "updated_at": _LATER,
     },
@@ -119,6 +119,21 @@ EXAMPLES: Mapping[str, Json] = {
         "started_at": _AT, "finished_at": _LATER, "duration_ms": 1250, "queued_ms": 3, "waiting_ms": 0, "error": None,
         "replay_of": None, "deadline": None, "replays": [], "recovered_by": None, "position": 50,
     },
+    "Decision": {"decision": "approve", "comment": "within the budget", "data": {"amount": 20}},
+    "Decided": {
+        "run_id": _RUN, "step_id": "ok", "decision": "approve", "by": "Ada Lovelace", "at": _LATER, "open": False,
+        "position": 51,
+    },
+    "Approval": {
+        "id": _OTHER, "run_id": _RUN, "zap_id": _ZAP, "step_id": "ok", "title": "Refund 20 €?",
+        "message": "Order 17 arrived broken.", "form": None, "state": "open", "required": 1,
+        "recipients": [{
+            "email": "ada@example.org", "role": None, "url": "https://hub.example.org/approve/AZnA3gABerqN7w",
+            "mail": "", "decision": None, "by": None, "at": None, "comment": None, "form": None,
+        }],
+        "decision": None, "by": None, "at": None, "asked_at": _AT, "deadline": "2026-11-27T10:00:00Z",
+        "url": "https://hub.example.org/approve/AZnA3gABerqN7w", "position": 50,
+    },
     "Event": {
         "id": _OTHER, "position": 50, "version": 3, "type": "zap.run.completed", "schema_version": 1,
         "recorded_at": _LATER, "meta": {"actor": "runner"}, "data": {},
@@ -164,6 +179,7 @@ EXAMPLES: Mapping[str, Json] = {
         ],
         "outcome": {"status": "completed", "timed_out": False, "error": None, "reason": None},
     },
+    "RunAnswer": {"run_id": _OTHER, "status": "completed", "value": {"refunded": True}, "error": None, "position": 75},
     "TemplatePreviewRequest": {
         "template": {"to": "{{ trigger.body.email | upcase }}"}, "sample": {"payload": {"email": "a@b.c"}},
     },

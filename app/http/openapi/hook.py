@@ -24,6 +24,10 @@ _REFUSALS = {
     "malformed", "bad_signature", "not_found", "method_not_allowed", "too_slow", "zap_paused", "too_large",
     "unsupported_encoding", "rate_limited", "headers_too_large", "unavailable", "loop_detected",
 }  # fmt: skip
+_CALLBACK_REFUSALS = {
+    "malformed", "not_found", "method_not_allowed", "too_slow", "gone", "too_large", "unsupported_encoding",
+    "headers_too_large", "unavailable",
+}  # fmt: skip
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -58,7 +62,16 @@ class FilteredOut(msgspec.Struct, frozen=True):
     request_id: UUID | None
 
 
+class CallbackStored(msgspec.Struct, frozen=True):
+    """The callback is stored, or one was before: then this one changes nothing."""
+
+    status: Literal["accepted", "duplicate"]
+    run_id: UUID
+    step_id: str
+
+
 TYPES = [AcceptedItems, Accepted, HeldRequest, FilteredOut]
+ALL_TYPES = [*TYPES, CallbackStored]
 
 
 def paths(schemas: Schemas, refusals: Refusals) -> Doc:
@@ -102,4 +115,38 @@ def paths(schemas: Schemas, refusals: Refusals) -> Doc:
         }
         | refusals.of(_REFUSALS),
     }
-    return {"/hooks/catch/{user_id}/{zap_id}": {"post": operation}}
+    return {
+        "/hooks/catch/{user_id}/{zap_id}": {"post": operation},
+        "/hooks/resume/{token}": {"post": _callback(schemas, refusals)},
+    }
+
+
+def _callback(schemas: Schemas, refusals: Refusals) -> Doc:
+    example: Json = {"status": "accepted", "run_id": "0199c0de-1234-7abc-8def-0123456789ab", "step_id": "paid"}
+    return {
+        "operationId": "resumeRun",
+        "tags": ["Webhooks"],
+        "summary": "Call a waiting run back",
+        "description": "The URL is `callback.<step>.url` in templates. The first request counts, also one that comes "
+        "before the run has come to the step. Any content type.",
+        "security": [],
+        "parameters": [
+            {"name": "token", "in": "path", "required": True, "description": "What the URL ends with",
+             "schema": {"type": "string"}}
+        ],
+        "requestBody": {
+            "required": False,
+            "content": {
+                "application/json": {"schema": {}, "example": {"paid": True}},
+                "text/plain": {"schema": {"type": "string"}},
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            },
+        },
+        "responses": {
+            "200": {
+                "description": "The callback is stored",
+                "content": {"application/json": {"schema": schemas.of(CallbackStored), "example": example}},
+            }
+        }
+        | refusals.of(_CALLBACK_REFUSALS),
+    }  # fmt: skip

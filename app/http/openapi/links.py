@@ -73,8 +73,10 @@ def _parameters(
     """Where an operation's parameters are; None where it has others, or learns nothing new from the answer."""
     given = set(_PARAMETER.findall(answer.path))
     found: dict[str, str] = {}
-    for name in _PARAMETER.findall(path):
-        is_own = ids.get(answer.schema) == name
+    names = _PARAMETER.findall(path)
+    is_part = len(names) > 1 and answer.fields.keys() >= set(names)  # such as an approval, of its run
+    for name in names:
+        is_own = is_part or ids.get(answer.schema) == name
         field = "id" if is_own and name not in answer.fields else name
         # What an answer only mentions, such as the zap of a run, leads no further than to reading it.
         if name in given:

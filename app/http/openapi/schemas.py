@@ -16,7 +16,7 @@ from domain.language.operators import OPERATORS
 
 REF = "#/components/schemas/"
 _NAMES: Mapping[str, str] = {
-    "ZapIn": "ZapInput", "ZapOut": "Zap", "ZapChange": "ZapUpdate", "Draft": "ZapDraft",
+    "ApprovalOut": "Approval", "ZapIn": "ZapInput", "ZapOut": "Zap", "ZapChange": "ZapUpdate", "Draft": "ZapDraft",
     "VersionOut": "ZapVersion", "EventOut": "Event",
     "ReplayIn": "ReplayRequest", "ReplayOut": "Replay", "SelectionIn": "RunSelection", "SecretsIn": "HookSecrets",
     "HookConfig": "WebhookConfig", "ReplyConfig": "Reply", "DedupeConfig": "Dedupe", "RunListItem": "RunSummary",
