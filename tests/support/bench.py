@@ -31,6 +31,7 @@ from sql.process.clock import new_id, now
 from tests.support.broker import Broker, topic_name
 from tests.support.builders import TENANT, an_append
 from tests.support.eventually import eventually
+from tests.support.waiting import LINKS
 
 PARTITIONS = 4
 DUE = "select count(*) from es.timers where due_at <= $1"
@@ -161,6 +162,7 @@ class Bench:
                 http,
                 config,
                 partitions=PARTITIONS,
+                links=LINKS,
                 clock=self.clock,
                 monotonic=self.clock.monotonic,
             )
