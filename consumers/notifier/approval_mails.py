@@ -1,5 +1,4 @@
-"""Mails to people whose approval a run waits for: one each, with a link of their own, once they have confirmed that they
-want mails.
+"""Mails to people whose approval a run waits for: one each, with a link of their own.
 
 What is due comes from a read model, and what counts is the run itself. Mails are recorded after they were sent: a crash
 between the two sends them again, with the same id and the same link.

@@ -9,13 +9,16 @@ import msgspec
 from domain.connector.catalog import Catalog
 from domain.connector.descriptor import ActionContext, ActionDescriptor
 from domain.connector.outcome import Failed, Outcome, Succeeded
-from domain.flow.steps import ActionStep, Step
+from domain.flow.steps import ActionStep, ApprovalStep, Step, WaitForStep
 from domain.run.state import ActiveRun, EndedRun
 from domain.values.json import Json, JsonObject
 from domain.zap.definition import Definition
 from projections.run_detail import AnsweredBy
 
 UNKNOWN: Json = {"$stub": "nothing was sent, and no answer of this step is known: give one in stubs"}
+_SOME_TIME = "2026-01-01T12:00:00+00:00"
+_APPROVED: Json = {"decision": "approve", "by": "ada@example.com", "comment": "", "form": {}, "at": _SOME_TIME}
+_CALLED_BACK: Json = {"body": {}, "headers": {}, "query": {}, "at": _SOME_TIME}
 
 
 class Answers:
@@ -45,8 +48,19 @@ class Answers:
 
     def of_step(self, step: Step) -> Outcome:
         """The same, with the sample of its connector."""
-        action = self._catalog.actions.get(step.type) if isinstance(step, ActionStep) else None
-        return self.of(step.id, action.sample if action else None)
+        return self.of(step.id, self._sample(step))
+
+    def _sample(self, step: Step) -> Json:
+        match step:
+            case ActionStep():
+                action = self._catalog.actions.get(step.type)
+                return action.sample if action else None
+            case ApprovalStep():
+                return _APPROVED
+            case WaitForStep():
+                return _CALLED_BACK
+            case _:
+                return None
 
     def _answering(self, action: ActionDescriptor, *, real: bool) -> ActionDescriptor:
         async def run(config: JsonObject, context: ActionContext) -> Outcome:

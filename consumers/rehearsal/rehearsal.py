@@ -22,7 +22,7 @@ from domain.connector.catalog import Catalog
 from domain.connector.http_client import HttpClient, HttpReply, HttpRequest
 from domain.connector.outcome import Failed, Outcome, Retry, Succeeded
 from domain.flow.decisions import Decision
-from domain.flow.steps import ActionStep, ControlStep, Step, TryStep, UnknownStep
+from domain.flow.steps import ActionStep, ControlStep, Step, TryStep, UnknownStep, WaitStep
 from domain.hook.hops import NO_HOPS, Hops
 from domain.hook.request import Request
 from domain.log.event import Append, Event, Metadata, NewEvent, StoredEvent, StreamKind
@@ -37,7 +37,7 @@ from domain.zap.definition import Definition
 from domain.zap.events import ZapCreated, ZapPublished
 from projections.run_detail import AnsweredBy
 
-_OWN = (ActionStep, *get_args(ControlStep), TryStep, UnknownStep)
+_OWN = tuple({ActionStep, *get_args(ControlStep), TryStep, UnknownStep} - {*get_args(WaitStep)})
 """Kinds of steps that a rehearsal carries out. All others ask somebody else: their answers are taken over."""
 
 

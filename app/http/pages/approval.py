@@ -8,7 +8,7 @@ from html import escape
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
-from litestar import MediaType, Request, Response, get, post
+from litestar import Request, Response, get, post
 from litestar.datastructures import State
 from litestar.params import FromPath
 
@@ -27,17 +27,6 @@ from domain.run.waits import Approval, ApprovalAsked
 
 MAX_FORM_BODY = 256 * 1024
 """Bytes of an answer."""
-POLICY = (
-    "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-_HEADERS = {
-    "cache-control": "no-store",
-    "content-security-policy": POLICY,
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-    "x-robots-tag": "noindex, nofollow",
-}
-_NO_INDEX = '<meta name="robots" content="noindex, nofollow">'
 _FORM = "application/x-www-form-urlencoded"
 _DONE = {"approve": "approved", "reject": "rejected"}
 Page: TypeAlias = Response[str]
@@ -143,9 +132,7 @@ def _sentence(message: str) -> str:
 
 
 def _page(status: int, title: str, body: str) -> Page:
-    main = f"<main><h1>{escape(title)}</h1>{body}</main>"
-    html = f'{layout.head(title, _NO_INDEX)}<body class="approval">{main}</body></html>'
-    return Response(html, media_type=MediaType.HTML, status_code=status, headers=_HEADERS)
+    return layout.form_page(title, f'<div class="approval">{body}</div>', status)
 
 
 APPROVAL_PAGES = [show, decide]
