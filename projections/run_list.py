@@ -112,6 +112,35 @@ async def oldest_runs(
     ]
 
 
+class Triggered(msgspec.Struct, frozen=True):
+    """How many runs there are that something started from outside, the oldest and the newest of them."""
+
+    count: int
+    first: UUID
+    last: UUID
+
+
+NONE_TRIGGERED = Triggered(0, UUID(int=0), UUID(int=0))
+
+
+async def newest_triggers(pool: Pool, tenant_id: UUID, selection: Selection, limit: int) -> Triggered:
+    """The newest of a zap's runs that have ended, without replays and items of loops. Of a selection only zap and time
+    count.
+    """
+    wanted = selection.zap_id, _not_too_early(selection.from_), _not_too_early(selection.to)
+    row = await pool.fetchrow(_queries["newest_triggers"], tenant_id, *wanted, limit)
+    return Triggered(*row) if row and row[0] else NONE_TRIGGERED
+
+
+async def oldest_triggers(
+    pool: Pool, tenant_id: UUID, selection: Selection, *, after: UUID, last: UUID, limit: int
+) -> list[UUID]:
+    """The next of these, oldest first, behind an id and up to another one."""
+    wanted = selection.zap_id, _not_too_early(selection.from_), _not_too_early(selection.to)
+    rows = await pool.fetch(_queries["oldest_triggers"], tenant_id, *wanted, after, last, limit)
+    return [row[0] for row in rows]
+
+
 async def count_runs(
     pool: Pool, tenant_id: UUID, selection: Selection, statuses: Sequence[RunStatus], limit: int
 ) -> int:

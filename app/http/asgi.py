@@ -18,6 +18,7 @@ from app.accounts.passwords import Passwords
 from app.accounts.secret_box import SecretBox
 from app.accounts.tokens import Tokens
 from app.commands.approvals import Approvals
+from app.commands.backtests import Backtests
 from app.commands.dead_letters import Inbox
 from app.commands.draft_tests import DraftTests
 from app.commands.hook_secrets import HookSecrets
@@ -33,6 +34,7 @@ from app.http import routing
 from app.http.api.api_keys import ApiKeyController
 from app.http.api.approvals import ApprovalController
 from app.http.api.auth import AuthController, MeController
+from app.http.api.backtests import BacktestController, BacktestResultController
 from app.http.api.catalog import CatalogController
 from app.http.api.dead_letters import DeadLetterController, HealthController
 from app.http.api.draft_tests import DraftTestController
@@ -167,6 +169,8 @@ def _api(authenticator: Authenticator, keeps_answers: Middleware) -> Router:
             CatalogController,
             ZapController,
             DraftTestController,
+            BacktestController,
+            BacktestResultController,
             HookController,
             RunController,
             RunCommandController,
@@ -198,6 +202,7 @@ def _commands(services: Services, rendering: Rendering, outbound: Outbound, new_
     return {
         "runs": _value(Runs(services.store, new_id)),
         "jobs": _value(Jobs(services.store, new_id)),
+        "backtests": _value(Backtests(services.store, Jobs(services.store, new_id))),
         "inbox": _value(Inbox(services.store, new_id)),
         "manual_runs": _value(ManualRuns(services.store, new_id, _hop_keys(services))),
         "previews": _value(Previews(services.store, rendering, services.now)),

@@ -147,6 +147,7 @@ def _alone(settings: Settings) -> int:
 
 
 async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
+    from consumers.connectors import catalog
     from consumers.jobs.worker import JobWorker
     from consumers.notifier.alert_channels import Channels
     from consumers.notifier.mail import Mail, MailConfig
@@ -184,7 +185,8 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
         tasks.create_task(Scheduler(store).run(stop), name="scheduler")
         tasks.create_task(housekeeping.run(stop), name="housekeeping")
         tasks.create_task(notifier.run(stop), name="notifier")
-        tasks.create_task(JobWorker(store, settings.database_url, clock.new_id).run(stop), name="jobs")
+        jobs = JobWorker(store, settings.database_url, clock.new_id, catalog())
+        tasks.create_task(jobs.run(stop), name="jobs")
 
 
 _KAFKA = tuple(name for name in Settings.__struct_fields__ if name.startswith("kafka_") and name != "kafka_groups")

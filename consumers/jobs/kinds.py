@@ -218,8 +218,8 @@ class DiscardRequests(_OfHeldRequests):
         await discard(self._store, self._new_id, await self._held(loaded, request_id), _metadata(loaded))
 
 
-def kinds(store: PgEventStore, new_id: NewId) -> dict[JobKind, Bulk]:
-    """All kinds of jobs."""
+def commands(store: PgEventStore, new_id: NewId) -> dict[JobKind, Bulk]:
+    """The kinds of jobs that carry out a command on each run or request."""
     return {
         "replay": ReplayRuns(store, new_id),
         "cancel": CancelRuns(store, new_id),

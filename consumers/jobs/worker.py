@@ -10,8 +10,13 @@ from uuid import UUID
 
 import structlog
 
-from consumers.jobs.kinds import Bulk, kinds
+from consumers.jobs.backtest import Backtest
+from consumers.jobs.kinds import Bulk, commands
+from consumers.rehearsal.rehearsal import Rehearsal
+from consumers.rendering.rendering import Rendering
+from consumers.runner.slots import Slots
 from domain.aggregates import JOB
+from domain.connector.catalog import Catalog
 from domain.job import job
 from domain.job.job import (
     MAX_PROBLEM,
@@ -33,6 +38,7 @@ from projections.job_list import running_jobs
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import CONNECTION_ERRORS, Connection, connect
 from sql.postgres.queries import Queries
+from sql.process.clock import now
 from sql.process.patience import rest
 
 log = structlog.get_logger()
@@ -63,15 +69,23 @@ _OUTAGES = (*CONNECTION_ERRORS, StoreUnavailable, *BEING_BUILT)
 class JobWorker:
     """Works on jobs of all tenants until it is stopped, through outages of the database."""
 
-    def __init__(self, store: PgEventStore, dsn: str, new_id: NewId) -> None:
+    def __init__(self, store: PgEventStore, dsn: str, new_id: NewId, catalog: Catalog) -> None:
         self._store = store
         self._dsn = dsn
         self._new_id = new_id
-        self._bulks = kinds(store, new_id)
+        self._rendering = Rendering()
+        rehearsal = Rehearsal(catalog, self._rendering, clock=now, new_id=new_id, slots=Slots(BATCHES, BATCHES))
+        self._bulks: dict[JobKind, Bulk] = {**commands(store, new_id), "backtest": Backtest(store, rehearsal)}
         self._room = asyncio.Semaphore(BATCHES)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`."""
+        try:
+            await self._work_through_outages(stop)
+        finally:
+            await self._rendering.aclose()
+
+    async def _work_through_outages(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
                 connection = await connect(self._dsn, "jobs")

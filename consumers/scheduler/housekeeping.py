@@ -20,6 +20,7 @@ _events = Queries("queries/events.sql")
 _gates = Queries("queries/gates.sql")
 _hooks = Queries("queries/hooks.sql")
 _timers = Queries("queries/timers.sql")
+_backtests = Queries("queries/backtests.sql")
 _mails = Queries("queries/mails.sql")
 
 EVERY_S = 3_600.0
@@ -35,6 +36,7 @@ DROP_S = 600.0
 """How long it may take to put on record what is dropped."""
 BUCKET_KEPT = timedelta(hours=1)
 """A bucket that was not used for so long is full again, so its row can go."""
+BACKTESTS_KEPT = timedelta(days=30)
 LINKS_KEPT = timedelta(days=60)
 """So long the link in a mail leads somewhere."""
 
@@ -57,6 +59,7 @@ class Housekeeping:
             chores.create_task(self._repeat("zones", self._follow_zones, stop))
             chores.create_task(self._repeat("requests", self._drop_requests, stop))
             chores.create_task(self._repeat("dedupe", lambda: self._prune_dedupe(stop), stop))
+            chores.create_task(self._repeat("backtests", lambda: self._prune_backtests(stop), stop))
             chores.create_task(self._repeat("buckets", lambda: self._prune_buckets(stop), stop))
             chores.create_task(self._repeat("mail links", lambda: self._prune_mail_links(stop), stop))
 
@@ -111,6 +114,9 @@ class Housekeeping:
 
     async def _prune_dedupe(self, stop: asyncio.Event) -> None:
         await self._prune(_events["prune_dedupe"], self._clock(), stop)
+
+    async def _prune_backtests(self, stop: asyncio.Event) -> None:
+        await self._prune(_backtests["prune"], self._clock() - BACKTESTS_KEPT, stop)
 
     async def _prune_buckets(self, stop: asyncio.Event) -> None:
         await self._prune(_hooks["prune_buckets"], self._clock() - BUCKET_KEPT, stop)

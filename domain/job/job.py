@@ -18,8 +18,8 @@ from domain.run.replay import ReplayVersion
 from domain.run.state import RunStatus
 
 RunJobKind: TypeAlias = Literal["replay", "cancel"]
-JobKind: TypeAlias = Literal["replay", "cancel", "release", "discard"]
-"""What is done: to runs, or to the held requests of one zap."""
+JobKind: TypeAlias = Literal["replay", "cancel", "release", "discard", "backtest"]
+"""What is done: to runs, or to the held requests of one zap. `backtest`: runs are held against a draft."""
 JobStatus: TypeAlias = Literal["running", "paused", "completed", "aborted"]
 
 MAX_RATE_PER_S = 1_000
@@ -68,6 +68,9 @@ def _invalid(path: str, reason: str) -> Invalid:
     return Invalid(f"{path}: {reason}", errors=[{"path": path, "reason": reason}])
 
 
+NO_SPAN = UUID(int=0), UUID(int=0)
+
+
 class JobRequested(Event, frozen=True, kw_only=True):
     """Somebody asked for a job; it starts at once.
 
@@ -81,6 +84,10 @@ class JobRequested(Event, frozen=True, kw_only=True):
     rate_per_s: int
     from_step: str | None = None
     version: ReplayVersion = "original"
+    draft: int = 0
+    """Of a backtest: the version of the zap's stream whose draft it is about."""
+    span: tuple[UUID, UUID] = NO_SPAN
+    """Of a backtest: the first and the last of the runs."""
 
 
 class JobProgressed(Event, frozen=True, kw_only=True):

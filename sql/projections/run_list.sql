@@ -318,3 +318,29 @@ select count(*) from (
           select from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id))
     limit $9
 ) found
+
+-- name: oldest_triggers
+-- Runs of a zap that have ended and that something started from outside, between two ids, oldest first: no replays, and no
+-- items of loops.
+select run_id from rm.run_list
+where tenant_id = $1 and zap_id = $2 and source not in ('replay', 'item')
+  and status in ('completed', 'filtered', 'failed', 'cancelled', 'timed_out')
+  and run_id > greatest($5::uuid, es.first_uuid_at($3::timestamptz - '5 min'::interval),
+                        '00000000-0000-0000-0000-000000000000')
+  and run_id <= least($6::uuid, es.first_uuid_at($4::timestamptz + '5 min'))
+  and ($3 is null or started_at >= $3) and ($4 is null or started_at < $4)
+order by run_id limit $7
+
+-- name: newest_triggers
+-- How many of these there are, counted up to a limit from the newest on; and the oldest and newest of those.
+with newest as (
+    select run_id from rm.run_list
+    where tenant_id = $1 and zap_id = $2 and source not in ('replay', 'item')
+      and status in ('completed', 'filtered', 'failed', 'cancelled', 'timed_out')
+      and run_id > greatest(es.first_uuid_at($3::timestamptz - '5 min'::interval), '00000000-0000-0000-0000-000000000000')
+      and run_id < least(es.first_uuid_at($4::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+      and ($3 is null or started_at >= $3) and ($4 is null or started_at < $4)
+    order by run_id desc limit $5
+)
+select count(*), (select run_id from newest order by run_id limit 1), (select run_id from newest order by run_id desc limit 1)
+from newest

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 
 from app.intake.request_log import PER_MINUTE
+from consumers.connectors import catalog
 from consumers.jobs import worker
 from consumers.jobs.worker import JobWorker
 from domain.intake.arrival import MAX_ITEMS, dedupe_key
@@ -90,7 +91,7 @@ class Bench:
 async def working(dsn: str) -> AsyncIterator[Bench]:
     stop = asyncio.Event()
     async with PgEventStore(dsn, "worker", patience_s=20) as store, following(dsn, store):
-        task = asyncio.create_task(JobWorker(store, dsn, new_id).run(stop))
+        task = asyncio.create_task(JobWorker(store, dsn, new_id, catalog()).run(stop))
         try:
             yield Bench(store)
         finally:

@@ -17,8 +17,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.commands.jobs import Jobs
+from consumers.connectors import catalog
 from consumers.jobs import worker
-from consumers.jobs.kinds import Bulk, kinds
+from consumers.jobs.kinds import Bulk, commands
 from consumers.jobs.worker import JobWorker
 from domain.aggregates import RUN
 from domain.hook.request import Request
@@ -121,7 +122,7 @@ class Bench:
         """One more worker, which is asked to stop at the end."""
         async with PgEventStore(self.dsn, "worker", patience_s=20) as store:
             stop = asyncio.Event()
-            task = asyncio.create_task(JobWorker(store, self.dsn, new_id).run(stop))
+            task = asyncio.create_task(JobWorker(store, self.dsn, new_id, catalog()).run(stop))
             try:
                 yield task
             finally:
@@ -476,7 +477,7 @@ async def test_what_a_dead_worker_did_and_did_not_record_is_counted_once(
     ids = await bench.runs(zap, 20) if kind == "cancel" else [await a_held_request(bench.store, zap) for _ in range(20)]
     wish = JobRequested(kind=kind, filter=Selection(zap_id=zap), total=20, rate_per_s=1_000)
     job = await bench.jobs.request(ADA, wish, ASKED)
-    bulk = kinds(bench.store, new_id)[kind]
+    bulk = commands(bench.store, new_id)[kind]
     assert await bulk.do(job, ids[:done]) == [None] * done
     if not still_listed:
         await eventually(lambda: _are_left(bulk, job, 20 - done))

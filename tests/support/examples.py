@@ -212,6 +212,8 @@ EXAMPLES: tuple[Event, ...] = (
         rate_per_s=500,
         from_step="send",
         version="latest",
+        draft=3,
+        span=(_ID, ZAP),
     ),
     job.JobProgressed(cursor=_ID, done=40, skipped=2, failed=1, problem="no such zap"),
     job.JobPaused(),

@@ -243,6 +243,8 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
         rate_per_s=numbers,
         from_step=st.none() | texts,
         version=st.sampled_from(get_args(ReplayVersion)),
+        draft=numbers,
+        span=st.tuples(st.uuids(), st.uuids()),
     ),
     job.JobProgressed: st.builds(
         job.JobProgressed, cursor=st.uuids(), done=numbers, skipped=numbers, failed=numbers, problem=texts

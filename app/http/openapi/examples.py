@@ -162,6 +162,27 @@ EXAMPLES: Mapping[str, Json] = {
     "DeadLetterChange": {"id": _OTHER, "position": 72},
     "RunRequest": {"payload": {"order": 17}, "idempotency": "order-17"},
     "ManualRun": {"run_id": _OTHER, "position": 73},
+    "BacktestRequest": {"last": 1000, "rate_per_s": 100},
+    "BacktestResults": {
+        "summary": {
+            "runs": 2, "same": 1, "different": 1, "diverging": 0,
+            "statuses": [
+                {"then": "completed", "now": "completed", "count": 1},
+                {"then": "completed", "now": "filtered", "count": 1},
+            ],
+            "steps": [{"step_id": _STEP, "count": 1}],
+        },
+        "items": [
+            {
+                "run_id": _RUN, "verdict": "different",
+                "then": {"status": "completed", "error": None, "reason": None, "path": [_STEP]},
+                "now": {"status": "filtered", "error": None, "reason": "trigger.body.total exists: it is not there", "path": []},
+                "diff": [{"path": "status", "op": "replace", "before": "completed", "after": "filtered"}],
+                "diverging": [], "cut": False,
+            }
+        ],
+        "next_cursor": None,
+    },
     "DraftTestRequest": {
         "sample": {"payload": {"title": "It breaks"}}, "effects": "stub",
         "stubs": {_STEP: {"status": 200, "body": {"ok": True}}},

@@ -27,6 +27,7 @@ _NAMES: Mapping[str, str] = {
     "TickListItem": "Tick", "TriggerPreviewIn": "TriggerPreviewRequest",
     "RunIn": "RunRequest", "PreviewIn": "TemplatePreviewRequest",
     "Sample": "TemplateSample", "Filtered": "FilterDecision", "Taken": "PathsDecision",
+    "BacktestIn": "BacktestRequest", "Comparison": "BacktestResult", "Course": "BacktestRun",
     "TestIn": "DraftTestRequest", "TestSample": "DraftTestSample", "TestedDraft": "DraftTest",
     "TestOutcome": "DraftTestOutcome", "Refresh": "RefreshRequest", "Changed": "DeadLetterChange",
 }  # fmt: skip
