@@ -176,7 +176,7 @@ EXAMPLES: Mapping[str, Json] = {
             {
                 "run_id": _RUN, "verdict": "different",
                 "then": {"status": "completed", "error": None, "reason": None, "path": [_STEP]},
-                "now": {"status": "filtered", "error": None, "reason": "trigger.body.total exists: it is not there", "path": []},
+                "now": {"status": "filtered", "error": None, "reason": "trigger.body.total exists: no", "path": []},
                 "diff": [{"path": "status", "op": "replace", "before": "completed", "after": "filtered"}],
                 "diverging": [], "cut": False,
             }
