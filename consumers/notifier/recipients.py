@@ -109,7 +109,8 @@ def _why(address: MailAddress) -> str:
 def _question(public_url: str, ask: Ask) -> tuple[str, str]:
     account = ask.account or "An account that is gone"
     return "Do you want these alerts?", (
-        f"{account} would like to mail you alerts about failed runs,\nfrom the TriggerHub at {public_url}\n\n"
+        f"{account} would like to mail you alerts about failed runs, or ask you for approvals,\n"
+        f"from the TriggerHub at {public_url}\n\n"
         "Nothing more is sent unless you say yes on the page behind this link.\n"
         "If you do not know what this is about, do nothing.\n\n"
         "Yes or no:"

@@ -48,23 +48,50 @@ async def listed(dsn: str, person: Person, **query: str) -> list[dict[str, Any]]
     return items
 
 
-class TestPage:
-    async def test_looking_at_it_changes_nothing_however_often(self, ada: Person, store: PgEventStore) -> None:
-        run = await asking(store, ada)
-        before = await store.head()
-        for method in ("GET", "HEAD"):
-            found = await asyncio.gather(*(ada.api.request(method, link(run)) for _ in range(SCANS)))
-            assert {one.status_code for one in found} == {200}
-        assert await store.head() == before
-        answered = await post(ada.api, link(run), decision="approve", comment="fine")
-        assert (answered.status_code, "approved this" in answered.text) == (200, True)
-        (given,) = await answers(store, run.id)
-        assert (given.by, given.decision, given.comment, given.user_agent, given.user_id) == (
-            "ada@example.com", "approve", "fine", "a browser", None,
-        )  # fmt: skip
-        assert given.ip
-        assert given.until is None
+async def test_looking_at_it_changes_nothing_however_often(ada: Person, store: PgEventStore) -> None:
+    run = await asking(store, ada)
+    before = await store.head()
+    for method in ("GET", "HEAD"):
+        found = await asyncio.gather(*(ada.api.request(method, link(run)) for _ in range(SCANS)))
+        assert {one.status_code for one in found} == {200}
+    assert await store.head() == before
+    answered = await post(ada.api, link(run), decision="approve", comment="fine")
+    assert (answered.status_code, "approved this" in answered.text) == (200, True)
+    (given,) = await answers(store, run.id)
+    assert (given.by, given.decision, given.comment, given.user_agent, given.user_id) == (
+        "ada@example.com", "approve", "fine", "a browser", None,
+    )  # fmt: skip
+    assert given.ip
+    assert given.until is None
 
+
+async def test_of_many_at_once_one_decides(ada: Person, store: PgEventStore) -> None:
+    run = await asking(store, ada, ADA, BOB)
+    tries = [(link(run, number % 2), ("approve", "reject")[number % 3 == 0]) for number in range(10)]
+    found = await asyncio.gather(*(post(ada.api, url, decision=decision) for url, decision in tries))
+    assert sorted(one.status_code for one in found) == [200] + [409] * 9
+    (given,) = await answers(store, run.id)
+    assert f"already {given.decision}" in next(one.text.lower() for one in found if one.status_code == 409)
+
+
+async def test_a_token_with_one_character_changed_finds_nothing(ada: Person, store: PgEventStore) -> None:
+    url = link(await asking(store, ada))
+    for at in (-1, -2, -20, -40):
+        other = "B" if url[at] != "B" else "C"
+        assert (await ada.api.get(url[:at] + other + (url[at + 1 :] if at != -1 else ""))).status_code == 404
+
+
+async def test_a_key_that_may_only_read_gets_no_links(ada: Person, store: PgEventStore, dsn: str) -> None:
+    await asking(store, ada)
+    await listed(dsn, ada)
+    key = (await ada("POST", "/api-keys", json={"name": "k", "scopes": ["read"]})).json()["key"]
+    answer = await ada.api.get("/api/v1/approvals", headers={"authorization": f"Bearer {key}"})
+    (item,) = answer.json()["items"]
+    assert item["url"] is None
+    assert item["recipients"][0]["url"] is None
+
+
+class TestPage:
     async def test_it_is_kept_nowhere_and_shows_what_users_wrote(self, ada: Person, store: PgEventStore) -> None:
         page = await ada.api.get(link(await asking(store, ada, form=FORM)))
         assert page.headers["content-type"].startswith("text/html")
@@ -91,14 +118,6 @@ class TestPage:
             assert "Already rejected by ada@example.com at 20" in page.text
         assert len(await answers(store, run.id)) == 1
 
-    async def test_of_many_at_once_one_decides(self, ada: Person, store: PgEventStore) -> None:
-        run = await asking(store, ada, ADA, BOB)
-        tries = [(link(run, number % 2), ("approve", "reject")[number % 3 == 0]) for number in range(10)]
-        found = await asyncio.gather(*(post(ada.api, url, decision=decision) for url, decision in tries))
-        assert sorted(one.status_code for one in found) == [200] + [409] * 9
-        (given,) = await answers(store, run.id)
-        assert f"already {given.decision}" in next(one.text.lower() for one in found if one.status_code == 409)
-
     async def test_after_the_deadline_it_is_too_late(self, ada: Person, store: PgEventStore) -> None:
         run = await asking(store, ada, within_s=-1)
         for answer in (await ada.api.get(link(run)), await post(ada.api, link(run), decision="approve")):
@@ -119,12 +138,6 @@ class TestPage:
         for method in ("GET", "POST"):
             found = await ada.api.request(method, f"/approve/{token}", data={"decision": "approve"})
             assert found.status_code == 404
-
-    async def test_a_token_with_one_character_changed_finds_nothing(self, ada: Person, store: PgEventStore) -> None:
-        url = link(await asking(store, ada))
-        for at in (-1, -2, -20, -40):
-            other = "B" if url[at] != "B" else "C"
-            assert (await ada.api.get(url[:at] + other + (url[at + 1 :] if at != -1 else ""))).status_code == 404
 
     async def test_a_link_stays_valid_when_the_key_is_replaced(
         self, dsn: str, ada: Person, store: PgEventStore
@@ -323,15 +336,6 @@ class TestList:
         (item,) = await listed(dsn, ada, state="open", run_id=str(run.id))
         assert item["url"] == link(run, 1)
         assert [one["decision"] for one in item["recipients"]] == ["approve", None]
-
-    async def test_a_key_that_may_only_read_gets_no_links(self, ada: Person, store: PgEventStore, dsn: str) -> None:
-        await asking(store, ada)
-        await listed(dsn, ada)
-        key = (await ada("POST", "/api-keys", json={"name": "k", "scopes": ["read"]})).json()["key"]
-        answer = await ada.api.get("/api/v1/approvals", headers={"authorization": f"Bearer {key}"})
-        (item,) = answer.json()["items"]
-        assert item["url"] is None
-        assert item["recipients"][0]["url"] is None
 
 
 def test_links_say_nothing_without_a_secret() -> None:

@@ -35,6 +35,7 @@ from tests.support.clock import START
 from tests.support.mail_server import MailServer, running_mail_server
 from tests.support.projected import PARTITIONS, append, batch_of
 from tests.support.sink import Sink, running_sink
+from tests.support.waiting import LINKS
 
 PUBLIC_URL = "https://hub.example.com"
 SETTLED_S = 5.0
@@ -95,7 +96,7 @@ class FailingHouse(msgspec.Struct, kw_only=True, eq=False):
             new_id=new_id,
             public_url=PUBLIC_URL,
         )
-        return Notifier(self.store, self.dsn, channels, clock=now, new_id=new_id)
+        return Notifier(self.store, self.dsn, channels, clock=now, new_id=new_id, links=LINKS)
 
     async def zap(
         self,

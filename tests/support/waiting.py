@@ -32,11 +32,12 @@ FORM = {
 }
 
 
-async def run_of(store: PgEventStore, person: Person) -> LoadedRun:
+async def run_of(store: PgEventStore, tenant: Person | UUID) -> LoadedRun:
     """A run of somebody's that has done nothing yet."""
+    tenant_id = tenant if isinstance(tenant, UUID) else UUID(tenant.id)
     requested = RunRequested(zap_id=ZAP, zap_version=1, source="webhook", request=Request(body="{}"))
     run_id = new_id()
-    await store.append(msgspec.structs.replace(an_append(requested, stream_id=run_id), tenant_id=UUID(person.id)))
+    await store.append(msgspec.structs.replace(an_append(requested, stream_id=run_id), tenant_id=tenant_id))
     return await now_of(store, run_id)
 
 
@@ -55,14 +56,14 @@ async def happens(store: PgEventStore, run: LoadedRun, event: Any) -> LoadedRun:
 
 async def asking(
     store: PgEventStore,
-    person: Person,
+    tenant: Person | UUID,
     *to: Asked,
     required: int = 1,
     form: dict[str, Any] | None = None,
     within_s: float = 3600,
 ) -> LoadedRun:
     """A run that asks these for an approval, at the step `ok`."""
-    run = await run_of(store, person)
+    run = await run_of(store, tenant)
     asked = tuple(
         msgspec.structs.replace(one, token_sha256=LINKS.new_token_hash(run.id, "ok", number))
         for number, one in enumerate(to or (Asked(email="ada@example.com"),))

@@ -15,6 +15,7 @@ ORDER = (
     "conditions",
     "templates",
     "flow",
+    "waiting",
     "testing",
     "http-action",
     "failures",

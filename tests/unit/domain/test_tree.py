@@ -5,9 +5,22 @@ from itertools import count
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.flow.approvals import Recipient
 from domain.flow.course import Results
 from domain.flow.decisions import Filtered, Taken
-from domain.flow.steps import Branch, ErrorPath, FilterStep, Otherwise, PathsStep, SetStep, Step, StopStep, TryStep
+from domain.flow.steps import (
+    ApprovalStep,
+    Branch,
+    ErrorPath,
+    FilterStep,
+    Otherwise,
+    PathsStep,
+    Rejected,
+    SetStep,
+    Step,
+    StopStep,
+    TryStep,
+)  # fmt: skip
 from domain.flow.tree import Node, tree
 from domain.run.events import Failure
 from domain.run.state import INITIAL, ActiveRun, EndedRun, RunState, evolve
@@ -123,3 +136,17 @@ def test_a_step_was_done_or_has_a_reason_why_not(steps: tuple[Step, ...], seed: 
         if not isinstance(node.step, TryStep):
             assert (node.step.id in done) == (not node.why), node
         assert node.why != "the run has ended", "every reason is a better one"
+
+
+def test_what_follows_a_rejection_and_what_does_not_say_why() -> None:
+    ask = ApprovalStep("ok", "Go on?", (Recipient(role="editor"),), rejected=Rejected((action("tell"),)))
+    steps = (TryStep("t", (ask, action("inside"))), action("behind"))
+    open_ = whys(steps, a_run())
+    assert set(open_.values()) == {""}
+    approved = whys(steps, a_run(outputs={"ok": {"decision": "approve"}}))
+    assert {step_id for step_id, why in approved.items() if why} == {"tell"}
+    assert approved["tell"] == "ok was not rejected"
+    rejected = whys(steps, a_run(outputs={"ok": {"decision": "reject"}}))
+    assert (rejected["tell"], rejected["inside"]) == ("", "ok was rejected")
+    over = whys(steps, a_run(outputs={"ok": {"decision": "reject"}, "tell": 1}), "the run had completed")
+    assert (over["tell"], over["inside"], over["behind"]) == ("", "ok was rejected", "ok ended the run")
