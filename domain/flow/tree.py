@@ -46,7 +46,7 @@ class _Walk:
             yield Node(step, here, parent, branch, never)
             before = ""
             for inner in scopes(step):
-                reason = never or self._not_entered(step, inner) or before
+                reason = never or self._not_entered(step, inner) or (before if inner.joins else "")
                 yield from self.scope(inner.steps, f"{here}.{inner.at}", step.id, branch_of(step, inner), reason)
                 before = before or (self._behind_branch(inner) if isinstance(step, PathsStep) and not reason else "")
             why = why or self._behind(step, place)
