@@ -50,9 +50,9 @@ async def list_jobs(pool: Pool, tenant_id: UUID, *, before: UUID | None, limit: 
     ]
 
 
-async def running_jobs(pool: Pool) -> list[UUID]:
-    """The open jobs of all tenants, oldest first."""
-    return [row[0] for row in await pool.fetch(_queries["running"])]
+async def running_jobs(pool: Pool) -> list[tuple[UUID, UUID]]:
+    """The jobs of all tenants that run, and whose they are: the oldest of each tenant before the second of any."""
+    return [(row[0], row[1]) for row in await pool.fetch(_queries["running"])]
 
 
 async def count_open(pool: Pool, tenant_id: UUID) -> int:

@@ -162,7 +162,7 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
     from sql.tables.mail_addresses import MailAddresses
 
     async with (
-        PgEventStore(settings.database_url, "scheduler", read_connections=4) as store,
+        PgEventStore(settings.database_url, "scheduler", read_connections=6) as store,
         Outbound(settings.outbound_allow) as http,
         asyncio.TaskGroup() as tasks,
     ):

@@ -5,9 +5,10 @@ the version of the job's stream lets only one of them record, and nothing is don
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from uuid import UUID
 
+import msgspec
 import structlog
 
 from consumers.jobs.backtest import Backtest
@@ -40,21 +41,22 @@ from sql.postgres.pool import CONNECTION_ERRORS, Connection, connect
 from sql.postgres.queries import Queries
 from sql.process.clock import now
 from sql.process.patience import rest
+from sql.process.sharing import Shared
 
 log = structlog.get_logger()
 _queries = Queries("queries/jobs.sql")
 
 POLL_S = 1.0
 """How long it takes at most until a new job, a pause or an abort is noticed."""
-MAX_AT_ONCE = 50
-"""Jobs that one worker carries out at a time."""
+MAX_AT_ONCE = 200
+"""Jobs that one worker carries out at a time. Of them a tenant has at most as many as there is room for more."""
 PAGE = 500
 """Ids that are looked up at once."""
 BATCH = 100
 BATCH_BYTES = 16 * 2**20
 """Runs or requests of a job in memory at once, and bytes of their payloads; a single larger one is taken alone."""
 BATCHES = 2
-"""Batches of all jobs that are in memory at once."""
+"""Batches of all jobs that are in memory at once. Tenants take turns, however many jobs one has."""
 RECORD_S = 1.0
 SLOWEST_RECORD_S = 10.0
 """Progress is recorded every second; for long jobs after each hundredth of their time so far, up to this."""
@@ -64,6 +66,13 @@ LOOK_BACK_S = 600.0
 """How long it may take to look through the log since a job last recorded progress: it may have rested for weeks."""
 _ANSWER_S = 10.0
 _OUTAGES = (*CONNECTION_ERRORS, StoreUnavailable, *BEING_BUILT)
+
+
+class Room(msgspec.Struct, frozen=True):
+    """What jobs of all tenants share: batches, and looks through the log, of which each can take minutes."""
+
+    batches: Shared[int]
+    looks_back: Shared[int]
 
 
 class JobWorker:
@@ -76,7 +85,7 @@ class JobWorker:
         self._rendering = Rendering()
         rehearsal = Rehearsal(catalog, self._rendering, clock=now, new_id=new_id, slots=Slots(BATCHES, BATCHES))
         self._bulks: dict[JobKind, Bulk] = {**commands(store, new_id), "backtest": Backtest(store, rehearsal)}
-        self._room = asyncio.Semaphore(BATCHES)
+        self._room = Room(Shared(range(BATCHES)), Shared(range(1)))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`."""
@@ -103,16 +112,18 @@ class JobWorker:
     async def _work(self, connection: Connection, stop: asyncio.Event) -> None:
         """Carry out the jobs whose locks this connection holds, until the connection is lost."""
         working: dict[UUID, asyncio.Task[None]] = {}
+        tenants: dict[UUID, UUID] = {}
         try:
             while not stop.is_set():
                 for job_id in [job_id for job_id, task in working.items() if task.done()]:
-                    del working[job_id]
+                    del working[job_id], tenants[job_id]
                     await connection.execute(_queries["give_back"], job_id, timeout=_ANSWER_S)
-                for job_id in await running_jobs(self._store.pool):
-                    if job_id in working or len(working) >= MAX_AT_ONCE:
+                for job_id, tenant_id in await running_jobs(self._store.pool):
+                    if job_id in working or not _has_room(tenants.values(), tenant_id):
                         continue
                     if await connection.fetchval(_queries["try_take"], job_id, timeout=_ANSWER_S):
                         working[job_id] = asyncio.create_task(self._carry_out(job_id, stop), name=f"job {job_id}")
+                        tenants[job_id] = tenant_id
                 await rest(stop, POLL_S)
             if working:
                 await asyncio.wait(working.values())
@@ -143,7 +154,7 @@ class _Work:
         store: PgEventStore,
         new_id: NewId,
         kinds: Mapping[JobKind, Bulk],
-        room: asyncio.Semaphore,
+        room: Room,
         loaded: LoadedJob,
     ) -> None:
         self._store = store
@@ -169,7 +180,8 @@ class _Work:
         await self._wait_for_lists(stop)
         size = max(1, min(BATCH, requested.rate_per_s // 10))
         while not self._stopped(stop):
-            page = await self._bulk.next(self._job, self._cursor, PAGE)
+            async with self._room.batches.one(self._job.tenant_id):
+                page = await self._bulk.next(self._job, self._cursor, PAGE)
             if not page:
                 self._cursor = self._cursor or max(self._counted, default=None)
                 await self._record(CompleteJob())
@@ -189,14 +201,9 @@ class _Work:
         stream = await self._store.read_stream(JOB.kind, self._job.id)
         progress = [event.position for event in stream if event.type == "job.progressed"]
         recorded = progress[-1] if progress else self._job.first.position
-        rows = await self._store.pool.fetch(
-            _queries["carried_out"],
-            recorded,
-            self._job.tenant_id,
-            self._bulk.leaves,
-            self._job.first.event_id,
-            timeout=LOOK_BACK_S,
-        )
+        wanted = (recorded, self._job.tenant_id, self._bulk.leaves, self._job.first.event_id)
+        async with self._room.looks_back.one(self._job.tenant_id):
+            rows = await self._store.pool.fetch(_queries["carried_out"], *wanted, timeout=LOOK_BACK_S)
         self._counted = {row[0] for row in rows}
         self._counts["done"] += len(self._counted)
 
@@ -223,7 +230,7 @@ class _Work:
         for kind in self._bulk.stream_kinds:
             sizes |= await self._store.sizes(kind, batch)
         for part in _parts([one for one in batch if one not in self._counted], sizes):
-            async with self._room:
+            async with self._room.batches.one(self._job.tenant_id):
                 outcomes = await self._bulk.do(self._job, part)
             for outcome in outcomes:
                 self._counts[outcome.counts_as if outcome else "done"] += 1
@@ -271,6 +278,11 @@ class _Work:
         if self._cursor is None:
             return []
         return [RecordProgress(JobProgressed(cursor=self._cursor, problem=self._problem, **self._counts))]
+
+
+def _has_room(tenants: Collection[UUID], tenant_id: UUID) -> bool:
+    """Whether a tenant may have one more job at work beside those of these tenants, of which each stands for a job."""
+    return sum(tenant == tenant_id for tenant in tenants) < MAX_AT_ONCE - len(tenants)
 
 
 def _parts(batch: Sequence[UUID], sizes: Mapping[UUID, int]) -> Iterator[list[UUID]]:

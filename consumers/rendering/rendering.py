@@ -4,8 +4,6 @@ The pool starts with the first job that needs it. Tenants take turns: one that k
 wait for one job each, and not for all of its own.
 """
 
-import asyncio
-from collections import OrderedDict, deque
 from datetime import datetime
 from uuid import UUID
 
@@ -19,6 +17,7 @@ from domain.language.scope import Context, Heavy
 from domain.language.spelling import as_json
 from domain.language.template import Compiled, TemplateError, TooMuchWork
 from domain.values.json import Json
+from sql.process.sharing import Crowded, Shared
 
 log = structlog.get_logger()
 
@@ -34,10 +33,10 @@ _answers: "msgspec.json.Decoder[Answer]" = msgspec.json.Decoder(Answer)
 class Rendering:
     """Renders templates and evaluates conditions for a role. Close it when the role stops."""
 
-    def __init__(self, processes: int = PROCESSES) -> None:
-        self._free = [Process() for _ in range(processes)]
-        self._all = tuple(self._free)
-        self._waiting: OrderedDict[UUID, deque[asyncio.Future[Process]]] = OrderedDict()
+    def __init__(self, processes: int = PROCESSES, most_waiting: int = MAX_WAITING) -> None:
+        self._all = tuple(Process() for _ in range(processes))
+        self._processes = Shared(self._all, most_waiting)
+        self._most_waiting = most_waiting
 
     async def render(self, tenant_id: UUID, template: Compiled, context: Context, now: datetime) -> Json:
         """The config without templates. Raises TemplateError; TooMuchWork where it would take too much."""
@@ -80,11 +79,11 @@ class Rendering:
         frame = as_json(job).encode()
         if len(frame) > MAX_FRAME:
             return TooMuch(f"this takes more than {MAX_FRAME:,} bytes of data")
-        process = await self._turn(tenant_id)
         try:
-            return _answers.decode(await self._answer(process, frame))
-        finally:
-            self._give_back(process)
+            async with self._processes.one(tenant_id) as process:
+                return _answers.decode(await self._answer(process, frame))
+        except Crowded:
+            raise TooMuchWork(f"more than {self._most_waiting} templates of this account wait to be rendered") from None
 
     async def _answer(self, process: Process, frame: bytes) -> bytes:
         try:
@@ -97,31 +96,3 @@ class Rendering:
                 except Died as again:
                     died = again
         return msgspec.json.encode(TooMuch("this takes more CPU time or memory than it may"))
-
-    async def _turn(self, tenant_id: UUID) -> Process:
-        """A free process. Raises TooMuchWork when too many jobs of the tenant wait already."""
-        if self._free:
-            return self._free.pop()
-        queue = self._waiting.setdefault(tenant_id, deque())
-        if len(queue) >= MAX_WAITING:
-            raise TooMuchWork(f"more than {MAX_WAITING} templates of this account wait to be rendered")
-        turn: asyncio.Future[Process] = asyncio.get_running_loop().create_future()
-        queue.append(turn)
-        try:
-            return await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._give_back(turn.result())
-            raise
-
-    def _give_back(self, process: Process) -> None:
-        """Give a free process to the next tenant."""
-        while self._waiting:
-            tenant_id, queue = self._waiting.popitem(last=False)
-            turn = queue.popleft()
-            if queue:
-                self._waiting[tenant_id] = queue
-            if not turn.done():
-                turn.set_result(process)
-                return
-        self._free.append(process)

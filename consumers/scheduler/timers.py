@@ -41,6 +41,8 @@ PACE_S = 0.1
 """Between full batches: 1,000 timers a second, which runners keep up with. So timers due together are spread."""
 POLL_S = 0.5
 """How late a timer may fire that was set while the scheduler waited for one that comes later."""
+TIME_OUT_S = 1.0
+"""How long a batch is busy with deadlines, of which each reads a whole run: others' timers wait behind it."""
 REST = 0.5
 """The pause after a full batch, as a share of the batch's own time: others can append meanwhile."""
 TURNS = 100
@@ -121,11 +123,19 @@ class Scheduler:
         waiting = [due for due in found if due.timer.kind is StreamKind.RUN and not due.deadline]
         fired = sum(await asyncio.gather(*(self._resume(due, moment) for due in waiting)))
         fired += await self._fire_zaps([due for due in found if due.timer.kind is StreamKind.CORE], moment)
-        for due in found:  # one after the other, because each reads a whole stream
-            if due.timer.kind is StreamKind.RUN and due.deadline:
-                fired += await self._time_out(due, moment)
+        fired += await self._time_out_each([due for due in found if due.deadline], moment)
         log.info("scheduler.fired", due=len(found), fired=fired)
         return len(found)
+
+    async def _time_out_each(self, found: Sequence[Due], moment: datetime) -> int:
+        """End runs one after the other, because each reads a whole stream; what takes too long stays due."""
+        until = asyncio.get_running_loop().time() + TIME_OUT_S
+        fired = 0
+        for due in found:
+            fired += await self._time_out(due, moment)
+            if asyncio.get_running_loop().time() > until:
+                break
+        return fired
 
     async def _fire_zaps(self, found: Sequence[Due], moment: datetime) -> int:
         """Let the triggers of zaps have their turns. Gives how many runs were started."""

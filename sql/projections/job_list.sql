@@ -57,8 +57,9 @@ where tenant_id = $1 and job_id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ff
 order by job_id desc limit $3
 
 -- name: running
--- Jobs of all tenants that somebody should work on, oldest first.
-select job_id from rm.job_list where status = 'running' order by job_id
+-- Jobs of all tenants that somebody should work on: the oldest of each tenant, then the second of each, and so on.
+select job_id, tenant_id from rm.job_list where status = 'running'
+order by row_number() over (partition by tenant_id order by job_id), job_id
 
 -- name: open_count
 -- How many jobs a tenant has that are not at their end.

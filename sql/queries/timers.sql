@@ -7,8 +7,9 @@ select min(due_at) from es.timers
 -- gone), and whether the stream's first event has set them. Without those that another scheduler has in hand, until this
 -- transaction ends; es.append decides about firing all the same. Materialized: the lock is taken of what is given only.
 --
--- While many are due, the next $4 tenants behind $3 have a turn each before: no crowd of one makes the others wait. The
--- last column is the tenant behind which the next turns begin; null for the beginning.
+-- While many are due, the next $4 tenants behind $3 share half of what is given before: no crowd of one makes the others
+-- wait. The last column is the tenant behind which the next turns begin; null for the beginning. Tenants take turns in
+-- what is given, too.
 with recursive tenants as (
     (select t.tenant_id, 1 as n from es.timers t where $4 > 0 and t.tenant_id > $3 order by t.tenant_id limit 1)
     union all
@@ -18,7 +19,8 @@ with recursive tenants as (
 turns as materialized (
     select * from (
         select o.* from tenants p cross join lateral (
-            select * from es.timers t where t.tenant_id = p.tenant_id and t.due_at <= $1 order by t.due_at limit 1
+            select * from es.timers t where t.tenant_id = p.tenant_id and t.due_at <= $1 order by t.due_at
+            limit greatest(1, $2 / 2 / (select nullif(count(*), 0) from tenants))
         ) o offset 0
     ) t where pg_try_advisory_xact_lock(7302, hashtext(t.timer_id::text)) limit $2 / 2
 ),
@@ -38,7 +40,7 @@ left join lateral (
     select e.event_id, e.type, e.schema_version, e.version from es.events e
     where e.kind = t.kind and e.stream_id = t.stream_id order by e.version desc limit 1
 ) last on true
-order by t.due_at
+order by row_number() over (partition by t.tenant_id order by t.due_at), t.due_at
 
 -- name: give_up_soon
 -- A scheduler that stands still in the middle of firing holds its timers no longer than this.

@@ -526,6 +526,50 @@ async def test_large_runs_are_taken_in_small_parts(bench: Bench, monkeypatch: py
 
 
 @pytest.mark.usefixtures("hurried")
+async def test_a_tenant_with_many_jobs_delays_no_other(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ada has asked for nine before Bob asks for one."""
+    monkeypatch.setattr(worker, "BATCH", 10)
+    ada, bob = await bench.zap(), await bench.zap(BOB)
+    await bench.runs(ada, 200, *failed())
+    runs = await bench.runs(bob, 30, *failed(), tenant_id=BOB)
+    for _ in range(9):
+        await bench.ask("replay", Selection(zap_id=ada, source="webhook"))
+    asked = await bench.ask("replay", Selection(zap_id=bob), tenant_id=BOB)
+
+    async def done() -> bool:
+        return (await bench.job(asked.id, BOB)).state.status == "completed"
+
+    async with bench.worker():
+        await eventually(done, 20, 0.1)
+    order = await bench.replays()
+    last = max(place for place, run in enumerate(order) if run in set(runs))
+    assert last - len(runs) <= 15 * 10, "in turn it takes about five batches of hers; in the order of all jobs 27"
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_worker_has_room_for_whoever_comes_next(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "MAX_AT_ONCE", 6)
+    ada, bob = await bench.zap(), await bench.zap(BOB)
+    await bench.runs(ada, 20, *failed())
+    await bench.runs(bob, 20, *failed(), tenant_id=BOB)
+    hers = [await bench.ask("replay", Selection(zap_id=ada, source="webhook"), 1) for _ in range(9)]
+    async with bench.worker():
+        await eventually(lambda: _begun(bench, hers, 3))
+        asked = await bench.ask("replay", Selection(zap_id=bob), 1, tenant_id=BOB)
+
+        async def begun() -> bool:
+            return (await bench.job(asked.id, BOB)).state.dealt_with > 0
+
+        await eventually(begun, 10, 0.1)
+        assert await _begun(bench, hers, 3)
+
+
+async def _begun(bench: Bench, jobs: Sequence[LoadedJob], count: int) -> bool:
+    """Whether exactly so many of Ada's jobs have done something."""
+    return sum([(await bench.job(job.id)).state.dealt_with > 0 for job in jobs]) == count
+
+
+@pytest.mark.usefixtures("hurried")
 async def test_a_worker_whose_connections_are_cut_goes_on(bench: Bench) -> None:
     job, runs = await replaying(bench, 150, 100)
     async with bench.worker():

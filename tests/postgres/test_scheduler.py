@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 
+from consumers.scheduler import timers
 from consumers.scheduler.timers import BATCH, Scheduler
 from domain.flow.steps import ActionStep
 from domain.hook.request import Request
@@ -30,6 +32,7 @@ from tests.support.builders import TENANT, ZAP, an_append
 from tests.support.eventually import eventually
 
 TIMERS = Queries("queries/timers.sql")
+BOB, EVE = UUID(int=2**127 + 1), UUID(int=1)
 COUNT = "select count(*) from es.timers"
 FAILURE = Failure(code="http_500", message="the target answered 500")
 
@@ -40,17 +43,21 @@ async def store(dsn: str) -> AsyncIterator[PgEventStore]:
         yield store
 
 
-async def waiting(store: PgEventStore, due_in_s: float = -1, deadline_in_s: float | None = None) -> UUID:
+async def waiting(
+    store: PgEventStore, due_in_s: float = -1, deadline_in_s: float | None = None, tenant: UUID = TENANT
+) -> UUID:
     """A run that waits for its retry, and has a deadline if one is given."""
     at, run_id = now(), new_id()
     deadline = None if deadline_in_s is None else at + timedelta(seconds=deadline_in_s)
     request = RunRequested(zap_id=ZAP, zap_version=1, source="webhook", request=Request(), deadline=deadline)
-    await store.append(an_append(request, stream_id=run_id, expected=0, due_at=deadline))
+    first = an_append(request, stream_id=run_id, expected=0, due_at=deadline)
+    await store.append(msgspec.structs.replace(first, tenant_id=tenant))
     retry_at = at + timedelta(seconds=due_in_s)
     failed = StepAttemptFailed(
         step_id="send", attempt=1, started_at=at, duration_ms=1.0, failure=FAILURE, retry_at=retry_at
     )
-    assert isinstance(await store.append(an_append(failed, stream_id=run_id, expected=1, due_at=retry_at)), Appended)
+    second = an_append(failed, stream_id=run_id, expected=1, due_at=retry_at)
+    assert isinstance(await store.append(msgspec.structs.replace(second, tenant_id=tenant)), Appended)
     return run_id
 
 
@@ -177,6 +184,35 @@ async def test_a_crowd_of_timers_is_drained_while_the_log_takes_others(store: Pg
     assert appended
     streams = await store.read_streams(StreamKind.RUN, runs)
     assert {len(events) for events in streams.values()} == {3}
+
+
+async def test_a_crowd_of_one_tenant_delays_the_timers_of_no_other(store: PgEventStore) -> None:
+    """Ada's are all due before Bob's, and Eve's is the last of all."""
+    await asyncio.gather(*(waiting(store, -60) for _ in range(10 * BATCH)))
+    bob = await asyncio.gather(*(waiting(store, -2, tenant=BOB) for _ in range(BATCH // 4)))
+    eve = await waiting(store, -1, tenant=EVE)
+    scheduler = Scheduler(store)
+    for _ in range(4):
+        assert await scheduler.fire_due(now()) == BATCH
+    streams = await store.read_streams(StreamKind.RUN, [*bob, eve])
+    assert {len(events) for events in streams.values()} == {3}, "in the order of their times it takes eleven batches"
+
+
+async def test_deadlines_that_take_long_leave_time_for_other_timers(
+    store: PgEventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each reads a whole run. Those that are left are due at the next look."""
+    monkeypatch.setattr(timers, "TIME_OUT_S", 0.0)
+    hers = [await waiting(store, 3_600, deadline_in_s=-60) for _ in range(5)]
+    theirs = await waiting(store, -1, tenant=BOB)
+    scheduler = Scheduler(store)
+    await scheduler.fire_due(now())
+    assert (await types(store, theirs))[-1] == "resumed"
+    ended = [run for run in hers if (await types(store, run))[-1] == "timed_out"]
+    assert len(ended) < 5
+    for _ in range(5):
+        await scheduler.fire_due(now())
+    assert {(await types(store, run))[-1] for run in hers} == {"timed_out"}
 
 
 async def test_the_scheduler_waits_an_outage_out(store: PgEventStore, dsn: str) -> None:

@@ -12,7 +12,6 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
-from consumers.rendering import rendering as module
 from consumers.rendering.rendering import Rendering
 from domain.language import condition
 from domain.language.template import TemplateError, TooMuchWork, compiled
@@ -128,13 +127,14 @@ async def test_tenants_take_turns(rendering: Rendering) -> None:
     assert done.index("ada") <= 2
 
 
-async def test_what_waits_is_bounded_by_tenant(rendering: Rendering, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_WAITING", 2)
+async def test_what_waits_is_bounded_by_tenant() -> None:
+    rendering = Rendering(1, most_waiting=2)
     outcomes = await asyncio.gather(
         *[made(rendering, LOOP, EVE) for _ in range(5)], made(rendering, LOOP), return_exceptions=True
     )
     assert [str(outcome) for outcome in outcomes if isinstance(outcome, TooMuchWork)] != []
     assert outcomes[-1] == "123"
+    await rendering.aclose()
 
 
 async def test_nothing_is_left_behind(rendering: Rendering) -> None:
