@@ -114,6 +114,12 @@ def knows(name: str, schema_version: int) -> bool:
     return kind is not None and schema_version <= kind.schema_version
 
 
+def is_current(name: str, schema_version: int) -> bool:
+    """Whether such an event has today's shape, and needs no upcaster."""
+    kind = _by_name.get(name)
+    return kind is not None and schema_version == kind.schema_version
+
+
 def encode(event: Event) -> bytes:
     """The payload bytes that the log keeps, hashes and hands on verbatim."""
     return _encoder.encode(event)

@@ -1,6 +1,5 @@
 """The run detail: folded from the run's stream when it is read, so it is always current and copies no payload."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias, assert_never
@@ -12,17 +11,16 @@ from msgspec import UNSET, UnsetType
 from domain.flow.approvals import Verdict
 from domain.flow.decisions import Decision, Filtered
 from domain.hook.request import trigger_data
-from domain.log.event import StoredEvent, StreamKind
-from domain.log.ports import EventStore
+from domain.log.event import StoredEvent
 from domain.registry import decode
 from domain.run import events as run
 from domain.run import waits
 from domain.run.inputs import Kept, Omitted, put
 from domain.run.state import RunStatus
 from domain.values.json import Json, JsonObject
-from domain.values.path import MISSING, Missing, Path, look_up, parse_path
+from domain.values.path import look_up, parse_path
 from projections.run_list import RunError
-from projections.run_values import SHOWN, SURELY_SHOWN, Shown
+from projections.run_values import SHOWN, Shown
 
 
 class Attempt(msgspec.Struct, kw_only=True):
@@ -154,26 +152,11 @@ class NotARun(ValueError):
     """The events are not those of a run."""
 
 
-async def get(store: EventStore, tenant_id: UUID, run_id: UUID) -> RunDetail | None:
-    """A tenant's run, None where there is none of this id."""
-    events = await store.read_stream(StreamKind.RUN, run_id)
-    if not events or events[0].tenant_id != tenant_id:
-        return None
-    if sum(len(event.data) for event in events) <= SURELY_SHOWN:
-        return fold(events)
-    return await asyncio.to_thread(lambda: bounded(fold(events)))
+def fold(events: Sequence[StoredEvent], body: Json | UnsetType = UNSET) -> RunDetail:
+    """The detail from a run's whole stream. `body` is what is shown of the request's, where the stream lacks it.
 
-
-async def value(store: EventStore, tenant_id: UUID, run_id: UUID, path: Path) -> Json | Missing:
-    """One value of a run, whatever its size; MISSING where there is none, or no such run."""
-    events = await store.read_stream(StreamKind.RUN, run_id)
-    if not events or events[0].tenant_id != tenant_id:
-        return MISSING
-    return look_up(values_of(await asyncio.to_thread(fold, events)), path)
-
-
-def fold(events: Sequence[StoredEvent]) -> RunDetail:
-    """The detail from a run's whole stream. Raises NotARun."""
+    Raises NotARun.
+    """
     first = decode(events[0].type, events[0].schema_version, events[0].data) if events else None
     if not isinstance(first, run.RunRequested):
         raise NotARun("a run starts with its request")
@@ -183,7 +166,7 @@ def fold(events: Sequence[StoredEvent]) -> RunDetail:
         zap_version=first.zap_version,
         status="queued",
         source=first.source,
-        trigger=trigger_data(first.request),
+        trigger=trigger_data(first.request) | ({} if isinstance(body, UnsetType) else {"body": body}),
         steps=_taken_over(first),
         started_at=events[0].recorded_at,
         replay_of=first.replay_of,

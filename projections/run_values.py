@@ -29,7 +29,7 @@ class Shown:
             self._room -= size
             return value
         if isinstance(value, dict) and depth and len(value) <= WIDTH:
-            return {name: self.value(item, _joined(path, name), depth - 1) for name, item in value.items()}
+            return {name: self.value(item, joined(path, name), depth - 1) for name, item in value.items()}
         left_out: JsonObject = {"path": path, "size": size, "beginning": self._beginning(value)}
         return {"$large": left_out}
 
@@ -55,7 +55,8 @@ class Shown:
         return msgspec.json.encode(value)[:BEGINNING].decode("utf-8", "ignore") if known is None else known
 
 
-def _joined(path: str, name: str) -> str:
+def joined(path: str, name: str) -> str:
+    """The path of a field; empty where it has none that could be asked for."""
     if not path or '"' in name:
         return ""
     return f"{path}.{name}" if name.isidentifier() else f'{path}["{name}"]'

@@ -13,7 +13,7 @@ from domain.run.decide import stop
 from domain.run.replay import Replay, replay_append
 from domain.run.state import LoadedRun
 from domain.zap.zap import existing
-from projections import run_detail
+from projections import run_reading
 from projections.run_detail import RunDetail
 from projections.run_tree import Versions, place
 
@@ -35,7 +35,7 @@ class Runs:
 
     async def detail(self, tenant_id: UUID, run_id: UUID) -> RunDetail:
         """The run detail as it is now, with all steps of its version. Raises NotFound."""
-        detail = await run_detail.get(self._store, tenant_id, run_id)
+        detail = await run_reading.get(self._store, tenant_id, run_id)
         if detail is None:
             raise NotFound("no such run")
         definition = await self._versions.get(detail.zap_id, detail.zap_version)

@@ -23,7 +23,7 @@ from domain.run.state import RunStatus
 from domain.values.json import JsonObject
 from domain.values.path import MAX_PATH, Missing, parse_path
 from domain.values.redaction import shown, shown_fields
-from projections import run_detail
+from projections import run_reading
 from projections.recoveries import recovered_by
 from projections.run_detail import RunDetail
 from projections.run_list import RunFilter, RunListItem, list_runs, replays_of
@@ -138,7 +138,7 @@ class RunController(Controller):
     ) -> Response[msgspec.Raw]:
         """A large value that the run detail leaves out. Send the `path` that the detail shows in its place."""
         try:
-            found = await run_detail.value(services.store, request.user.tenant_id, run_id, parse_path(path))
+            found = await run_reading.value(services.store, request.user.tenant_id, run_id, parse_path(path))
         except ValueError as error:
             raise Invalid(str(error)) from None
         if isinstance(found, Missing):

@@ -15,7 +15,7 @@ from domain.registry import encode, event_type
 from domain.run.events import RunCompleted, RunRequested, StepStarted, StepSucceeded
 from domain.run.inputs import Kept, Omitted, keep
 from domain.values.path import MISSING, look_up, parse_path
-from projections import run_detail, run_values
+from projections import run_reading, run_values
 from projections.run_detail import NotARun, bounded, fold, values_of
 from sql.process.clock import new_id
 from tests.support.clock import START
@@ -96,11 +96,11 @@ def test_what_does_not_start_with_a_request_is_not_a_run(events: list[Event]) ->
 async def test_only_the_runs_own_tenant_gets_it() -> None:
     store = MemoryStore()
     await append(store, RUN, requested(ZAP), tenant_id=TENANT, key=ZAP)
-    found = await run_detail.get(store, TENANT, RUN)
+    found = await run_reading.get(store, TENANT, RUN)
     assert found is not None
     assert found.id == RUN
-    assert await run_detail.get(store, new_id(), RUN) is None
-    assert await run_detail.get(store, TENANT, UUID(int=1)) is None
+    assert await run_reading.get(store, new_id(), RUN) is None
+    assert await run_reading.get(store, TENANT, UUID(int=1)) is None
 
 
 def done(number: int, step_id: str = "send", **fields: Any) -> StepSucceeded:
