@@ -18,6 +18,7 @@ from domain.log.partitioning import partition_of
 from domain.registry import decode
 from domain.run import events as run
 from domain.run.state import idempotency_key
+from domain.run.waits import ApprovalAsked, CallbackReceived
 
 ENDS: Mapping[type, str] = {
     run.RunCompleted: "completed",
@@ -226,7 +227,13 @@ def _deliveries(evidence: Evidence, runs: Runs, *, exactly_once: bool) -> Iterat
         if key.partition(".")[0] not in stopped:
             yield f"I4: what the sink got as {key} is on no record"
     succeeded = {key for key, kind in recorded.items() if kind is run.StepSucceeded}
-    for key in succeeded - evidence.deliveries.keys():
+    waits = {
+        idempotency_key(run_id, entry.event.step_id)
+        for run_id, entries in runs.items()
+        for entry in entries
+        if isinstance(entry.event, ApprovalAsked | CallbackReceived)
+    }
+    for key in succeeded - waits - evidence.deliveries.keys():
         yield f"I3: step {key} succeeded and never reached the sink"
     done = {run_id for run_id, _step in steps}
     for run_id in evidence.acknowledged.keys() & runs.keys() - done:
