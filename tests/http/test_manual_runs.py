@@ -6,7 +6,11 @@ from uuid import UUID
 import pytest
 
 from domain.hook.hops import HEADER, MAX_DEPTH, Hop, Hops
+from domain.run.events import RunCompleted, StepSucceeded
+from sql.log.event_store import PgEventStore
+from sql.process.clock import now
 from tests.support.api import ENCRYPTION_KEY, Person, zap_body
+from tests.support.builders import an_append
 
 SCHEMA = {"type": "object", "required": ["order"], "properties": {"order": {"type": "integer"}}}
 
@@ -77,6 +81,28 @@ async def test_a_zap_that_is_not_enabled_or_anothers_is_not_started(ada: Person,
     assert (await bob("POST", f"/zaps/{live['id']}/run")).status_code == 404
     await ada("POST", f"/zaps/{live['id']}/pause")
     assert (await ada("POST", f"/zaps/{live['id']}/run")).status_code == 409
+
+
+async def test_who_waits_gets_the_value_that_the_run_returns(ada: Person, dsn: str) -> None:
+    zap_id = await manual_zap(ada)
+    url, body = f"/zaps/{zap_id}/run", {"payload": 1, "idempotency": "order-17"}
+    still = await ada("POST", url, json=body | {"wait": True, "timeout_s": 0.1})
+    assert (still.status_code, set(still.json())) == (202, {"run_id", "position"})
+    run_id = UUID(still.json()["run_id"])
+    done = StepSucceeded(step_id="answer", attempt=1, started_at=now(), duration_ms=1.0, output={"n": [1]})
+    end = RunCompleted(zap_id=UUID(zap_id), step_id="answer", returned=True)
+    async with PgEventStore(dsn, "test") as store:
+        await store.append(an_append(done, end, stream_id=run_id, expected=1))
+    answer = await ada("POST", url, json=body | {"wait": True})
+    assert (answer.status_code, answer.json()["value"], answer.json()["status"]) == (200, {"n": [1]}, "completed")
+    assert answer.json()["run_id"] == str(run_id)
+
+
+@pytest.mark.parametrize("timeout_s", [0, -1, 31, "x"])
+async def test_nobody_waits_for_ever(ada: Person, timeout_s: Any) -> None:
+    zap_id = await manual_zap(ada)
+    answer = await ada("POST", f"/zaps/{zap_id}/run", json={"wait": True, "timeout_s": timeout_s})
+    assert answer.status_code == 400
 
 
 async def test_runs_that_start_one_another_by_hand_come_to_an_end(ada: Person) -> None:

@@ -11,9 +11,9 @@ ROUTES = [
     ("POST", "/zaps/{zap}/enable"), ("POST", "/zaps/{zap}/pause"), ("POST", "/zaps/{zap}/rollback"),
     ("GET", "/zaps/{zap}/versions"), ("GET", "/zaps/{zap}/versions/1"), ("GET", "/runs/{run}"),
     ("GET", "/runs/{run}/events"), ("POST", "/runs/{run}/cancel"), ("POST", "/runs/{run}/replay"),
-    ("DELETE", "/api-keys/{key}"), ("GET", "/zaps/{zap}/health"),
+    ("DELETE", "/api-keys/{key}"), ("GET", "/zaps/{zap}/health"), ("POST", "/runs/{run}/approvals/ok"),
 ]  # fmt: skip
-BODIES = {"PUT": zap_body(), "rollback": {"version": 1}}
+BODIES = {"PUT": zap_body(), "rollback": {"version": 1}, "ok": {"decision": "approve"}}
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
@@ -54,7 +54,7 @@ async def test_lists_hold_only_what_is_ones_own(ada: Person, bob: Person, dsn: s
     await ada.api.post((await ada.live_zap())["hook_url"])
     for projection in PROJECTIONS:
         await rebuild(dsn, projection, 1)
-    for path in ("/api-keys", "/zaps", "/runs", "/jobs", "/dead-letters"):
+    for path in ("/api-keys", "/zaps", "/runs", "/jobs", "/dead-letters", "/approvals"):
         assert (await bob("GET", path)).json() == {"items": [], "next_cursor": None}
 
 

@@ -124,6 +124,24 @@ class TestApproval:
         await api.post(link(await now_of(bench.store, run), 1), data={"decision": "approve"})
         await bench.has(run, ApprovalAsked, ApprovalAnswered, ApprovalAnswered, StepSucceeded, RunCompleted)
 
+    @pytest.mark.parametrize("called_back", [False, True])
+    async def test_the_deadline_counts_also_after_other_events(
+        self, bench: Bench, sink: Sink, api: httpx.AsyncClient, called_back: bool
+    ) -> None:
+        """One of two has approved, and a callback for a later step has come: the timer moved along with both."""
+        zap = await bench.publish(ask(required=2, on_deadline="fail"), WaitForStep("paid"), call(sink, "send"))
+        run = await bench.request(zap, '{"total": 7}')
+        await api.post(await asked(bench, run), data={"decision": "approve"})
+        before: tuple[type[RunEvent], ...] = (ApprovalAsked, ApprovalAnswered)
+        if called_back:
+            await api.post(LINKS.callback_url(run, "paid"), json=1)
+            before = (*before, CallbackReceived)
+        await bench.has(run, *before)
+        await bench.fire_timer(run)
+        *_, end = await bench.has(run, *before, RunResumed, StepFailed, RunFailed)
+        assert isinstance(end, RunFailed)
+        assert (end.code, end.message.partition(" by ")[0]) == ("approval_deadline", "1 of 2 had approved")
+
     async def test_an_answer_that_races_with_the_deadline_is_one_or_the_other(
         self, bench: Bench, api: httpx.AsyncClient
     ) -> None:
