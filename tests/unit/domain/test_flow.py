@@ -274,46 +274,45 @@ class TestEnds:
         assert run.sees()["v"] == {"output": {"a": 1}}
 
 
-class TestApproval:
-    YES: Json = {"decision": "approve"}
-    NO: Json = {"decision": "reject", "by": "Ada", "comment": "no"}
-    TO = (Recipient(role="editor"),)
+YES: Json = {"decision": "approve"}
+NO: Json = {"decision": "reject", "by": "Ada", "comment": "no"}
+TO = (Recipient(role="editor"),)
 
+
+class TestApproval:
     def test_a_rejection_without_steps_cancels_the_run_wherever_it_is(self) -> None:
-        ask = ApprovalStep("ok", "?", self.TO, on_error="continue")
+        ask = ApprovalStep("ok", "?", TO, on_error="continue")
         run = Played(TryStep("safe", (ask,), ErrorPath((action("undo"),))), action("never")).asks("ok")
-        assert run.succeeds("ok", self.NO).end == RunCancelled(
-            step_id="ok", code="rejected", message="rejected by Ada: no"
-        )
+        assert run.succeeds("ok", NO).end == RunCancelled(step_id="ok", code="rejected", message="rejected by Ada: no")
 
     def test_with_steps_these_run_and_complete_it(self) -> None:
-        ask = ApprovalStep("ok", "?", self.TO, rejected=Rejected((action("tell"),)))
-        run = Played(TryStep("safe", (ask, action("never"))), action("never2")).asks("ok").succeeds("ok", self.NO)
+        ask = ApprovalStep("ok", "?", TO, rejected=Rejected((action("tell"),)))
+        run = Played(TryStep("safe", (ask, action("never"))), action("never2")).asks("ok").succeeds("ok", NO)
         assert run.succeeds("tell").end == RunCompleted(zap_id=ZAP, step_id="ok")
 
     def test_a_failure_after_a_rejection_leads_to_no_step_that_was_not_approved(self) -> None:
-        ask = ApprovalStep("ok", "?", self.TO, rejected=Rejected((action("tell"),)), on_error="continue")
+        ask = ApprovalStep("ok", "?", TO, rejected=Rejected((action("tell"),)), on_error="continue")
         run = Played(TryStep("safe", (ask,), ErrorPath((action("undo"),))), action("never")).asks("ok")
-        run.succeeds("ok", self.NO).fails("tell")
+        run.succeeds("ok", NO).fails("tell")
         assert run.end == RunFailed(zap_id=ZAP, step_id="tell", code=FAILURE.code, message=FAILURE.message)
 
     def test_a_filter_after_a_rejection_lets_nothing_through_either(self) -> None:
-        ask = ApprovalStep("ok", "?", self.TO, rejected=Rejected((FilterStep("big", ALWAYS), action("tell"))))
-        run = Played(ask, action("never")).asks("ok").succeeds("ok", self.NO).passes("big", passes=False)
+        ask = ApprovalStep("ok", "?", TO, rejected=Rejected((FilterStep("big", ALWAYS), action("tell"))))
+        run = Played(ask, action("never")).asks("ok").succeeds("ok", NO).passes("big", passes=False)
         assert run.end == RunCompleted(zap_id=ZAP, step_id="ok")
 
     def test_what_was_approved_goes_on(self) -> None:
-        ask = ApprovalStep("ok", "?", self.TO, rejected=Rejected((action("tell"),)))
-        run = Played(ask, action("send")).asks("ok").succeeds("ok", self.YES)
+        ask = ApprovalStep("ok", "?", TO, rejected=Rejected((action("tell"),)))
+        run = Played(ask, action("send")).asks("ok").succeeds("ok", YES)
         run.is_at("send")
-        assert run.sees()["ok"] == {"output": self.YES}
+        assert run.sees()["ok"] == {"output": YES}
 
     def test_a_replay_takes_the_answer_over_also_from_inside(self) -> None:
-        steps = ApprovalStep("ok", "?", self.TO, rejected=Rejected((action("tell"), action("log")))), action("send")
-        run = Played(*steps).asks("ok").succeeds("ok", self.NO).succeeds("tell", 1).fails("log")
+        steps = ApprovalStep("ok", "?", TO, rejected=Rejected((action("tell"), action("log")))), action("send")
+        run = Played(*steps).asks("ok").succeeds("ok", NO).succeeds("tell", 1).fails("log")
         assert isinstance(run.state, EndedRun)
         taken = replay(run.state, UUID(int=9), zap(*steps), "log")
-        assert taken.outputs == {"ok": self.NO, "tell": 1}
+        assert taken.outputs == {"ok": NO, "tell": 1}
         assert replay(run.state, UUID(int=9), zap(*steps), "ok").outputs == {}
         with pytest.raises(WrongStatus):
             replay(run.state, UUID(int=9), zap(*steps), "send")
