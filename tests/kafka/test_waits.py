@@ -18,6 +18,7 @@ from domain.run.events import (
     RunCompleted,
     RunEvent,
     RunFailed,
+    RunRequested,
     RunResumed,
     StepDecided,
     StepFailed,
@@ -25,6 +26,7 @@ from domain.run.events import (
 )
 from domain.run.waits import ApprovalAnswered, ApprovalAsked, CallbackAwaited, CallbackReceived
 from domain.values.json import Json, JsonObject
+from domain.zap.settings import Concurrency, ZapSettings
 from tests.support.api import running_api
 from tests.support.bench import Bench, at_work
 from tests.support.broker import Broker
@@ -288,3 +290,14 @@ async def test_a_runner_that_dies_between_an_answer_and_what_follows_leaves_it_t
             done = StepSucceeded, StepSucceeded, StepSucceeded, RunCompleted
             await bench.has(run, ApprovalAsked, ApprovalAnswered, CallbackReceived, *done, within_s=30)
         assert sink.count == 1
+
+
+async def test_a_serial_zap_asks_for_one_run_after_the_other(bench: Bench, api: httpx.AsyncClient) -> None:
+    zap = await bench.publish(ask(), settings=ZapSettings(concurrency=Concurrency(mode="serial")))
+    first, second = await bench.request(zap, '{"total": 1}'), await bench.request(zap, '{"total": 2}')
+    url = await asked(bench, first)
+    assert [type(event) for event in await bench.events(second)] == [RunRequested]
+    await api.post(url, data={"decision": "approve"})
+    await bench.has(first, ApprovalAsked, ApprovalAnswered, StepSucceeded, RunCompleted)
+    await api.post(await asked(bench, second), data={"decision": "reject"})
+    await bench.has(second, ApprovalAsked, ApprovalAnswered, StepSucceeded, RunCancelled)

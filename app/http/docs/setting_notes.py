@@ -37,7 +37,9 @@ SETTINGS: dict[str, SettingNote] = {
     "data_dir": SettingNote("Where `up` keeps its database, its secrets and its logs."),
     "host": SettingNote("The address on which the API listens."),
     "port": SettingNote("The port on which the API listens."),
-    "public_url": SettingNote("The address that users and webhook senders see.", "`http://HOST:PORT`"),
+    "public_url": SettingNote(
+        "The address that users and webhook senders see, and that links in mails begin with.", "`http://HOST:PORT`"
+    ),
     "jwt_secret": SettingNote(
         "Signs access tokens: 32 bytes or more, or several secrets with commas between them, the newest first. "
         "Required with a database of your own.",
@@ -51,7 +53,8 @@ SETTINGS: dict[str, SettingNote] = {
     ),
     "message_key": SettingNote(
         "Seals the messages on the topic, so that forged ones do nothing: 32 bytes in base64, or several with commas "
-        "between them, the newest first. Relay, runners and projectors need the same.",
+        "between them, the newest first. Links of approvals and URLs of callbacks follow from it. Every role needs the "
+        "same.",
         "from `ENCRYPTION_KEY`",
     ),
     "outbound_allow": SettingNote(
@@ -59,7 +62,7 @@ SETTINGS: dict[str, SettingNote] = {
         "runs on this machine, else no private network.",
         "none, or loopback",
     ),
-    "smtp_host": SettingNote("The mail server for alerts about failed runs."),
+    "smtp_host": SettingNote("The mail server for alerts and for approvals. The API only looks whether there is one."),
     "smtp_port": SettingNote("Its port."),
     "smtp_username": SettingNote("The user at the mail server."),
     "smtp_password": SettingNote("The password at the mail server."),
