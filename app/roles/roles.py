@@ -155,7 +155,7 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
     from consumers.notifier.recipients import Recipients
     from consumers.outbound.client import Outbound
     from consumers.scheduler.housekeeping import Housekeeping
-    from consumers.scheduler.timers import Scheduler
+    from consumers.scheduler.timers import scheduler
     from domain.run.links import Links
     from sql.log.event_store import PgEventStore
     from sql.process import clock
@@ -182,7 +182,7 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
         links = Links(settings.message_key, public_url)
         notifier = Notifier(store, settings.database_url, channels, clock=clock.now, new_id=new_id, links=links)
         housekeeping = Housekeeping(store.pool, clock.now, timedelta(days=settings.requests_days))
-        tasks.create_task(Scheduler(store).run(stop), name="scheduler")
+        tasks.create_task(scheduler(store, catalog(), http).run(stop), name="scheduler")
         tasks.create_task(housekeeping.run(stop), name="housekeeping")
         tasks.create_task(notifier.run(stop), name="notifier")
         jobs = JobWorker(store, settings.database_url, clock.new_id, catalog())

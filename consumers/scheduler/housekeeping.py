@@ -19,6 +19,7 @@ log = structlog.get_logger()
 _events = Queries("queries/events.sql")
 _gates = Queries("queries/gates.sql")
 _hooks = Queries("queries/hooks.sql")
+_polls = Queries("queries/polls.sql")
 _timers = Queries("queries/timers.sql")
 _backtests = Queries("queries/backtests.sql")
 _mails = Queries("queries/mails.sql")
@@ -34,6 +35,8 @@ PRUNE_ROWS = 10_000
 PRUNE_REST_S = 0.1
 DROP_S = 600.0
 """How long it may take to put on record what is dropped."""
+SOURCE_KEPT = timedelta(days=90)
+"""What is known of a source that was not polled for so long is forgotten."""
 BUCKET_KEPT = timedelta(hours=1)
 """A bucket that was not used for so long is full again, so its row can go."""
 BACKTESTS_KEPT = timedelta(days=30)
@@ -60,6 +63,7 @@ class Housekeeping:
             chores.create_task(self._repeat("requests", self._drop_requests, stop))
             chores.create_task(self._repeat("dedupe", lambda: self._prune_dedupe(stop), stop))
             chores.create_task(self._repeat("backtests", lambda: self._prune_backtests(stop), stop))
+            chores.create_task(self._repeat("polls", lambda: self._prune_polls(stop), stop))
             chores.create_task(self._repeat("buckets", lambda: self._prune_buckets(stop), stop))
             chores.create_task(self._repeat("mail links", lambda: self._prune_mail_links(stop), stop))
 
@@ -117,6 +121,9 @@ class Housekeeping:
 
     async def _prune_backtests(self, stop: asyncio.Event) -> None:
         await self._prune(_backtests["prune"], self._clock() - BACKTESTS_KEPT, stop)
+
+    async def _prune_polls(self, stop: asyncio.Event) -> None:
+        await self._prune(_polls["prune"], self._clock() - SOURCE_KEPT, stop)
 
     async def _prune_buckets(self, stop: asyncio.Event) -> None:
         await self._prune(_hooks["prune_buckets"], self._clock() - BUCKET_KEPT, stop)

@@ -1,6 +1,8 @@
 """The scheduler: turns due timers into events. Any number share the work, and es.append clears each timer once."""
 
 import asyncio
+import random
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -10,9 +12,14 @@ import msgspec
 import structlog
 
 from consumers.definitions import Definitions
+from consumers.outbound.client import Outbound
+from consumers.outbound.targets import Targets
+from consumers.scheduler.polls import Polls
 from consumers.scheduler.schedules import Schedules, Turn
+from consumers.scheduler.source import PollTurn, Sources
 from consumers.scheduler.timed_zaps import TimedZap, TimedZaps
 from domain.aggregates import RUN
+from domain.connector.catalog import Catalog
 from domain.language.template import TemplateError
 from domain.log.errors import NotFound
 from domain.log.event import Append, Appended, DueTimer, Metadata, NewEvent, StreamKind
@@ -31,6 +38,7 @@ from sql.postgres.queries import Queries
 from sql.process.clock import new_id, now
 from sql.process.crash_points import reached
 from sql.process.patience import rest
+from sql.tables.rate_limits import RateLimits
 
 log = structlog.get_logger()
 _timers = Queries("queries/timers.sql")
@@ -76,10 +84,11 @@ class Due(msgspec.Struct, frozen=True):
 class Scheduler:
     """Fires the timers of runs and of zaps."""
 
-    def __init__(self, store: PgEventStore) -> None:
+    def __init__(self, store: PgEventStore, zaps: TimedZaps | None = None, polls: Polls | None = None) -> None:
         self._store = store
         self._definitions = Definitions(store)
-        self._zaps = TimedZaps(store)
+        self._zaps = zaps or TimedZaps(store)
+        self._polls = polls
         self._schedules = Schedules(store)
         self._turn_after: UUID | None = None
         self._turns = 0
@@ -93,6 +102,8 @@ class Scheduler:
             except (*CONNECTION_ERRORS, StoreUnavailable) as error:
                 log.warning("scheduler.store_unavailable", error=repr(error))
             await rest(stop, pause_s)
+        if self._polls:
+            await self._polls.aclose()
 
     async def _fire_next(self) -> float:
         """Fire what is due. Gives how many seconds to rest before the next look."""
@@ -143,13 +154,28 @@ class Scheduler:
             return 0
         zaps = await self._zaps.of({due.timer.stream_id: due.version or 0 for due in found})
         turns: list[Turn] = []
+        polls: list[PollTurn] = []
         for due in found:
-            turn = _turn(due, zaps.get(due.timer.stream_id))
+            turn = self._turn(due, zaps.get(due.timer.stream_id))
             if turn is None:
                 await self._forget(due, moment)
-            else:
+            elif isinstance(turn, Turn):
                 turns.append(turn)
+            else:
+                polls.append(turn)
+        if self._polls and polls:
+            await self._polls.offer(polls)
         return await self._schedules.fire(turns, moment) if turns else 0
+
+    def _turn(self, due: Due, zap: TimedZap | None) -> Turn | PollTurn | None:
+        """The turn of a zap's timer; None where the zap has another one by now, or cannot be read."""
+        timed = zap.timed.get(due.timer.timer_id) if zap else None
+        if zap is None or timed is None:
+            return None
+        if self._polls and self._polls.takes(timed.trigger.type):
+            return PollTurn(due.timer, zap, timed)
+        schedule = schedule_of(timed.trigger)
+        return Turn(due.timer, due.since, zap, timed, schedule) if schedule else None
 
     async def _resume(self, due: Due, moment: datetime) -> bool:
         """Let the run that waits for a timer go on. Its last event is all that has to be known."""
@@ -205,10 +231,9 @@ class Scheduler:
         return version.definition
 
 
-def _turn(due: Due, zap: TimedZap | None) -> Turn | None:
-    """The turn of a zap's timer; None where the zap has another one by now, or cannot be read."""
-    timed = zap.timed.get(due.timer.timer_id) if zap else None
-    schedule = schedule_of(timed.trigger) if timed else None
-    if zap is None or timed is None or schedule is None:
-        return None
-    return Turn(due.timer, due.since, zap, timed, schedule)
+def scheduler(store: PgEventStore, catalog: Catalog, http: Outbound) -> Scheduler:
+    """The scheduler of a process that may call out: it polls, too."""
+    zaps = TimedZaps(store)
+    targets = Targets(http, RateLimits(store.pool), clock=now, monotonic=time.monotonic, random=random.random)
+    sources = Sources(store, zaps, catalog, targets, clock=now, new_id=new_id)
+    return Scheduler(store, zaps, Polls(store, sources))

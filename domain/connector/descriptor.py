@@ -9,6 +9,7 @@ import msgspec
 from domain.connector.config import problems
 from domain.connector.http_client import HttpClient
 from domain.connector.outcome import Outcome
+from domain.connector.poll import Poll
 from domain.log.ports import Clock
 from domain.values.json import Json, JsonObject
 
@@ -21,7 +22,11 @@ class NoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TriggerDescriptor(msgspec.Struct, frozen=True, kw_only=True):
-    """A way to start runs, as the catalog lists it. `check` knows more of its config than the fields say."""
+    """A way to start runs, as the catalog lists it. `check` knows more of its config than the fields say.
+
+    One with a `poll` asks for what is new. What its config has to say of when and how much is the same for all:
+    `every_s`, `start_from`, `max_items`.
+    """
 
     type: str
     name: str
@@ -30,6 +35,7 @@ class TriggerDescriptor(msgspec.Struct, frozen=True, kw_only=True):
     config: Config = NoConfig
     example: Json = None
     check: Callable[[JsonObject], dict[str, str]] | None = None
+    poll: Poll | None = None
 
     def problems(self, config: JsonObject) -> dict[str, str]:
         """What is wrong with a config as saved, by path."""

@@ -24,7 +24,7 @@ from domain.run.waits import (
 )
 from domain.values.json import Json
 
-Source: TypeAlias = Literal["webhook", "schedule", "manual", "replay", "alert", "item", "zap"]
+Source: TypeAlias = Literal["webhook", "schedule", "poll", "manual", "replay", "alert", "item", "zap"]
 """What requested a run. `alert`: runs of another zap failed, and this zap is its error zap.
 
 `item`: a `for_each` of another run of the same zap has this item. `zap`: a step of another zap's run calls this zap.

@@ -12,8 +12,9 @@ import msgspec
 from domain.log.event import Event
 from domain.zap.definition import Definition
 
-FlagKind: TypeAlias = Literal["failing", "target_gone", "loop"]
-"""No run completes any more; the target of a step answered 410, so it wants no more requests; the zap starts itself."""
+FlagKind: TypeAlias = Literal["failing", "target_gone", "loop", "poll_failing"]
+"""No run completes any more; the target of a step answered 410, so it wants no more requests; the zap starts itself;
+the source of a trigger, whose id is in `step_id`, fails again and again."""
 
 
 class Flag(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from domain.failures.failures import MAX_NOTE
 from projections.dead_letters import DeadLetters, State, list_dead_letters
 from projections.zap_health import ZapHealth, get_health
 from sql.tables.mail_addresses import MailAddress, MailAddresses
+from sql.tables.polls import PollTables
 
 Wanted = Annotated[State | Literal["all"], QueryParameter(name="state")]
 
@@ -97,9 +98,13 @@ class DeadLetterController(Controller):
 
 
 class HealthReport(ZapHealth, frozen=True, kw_only=True):
-    """With the addresses that alerts of the live version are mailed to, once their owners have confirmed them."""
+    """With the addresses that alerts of the live version are mailed to, once their owners have confirmed them.
+
+    And how polls go: each source's last answer, last news and next poll.
+    """
 
     mail_addresses: tuple[MailAddress, ...] = ()
+    polls: tuple[PollHealth, ...] = ()
 
 
 class HealthController(Controller):
@@ -117,7 +122,7 @@ class HealthController(Controller):
         zaps: Injected[Zaps],
         addresses: Injected[MailAddresses],
     ) -> HealthReport:
-        """Counts of ended runs, and the last alert with its result by channel. It follows the log within moments.
+        """Counts of ended runs, the last alert with its result by channel, and how the sources of its triggers answer.
 
         An address that is not confirmed gets no alerts: POST /api/v1/mail-addresses has it asked again.
         """
@@ -125,4 +130,5 @@ class HealthController(Controller):
         zap = await zaps.load(tenant_id, zap_id)
         counts = await get_health(services.store.pool, tenant_id, zap_id)
         mails_to = await addresses.of(tenant_id, zap.state.behaviour.on_failure.email)
-        return HealthReport(**msgspec.structs.asdict(counts), mail_addresses=tuple(mails_to))
+        polls = await PollTables(services.store.pool).health(tenant_id, zap_id)
+        return HealthReport(**msgspec.structs.asdict(counts), mail_addresses=tuple(mails_to), polls=tuple(polls))

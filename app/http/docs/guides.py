@@ -12,6 +12,7 @@ ORDER = (
     "first-zap",
     "webhooks",
     "schedules",
+    "polling",
     "conditions",
     "templates",
     "flow",

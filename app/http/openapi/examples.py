@@ -34,6 +34,15 @@ _ACTION: JsonObject = {
 _STEPS: list[Json] = [_ACTION, {"id": "pause", "kind": "delay", "for_s": 60}]
 _SCHEDULE: JsonObject = {"cron": "0 9 * * MON-FRI", "time_zone": "Europe/Berlin"}
 _NEXT: JsonObject = {"trigger_id": "trigger", "due_at": "2026-11-25T08:00:00Z", "local": "2026-11-25T09:00:00+01:00"}
+_POLL: JsonObject = {
+    "trigger_id": "trigger",
+    "last_at": _AT,
+    "last_ok_at": _AT,
+    "last_new_at": None,
+    "next_at": _LATER,
+    "failures": 0,
+    "problem": "",
+}
 _SETTINGS: JsonObject = {
     "concurrency": {"mode": "serial", "key": "{{ trigger.body.repository.id }}"},
     "deadline_s": 3600,
@@ -86,7 +95,8 @@ EXAMPLES: Mapping[str, Json] = {
         "run_ids": [_RUN], "new_items": 0, "detail": "", "count": 1, "position": 44,
     },
     "HealthReport": {"completed": 120, "failed": 1, "last_completed_at": _AT, "last_failed_at": _AT, "alert": None,
-                  "mail_addresses": [_MAIL_ADDRESS]},
+                  "mail_addresses": [_MAIL_ADDRESS], "polls": [_POLL]},
+    "PollHealth": _POLL,
     "MailAddress": _MAIL_ADDRESS,
     "AskAddress": {"email": "grace@example.org"},
     "AddressList": {"items": [_MAIL_ADDRESS], "next_cursor": None},

@@ -5,6 +5,7 @@ from consumers.connectors.http.body import encoded, pairs
 from consumers.connectors.http.body import problem as body_problem
 from consumers.connectors.http.config import RequestConfig, as_defined
 from consumers.connectors.http.config import check as config_problems
+from consumers.connectors.http.poll import HTTP_POLL
 from domain.connector.config import BadConfig, read
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector
 from domain.connector.http_client import HttpReply, HttpRequest, Unreachable
@@ -117,6 +118,7 @@ def _too_large(reply: HttpReply, wanted: RequestConfig) -> Failed:
 
 
 CONNECTOR = Connector(
+    triggers=(HTTP_POLL,),
     actions=(
         ActionDescriptor(
             type="http.request",
@@ -134,5 +136,5 @@ CONNECTOR = Connector(
                 "body": {"email": "{{ trigger.body.customer.email }}"},
             },
         ),
-    )
+    ),
 )

@@ -1,0 +1,292 @@
+"""The trigger `http.poll`: asks any API for a list, page by page, and hands on its items."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Annotated, Literal
+from urllib.parse import urljoin
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from consumers.connectors.http.body import pairs
+from domain.connector import url as urls
+from domain.connector.config import BadConfig, problems, read
+from domain.connector.cursor import before, greatest, rank, text_of
+from domain.connector.descriptor import TriggerDescriptor
+from domain.connector.http_client import HttpReply, HttpRequest
+from domain.connector.poll import (
+    MAX_ANSWER,
+    NOT_MODIFIED,
+    TIMEOUT_S,
+    Every,
+    Found,
+    Item,
+    Most,
+    Place,
+    Poll,
+    PollContext,
+    PollFailed,
+    Start,
+    fetched,
+    moved,
+    start_problem,
+    unchanged_since,
+)
+from domain.connector.url import with_query
+from domain.language.mistakes import mistakes
+from domain.language.moments import moment_of
+from domain.language.names import Names
+from domain.language.scope import Heavy
+from domain.language.template import TemplateError, compiled, templates
+from domain.values.json import Json, JsonObject, MalformedJson, parse
+from domain.values.path import Missing, Path, look_up, parse_path
+
+MAX_PAGES = 100
+PAGES_FOR = timedelta(seconds=15)
+"""How long a poll goes on to further pages."""
+MAX_BYTES = 2 * MAX_ANSWER
+"""Of the pages of one poll; what is behind them is asked for at the next one, at once."""
+_CURSOR = Names(roots=("cursor",))
+
+ItemPath = Annotated[str, Meta(min_length=1, max_length=500)]
+
+
+class PollRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is sent. Its texts may have templates over `cursor`."""
+
+    url: Annotated[str, Meta(title="URL", min_length=1)]
+    method: Literal["GET", "POST"] = "GET"
+    query: Annotated[JsonObject, Meta(title="Query parameters")] = {}
+    headers: Annotated[JsonObject, Meta(title="Headers")] = {}
+    body: Annotated[Json, Meta(title="Body, sent as JSON")] = None
+
+
+class Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where in an item its time or number is. The next request can name the greatest one, less `overlap_s` seconds:
+    the times of senders do not come in order.
+    """
+
+    path: ItemPath
+    overlap_s: Annotated[int, Meta(ge=0, le=31 * 24 * 3600)] = 0
+
+
+class NextPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where in the answer the address of the next page is, such as `body.next`."""
+
+    link: ItemPath
+
+
+class HttpPoll(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The settings of a poll."""
+
+    request: Annotated[PollRequest, Meta(title="Request")]
+    every_s: Every = 300
+    items: Annotated[ItemPath, Meta(title="Items", description="Where the list is, such as body.results")] = "body"
+    key: Annotated[ItemPath, Meta(title="Key", description="Where in an item what never changes of it is")] = "id"
+    changed_by: Annotated[
+        tuple[ItemPath, ...],
+        Meta(title="Changed by", description="An item whose values there are others is new again", max_length=20),
+    ] = ()
+    cursor: Annotated[Cursor, Meta(title="Cursor")] | UnsetType = UNSET
+    next_page: Annotated[NextPage, Meta(title="Next page")] | UnsetType = UNSET
+    order: Annotated[
+        Literal["newest_first", "oldest_first"],
+        Meta(title="Order", description="How the source lists items, where there is no cursor to order them by"),
+    ] = "newest_first"
+    start_from: Start = "now"
+    max_items: Most = 1_000
+
+
+class _Page(msgspec.Struct, frozen=True, kw_only=True):
+    items: tuple[Item, ...]
+    cursors: tuple[Json, ...]
+    next_url: str
+    etag: str
+    last_modified: str
+
+    def has_news(self, context: PollContext) -> bool:
+        return not all(context.is_known(item) for item in self.items)
+
+
+def check(saved: JsonObject) -> dict[str, str]:
+    """What is wrong with a config as saved, by path."""
+    found = problems(HttpPoll, saved)
+    if found:
+        return found
+    config = msgspec.convert(saved, HttpPoll)
+    if wrong := urls.check(config.request.url):
+        found["request.url"] = wrong
+    for place, path in _paths(config):
+        try:
+            parse_path(path)
+        except ValueError as error:
+            found[place] = str(error)
+    for mistake in mistakes(saved["request"], ("request",), _CURSOR.wrong):
+        found[mistake.path] = mistake.reason
+    if wrong := start_problem(config.start_from, dated=config.cursor is not UNSET):
+        found["start_from"] = wrong
+    return found
+
+
+def _paths(config: HttpPoll) -> list[tuple[str, str]]:
+    found = [("items", config.items), ("key", config.key)]
+    found += [(f"changed_by.{index}", path) for index, path in enumerate(config.changed_by)]
+    if config.cursor:
+        found.append(("cursor.path", config.cursor.path))
+    if config.next_page:
+        found.append(("next_page.link", config.next_page.link))
+    return found
+
+
+def source(config: JsonObject) -> Json:
+    """Without its headers, whose secrets change; and without what says when, how much and how to go on."""
+    request = config.get("request")
+    asked = {name: value for name, value in request.items() if name != "headers"} if isinstance(request, dict) else {}
+    return {"request": asked, **{name: config.get(name) for name in ("items", "key", "changed_by")}}
+
+
+async def poll(saved: JsonObject, context: PollContext) -> Found:
+    """The items of the source, page by page until one brings no news. Raises PollFailed."""
+    config = _read(saved)
+    pages = [page async for page in _pages(config, context)]
+    if not pages:
+        return Found(items=(), place=context.place)
+    items = [item for page in pages for item in page.items]
+    cursors = [cursor for page in pages for cursor in page.cursors]
+    before_these = [context.place.cursor] if context.place.cursor else []
+    rest = pages[-1].next_url if _goes_on(config, pages[-1], context, len(items)) else ""
+    alone = len(pages) == 1 and not (config.cursor or pages[0].next_url or context.place.resume)
+    place = Place(
+        cursor=greatest([*cursors, *before_these], context.moment),
+        etag=pages[0].etag if alone else "",
+        last_modified=pages[0].last_modified if alone else "",
+        resume=rest,
+    )
+    return Found(items=_oldest_first(config, items, cursors), place=place)
+
+
+async def _pages(config: HttpPoll, context: PollContext) -> AsyncIterator[_Page]:
+    """The pages up to one without news or without a next one; none where nothing has changed."""
+    first = _request(config, context)
+    request = moved(first, context.place.resume) if context.place.resume else first
+    size = count = 0
+    for _number in range(MAX_PAGES):
+        reply = await fetched(context, request)
+        if reply.status == NOT_MODIFIED:
+            return
+        page = await asyncio.to_thread(_page, config, reply, request.url)
+        yield page
+        size, count = size + len(reply.body), count + len(page.items)
+        enough = size > MAX_BYTES or context.clock() - context.moment > PAGES_FOR
+        if enough or not _goes_on(config, page, context, count):
+            return
+        request = moved(first, page.next_url)
+
+
+def _goes_on(config: HttpPoll, page: _Page, context: PollContext, count: int) -> bool:
+    """Whether there may be news behind a page.
+
+    Where the newest come first there are none behind a page without any; and what is there at the beginning, of which
+    nothing starts, need not be known to its end.
+    """
+    if not page.next_url or config.order == "oldest_first" or _asks_from_cursor(config):
+        return bool(page.next_url)
+    return page.has_news(context) and not (
+        context.beginning and config.start_from == "now" and count >= config.max_items
+    )
+
+
+def _asks_from_cursor(config: HttpPoll) -> bool:
+    """Whether the request says from where on it wants items: then all that comes may be new."""
+    return any("cursor" in text for _place, text in templates(msgspec.to_builtins(config.request)))
+
+
+def _read(saved: JsonObject) -> HttpPoll:
+    try:
+        return read(HttpPoll, saved)
+    except BadConfig as error:
+        raise PollFailed("bad_config", str(error)) from None
+
+
+def _request(config: HttpPoll, context: PollContext) -> HttpRequest:
+    overlap_s = config.cursor.overlap_s if config.cursor else 0
+    cursor = before(context.place.cursor, overlap_s) if context.place.cursor else None
+    try:
+        rendered = compiled(msgspec.to_builtins(config.request)).quick({"cursor": cursor}, context.moment)
+        request = msgspec.convert(rendered, PollRequest, strict=False)
+    except (TemplateError, Heavy, msgspec.ValidationError) as error:
+        raise PollFailed("bad_config", f"request: {error}") from None
+    body = msgspec.json.encode(request.body) if request.body is not None else None
+    headers = [("Accept", "application/json"), *unchanged_since(context.place)]
+    headers += [("Content-Type", "application/json")] if body is not None else []
+    own = {name.lower() for name, _value in pairs(request.headers)}
+    return HttpRequest(
+        method=request.method,
+        url=with_query(request.url, [(name, value) for name, value in pairs(request.query) if value != ""]),
+        headers=[*((name, value) for name, value in headers if name.lower() not in own), *pairs(request.headers)],
+        body=body,
+        timeout_s=TIMEOUT_S,
+        max_bytes=MAX_ANSWER,
+    )
+
+
+def _page(config: HttpPoll, reply: HttpReply, url: str) -> _Page:
+    """What an answer holds; in a thread, as it may be large. Raises PollFailed."""
+    try:
+        body = parse(reply.body)
+    except MalformedJson as error:
+        kind = reply.header("content-type") or "nothing that is named"
+        raise PollFailed("answer_not_json", f"the answer is not JSON but {kind}: {error}") from None
+    headers: JsonObject = {name: msgspec.to_builtins(value) for name, value in reply.headers.items()}
+    answer: JsonObject = {"status": reply.status, "headers": headers, "body": body}
+    listed = look_up(answer, parse_path(config.items))
+    if not isinstance(listed, list):
+        raise PollFailed("no_items", f"there is no list at {config.items}")
+    path = parse_path(config.cursor.path) if config.cursor else None
+    cursors = [_value(item, path) if path else None for item in listed]
+    link = look_up(answer, parse_path(config.next_page.link)) if config.next_page else None
+    return _Page(
+        items=tuple(_item(config, number, *pair) for number, pair in enumerate(zip(listed, cursors, strict=True))),
+        cursors=tuple(cursors),
+        next_url=urljoin(url, link) if isinstance(link, str) and link else "",
+        etag=reply.header("etag"),
+        last_modified=reply.header("last-modified"),
+    )
+
+
+def _item(config: HttpPoll, number: int, item: Json, cursor: Json) -> Item:
+    key = look_up(item, parse_path(config.key))
+    if isinstance(key, Missing | list | dict) or key is None or key == "":
+        raise PollFailed("no_key", f"item {number} of the list has nothing at {config.key} that could be its key")
+    values = [_value(item, parse_path(path)) for path in config.changed_by]
+    return Item(
+        key=text_of(key),
+        body=item,
+        state=msgspec.json.encode(values, order="deterministic").decode() if values else "",
+        at=moment_of(cursor),
+    )
+
+
+def _value(item: Json, path: Path) -> Json:
+    found = look_up(item, path)
+    return None if isinstance(found, Missing) else found
+
+
+def _oldest_first(config: HttpPoll, items: list[Item], cursors: list[Json]) -> tuple[Item, ...]:
+    if config.cursor:
+        order = sorted(range(len(items)), key=lambda index: rank(cursors[index]))
+        return tuple(items[index] for index in order)
+    return tuple(items if config.order == "oldest_first" else reversed(items))
+
+
+HTTP_POLL = TriggerDescriptor(
+    type="http.poll",
+    name="Ask an API for what is new",
+    description="Starts a run for each new item of a list. The item is trigger.body.",
+    icon="download",
+    config=HttpPoll,
+    example={"method": "", "path": "", "query": {}, "query_string": "", "headers": {}, "body": {"id": 17}},
+    check=check,
+    poll=Poll(run=poll, source=source),
+)

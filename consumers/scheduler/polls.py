@@ -1,0 +1,104 @@
+"""Polls sources whose time has come: a few at once, of each tenant a share, and each source by one scheduler.
+
+Whoever moves a poll's timer to the end of a lease makes the poll, and then moves the timer to the next one. So a source
+is polled once per turn; when a scheduler dies, another one polls it after the lease. Ticks of schedules do
+not wait for any of it.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from consumers.scheduler.source import PollTurn, Sources
+from domain.log.ports import StoreUnavailable
+from sql.log.event_store import PgEventStore
+from sql.postgres.pool import CONNECTION_ERRORS
+from sql.postgres.queries import Queries
+from sql.process.clock import now
+
+log = structlog.get_logger()
+_polls = Queries("queries/polls.sql")
+
+SLOTS = 32
+"""Polls at once in one process: each may hold an answer of 4 MiB, and what is made of it."""
+PER_TENANT = 8
+LEASE = timedelta(seconds=60)
+PATIENCE_S = 55.0
+"""How long a poll may take, with all of its pages and runs."""
+BUSY = timedelta(seconds=2)
+"""When a source is looked at again for which there was no slot."""
+BROKEN = timedelta(minutes=5)
+"""... and one whose poll failed on our side."""
+
+
+class Polls:
+    """The polls of one scheduler."""
+
+    def __init__(self, store: PgEventStore, sources: Sources) -> None:
+        self._store = store
+        self._sources = sources
+        self._under_way: dict[UUID, asyncio.Task[None]] = {}
+        self._of_tenant: Counter[UUID] = Counter()
+
+    def takes(self, trigger_type: str) -> bool:
+        """Whether triggers of this type poll."""
+        return self._sources.takes(trigger_type)
+
+    async def offer(self, turns: Sequence[PollTurn]) -> None:
+        """Begin the polls that are due; those for which there is no slot come back soon."""
+        await asyncio.gather(*(self._offer(turn) for turn in turns))
+
+    async def settle(self) -> None:
+        """Wait until no poll is under way."""
+        while self._under_way:
+            await asyncio.wait(self._under_way.values())
+
+    async def aclose(self) -> None:
+        """Give up what is under way: another scheduler takes it soon."""
+        for task in self._under_way.values():
+            task.cancel()
+        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+
+    async def _offer(self, turn: PollTurn) -> None:
+        timer, tenant_id = turn.timer, turn.zap.tenant_id
+        full = len(self._under_way) >= SLOTS or self._of_tenant[tenant_id] >= PER_TENANT
+        until = now() + (BUSY if full or timer.timer_id in self._under_way else LEASE)
+        if full or timer.timer_id in self._under_way:
+            await self._claim(turn, timer.due_at, until)
+            return
+        task = asyncio.create_task(self._turn(turn, until))
+        self._under_way[timer.timer_id] = task
+        self._of_tenant[tenant_id] += 1
+        task.add_done_callback(lambda _done: self._over(turn))
+
+    def _over(self, turn: PollTurn) -> None:
+        self._under_way.pop(turn.timer.timer_id, None)
+        self._of_tenant -= Counter([turn.zap.tenant_id])
+
+    async def _turn(self, turn: PollTurn, lease: datetime) -> None:
+        if not await self._claim(turn, turn.timer.due_at, lease):
+            return
+        upcoming = now() + BUSY
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                upcoming = await self._sources.ask(turn)
+        except (*CONNECTION_ERRORS, StoreUnavailable) as error:
+            log.warning("poll.store_unavailable", zap_id=str(turn.zap.zap_id), error=repr(error))
+            upcoming = now() + timedelta(seconds=10)
+        except Exception:  # a bug in one poll must not end the others
+            log.exception("poll.crashed", zap_id=str(turn.zap.zap_id))
+            upcoming = now() + BROKEN
+        finally:
+            await self._claim(turn, lease, upcoming)
+
+    async def _claim(self, turn: PollTurn, seen: datetime, until: datetime) -> bool:
+        try:
+            found: bool = await self._store.pool.fetchval(_polls["claim"], turn.timer.timer_id, seen, until)
+        except CONNECTION_ERRORS as error:
+            log.warning("poll.store_unavailable", zap_id=str(turn.zap.zap_id), error=repr(error))
+            return False
+        return found
