@@ -47,7 +47,8 @@ def _by_age(flags: Mapping[str, zap.Flag]) -> list[zap.Flag]:
 class _Change(RowChange):
     """What a batch does to one zap; None where it changes nothing. `created_at` is set where the zap is new.
 
-    `flags` by key: those that are there now, and None for those that are gone.
+    `flags` by key: those that are there now, and None for those that are gone. `listens`: a version of the zap starts
+    when others fail, so it may be asked whether it does.
     """
 
     name: str | None = None
@@ -57,6 +58,7 @@ class _Change(RowChange):
     step_count: int | None = None
     created_at: datetime | None = None
     flags: dict[str, zap.Flag | None] = msgspec.field(default_factory=dict)
+    listens: bool = False
 
 
 async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
@@ -69,7 +71,7 @@ def _row(change: _Change) -> tuple[object, ...]:
     return (
         change.tenant_id, change.id, change.name, change.status, change.version, change.trigger_type,
         change.step_count, change.created_at, change.updated_at, change.position, change.stream_version,
-        msgspec.json.encode(change.flags).decode(),
+        msgspec.json.encode(change.flags).decode(), change.listens,
     )  # fmt: skip
 
 
@@ -81,7 +83,10 @@ def _fold(change: _Change, event: Event, at: datetime) -> None:
         case zap.ZapCreated() | zap.ZapDraftChanged():
             change.name, change.trigger_type = storable(event.name), event.definition.starts[0].type
             change.step_count = len(event.definition.steps)
-        case zap.ZapPublished() | zap.ZapRolledBack():
+        case zap.ZapPublished():
+            change.version = event.number
+            change.listens = change.listens or event.definition.start_of({"zap.failed"}) is not None
+        case zap.ZapRolledBack():
             change.version = event.number
         case zap.ZapEnabled() | zap.ZapPaused() | zap.ZapDeleted():
             change.status = STATUS_AFTER[type(event)]
@@ -97,7 +102,7 @@ def _fold(change: _Change, event: Event, at: datetime) -> None:
 
 ZAP_LIST = Projection(
     name="zap_list",
-    definition=2,
+    definition=3,
     handles=frozenset(
         {
             "zap.created",

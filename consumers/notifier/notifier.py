@@ -20,6 +20,7 @@ import structlog
 from consumers.notifier.alert_channels import Alert, Channels
 from consumers.notifier.approval_mails import ApprovalMails
 from consumers.notifier.flags import Flags
+from consumers.notifier.listeners import Listeners
 from domain.aggregates import ZAP
 from domain.failures.failures import AlertRaised, FailuresEvent, attempted, raise_alert, stream_of
 from domain.log.event import ANY_VERSION, Appended, Metadata, NewEvent, StreamKind
@@ -62,6 +63,7 @@ class Notifier:
         self._channels = channels
         self._flags = Flags(store, new_id)
         self._approvals = ApprovalMails(store=store, recipients=channels.recipients, links=links, new_id=new_id)
+        self._listeners = Listeners(store, new_id, channels.public_url)
         self._clock = clock
         self._new_id = new_id
         self._waiting_since: dict[UUID, datetime] = {}
@@ -103,6 +105,8 @@ class Notifier:
             self._ask(moment)
             with _apart("approval_mails.crashed"):
                 await self._approvals.check(connection, moment)
+            with _apart("listeners.crashed"):
+                await self._listeners.check(connection)
             found = await pending(connection, moment, ZAPS_AT_A_TIME)
         except asyncpg.UndefinedTableError:
             log.info("notifier.read_models_missing")

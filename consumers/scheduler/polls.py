@@ -14,11 +14,10 @@ from uuid import UUID
 import structlog
 
 from consumers.scheduler.source import PollTurn, Sources
-from domain.log.ports import StoreUnavailable
+from domain.log.ports import Clock, StoreUnavailable
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import CONNECTION_ERRORS
 from sql.postgres.queries import Queries
-from sql.process.clock import now
 
 log = structlog.get_logger()
 _polls = Queries("queries/polls.sql")
@@ -38,8 +37,9 @@ BROKEN = timedelta(minutes=5)
 class Polls:
     """The polls of one scheduler."""
 
-    def __init__(self, store: PgEventStore, sources: Sources) -> None:
+    def __init__(self, store: PgEventStore, sources: Sources, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
         self._sources = sources
         self._under_way: dict[UUID, asyncio.Task[None]] = {}
         self._of_tenant: Counter[UUID] = Counter()
@@ -66,7 +66,7 @@ class Polls:
     async def _offer(self, turn: PollTurn) -> None:
         timer, tenant_id = turn.timer, turn.zap.tenant_id
         full = len(self._under_way) >= SLOTS or self._of_tenant[tenant_id] >= PER_TENANT
-        until = now() + (BUSY if full or timer.timer_id in self._under_way else LEASE)
+        until = self._clock() + (BUSY if full or timer.timer_id in self._under_way else LEASE)
         if full or timer.timer_id in self._under_way:
             await self._claim(turn, timer.due_at, until)
             return
@@ -82,16 +82,16 @@ class Polls:
     async def _turn(self, turn: PollTurn, lease: datetime) -> None:
         if not await self._claim(turn, turn.timer.due_at, lease):
             return
-        upcoming = now() + BUSY
+        upcoming = self._clock() + BUSY
         try:
             async with asyncio.timeout(PATIENCE_S):
                 upcoming = await self._sources.ask(turn)
         except (*CONNECTION_ERRORS, StoreUnavailable) as error:
             log.warning("poll.store_unavailable", zap_id=str(turn.zap.zap_id), error=repr(error))
-            upcoming = now() + timedelta(seconds=10)
+            upcoming = self._clock() + timedelta(seconds=10)
         except Exception:  # a bug in one poll must not end the others
             log.exception("poll.crashed", zap_id=str(turn.zap.zap_id))
-            upcoming = now() + BROKEN
+            upcoming = self._clock() + BROKEN
         finally:
             await self._claim(turn, lease, upcoming)
 

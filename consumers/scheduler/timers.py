@@ -236,4 +236,4 @@ def scheduler(store: PgEventStore, catalog: Catalog, http: Outbound) -> Schedule
     zaps = TimedZaps(store)
     targets = Targets(http, RateLimits(store.pool), clock=now, monotonic=time.monotonic, random=random.random)
     sources = Sources(store, zaps, catalog, targets, clock=now, new_id=new_id)
-    return Scheduler(store, zaps, Polls(store, sources))
+    return Scheduler(store, zaps, Polls(store, sources, now))

@@ -63,7 +63,7 @@ def _of_its_zap(end: RunCompleted | RunFiltered | RunFailed | RunTimedOut, state
     if state is None:
         return end
     requested = state.requested
-    end = msgspec.structs.replace(end, zap_id=requested.zap_id, of_alert=requested.source == "alert")
+    end = msgspec.structs.replace(end, zap_id=requested.zap_id, of_alert=requested.source in {"alert", "failure"})
     return msgspec.structs.replace(end, recovers=requested.recovers) if isinstance(end, RunCompleted) else end
 
 

@@ -24,8 +24,9 @@ from domain.run.waits import (
 )
 from domain.values.json import Json
 
-Source: TypeAlias = Literal["webhook", "schedule", "poll", "manual", "replay", "alert", "item", "zap"]
+Source: TypeAlias = Literal["webhook", "schedule", "poll", "manual", "replay", "alert", "failure", "item", "zap"]
 """What requested a run. `alert`: runs of another zap failed, and this zap is its error zap.
+`failure`: one did, and this zap listens to failures.
 
 `item`: a `for_each` of another run of the same zap has this item. `zap`: a step of another zap's run calls this zap.
 """
@@ -186,7 +187,8 @@ class RunResumed(Event, frozen=True, kw_only=True):
 class RunEnd(Event, frozen=True, kw_only=True):
     """The fields of ends that are counted by zap. `zap_id` is None in events of older releases.
 
-    `of_alert`: an alert started the run, so its own failure starts no error zap.
+    `of_alert`: an alert or a failure started the run, so its own failure starts neither an error zap nor one that
+    listens.
     """
 
     zap_id: UUID | None = None

@@ -13,20 +13,22 @@ create table zap_list (
     position       bigint not null,
     stream_version int not null,
     flags          jsonb not null,
+    listens        boolean not null,
     primary key (tenant_id, zap_id)
 ) with (fillfactor = 70);
 create index zap_list_flagged on zap_list (zap_id) where flags <> '{}';
+create index zap_list_listens on zap_list (tenant_id, zap_id) where listens;
 
 -- name: insert
 -- New zaps, as they stand after the batch. Keys come sorted, so that concurrent writers cannot deadlock.
 insert into zap_list (tenant_id, zap_id, name, status, version, trigger_type, step_count, created_at, updated_at,
-                      position, stream_version, flags)
+                      position, stream_version, flags, listens)
 select tenant_id, zap_id, name, coalesce(status, 'draft'), coalesce(version, 0), trigger_type, step_count, created_at,
-       updated_at, position, stream_version, jsonb_strip_nulls(flags::jsonb)
+       updated_at, position, stream_version, jsonb_strip_nulls(flags::jsonb), listens
 from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::text[], $7::int[], $8::timestamptz[],
-            $9::timestamptz[], $10::bigint[], $11::int[], $12::text[])
+            $9::timestamptz[], $10::bigint[], $11::int[], $12::text[], $13::bool[])
      u(tenant_id, zap_id, name, status, version, trigger_type, step_count, created_at, updated_at, position,
-       stream_version, flags)
+       stream_version, flags, listens)
 on conflict (tenant_id, zap_id) do nothing
 
 -- name: update
@@ -35,11 +37,11 @@ update zap_list z
 set name = coalesce(u.name, z.name), status = coalesce(u.status, z.status), version = coalesce(u.version, z.version),
     trigger_type = coalesce(u.trigger_type, z.trigger_type), step_count = coalesce(u.step_count, z.step_count),
     updated_at = u.updated_at, position = u.position, stream_version = u.stream_version,
-    flags = jsonb_strip_nulls(z.flags || u.flags::jsonb)
+    flags = jsonb_strip_nulls(z.flags || u.flags::jsonb), listens = z.listens or u.listens
 from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::text[], $7::int[], $8::timestamptz[],
-            $9::timestamptz[], $10::bigint[], $11::int[], $12::text[])
+            $9::timestamptz[], $10::bigint[], $11::int[], $12::text[], $13::bool[])
      u(tenant_id, zap_id, name, status, version, trigger_type, step_count, created_at, updated_at, position,
-       stream_version, flags)
+       stream_version, flags, listens)
 where z.tenant_id = u.tenant_id and z.zap_id = u.zap_id and z.stream_version < u.stream_version
 
 -- name: page

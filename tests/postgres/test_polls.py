@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -55,9 +55,12 @@ class World:
         zaps = TimedZaps(self.store)
         limits = RateLimits(self.store.pool)
         targets = Targets(self.http, limits, clock=now, monotonic=self._seconds, random=random.random)
-        sources = Sources(self.store, zaps, catalog(), targets, clock=lambda: self.moment, new_id=new_id)
-        polls = Polls(self.store, sources)
+        sources = Sources(self.store, zaps, catalog(), targets, clock=self._now, new_id=new_id)
+        polls = Polls(self.store, sources, self._now)
         return polls, Scheduler(self.store, zaps, polls)
+
+    def _now(self) -> datetime:
+        return self.moment
 
     def _seconds(self) -> float:
         return self.moment.timestamp()

@@ -1,5 +1,7 @@
 """Feeds as they come: three formats, their oddities, and what is none."""
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,8 @@ from domain.connector.poll import PollFailed
 
 RSS = """<?xml version="1.0"?><rss version="2.0" xmlns:content="c" xmlns:dc="d"><channel><title>T</title>
 <item><title>Two &amp; a half</title><link>https://example.com/2</link><guid isPermaLink="false">2</guid>
-<pubDate>Fri, 02 Jan 2026 10:00:00 +0100</pubDate><dc:creator>Ada</dc:creator><category>a</category><category>b</category>
+<pubDate>Fri, 02 Jan 2026 10:00:00 +0100</pubDate><dc:creator>Ada</dc:creator>
+<category>a</category><category>b</category>
 <description>short</description><content:encoded><![CDATA[<p>long</p>]]></content:encoded>
 <enclosure url="https://example.com/2.mp3" type="audio/mpeg" length="9"/></item>
 <item><title>One</title><link>https://example.com/1</link><pubDate>Thu, 01 Jan 2026 10:00:00 GMT</pubDate></item>
@@ -19,7 +22,8 @@ ATOM = """<feed xmlns="http://www.w3.org/2005/Atom"><title>T</title>
 <entry><id>urn:1</id><title type="html">One</title><link rel="self" href="https://example.com/self"/>
 <link href="https://example.com/1"/><published>2026-01-01T10:00:00Z</published><updated>2026-01-03T10:00:00Z</updated>
 <author><name>Ada</name></author><category term="a"/><summary>short</summary></entry></feed>"""
-RDF = """<rdf:RDF xmlns:rdf="r" xmlns="http://purl.org/rss/1.0/" xmlns:dc="d"><channel rdf:about="c"><title>T</title></channel>
+RDF = """<rdf:RDF xmlns:rdf="r" xmlns="http://purl.org/rss/1.0/" xmlns:dc="d">
+<channel rdf:about="c"><title>T</title></channel>
 <item rdf:about="https://example.com/1"><title>One</title><link>https://example.com/1</link>
 <dc:date>2026-01-01T10:00:00Z</dc:date></item></rdf:RDF>"""
 
@@ -96,11 +100,10 @@ def test_what_is_no_feed_is_refused_with_a_reason(text: str | bytes) -> None:
     assert refused.value.message.startswith("the answer is not")
 
 
-@given(
-    st.one_of(st.text(max_size=300), st.binary(max_size=300), st.sampled_from([RSS, ATOM, RDF])), st.integers(0, 400)
-)
+TEXTS = st.one_of(st.text(max_size=300), st.binary(max_size=300), st.sampled_from([RSS, ATOM, RDF]))
+
+
+@given(TEXTS, st.integers(0, 400))
 def test_nothing_else_is_raised(text: str | bytes, cut: int) -> None:
-    try:
+    with suppress(PollFailed):
         entries(reply(text[:cut] if cut < len(text) else text))
-    except PollFailed as error:
-        assert error.code == "not_a_feed"

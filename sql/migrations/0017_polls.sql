@@ -23,4 +23,10 @@ create table proj.polls (
     primary key (zap_id, source)
 ) with (fillfactor = 70);
 create index polls_last_at on proj.polls (last_at);
+
+-- How far the log was read for failures that zaps listen to.
+create table proj.listened (
+    alone    boolean primary key check (alone),
+    position bigint not null
+);
 select es.grant_app();

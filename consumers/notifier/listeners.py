@@ -1,0 +1,189 @@
+"""Zaps that run when others fail: for each failed run one run of each zap that listens, whatever breaks in between.
+
+Failures are read from the log, in its order, behind a position that is stored once their runs are. Runs come under
+dedupe keys, so what is read again starts nothing twice. It ends: a failure of a run that a failure or an alert started
+starts none, no zap listens to itself, and depth is counted on.
+"""
+
+from datetime import datetime
+from hashlib import sha256
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import structlog
+
+from domain.aggregates import RUN, ZAP
+from domain.hook.hops import MAX_DEPTH
+from domain.hook.request import json_request
+from domain.log.event import Append, Metadata
+from domain.log.ports import NewId
+from domain.log.stream import fold, load
+from domain.registry import UnknownEvent, decode
+from domain.run.events import DEADLINE, RunFailed, RunRequested, RunTimedOut
+from domain.run.request import request_append
+from domain.values.json import Json
+from domain.zap.definition import Definition, NamedTrigger
+from domain.zap.zap import LoadedZap
+from projections.engine.freshness import holds_all
+from sql.log.event_store import PgEventStore
+from sql.postgres.pool import Connection
+from sql.postgres.queries import Queries
+
+log = structlog.get_logger()
+_queries = Queries("queries/notifier.sql")
+
+FAILED = "zap.failed"
+MOST = 200
+"""Failures of one round."""
+AHEAD = 20_000
+"""Positions of the log that one round looks through."""
+MAX_LISTENERS = 100
+"""Zaps of one tenant that may listen."""
+MAX_MESSAGE = 2_000
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """A run that failed, as the log has its end."""
+
+    position: int
+    tenant_id: UUID
+    run_id: UUID
+    event_id: UUID
+    at: datetime
+    end: RunFailed | RunTimedOut
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What a run that listens gets to know of a failure, and how deep it is."""
+
+    run_id: UUID
+    event_id: UUID
+    body: Json
+    depth: int
+
+
+class Listeners:
+    """Finds failures, and the zaps that listen to them."""
+
+    def __init__(self, store: PgEventStore, new_id: NewId, public_url: str) -> None:
+        self._store = store
+        self._new_id = new_id
+        self._public_url = public_url
+        self._zaps: dict[UUID, LoadedZap] = {}
+        self._until = 0
+
+    async def check(self, connection: Connection) -> int:
+        """Start the runs of a round, and remember how far the log was read. Gives how many failures there were."""
+        head = await self._store.head()
+        after = await connection.fetchval(_queries["listened_until"])
+        if after is None or after > head:
+            await connection.execute(_queries["listen_from"], head)
+            return 0
+        # The read model may be behind for as long as the log grows; it will have come to where that was a round ago.
+        until = self._until if self._until > after else min(head, after + AHEAD)
+        self._until = until
+        if until == after or not await holds_all(self._store.pool, "zap_list", until):
+            return 0
+        rows = await connection.fetch(_queries["failures"], after, until, MOST)
+        failures = [failed for row in rows if (failed := _failed(row)) is not None]
+        for failed in failures:
+            await self._tell(connection, failed)
+        await connection.execute(_queries["listen_from"], rows[-1][0] if len(rows) == MOST else until)
+        return len(failures)
+
+    async def _tell(self, connection: Connection, failed: Failed) -> None:
+        found = await connection.fetch(_queries["listeners"], failed.tenant_id, MAX_LISTENERS)
+        listeners = [row[0] for row in found if row[0] != failed.end.zap_id]
+        if not listeners or failed.end.zap_id is None:
+            return
+        requested = await self._requested(failed.run_id)
+        if requested is None or requested.depth >= MAX_DEPTH:
+            log.warning("listeners.too_deep", run_id=str(failed.run_id))
+            return
+        told = Told(failed.run_id, failed.event_id, await self._body(failed, failed.end.zap_id), requested.depth + 1)
+        versions = await self._store.versions(ZAP.kind, listeners)
+        appends: list[Append] = []
+        for zap_id in listeners:
+            zap = await self._zap(zap_id, versions.get(zap_id, 0))
+            if zap is not None and zap.state.status == "enabled":
+                appends += self._runs_of(zap, failed, told)
+        await self._store.append_each(appends)
+
+    def _runs_of(self, zap: LoadedZap, failed: Failed, told: Told) -> list[Append]:
+        definition = zap.state.version(zap.state.live).definition
+        mine = [trigger for trigger in definition.starts if _hears(trigger, failed.end.zap_id)]
+        return [self._run_of(zap, definition, trigger, told) for trigger in mine]
+
+    def _run_of(self, zap: LoadedZap, definition: Definition, trigger: NamedTrigger, told: Told) -> Append:
+        trigger_id, trigger_type = definition.origin(trigger)
+        request = json_request(told.body)
+        return request_append(
+            RunRequested(
+                zap_id=zap.id,
+                zap_version=zap.state.live,
+                source="failure",
+                request=msgspec.structs.replace(request, method="", trigger_id=trigger_id, trigger_type=trigger_type),
+                dedupe_id=str(told.run_id),
+                depth=told.depth,
+            ),
+            definition.behaviour,
+            tenant_id=zap.tenant_id,
+            new_id=self._new_id,
+            metadata=Metadata(actor="notifier", causation_id=told.event_id),
+            dedupe_key=sha256(b"failed" + zap.id.bytes + trigger.id.encode() + told.run_id.bytes).digest(),
+        )
+
+    async def _body(self, failed: Failed, zap_id: UUID) -> Json:
+        zap = await load(self._store, ZAP, zap_id)
+        end = failed.end
+        code = end.code if isinstance(end, RunFailed) else DEADLINE
+        return {
+            "zap": {"id": str(zap_id), "name": zap.state.name if zap else ""},
+            "run": {"id": str(failed.run_id), "url": f"{self._public_url}/api/v1/runs/{failed.run_id}"},
+            "error": {"step_id": end.step_id, "code": code, "message": end.message[:MAX_MESSAGE]},
+            "at": failed.at.isoformat(),
+        }
+
+    async def _requested(self, run_id: UUID) -> RunRequested | None:
+        """How the run was asked for; None where that is gone or cannot be read."""
+        events, _more = await self._store.stream_page(RUN.kind, run_id, 0, 1)
+        try:
+            first = decode(events[0].type, events[0].schema_version, events[0].data) if events else None
+        except (UnknownEvent, msgspec.DecodeError):
+            return None
+        return first if isinstance(first, RunRequested) else None
+
+    async def _zap(self, zap_id: UUID, version: int) -> LoadedZap | None:
+        known = self._zaps.get(zap_id)
+        if known is not None and known.version >= version:
+            return known
+        try:
+            found = fold(ZAP, await self._store.read_stream(ZAP.kind, zap_id))
+        except (UnknownEvent, msgspec.DecodeError) as error:
+            log.warning("listeners.unreadable_zap", zap_id=str(zap_id), error=repr(error))
+            return None
+        if len(self._zaps) >= MAX_LISTENERS:
+            self._zaps.clear()
+        if found is not None:
+            self._zaps[zap_id] = found
+        return found
+
+
+def _hears(trigger: NamedTrigger, zap_id: UUID | None) -> bool:
+    if trigger.type != FAILED:
+        return False
+    only = trigger.config.get("zap_ids")
+    return not only or (isinstance(only, list) and str(zap_id) in {str(one).lower() for one in only})
+
+
+def _failed(row: "asyncpg.Record") -> Failed | None:
+    """None for an end of an earlier release, which does not name its zap, and for one that an alert has led to."""
+    position, tenant_id, run_id, event_id, name, schema, at, data = row
+    try:
+        end = decode(name, schema, data)
+    except (UnknownEvent, msgspec.DecodeError):
+        return None
+    if not isinstance(end, RunFailed | RunTimedOut) or end.zap_id is None or end.of_alert:
+        return None
+    return Failed(position, tenant_id, run_id, event_id, at, end)
