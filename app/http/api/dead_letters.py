@@ -18,7 +18,7 @@ from domain.failures.failures import MAX_NOTE
 from projections.dead_letters import DeadLetters, State, list_dead_letters
 from projections.zap_health import ZapHealth, get_health
 from sql.tables.mail_addresses import MailAddress, MailAddresses
-from sql.tables.polls import PollTables
+from sql.tables.polls import PollHealth, PollTables
 
 Wanted = Annotated[State | Literal["all"], QueryParameter(name="state")]
 
