@@ -20,7 +20,7 @@ from tests.support.projected import append
 REQUESTS = "select data from es.events where type = 'zap.run.requested' and kind = 1 order by position"
 
 
-async def listener(house: FailingHouse, config: JsonObject | None = None, tenant: UUID = TENANT) -> UUID:
+async def listener(house: FailingHouse, config: "JsonObject | None" = None, tenant: UUID = TENANT) -> UUID:
     zap_id, definition = new_id(), Definition(Trigger("zap.failed", config or {}))
     events = (
         ZapCreated(name="Ears", definition=definition),
