@@ -52,7 +52,9 @@ class Turn(msgspec.Struct, frozen=True):
     @property
     def after(self) -> datetime:
         """Ticks up to this moment are not looked at."""
-        return self.since - self.delay if self.since else self.timed.set_at - OVERLAP
+        if self.since is not None:
+            return self.since - self.delay
+        return self.timed.set_at - (OVERLAP if self.timed.goes_on else timedelta(0))
 
     @property
     def metadata(self) -> Metadata:

@@ -22,14 +22,20 @@ CAPACITY = 20_000
 """Zaps in memory, without their steps; the one unused for longest makes room."""
 _OVER = frozenset({"zap.published", "zap.rolled_back", "zap.enabled", "zap.paused", "zap.deleted"})
 """Events that end the timers before them."""
+_GO_ON = frozenset({"zap.published", "zap.rolled_back"})
+"""Those of them after which the zap is as enabled as it was."""
 
 
 class Timed(msgspec.Struct, frozen=True):
-    """A trigger with a timer that was set at a moment. `origin` is its id and type as runs have them."""
+    """A trigger with a timer that was set at a moment. `origin` is its id and type as runs have them.
+
+    `goes_on`: the version before had it, too, so a tick of that may still be due.
+    """
 
     trigger: NamedTrigger
     set_at: datetime
     origin: tuple[str, str]
+    goes_on: bool
 
 
 class TimedZap(msgspec.Struct, frozen=True):
@@ -92,14 +98,17 @@ def timed_zap(events: Sequence[StoredEvent]) -> TimedZap | None:
 
 def _timed(live: Definition, events: Sequence[StoredEvent]) -> dict[UUID, Timed]:
     found: dict[UUID, Timed] = {}
+    before: set[str] = set()
     triggers = {live.origin(trigger)[0]: trigger for trigger in live.starts}
     for stored in events:
         if stored.type in _OVER:
+            before = {timed.origin[0] for timed in found.values()} if stored.type in _GO_ON else set()
             found.clear()
         elif stored.type == "zap.scheduled":
             event = decode(stored.type, stored.schema_version, stored.data)
             assert isinstance(event, ZapScheduled)
             trigger = triggers.get(event.trigger_id)
             if trigger is not None:
-                found[stored.event_id] = Timed(trigger, stored.recorded_at, live.origin(trigger))
+                goes_on = event.trigger_id in before
+                found[stored.event_id] = Timed(trigger, stored.recorded_at, live.origin(trigger), goes_on)
     return found

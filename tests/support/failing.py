@@ -33,7 +33,7 @@ from sql.tables.mail_addresses import MailAddresses
 from tests.support.builders import TENANT, a_definition
 from tests.support.clock import START
 from tests.support.mail_server import MailServer, running_mail_server
-from tests.support.projected import PARTITIONS, append, batch_of
+from tests.support.projected import PARTITIONS, append, batch_of, note_sent
 from tests.support.sink import Sink, running_sink
 from tests.support.waiting import LINKS
 
@@ -160,6 +160,7 @@ class FailingHouse(msgspec.Struct, kw_only=True, eq=False):
     async def project(self) -> None:
         """The read models take what is in the log."""
         while events := await self.store.read_log(self._taken, 5_000):
+            await note_sent(self.connection, events)
             await self.engine.apply(batch_of(events))
             self._taken = events[-1].position
 
