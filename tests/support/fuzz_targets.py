@@ -25,11 +25,13 @@ from app.intake.refusals import HeadersTooLarge
 from consumers.connectors import catalog
 from consumers.connectors.http.answer import NotAsAsked, output
 from consumers.connectors.http.config import media_type_of
+from consumers.connectors.rss import entries
 from consumers.outbound.client import checked
 from consumers.outbound.coding import codings_of, undone
 from domain import envelope
 from domain.connector import headers, url
 from domain.connector.http_client import HttpReply, Unreachable
+from domain.connector.poll import PollFailed
 from domain.hook import config as hook_config
 from domain.hook.cloudevent import MalformedEvent, read_event
 from domain.hook.hops import Hops
@@ -262,6 +264,13 @@ def _answer(raw: bytes) -> None:
             msgspec.json.encode(output(reply, how))
 
 
+def _feed(raw: bytes) -> None:
+    content_type, body = chosen(raw, _TYPES)
+    reply = HttpReply(status=200, headers={"content-type": content_type}, body=body, size=len(body))
+    with suppress(PollFailed):
+        msgspec.json.encode([item.body for item in entries(reply)])
+
+
 def _shown(raw: bytes) -> None:
     redaction.shown_text(text(raw))
     redaction.shown_query(text(raw))
@@ -274,7 +283,7 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
         "json": _json, "payload": _payload, "content_type": _content_type, "inflated": _inflated, "url": _url,
         "headers": _headers, "path": _path, "moment": _moment, "template": _template, "condition": _condition,
         "operators": _operators, "definition": _definition, "credentials": _credentials, "signed": _signed,
-        "message": _message, "answer": _answer, "shown": _shown,
+        "message": _message, "answer": _answer, "feed": _feed, "shown": _shown,
     }
 )  # fmt: skip
 """By name."""
