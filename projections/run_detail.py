@@ -1,6 +1,6 @@
 """The run detail: folded from the run's stream when it is read, so it is always current and copies no payload."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias, assert_never
 from uuid import UUID
@@ -8,7 +8,6 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from domain.flow.approvals import Verdict
 from domain.flow.decisions import Decision, Filtered
 from domain.hook.request import trigger_data
 from domain.log.event import StoredEvent
@@ -19,6 +18,7 @@ from domain.run.inputs import Kept, Omitted, put
 from domain.run.state import RunStatus
 from domain.values.json import Json, JsonObject
 from domain.values.path import look_up, parse_path
+from projections.run_asking import Asking, answered, asking
 from projections.run_list import RunError
 from projections.run_values import SHOWN, Shown
 
@@ -47,33 +47,6 @@ class Postponement(msgspec.Struct, frozen=True, kw_only=True):
 AnsweredBy: TypeAlias = Literal["stub", "record", "sample", "target"]
 """`stub`: whoever tests. `record`: the sample run. `sample`: the answer is made up, as none is known."""
 StepStatus: TypeAlias = Literal["pending", "waiting", "running", "succeeded", "filtered", "failed", "skipped"]
-
-
-class Answered(msgspec.Struct, frozen=True, kw_only=True):
-    """What one of those who were asked has answered; `for_` is who was asked, which `by` may have answered for."""
-
-    for_: str = msgspec.field(name="for")
-    by: str
-    decision: Verdict
-    comment: str
-    form: Mapping[str, Json]
-    at: datetime
-
-
-class Asking(msgspec.Struct, kw_only=True):
-    """An approval: what is asked, who is asked, and what they have answered so far.
-
-    `mails`: by address an empty text where the mail server took it, or why not.
-    """
-
-    title: str
-    message: str
-    to: list[str]
-    required: int
-    form: Mapping[str, Json]
-    deadline: datetime
-    answers: list[Answered] = []
-    mails: dict[str, str] = {}
 
 
 class StepDetail(msgspec.Struct, kw_only=True):
@@ -269,13 +242,13 @@ def _fold_wait(detail: RunDetail, event: waits.WaitEvent, at: datetime) -> None:
             step.started_at, step.waits_until = at, event.until
             is_approval = isinstance(event, waits.ApprovalAsked)
             detail.status, detail.reason = "waiting", "approval" if is_approval else "callback"
-            step.approval = _asking(event) if isinstance(event, waits.ApprovalAsked) else None
+            step.approval = asking(event) if isinstance(event, waits.ApprovalAsked) else None
         case waits.ApprovalAnswered() | waits.ApprovalMailed():
-            asking = detail.steps[-1].approval
-            if asking is not None and isinstance(event, waits.ApprovalMailed):
-                asking.mails |= event.results
-            elif asking is not None and isinstance(event, waits.ApprovalAnswered):
-                asking.answers.append(_answered(asking, event))
+            asked = detail.steps[-1].approval
+            if asked is not None and isinstance(event, waits.ApprovalMailed):
+                asked.mails |= event.results
+            elif asked is not None and isinstance(event, waits.ApprovalAnswered):
+                asked.answers.append(answered(asked, event))
         case waits.CallbackReceived():
             pass  # it is the output of its step, once the run is there
         case _:
@@ -283,30 +256,6 @@ def _fold_wait(detail: RunDetail, event: waits.WaitEvent, at: datetime) -> None:
     if event.until is None and detail.reason is not None:
         detail.status, detail.reason = "running", None
         detail.steps[-1].waits_until = None
-
-
-def _asking(asked: waits.ApprovalAsked) -> Asking:
-    return Asking(
-        title=asked.title,
-        message=asked.message,
-        to=[one.name for one in asked.to],
-        required=asked.required,
-        form=asked.form,
-        deadline=asked.until,
-        answers=[],
-        mails={},
-    )
-
-
-def _answered(asking: Asking, event: waits.ApprovalAnswered) -> Answered:
-    return Answered(
-        for_=asking.to[event.recipient],
-        by=event.by,
-        decision=event.decision,
-        comment=event.comment,
-        form=event.form,
-        at=event.at,
-    )
 
 
 def _fold_way(step: StepDetail, event: run.StepStarted | run.StepPostponed | run.StepDelayed, at: datetime) -> None:

@@ -84,10 +84,25 @@ def filled_in(form: Mapping[str, Json], given: Mapping[str, str]) -> JsonObject:
 
 def wrong(form: Mapping[str, Json], values: JsonObject, *, complete: bool) -> list[tuple[str, str]]:
     """Where values break a form, and how: JSON pointers and reasons. Without `complete` fields may be missing."""
+    if _has_nul(values):
+        return [("", "there is a NUL character in it, which no text needs")]
     if not form:
         return [(f"/{name}", "this approval has no form") for name in list(values)[:1]]
     asked = {name: rule for name, rule in form.items() if complete or name != "required"}
     return list(violations(asked, values))
+
+
+def _has_nul(value: Json) -> bool:
+    """Whether a text somewhere in it has a NUL character, which the database takes in no text."""
+    match value:
+        case str():
+            return "\0" in value
+        case list():
+            return any(map(_has_nul, value))
+        case dict():
+            return any(_has_nul(name) or _has_nul(item) for name, item in value.items())
+        case _:
+            return False
 
 
 def _properties(form: Mapping[str, Json]) -> dict[str, JsonObject]:

@@ -257,6 +257,17 @@ class TestApi:
         answer = await ada("POST", f"/runs/{bare.id}/approvals/ok", json={"decision": "approve", "data": {"x": 1}})
         assert answer.status_code == 422
 
+    async def test_what_no_table_takes_is_refused(self, ada: Person, store: PgEventStore) -> None:
+        run = await asking(store, ada, form=FORM)
+        for data in ({"amount": 1, "other": "a\0b"}, {"amount": 1, "o\0": [1]}, {"amount": 1, "tags": ["\0"]}):
+            answer = await ada("POST", f"/runs/{run.id}/approvals/ok", json={"decision": "approve", "data": data})
+            assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+        body = {"decision": "approve", "comment": "\0", "data": {"amount": 1}}
+        assert (await ada("POST", f"/runs/{run.id}/approvals/ok", json=body)).status_code == 400
+        page = await post(ada.api, link(run), decision="approve", amount="1", comment="\0")
+        assert page.status_code == 422
+        assert await answers(store, run.id) == []
+
     async def test_a_member_answers_for_their_own_address_and_once(self, ada: Person, store: PgEventStore) -> None:
         run = await asking(store, ada, BOB, Asked(email=ada.email.upper()), EDITOR, required=2)
         url = f"/runs/{run.id}/approvals/ok"

@@ -91,8 +91,8 @@ def _mistakes(asked: ApprovalAsked, given: Mapping[str, str]) -> list[tuple[str,
         found.append(("/decision", "choose one: approve or reject"))
     if len(given.get("comment", "")) > MAX_COMMENT:
         found.append(("/comment", f"a comment may have {MAX_COMMENT:,} characters"))
-    if any("\0" in text for text in given.values()):
-        found.append(("/", "there is a NUL character in a field"))
+    if "\0" in given.get("comment", ""):
+        found.append(("/comment", "there is a NUL character in it"))
     complete = given.get("decision") == "approve"
     return found + (wrong(asked.form, filled_in(asked.form, given), complete=complete) if asked.form else [])
 
