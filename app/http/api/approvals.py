@@ -25,7 +25,7 @@ Wanted = Annotated[State | None, QueryParameter(name="state", description="Only 
 ForRun = Annotated[UUID | None, QueryParameter(description="Only those of this run")]
 
 
-class Decision(Input, frozen=True):
+class ApprovalAnswer(Input, frozen=True):
     """The answer. `data` is the form of the approval, filled in; who rejects may leave it out."""
 
     decision: Verdict
@@ -33,7 +33,7 @@ class Decision(Input, frozen=True):
     data: Mapping[str, Json] = {}
 
 
-class Decided(msgspec.Struct, frozen=True, kw_only=True):
+class RecordedAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The answer as it was recorded. `open`: more have to approve."""
 
     run_id: UUID
@@ -135,14 +135,14 @@ class ApprovalController(Controller):
         step_id: FromPath[str],
         request: AuthedRequest,
         approvals: Injected[Approvals],
-        data: JSONBody[Decision],
-    ) -> Decided:
+        data: JSONBody[ApprovalAnswer],
+    ) -> RecordedAnswer:
         """A member answers for the address that is theirs, else for a role, else for whoever has not answered yet."""
         reply = Reply(decision=data.decision, comment=data.comment, data=dict(data.data))
         run = await approvals.answer_as(request.user, run_id, step_id, reply, client_of(request))
         approval = run.state.approvals[step_id]
         given = next(one for one in reversed(approval.answers) if one.user_id == request.user.user_id)
-        return Decided(
+        return RecordedAnswer(
             run_id=run_id,
             step_id=step_id,
             decision=given.decision,

@@ -129,8 +129,8 @@ EXAMPLES: Mapping[str, Json] = {
         "started_at": _AT, "finished_at": _LATER, "duration_ms": 1250, "queued_ms": 3, "waiting_ms": 0, "error": None,
         "replay_of": None, "deadline": None, "replays": [], "recovered_by": None, "position": 50,
     },
-    "Decision": {"decision": "approve", "comment": "within the budget", "data": {"amount": 20}},
-    "Decided": {
+    "ApprovalAnswer": {"decision": "approve", "comment": "within the budget", "data": {"amount": 20}},
+    "RecordedAnswer": {
         "run_id": _RUN, "step_id": "ok", "decision": "approve", "by": "Ada Lovelace", "at": _LATER, "open": False,
         "position": 51,
     },
