@@ -4,6 +4,7 @@ Time is bounded twice: a signal ends a job after its share of CPU, and where tha
 into C), the kernel ends the process. Memory has a bound, too. Its parent may end it at any moment.
 """
 
+import os
 import resource
 import signal
 import sys
@@ -27,6 +28,8 @@ MAX_MEMORY = 768 * 2**20
 """Address space of the process."""
 LARGE = 256 * 1024
 """KiB of memory after which the process ends, to make room for a fresh one."""
+NICE = 10
+"""Heavy work waits for whoever has a little to do: the roles themselves, and the database."""
 _LAST_WORD: Final = 3
 """The kernel ends the process after so many times the CPU time of a job."""
 
@@ -42,6 +45,7 @@ def main() -> None:
     """Serve jobs from standard input until it ends."""
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, _out_of_time)
     signal.signal(signal.SIGVTALRM, signal.SIG_DFL)

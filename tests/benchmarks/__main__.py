@@ -13,7 +13,19 @@ import uvloop
 from app.config import log
 from tests.benchmarks.support import Benchmark, machine, table
 
-NAMES = ("append", "relay", "projection", "verify", "accept", "end_to_end", "latency", "trace", "timers", "idle")
+NAMES = (
+    "append",
+    "relay",
+    "projection",
+    "verify",
+    "accept",
+    "end_to_end",
+    "latency",
+    "trace",
+    "timers",
+    "idle",
+    "attacks",
+)
 
 
 def main() -> None:
