@@ -3,12 +3,11 @@
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from itertools import count
 from uuid import UUID
 
 from consumers.outbound.turns import Turns
+from sql.process.patience import Patience
 
 PATIENCE_S = 20.0
 """Runs that would wait longer are postponed: waiting here takes memory, and room in the lanes."""
@@ -45,34 +44,38 @@ class Slots:
         self._tenants: dict[UUID, _Tenant] = {}
         self._waiting = 0
         self._turn = count(1)
+        self._patience = Patience[asyncio.Future[None]](PATIENCE_S, asyncio.Future.done, _too_late)
 
-    @asynccontextmanager
-    async def of(self, tenant_id: UUID, zap_id: UUID, limit: int | None = None) -> AsyncIterator[None]:
-        """Hold a slot for as long as the block runs. Raises Busy rather than wait for long. `limit`: the zap's own."""
-        tenant = self._tenants.setdefault(tenant_id, _Tenant())
-        zap = tenant.zaps.setdefault(zap_id, _Zap())
+    def of(self, tenant_id: UUID, zap_id: UUID, limit: int | None = None) -> "_Held":
+        """Hold a slot for as long as a block runs. Raises Busy rather than wait for long. `limit`: the zap's own."""
+        return _Held(self, tenant_id, zap_id, limit)
+
+    def join(self, tenant_id: UUID, zap_id: UUID, limit: int | None) -> "tuple[_Tenant, _Zap]":
+        """Count one more who wants or holds a slot, until `part`."""
+        tenant = self._tenants.get(tenant_id)
+        if tenant is None:
+            tenant = self._tenants[tenant_id] = _Tenant()
+        zap = tenant.zaps.get(zap_id)
+        if zap is None:
+            zap = tenant.zaps[zap_id] = _Zap()
         zap.limit = limit or self._per_zap
         tenant.users += 1
         zap.users += 1
-        try:
-            await self._enter(tenant, zap)
-            began = asyncio.get_running_loop().time()
-            try:
-                yield
-            finally:
-                held_s = asyncio.get_running_loop().time() - began
-                tenant.took(held_s)
-                zap.took(held_s)
-                self._give_back(tenant, zap)
-        finally:
-            tenant.users -= 1
-            zap.users -= 1
-            if not zap.users:
-                del tenant.zaps[zap_id]
-            if not tenant.users:
-                del self._tenants[tenant_id]
+        return tenant, zap
 
-    async def _enter(self, tenant: "_Tenant", zap: "_Zap") -> None:
+    def part(self, tenant_id: UUID, zap_id: UUID) -> None:
+        """The opposite of `join`."""
+        tenant = self._tenants[tenant_id]
+        zap = tenant.zaps[zap_id]
+        tenant.users -= 1
+        zap.users -= 1
+        if not zap.users:
+            del tenant.zaps[zap_id]
+        if not tenant.users:
+            del self._tenants[tenant_id]
+
+    async def enter(self, tenant: "_Tenant", zap: "_Zap") -> None:
+        """Take a slot, now or when it is the zap's turn."""
         if not zap.queue and self._may_begin(tenant, zap):
             self._take(tenant, zap)
             return
@@ -83,9 +86,9 @@ class Slots:
         zap.queue.append(turn)
         self._count(tenant, zap, 1)
         self._admit()  # in case the limit has been raised
+        self._patience.watch(turn)
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                await turn
+            await turn
         except BaseException as error:
             self._give_up(tenant, zap, turn)
             if isinstance(error, TimeoutError):
@@ -93,9 +96,15 @@ class Slots:
                 raise Busy(zap.returns_after_s()) from None
             raise
 
+    def leave(self, tenant: "_Tenant", zap: "_Zap", held_s: float) -> None:
+        """Give the slot back."""
+        tenant.took(held_s)
+        zap.took(held_s)
+        self._give_back(tenant, zap)
+
     def _give_up(self, tenant: "_Tenant", zap: "_Zap", turn: asyncio.Future[None]) -> None:
-        if turn.done() and not turn.cancelled():  # the slot was granted at the very moment at which the wait ended
-            self._give_back(tenant, zap)
+        if turn.done() and not turn.cancelled() and turn.exception() is None:
+            self._give_back(tenant, zap)  # the slot was granted at the very moment at which the wait ended
             return
         turn.cancel()
         self._count(tenant, zap, -1)
@@ -150,6 +159,35 @@ class Slots:
         if tenant.wait_s() > PATIENCE_S or tenant.waiting >= most:
             return tenant
         return None
+
+
+def _too_late(turn: asyncio.Future[None]) -> None:
+    turn.set_exception(TimeoutError())
+
+
+class _Held:
+    """A slot, held for as long as a block runs. Each run takes one: a generator's context would cost more."""
+
+    __slots__ = ("_began", "_limit", "_slots", "_tenant", "_tenant_id", "_zap", "_zap_id")
+
+    def __init__(self, slots: Slots, tenant_id: UUID, zap_id: UUID, limit: int | None) -> None:
+        self._slots = slots
+        self._tenant_id = tenant_id
+        self._zap_id = zap_id
+        self._limit = limit
+
+    async def __aenter__(self) -> None:
+        self._tenant, self._zap = self._slots.join(self._tenant_id, self._zap_id, self._limit)
+        try:
+            await self._slots.enter(self._tenant, self._zap)
+        except BaseException:
+            self._slots.part(self._tenant_id, self._zap_id)
+            raise
+        self._began = asyncio.get_running_loop().time()
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._slots.leave(self._tenant, self._zap, asyncio.get_running_loop().time() - self._began)
+        self._slots.part(self._tenant_id, self._zap_id)
 
 
 class _Share:

@@ -255,7 +255,7 @@ async def test_too_many_waiting_commands_are_refused_at_once(
     store: PgEventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tenant has half of the room."""
-    monkeypatch.setattr(store, "_queue", AppendQueue[Any](20, lambda waiting: waiting.command.tenant_id))
+    monkeypatch.setattr(store._commits, "_queue", AppendQueue[Any](20, lambda waiting: waiting.command.tenant_id))
     results = await asyncio.gather(*(store.append(an_append()) for _ in range(30)), return_exceptions=True)
     assert sum(isinstance(result, Appended) for result in results) == 10
     assert sum(isinstance(result, StoreUnavailable) for result in results) == 20
