@@ -136,6 +136,10 @@ def _in_struct(value: JsonObject, struct: type[msgspec.Struct], place: Place) ->
             yield from _broken(value[name], field.type, (*place, name))
         elif field.required:
             yield broken_rule((*place, name), f"Object missing required field `{name}`", "missing")
+    for names in getattr(struct, "ONE_OF", ()):
+        if not any(name in value for name in names):
+            words = f"Object missing required field `{names[0]}`, or `{names[1]}`"
+            yield broken_rule((*place, names[0]), words, "missing")
     for name in value if config.forbid_unknown_fields else ():
         if name not in known:
             yield unknown_name((*place, name[:_MAX_NAME]), name, sorted(known), "Object contains unknown field")

@@ -199,7 +199,7 @@ ROLES: Mapping[str, Role] = {
         needs=("database_url", "jwt_secret", "encryption_key", "message_key"),
         uses=(
             *("host", "port", "public_url", "signup", "max_body", "max_held", "user_per_minute", "trusted_proxies"),
-            *("outbound_allow", "smtp_host"),
+            *("outbound_allow", "smtp_host", "smtp_from"),
         ),
     ),
     "relay": Role(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator
+from typing import ClassVar
 
 import msgspec
 
@@ -14,6 +15,8 @@ MAX_STEPS = 100
 MAX_DEPTH = 5
 """How deep steps may be nested in steps."""
 MAX_TRIGGERS = 10
+ONE_OF = (("trigger", "triggers"),)
+"""Fields of which one is required: what is told of an object that has neither names them."""
 ONLY = "trigger"
 """The id of a zap's only trigger, where the definition gives it none."""
 STEP_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -37,6 +40,8 @@ class NamedTrigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What starts a zap, one trigger or several, and the steps that run in order."""
+
+    ONE_OF: ClassVar = ONE_OF
 
     trigger: Trigger | Unset = UNSET
     steps: tuple[Step, ...] = ()

@@ -61,7 +61,7 @@ async def subject(backend: str) -> AsyncIterator[Subject]:
     async with PgEventStore(backend, "contract") as store:
 
         async def due(moment: datetime) -> list[DueTimer]:
-            rows = await store.pool.fetch(Queries("queries/timers.sql")["due"], moment, 100)
+            rows = await store.pool.fetch(Queries("queries/timers.sql")["due"], moment, 100, UUID(int=0), 0)
             return [DueTimer(row[0], row[1], StreamKind(row[2]), *row[3:6]) for row in rows]
 
         yield Subject(store, due)

@@ -241,9 +241,9 @@ async def test_what_the_server_decides_is_not_changed_by_sending_it(ada: Person)
     others = {
         "id": NO_ID, "status": "paused", "version": 7, "hook_url": "http://x", "position": 0, "flags": [1],
         "created_at": "2020-01-01T00:00:00Z", "updated_at": None, "set_aside": {}, "draft_differs": 1,
-        "warnings": [2], "next_runs": [3],
+        "warnings": [2],
     }  # fmt: skip
-    assert set(others) == set(zap) - {"name", "draft"}
+    assert set(others) == set(zap) - {"name", "draft", "next_runs"}, "next_runs goes on while somebody edits"
     for field, value in others.items():
         answer = await ada("PUT", f"/zaps/{zap['id']}", json=zap | {field: value}, headers={"if-match": "*"})
         assert answer.status_code == 400, field

@@ -1,7 +1,7 @@
 """Bodies of requests about zaps, and of their answers."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 import msgspec
@@ -12,7 +12,7 @@ from app.http.inputs import Input, Name
 from domain.flow.steps import UNSET, Step, Unset
 from domain.run.state import RunStatus
 from domain.values.json import Json, JsonObject
-from domain.zap.definition import MAX_TRIGGERS, Definition, NamedTrigger, Trigger, require_one_of
+from domain.zap.definition import MAX_TRIGGERS, ONE_OF, Definition, NamedTrigger, Trigger, require_one_of
 from domain.zap.events import Flag
 from domain.zap.outlook import NextRun
 from domain.zap.settings import ZapSettings
@@ -29,6 +29,8 @@ class ZapIn(Input, frozen=True):
 
     Steps look as in the answer's draft; `kind` is `action` by default.
     """
+
+    ONE_OF: ClassVar = ONE_OF
 
     name: Name
     trigger: Trigger | Unset = UNSET
