@@ -9,6 +9,7 @@ import msgspec
 from consumers.rendering.rendering import Rendering
 from consumers.rendering.trigger import trigger_of
 from domain.aggregates import RUN, ZAP
+from domain.flow.steps import WaitForStep
 from domain.hook.request import json_request
 from domain.language.mistakes import MAX_TEXT, SLOW
 from domain.language.scope import Keys, written
@@ -16,6 +17,7 @@ from domain.language.template import TemplateError, compiled, templates
 from domain.log.errors import Invalid
 from domain.log.ports import Clock, EventStore
 from domain.log.stream import load_of
+from domain.run.links import Links
 from domain.run.state import stands, template_context
 from domain.values.json import Json, JsonObject
 from domain.zap.zap import existing
@@ -36,10 +38,13 @@ class RenderedTemplate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Previews:
-    """Renders templates for a look, with the bounds of a run."""
+    """Renders templates for a look, with the bounds of a run. `links`: URLs of callbacks are made up, as anybody who
+    knows one can carry the run on.
+    """
 
-    def __init__(self, store: EventStore, rendering: Rendering, clock: Clock) -> None:
+    def __init__(self, store: EventStore, rendering: Rendering, clock: Clock, links: Links) -> None:
         self._store = store
+        self._links = links
         self._rendering = rendering
         self._clock = clock
 
@@ -48,9 +53,13 @@ class Previews:
         run = await load_of(self._store, RUN, run_id, tenant_id)
         requested = run.state.requested
         zap = existing(await load_of(self._store, ZAP, requested.zap_id, tenant_id))
-        stand = stands(run.state, zap.state.version(requested.zap_version).definition)
-        trigger = await trigger_of(requested.request)
-        return await self._of(tenant_id, template, template_context(run.id, run.state, trigger, stand))
+        definition = zap.state.version(requested.zap_version).definition
+        stand = stands(run.state, definition)
+        context = template_context(run.id, run.state, await trigger_of(requested.request), stand)
+        waits = [step.id for _path, step in definition.all_steps() if isinstance(step, WaitForStep)]
+        if waits:
+            context["callback"] = {step_id: {"url": self._links.callback_url(run_id, step_id)} for step_id in waits}
+        return await self._of(tenant_id, template, context)
 
     async def of_body(self, tenant_id: UUID, template: Json, body: Json) -> RenderedTemplate:
         """As the first step of a run would see it whose request has this JSON body. Raises Invalid."""

@@ -205,7 +205,7 @@ def _commands(services: Services, rendering: Rendering, outbound: Outbound, new_
         "backtests": _value(Backtests(services.store, Jobs(services.store, new_id))),
         "inbox": _value(Inbox(services.store, new_id)),
         "manual_runs": _value(ManualRuns(services.store, new_id, _hop_keys(services))),
-        "previews": _value(Previews(services.store, rendering, services.now)),
+        "previews": _value(Previews(services.store, rendering, services.now, _no_links(services))),
         "draft_tests": _value(_draft_tests(services, rendering, outbound, new_id)),
         "samples": _value(Samples(services.store, new_id)),
         "requests": _value(Requests(services.store, new_id)),
@@ -225,8 +225,14 @@ def _draft_tests(services: Services, rendering: Rendering, outbound: Outbound, n
         slots=Slots(MAX_REAL, MAX_REAL),
         targets=targets,
         hops=hops,
+        links=_no_links(services),
     )
     return DraftTests(services.store, rehearsal, new_id, hops)
+
+
+def _no_links(services: Services) -> Links:
+    """Makes URLs of callbacks that look like those of runs, and lead nowhere."""
+    return Links("no run", services.public_url)
 
 
 def _secret(services: Services) -> str:

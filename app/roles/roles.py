@@ -185,7 +185,7 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
         tasks.create_task(scheduler(store, catalog(), http).run(stop), name="scheduler")
         tasks.create_task(housekeeping.run(stop), name="housekeeping")
         tasks.create_task(notifier.run(stop), name="notifier")
-        jobs = JobWorker(store, settings.database_url, clock.new_id, catalog())
+        jobs = JobWorker(store, settings.database_url, clock.new_id, catalog(), links)
         tasks.create_task(jobs.run(stop), name="jobs")
 
 

@@ -33,6 +33,7 @@ from domain.job.job import (
 from domain.log.event import Metadata
 from domain.log.ports import NewId, StoreUnavailable
 from domain.log.stream import follow, handle, load
+from domain.run.links import NO_LINKS, Links
 from projections.engine.freshness import holds_all
 from projections.engine.projection import BEING_BUILT
 from projections.job_list import running_jobs
@@ -78,12 +79,13 @@ class Room(msgspec.Struct, frozen=True):
 class JobWorker:
     """Works on jobs of all tenants until it is stopped, through outages of the database."""
 
-    def __init__(self, store: PgEventStore, dsn: str, new_id: NewId, catalog: Catalog) -> None:
+    def __init__(self, store: PgEventStore, dsn: str, new_id: NewId, catalog: Catalog, links: Links = NO_LINKS) -> None:
         self._store = store
         self._dsn = dsn
         self._new_id = new_id
         self._rendering = Rendering()
-        rehearsal = Rehearsal(catalog, self._rendering, clock=now, new_id=new_id, slots=Slots(BATCHES, BATCHES))
+        slots = Slots(BATCHES, BATCHES)
+        rehearsal = Rehearsal(catalog, self._rendering, clock=now, new_id=new_id, slots=slots, links=links)
         self._bulks: dict[JobKind, Bulk] = {**commands(store, new_id), "backtest": Backtest(store, rehearsal)}
         self._room = Room(Shared(range(BATCHES)), Shared(range(1)))
 

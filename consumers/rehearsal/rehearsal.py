@@ -31,6 +31,7 @@ from domain.log.stream import follow, load
 from domain.run.commands import ResumeRun
 from domain.run.decide import decide
 from domain.run.events import Failure, RunRequested, Source
+from domain.run.links import NO_LINKS, Links
 from domain.run.state import ActiveRun, LoadedRun, next_step
 from domain.values.json import Json
 from domain.zap.definition import Definition
@@ -121,6 +122,7 @@ class Rehearsal:
         slots: Slots,
         targets: Targets | None = None,
         hops: Hops = NO_HOPS,
+        links: Links = NO_LINKS,
     ) -> None:
         self._catalog = catalog
         self._rendering = rendering
@@ -129,6 +131,7 @@ class Rehearsal:
         self._slots = slots
         self._targets = targets
         self._hops = hops
+        self._links = links
 
     async def of(self, wish: Wish) -> Rehearsed:
         """What the draft would do. Nothing of it is stored."""
@@ -144,6 +147,7 @@ class Rehearsal:
             slots=self._slots,
             rendering=self._rendering,
             hops=self._hops,
+            links=self._links,
         )
         await self._begin(record, wish, _requested(wish, answers, time()))
         timed_out = False

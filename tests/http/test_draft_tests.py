@@ -288,3 +288,31 @@ async def test_a_request_that_started_no_run_is_a_sample(ada: Person, own_databa
     (held,) = (await ada("GET", f"/zaps/{zap['id']}/requests")).json()["items"]
     shown = await tried(ada, zap, sample={"request_id": held["id"]})
     assert (shown["steps"][0]["input"]["body"], shown["sample_position"]) == ({"n": 11}, held["position"])
+
+
+async def test_nobody_is_asked_and_nobody_is_waited_for(ada: Person, target: RawTarget, own_database: str) -> None:
+    ask: dict[str, Any] = {"id": "ask", "kind": "approval", "title": "Refund?", "to": [{"email": "boss@example.com"}]}
+    ask["rejected"] = {"steps": [send(target.url, "sorry")]}
+    tell = send(target.url, "tell")
+    tell["config"]["body"] = {"url": "{{ callback.back.url }}"}
+    note = {
+        "id": "note",
+        "kind": "set",
+        "values": {"by": "{{ steps.ask.output.by }}", "n": "{{ steps.back.output.body.n }}"},
+    }
+    zap = await draft(ada, ask, tell, {"id": "back", "kind": "wait_for"}, note)
+    async with PgEventStore(own_database, "test") as store:
+        before = await store.head()
+        stubs = {"back": {"body": {"n": 5}}}
+        shown = await tried(ada, zap, stubs=stubs)
+        rejected = await tried(ada, zap, stubs={"ask": {"decision": "reject", "by": "bob@example.com"}})
+        assert await store.head() == before
+    steps = by_id(shown)
+    assert (shown["outcome"]["status"], steps["note"]["output"]) == ("completed", {"by": "ada@example.com", "n": 5})
+    assert [steps[step_id].get("answered_by") for step_id in ("ask", "tell", "back")] == ["sample", "sample", "stub"]
+    assert (steps["sorry"]["status"], steps["sorry"]["branch"]) == ("skipped", "rejected")
+    url = steps["tell"]["input"]["body"]["url"]
+    assert (await ada.api.post(url, json={})).status_code == 404
+    again = by_id(rejected)
+    assert [(again[step_id]["status"]) for step_id in ("sorry", "tell")] == ["succeeded", "skipped"]
+    assert target.requests == []

@@ -1,8 +1,15 @@
 """What a template gives is shown before a zap uses it: for a body that could come, and for a run that was."""
 
+from uuid import UUID
+
 import pytest
 
+from domain.flow.decisions import Taken
+from domain.run.events import StepDecided, StepSucceeded
+from sql.log.event_store import PgEventStore
+from sql.process.clock import now
 from tests.support.api import Person
+from tests.support.projected import append
 
 URL = "/templates/preview"
 
@@ -48,3 +55,35 @@ async def test_a_sample_is_one_or_the_other(ada: Person, sample: object) -> None
     answer = await ada("POST", URL, json={"template": "x", "sample": sample})
     assert answer.status_code == 400
     assert "sample" in answer.json()["errors"][0]["path"]
+
+
+async def test_outputs_of_joined_branches_and_urls_of_callbacks_are_among_the_paths(ada: Person, dsn: str) -> None:
+    """The run took a branch, tried something, and waits."""
+    always = {"field": "trigger.body.n", "operator": "exists"}
+    echo = {"kind": "action", "type": "test.echo", "config": {"text": "x"}}
+    steps = [
+        {"id": "route", "kind": "paths", "paths": [{"id": "a", "condition": always, "steps": [{"id": "one", **echo}]}]},
+        {"id": "t", "kind": "try", "steps": [{"id": "two", **echo}]},
+        {"id": "back", "kind": "wait_for"},
+    ]
+    body = {"name": "z", "trigger": {"type": "webhook.catch"}, "steps": steps}
+    zap = (await ada("POST", "/zaps", json=body)).json()
+    await ada("POST", f"/zaps/{zap['id']}/publish")
+    run_id = (await ada.api.post(zap["hook_url"], json={"n": 1})).json()["run_id"]
+    decided = StepDecided(step_id="route", decision=Taken(taken=("a",), reasons={"a": "it is there"}))
+    one, two = [
+        StepSucceeded(step_id=step_id, attempt=1, started_at=now(), duration_ms=1.0, output={"id": 7})
+        for step_id in ("one", "two")
+    ]
+    async with PgEventStore(dsn, "test") as store:
+        await append(store, UUID(run_id), decided, one, two, tenant_id=UUID(ada.id), key=UUID(run_id))
+    template = "{{ steps.route.output.taken[0] }} {{ steps.t.output.result.id }} {{ callback.back.url }}"
+    shown = (await ada("POST", URL, json={"template": template, "sample": {"run_id": run_id}})).json()
+    assert {
+        "steps.route.output.taken[0]", "steps.route.output.result.id", "steps.t.output.result.id",
+        "steps.t.output.failed", "steps.one.output.id", "callback.back.url",
+    } <= set(shown["paths"])  # fmt: skip
+    value, number, url = shown["value"].split(" ")
+    assert (value, number) == ("a", "7")
+    assert url.startswith("http://testserver.local/hooks/resume/")
+    assert (await ada.api.post(url, json={})).status_code == 404
