@@ -9,7 +9,7 @@ import msgspec
 from consumers.jobs.kinds import Outcome, Refused
 from consumers.rehearsal.answers import recorded
 from consumers.rehearsal.comparison import Comparison, compare
-from consumers.rehearsal.rehearsal import Rehearsal, Wish
+from consumers.rehearsal.rehearsal import Rehearsal, Wish, asks_others
 from domain.aggregates import RUN, ZAP
 from domain.job.job import LoadedJob
 from domain.log.errors import DomainError, NotFound
@@ -17,6 +17,7 @@ from domain.log.event import StoredEvent, StreamKind
 from domain.log.stream import fold as folded
 from domain.registry import UnknownEvent
 from domain.run.state import ActiveRun, EndedRun
+from domain.zap.definition import Definition
 from domain.zap.zap import LoadedZap
 from projections.run_detail import Attempt, NotARun, RunDetail, fold
 from projections.run_list import oldest_triggers
@@ -88,7 +89,7 @@ class Backtest:
         place(now, zap.state.draft)
         for step in now.steps:
             step.answered_by = rehearsed.answered.get(step.id, step.answered_by)
-        return _row(compare(then, now))
+        return _row(compare(then, now, _changed(original, zap.state.draft)))
 
     def _wish(self, zap: LoadedZap, run: ActiveRun | EndedRun, then: RunDetail) -> Wish:
         requested, draft = run.requested, zap.state.draft
@@ -106,6 +107,15 @@ class Backtest:
             began={step.id: began for step in then.steps if (began := _began(step.attempts, step.started_at))},
             limit_s=LIMIT_S,
         )
+
+
+def _changed(original: Definition, draft: Definition) -> set[str]:
+    """The steps of the draft that ask somebody else, and ask otherwise than they did: what the answer would be now?"""
+    return {
+        step.id
+        for _path, step in draft.all_steps()
+        if asks_others(step) and msgspec.json.encode(step) != msgspec.json.encode(original.step(step.id))
+    }
 
 
 def _began(attempts: Sequence[Attempt], started_at: datetime | None) -> datetime | None:

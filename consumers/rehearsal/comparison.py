@@ -1,6 +1,6 @@
 """What a draft would have done with a run that was, beside what the run did."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Literal, TypeAlias
 from uuid import UUID
@@ -34,8 +34,9 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """One run: how it went `then`, how the draft would go `now`, and what differs in status, steps, inputs and outputs.
 
-    `diverging`: the actions whose rendered input differs from then, and those that are new. What follows from their
-    answers may differ from what is shown, as they were answered as then, or by a sample. `cut`: there are more changes.
+    `diverging`: the actions whose rendered input differs from then, those that are new, and steps that ask somebody and
+    were changed. What follows from their answers may differ from what is shown, as they were answered as then, or by a
+    sample. `cut`: there are more changes.
     """
 
     run_id: UUID
@@ -53,11 +54,14 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         return list(dict.fromkeys(found))
 
 
-def compare(then: RunDetail, now: RunDetail) -> Comparison:
-    """The comparison; both have their steps with their places."""
+def compare(then: RunDetail, now: RunDetail, changed: Collection[str] = ()) -> Comparison:
+    """The comparison; both have their steps with their places.
+
+    `changed`: steps that ask somebody else, and are not in the draft what they were.
+    """
     all_changes = changes(_outline(then), _outline(now), _alike)
     diff = list(_within(all_changes, MAX_DIFF))
-    diverging = list(_diverging(then, now))
+    diverging = list(_diverging(then, now, changed))
     verdict: Verdict = "diverging" if diverging else "different" if diff else "same"
     return Comparison(
         run_id=then.id,
@@ -87,7 +91,9 @@ def _outline(detail: RunDetail) -> JsonObject:
 
 
 def _outline_of(step: StepDetail) -> JsonObject:
-    outline: JsonObject = {"status": step.status, "input": shown(step.input), "output": shown(step.output)}
+    outline: JsonObject = {"status": step.status, "output": shown(step.output)}
+    if step.kind == "action":  # what others ask is not rendered, as their answers are taken over
+        outline["input"] = shown(step.input)
     if step.error:
         outline["error"] = {"code": step.error.code}
     return outline
@@ -97,9 +103,11 @@ def _was_done(step: StepDetail) -> bool:
     return step.status not in ("skipped", "pending")
 
 
-def _diverging(then: RunDetail, now: RunDetail) -> Iterator[str]:
+def _diverging(then: RunDetail, now: RunDetail, changed: Collection[str]) -> Iterator[str]:
     before = {step.id: step for step in then.steps if step.attempts}
     for step in now.steps:
+        if step.id in changed and _was_done(step):
+            yield step.id
         if step.kind != "action" or not step.attempts:
             continue
         known = before.get(step.id)

@@ -228,7 +228,12 @@ def _is_answered_before(step: Step, wish: Wish) -> bool:
     """Whether the step is not done: it asks somebody else, or was not asked for, or is no action and has a stub."""
     if isinstance(step, ActionStep):
         return bool(wish.only) and step.id not in wish.only
-    return step.id in wish.given or not isinstance(step, _OWN)
+    return step.id in wish.given or asks_others(step)
+
+
+def asks_others(step: Step) -> bool:
+    """Whether a rehearsal takes the step's answer over, since somebody else would give it."""
+    return not isinstance(step, _OWN)
 
 
 def _watch(wish: Wish, time: _Time) -> Callable[[LoadedRun], bool]:

@@ -20,7 +20,8 @@ from consumers.connectors import catalog
 from consumers.jobs import worker
 from consumers.jobs.worker import JobWorker
 from consumers.rehearsal.comparison import Comparison
-from domain.flow.steps import ActionStep, FilterStep, Step
+from domain.flow.approvals import Recipient
+from domain.flow.steps import ActionStep, ApprovalStep, FilterStep, Step
 from domain.hook.request import json_request
 from domain.job.job import AbortJob, JobRequested, LoadedJob, PauseJob, ResumeJob, Selection
 from domain.log.errors import WrongStatus
@@ -206,6 +207,20 @@ async def test_a_request_that_would_differ_is_marked_as_its_answer_is_not_known(
     assert (change.op, change.before, change.after) == ("replace", 1, "2")
     assert [len(await bench.backtests.page(ADA, job.id, verdict=verdict, after=None, limit=9))
             for verdict in ("same", "diverging")] == [0, 2]  # fmt: skip
+
+
+async def test_an_approval_is_answered_as_then_which_is_a_guess_where_it_was_changed(bench: Bench) -> None:
+    def ask(title: str) -> ApprovalStep:
+        return ApprovalStep("send", title, (Recipient(email="boss@example.com"),))
+
+    await bench.publish(ask("Refund?"))
+    await bench.runs(1)
+    for title, verdict in (("Refund?", "same"), ("Refund it?", "diverging")):
+        await bench.change_draft(ask(title))
+        job = await bench.ask(1, last=1)
+        async with bench.worker():
+            await bench.completed(job.id)
+        assert [one.verdict for one in await bench.results(job.id)] == [verdict]
 
 
 async def test_only_the_last_runs_are_taken_and_no_replays(bench: Bench) -> None:

@@ -59,6 +59,12 @@ def test_an_answer_that_was_made_up_is_a_guess() -> None:
     assert (found.verdict, found.diverging, paths(found)) == ("diverging", ["send"], ["steps.send"])
 
 
+def test_the_answer_to_a_question_that_was_changed_is_a_guess() -> None:
+    one = run(sent({"n": 1}), RunCompleted())
+    assert compare(one, one, {"send"}).diverging == ["send"]
+    assert compare(one, run(RunCompleted()), {"send"}).diverging == []
+
+
 def test_how_a_run_ended_and_where_is_compared_but_not_the_words() -> None:
     one, other = run(*failed("http_404")), run(*failed("http_500"))
     assert paths(compare(one, other)) == ["steps.send.error.code", "error.code"]
