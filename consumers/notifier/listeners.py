@@ -71,14 +71,17 @@ class Listeners:
         self._new_id = new_id
         self._public_url = public_url
         self._zaps: dict[UUID, LoadedZap] = {}
-        self._until = 0
+        self._until = self._done = 0
 
     async def check(self, connection: Connection) -> int:
         """Start the runs of a round, and remember how far the log was read. Gives how many failures there were."""
         head = await self._store.head()
+        if head == self._done:
+            return 0
         after = await connection.fetchval(_queries["listened_until"])
         if after is None or after > head:
             await connection.execute(_queries["listen_from"], head)
+            self._done = head
             return 0
         # The read model may be behind for as long as the log grows; it will have come to where that was a round ago.
         until = self._until if self._until > after else min(head, after + AHEAD)
@@ -89,7 +92,8 @@ class Listeners:
         failures = [failed for row in rows if (failed := _failed(row)) is not None]
         for failed in failures:
             await self._tell(connection, failed)
-        await connection.execute(_queries["listen_from"], rows[-1][0] if len(rows) == MOST else until)
+        self._done = rows[-1][0] if len(rows) == MOST else until
+        await connection.execute(_queries["listen_from"], self._done)
         return len(failures)
 
     async def _tell(self, connection: Connection, failed: Failed) -> None:

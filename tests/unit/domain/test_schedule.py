@@ -96,6 +96,30 @@ def _walked(cron: str, zone: ZoneInfo, start: datetime) -> list[datetime]:
     return found
 
 
+@pytest.mark.parametrize("zone", CHANGES)
+@pytest.mark.parametrize("missed", ["latest", "all", "skip"])
+def test_over_a_year_with_outages_each_tick_is_fired_or_missed_and_none_is_both(missed: Missed, zone: str) -> None:
+    """Whatever the clocks do, and however long nothing runs: what is told adds up to all ticks there were."""
+    schedule = CronSchedule(cron="*/30 1,2,3 * * *", time_zone=zone, missed=missed, missed_within_s=86_400)
+    chance = random.Random(11)
+    fired: list[datetime] = []
+    lost: list[datetime] = []
+    more, position, now = 0, NEW_YEAR, NEW_YEAR
+    while now < NEW_YEAR + timedelta(days=365):
+        upcoming = next_tick(schedule, now)
+        assert upcoming is not None
+        outage = timedelta(days=chance.uniform(0, 30)) if chance.random() < 0.02 else timedelta()
+        now = upcoming + outage + timedelta(seconds=chance.uniform(0, 5))
+        found = due(schedule, position, now)
+        fired += found.ticks
+        lost += found.missed
+        more, position = more + found.more, now
+    wanted = ticks(schedule, NEW_YEAR, now)
+    assert len(set(fired)) + len(set(lost)) == len(fired) + len(lost) == len(set(fired) | set(lost))
+    assert set(fired) | set(lost) <= set(wanted)
+    assert len(fired) + len(lost) + more == len(wanted)
+
+
 @pytest.mark.parametrize("missed", ["latest", "all", "skip"])
 def test_a_year_with_outages_fires_each_tick_once_or_counts_it_as_missed(missed: Missed) -> None:
     schedule = CronSchedule(cron="7 */3 * * *", time_zone="Europe/Berlin", missed=missed, missed_within_s=7_200)
