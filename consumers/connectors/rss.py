@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from domain.connector import url as urls
-from domain.connector.config import BadConfig, problems, read
+from domain.connector.config import BadConfig, fixed_problems, read
 from domain.connector.descriptor import Connector, TriggerDescriptor
 from domain.connector.http_client import HttpReply, HttpRequest
 from domain.connector.poll import (
@@ -46,7 +46,7 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 def check(saved: JsonObject) -> dict[str, str]:
     """What is wrong with a config as saved, by path."""
-    found = problems(Feed, saved)
+    found = fixed_problems(Feed, saved)
     if found:
         return found
     config = msgspec.convert(saved, Feed)

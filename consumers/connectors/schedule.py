@@ -2,14 +2,14 @@
 
 from functools import partial
 
-from domain.connector.config import problems
+from domain.connector.config import fixed_problems
 from domain.connector.descriptor import Connector, TriggerDescriptor
 from domain.values.json import JsonObject
 from domain.zap import schedule
 
 
 def _problems(trigger_type: str, config: JsonObject) -> dict[str, str]:
-    return problems(schedule.SCHEDULES[trigger_type], config) or schedule.problems(trigger_type, config)
+    return fixed_problems(schedule.SCHEDULES[trigger_type], config) or schedule.problems(trigger_type, config)
 
 
 CONNECTOR = Connector(

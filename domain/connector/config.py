@@ -55,10 +55,23 @@ def _unknown(name: str, known: Iterable[str]) -> str:
     return f"unknown field; known: {', '.join(known)}" + (f"; did you mean {near[0]}?" if near else "")
 
 
-def read(config: type[C], rendered: JsonObject) -> C:
-    """The rendered config; text that a template has made may be a number. Raises BadConfig."""
+def fixed_problems(config: type[msgspec.Struct], saved: JsonObject) -> dict[str, str]:
+    """The same for a config that is used as it is saved, as triggers' are: no template stands in for a value."""
+    found = problems(config, saved)
+    if found:
+        return found
     try:
-        return msgspec.convert(rendered, config, strict=False)
+        read(config, saved, strict=True)
+    except BadConfig as error:
+        path, mark, reason = str(error).partition(": ")
+        return {path: reason} if mark else {"": path}
+    return {}
+
+
+def read(config: type[C], rendered: JsonObject, *, strict: bool = False) -> C:
+    """The rendered config; text that a template has made may be a number, unless `strict`. Raises BadConfig."""
+    try:
+        return msgspec.convert(rendered, config, strict=strict)
     except msgspec.ValidationError as error:
         path, reason = _explained(error, None)
         field = {field.encode_name: field for field in msgspec.structs.fields(config)}.get(path)

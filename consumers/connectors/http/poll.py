@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from consumers.connectors.http.body import pairs
 from domain.connector import url as urls
-from domain.connector.config import BadConfig, problems, read
+from domain.connector.config import BadConfig, fixed_problems, read
 from domain.connector.cursor import before, greatest, rank, text_of
 from domain.connector.descriptor import TriggerDescriptor
 from domain.connector.http_client import HttpReply, HttpRequest
@@ -111,7 +111,7 @@ class _Page(msgspec.Struct, frozen=True, kw_only=True):
 
 def check(saved: JsonObject) -> dict[str, str]:
     """What is wrong with a config as saved, by path."""
-    found = problems(HttpPoll, saved)
+    found = fixed_problems(HttpPoll, saved)
     if found:
         return found
     config = msgspec.convert(saved, HttpPoll)
