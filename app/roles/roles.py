@@ -57,7 +57,7 @@ async def _api(settings: Settings, stop: asyncio.Event) -> None:
             encryption_key=settings.encryption_key,
             hop_secret=settings.message_key,
             public_url=settings.public_url,
-            has_mail=bool(settings.smtp_host),
+            has_mail=bool(settings.smtp_host and settings.smtp_from),
             signup=settings.signup,
             max_body=settings.max_body,
             max_held=settings.max_held,
