@@ -27,7 +27,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Who caused the event and why; stored beside the event and hashed with it. Never a secret."""
 
     actor: str = ""
-    """`user:<id>`, `key:<id>`, `hook`, `runner`, `scheduler` or `notifier`."""
+    """`user:<id>`, `key:<id>`, `hook`, `link` (of an approval), `runner`, `scheduler` or `notifier`."""
     correlation_id: UUID | None = None
     """The run that this belongs to."""
     causation_id: UUID | None = None
