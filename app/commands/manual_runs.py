@@ -1,16 +1,16 @@
 """Runs that somebody starts by hand."""
 
-import asyncio
 from hashlib import sha256
 from uuid import UUID
 
 import msgspec
 
 from app.intake.refusals import LoopDetected
+from consumers.rendering.rendering import Rendering
 from domain.aggregates import ZAP
-from domain.connector.input_schema import violations
 from domain.hook.hops import MAX_DEPTH, Hops
 from domain.hook.request import Request, json_request
+from domain.language.template import TooMuchWork
 from domain.log.errors import Invalid, WrongStatus
 from domain.log.event import Appended, Duplicate, Metadata
 from domain.log.ports import EventStore, NewId, StoreUnavailable
@@ -34,8 +34,9 @@ class ManualRun(msgspec.Struct, frozen=True):
 class ManualRuns:
     """Starts runs of enabled zaps, whatever their trigger is."""
 
-    def __init__(self, store: EventStore, new_id: NewId, hops: Hops) -> None:
+    def __init__(self, store: EventStore, rendering: Rendering, new_id: NewId, hops: Hops) -> None:
         self._store = store
+        self._rendering = rendering
         self._new_id = new_id
         self._hops = hops
 
@@ -50,7 +51,7 @@ class ManualRuns:
         if zap.status != "enabled":
             raise WrongStatus(f"the zap is {zap.status}: publish or enable it first")
         definition = zap.version(zap.live).definition
-        await _require_fitting(definition, payload)
+        await self._require_fitting(tenant_id, definition, payload)
         append = request_append(
             RunRequested(
                 zap_id=zap_id,
@@ -74,23 +75,30 @@ class ManualRuns:
             case _:
                 raise StoreUnavailable("the new run's id was taken")
 
+    async def _require_fitting(self, tenant_id: UUID, definition: Definition, payload: Json) -> None:
+        """Raises Invalid where the trigger describes its input, and this is another one."""
+        by_hand = definition.start_of(MANUAL)
+        schema = by_hand.config.get("input_schema") if by_hand else None
+        if not isinstance(schema, dict):
+            return
+        try:
+            found = await self._rendering.check(tenant_id, schema, payload)
+        except TooMuchWork as error:
+            raise Invalid(f"payload: it can not be held against input_schema: {error.message}") from None
+        if found:
+            errors: list[Json] = [
+                {
+                    "path": f"payload{at.replace('/', '.')}",
+                    "pointer": f"/payload{at}",
+                    "code": "invalid",
+                    "reason": reason,
+                }
+                for at, reason in found
+            ]
+            raise Invalid(f"payload{found[0][0].replace('/', '.')}: {found[0][1]}", errors=errors)
+
 
 def _request(payload: Json, definition: Definition) -> Request:
     by_hand = definition.start_of(MANUAL)
     trigger_id, trigger_type = definition.origin(by_hand) if by_hand else ("", "")
     return msgspec.structs.replace(json_request(payload), trigger_id=trigger_id, trigger_type=trigger_type)
-
-
-async def _require_fitting(definition: Definition, payload: Json) -> None:
-    """Raises Invalid where the trigger describes its input, and this is another one."""
-    by_hand = definition.start_of(MANUAL)
-    schema = by_hand.config.get("input_schema") if by_hand else None
-    if not isinstance(schema, dict):
-        return
-    found = await asyncio.to_thread(lambda: list(violations(schema, payload)))
-    if found:
-        errors: list[Json] = [
-            {"path": f"payload{at.replace('/', '.')}", "pointer": f"/payload{at}", "code": "invalid", "reason": reason}
-            for at, reason in found
-        ]
-        raise Invalid(f"payload{found[0][0].replace('/', '.')}: {found[0][1]}", errors=errors)

@@ -204,7 +204,7 @@ def _commands(services: Services, rendering: Rendering, outbound: Outbound, new_
         "jobs": _value(Jobs(services.store, new_id)),
         "backtests": _value(Backtests(services.store, Jobs(services.store, new_id))),
         "inbox": _value(Inbox(services.store, new_id)),
-        "manual_runs": _value(ManualRuns(services.store, new_id, _hop_keys(services))),
+        "manual_runs": _value(ManualRuns(services.store, rendering, new_id, _hop_keys(services))),
         "previews": _value(Previews(services.store, rendering, services.now, _no_links(services))),
         "draft_tests": _value(_draft_tests(services, rendering, outbound, new_id)),
         "samples": _value(Samples(services.store, new_id)),

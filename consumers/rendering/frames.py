@@ -28,7 +28,14 @@ class Decide(msgspec.Struct, frozen=True, tag="decide"):
     context: JsonObject
 
 
-Job: TypeAlias = Render | Decide
+class Check(msgspec.Struct, frozen=True, tag="check"):
+    """Hold a value against a JSON Schema that a user wrote."""
+
+    schema: JsonObject
+    value: Json
+
+
+Job: TypeAlias = Render | Decide | Check
 
 
 class Rendered(msgspec.Struct, frozen=True, tag="rendered"):
@@ -41,6 +48,12 @@ class Decided(msgspec.Struct, frozen=True, tag="decided"):
     """The result of the condition."""
 
     decision: Decision
+
+
+class Checked(msgspec.Struct, frozen=True, tag="checked"):
+    """Where and how the value breaks the schema: JSON pointers and reasons."""
+
+    violations: tuple[tuple[str, str], ...]
 
 
 class Wrong(msgspec.Struct, frozen=True, tag="wrong"):
@@ -56,7 +69,7 @@ class TooMuch(msgspec.Struct, frozen=True, tag="too_much"):
     message: str
 
 
-Answer: TypeAlias = Rendered | Decided | Wrong | TooMuch
+Answer: TypeAlias = Rendered | Decided | Checked | Wrong | TooMuch
 
 
 def head(body: bytes) -> bytes:

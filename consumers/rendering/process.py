@@ -10,7 +10,8 @@ from consumers.rendering.frames import HEAD, MAX_FRAME, head
 
 WALL_S = 10.0
 """A process that has not answered by then is stuck."""
-_LIMITS = {-signal.SIGVTALRM, -signal.SIGPROF, -signal.SIGXCPU}
+_LIMITS = {-signal.SIGVTALRM, -signal.SIGPROF, -signal.SIGXCPU, -signal.SIGABRT}
+"""SIGABRT: a library in Rust that is out of memory."""
 
 
 class Died(Exception):

@@ -10,13 +10,25 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from consumers.rendering.frames import MAX_FRAME, Answer, Decide, Decided, Job, Render, Rendered, TooMuch, Wrong
+from consumers.rendering.frames import (
+    MAX_FRAME,
+    Answer,
+    Check,
+    Checked,
+    Decide,
+    Decided,
+    Job,
+    Render,
+    Rendered,
+    TooMuch,
+    Wrong,
+)
 from consumers.rendering.process import Died, Process
 from domain.language import condition
 from domain.language.scope import Context, Heavy
 from domain.language.spelling import as_json
 from domain.language.template import Compiled, TemplateError, TooMuchWork
-from domain.values.json import Json
+from domain.values.json import Json, JsonObject
 from sql.process.sharing import Crowded, Shared
 
 log = structlog.get_logger()
@@ -69,6 +81,16 @@ class Rendering:
         raise TooMuchWork(
             answer.message if isinstance(answer, TooMuch | Wrong) else "the condition takes too much work"
         )
+
+    async def check(self, tenant_id: UUID, schema: JsonObject, value: Json) -> tuple[tuple[str, str], ...]:
+        """Where and how a value breaks a JSON Schema, as JSON pointers and reasons. Raises TooMuchWork.
+
+        Always in a process: references let a small schema take longer than anybody lives.
+        """
+        answer = await self._ask(tenant_id, Check(schema, value))
+        if isinstance(answer, Checked):
+            return answer.violations
+        raise TooMuchWork(answer.message if isinstance(answer, TooMuch | Wrong) else "the schema takes too much work")
 
     async def aclose(self) -> None:
         """End the processes; jobs under way fail."""

@@ -15,7 +15,21 @@ from typing import BinaryIO, Final, TypeVar
 import msgspec
 from liquid.exceptions import LiquidError
 
-from consumers.rendering.frames import HEAD, Answer, Decide, Decided, Job, Render, Rendered, TooMuch, Wrong, head
+from consumers.rendering.frames import (
+    HEAD,
+    Answer,
+    Check,
+    Checked,
+    Decide,
+    Decided,
+    Job,
+    Render,
+    Rendered,
+    TooMuch,
+    Wrong,
+    head,
+)
+from domain.connector.input_schema import violations
 from domain.language import condition
 from domain.language.spelling import as_json
 from domain.language.template import TemplateError, TooMuchWork, parse, render, templates
@@ -80,6 +94,8 @@ def _work(job: Job) -> Answer:
                 return Rendered(render(job.config, job.context, job.now))
             case Decide():
                 return Decided(condition.explain(condition.load(job.condition), job.context))
+            case Check():
+                return Checked(tuple(violations(job.schema, job.value)))
     except TooMuchWork as error:
         return TooMuch(error.message)
     except TemplateError as error:

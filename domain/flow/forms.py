@@ -32,10 +32,17 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     default: str = ""
 
 
+_REFERENCES = (b'"$ref"', b'"$dynamicRef"', b'"$recursiveRef"')
+"""They multiply: a small schema could take longer than anybody lives, and answers are checked while people wait."""
+
+
 def mistake_in_form(form: JsonObject) -> str | None:
     """Why a schema is no form; None where it is."""
-    if len(msgspec.json.encode(form)) > MAX_FORM:
+    written = msgspec.json.encode(form)
+    if len(written) > MAX_FORM:
         return f"a form may have {MAX_FORM:,} bytes"
+    if any(reference in written for reference in _REFERENCES):
+        return "a form has no references: write each field out"
     reason = mistake_in(form)
     if reason:
         return reason

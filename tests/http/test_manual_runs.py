@@ -1,5 +1,6 @@
 """Runs that are started by hand: by the trigger `manual`, and of any other zap."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -112,3 +113,27 @@ async def test_runs_that_start_one_another_by_hand_come_to_an_end(ada: Person) -
         header = hops.write(Hop(depth, UUID(zap["id"])))
         answer = await ada("POST", f"/zaps/{zap['id']}/run", headers={HEADER: header})
         assert answer.status_code == status
+
+
+BOMB = {
+    "$defs": {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 10} for n in range(40)}
+    | {"a40": {"type": "string"}},
+    "$ref": "#/$defs/a0",
+}
+DOUBLING = {"$defs": {"n": {"allOf": [{"items": {"$ref": "#/$defs/n"}}] * 2}}, "$ref": "#/$defs/n"}
+
+
+@pytest.mark.parametrize("schema", [BOMB, DOUBLING], ids=["wide", "deep"])
+async def test_a_schema_that_takes_for_ever_refuses_its_own_input_and_delays_nobody(
+    ada: Person, bob: Person, schema: dict[str, Any]
+) -> None:
+    deep: Any = 1
+    for _ in range(50):
+        deep = [deep]
+    hers, his = await manual_zap(ada, input_schema=schema), await manual_zap(bob)
+    asked = asyncio.create_task(ada("POST", f"/zaps/{hers}/run", json={"payload": deep}))
+    async with asyncio.timeout(10):
+        assert (await bob("POST", f"/zaps/{his}/run", json={"payload": 1})).status_code == 202
+        refused = await asked
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
+    assert "input_schema" in refused.json()["detail"]

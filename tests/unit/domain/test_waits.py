@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from domain.flow.forms import MAX_FORM, Field, fields, filled_in, mistake_in_form, wrong
 from domain.flow.steps import ApprovalStep, Step, WaitForStep
 from domain.run.links import Links, run_of, token_hash
-from domain.values.json import Json
+from domain.values.json import Json, JsonObject
 from domain.zap.advice import advice
 from domain.zap.check import validate
 from domain.zap.definition import Definition, Trigger
@@ -83,7 +83,7 @@ class TestForms:
             (form(**{"": {}}), "1 to 100"),
             (form(**{f"f{n}": {} for n in range(51)}), "50 fields"),
             (form(x={"description": "x" * MAX_FORM}), "16,384 bytes"),
-            (form(x={"$ref": "https://example.com/schema.json"}), "JSON Schema"),
+            (form(x={"$ref": "https://example.com/schema.json"}), "no references"),
         ],
     )
     def test_what_is_no_form_is_told(self, schema: dict[str, Json], reason: str) -> None:
@@ -213,3 +213,12 @@ class TestAdvice:
         ]  # fmt: skip
         plain = msgspec.structs.replace(definition, settings=msgspec.UNSET)
         assert [one.code for one in advice(plain, has_mail=True)] == ["no_otherwise"]
+
+
+@pytest.mark.parametrize("name", ["$ref", "$dynamicRef", "$recursiveRef"])
+def test_a_form_has_no_references(name: str) -> None:
+    form: JsonObject = {"type": "object", "properties": {"a": {"allOf": [{name: "#"}] * 2}}}
+    assert mistake_in_form(form) == "a form has no references: write each field out"
+    assert (
+        mistake_in_form({"type": "object", "properties": {"a": {"type": "string", "description": f'"{name}"'}}}) is None
+    )
