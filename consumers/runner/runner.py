@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from uuid import UUID
 
-import msgspec
 import structlog
 
 from consumers.kafka.gaps import GapReports
@@ -16,7 +15,7 @@ from consumers.kafka.lanes import Lanes
 from consumers.kafka.patience import patiently
 from consumers.kafka.subscription import ConsumerConfig, Record, Records, Subscription
 from consumers.kafka.tail import Tail
-from consumers.kafka.watermark import Watermark, Watermarks
+from consumers.kafka.watermark import Watermarks
 from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
 from consumers.rendering.rendering import Rendering
@@ -24,15 +23,24 @@ from consumers.runner.executor import Executor
 from consumers.runner.room import Rooms, is_large
 from consumers.runner.serial_runs import QueuedRun, SerialRuns, concurrency_of
 from consumers.runner.slots import Slots
+from consumers.runner.wake_ups import (
+    ENDING_EVENTS,
+    SERIAL_TAIL_TYPES,
+    STOPPING_EVENTS,
+    TAIL_TYPES,
+    WAKING_EVENTS,
+    RunMessage,
+    sizes_of,
+    states_of,
+)
 from domain import envelope
 from domain.aggregates import RUN
 from domain.connector.catalog import Catalog
 from domain.hook.hops import NO_HOPS, Hops
-from domain.log.event import StoredEvent, StreamKind
+from domain.log.event import StoredEvent
 from domain.log.partitioning import partition_of
 from domain.log.ports import Clock
-from domain.log.stream import fold, load
-from domain.registry import UnknownEvent
+from domain.log.stream import load
 from domain.run.links import NO_LINKS, Links
 from domain.run.state import ActiveRun, LoadedRun
 from sql.log.event_store import PgEventStore
@@ -46,21 +54,6 @@ from sql.tables.rate_limits import RateLimits
 log = structlog.get_logger()
 _runner = Queries("queries/runner.sql")
 
-WAKING_EVENTS = frozenset(
-    {
-        "zap.run.requested.v1",
-        "zap.run.resumed.v1",
-        "zap.run.approval_answered.v1",
-        "zap.run.callback_received.v1",
-    }
-)
-"""Events after which a run has something to do that no runner has begun."""
-STOPPING_EVENTS = frozenset({"zap.run.cancelled.v1", "zap.run.timed_out.v1"})
-"""Ends that another process records while an action of the run may be under way here."""
-ENDING_EVENTS = STOPPING_EVENTS | {"zap.run.completed.v1", "zap.run.filtered.v1", "zap.run.failed.v1"}
-"""After these the next run of a serial zap may begin."""
-_TAIL = sorted(name.rpartition(".")[0] for name in WAKING_EVENTS | STOPPING_EVENTS)
-_TAIL_OF_SERIAL = sorted(name.rpartition(".")[0] for name in WAKING_EVENTS | ENDING_EVENTS)
 MAX_OPEN = 10_000
 """Runs taken from the topic and not finished; past this the runner stops taking more."""
 CONCURRENCY = 400
@@ -72,21 +65,6 @@ MAX_STUCK_S = 60.0
 """The longest pause between two tries of a run that cannot be carried on, for instance by this release."""
 REVOKE_PATIENCE_S = 4.0
 DRAIN_S = 10.0
-
-
-class RunMessage(msgspec.Struct, frozen=True):
-    """A message after which a run has something to do. `event` is None where the payload travels by reference.
-
-    `untouched`: the run was requested after this runner got the partition, so nobody else has begun it. (A former
-    owner that has not noticed yet may have; then the log takes one of the two records.)
-    """
-
-    position: int
-    mark: Watermark
-    run_id: UUID
-    ordering_key: UUID
-    event: StoredEvent | None
-    untouched: bool
 
 
 class Runner:
@@ -209,7 +187,7 @@ class Runner:
             await self._marks.start_over(partitions)
 
     async def _wake(self, messages: Sequence[RunMessage]) -> None:
-        sizes = await self._sizes(messages)
+        sizes = await sizes_of(self._store, messages)
         part: list[RunMessage] = []
         room = PAGE_BYTES
         for item in messages:
@@ -225,18 +203,12 @@ class Runner:
         if part:
             await self._begin(part, sizes)
 
-    async def _sizes(self, messages: Sequence[RunMessage]) -> dict[UUID, int]:
-        """Bytes of payload that each run brings into memory."""
-        sizes = {item.run_id: len(item.event.data) for item in messages if item.event and item.untouched}
-        others = [item.run_id for item in messages if item.run_id not in sizes]
-        return {**sizes, **await patiently(lambda: self._store.sizes(StreamKind.RUN, others))} if others else sizes
-
     async def _begin(self, part: Sequence[RunMessage], sizes: Mapping[UUID, int]) -> None:
         """Carry on runs whose payloads fit into memory together, or put them into the queues of their serial zaps."""
         size = sum(sizes.get(item.run_id, 0) for item in part)
         await self._rooms.small.take(size)
         try:
-            runs = await self._progress(part)
+            runs = await states_of(self._store, part)
             serial = {run_id: entry for run_id, run in runs.items() if (entry := await self._queued(run))}
             if serial:
                 await self._serial.enter(sorted(serial.values(), key=lambda entry: entry.run.first.position))
@@ -298,7 +270,7 @@ class Runner:
         return RunMessage(event.position, mark, event.stream_id, event.ordering_key, small, untouched)
 
     def _tail_types(self) -> Sequence[str]:
-        return _TAIL_OF_SERIAL if self._serial.any else _TAIL
+        return SERIAL_TAIL_TYPES if self._serial.any else TAIL_TYPES
 
     def _end(self, header: envelope.Header, value: bytes) -> None:
         if header.type in STOPPING_EVENTS or self._serial.any:
@@ -309,27 +281,6 @@ class Runner:
         self._executor.interrupt(run_id)
         if self._serial.knows(ordering_key):
             self._serial.wake(ordering_key)
-
-    async def _progress(self, messages: Sequence[RunMessage]) -> dict[UUID, LoadedRun]:
-        """The state of the runs: from the message where it holds the whole run, else from the log."""
-        runs: dict[UUID, LoadedRun] = {}
-        for item in messages:
-            if item.event is not None and item.untouched:
-                self._fold(runs, item.run_id, [item.event])
-        missing = [item.run_id for item in messages if item.run_id not in runs]
-        if missing:
-            streams = await patiently(lambda: self._store.read_streams(StreamKind.RUN, missing))
-            for run_id, events in streams.items():
-                self._fold(runs, run_id, events)
-        return runs
-
-    def _fold(self, runs: dict[UUID, LoadedRun], run_id: UUID, events: Sequence[StoredEvent]) -> None:
-        try:
-            if run := fold(RUN, events):
-                runs[run_id] = run
-        except (UnknownEvent, msgspec.DecodeError):
-            # A newer release wrote it, or it is damaged. It stays open for a runner that can read it.
-            log.exception("runner.unreadable_run", run_id=str(run_id))
 
     async def _advance_small(self, item: RunMessage, run: LoadedRun, again: bool, held: int) -> None:
         """Carry on a run that was read already; it is read again where a job ahead of this one may have changed it."""

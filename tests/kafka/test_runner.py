@@ -247,7 +247,7 @@ async def test_a_batch_that_fails_unexpectedly_comes_again(
         raise RuntimeError("a bug")
 
     with monkeypatch.context() as patched:
-        patched.setattr("consumers.runner.runner.fold", fail)
+        patched.setattr("consumers.runner.wake_ups.fold", fail)
         run_id = await bench.request(zap)
         await asyncio.wait_for(failed.wait(), 10)
     await bench.has(run_id, StepSucceeded, RunCompleted, within_s=20)
