@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from statistics import median
 
 import pytest
 
@@ -12,17 +13,24 @@ from tests.support.system import System, running_system
 RUNS = 100
 
 
+PATIENCE_S = 5.0
+"""The longest that one run may wait: the target that hangs holds each of its runs for much longer."""
+
+
 async def delivered(system: System, sink: Sink, hook: str, name: str) -> float:
-    """The 99th percentile of the seconds between a webhook and its action, one webhook after the other."""
+    """The median of the seconds between a webhook and its action, one webhook after the other.
+
+    Other processes of the machine spoil single ones, so of those is only asked that they come at all.
+    """
     took: list[float] = []
     for number in range(RUNS):
         sink.arrived.clear()
         began = time.monotonic()
         await system.post_hook(hook, {"n": number}, f"{name} {number}")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await sink.arrived.wait()
         took.append(time.monotonic() - began)
-    return sorted(took)[RUNS * 99 // 100 - 1]
+    return median(took)
 
 
 @pytest.mark.slow
@@ -46,4 +54,4 @@ async def test_240_runs_at_a_target_that_hangs_delay_no_other_tenant() -> None:
         release.set()
         await system.settled(runs, 90)
         undisturbed = max(undisturbed, await delivered(system, quick, hook, "after"))  # the machine has other work, too
-        assert disturbed < max(2 * undisturbed, 0.25)
+        assert disturbed < max(2 * undisturbed, 0.02)
