@@ -31,6 +31,8 @@ FAR = timedelta(days=366)
 """How far a timer is put off that has no tick any more."""
 OVERLAP = timedelta(seconds=2)
 """How late a tick may fire whose version was replaced meanwhile. What has fired does not fire again."""
+BROKEN = timedelta(minutes=5)
+"""After this a schedule is looked at again on which our reckoning broke."""
 WAVE = 20
 """Runs of one timer that are appended at a time: others share the queue to the log."""
 
@@ -121,7 +123,15 @@ class Schedules:
 
 
 def _worked_out(turns: Sequence[Turn], moment: datetime) -> list[Due]:
-    return [due(turn.schedule, turn.after, moment - turn.delay) for turn in turns]
+    return [_due(turn, moment) for turn in turns]
+
+
+def _due(turn: Turn, moment: datetime) -> Due:
+    try:
+        return due(turn.schedule, turn.after, moment - turn.delay)
+    except Exception:  # a schedule on which our reckoning breaks must not stop those of others
+        log.exception("schedule.broken", zap_id=str(turn.zap.zap_id))
+        return Due((), (), moment + BROKEN)
 
 
 def _run_id(run: Append, result: object) -> UUID | None:

@@ -23,6 +23,7 @@ MAX_MISSED = 100
 MAX_COUNTED = 10_000
 """Missed ticks of a cron expression that are counted."""
 LEAST_S = 10
+FIRST_YEAR, LAST_YEAR = 1970, 2999
 _YEAR_S = 366 * 24 * 3600
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -78,6 +79,11 @@ class Due(msgspec.Struct, frozen=True):
 
 def schedule_of(trigger: Trigger | NamedTrigger) -> AnySchedule | None:
     """The schedule of a trigger; None for other triggers, and for one that this release does not understand."""
+    schedule = _read(trigger)
+    return schedule if schedule is not None and not _beyond_reckoning(schedule) else None
+
+
+def _read(trigger: Trigger | NamedTrigger) -> AnySchedule | None:
     kind = SCHEDULES.get(trigger.type)
     try:
         return msgspec.convert(trigger.config, kind) if kind else None
@@ -85,15 +91,27 @@ def schedule_of(trigger: Trigger | NamedTrigger) -> AnySchedule | None:
         return None
 
 
+def _moments(schedule: AnySchedule) -> dict[str, datetime]:
+    found = {"from": schedule.from_, "to": schedule.to}
+    if isinstance(schedule, EverySchedule):
+        found["anchor"] = schedule.anchor
+    return {name: at for name, at in found.items() if at is not None}
+
+
+def _beyond_reckoning(schedule: AnySchedule) -> list[str]:
+    """The moments that are so near the ends of the calendar that nothing can be added to them."""
+    return [name for name, at in _moments(schedule).items() if not FIRST_YEAR <= at.year <= LAST_YEAR]
+
+
 def problems(trigger_type: str, config: JsonObject) -> dict[str, str]:
     """What is wrong with a schedule beyond the types of its fields, by path."""
-    schedule = schedule_of(Trigger(trigger_type, config))
+    schedule = _read(Trigger(trigger_type, config))
     if schedule is None:
         return {}
-    moments = {"from": schedule.from_, "to": schedule.to}
-    if isinstance(schedule, EverySchedule):
-        moments["anchor"] = schedule.anchor
-    unzoned = [name for name, at in moments.items() if at is not None and not at.tzinfo]
+    beyond = _beyond_reckoning(schedule)
+    if beyond:
+        return dict.fromkeys(beyond, f"a date from {FIRST_YEAR} to {LAST_YEAR}")
+    unzoned = [name for name, at in _moments(schedule).items() if not at.tzinfo]
     if unzoned:
         return dict.fromkeys(unzoned, "a date and time with its offset, such as 2027-01-01T00:00:00Z")
     return _in_cron(schedule) if isinstance(schedule, CronSchedule) else {}

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from consumers.scheduler import timers
+from consumers.scheduler import schedules, timers
 from consumers.scheduler.housekeeping import Housekeeping
 from consumers.scheduler.timers import Scheduler
 from domain.aggregates import ZAP
@@ -20,6 +20,8 @@ from domain.run.events import RunRequested
 from domain.values.json import JsonObject
 from domain.zap import zap
 from domain.zap.definition import Definition, NamedTrigger, Trigger
+from domain.zap.schedule import AnySchedule, Due
+from domain.zap.schedule import due as reckon
 from domain.zap.ticks import TriggerTicked
 from domain.zap.zap import ChangeDraft, CreateZap, DeleteZap, EnableZap, PauseZap, PublishZap, ZapCommand
 from sql.log.event_store import PgEventStore
@@ -293,3 +295,23 @@ async def test_a_schedule_that_is_over_starts_nothing(store: PgEventStore) -> No
     await scheduler.fire_due(now())
     await scheduler.fire_due(now() + timedelta(hours=1))
     assert await requests(store) == []
+
+
+@pytest.mark.parametrize("reckoning_breaks", [False, True])
+async def test_a_schedule_that_nothing_can_be_made_of_stops_no_other(
+    store: PgEventStore, monkeypatch: pytest.MonkeyPatch, reckoning_breaks: bool
+) -> None:
+    """One that was stored before its moments were bounded, and one on which our own code breaks."""
+    config: JsonObject = {"every_s": 60, "from": "9999-12-31T23:59:59-14:00"}
+    broken = await published(store, {"every_s": 77} if reckoning_breaks else config, tenant=new_id())
+
+    def due(schedule: AnySchedule, after: datetime, until: datetime) -> Due:
+        assert getattr(schedule, "every_s", 0) != 77
+        return reckon(schedule, after, until)
+
+    monkeypatch.setattr(schedules, "due", due)
+    sound, start, scheduler = await published(store), now(), Scheduler(store)
+    await scheduler.fire_due(start)
+    await scheduler.fire_due(minute(start) + timedelta(seconds=1))
+    assert {run.zap_id for run in await requests(store)} == {sound}
+    assert broken != sound

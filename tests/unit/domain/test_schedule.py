@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.values.json import JsonObject
 from domain.zap.definition import Trigger
 from domain.zap.schedule import (
     LATE,
@@ -196,3 +197,18 @@ def test_of_a_crowd_of_missed_ticks_the_first_hundred_are_made_up() -> None:
     found = due(EverySchedule(every_s=10, missed="all"), NEW_YEAR, NEW_YEAR + timedelta(minutes=30))
     assert list(found.ticks) == [NEW_YEAR + timedelta(seconds=10 * number) for number in range(1, 101)]
     assert (len(found.missed), found.more) == (80, 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        ("schedule.every", {"every_s": 60, "from": "0001-01-01T00:00:00Z"}),
+        ("schedule.every", {"every_s": 60, "from": "9999-12-31T23:59:59-14:00"}),
+        ("schedule.cron", {"cron": "* * * * *", "time_zone": "Pacific/Kiritimati", "from": "9999-12-31T23:59:59Z"}),
+    ],
+)
+def test_moments_at_the_ends_of_the_calendar_are_told_and_never_reckoned_with(kind: str, config: JsonObject) -> None:
+    assert problems(kind, config) == {"from": "a date from 1970 to 2999"}
+    assert schedule_of(Trigger(kind, config)) is None
+    anchored: JsonObject = {"every_s": 60, "anchor": "0001-01-01T00:00:00+14:00", "to": "9999-12-31T23:59:59Z"}
+    assert set(problems("schedule.every", anchored)) == {"anchor", "to"}
