@@ -1,5 +1,6 @@
 """Authentication: from bearer credentials to a Principal, and the guard of every private route."""
 
+from datetime import datetime
 from typing import Any, TypeAlias, cast
 from uuid import UUID
 
@@ -19,13 +20,15 @@ from sql.tables.identity import Identity, Scope
 class Principal(msgspec.Struct, frozen=True):
     """The user that a request acts for, and its credential.
 
-    Exactly one of session_id and key_id is set. A personal workspace has its user's id.
+    Exactly one of session_id and key_id is set. A personal workspace has its user's id. `expires_at`: when the access
+    token does.
     """
 
     user_id: UUID
     session_id: UUID | None = None
     key_id: UUID | None = None
     scopes: tuple[Scope, ...] = ("read", "write", "keys")
+    expires_at: datetime | None = None
 
     @property
     def tenant_id(self) -> UUID:
@@ -80,7 +83,7 @@ class Authenticator:
             return None
         if not await self._identity.session_lasts(claims.session_id, claims.user_id):
             return None
-        return Principal(claims.user_id, session_id=claims.session_id)
+        return Principal(claims.user_id, session_id=claims.session_id, expires_at=claims.expires_at)
 
 
 def guard(authenticator: Authenticator) -> Guard:

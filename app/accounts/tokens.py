@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import secrets
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import jwt
@@ -36,6 +36,7 @@ class AccessClaims(msgspec.Struct, frozen=True):
 
     user_id: UUID
     session_id: UUID
+    expires_at: datetime
 
 
 class RefreshToken(msgspec.Struct, frozen=True):
@@ -94,8 +95,9 @@ class Tokens:
             )
             if claims["typ"] != "access":
                 raise BadToken
-            return AccessClaims(UUID(claims["sub"]), UUID(claims["sid"]))
-        except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+            return AccessClaims(UUID(claims["sub"]), UUID(claims["sid"]), expires_at)
+        except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise BadToken from error
 
     def refresh(self, token: RefreshToken) -> str:

@@ -40,6 +40,7 @@ from app.http.api.dead_letters import DeadLetterController, HealthController
 from app.http.api.draft_tests import DraftTestController
 from app.http.api.hooks import HookController
 from app.http.api.jobs import BulkController, HeldController, JobController
+from app.http.api.live import LiveController
 from app.http.api.mail_addresses import MailAddressController
 from app.http.api.mail_pages import MailPages
 from app.http.api.run_commands import RunCommandController
@@ -68,6 +69,7 @@ from app.intake.loops import loop_flags
 from app.intake.replies import Replies
 from app.intake.request_log import RequestLog
 from app.intake.run_watch import RunWatch
+from app.live.live import Live
 from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
 from consumers.rehearsal.rehearsal import Rehearsal
@@ -108,6 +110,7 @@ def create_app(services: Services) -> Litestar:
     bodies = Bodies(services.max_body)
     run_watch = RunWatch(services.store)
     links = Links(_secret(services), services.public_url)
+    live = Live(services.dsn, identity.lasting, services.now)
     app = Litestar(
         route_handlers=[
             _api(authenticator, keeps_answers),
@@ -128,6 +131,7 @@ def create_app(services: Services) -> Litestar:
             "addresses": _value(addresses),
             "accounts": _value(accounts),
             "zaps": _value(zaps),
+            "live": _value(live),
             "hook_secrets": _value(secrets),
             **_commands(services, rendering, outbound, new_id),
             "links": _value(links),
@@ -141,6 +145,7 @@ def create_app(services: Services) -> Litestar:
         openapi_config=None,
         logging_config=None,
     )
+    app.state.live = live
     app.state.openapi = Document(app, services.catalog)
     app.state.routes = Routes(app)
     app.asgi_handler = Edge(app.asgi_handler, app.state.routes, services.trusted_proxies)
@@ -183,6 +188,7 @@ def _api(authenticator: Authenticator, keeps_answers: Middleware) -> Router:
             TriggerController,
             HealthController,
             MailAddressController,
+            LiveController,
         ],
         guards=[guard(authenticator)],
         middleware=[keeps_answers],

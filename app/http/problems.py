@@ -79,6 +79,8 @@ KINDS: Mapping[str, Kind] = {
         Kind("if_match_required", 428, "The If-Match header is needed",
              "Read the object and send its ETag in If-Match, so that nobody's change is overwritten."),
         Kind("rate_limited", 429, "Too many requests", "Wait for the seconds in `Retry-After`."),
+        Kind("too_many_streams", 429, "Too many live streams are open",
+             "Close streams that nobody reads, or open them again after the seconds in `Retry-After`."),
         Kind("headers_too_large", 431, "The headers are too large", "Send fewer or shorter headers."),
         Kind("internal", 500, "Something broke on our side",
              "Tell the operator the id in `instance`: the incident is in the log under it."),

@@ -157,9 +157,16 @@ def _uncached(send: Send) -> Send:
 
 
 def _without_body(send: Send) -> Send:
+    """The answer is complete with its head, even where the body would go on for ever."""
+    complete = False
+
     async def send_head(message: Message) -> None:
+        nonlocal complete
+        if complete:
+            return
         if message["type"] == "http.response.body":
-            message = {"type": "http.response.body", "body": b"", "more_body": message["more_body"]}
+            complete = True
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
         await send(message)
 
     return send_head

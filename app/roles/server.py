@@ -13,6 +13,7 @@ from app.config.errors import OperatorError
 from app.http.asgi import create_app
 from app.http.background import stop_if_ended
 from app.http.services import Services
+from app.live.live import Live
 from app.roles.connections import MAX_CONNECTIONS, BoundedProtocol, Connections
 from domain.log.ports import EventStore, StoreUnavailable
 
@@ -28,14 +29,16 @@ DRAIN_S = 10
 class _Server(uvicorn.Server):
     """uvicorn, with signals left to the command that runs the role, and without its ten looks a second at flags."""
 
-    def __init__(self, config: uvicorn.Config, connections: Connections, stop: asyncio.Event) -> None:
+    def __init__(self, config: uvicorn.Config, connections: Connections, live: Live, stop: asyncio.Event) -> None:
         super().__init__(config)
         self._connections = connections
+        self._live = live
         self._stop = stop
 
     async def main_loop(self) -> None:
         await self._stop.wait()
         self._connections.close()
+        self._live.close()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -50,8 +53,9 @@ async def serve(services: Services, host: str, port: int, stop: asyncio.Event) -
     class Protocol(BoundedProtocol):
         bounds = connections
 
+    app = create_app(services)
     config = uvicorn.Config(
-        create_app(services),
+        app,
         http=Protocol,
         ws="none",
         loop="none",
@@ -63,7 +67,7 @@ async def serve(services: Services, host: str, port: int, stop: asyncio.Event) -
         date_header=False,
         timeout_graceful_shutdown=DRAIN_S,
     )
-    server = _Server(config, connections, stop)
+    server = _Server(config, connections, app.state.live, stop)
     sweep = asyncio.create_task(connections.sweep(), name="connections")
     sweep.add_done_callback(stop_if_ended)
     with _listen(host, port) as listener:

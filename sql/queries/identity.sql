@@ -47,6 +47,12 @@ delete from iam.sessions where session_id = $1 returning user_id
 -- Whose session this is, while it lasts.
 select user_id from iam.sessions where session_id = $1 and user_id = $2 and expires_at > now()
 
+-- name: lasting
+-- Of some sessions and API keys, those that are still good.
+select session_id from iam.sessions where session_id = any($1::uuid[]) and expires_at > now()
+union all
+select key_id from iam.api_keys where key_id = any($1::uuid[])
+
 -- name: add_api_key
 -- A new key, unless the user has $6 already.
 insert into iam.api_keys (key_id, user_id, name, prefix, key_hash, scopes)

@@ -1,6 +1,6 @@
 """Users, sessions and API keys: the tables of schema iam. They hold only hashes of secrets."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias, cast
 from uuid import UUID
@@ -113,6 +113,10 @@ class Identity:
     async def session_lasts(self, session_id: UUID, user_id: UUID) -> bool:
         """Whether this user's session is neither ended nor over."""
         return await self._pool.fetchval(_queries["session_user"], session_id, user_id) is not None
+
+    async def lasting(self, credentials: Collection[UUID]) -> set[UUID]:
+        """Of some sessions and API keys, by id, those that are neither ended nor deleted."""
+        return {row[0] for row in await self._pool.fetch(_queries["lasting"], list(credentials))}
 
     async def add_api_key(
         self, key_id: UUID, user_id: UUID, *, name: str, prefix: str, key_hash: bytes, scopes: tuple[Scope, ...]

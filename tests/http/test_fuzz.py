@@ -43,6 +43,7 @@ async def test_no_request_gets_an_answer_that_the_document_does_not_promise(dsn:
             code, written = await run(
                 *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(SETTINGS), "--no-color", "run"),
                 *(f"{url}/schema/openapi.json", "--header", f"Authorization: Bearer {keys[0].json()['key']}"),
+                *("--exclude-path", "/api/v1/live"),  # its answer has no end
                 *("--checks", "all", "--phases", phases, "--max-examples", str(EXAMPLES)),
                 *("--max-time", str(seconds), "--seed", "1", "--continue-on-failure"),
                 cwd=tmp_path, timeout_s=45 * EXAMPLES,

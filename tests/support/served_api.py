@@ -21,6 +21,13 @@ PARTITIONS = 3
 async def served_api(dsn: str) -> AsyncIterator[str]:
     """Its address. The read models are built, and stay as they are."""
     await build_read_models(dsn)
+    async with served_log(dsn) as url:
+        yield url
+
+
+@asynccontextmanager
+async def served_log(dsn: str) -> AsyncIterator[str]:
+    """The same without read models, for what is read from the log itself."""
     async with PgEventStore(dsn, "served api") as store:
         port, stop = next(free_ports()), asyncio.Event()
         url = f"http://127.0.0.1:{port}"

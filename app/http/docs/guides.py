@@ -21,6 +21,7 @@ ORDER = (
     "http-action",
     "failures",
     "runs",
+    "live",
     "api",
     "operating",
     "threat-model",

@@ -13,9 +13,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from app.http.openapi import hook
-from app.http.openapi.examples import EXAMPLES
+from app.http.openapi.examples import EXAMPLES, STREAM
 from app.http.openapi.links import add_links
-from app.http.openapi.notes import HEADERS, Doc, Notes, of
+from app.http.openapi.notes import EVENT_STREAM, HEADERS, Doc, Notes, of
 from app.http.openapi.refusals import Refusals, codes
 from app.http.openapi.schemas import Schemas
 from app.http.parameters import Parameter, parameters
@@ -36,6 +36,7 @@ _TAGS = {
     "Webhooks": "The hook of a zap: its secrets, and the requests that started no run.",
     "Runs": "What happened, and how to make it happen again.",
     "Approvals": "What runs ask people, and their answers.",
+    "Live": "What happens, as it happens.",
     "Jobs": "Work on many runs or requests, which can be watched and stopped.",
     "Alerts": "Where alerts may be mailed to.",
     "Dead letters": "Runs that failed for good, grouped by cause.",
@@ -185,8 +186,16 @@ def _answer(operation: Operation, status: int, wanted: Any, schemas: Schemas) ->
             name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
         }
     if wanted not in (None, type(None)):
-        described["content"] = {"application/json": _media(schemas.of(wanted))}
+        is_stream = operation.notes.media_type == EVENT_STREAM
+        media = _stream(schemas.of(wanted)) if is_stream else _media(schemas.of(wanted))
+        described["content"] = {operation.notes.media_type: media}
     return described
+
+
+def _stream(event: Doc) -> Doc:
+    """A text of many events; of each, the schema is that of its data."""
+    schema = {"type": "string", "contentMediaType": EVENT_STREAM, "contentSchema": event}
+    return {"schema": schema, "example": STREAM}
 
 
 def _media(schema: Doc) -> Doc:

@@ -1,6 +1,8 @@
 """What requests and answers look like, by the name of their schema. A test holds each against that schema."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from domain.values.json import Json, JsonObject
 
@@ -217,3 +219,18 @@ EXAMPLES: Mapping[str, Json] = {
     "RenderedTemplate": {"value": {"to": "A@B.C"}, "type": "object", "error": None, "paths": ["trigger.body.email"]},
     "Health": {"status": "ok", "failing": []},
 }  # fmt: skip
+
+_EVENTS: Sequence[JsonObject] = (
+    {"type": "run.requested", "position": 48, "at": _AT, "zap_id": _ZAP, "run_id": _RUN, "status": "queued",
+     "zap_version": 1, "source": "webhook"},
+    {"type": "run.step", "position": 49, "at": _LATER, "zap_id": _ZAP, "run_id": _RUN, "step_id": _STEP,
+     "status": "failed", "attempt": 5, "duration_ms": 1250.0},
+    {"type": "run.ended", "position": 50, "at": _LATER, "zap_id": _ZAP, "run_id": _RUN, "status": "failed",
+     "step_id": _STEP, "error_code": "http_500"},
+    {"type": "zap.changed", "position": 51, "at": _LATER, "zap_id": _ZAP, "change": "paused"},
+)  # fmt: skip
+STREAM = "retry: 1700\nid: 47\n\n" + "".join(
+    f"id: {event['position']}\nevent: {event['type']}\ndata: {msgspec.json.encode(event).decode()}\n\n"
+    for event in _EVENTS
+) + ": heartbeat\nid: 58\n\n"  # fmt: skip
+"""A stream of events."""

@@ -14,11 +14,13 @@ HEADERS: Mapping[str, str] = {
     "Stale": "`true` when the list does not yet include `min_position`; absent otherwise",
 }
 _KEY = "notes"
+JSON, EVENT_STREAM = "application/json", "text/event-stream"
 
 
 class Notes(msgspec.Struct, frozen=True, kw_only=True):
     """`problems`: codes that its kind of route does not have anyway. `answer`: the type of the usual answer, where
     the annotation says more; `statuses`: the types of others. `replays` is off where an Idempotency-Key does nothing.
+    `media_type`: of the usual answer; of an EVENT_STREAM `answer` is the type of its events.
     """
 
     problems: tuple[str, ...] = ()
@@ -26,6 +28,7 @@ class Notes(msgspec.Struct, frozen=True, kw_only=True):
     answer: Any = None
     statuses: Mapping[int, Any] = {}
     replays: bool = True
+    media_type: str = JSON
 
 
 def notes(
@@ -34,9 +37,19 @@ def notes(
     answer: object = None,
     statuses: Mapping[int, object] | None = None,
     replays: bool = True,
+    media_type: str = JSON,
 ) -> dict[str, Any]:
     """The `opt` of a route with these notes."""
-    return {_KEY: Notes(problems=problems, headers=headers, answer=answer, statuses=statuses or {}, replays=replays)}
+    return {
+        _KEY: Notes(
+            problems=problems,
+            headers=headers,
+            answer=answer,
+            statuses=statuses or {},
+            replays=replays,
+            media_type=media_type,
+        )
+    }
 
 
 def command(
