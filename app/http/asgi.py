@@ -146,6 +146,11 @@ def create_app(services: Services) -> Litestar:
         logging_config=None,
     )
     app.state.live = live
+    return _with_edge(app, services)
+
+
+def _with_edge(app: Litestar, services: Services) -> Litestar:
+    """What needs to know all routes, and what stands around them."""
     app.state.openapi = Document(app, services.catalog)
     app.state.routes = Routes(app)
     app.asgi_handler = Edge(app.asgi_handler, app.state.routes, services.trusted_proxies)

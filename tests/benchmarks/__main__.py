@@ -19,6 +19,7 @@ NAMES = (
     "projection",
     "verify",
     "accept",
+    "live",
     "end_to_end",
     "latency",
     "trace",

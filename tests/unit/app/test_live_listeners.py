@@ -51,7 +51,7 @@ async def test_whatever_the_pages_and_wherever_it_begins_it_is_told_the_rest_onc
     begin = min(begin, len(log))
     one.welcome(begin, 1)
     assert await ids(one) == [begin]
-    heard = []
+    heard: list[int] = []
     for start, until in pages(cuts, len(log)):
         knows = one.position is not None and start <= one.position < until
         if knows and one.take(log[start:until], until, at_head=True):
@@ -65,7 +65,7 @@ async def test_one_that_comes_from_before_is_told_as_much_as_it_may_leave_unread
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(listeners, "UNREAD_BYTES", 100)
-    one, log, heard = listener(), [news(position, size=20) for position in range(1, 31)], []
+    one, log, heard = listener(), [news(position, size=20) for position in range(1, 31)], list[int]()
     one.welcome(0, 1)
     await one.read()
     while one.position != 30:

@@ -26,7 +26,7 @@ from tests.support.examples import EXAMPLES
 
 RUN, ZAP, TENANT = new_id(), new_id(), new_id()
 AT = datetime(2026, 1, 1, tzinfo=UTC)
-UNTOLD = {"zap.run.resumed", "zap.scheduled", "zap.draft_tested"}
+UNTOLD = {"zap.run.resumed", "zap.scheduled", "zap.draft_tested", "zap.run.approval_mailed"}
 SHOWN = [event for event in EXAMPLES if event_type(event).name in TYPES]
 
 
