@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from consumers.connectors import catalog
+from consumers.connectors.http import poll as http_poll
 from consumers.outbound.addresses import parse_networks
 from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
@@ -218,6 +219,24 @@ async def test_more_than_a_poll_may_take_follows_at_once(world: World) -> None:
     for _ in range(4):
         await world.poll(2)
     assert await world.ids() == list(range(1, 15))
+
+
+@pytest.mark.parametrize("pages", [100, 2])
+async def test_a_list_that_grows_at_its_end_is_read_to_its_end(
+    world: World, monkeypatch: pytest.MonkeyPatch, pages: int
+) -> None:
+    """Also where one poll does not come to the end: the next ones go on there, and that is still the beginning."""
+    monkeypatch.setattr(http_poll, "MAX_PAGES", pages)
+    world.api.page_size = 4
+    world.api.items = items(*range(1, 23))
+    await world.publish(config(world.api, order="oldest_first", next_page={"link": "body.next"}))
+    for _ in range(4):
+        await world.poll(2)
+    assert await world.ids() == []
+    world.api.items = items(*range(1, 25))
+    for _ in range(5):
+        await world.poll(60)
+    assert await world.ids() == [23, 24]
 
 
 async def test_polls_that_find_nothing_do_not_fill_the_log(world: World) -> None:
