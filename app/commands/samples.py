@@ -44,9 +44,11 @@ class Samples:
         self._requests = Requests(store, new_id)
 
     async def of_run(self, tenant_id: UUID, run_id: UUID) -> Sample:
-        """A run, with what it has on record by now."""
+        """A run, with what it has on record by now. Raises WrongStatus for an item of a loop, which began midway."""
         run = await load_of(self._store, RUN, run_id, tenant_id)
         requested = run.state.requested
+        if requested.source == "item" and requested.parent is not None:
+            raise WrongStatus(f"this run is an item of a loop: take the run of the loop, {requested.parent.run_id}")
         zap = await load_of(self._store, ZAP, requested.zap_id, tenant_id)
         return Sample(
             request=requested.request,

@@ -11,12 +11,13 @@ import pytest
 from app.commands import draft_tests
 from consumers.connectors import catalog
 from consumers.outbound.addresses import parse_networks
+from domain.hook.request import Request
 from domain.log.event import StreamKind
 from domain.registry import decode, decode_metadata
-from domain.run.events import StepSucceeded
+from domain.run.events import Parent, RunRequested, StepSucceeded
 from domain.zap.events import DraftTested
 from sql.log.event_store import PgEventStore
-from sql.process.clock import now
+from sql.process.clock import new_id, now
 from tests.support import postgres
 from tests.support.api import Person, running_api, sign_up
 from tests.support.projected import append
@@ -316,3 +317,20 @@ async def test_nobody_is_asked_and_nobody_is_waited_for(ada: Person, target: Raw
     again = by_id(rejected)
     assert [(again[step_id]["status"]) for step_id in ("sorry", "tell")] == ["succeeded", "skipped"]
     assert target.requests == []
+
+
+async def test_an_item_of_a_loop_is_no_sample_but_its_run_is(ada: Person, own_database: str) -> None:
+    zap = await draft(ada, send("http://example.org"))
+    await ada("POST", f"/zaps/{zap['id']}/publish")
+    parent = (await ada.api.post(zap["hook_url"], json={"n": 1})).json()["run_id"]
+    item = RunRequested(
+        zap_id=UUID(zap["id"]), zap_version=1, source="item", request=Request(),
+        parent=Parent(run_id=UUID(parent), step_id="each", count=1),
+    )  # fmt: skip
+    run_id = new_id()
+    async with PgEventStore(own_database, "test") as store:
+        await append(store, run_id, item, tenant_id=UUID(ada.id), key=run_id)
+    answer = await ada("POST", f"/zaps/{zap['id']}/test", json={"sample": {"run_id": str(run_id)}})
+    assert (answer.status_code, answer.json()["code"]) == (409, "wrong_status")
+    assert parent in answer.json()["detail"]
+    assert (await tried(ada, zap, sample={"run_id": parent}))["outcome"]["status"] == "completed"
