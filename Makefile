@@ -1,6 +1,6 @@
 # Needs make and Python >= 3.11 with venv; everything else is installed into .venv from the hash locks.
 .DEFAULT_GOAL := help
-.PHONY: up demo test test-kafka test-postgres kafka-jars fuzz fuzz-parsers soak soak-faults check bench bench-compare lock format clean help
+.PHONY: up demo ui ui-dev test test-kafka test-postgres kafka-jars fuzz fuzz-parsers soak soak-faults check bench bench-compare lock format clean help
 .DELETE_ON_ERROR:
 # Tests, and `up` too, start many processes; each would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -20,6 +20,12 @@ up: .venv/.run ## start everything on this machine (Ctrl-C stops it)
 
 demo: .venv/.run ## show a zap at work on a running `make up`
 	@exec $(run) app.cli demo
+
+ui: app/ui/.openapi.json app/ui/node_modules/.package-lock.json ## build the web UI anew, into app/ui/dist (needs Node 20.19 or newer)
+	@cd app/ui && npm run --silent types && npm run --silent check && npm run --silent build
+
+ui-dev: app/ui/.openapi.json app/ui/node_modules/.package-lock.json ## serve the web UI as it is written, beside a running `make up`
+	@cd app/ui && npm run --silent types && npm run --silent dev
 
 test: .venv/.dev ## every test but benchmarks and soaks
 	@$(run) pytest tests -n 3 --ignore=tests/benchmarks -m "not soak and not benchmark" $(ARGS)
@@ -71,7 +77,7 @@ compile = $(run) uv pip compile pyproject.toml --quiet --universal --generate-ha
 	--python-version 3.11 --custom-compile-command "make lock" $(ARGS)
 
 clean: ## remove the environment and all caches; data in .triggerhub stays
-	rm -rf .bench .fuzz .kafka .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf app/ui/node_modules app/ui/.openapi.json .bench .fuzz .kafka .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find app domain projections relay consumers sql tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps make a second run instant. Installing the test tools also installs all that `up` needs.
@@ -83,6 +89,15 @@ clean: ## remove the environment and all caches; data in .triggerhub stays
 .venv/.dev: requirements-dev.lock pyproject.toml | .venv/.python
 	@$(call install,requirements-dev.lock)
 	@touch .venv/.run $@
+
+# What the API says of itself; the UI's types are made from it, so that a change it cannot live with fails the build.
+app/ui/.openapi.json: .venv/.dev FORCE
+	@$(run) app.http.openapi >$@
+
+app/ui/node_modules/.package-lock.json: app/ui/package-lock.json
+	@cd app/ui && npm ci --no-audit --no-fund --silent && touch node_modules/.package-lock.json
+
+FORCE:
 
 .venv/.python:
 	@$(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { $(find_python); \

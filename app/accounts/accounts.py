@@ -122,6 +122,22 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
             raise WrongStatus("an API key has no session: delete the key instead")
         await self._end_session(principal.session_id)
 
+    async def end_sessions(self, refresh_token: str, *, everywhere: bool) -> None:
+        """End the session of a refresh token, or all of its user's; a token of no session ends none."""
+        try:
+            session_id = self.tokens.read_refresh(refresh_token).session_id
+        except BadToken:
+            return
+        user_id = await self._end_session(session_id)
+        if everywhere and user_id is not None:
+            for other in await self.identity.sessions_of(user_id):
+                await self._end_session(other)
+
+    async def may_sign_up(self) -> tuple[bool, bool]:
+        """Whether anybody may, and whether nobody has yet."""
+        first = not await self.identity.has_users()
+        return self.signup == "on" or (self.signup == "first" and first), first
+
     async def create_key(self, principal: Principal, name: str, scopes: tuple[Scope, ...]) -> tuple[ApiKey, str]:
         """A new API key: the stored part, and the key itself, which is shown only once.
 
@@ -147,7 +163,8 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
         await self._record(principal.user_id, ApiKeyDeleted(key_id=key_id), principal.metadata)
 
     async def _require_open_signup(self) -> None:
-        if self.signup == "off" or (self.signup == "first" and await self.identity.has_users()):
+        is_open, _first = await self.may_sign_up()
+        if not is_open:
             raise SignUpsClosed("nobody can sign up here: ask whoever runs this installation for an account")
 
     async def _start_session(self, user_id: UUID) -> TokenPair:
@@ -156,10 +173,11 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
         await self.identity.add_session(first.session_id, user_id, fingerprint(self.tokens.refresh(first)), expires_at)
         return self._pair(user_id, first)
 
-    async def _end_session(self, session_id: UUID) -> None:
+    async def _end_session(self, session_id: UUID) -> UUID | None:
         user_id = await self.identity.end_session(session_id)
         if user_id is not None:
             await self._record(user_id, UserSignedOut(session_id=session_id))
+        return user_id
 
     def _pair(self, user_id: UUID, token: RefreshToken) -> TokenPair:
         access = self.tokens.access(user_id, token.session_id, self.now(), self.new_id())

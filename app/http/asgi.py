@@ -45,6 +45,7 @@ from app.http.api.mail_addresses import MailAddressController
 from app.http.api.mail_pages import MailPages
 from app.http.api.run_commands import RunCommandController
 from app.http.api.runs import RunController
+from app.http.api.sessions import SessionController
 from app.http.api.templates import TemplateController
 from app.http.api.triggers import TriggerController
 from app.http.api.zaps import ZapController
@@ -60,6 +61,7 @@ from app.http.problems import NO_SNIFF
 from app.http.requests import StrictRequest, check
 from app.http.routing import Edge, Routes
 from app.http.services import Services
+from app.http.ui.files import FILES
 from app.intake.bodies import Bodies
 from app.intake.callbacks import Callbacks
 from app.intake.held_room import HeldRoom
@@ -123,6 +125,7 @@ def create_app(services: Services) -> Litestar:
             *PAGES,
             MailPages,
             *APPROVAL_PAGES,
+            *FILES,
         ],
         dependencies={
             "paging": Provide(provide_paging, sync_to_thread=False),
@@ -153,6 +156,7 @@ def _with_edge(app: Litestar, services: Services) -> Litestar:
     """What needs to know all routes, and what stands around them."""
     app.state.openapi = Document(app, services.catalog)
     app.state.routes = Routes(app)
+    app.state.public_path = services.public_path
     app.asgi_handler = Edge(app.asgi_handler, app.state.routes, services.trusted_proxies)
     return app
 
@@ -198,7 +202,7 @@ def _api(authenticator: Authenticator, keeps_answers: Middleware) -> Router:
         guards=[guard(authenticator)],
         middleware=[keeps_answers],
     )
-    public = Router("/", route_handlers=[AuthController])
+    public = Router("/", route_handlers=[AuthController, SessionController])
     return Router(
         "/api/v1",
         route_handlers=[private, public],

@@ -18,7 +18,10 @@ from litestar.types import ASGIApp, ExceptionHandlersMap, Message, Receive, Scop
 from app.accounts.proxies import client_of
 from app.config.parsers import Network
 from app.http.problems import MEDIA_TYPE, NO_SNIFF, Problem, encode, respond, unavailable
+from app.http.ui import files
 
+_FOR_PROGRAMS = {"api", "hooks", "docs", "schema", "assets", "healthz", "readyz", "metrics", "approve"}
+"""First parts of paths that are no pages of the UI, also where there is nothing below them."""
 MOUNTS = ("/hooks/",)
 """Below these the webhook intake decides by itself."""
 _STOPPING = "the server is stopping, and whether the request was carried out is not known; send it again"
@@ -68,7 +71,15 @@ class Routes:
 
 def _misrouted(request: "Request[Any, Any, State]", _error: Exception) -> Response[bytes]:
     routes: Routes = request.app.state.routes
-    return respond(routes.misrouted(request.method, request.scope["path"]))
+    path = request.scope["path"]
+    problem = routes.misrouted(request.method, path)
+    if problem.kind.status == 404 and "text/html" in request.headers.get("accept", "") and _is_for_people(path):
+        return files.page(request.app.state.public_path, status_code=404)
+    return respond(problem)
+
+
+def _is_for_people(path: str) -> bool:
+    return path.split("/")[1] not in _FOR_PROGRAMS
 
 
 HANDLERS: ExceptionHandlersMap = {NotFoundException: _misrouted, MethodNotAllowedException: _misrouted}

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from argon2 import PasswordHasher
 
@@ -48,3 +49,8 @@ class Services:
     now: Clock = clock.now
     new_id: NewId = clock.new_id
     readiness: Callable[[], Awaitable[list[str]]] = always_ready
+
+    @property
+    def public_path(self) -> str:
+        """The path of the public URL: a proxy's, below which people reach this installation; mostly empty."""
+        return urlsplit(self.public_url).path

@@ -265,7 +265,7 @@ class _Supervisor:
             await asyncio.sleep(0.1)
         url = self._settings.public_url
         self._output.banner(
-            f"TriggerHub is up at {url}",
+            f"TriggerHub is up: open {url}",
             f"API      {url}/api/v1",
             f"docs     {url}/docs",
             f"health   {url}/healthz",

@@ -43,6 +43,9 @@ where session_id = $1 and previous_hash = $2 and rotated_at > now() - $3::interv
 -- name: end_session
 delete from iam.sessions where session_id = $1 returning user_id
 
+-- name: sessions_of
+select session_id from iam.sessions where user_id = $1
+
 -- name: session_user
 -- Whose session this is, while it lasts.
 select user_id from iam.sessions where session_id = $1 and user_id = $2 and expires_at > now()

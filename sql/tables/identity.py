@@ -110,6 +110,10 @@ class Identity:
         user_id: UUID | None = await self._pool.fetchval(_queries["end_session"], session_id)
         return user_id
 
+    async def sessions_of(self, user_id: UUID) -> list[UUID]:
+        """All of a user's sessions."""
+        return [row[0] for row in await self._pool.fetch(_queries["sessions_of"], user_id)]
+
     async def session_lasts(self, session_id: UUID, user_id: UUID) -> bool:
         """Whether this user's session is neither ended nor over."""
         return await self._pool.fetchval(_queries["session_user"], session_id, user_id) is not None

@@ -59,8 +59,8 @@ async def test_filter_garbage_is_refused(ada: Person, query: str) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("PATCH", "/api/v1/zaps", 405), ("PUT", "/healthz", 405), ("GET", "/", 404), ("GET", "/api/v1", 404),
-     ("GET", "/api/v2/zaps", 404), ("GET", "/%00", 404), ("DELETE", "/api/v1/me", 405)],
+    [("PATCH", "/api/v1/zaps", 405), ("PUT", "/healthz", 405), ("POST", "/", 405), ("GET", "/nowhere", 404),
+     ("GET", "/api/v1", 404), ("GET", "/api/v2/zaps", 404), ("GET", "/%00", 404), ("DELETE", "/api/v1/me", 405)],
 )  # fmt: skip
 async def test_what_is_not_offered_is_a_problem_too(ada: Person, method: str, path: str, status: int) -> None:
     answer = await ada.api.request(method, path)

@@ -10,6 +10,7 @@ from app.http.docs.markdown import title, to_html
 FOLDER = Path(__file__).parent / "guide"
 ORDER = (
     "first-zap",
+    "ui",
     "webhooks",
     "schedules",
     "polling",

@@ -29,7 +29,8 @@ _NAMES: Mapping[str, str] = {
     "Sample": "TemplateSample", "Filtered": "FilterDecision", "Taken": "PathsDecision",
     "BacktestIn": "BacktestRequest", "Comparison": "BacktestResult", "Course": "BacktestRun",
     "TestIn": "DraftTestRequest", "TestSample": "DraftTestSample", "TestedDraft": "DraftTest",
-    "TestOutcome": "DraftTestOutcome", "Refresh": "RefreshRequest", "Changed": "DeadLetterChange",
+    "TestOutcome": "DraftTestOutcome", "Refresh": "RefreshRequest",
+    "SessionOut": "Session", "AccessOut": "SessionAccess", "Changed": "DeadLetterChange",
 }  # fmt: skip
 """Names that clients see, where ours are for ourselves."""
 

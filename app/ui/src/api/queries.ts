@@ -1,0 +1,167 @@
+/** What pages ask of the API, and how long an answer may be shown. */
+import { QueryClient, infiniteQueryOptions, queryOptions, useQuery } from "@tanstack/react-query";
+import { ApiError, type Job, type Run, type RunSelection, type Zap, type ZapSummary, api, data } from "./client";
+
+const POLL_MS = 2_000;
+const MAX_PAGES = 10;
+/** As ends of runs: nothing follows them. */
+export const ENDED = ["completed", "filtered", "failed", "cancelled", "timed_out"];
+
+export const queryClient = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: 5_000,
+      retry: (count, error) => count < 3 && !(error instanceof ApiError && error.status < 500),
+      retryDelay: (count) => Math.min(1_000 * 2 ** count, 8_000),
+    },
+  },
+});
+
+/** All zaps, newest first: names are needed everywhere, and there are few. */
+export const zapsQuery = queryOptions({
+  queryKey: ["zaps"],
+  refetchInterval: 10_000,
+  queryFn: async ({ signal }) => {
+    const found: ZapSummary[] = [];
+    let cursor: string | null = null;
+    for (let page = 0; page < MAX_PAGES; page++) {
+      const query: { limit: number; cursor?: string } = cursor ? { limit: 100, cursor } : { limit: 100 };
+      const answer: { items: ZapSummary[]; next_cursor?: string | null } = await data(api.GET("/api/v1/zaps", { params: { query }, signal }));
+      found.push(...answer.items);
+      cursor = answer.next_cursor ?? null;
+      if (!cursor) break;
+    }
+    return found;
+  },
+});
+
+/** The name of a zap by its id; deleted zaps have none. */
+export function useZapNames(): (id: string) => string | undefined {
+  const { data: zaps } = useQuery(zapsQuery);
+  return (id) => zaps?.find((zap) => zap.id === id)?.name;
+}
+
+/** Put a changed zap into the list at once: the list itself follows the log within moments. */
+export function zapChanged(zap: Zap, etag?: string | null): void {
+  queryClient.setQueryData(zapQuery(zap.id).queryKey, (old) => ({ zap, etag: etag ?? old?.etag ?? null }));
+  queryClient.setQueryData(zapsQuery.queryKey, (old) => {
+    if (!old) return old;
+    const known = old.find((other) => other.id === zap.id);
+    const { draft, ...rest } = zap;
+    const item: ZapSummary = {
+      ...rest, trigger_type: draft.trigger.type, step_count: known?.step_count ?? draft.steps?.length ?? 0,
+    };
+    return known ? old.map((other) => (other.id === zap.id ? item : other)) : [item, ...old];
+  });
+  setTimeout(() => queryClient.invalidateQueries({ queryKey: zapsQuery.queryKey }), 1_000);
+}
+
+export const zapQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["zap", id],
+    queryFn: async ({ signal }) => {
+      const answered = await api.GET("/api/v1/zaps/{zap_id}", { params: { path: { zap_id: id } }, signal });
+      const zap = await data(Promise.resolve(answered));
+      return { zap, etag: answered.response.headers.get("etag") };
+    },
+  });
+
+export const healthQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["health", id],
+    staleTime: 15_000,
+    queryFn: async ({ signal }) => {
+      const path = { params: { path: { zap_id: id } }, signal };
+      const { completed = 0, failed = 0, ...others } = await data(api.GET("/api/v1/zaps/{zap_id}/health", path));
+      return { completed, failed, ...others };
+    },
+  });
+
+export const versionQuery = (id: string, number: number) =>
+  queryOptions({
+    queryKey: ["version", id, number],
+    staleTime: Number.POSITIVE_INFINITY,
+    queryFn: ({ signal }) =>
+      data(api.GET("/api/v1/zaps/{zap_id}/versions/{number}", { params: { path: { zap_id: id, number } }, signal })),
+  });
+
+export const versionsQuery = (id: string, position: number) =>
+  list(["versions", id, position], (cursor, signal) =>
+    data(api.GET("/api/v1/zaps/{zap_id}/versions", { params: { path: { zap_id: id }, query: paged(cursor) }, signal })));
+
+interface PageOf<Item> { items: Item[]; next_cursor?: string | null }
+
+/** A list in pages; the first one is asked for again every `pollMs`, while further ones are history. */
+function list<Item>(key: readonly unknown[], fetchPage: (cursor: string, signal: AbortSignal) => Promise<PageOf<Item>>, pollMs?: number) {
+  return infiniteQueryOptions({
+    queryKey: key,
+    queryFn: ({ pageParam, signal }) => fetchPage(pageParam, signal),
+    initialPageParam: "",
+    getNextPageParam: (page) => page.next_cursor,
+    refetchInterval: (query) => (pollMs && query.state.data?.pages.length === 1 ? pollMs : false),
+  });
+}
+
+function paged(cursor: string, limit = 20): { limit: number; cursor?: string } {
+  return cursor ? { limit, cursor } : { limit };
+}
+
+export type RunFilter = Omit<RunSelection, "include_recovered"> & { recovered?: boolean };
+
+export const runsQuery = (filter: RunFilter, limit = 25) =>
+  list(["runs", filter, limit], (cursor, signal) =>
+    data(api.GET("/api/v1/runs", { params: { query: { ...set(filter), ...paged(cursor, limit) } }, signal })), POLL_MS);
+
+function set(filter: RunFilter): { [Key in keyof RunFilter]: NonNullable<RunFilter[Key]> } {
+  return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined && value !== "")) as never;
+}
+
+export const runQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["run", id],
+    queryFn: ({ signal }): Promise<Run> => data(api.GET("/api/v1/runs/{run_id}", { params: { path: { run_id: id } }, signal })),
+    refetchInterval: (query) => (query.state.data && ENDED.includes(query.state.data.status) ? false : 1_000),
+  });
+
+export function runValue(id: string, path: string): Promise<unknown> {
+  return data(api.GET("/api/v1/runs/{run_id}/value", { params: { path: { run_id: id }, query: { path } } }));
+}
+
+export const eventsQuery = (id: string) =>
+  list(["events", id], (cursor, signal) =>
+    data(api.GET("/api/v1/runs/{run_id}/events", { params: { path: { run_id: id }, query: paged(cursor, 50) }, signal })));
+
+export const lettersQuery = (state: "open" | "resolved" | "all", zapId: string | undefined) =>
+  list(["letters", state, zapId], (cursor, signal) =>
+    data(api.GET("/api/v1/dead-letters", {
+      params: { query: { state, ...(zapId ? { zap_id: zapId } : {}), ...paged(cursor) } }, signal,
+    })), 5_000);
+
+export const requestsQuery = (zapId: string, reason: string | undefined) =>
+  list(["requests", zapId, reason], (cursor, signal) =>
+    data(api.GET("/api/v1/zaps/{zap_id}/requests", {
+      params: { path: { zap_id: zapId }, query: { ...(reason ? { reason: reason as never } : {}), ...paged(cursor) } }, signal,
+    })), 5_000);
+
+export const jobsQuery = list(["jobs"], (cursor, signal) => data(api.GET("/api/v1/jobs", { params: { query: paged(cursor) }, signal })), POLL_MS);
+
+export const jobQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["job", id],
+    queryFn: ({ signal }): Promise<Job> => data(api.GET("/api/v1/jobs/{job_id}", { params: { path: { job_id: id } }, signal })),
+    refetchInterval: (query) => (["completed", "aborted"].includes(query.state.data?.status ?? "") ? false : 1_000),
+  });
+
+export const keysQuery = list(["keys"], (cursor, signal) => data(api.GET("/api/v1/api-keys", { params: { query: paged(cursor) }, signal })));
+
+export const triggersQuery = queryOptions({
+  queryKey: ["triggers"],
+  staleTime: Number.POSITIVE_INFINITY,
+  queryFn: () => data(api.GET("/api/v1/triggers/available")),
+});
+
+export const actionsQuery = queryOptions({
+  queryKey: ["actions"],
+  staleTime: Number.POSITIVE_INFINITY,
+  queryFn: () => data(api.GET("/api/v1/actions/available")),
+});

@@ -1,0 +1,84 @@
+/** The addresses of the UI. app/http/ui/files.py serves the page for the same first parts. */
+import { Outlet, createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
+import { restore, root } from "./api/session";
+import { Frame } from "./parts/Frame";
+import { Broken, NotFound } from "./parts/broken";
+import { Login } from "./pages/Login";
+import { Runs } from "./pages/Runs";
+import { Zaps } from "./pages/Zaps";
+
+type Search = Record<string, string | undefined>;
+/** Only what a page knows stays in its address. */
+const known = (...names: string[]) => (search: Record<string, unknown>): Search =>
+  Object.fromEntries(names.filter((name) => search[name]).map((name) => [name, String(search[name])]));
+
+const rootRoute = createRootRoute({ component: Outlet, notFoundComponent: NotFound, errorComponent: Broken });
+const login = createRoute({ getParentRoute: () => rootRoute, path: "/login", validateSearch: known("next"), component: Login });
+const inside = createRoute({
+  getParentRoute: () => rootRoute,
+  id: "inside",
+  component: Frame,
+  beforeLoad: async () => {
+    if (!(await restore())) throw redirect({ to: "/login", search: { next: here() } });
+  },
+});
+const home = createRoute({
+  getParentRoute: () => inside, path: "/", beforeLoad: () => { throw redirect({ to: "/zaps", replace: true }); },
+});
+const zaps = createRoute({ getParentRoute: () => inside, path: "/zaps", validateSearch: known("q", "status"), component: Zaps });
+const zap = createRoute({
+  getParentRoute: () => inside, path: "/zaps/$id", validateSearch: known("tab"),
+  component: lazyRouteComponent(() => import("./pages/Zap"), "ZapPage"),
+});
+export const RUN_FILTERS = ["zap_id", "status", "source", "from", "to", "step_id", "error_code", "recovered"] as const;
+const runs = createRoute({ getParentRoute: () => inside, path: "/runs", validateSearch: known(...RUN_FILTERS), component: Runs });
+const run = createRoute({
+  getParentRoute: () => inside, path: "/runs/$id", validateSearch: known("step", "tab"),
+  component: lazyRouteComponent(() => import("./pages/Run"), "RunPage"),
+});
+const inbox = createRoute({
+  getParentRoute: () => inside, path: "/inbox", validateSearch: known("state", "zap_id"),
+  component: lazyRouteComponent(() => import("./pages/Inbox"), "Inbox"),
+});
+const requests = createRoute({
+  getParentRoute: () => inside, path: "/requests", validateSearch: known("zap_id", "reason"),
+  component: lazyRouteComponent(() => import("./pages/Requests"), "Requests"),
+});
+const jobs = createRoute({
+  getParentRoute: () => inside, path: "/jobs", component: lazyRouteComponent(() => import("./pages/Jobs"), "Jobs"),
+});
+const system = createRoute({
+  getParentRoute: () => inside, path: "/system", component: lazyRouteComponent(() => import("./pages/System"), "System"),
+});
+const settings = createRoute({
+  getParentRoute: () => inside, path: "/settings", component: lazyRouteComponent(() => import("./pages/Settings"), "Settings"),
+});
+
+export const router = createRouter({
+  routeTree: rootRoute.addChildren([
+    login,
+    inside.addChildren([home, zaps, zap, runs, run, inbox, requests, jobs, system, settings]),
+  ]),
+  basepath: new URL(root).pathname,
+  defaultPreload: "intent",
+  defaultErrorComponent: Broken,
+  defaultNotFoundComponent: NotFound,
+  scrollRestoration: true,
+  // Values are plain texts: an address can be read, typed and shared.
+  parseSearch: (text) => Object.fromEntries(new URLSearchParams(text)),
+  stringifySearch: (search) => {
+    const given = Object.entries(search).filter(([, value]) => value !== undefined && value !== "");
+    const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
+    return text && `?${text}`;
+  },
+});
+
+/** Where the browser is, for after the sign-in. */
+export function here(): string | undefined {
+  const path = location.pathname + location.search;
+  return path === `${new URL(root).pathname}` || location.pathname.endsWith("/login") ? undefined : path;
+}
+
+declare module "@tanstack/react-router" {
+  interface Register { router: typeof router }
+}
