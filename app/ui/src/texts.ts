@@ -28,12 +28,12 @@ export const t = {
   runStatus: {
     queued: "Queued", running: "Running", waiting: "Waiting", completed: "Completed", filtered: "Filtered", failed: "Failed", cancelled: "Cancelled", timed_out: "Timed out",
   },
-  stepStatus: { waiting: "waiting", running: "running", succeeded: "succeeded", filtered: "filtered", failed: "failed", untouched: "not reached", passed: "not taken" },
+  stepStatus: { waiting: "waiting", running: "running", succeeded: "succeeded", filtered: "filtered", failed: "failed", untouched: "not reached", passed: "not taken", pending: "not reached yet", skipped: "not taken" },
   zapStatus: { draft: "Draft", enabled: "On", paused: "Paused", deleted: "Deleted" },
   jobStatus: { running: "Running", paused: "Paused", completed: "Done", aborted: "Aborted" },
-  sources: { webhook: "Webhook", schedule: "Schedule", manual: "By hand", replay: "Replay", alert: "Alert", item: "Loop item", zap: "Another zap" },
+  sources: { webhook: "Webhook", schedule: "Schedule", manual: "By hand", replay: "Replay", alert: "Alert", failure: "Failure of a zap", poll: "Poll", item: "Loop item", zap: "Another zap" },
   triggers: { "webhook.catch": "Webhook", "webhook.catch_raw": "Raw webhook", "schedule.cron": "Schedule", "schedule.every": "Schedule", manual: "By hand" },
-  flags: { failing: "Failing", loop: "Starts itself", target_gone: "Target gone" },
+  flags: { failing: "Failing", loop: "Starts itself", target_gone: "Target gone", poll_failing: "Poll fails" },
   kinds: { action: "", delay: "Delay", filter: "Filter", paths: "Paths", set: "Set", stop: "Stop", return: "Return", try: "Try", unknown: "Unknown", for_each: "For each", zap: "Zap", approval: "Approval", wait_for: "Wait for" },
   steps: {
     none: "No steps yet: each request is stored as a run that ends at once.", otherwise: "Otherwise", onError: "On error", tries: "Tries", each: "For each item",
@@ -102,7 +102,7 @@ export const t = {
     since: "Since", version: (number: number) => `Version ${number}`, deadline: "Times out", replayOf: "Replay of", replays: "Replays", id: "Run id", trigger: "Trigger", body: "Body", data: "Data", query: "Query", headers: "Headers",
     show: (what: string) => `Show ${what.toLowerCase()}`, taken: "taken", notTaken: "not taken", attempts: (count: number) => `${count} attempts. `, letThrough: "Let through: ", stopped: "Stopped here: ",
     notYet: "The run has not come to this step yet.", never: "The run never came to this step.", again: "Tried again", retryAt: "The next attempt is at", waitsUntil: "It goes on at", output: "Output", input: "Input", notKept: (pointer: string) => `Not kept whole: ${pointer}`,
-    attemptsTitle: "Attempts", attempt: (number: number) => `Attempt ${number}`, answer: "What the target answered", retriedAt: "Tried again at", inputThen: "Input of this attempt", outputAbove: "It succeeded: its output is above.",
+    attemptsTitle: "Attempts", attempt: (number: number) => `Attempt ${number}`, answer: "What the target answered", retriedAt: "Tried again at", approval: "Who is asked, and what they said", inputThen: "Input of this attempt", outputAbove: "It succeeded: its output is above.",
   },
   hints: {
     http_4xx: "The target refuses this request: look at its answer and at the input. Retrying alone does not help.", http_5xx: "The target has a problem of its own. Replay the run once it is well again.",

@@ -1,6 +1,6 @@
 /** What pages ask of the API, and how long an answer may be shown. */
 import { QueryClient, infiniteQueryOptions, queryOptions, useQuery } from "@tanstack/react-query";
-import { ApiError, type Job, type Run, type RunSelection, type Zap, type ZapSummary, api, data } from "./client";
+import { ApiError, type Definition, type Job, type Run, type RunSelection, type Zap, type ZapSummary, api, data } from "./client";
 
 const POLL_MS = 2_000;
 const MAX_PAGES = 10;
@@ -49,11 +49,16 @@ export function zapChanged(zap: Zap, etag?: string | null): void {
     const known = old.find((other) => other.id === zap.id);
     const { draft, ...rest } = zap;
     const item: ZapSummary = {
-      ...rest, trigger_type: draft.trigger.type, step_count: known?.step_count ?? draft.steps?.length ?? 0,
+      ...rest, trigger_type: firstTrigger(draft)?.type ?? "", step_count: known?.step_count ?? draft.steps?.length ?? 0,
     };
     return known ? old.map((other) => (other.id === zap.id ? item : other)) : [item, ...old];
   });
   setTimeout(() => queryClient.invalidateQueries({ queryKey: zapsQuery.queryKey }), 1_000);
+}
+
+/** A zap has one trigger, or several with names. */
+export function firstTrigger(draft: Definition): { type: string; config?: unknown } | undefined {
+  return draft.trigger ?? draft.triggers?.[0];
 }
 
 export const zapQuery = (id: string) =>

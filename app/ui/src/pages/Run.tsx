@@ -37,7 +37,7 @@ function Shown({ run }: { run: Run }) {
   const selected = search.step ?? run.error?.step_id ?? "trigger";
   const set = (change: object) => void navigate({ to: "/runs/$id", params: { id: run.id }, search: { ...search, ...change }, replace: true, resetScroll: false });
   const isActive = !ENDED.includes(run.status);
-  const replayable = all.length > 0 ? all : run.steps.map((step) => ({ id: step.id, kind: "" }));
+  const replayable = run.steps.filter((step) => step.replayable).map((step) => ({ id: step.id, kind: step.kind ?? "" }));
   return (
     <Page title={t.run.title(zap?.name ?? t.runs.deletedZap)} badge={<RunBadge status={run.status} />} actions={
       <>

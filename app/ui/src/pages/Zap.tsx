@@ -67,6 +67,7 @@ function Overview({ zap }: { zap: Zap }) {
   const health = useQuery({ ...healthQuery(zap.id), refetchInterval: 5_000 }).data;
   const runs = useInfiniteQuery(runsQuery({ zap_id: zap.id }, 8));
   const items = runs.data?.pages.flatMap((page) => page.items) ?? [];
+  const triggers = zap.draft.trigger ? [zap.draft.trigger.type] : (zap.draft.triggers ?? []).map((trigger) => trigger.type);
   return (
     <div className="split">
       <div className="stack">
@@ -102,7 +103,7 @@ function Overview({ zap }: { zap: Zap }) {
         <Secrets zap={zap} />
         <Panel title={t.zap.facts}>
           <dl className="facts">
-            <dt>{t.zap.trigger}</dt><dd>{t.triggers[zap.draft.trigger.type as keyof typeof t.triggers] ?? zap.draft.trigger.type}</dd>
+            <dt>{t.zap.trigger}</dt><dd>{triggers.map((type) => t.triggers[type as keyof typeof t.triggers] ?? type).join(", ")}</dd>
             <dt>{t.zap.live}</dt><dd>{zap.version ? t.run.version(zap.version) : t.zap.never}</dd>
             {health && health.completed + health.failed > 0 && <><dt>{t.zaps.ends}</dt><dd><Rate completed={health.completed} failed={health.failed} /></dd></>}
             {health?.last_completed_at && <><dt>{t.zap.lastGood}</dt><dd><Ago at={health.last_completed_at} /></dd></>}

@@ -1,5 +1,5 @@
 /** Statuses: a colour, a picture and a word, so that colour is never the only sign. */
-import { Ban, Check, CircleDashed, Clock, Filter, Hourglass, LoaderCircle, Pause, Pencil, Timer, Trash2, X } from "lucide-react";
+import { Ban, Check, CircleDashed, Clock, Filter, Hourglass, LoaderCircle, Minus, Pause, Pencil, Timer, Trash2, X } from "lucide-react";
 import type { ReactNode } from "react";
 import type { Job, RunStatus, RunStep, ZapSummary } from "../api/client";
 import { t } from "../texts";
@@ -31,6 +31,8 @@ const STEP: Record<StepStatus, Look> = {
   succeeded: { tone: "good", icon: <Check aria-hidden /> },
   filtered: { tone: "rest", icon: <Filter aria-hidden /> },
   failed: { tone: "bad", icon: <X aria-hidden /> },
+  pending: { tone: "rest", icon: <CircleDashed aria-hidden /> },
+  skipped: { tone: "rest", icon: <Minus aria-hidden /> },
   untouched: { tone: "rest", icon: <CircleDashed aria-hidden /> },
 };
 

@@ -55,6 +55,8 @@ export function StepDetail({ run, step, found }: { run: Run; step: Step | undefi
             {hint(found.error.code) && <div>{hint(found.error.code)}</div>}
           </Note>
         )}
+        {found?.why && !found.error && <Note>{found.why}</Note>}
+        {found?.approval && <Json value={found.approval} title={t.run.approval} path={`steps.${id}.approval`} />}
         {found?.postponed && <Note tone="warn">{found.postponed.message} {t.run.again} <Ago at={found.postponed.until} />.</Note>}
         {found?.waits_until && !found.postponed && found.status === "waiting" && <Note tone="warn">{attempts.length ? t.run.retryAt : t.run.waitsUntil} <Moment at={found.waits_until} />.</Note>}
         {found?.decision && <Decision step={step} decision={found.decision} />}

@@ -42,7 +42,7 @@ function Level({ steps, shown, isReached }: { steps: readonly Step[]; shown: Sho
           <li key={step.id}>
             <StepLine step={step} found={found} shown={shown} isReached={isReached} />
             {branches(step).map((branch) => {
-              const isTaken = taken ? taken.includes(branch.id) : [...allSteps(branch.steps)].some((inner) => shown.byId.has(inner.id));
+              const isTaken = taken ? taken.includes(branch.id) : [...allSteps(branch.steps)].some((inner) => isReachedStep(shown.byId.get(inner.id)));
               return (
                 <div className={`branch${isTaken ? "" : " idle"}`} key={branch.id}>
                   <div className="title">
@@ -61,6 +61,8 @@ function Level({ steps, shown, isReached }: { steps: readonly Step[]; shown: Sho
   );
 }
 
+const isReachedStep = (found: RunStep | undefined) => found !== undefined && !["pending", "skipped"].includes(found.status ?? "");
+
 /** Of steps that only hold others, and leave no record of their own: as those inside. */
 function around(step: Step, byId: Shown["byId"]): StepStatus {
   const inner = branches(step).flatMap((branch) => [...allSteps(branch.steps)]).flatMap((one) => byId.get(one.id) ?? []);
@@ -74,7 +76,7 @@ function StepLine({ step, found, shown, isReached }: { step: Step; found: RunSte
   const attempts = found?.attempts?.length ?? 0;
   const words = status !== "untouched" ? t.stepStatus[status] : isReached ? t.stepStatus.untouched : t.stepStatus.passed;
   return (
-    <button type="button" className={`step${status === "untouched" ? " idle" : ""}`} aria-pressed={shown.selected === step.id}
+    <button type="button" className={`step${["untouched", "pending", "skipped"].includes(status) ? " idle" : ""}`} aria-pressed={shown.selected === step.id}
       onClick={() => shown.select(step.id)} data-testid={`step-${step.id}`} data-status={status}>
       <span className="row">
         <StepMark status={status} />
@@ -92,6 +94,7 @@ function StepLine({ step, found, shown, isReached }: { step: Step; found: RunSte
       </span>
       {found?.error && <span className="said bad">{attempts > 1 ? t.run.attempts(attempts) : ""}{found.error.message}</span>}
       {found?.decision?.kind === "filter" && <span className="said">{found.decision.passes ? t.run.letThrough : t.run.stopped}{found.decision.reason}</span>}
+      {found?.why && !found.error && <span className="said">{found.why}</span>}
       {found?.postponed && <span className="said">{found.postponed.message}</span>}
     </button>
   );

@@ -2,14 +2,14 @@
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { type Zap, api, data } from "../api/client";
-import { queryClient } from "../api/queries";
+import { firstTrigger, queryClient } from "../api/queries";
 import { Failed, Field, Note, Panel } from "../parts/controls";
 import { Dialog } from "../parts/overlays";
 import { Ago } from "../parts/time";
 import { t } from "../texts";
 
 export function Secrets({ zap }: { zap: Zap }) {
-  const verification = (zap.draft.trigger.config as { verification?: { preset?: string } } | undefined)?.verification;
+  const verification = (firstTrigger(zap.draft)?.config as { verification?: { preset?: string } } | undefined)?.verification;
   const path = { params: { path: { zap_id: zap.id } } };
   const isVerified = verification !== undefined;
   const state = useQuery({ queryKey: ["secrets", zap.id], queryFn: () => data(api.GET("/api/v1/zaps/{zap_id}/secrets", path)), enabled: isVerified });

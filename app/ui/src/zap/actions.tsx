@@ -32,8 +32,8 @@ function save(name: string, text: string) {
 
 /** A zap's definition as POST /zaps takes it. */
 export function exported(zap: Zap): string {
-  const { trigger, steps, settings } = zap.draft;
-  return JSON.stringify({ name: zap.name, trigger, steps: steps ?? [], ...(settings ? { settings } : {}) }, null, 2);
+  const { steps, ...others } = zap.draft;
+  return JSON.stringify({ name: zap.name, ...others, steps: steps ?? [] }, null, 2);
 }
 
 export async function createZap(body: unknown): Promise<Zap> {

@@ -52,6 +52,8 @@ export function summary(step: Step): string {
       return Object.keys(isObject(step.values) ? step.values : {}).join(", ");
     case "stop":
       return t.steps.stop(String(step.as ?? "completed"));
+    case "approval":
+      return String(step.title ?? "");
     case "return":
       return JSON.stringify(step.value ?? null);
     case "unknown":

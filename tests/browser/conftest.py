@@ -1,0 +1,87 @@
+"""A whole TriggerHub and a browser; both are started once for all tests of the UI."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+
+from tests.support.system import PASSWORD, System, running_system
+
+CHROMIUM = Path("/usr/bin/chromium")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+EMAIL = "grace@example.com"
+
+
+@pytest.fixture(scope="session")
+async def system() -> AsyncIterator[System]:
+    """Without any account: the first test of a person makes the first one."""
+    if not CHROMIUM.exists():
+        pytest.skip("Chromium is not on this machine: on Debian, apt-get install chromium")
+    async with running_system() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def browser(system: System) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture(scope="session")
+async def welcomed(system: System, browser: Browser) -> str:
+    """The first account, made in the browser; its access token is the system's from now on. Gives the first address."""
+    context = await browser.new_context(base_url=system.base)
+    page = await context.new_page()
+    await page.goto("/")
+    await page.get_by_label("Name").fill("Grace Hopper")
+    await page.get_by_label("E-mail").fill(EMAIL)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_test_id("sign-up").click()
+    await page.wait_for_url("**/zaps")
+    address = page.url
+    await context.close()
+    signed_in = await system.call("POST", "/api/v1/auth/signin", {"email": EMAIL, "password": PASSWORD})
+    system.token = signed_in["access_token"]
+    return address
+
+
+class Signed:
+    """A signed-in person's page, and what went wrong on it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.wrong: list[str] = []
+        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("dialog", lambda dialog: self.wrong.append(f"a script opened a dialog: {dialog.message}"))
+        page.on("console", lambda message: self._heard(message.type, message.text))
+
+    def _heard(self, kind: str, text: str) -> None:
+        # The browser reports each 4xx as well; which of them are expected, tests say by what they look for.
+        if kind == "error" and "Failed to load resource" not in text:
+            self.wrong.append(text)
+
+
+async def sign_in(context: BrowserContext) -> Signed:
+    """A page in which the person of the tests has signed in."""
+    signed = Signed(await context.new_page())
+    await signed.page.goto("/login")
+    await signed.page.get_by_label("E-mail").fill(EMAIL)
+    await signed.page.get_by_label("Password").fill(PASSWORD)
+    await signed.page.get_by_test_id("sign-in").click()
+    await signed.page.wait_for_url("**/zaps")
+    return signed
+
+
+@pytest.fixture
+async def signed(system: System, browser: Browser, welcomed: str) -> AsyncIterator[Signed]:
+    """Somebody who has just signed in; nothing may have gone wrong on the page."""
+    context = await browser.new_context(base_url=system.base)
+    context.set_default_timeout(10_000)
+    signed = await sign_in(context)
+    yield signed
+    await context.close()
+    assert signed.wrong == []

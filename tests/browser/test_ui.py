@@ -1,0 +1,176 @@
+"""The web UI in a real browser, against a whole TriggerHub."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.browser.conftest import EMAIL, Signed, sign_in
+from tests.support.system import PASSWORD, System
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+AXE = Path(__file__).parents[2] / "app/ui/node_modules/axe-core/axe.min.js"
+HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script> {{ 7 }}"
+ANSI = "\x1b[31mred\x1b[0m"
+
+
+async def failing_zap(system: System, name: str) -> dict[str, Any]:
+    """A published zap whose target does not exist; the names of what it sends are hostile."""
+    config = {"method": "POST", "url": f"{system.base}/nowhere", "body": {"sent": "{{ trigger.body }}"}}
+    steps = [{"id": "send", "kind": "action", "type": "http.request", "config": config}]
+    trigger = {"type": "webhook.catch", "config": {}}
+    zap: dict[str, Any] = await system.call("POST", "/api/v1/zaps", {"name": name, "trigger": trigger, "steps": steps})
+    await system.call("POST", f"/api/v1/zaps/{zap['id']}/publish", {})
+    return zap
+
+
+async def failed_run(system: System, name: str) -> tuple[dict[str, Any], str]:
+    zap = await failing_zap(system, name)
+    run_id = await system.post_hook(zap["hook_url"], {HOSTILE: HOSTILE, "ansi": ANSI}, key=name)
+    await system.settled([run_id], 20)
+    return zap, str(run_id)
+
+
+async def test_from_the_first_account_to_a_run_that_appears_by_itself(
+    system: System, welcomed: str, signed: Signed
+) -> None:
+    assert welcomed == f"{system.base}/zaps"
+    page = signed.page
+    await page.get_by_test_id("new-zap").click()
+    await page.get_by_test_id("zap-name").fill("My very first zap")
+    await page.get_by_test_id("create-zap").click()
+    hook_url = await page.get_by_test_id("hook-url").inner_text()
+    await expect(page.get_by_test_id("zap-status")).to_have_text("On")
+    await expect(page.get_by_test_id("first-run")).to_contain_text(hook_url)
+    await system.post_hook(hook_url, {"total": 42.5}, key="first")
+    row = page.get_by_test_id("run-row")
+    await expect(row.get_by_test_id("run-status")).to_have_text("Completed")
+    await row.get_by_role("link").click()
+    await expect(page.get_by_test_id("trigger-detail")).to_contain_text("42.5")
+    await page.get_by_test_id("step-call").click()
+    await expect(page.get_by_test_id("step-detail")).to_contain_text("200")
+
+
+async def test_a_failed_run_is_found_understood_and_replayed(system: System, signed: Signed) -> None:
+    _, run_id = await failed_run(system, "Finds nobody")
+    page = signed.page
+    await page.goto("/inbox")
+    group = page.get_by_test_id("dead-letter").filter(has_text="Finds nobody")
+    await expect(group.get_by_test_id("cause")).to_contain_text("404")
+    await group.get_by_text("Last run").click()
+    await expect(page.get_by_test_id("run-id")).to_have_text(run_id)
+    await expect(page.get_by_test_id("step-detail")).to_contain_text("the target answered 404")
+    await expect(page.get_by_test_id("attempt").first).to_contain_text("not_found")
+    await page.get_by_test_id("replay").click()
+    await page.get_by_test_id("replay-confirm").click()
+    await expect(page.get_by_test_id("run-id")).not_to_have_text(run_id)
+    await expect(page.get_by_test_id("run-status")).to_have_text("Failed")
+    await expect(page.get_by_text("Replay of")).to_be_visible()
+
+
+async def test_many_runs_are_counted_and_replayed_as_a_job(system: System, signed: Signed) -> None:
+    zap, _ = await failed_run(system, "Again and again")
+    page = signed.page
+    await page.goto(f"/runs?zap_id={zap['id']}&status=failed")
+    await expect(page.get_by_test_id("run-row")).to_have_count(1)
+    await page.get_by_test_id("bulk-replay").click()
+    await expect(page.get_by_test_id("bulk-count")).to_have_text("1 run")
+    await page.get_by_test_id("bulk-start").click()
+    await expect(page.get_by_test_id("job-status")).to_have_text("Done")
+    await expect(page.get_by_test_id("job-progress")).to_have_text("1 of 1")
+
+
+async def test_a_mistake_in_a_draft_leads_to_its_place_and_nobody_is_overwritten(
+    system: System, signed: Signed
+) -> None:
+    zap = await failing_zap(system, "Two write this")
+    page = signed.page
+    await page.goto(f"/zaps/{zap['id']}?tab=draft")
+    text = page.get_by_test_id("draft-json")
+    right = await text.input_value()
+    await text.fill(right.replace('"method": "POST"', '"method": "PSOT"'))
+    await page.get_by_test_id("save-draft").click()
+    await page.get_by_role("button", name="steps.0.config.method").click()
+    selected = "() => { const e = document.activeElement; return e.value.slice(e.selectionStart, e.selectionEnd) }"
+    assert await page.evaluate(selected) == '"PSOT"'
+    found = await system.call("GET", f"/api/v1/zaps/{zap['id']}")
+    theirs = {"name": "Theirs", "draft": found["draft"]}
+    await system.call("PUT", f"/api/v1/zaps/{zap['id']}", theirs, **{"If-Match": "*"})
+    await text.fill(right.replace("Two write this", "Mine"))
+    await page.get_by_test_id("save-draft").click()
+    await expect(page.get_by_test_id("conflict")).to_be_visible()
+    assert (await system.call("GET", f"/api/v1/zaps/{zap['id']}"))["name"] == "Theirs"
+
+
+async def test_an_address_survives_the_sign_in_and_a_signed_out_browser_knows_nothing(
+    system: System, signed: Signed
+) -> None:
+    page = signed.page
+    await page.goto("/runs?status=failed")
+    await expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    await page.get_by_test_id("user-menu").click()
+    await page.get_by_test_id("sign-out").click()
+    await page.wait_for_url("**/login*")
+    await page.goto("/runs?status=failed")
+    await page.wait_for_url("**/login?next=*")
+    await page.get_by_label("E-mail").fill(EMAIL)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_test_id("sign-in").click()
+    await page.wait_for_url("**/runs?status=failed")
+    assert await page.evaluate("() => document.cookie + JSON.stringify(sessionStorage)") == "{}"
+
+
+async def test_everything_can_be_reached_by_keyboard(signed: Signed) -> None:
+    page = signed.page
+    await page.keyboard.press("Control+k")
+    await page.get_by_test_id("palette").type("jobs")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/jobs")
+    await page.keyboard.press("Control+k")
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_test_id("palette")).to_have_count(0)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_each_screen_is_accessible_and_shows_hostile_values_as_text(
+    system: System, browser: Browser, welcomed: str, theme: Any
+) -> None:
+    if not AXE.exists():
+        pytest.skip("axe is not here: make ui installs it")
+    zap, run_id = await failed_run(system, f"{HOSTILE} {theme}")
+    # axe is put into the page as a script; that the policy holds, the other tests see.
+    context = await browser.new_context(base_url=system.base, color_scheme=theme, bypass_csp=True)
+    context.set_default_timeout(10_000)
+    signed = await sign_in(context)
+    screens = {
+        "/zaps": "zap-row", f"/zaps/{zap['id']}": "run-row", f"/zaps/{zap['id']}?tab=draft": "draft-json",
+        f"/zaps/{zap['id']}?tab=versions": "version", "/runs": "run-row", f"/runs/{run_id}": "attempt",
+        f"/runs/{run_id}?step=trigger": "trigger-detail", "/inbox": "dead-letter", "/requests": None, "/jobs": None,
+        "/system": None, "/settings": "new-key", "/nowhere": None,
+    }  # fmt: skip
+    violations = []
+    for path, awaited in screens.items():
+        await signed.page.goto(path)
+        shown = signed.page.get_by_test_id(awaited) if awaited else signed.page.locator("h1, h2")
+        await shown.first.wait_for()
+        await signed.page.evaluate(AXE.read_text("utf-8"))
+        found = await signed.page.evaluate("() => axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']})")
+        violations += [(path, rule["id"], rule["nodes"][0]["html"][:200]) for rule in found["violations"]]
+        assert await signed.page.locator("img[src=x], script:not([src])").count() == 0
+    await context.close()
+    assert violations == []
+    assert signed.wrong == []
+
+
+async def test_a_run_can_be_read_on_a_phone(system: System, browser: Browser, welcomed: str) -> None:
+    _, run_id = await failed_run(system, "On a phone")
+    context = await browser.new_context(base_url=system.base, viewport={"width": 360, "height": 740})
+    context.set_default_timeout(10_000)
+    signed = await sign_in(context)
+    for path in ("/zaps", "/runs", f"/runs/{run_id}", "/inbox", "/settings"):
+        await signed.page.goto(path)
+        await signed.page.locator("h1").wait_for()
+        width = await signed.page.evaluate("() => document.documentElement.scrollWidth")
+        assert width <= 360, path
+    await context.close()
