@@ -118,7 +118,9 @@ async def test_an_address_survives_the_sign_in_and_a_signed_out_browser_knows_no
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_test_id("sign-in").click()
     await page.wait_for_url("**/runs?status=failed")
-    assert await page.evaluate("() => document.cookie + JSON.stringify(sessionStorage)") == "{}"
+    kept = await page.evaluate("() => document.cookie + JSON.stringify(sessionStorage) + JSON.stringify(localStorage)")
+    assert "eyJ" not in kept
+    assert "thr_" not in kept
 
 
 async def test_everything_can_be_reached_by_keyboard(signed: Signed) -> None:

@@ -8,7 +8,6 @@ export type Zap = Schemas["Zap"];
 export type ZapSummary = Schemas["ZapSummary"];
 export type ZapVersion = Schemas["ZapVersion"];
 export type ZapFlag = Schemas["ZapFlag"];
-export type ZapHealth = Schemas["ZapHealth"];
 export type Definition = Schemas["Definition"];
 export type Run = Schemas["Run"];
 export type RunStep = Schemas["RunStep"];

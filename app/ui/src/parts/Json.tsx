@@ -75,7 +75,7 @@ function Tree({ value, title, path, load }: {
     return found;
   }, [value, path, flipped]);
   const scroller = useRef<HTMLDivElement>(null);
-  const rows = useVirtualizer({ count: lines.length, getScrollElement: () => scroller.current, estimateSize: () => 20, overscan: 20 });
+  const rows = useVirtualizer({ count: lines.length, getScrollElement: () => scroller.current, estimateSize: () => 24, overscan: 20 });
   const isLong = lines.length > 200;
   const flip = (line: Line) => {
     const next = new Set(flipped);

@@ -19,8 +19,13 @@ export function Palette({ onClose }: { onClose: () => void }) {
   const [at, setAt] = useState(0);
   const list = useId();
   const items = useItems(text.trim());
-  useEffect(() => ref.current?.showModal(), []);
-  useEffect(() => document.getElementById(`${list}-${at}`)?.scrollIntoView({ block: "nearest" }), [at, list]);
+  useEffect(() => {
+    ref.current?.showModal();
+  }, []);
+  useEffect(() => {
+    // In braces: newer browsers give a promise, which React would take for a clean-up.
+    void document.getElementById(`${list}-${at}`)?.scrollIntoView({ block: "nearest" });
+  }, [at, list]);
   const choose = (item: Item | undefined) => {
     if (!item) return;
     ref.current?.close();
