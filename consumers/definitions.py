@@ -9,7 +9,7 @@ import msgspec
 
 from domain.aggregates import ZAP
 from domain.connector.catalog import Catalog
-from domain.flow.contents import conditions, templated
+from domain.flow.contents import conditions, result, templated
 from domain.flow.steps import ActionStep, Step, WaitForStep
 from domain.language.condition import Condition, InvalidCondition
 from domain.language.condition import load as load_condition
@@ -37,13 +37,14 @@ class Prepared(msgspec.Struct, frozen=True):
 class CompiledVersion(msgspec.Struct, frozen=True):
     """A definition, and by step id a renderer of what its templates are in, and its conditions in their order.
 
-    `callbacks`: the steps that wait for a callback.
+    `callbacks`: the steps that wait for a callback. `results`: of loops that say what they keep of an item.
     """
 
     definition: Definition
     renderers: Mapping[str, Compiled]
     conditions: Mapping[str, tuple[Prepared, ...]]
     callbacks: tuple[str, ...] = ()
+    results: Mapping[str, Compiled] = {}
 
 
 class Definitions:
@@ -85,6 +86,7 @@ def compile_definition(definition: Definition, catalog: Catalog) -> CompiledVers
         {step.id: _renderer(step, catalog) for step in steps},
         {step.id: tuple([_prepared(raw) for _at, raw in conditions(step)]) for step in steps},
         tuple([step.id for step in steps if isinstance(step, WaitForStep)]),
+        {step.id: compiled(kept) for step in steps if (kept := result(step)) is not None},
     )
 
 

@@ -12,6 +12,7 @@ from domain.failures import failures
 from domain.intake import events as intake
 from domain.job import job
 from domain.log.event import Event, Metadata
+from domain.run import children
 from domain.run import events as run_events
 from domain.run import waits as run_waits
 from domain.values.json import JsonObject
@@ -58,6 +59,10 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("zap.run.step_postponed", 1, run_events.StepPostponed),
     EventType("zap.run.step_delayed", 1, run_events.StepDelayed),
     EventType("zap.run.step_decided", 1, run_events.StepDecided),
+    EventType("zap.run.loop_started", 1, children.LoopStarted),
+    EventType("zap.run.loop_progressed", 1, children.LoopProgressed),
+    EventType("zap.run.loop_finished", 1, children.LoopFinished),
+    EventType("zap.run.zap_called", 1, children.ZapCalled),
     EventType("zap.run.resumed", 1, run_events.RunResumed),
     EventType("zap.run.approval_asked", 1, run_waits.ApprovalAsked),
     EventType("zap.run.approval_answered", 1, run_waits.ApprovalAnswered),

@@ -2,97 +2,35 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Literal, TypeAlias, assert_never
+from typing import TypeAlias, assert_never
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from domain.flow.decisions import Decision, Filtered
 from domain.hook.request import trigger_data
 from domain.log.event import StoredEvent
 from domain.registry import decode
 from domain.run import events as run
 from domain.run import waits
-from domain.run.inputs import Kept, Omitted, put
+from domain.run.children import LoopFinished, LoopProgressed, LoopStarted, Parent, ZapCalled
+from domain.run.inputs import Kept, put
 from domain.run.state import RunStatus
 from domain.values.json import Json, JsonObject
 from domain.values.path import look_up, parse_path
-from projections.run_asking import Asking, answered, asking
+from projections.run_asking import answered, asking
 from projections.run_list import RunError
 from projections.run_values import SHOWN, Shown
-
-
-class Attempt(msgspec.Struct, kw_only=True):
-    """One attempt of a step."""
-
-    attempt: int
-    started_at: datetime
-    duration_ms: float
-    error: run.Failure | None = None
-    retry_at: datetime | None = None
-    input: Json | UnsetType = UNSET
-    """Where it was another one than that of the step's last attempt."""
-
-
-class Postponement(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a step is not attempted yet, how many times in a row, and until when."""
-
-    code: str
-    message: str
-    until: datetime
-    times: int = 1
-
-
-AnsweredBy: TypeAlias = Literal["stub", "record", "sample", "target"]
-"""`stub`: whoever tests. `record`: the sample run. `sample`: the answer is made up, as none is known."""
-StepStatus: TypeAlias = Literal["pending", "waiting", "running", "succeeded", "filtered", "failed", "skipped"]
-
-
-class StepDetail(msgspec.Struct, kw_only=True):
-    """One step of the run: `input` is the rendered config of its last attempt, and of all that don't say otherwise.
-
-    `not_kept`: values of the input of which only the beginning was kept, by JSON pointer.
-
-    `running` is told of steps only whose attempts are announced, as they are not to be repeated blindly.
-    `waits_until`: when a delay, or a step that was put off, goes on; the deadline of an approval or a callback.
-    `decision`: how a filter or paths were decided, and why; a filter that did not let the run through has the status
-    `filtered`.
-
-    Its place: `at` as in problems (`steps.1.paths.0.steps.0`), the id of the step that holds it as `parent`, and the
-    `branch` of that one: the id of a path, `otherwise`, `steps` or `on_error`. `why`: the reason of a `skipped` step;
-    `pending` ones may still come. `replayable`: a replay may begin with it. `answered_by`: in a test, who answered.
-    """
-
-    id: str
-    kind: str = ""
-    status: StepStatus = "waiting"
-    at: str = ""
-    parent: str = ""
-    branch: str = ""
-    why: str = ""
-    replayable: bool = False
-    attempts: list[Attempt] = []
-    input: Json = None
-    output: Json = None
-    error: run.Failure | None = None
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-    duration_ms: float | None = None
-    waits_until: datetime | None = None
-    postponed: Postponement | None = None
-    not_kept: dict[str, Omitted] = {}
-    decision: Decision | None = None
-    answered_by: AnsweredBy | UnsetType = UNSET
-    approval: Asking | None = None
+from projections.step_detail import StepDetail, decided, fold_attempt, fold_children, fold_way
 
 
 class RunDetail(msgspec.Struct, kw_only=True):
     """A run with everything that is known about it. Times are UTC; `duration_ms` is from the request to the end.
 
     Of that, the run was queued for `queued_ms` until something was done, waited for `waiting_ms` (delays, retries,
-    turns), and ran for the rest. `steps` are all steps of its version, in their order, once its zap is known.
+    turns, children), and ran for the rest. `steps` are all steps of its version, in their order, once its zap is known.
 
+    `parent`: the run and step that this run is an item of, or that called its zap. An item's trigger is its parent's.
     `reason`: why a filtered run went no further, or for what a waiting one waits: `approval` or `callback`.
     `answer`: the value of the `return` step that ended the run.
     `replays` are the newest runs that replay this one, `recovered_by` is the one that made up for it when it had not
@@ -115,10 +53,29 @@ class RunDetail(msgspec.Struct, kw_only=True):
     reason: str | None = None
     answer: Json | UnsetType = UNSET
     replay_of: UUID | None = None
+    parent: Parent | None = None
+    item: Json | UnsetType = UNSET
     deadline: datetime | None = None
     replays: list[UUID] = []
     recovered_by: UUID | None = None
     position: int
+
+
+_WAITING = (run.StepAttemptFailed, run.StepPostponed, run.StepDelayed, LoopStarted, LoopProgressed, ZapCalled)
+"""Events after which a run waits."""
+
+
+_StepEvent: TypeAlias = (
+    run.RunRequested
+    | run.StepStarted
+    | run.StepSucceeded
+    | run.StepAttemptFailed
+    | run.StepFailed
+    | run.StepPostponed
+    | run.StepDelayed
+    | run.StepDecided
+    | run.RunResumed
+)
 
 
 class NotARun(ValueError):
@@ -133,16 +90,21 @@ def fold(events: Sequence[StoredEvent], body: Json | UnsetType = UNSET) -> RunDe
     first = decode(events[0].type, events[0].schema_version, events[0].data) if events else None
     if not isinstance(first, run.RunRequested):
         raise NotARun("a run starts with its request")
+    of_loop = first.parent is not None and first.parent.of_loop
     detail = RunDetail(
         id=events[0].stream_id,
         zap_id=first.zap_id,
         zap_version=first.zap_version,
         status="queued",
         source=first.source,
-        trigger=trigger_data(first.request) | ({} if isinstance(body, UnsetType) else {"body": body}),
+        trigger={}
+        if of_loop
+        else trigger_data(first.request) | ({} if isinstance(body, UnsetType) else {"body": body}),
         steps=_taken_over(first),
         started_at=events[0].recorded_at,
         replay_of=first.replay_of,
+        parent=first.parent,
+        item=first.item if of_loop else UNSET,
         deadline=first.deadline,
         position=events[-1].position,
     )
@@ -162,8 +124,7 @@ def _time(detail: RunDetail, event: run.RunEvent, at: datetime, waits_since: dat
         detail.queued_ms = max(0.0, _ms(began - detail.started_at))
     if waits_since is not None:
         detail.waiting_ms = round(detail.waiting_ms + _ms(at - waits_since), 3)
-    waits = isinstance(event, run.StepAttemptFailed | run.StepPostponed | run.StepDelayed)
-    return at if waits else None
+    return at if isinstance(event, _WAITING) else None
 
 
 def _ms(span: timedelta) -> float:
@@ -192,20 +153,23 @@ def bounded(detail: RunDetail) -> RunDetail:
 def _taken_over(requested: run.RunRequested) -> list[StepDetail]:
     succeeded = [StepDetail(id=id_, status="succeeded", output=output) for id_, output in requested.outputs.items()]
     failed = [StepDetail(id=id_, status="failed", error=error) for id_, error in requested.errors.items()]
-    decided = [_decided(StepDetail(id=id_), decision) for id_, decision in requested.decisions.items()]
+    decided = [decided(StepDetail(id=id_), decision) for id_, decision in requested.decisions.items()]
     return succeeded + failed + decided
-
-
-def _decided(step: StepDetail, decision: Decision) -> StepDetail:
-    stopped = isinstance(decision, Filtered) and not decision.passes
-    step.status, step.decision = "filtered" if stopped else "succeeded", decision
-    return step
 
 
 def _fold(detail: RunDetail, event: run.RunEvent, at: datetime) -> None:
     if isinstance(event, waits.WaitEvent):
         return _fold_wait(detail, event, at)
     detail.reason = None
+    if isinstance(event, run.End):
+        return _end(detail, event, at)
+    if isinstance(event, LoopStarted | LoopProgressed | LoopFinished | ZapCalled):
+        detail.status = "running" if isinstance(event, LoopFinished) else "waiting"
+        return fold_children(_step(detail, event.step_id), event, at)
+    return _fold_step(detail, event, at)
+
+
+def _fold_step(detail: RunDetail, event: _StepEvent, at: datetime) -> None:
     match event:
         case run.RunRequested():
             pass
@@ -213,26 +177,23 @@ def _fold(detail: RunDetail, event: run.RunEvent, at: datetime) -> None:
             detail.status = "waiting" if isinstance(event, run.StepAttemptFailed) else "running"
             step = _step(detail, event.step_id)
             _fold_input(detail, step, event)
-            _fold_attempt(step, event, at)
+            fold_attempt(step, event, at)
         case run.StepDecided():
             detail.status = "running"
-            step = _decided(_step(detail, event.step_id), event.decision)
+            step = decided(_step(detail, event.step_id), event.decision)
             step.started_at = step.finished_at = at
         case run.StepStarted() | run.StepPostponed() | run.StepDelayed():
             detail.status = "running" if isinstance(event, run.StepStarted) else "waiting"
             step = _step(detail, event.step_id)
             if isinstance(event, run.StepStarted):
                 _fold_input(detail, step, event)
-            _fold_way(step, event, at)
+            fold_way(step, event, at)
         case run.RunResumed():
             detail.status = "running"
             if detail.steps:
                 detail.steps[-1].waits_until = None
-        case run.RunCompleted() | run.RunFiltered() | run.RunFailed() | run.RunTimedOut() | run.RunCancelled():
-            _end(detail, event, at)
         case _:
             assert_never(event)
-    return None
 
 
 def _fold_wait(detail: RunDetail, event: waits.WaitEvent, at: datetime) -> None:
@@ -258,26 +219,13 @@ def _fold_wait(detail: RunDetail, event: waits.WaitEvent, at: datetime) -> None:
         detail.steps[-1].waits_until = None
 
 
-def _fold_way(step: StepDetail, event: run.StepStarted | run.StepPostponed | run.StepDelayed, at: datetime) -> None:
-    match event:
-        case run.StepStarted():
-            step.status, step.started_at = "running", step.started_at or event.started_at
-        case run.StepPostponed():
-            times = step.postponed.times + 1 if step.postponed else 1
-            step.status, step.waits_until = "waiting", event.until
-            step.postponed = Postponement(code=event.code, message=event.message, until=event.until, times=times)
-        case run.StepDelayed():
-            step.waits_until, step.started_at = event.until, at
-        case _:
-            assert_never(event)
-
-
 def _end(detail: RunDetail, event: run.End, at: datetime) -> None:
     match event:
         case run.RunCompleted():
             _finish(detail, "completed", at)
             if event.returned:
-                detail.answer = detail.steps[-1].output
+                own = detail.steps[-1] if detail.steps else None
+                detail.answer = own.output if own and own.id == event.step_id else event.result
         case run.RunFiltered():
             _finish(detail, "filtered", at)
             detail.reason = event.reason
@@ -315,29 +263,6 @@ def _fold_input(detail: RunDetail, step: StepDetail, event: run.StepStarted | ru
             attempt.input = step.input
     step.input = given
     step.not_kept = {pointer: omitted for pointer, omitted in kept.omitted.items() if not omitted.at}
-
-
-def _fold_attempt(step: StepDetail, event: run.StepAttempt, at: datetime) -> None:
-    failure = event.failure if isinstance(event, run.StepAttemptFailed | run.StepFailed) else None
-    retry_at = event.retry_at if isinstance(event, run.StepAttemptFailed) else None
-    step.attempts.append(
-        Attempt(
-            attempt=event.attempt,
-            started_at=event.started_at,
-            duration_ms=event.duration_ms,
-            error=failure,
-            retry_at=retry_at,
-        )
-    )
-    step.error, step.postponed, step.waits_until = failure, None, retry_at
-    step.started_at = step.started_at or event.started_at
-    if isinstance(event, run.StepAttemptFailed):
-        step.status = "waiting"
-        return
-    step.status = "succeeded" if isinstance(event, run.StepSucceeded) else "failed"
-    step.output = event.output if isinstance(event, run.StepSucceeded) else None
-    step.finished_at = at
-    step.duration_ms = _ms(at - step.started_at)
 
 
 def _finish(detail: RunDetail, status: RunStatus, at: datetime) -> None:

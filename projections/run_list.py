@@ -12,6 +12,7 @@ from domain.job.job import Selection
 from domain.log.event import Event, StoredEvent
 from domain.run import events as run
 from domain.run import waits
+from domain.run.children import LoopFinished, LoopProgressed, LoopStarted, ZapCalled
 from domain.run.state import RunStatus
 from projections.engine.projection import BEING_BUILT, Projection
 from projections.engine.rows import RowChange, execute, row_changes, storable, struct_of
@@ -50,6 +51,7 @@ class RunListItem(msgspec.Struct, frozen=True, kw_only=True):
     error: RunError | None
     attempts: int
     replay_of: UUID | None
+    parent_id: UUID | None
     recovered_by: UUID | None
     position: int
 
@@ -57,19 +59,23 @@ class RunListItem(msgspec.Struct, frozen=True, kw_only=True):
 class RunFilter(Selection, frozen=True, kw_only=True):
     """A page of a selection. `before` is the id after which, going back in time, the page starts.
 
-    `recovered`: only runs that were made up for, or only the others.
+    `recovered`: only runs that were made up for, or only the others. `parent`: only children of this run. The items of
+    loops are listed with it, and not without.
     """
 
     recovered: bool | None = None
+    parent: UUID | None = None
     before: UUID | None = None
     limit: int = 20
 
 
 async def list_runs(pool: Pool, tenant_id: UUID, wanted: RunFilter) -> list[RunListItem]:
     """A page of a tenant's runs, newest first."""
+    children = () if wanted.parent is None else (wanted.parent,)
     rows = await pool.fetch(
         page_query(wanted), tenant_id, wanted.before, wanted.status, wanted.source, _not_too_early(wanted.from_),
         _not_too_early(wanted.to), wanted.limit, wanted.zap_id, wanted.step_id, wanted.error_code, wanted.recovered,
+        *children,
     )  # fmt: skip
     return [_item(row) for row in rows]
 
@@ -186,6 +192,8 @@ def _not_too_early(moment: datetime | None) -> datetime | None:
 
 def page_query(wanted: RunFilter) -> Query:
     """The query whose index passes over the fewest runs: those of a rare status or source are few, a zap's are some."""
+    if wanted.parent:
+        return _queries["page_of_parent"]
     if wanted.step_id or wanted.error_code:
         return _queries["page_of_step" if wanted.step_id else "page_of_error"]
     if wanted.status not in {None, "completed"}:
@@ -218,7 +226,7 @@ def _fold(change: _Change, event: Event, at: datetime) -> None:
     match event:
         case run.RunRequested():
             change.requested, change.started_at, change.status = event, at, "queued"
-        case run.StepStarted() | run.StepDecided() | run.RunResumed():
+        case run.StepStarted() | run.StepDecided() | LoopFinished() | run.RunResumed():
             change.status, change.error = "running", None
         case run.StepSucceeded() | run.StepAttemptFailed() | run.StepFailed():
             _fold_attempt(change, event)
@@ -228,6 +236,8 @@ def _fold(change: _Change, event: Event, at: datetime) -> None:
                 _error(run.Failure(code=event.code, message=event.message), event.step_id),
             )
         case run.StepDelayed() | waits.ApprovalAsked() | waits.CallbackAwaited():
+            change.status, change.error = "waiting", None
+        case LoopStarted() | LoopProgressed() | ZapCalled():
             change.status, change.error = "waiting", None
         case waits.ApprovalAnswered() | waits.ApprovalMailed() | waits.CallbackReceived():
             pass  # not handled: what the run does next says how it stands
@@ -271,6 +281,7 @@ def _inserted(change: _Change) -> tuple[object, ...]:
     requested, error = change.requested, change.error
     assert requested is not None
     assert change.started_at is not None
+    parent = requested.parent
     duration = None
     if change.finished_at:
         duration = (change.finished_at - change.started_at) / timedelta(milliseconds=1)
@@ -278,6 +289,7 @@ def _inserted(change: _Change) -> tuple[object, ...]:
         change.tenant_id, change.id, requested.zap_id, requested.zap_version, change.status, requested.source,
         change.started_at, change.finished_at, duration, error.code if error else None,
         error.message if error else None, error.step_id if error else None, change.attempts, requested.replay_of,
+        parent.run_id if parent else None, parent.step_id if parent else None, parent.index if parent else None,
         change.position, change.stream_version,
     )  # fmt: skip
 
@@ -293,7 +305,7 @@ def _updated(change: _Change) -> tuple[object, ...]:
 
 RUN_LIST = Projection(
     name="run_list",
-    definition=4,
+    definition=5,
     handles=frozenset(
         {
             "zap.run.requested",
@@ -306,6 +318,10 @@ RUN_LIST = Projection(
             "zap.run.step_decided",
             "zap.run.approval_asked",
             "zap.run.callback_awaited",
+            "zap.run.loop_started",
+            "zap.run.loop_progressed",
+            "zap.run.loop_finished",
+            "zap.run.zap_called",
             "zap.run.resumed",
             "zap.run.completed",
             "zap.run.filtered",

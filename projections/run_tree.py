@@ -19,7 +19,8 @@ from domain.run.events import Failure
 from domain.run.state import RunStatus
 from domain.values.json import Json
 from domain.zap.definition import Definition
-from projections.run_detail import RunDetail, StepDetail, StepStatus
+from projections.run_detail import RunDetail
+from projections.step_detail import StepDetail, StepStatus
 
 CACHED = 200
 """Versions of zaps that are remembered: they never change."""
@@ -73,8 +74,9 @@ def place(detail: RunDetail, definition: Definition) -> None:
         errors={step.id: step.error for step in detail.steps if step.status == "failed" and step.error},
         decisions={step.id: step.decision for step in detail.steps if step.decision},
     )
-    stand = course(definition.steps, results)
-    nodes = list(tree(definition.steps, results, _SAID.get(detail.status, "")))
+    steps = definition.steps_in(detail.parent.step_id if detail.parent and detail.parent.of_loop else None)
+    stand = course(steps, results)
+    nodes = list(tree(steps, results, _SAID.get(detail.status, "")))
     names = {node.step.id for node in nodes}
     others = [step for step in detail.steps if step.id not in names]
     detail.steps = [_placed(node, known, stand, results) for node in nodes] + others

@@ -28,9 +28,10 @@ from domain.values.json import Json
 from domain.zap.definition import Definition
 from domain.zap.events import DraftTested
 from domain.zap.zap import LoadedZap, existing
-from projections.run_detail import StepDetail, bounded, fold
+from projections.run_detail import bounded, fold
 from projections.run_list import RunError
 from projections.run_tree import place
+from projections.step_detail import StepDetail
 
 LIMIT_S = 30.0
 """How long a test takes at most. What was not done by then is shown as pending."""

@@ -8,18 +8,18 @@ import msgspec
 from app.intake.refusals import LoopDetected
 from consumers.rendering.rendering import Rendering
 from domain.aggregates import ZAP
-from domain.hook.hops import MAX_DEPTH, Hops
-from domain.hook.request import Request, json_request
+from domain.hook.hops import MAX_DEPTH, OWN_PER_MINUTE, Hop, Hops, own_runs
 from domain.language.template import TooMuchWork
 from domain.log.errors import Invalid, WrongStatus
 from domain.log.event import Appended, Duplicate, Metadata
 from domain.log.ports import EventStore, NewId, StoreUnavailable
 from domain.log.stream import load_of
 from domain.run.events import RunRequested
-from domain.run.request import request_append
+from domain.run.request import called_request, request_append
 from domain.values.json import Json
 from domain.zap.definition import Definition
 from domain.zap.zap import existing
+from sql.tables.rate_limits import RateLimits
 
 MANUAL = frozenset({"manual"})
 
@@ -34,19 +34,20 @@ class ManualRun(msgspec.Struct, frozen=True):
 class ManualRuns:
     """Starts runs of enabled zaps, whatever their trigger is."""
 
-    def __init__(self, store: EventStore, rendering: Rendering, new_id: NewId, hops: Hops) -> None:
+    def __init__(self, store: EventStore, rendering: Rendering, new_id: NewId, hops: Hops, limits: RateLimits) -> None:
         self._store = store
         self._rendering = rendering
         self._new_id = new_id
         self._hops = hops
+        self._limits = limits
 
     async def start(
         self, tenant_id: UUID, zap_id: UUID, payload: Json, metadata: Metadata, *, idempotency: str, depth_header: str
     ) -> ManualRun:
         """A run with this input as `trigger.body`. Raises NotFound, WrongStatus, Invalid and LoopDetected."""
         hop = self._hops.read(depth_header)
-        if hop is not None and hop.depth > MAX_DEPTH:
-            raise LoopDetected(f"{MAX_DEPTH} runs have started one another before this request, so it is refused")
+        if hop is not None:
+            await self._require_no_loop(hop, zap_id)
         zap = existing(await load_of(self._store, ZAP, zap_id, tenant_id)).state
         if zap.status != "enabled":
             raise WrongStatus(f"the zap is {zap.status}: publish or enable it first")
@@ -57,7 +58,7 @@ class ManualRuns:
                 zap_id=zap_id,
                 zap_version=zap.live,
                 source="manual",
-                request=_request(payload, definition),
+                request=called_request(payload, definition, MANUAL),
                 dedupe_id=idempotency,
                 depth=hop.depth if hop else 0,
             ),
@@ -97,8 +98,8 @@ class ManualRuns:
             ]
             raise Invalid(f"payload{found[0][0].replace('/', '.')}: {found[0][1]}", errors=errors)
 
-
-def _request(payload: Json, definition: Definition) -> Request:
-    by_hand = definition.start_of(MANUAL)
-    trigger_id, trigger_type = definition.origin(by_hand) if by_hand else ("", "")
-    return msgspec.structs.replace(json_request(payload), trigger_id=trigger_id, trigger_type=trigger_type)
+    async def _require_no_loop(self, hop: Hop, zap_id: UUID) -> None:
+        if hop.depth > MAX_DEPTH:
+            raise LoopDetected(f"{MAX_DEPTH} runs have started one another before this request, so it is refused")
+        if hop.zap_id == zap_id and await self._limits.take(own_runs(zap_id), OWN_PER_MINUTE) is not None:
+            raise LoopDetected(f"this zap's own runs start it more than {OWN_PER_MINUTE} times a minute")

@@ -55,7 +55,8 @@ class Previews:
         zap = existing(await load_of(self._store, ZAP, requested.zap_id, tenant_id))
         definition = zap.state.version(requested.zap_version).definition
         stand = stands(run.state, definition)
-        context = template_context(run.id, run.state, await trigger_of(requested.request), stand)
+        given = {"trigger": await trigger_of(requested.request)}
+        context = template_context(run.id, run.state, given, stand)
         waits = [step.id for _path, step in definition.all_steps() if isinstance(step, WaitForStep)]
         if waits:
             context["callback"] = {step_id: {"url": self._links.callback_url(run_id, step_id)} for step_id in waits}

@@ -1,6 +1,7 @@
 """Commands on zaps."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
@@ -9,17 +10,24 @@ from app.accounts.auth import Principal
 from app.intake.live_zaps import LiveZaps
 from domain.aggregates import ZAP
 from domain.connector.catalog import Catalog
+from domain.flow.steps import ZapStep
 from domain.language.mistakes import SLOW
 from domain.log.errors import Invalid, NotFound
 from domain.log.event import NewEvent
 from domain.log.ports import Clock, EventStore, NewId
 from domain.log.stream import facts, fold, handle, load_of
+from domain.values.json import Json
 from domain.zap import zap
 from domain.zap.check import template_text, validate
-from domain.zap.definition import Definition
+from domain.zap.definition import CALLED, Definition
 from domain.zap.zap import ChangeDraft, CreateZap, LoadedZap, PublishZap, ZapCommand, existing
 from sql.postgres.pool import CONNECTION_ERRORS
 from sql.tables.mail_addresses import MailAddresses
+
+MOST = 100
+"""Zaps that are looked at for a circle of calls; at run time the depth of calls is bounded, too."""
+Load = Callable[[UUID], Awaitable[LoadedZap]]
+"""A zap of the same owner. Raises NotFound."""
 
 
 class Zaps:
@@ -91,11 +99,12 @@ class Zaps:
         return changed
 
     async def _check(self, principal: Principal, zap_id: UUID, definition: Definition) -> None:
-        """Raises Invalid for mistakes in a definition, a wrong error zap included."""
+        """Raises Invalid for mistakes in a definition, wrong zaps that it names included."""
         if template_text(definition) > SLOW:
             await asyncio.to_thread(validate, definition, self._catalog)
         else:
             validate(definition, self._catalog)
+        await _require_callees(lambda callee: self.load(principal.tenant_id, callee), zap_id, definition)
         error_zap = definition.behaviour.on_failure.zap_id
         if error_zap is None:
             return
@@ -107,3 +116,54 @@ class Zaps:
         if reason:
             path = "settings.on_failure.zap_id"
             raise Invalid(f"{path}: {reason}", errors=[{"path": path, "reason": reason}])
+
+
+async def _require_callees(load: Load, zap_id: UUID, definition: Definition) -> None:
+    """Raises Invalid for a step that calls no zap of the owner, one that cannot be called, or one that calls back."""
+    errors: list[Json] = []
+    for path, step in _calls(definition):
+        reason = await _reason(load, zap_id, step.zap_id)
+        if reason is not None:
+            pointer = f"/{path.replace('.', '/')}/zap_id"
+            errors.append({"path": f"{path}.zap_id", "pointer": pointer, "code": "invalid", "reason": reason})
+    if errors:
+        first = errors[0]
+        assert isinstance(first, dict)
+        raise Invalid(f"{first['path']}: {first['reason']}", errors=errors)
+
+
+def _calls(definition: Definition) -> Iterator[tuple[str, ZapStep]]:
+    return ((path, step) for path, step in definition.all_steps() if isinstance(step, ZapStep))
+
+
+async def _reason(load: Load, zap_id: UUID, callee: UUID) -> str | None:
+    if callee == zap_id:
+        return "a zap can not call itself"
+    try:
+        live = _live(await load(callee))
+    except NotFound:
+        return "no such zap"
+    if live is not None and live.start_of(CALLED) is None:
+        return "this zap can not be called: it has no trigger zap.called"
+    return "this zap calls back, so the calls would have no end" if await _reaches(load, callee, zap_id) else None
+
+
+async def _reaches(load: Load, start: UUID, goal: UUID) -> bool:
+    """Whether one zap calls another one, or a zap that does."""
+    seen, ahead = {start}, [start]
+    while ahead and len(seen) <= MOST:
+        try:
+            live = _live(await load(ahead.pop()))
+        except NotFound:
+            continue
+        called = {step.zap_id for _path, step in _calls(live)} if live else set()
+        if goal in called:
+            return True
+        ahead += called - seen
+        seen |= called
+    return False
+
+
+def _live(zap: LoadedZap) -> Definition | None:
+    """The version that is called, None where none was published."""
+    return zap.state.version(zap.state.live).definition if zap.state.live else None

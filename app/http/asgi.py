@@ -44,6 +44,7 @@ from app.http.api.live import LiveController
 from app.http.api.mail_addresses import MailAddressController
 from app.http.api.mail_pages import MailPages
 from app.http.api.run_commands import RunCommandController
+from app.http.api.run_items import RunItemController
 from app.http.api.runs import RunController
 from app.http.api.sessions import SessionController
 from app.http.api.templates import TemplateController
@@ -189,6 +190,7 @@ def _api(authenticator: Authenticator, keeps_answers: Middleware) -> Router:
             RunController,
             RunCommandController,
             ApprovalController,
+            RunItemController,
             BulkController,
             HeldController,
             JobController,
@@ -219,7 +221,9 @@ def _commands(services: Services, rendering: Rendering, outbound: Outbound, new_
         "jobs": _value(Jobs(services.store, new_id)),
         "backtests": _value(Backtests(services.store, Jobs(services.store, new_id))),
         "inbox": _value(Inbox(services.store, new_id)),
-        "manual_runs": _value(ManualRuns(services.store, rendering, new_id, _hop_keys(services))),
+        "manual_runs": _value(
+            ManualRuns(services.store, rendering, new_id, _hop_keys(services), RateLimits(services.store.pool))
+        ),
         "previews": _value(Previews(services.store, rendering, services.now, _no_links(services))),
         "draft_tests": _value(_draft_tests(services, rendering, outbound, new_id)),
         "samples": _value(Samples(services.store, new_id)),

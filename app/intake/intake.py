@@ -7,7 +7,7 @@ Paths are /hooks/catch/{user_id}/{zap_id}, with anything that a sender appends.
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import msgspec
 from litestar.enums import ScopeType
@@ -33,7 +33,7 @@ from app.intake.request_log import RequestLog
 from consumers.rendering.rendering import Rendering
 from consumers.rendering.trigger import trigger_of
 from domain.hook.compiled import Hook
-from domain.hook.hops import MAX_DEPTH, NO_HOPS, OWN_PER_MINUTE, Hop, Hops
+from domain.hook.hops import MAX_DEPTH, NO_HOPS, OWN_PER_MINUTE, Hop, Hops, own_runs
 from domain.hook.request import Request, request_body
 from domain.intake.admission import Held, Started, hold, start, start_each
 from domain.intake.arrival import Arrival, LiveZap, TooManyItems, items_of
@@ -273,7 +273,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         raise await self._turn_away(arrival, "loop", LoopDetected(detail))
 
     async def _own_wait_s(self, zap_id: UUID) -> float | None:
-        return await self.limits.take(uuid5(zap_id, "runs of itself"), OWN_PER_MINUTE)
+        return await self.limits.take(own_runs(zap_id), OWN_PER_MINUTE)
 
     async def _limit(self, arrival: Arrival, runs: int) -> None:
         zap = arrival.zap

@@ -14,7 +14,7 @@ import msgspec
 
 from domain.run.events import DEADLINE, Source
 from domain.run.state import RunStatus
-from projections.run_detail import StepStatus
+from projections.step_detail import StepStatus
 
 
 class LiveRunRequested(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="run.requested"):

@@ -1,4 +1,4 @@
-"""By hand: start a run by a call of the API, with input that the zap's owner describes."""
+"""Started on purpose: by a call of the API, or by a step of another zap, with input that the zap's owner describes."""
 
 from typing import Annotated
 
@@ -11,8 +11,8 @@ from domain.connector.input_schema import mistake_in
 from domain.values.json import Json, JsonObject
 
 
-class Manual(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The settings of a zap that is started by hand."""
+class WithInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The settings of a zap that is started with an input."""
 
     input_schema: Annotated[
         dict[str, Json] | UnsetType,
@@ -21,30 +21,46 @@ class Manual(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _problems(config: JsonObject) -> dict[str, str]:
-    found = problems(Manual, config)
+    found = problems(WithInput, config)
     schema = config.get("input_schema")
     if not found and isinstance(schema, dict) and (reason := mistake_in(schema)):
         return {"input_schema": reason}
     return found
 
 
+def _trigger(type_: str, name: str, description: str, icon: str) -> TriggerDescriptor:
+    return TriggerDescriptor(
+        type=type_,
+        name=name,
+        description=description,
+        icon=icon,
+        config=WithInput,
+        example={
+            "method": "POST",
+            "path": "",
+            "query": {},
+            "query_string": "",
+            "headers": {"content-type": "application/json"},
+            "body": {"order": 17},
+        },
+        check=_problems,
+    )
+
+
 CONNECTOR = Connector(
     triggers=(
-        TriggerDescriptor(
-            type="manual",
-            name="Start by hand",
-            description="Starts a run when POST /api/v1/zaps/{id}/run is called. The input is trigger.body.",
-            icon="play",
-            config=Manual,
-            example={
-                "method": "POST",
-                "path": "",
-                "query": {},
-                "query_string": "",
-                "headers": {"content-type": "application/json"},
-                "body": {"order": 17},
-            },
-            check=_problems,
+        _trigger(
+            "manual",
+            "Start by hand",
+            "Starts a run when POST /api/v1/zaps/{id}/run is called. The input is trigger.body.",
+            "play",
+        ),
+        _trigger(
+            "zap.called",
+            "Called by another zap",
+            "Starts a run when a `zap` step of another zap calls this one. The input is trigger.body; a `return` step"
+            " gives the caller its value.",
+            "corner-down-right",
         ),
     )
 )

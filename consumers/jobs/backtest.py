@@ -19,9 +19,10 @@ from domain.registry import UnknownEvent
 from domain.run.state import ActiveRun, EndedRun
 from domain.zap.definition import Definition
 from domain.zap.zap import LoadedZap
-from projections.run_detail import Attempt, NotARun, RunDetail, fold
+from projections.run_detail import NotARun, RunDetail, fold
 from projections.run_list import oldest_triggers
 from projections.run_tree import place
+from projections.step_detail import Attempt
 from sql.log.event_store import PgEventStore
 from sql.tables.backtests import Backtests, Result
 

@@ -13,7 +13,7 @@ from domain.flow.steps import ActionStep, ApprovalStep, Step, WaitForStep
 from domain.run.state import ActiveRun, EndedRun
 from domain.values.json import Json, JsonObject
 from domain.zap.definition import Definition
-from projections.run_detail import AnsweredBy
+from projections.step_detail import AnsweredBy
 
 UNKNOWN: Json = {"$stub": "nothing was sent, and no answer of this step is known: give one in stubs"}
 _SOME_TIME = "2026-01-01T12:00:00+00:00"

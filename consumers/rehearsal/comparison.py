@@ -11,8 +11,9 @@ from domain.history.changes import Change, changes, equal
 from domain.run.state import RunStatus
 from domain.values.json import Json, JsonObject
 from domain.values.redaction import shown
-from projections.run_detail import RunDetail, StepDetail
+from projections.run_detail import RunDetail
 from projections.run_list import RunError
+from projections.step_detail import StepDetail
 
 Verdict: TypeAlias = Literal["same", "different", "diverging"]
 """`diverging`: an action would send something else, or is new, so its real answer is not known."""

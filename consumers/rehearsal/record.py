@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
-from domain.log.event import ANY_VERSION, Append, Appended, AppendResult, Conflict, StoredEvent, StreamKind
+import msgspec
+
+from domain.log.event import ANY_VERSION, Append, Appended, AppendResult, Conflict, LastEvents, StoredEvent, StreamKind
 from domain.log.ports import AppendRefused, Clock
 from domain.registry import encode, encode_metadata, event_type
 
@@ -48,6 +50,12 @@ class Record:
         """See domain.log.ports.EventStore."""
         streams = {stream_id: await self.read_stream(kind, stream_id) for stream_id in stream_ids}
         return {stream_id: events for stream_id, events in streams.items() if events}
+
+    async def last_events(self, kind: StreamKind, stream_ids: Sequence[UUID], types: Sequence[str]) -> LastEvents:
+        """See domain.log.ports.EventStore."""
+        last = [events[-1] for events in (await self.read_streams(kind, stream_ids)).values()]
+        bare = msgspec.structs.replace
+        return LastEvents([event if event.type in types else bare(event, data=b"") for event in last], more=False)
 
     async def read_log(self, after: int, limit: int) -> list[StoredEvent]:
         """See domain.log.ports.EventStore."""

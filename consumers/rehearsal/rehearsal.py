@@ -36,7 +36,7 @@ from domain.run.state import ActiveRun, LoadedRun, next_step
 from domain.values.json import Json
 from domain.zap.definition import Definition
 from domain.zap.events import ZapCreated, ZapPublished
-from projections.run_detail import AnsweredBy
+from projections.step_detail import AnsweredBy
 
 _OWN = tuple({ActionStep, *get_args(ControlStep), TryStep, UnknownStep} - {*get_args(WaitStep)})
 """Kinds of steps that a rehearsal carries out. All others ask somebody else: their answers are taken over."""

@@ -9,40 +9,44 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from consumers.children.children import Children
+from consumers.children.surroundings import Given
 from consumers.definitions import CompiledVersion, Definitions
 from consumers.kafka.patience import patiently
 from consumers.outbound.targets import Targets
 from consumers.rendering.rendering import Rendering
-from consumers.rendering.trigger import Trigger
 from consumers.runner.attempts import Attempts
 from consumers.runner.control import Begun, Control
+from consumers.runner.here import Here, end_of
 from consumers.runner.slots import Busy, Slots
+from domain.aggregates import RUN
 from domain.connector.catalog import Catalog
 from domain.connector.outcome import Failed, Outcome, Postponed
-from domain.flow.course import Course, Next
-from domain.flow.steps import ActionStep, ControlStep, SetStep, Step, UnknownStep, WaitForStep
+from domain.flow.course import Next
+from domain.flow.steps import ActionStep, ControlStep, ForEachStep, SetStep, Step, UnknownStep, WaitForStep, ZapStep
 from domain.hook.hops import NO_HOPS, Hops
 from domain.language.template import TemplateError
 from domain.log.errors import NotFound
 from domain.log.event import Appended, Conflict, Duplicate, Metadata
 from domain.log.ports import AppendRefused, Clock, EventStore, NewId
-from domain.log.stream import follow
+from domain.log.stream import Loaded, follow, load
 from domain.run.commands import (
     BeginAttempt,
+    CallZap,
     CancelRun,
     FailRun,
-    FinishRun,
     RecordAttempt,
     RunCommand,
     SettleUnknown,
+    StartLoop,
     TimeOutRun,
 )
 from domain.run.decide import decide
+from domain.run.ends import is_item
 from domain.run.events import RunEvent
 from domain.run.inputs import NO_INPUT, Input
 from domain.run.links import NO_LINKS, Links
-from domain.run.state import ActiveRun, LoadedRun, RunState, evolve, stands, template_context
-from domain.values.json import Json
+from domain.run.state import ActiveRun, LoadedRun, stands
 from domain.zap.definition import NO_STEPS, Definition
 from sql.process.crash_points import reached
 
@@ -52,39 +56,13 @@ NEWER_S = 300.0
 """How long a run waits until it asks again whether its next step is understood."""
 
 
+def _rests(run: ActiveRun) -> bool:
+    """Whether the run waits for a timer only. A called zap may have to be begun, also where the wait for it ends."""
+    return run.waits_until is not None and run.awaits is None
+
+
 def _never(_run: LoadedRun) -> bool:
     return False
-
-
-class _Here(msgspec.Struct, frozen=True):
-    """Where a run is: its state, its version, and what came of its steps so far."""
-
-    state: ActiveRun
-    version: CompiledVersion
-    trigger: Trigger
-    stand: Course
-    links: Links
-
-    async def context(self, run_id: UUID) -> dict[str, Json]:
-        """What templates see. It may be large, so it is made when it is needed, and not before."""
-        context = template_context(run_id, self.state, await self.trigger.data(), self.stand)
-        if self.version.callbacks:
-            urls = {step_id: self.links.callback_url(run_id, step_id) for step_id in self.version.callbacks}
-            context["callback"] = {step_id: {"url": url} for step_id, url in urls.items()}
-        return context
-
-    def after(self, events: Sequence[RunEvent]) -> "tuple[_Here, ControlStep] | None":
-        """Where the run is after these events, where it does not wait and its next step calls nobody."""
-        state: RunState = self.state
-        for event in events:
-            state = evolve(state, event)
-        if not events or not isinstance(state, ActiveRun) or state.waits_until is not None:
-            return None
-        stand = stands(state, self.version.definition)
-        step = stand.place.step if isinstance(stand.place, Next) else None
-        if step is None or isinstance(step, ActionStep | UnknownStep):
-            return None
-        return _Here(state, self.version, self.trigger, stand, self.links), step
 
 
 class Executor:
@@ -111,13 +89,30 @@ class Executor:
         self._control = Control(rendering, clock, links)
         self._definitions = Definitions(store, catalog)
         self._slots = slots
+        self._rendering = rendering
+        self.children = Children(
+            store, self._definitions, rendering, self._keep, self.cancel, clock=clock, new_id=new_id
+        )
 
     async def advance(self, run: LoadedRun, enough: Callable[[LoadedRun], bool] = _never) -> LoadedRun:
-        """Carry a run on until it ends or waits for a timer, or is far `enough`. Outages of the log are waited out."""
-        trigger: Trigger | None = None
-        while isinstance(run.state, ActiveRun) and run.state.waits_until is None and not enough(run):
-            trigger = trigger or Trigger(run.state.requested.request)
-            run = await self._step(run, run.state, trigger) or await self.follow(run)
+        """Carry a run on until it ends, or waits for a timer or for its children, or is far `enough`.
+
+        Outages of the log are waited out.
+        """
+        given: Given | None = None
+        begun = None
+        while isinstance(run.state, ActiveRun) and not _rests(run.state) and not enough(run):
+            state = run.state
+            if state.awaits is not None:
+                moved = await self._go_on(run, state, is_new=state.awaits is begun)
+                if moved is None:
+                    return run
+                run = moved
+                continue
+            given = given or Given(state.requested, self.children.surroundings)
+            stepped = await self._step(run, state, given)
+            run = stepped or await self.follow(run)
+            begun = stepped.state.awaits if stepped else None
         return run
 
     async def cancel(self, run: LoadedRun, code: str, message: str) -> None:
@@ -141,11 +136,32 @@ class Executor:
         """The run as it is now, after another process carried it on."""
         return await patiently(lambda: follow(self._store, run))
 
+    async def load(self, run_id: UUID) -> LoadedRun:
+        """A run of which the log tells."""
+        run = await patiently(lambda: load(self._store, RUN, run_id))
+        assert run is not None, "it was requested"
+        return run
+
     async def _version(self, state: ActiveRun) -> CompiledVersion:
         requested = state.requested
         return await patiently(lambda: self._definitions.get(requested.zap_id, requested.zap_version))
 
-    async def _step(self, run: LoadedRun, state: ActiveRun, trigger: Trigger) -> LoadedRun | None:
+    async def _go_on(self, run: LoadedRun, state: ActiveRun, *, is_new: bool) -> LoadedRun | None:
+        """Have the children go on; None while the run waits for them."""
+        assert state.awaits is not None, "it waits for them"
+        try:
+            version = await self._version(state)
+        except (NotFound, TemplateError) as error:
+            return await self._carry_out(run, FailRun("", "definition_missing", error.message), NO_STEPS)
+        found = await self.children.go_on(run, state.awaits, version, is_new=is_new)
+        if found is None or isinstance(found, Loaded):
+            return found
+        step = version.definition.step(state.awaits.step_id)
+        assert step is not None, "it was begun"
+        recorded = self._recorded(state, step, found, state.awaits.at)
+        return await self._carry_out(run, recorded, version.definition) or await self.follow(run)
+
+    async def _step(self, run: LoadedRun, state: ActiveRun, given: Given) -> LoadedRun | None:
         """Do what is next; None where another process was quicker."""
         try:
             version = await self._version(state)
@@ -154,10 +170,12 @@ class Executor:
         deadline = state.requested.deadline
         if deadline is not None and self._clock() >= deadline:
             return await self._carry_out(run, TimeOutRun(), version.definition)
-        stand = stands(state, version.definition)
-        if not isinstance(stand.place, Next):
-            return await self._carry_out(run, FinishRun(), version.definition)
-        step = stand.place.step
+        here = Here(state, version, given, stands(state, version.definition), self._links)
+        if not isinstance(here.stand.place, Next):
+            return await self._carry_out(
+                run, await end_of(run, here, self._rendering, self._clock()), version.definition
+            )
+        step = here.stand.place.step
         if isinstance(step, ActionStep) and state.started:
             doubt = self._attempts.on_unknown(step)
             command: RunCommand = SettleUnknown(at=self._clock(), jitter=_jitter(), on_unknown=doubt)
@@ -165,12 +183,17 @@ class Executor:
         if isinstance(step, UnknownStep):
             later = self._recorded(state, step, _needs_newer(step), self._clock())
             return await self._carry_out(run, later, version.definition)
-        here = _Here(state, version, trigger, stand, self._links)
         if isinstance(step, ActionStep):
             return await self._attempt(run, step, here)
+        if isinstance(step, ForEachStep | ZapStep):
+            found = await self.children.begin(run, step, version, await here.context(run.id))
+            begun = (
+                found if isinstance(found, StartLoop | CallZap) else self._recorded(state, step, found, self._clock())
+            )
+            return await self._carry_out(run, begun, version.definition, here)
         return await self._keep(run, await self._decided(run, step, here), version.definition)
 
-    async def _decided(self, run: LoadedRun, step: ControlStep, here: "_Here") -> list[RunEvent]:
+    async def _decided(self, run: LoadedRun, step: ControlStep, here: Here) -> list[RunEvent]:
         """What comes of this step and of those behind it that call nobody: all goes into one append.
 
         It is recorded before anybody is called. What a step works out may be large, so nothing is put behind that.
@@ -179,17 +202,24 @@ class Executor:
         while True:
             found = decide(await self._settle(run, step, here), here.state, here.version.definition)
             events += found
-            ahead = here.after(found)
+            ahead = here.ahead(found)
             if ahead is None or isinstance(step, SetStep | WaitForStep):
-                return events
+                return events + await self._result(run, here, found)
             here, step = ahead
 
-    async def _settle(self, run: LoadedRun, step: ControlStep, here: "_Here") -> RunCommand:
+    async def _result(self, run: LoadedRun, here: Here, events: Sequence[RunEvent]) -> list[RunEvent]:
+        """The end of a loop's item whose last step has this outcome: it says what the loop keeps of the item."""
+        after = here.after(events) if is_item(here.state) else None
+        if after is None or isinstance(after.stand.place, Next):
+            return []
+        return decide(await end_of(run, after, self._rendering, self._clock()), after.state, after.version.definition)
+
+    async def _settle(self, run: LoadedRun, step: ControlStep, here: Here) -> RunCommand:
         started_at = self._clock()
         found = await self._control.of(step, run, here.state, here.version, await here.context(run.id))
         return found if isinstance(found, Begun) else self._recorded(here.state, step, found, started_at)
 
-    async def _attempt(self, run: LoadedRun, step: ActionStep, here: "_Here") -> LoadedRun | None:
+    async def _attempt(self, run: LoadedRun, step: ActionStep, here: Here) -> LoadedRun | None:
         state, definition = here.state, here.version.definition
         try:
             async with self._slots.of(run.tenant_id, state.requested.zap_id, definition.behaviour.concurrency.limit):
@@ -202,9 +232,9 @@ class Executor:
             tried = run, self._recorded(state, step, postponed, self._clock())
         if tried is None:
             return None
-        return await self._carry_out_beside(*tried, definition)
+        return await self._carry_out_beside(*tried, here)
 
-    async def _try(self, run: LoadedRun, step: ActionStep, here: "_Here") -> tuple[LoadedRun, RecordAttempt] | None:
+    async def _try(self, run: LoadedRun, step: ActionStep, here: Here) -> tuple[LoadedRun, RecordAttempt] | None:
         """The outcome of the attempt, and the run with the announcement; None where another process was quicker."""
         started_at, began = self._clock(), time.perf_counter()
         state, version, context = here.state, here.version, await here.context(run.id)
@@ -253,26 +283,29 @@ class Executor:
             jitter=_jitter(),
         )
 
-    async def _carry_out_beside(
-        self, run: LoadedRun, recorded: RecordAttempt, definition: Definition
-    ) -> LoadedRun | None:
+    async def _carry_out_beside(self, run: LoadedRun, recorded: RecordAttempt, here: Here) -> LoadedRun | None:
         """Record an attempt that was made, also where a callback was recorded meanwhile: that changes nothing about it.
 
         None where the attempt was recorded by another process.
         """
-        while (done := await self._carry_out(run, recorded, definition)) is None:
+        while (done := await self._carry_out(run, recorded, here.version.definition, here)) is None:
             now = await self.follow(run)
             if now.version == run.version:
                 return None
             run = now
         return done
 
-    async def _carry_out(self, run: LoadedRun, command: RunCommand, definition: Definition) -> LoadedRun | None:
+    async def _carry_out(
+        self, run: LoadedRun, command: RunCommand, definition: Definition, here: Here | None = None
+    ) -> LoadedRun | None:
         """Decide and record; None when there is nothing to record, or somebody else was there first.
 
         An outcome that the log will never take ends the run, instead of being offered for ever.
         """
-        return await self._keep(run, decide(command, run.state, definition), definition)
+        events = decide(command, run.state, definition)
+        if here is not None and is_item(here.state):
+            events += await self._result(run, here, events)
+        return await self._keep(run, events, definition)
 
     async def _keep(self, run: LoadedRun, events: Sequence[RunEvent], definition: Definition) -> LoadedRun | None:
         """The same for events that were decided."""

@@ -15,13 +15,15 @@ from consumers.kafka.lanes import Lanes
 from consumers.kafka.patience import patiently
 from consumers.kafka.subscription import ConsumerConfig, Record, Records, Subscription
 from consumers.kafka.tail import Tail
-from consumers.kafka.watermark import Watermarks
+from consumers.kafka.watermark import Watermark, Watermarks
 from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
 from consumers.rendering.rendering import Rendering
 from consumers.runner.executor import Executor
+from consumers.runner.family import Family, until_done
+from consumers.runner.head_starts import HeadStarts
 from consumers.runner.room import Rooms, is_large
-from consumers.runner.serial_runs import QueuedRun, SerialRuns, concurrency_of
+from consumers.runner.serial_runs import SerialRuns
 from consumers.runner.slots import Slots
 from consumers.runner.wake_ups import (
     ENDING_EVENTS,
@@ -30,6 +32,7 @@ from consumers.runner.wake_ups import (
     TAIL_TYPES,
     WAKING_EVENTS,
     RunMessage,
+    concerns_others,
     sizes_of,
     states_of,
 )
@@ -42,7 +45,7 @@ from domain.log.partitioning import partition_of
 from domain.log.ports import Clock
 from domain.log.stream import load
 from domain.run.links import NO_LINKS, Links
-from domain.run.state import ActiveRun, LoadedRun
+from domain.run.state import LoadedRun
 from sql.log.event_store import PgEventStore
 from sql.log.pages import PAGE_BYTES
 from sql.postgres.pool import CONNECTION_ERRORS
@@ -61,8 +64,6 @@ CONCURRENCY = 400
 CONCURRENCY_PER_ZAP = 100
 """Actions of one zap running at once: a target that hangs must leave room for the others."""
 SAVE_EVERY_S = 0.5
-MAX_STUCK_S = 60.0
-"""The longest pause between two tries of a run that cannot be carried on, for instance by this release."""
 REVOKE_PATIENCE_S = 4.0
 DRAIN_S = 10.0
 
@@ -101,7 +102,10 @@ class Runner:
         )
         self._lanes = Lanes(MAX_OPEN)
         self._rooms = Rooms()
-        self._serial = SerialRuns(store, self._executor, self._lanes, self._rooms, partitions)
+        self._head_starts = HeadStarts(partitions)
+        self._family = Family(self._executor, self._lanes, self._rooms, self._head_starts)
+        self._executor.children.work.starts = self._family
+        self._serial = SerialRuns(store, self._family, partitions)
         self._marks = Watermarks(self._gates, GapReports(store.pool, "runner"), config.message_keys)
         self._saved: dict[int, int] = {}
         self._head_at_assignment = 0
@@ -148,8 +152,14 @@ class Runner:
                 await asyncio.gather(self._serial.give_up(partitions), *(mark.idle.wait() for mark in marks))
         await self._save()
         self._marks.drop(partitions)
+        self._give_up(partitions)
         for partition in partitions:
             self._saved.pop(partition, None)
+
+    def _give_up(self, partitions: Collection[int]) -> None:
+        """Forget what has to do with these partitions and is not in the log."""
+        self._head_starts.give_up(partitions)
+        self._executor.children.loops.give_up(partitions, self._partitions)
 
     async def _gates(self, partitions: Sequence[int]) -> dict[int, int]:
         self._head_at_assignment = await self._store.head()
@@ -184,6 +194,7 @@ class Runner:
             yield
         except Exception:
             log.exception("runner.batch_failed", partitions=sorted(partitions))
+            self._give_up(partitions)
             await self._marks.start_over(partitions)
 
     async def _wake(self, messages: Sequence[RunMessage]) -> None:
@@ -209,7 +220,7 @@ class Runner:
         await self._rooms.small.take(size)
         try:
             runs = await states_of(self._store, part)
-            serial = {run_id: entry for run_id, run in runs.items() if (entry := await self._queued(run))}
+            serial = {run_id: entry for run_id, run in runs.items() if (entry := await self._serial.entry(run))}
             if serial:
                 await self._serial.enter(sorted(serial.values(), key=lambda entry: entry.run.first.position))
         except BaseException:
@@ -225,26 +236,21 @@ class Runner:
             if item.run_id in serial:
                 item.mark.close(item.position)
 
-    async def _queued(self, run: LoadedRun) -> QueuedRun | None:
-        """The run as its serial zap's queue takes it; None for runs of other zaps."""
-        if run.ordering_key == run.id or not isinstance(run.state, ActiveRun):
-            return None
-        version = await self._executor.version_of(run.state)
-        concurrency = concurrency_of(version.definition) if version else None
-        return QueuedRun(run, concurrency) if concurrency else None
-
     async def _take(self, record: Record) -> RunMessage | None:
         taken = await self._marks.take(record)
         if taken is None:
             return None
         header, value = taken
+        mark = self._marks.by_partition[record.partition]
         if header.type in ENDING_EVENTS:
-            self._end(header, value)
+            self._end(header, value, mark, record.offset)
         if header.type not in WAKING_EVENTS:
             return None
-        mark = self._marks.by_partition[record.partition]
-        mark.open(header.position, header.previous, record.offset)
         message = envelope.decode(value)
+        first = message.streamversion == 1
+        if first and self._head_starts.claims(message.subject, mark, header.position, header.previous, record.offset):
+            return None
+        mark.open(header.position, header.previous, record.offset)
         return RunMessage(
             header.position,
             mark,
@@ -262,7 +268,13 @@ class Runner:
         name = f"{event.type}.v{event.schema_version}"
         if name in ENDING_EVENTS:
             self._ended(event.stream_id, event.ordering_key)
+            if name in STOPPING_EVENTS and event.data and concerns_others(event):
+                mark.open(event.position, event.position - 1, mark.next_offset)
+                self._submit_end(event.stream_id, mark, event.position)
         if name not in WAKING_EVENTS:
+            return None
+        place = event.position, event.position - 1, mark.next_offset
+        if event.version == 1 and self._head_starts.claims(event.stream_id, mark, *place):
             return None
         mark.open(event.position, event.position - 1, mark.next_offset)
         untouched = event.version == 1 and event.position > self._head_at_assignment
@@ -272,10 +284,26 @@ class Runner:
     def _tail_types(self) -> Sequence[str]:
         return SERIAL_TAIL_TYPES if self._serial.any else TAIL_TYPES
 
-    def _end(self, header: envelope.Header, value: bytes) -> None:
-        if header.type in STOPPING_EVENTS or self._serial.any:
-            message = envelope.decode(value)
-            self._ended(message.subject, message.orderingkey)
+    def _end(self, header: envelope.Header, value: bytes, mark: Watermark, offset: int) -> None:
+        if header.type not in STOPPING_EVENTS and not self._serial.any:
+            return
+        message = envelope.decode(value)
+        self._ended(message.subject, message.orderingkey)
+        event = message.stored()
+        if header.type in STOPPING_EVENTS and event is not None and concerns_others(event):
+            mark.open(header.position, header.previous, offset)
+            self._submit_end(message.subject, mark, header.position)
+
+    def _submit_end(self, run_id: UUID, mark: Watermark, position: int) -> None:
+        """Tell of an end that another process has recorded."""
+        item = RunMessage(position, mark, run_id, run_id, None, untouched=False)
+
+        async def tell(_again: bool) -> None:
+            run = await patiently(lambda: load(self._store, RUN, run_id))
+            assert run is not None, "the topic tells of runs that are in the log"
+            await self._family.ended(run)
+
+        self._lanes.submit(run_id, partial(self._until_done, item, tell))
 
     def _ended(self, run_id: UUID, ordering_key: UUID) -> None:
         self._executor.interrupt(run_id)
@@ -286,7 +314,7 @@ class Runner:
         """Carry on a run that was read already; it is read again where a job ahead of this one may have changed it."""
 
         async def advance(again: bool) -> None:
-            await self._executor.advance(await self._executor.follow(run) if again else run)
+            await self._family.carry_on(await self._executor.follow(run) if again else run)
 
         try:
             await self._until_done(item, advance, again)
@@ -300,23 +328,14 @@ class Runner:
             async with self._rooms.of(size):
                 run = await patiently(lambda: load(self._store, RUN, item.run_id))
                 assert run is not None, "the topic tells of runs that are in the log"
-                await self._executor.advance(run)
+                await self._family.carry_on(run)
 
         await self._until_done(item, advance)
 
     async def _until_done(
         self, item: RunMessage, advance: Callable[[bool], Awaitable[None]], again: bool = False
     ) -> None:
-        """Try again after any error: a run that is given up would stay open for ever."""
-        pause_s = 1.0
-        while True:
-            try:
-                await advance(again)
-                break
-            except Exception:
-                log.exception("runner.run_stuck", run_id=str(item.run_id), retry_in_s=pause_s)
-                await asyncio.sleep(pause_s)
-                again, pause_s = True, min(2 * pause_s, MAX_STUCK_S)
+        await until_done(item.run_id, advance, again)
         item.mark.close(item.position)
 
     async def _save_for_ever(self) -> None:

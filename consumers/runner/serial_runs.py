@@ -14,10 +14,8 @@ import asyncpg
 import msgspec
 import structlog
 
-from consumers.kafka.lanes import Lanes
 from consumers.kafka.patience import patiently
-from consumers.runner.executor import Executor
-from consumers.runner.room import Rooms
+from consumers.runner.family import Family
 from domain.aggregates import RUN
 from domain.log.event import StreamKind
 from domain.log.partitioning import partition_of
@@ -54,11 +52,13 @@ def concurrency_of(definition: Definition) -> Concurrency | None:
 class SerialRuns:
     """The queues of the partitions that this runner owns; their first runs are carried on."""
 
-    def __init__(self, store: PgEventStore, executor: Executor, lanes: Lanes, rooms: Rooms, partitions: int) -> None:
+    def __init__(self, store: PgEventStore, family: Family, partitions: int) -> None:
         self._store = store
-        self._executor = executor
-        self._lanes = lanes
-        self._rooms = rooms
+        self._executor = family.executor
+        self._family = family
+        family.wake_serial = self._wake_for
+        self._lanes = family.lanes
+        self._rooms = family.rooms
         self._partitions = partitions
         self._owned: set[int] = set()
         self._entered: dict[UUID, int] = {}
@@ -91,6 +91,23 @@ class SerialRuns:
     def knows(self, ordering_key: UUID) -> bool:
         """Whether a run of this key may be in the queue."""
         return ordering_key in self._entered
+
+    async def entry(self, run: LoadedRun) -> QueuedRun | None:
+        """The run as its serial zap's queue takes it. None for runs of other zaps, and for items of a run's loop."""
+        parent = run.state.requested.parent
+        of_queued = parent is not None and parent.of_loop and parent.waits
+        if run.ordering_key == run.id or not isinstance(run.state, ActiveRun) or of_queued:
+            return None
+        version = await self._executor.version_of(run.state)
+        concurrency = concurrency_of(version.definition) if version else None
+        return QueuedRun(run, concurrency) if concurrency else None
+
+    async def _wake_for(self, run: LoadedRun) -> bool:
+        """Carry the run on by its queue, if it is in one."""
+        if await self.entry(run) is None:
+            return False
+        self.wake(run.ordering_key)
+        return True
 
     async def enter(self, entries: Sequence[QueuedRun]) -> None:
         """Put runs into their queues, in order, and apply `when_busy` where a zap is busy.
@@ -147,7 +164,7 @@ class SerialRuns:
                 run_id: UUID = first[0][1]
                 sizes = await patiently(partial(self._store.sizes, StreamKind.RUN, [run_id]))
                 async with self._rooms.of(sizes.get(run_id, 0)):
-                    run = await self._executor.advance(await self._load(run_id))
+                    run = await self._family.carry_on(await self._load(run_id))
                 if not isinstance(run.state, EndedRun):
                     return
                 await self._leave(run)

@@ -11,7 +11,8 @@ from consumers.kafka.watermark import Watermark
 from domain.aggregates import RUN
 from domain.log.event import StoredEvent, StreamKind
 from domain.log.stream import fold
-from domain.registry import UnknownEvent
+from domain.registry import UnknownEvent, decode
+from domain.run.events import RunOver
 from domain.run.state import LoadedRun
 from sql.log.event_store import PgEventStore
 
@@ -79,3 +80,9 @@ def _fold(runs: dict[UUID, LoadedRun], run_id: UUID, events: Sequence[StoredEven
     except (UnknownEvent, msgspec.DecodeError):
         # A newer release wrote it, or it is damaged. It stays open for a runner that can read it.
         log.exception("runner.unreadable_run", run_id=str(run_id))
+
+
+def concerns_others(stored: StoredEvent) -> bool:
+    """Whether a run waits for the run that this event ends, or it leaves children under way."""
+    event = decode(stored.type, stored.schema_version, stored.data)
+    return isinstance(event, RunOver) and (event.parent is not None or event.orphans)

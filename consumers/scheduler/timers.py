@@ -58,7 +58,9 @@ TURNS = 100
 _FIRST = UUID(int=0)
 PUT_OFF = timedelta(minutes=5)
 """When a timer is looked at again whose run or zap cannot be read: a newer release wrote it, or it is damaged."""
-WAITS = frozenset({"zap.run.step_attempt_failed", "zap.run.step_postponed", "zap.run.step_delayed"}) | frozenset(
+WAITS = frozenset(
+    {"zap.run.step_attempt_failed", "zap.run.step_postponed", "zap.run.step_delayed", "zap.run.zap_called"}
+) | frozenset(
     f"zap.run.{wait}"
     for wait in ("approval_asked", "approval_answered", "approval_mailed", "callback_awaited", "callback_received")
 )

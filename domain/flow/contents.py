@@ -12,6 +12,7 @@ from domain.flow.steps import (
     DelayStep,
     ErrorPath,
     FilterStep,
+    ForEachStep,
     OnError,
     PathsStep,
     ReturnStep,
@@ -22,6 +23,7 @@ from domain.flow.steps import (
     UnknownStep,
     Unset,
     WaitForStep,
+    ZapStep,
 )
 from domain.values.json import Json, JsonObject
 
@@ -50,6 +52,8 @@ def scopes(step: Step) -> Iterator[Scope]:
         case ApprovalStep():
             if step.rejected:
                 yield Scope("rejected.steps", step.rejected.steps, joins=False)
+        case ForEachStep():
+            yield Scope("steps", step.steps, joins=False)
     failed = error_path(step)
     if failed is not None:
         yield Scope("on_error.steps", failed.steps, joins=isinstance(step, TryStep))
@@ -88,10 +92,19 @@ def templated(step: Step) -> tuple[str, Json]:
             return "value", step.value
         case ApprovalStep():
             return "", {"title": step.title, "message": step.message or ""}
+        case ForEachStep():
+            return "items", step.items
+        case ZapStep():
+            return "input", step.input
         case FilterStep() | PathsStep() | TryStep() | WaitForStep() | UnknownStep():
             return "", None
         case _:
             assert_never(step)
+
+
+def result(step: Step) -> Json:
+    """What a loop keeps of an item: a template over what the item's own steps see. None for everything else."""
+    return step.result if isinstance(step, ForEachStep) and step.result is not UNSET else None
 
 
 def conditions(step: Step) -> Iterator[tuple[str, JsonObject]]:

@@ -14,9 +14,11 @@ from domain.flow.decisions import Decision, Filtered, Taken
 from domain.flow.steps import (
     ActionStep,
     ApprovalStep,
+    ChildrenStep,
     ControlStep,
     DelayStep,
     FilterStep,
+    ForEachStep,
     PathsStep,
     ReturnStep,
     SetStep,
@@ -25,6 +27,7 @@ from domain.flow.steps import (
     TryStep,
     UnknownStep,
     WaitForStep,
+    ZapStep,
 )
 from domain.values.json import Json, JsonObject
 
@@ -48,7 +51,7 @@ class Results(Protocol):
 class Next(msgspec.Struct, frozen=True, gc=False):
     """A step is to be done."""
 
-    step: ActionStep | ControlStep | UnknownStep
+    step: ActionStep | ControlStep | ChildrenStep | UnknownStep
 
 
 class Done(msgspec.Struct, frozen=True, gc=False):
@@ -142,7 +145,7 @@ class _Follower:
         match step:
             case ActionStep() | DelayStep() | SetStep() | StopStep() | ReturnStep() | UnknownStep():
                 return Next(step)
-            case ApprovalStep() | WaitForStep():
+            case ApprovalStep() | WaitForStep() | ForEachStep() | ZapStep():
                 return Next(step)
             case FilterStep():
                 return _filtered(step, results.decisions.get(step.id))

@@ -1,6 +1,7 @@
 """The kinds of steps that a zap can have."""
 
 from typing import Annotated, Literal, TypeAlias
+from uuid import UUID
 
 import msgspec
 
@@ -17,6 +18,10 @@ MAX_VALUES = 100
 MAX_RECIPIENTS = 20
 DEFAULT_WAIT_S = 7 * 24 * 3600
 """How long a run waits for somebody unless its step says otherwise: every wait ends."""
+MAX_ITEMS = 10_000
+MAX_AT_ONCE = 100
+AT_ONCE = 10
+"""Items of a loop that are under way at once, unless its `limit` says otherwise."""
 OTHERWISE = "otherwise"
 """The name of the branch that is taken where no path matches."""
 Unset: TypeAlias = msgspec.UnsetType
@@ -223,6 +228,68 @@ class WaitForStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
     on_error: OnError | Unset = UNSET
 
 
+class Tolerate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """So many items of a loop may fail, or so many of a hundred; with more of them, the step fails."""
+
+    count: Annotated[int, msgspec.Meta(ge=0, le=MAX_ITEMS)] | Unset = UNSET
+    percent: Annotated[float, msgspec.Meta(ge=0, le=100)] | Unset = UNSET
+
+    def __post_init__(self) -> None:
+        if (self.count is UNSET) == (self.percent is UNSET):
+            raise ValueError("tolerate has either count or percent")
+
+
+class ForEachStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="for_each"):
+    """Runs its steps for each item of a list. Each item is a run of its own, so it is retried and replayed alone.
+
+    `items` is a list, or a template that gives one. The steps see `item`, `loop.index`, `loop.count` and, in a loop in
+    a loop, `loop.parent`. `order`: one item after the other, or `limit` at once. `result` is a template for what is
+    kept of an item; without it that is its last output. `on_item_error`: whether a failed item stops the loop, or the
+    others go on; `tolerate`: how many may fail before the step fails.
+    The output is `{count, succeeded, failed, filtered, cancelled, items: [{index, status, result | error}]}`.
+    """
+
+    id: str
+    items: Json
+    steps: "tuple[Step, ...]"
+    order: Literal["sequential", "parallel"] = "sequential"
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_AT_ONCE)] | Unset = UNSET
+    max_items: Annotated[int, msgspec.Meta(ge=1, le=MAX_ITEMS)] = MAX_ITEMS
+    on_item_error: Literal["stop", "continue"] = "stop"
+    tolerate: Tolerate | Unset = UNSET
+    result: Json | Unset = UNSET
+    on_error: OnError | Unset = UNSET
+
+    def __post_init__(self) -> None:
+        if self.limit and self.order == "sequential":
+            raise ValueError("limit goes with order parallel")
+
+    @property
+    def at_once(self) -> int:
+        """How many items are under way at once."""
+        return 1 if self.order == "sequential" else self.limit or AT_ONCE
+
+
+class ZapStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="zap"):
+    """Calls another zap of the same owner, whose trigger is `zap.called`. Its run sees `input` as `trigger.body`.
+
+    With `wait` the output is `{run_id, status, value}`: the value is what the called zap returns. Where its run fails
+    or is cancelled, the step fails. `timeout_s` bounds the wait, after which the called run is cancelled. Without
+    `wait` the output is `{run_id}`.
+    """
+
+    id: str
+    zap_id: UUID
+    input: Json = None
+    wait: bool = True
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=MAX_DELAY_S)] | Unset = UNSET
+    on_error: OnError | Unset = UNSET
+
+    def __post_init__(self) -> None:
+        if self.timeout_s and not self.wait:
+            raise ValueError("timeout_s goes with wait: true")
+
+
 class UnknownStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag=UNKNOWN):
     """A step of kind `of` in the log that only a newer release understands: it is shown, and neither run nor saved."""
 
@@ -234,5 +301,7 @@ WaitStep: TypeAlias = ApprovalStep | WaitForStep
 """What waits for somebody."""
 ControlStep: TypeAlias = DelayStep | FilterStep | PathsStep | SetStep | StopStep | ReturnStep | WaitStep
 """What a run does by itself, without calling anybody."""
-Step: TypeAlias = ActionStep | ControlStep | TryStep | UnknownStep
+ChildrenStep: TypeAlias = ForEachStep | ZapStep
+"""What is done by runs of their own, the children of the run."""
+Step: TypeAlias = ActionStep | ControlStep | ChildrenStep | TryStep | UnknownStep
 """All kinds of steps; each further kind joins this union."""

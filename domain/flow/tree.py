@@ -11,7 +11,7 @@ from domain.flow.approvals import is_rejection
 from domain.flow.contents import Scope, error_path, is_passed_over, scopes, walk
 from domain.flow.course import Broken, Done, Dropped, Next, Place, Results, Stopped, course
 from domain.flow.decisions import Taken
-from domain.flow.steps import ApprovalStep, PathsStep, Step, TryStep
+from domain.flow.steps import ApprovalStep, ForEachStep, PathsStep, Step, TryStep
 
 
 class Node(msgspec.Struct, frozen=True, gc=False):
@@ -46,6 +46,8 @@ class _Walk:
             yield Node(step, here, parent, branch, never)
             before = ""
             for inner in scopes(step):
+                if isinstance(step, ForEachStep) and inner.at == "steps":
+                    continue  # each item does them in a run of its own
                 reason = never or self._not_entered(step, inner) or (before if inner.joins else "")
                 yield from self.scope(inner.steps, f"{here}.{inner.at}", step.id, branch_of(step, inner), reason)
                 before = before or (self._behind_branch(inner) if isinstance(step, PathsStep) and not reason else "")

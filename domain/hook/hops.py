@@ -7,7 +7,7 @@ with a key derived from the installation's secret. A header that is not ours cou
 import hmac
 import re
 from functools import lru_cache
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 
@@ -15,7 +15,7 @@ HEADER = "TriggerHub-Depth"
 MAX_DEPTH = 10
 """Runs in a chain; a request beyond is refused."""
 OWN_PER_MINUTE = 60
-"""Requests a minute that a zap's runs may send to its own hook: a chain that branches makes many before MAX_DEPTH."""
+"""Runs a minute that a zap's runs may start of itself, by its hook or by hand: a chain that branches makes many."""
 
 _FORM = re.compile(r"([0-9]{1,4})\.([0-9a-f]{32})\.([0-9a-f]{32})")
 
@@ -56,6 +56,11 @@ class Hops:
 def _mac(key: bytes, said: str) -> str:
     """Runs of one zap say the same again and again."""
     return hmac.digest(key, said.encode(), "sha256").hex()[:32]
+
+
+def own_runs(zap_id: UUID) -> UUID:
+    """The key of the limit on runs that a zap starts of itself."""
+    return uuid5(zap_id, "runs of itself")
 
 
 NO_HOPS = Hops("")

@@ -17,11 +17,16 @@ _FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "trigger": ("method", "path", "query", "query_string", "headers", "body", "event", "due_at", "local", "late_s"),
         "run": ("id",),
         "zap": ("id", "version"),
+        "loop": ("index", "count", "parent"),
     }
 )
 _STEP = ("output", "error")
 _ALWAYS = ("now", "today")
 _ANY = frozenset({"size", "first", "last"})
+
+
+NAMES = ("trigger", "steps", "run", "zap")
+IN_LOOP = (*NAMES, "item", "loop")
 
 
 class Names(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +36,7 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
     `callbacks`: the steps ahead that wait for a callback.
     """
 
-    roots: tuple[str, ...] = ("trigger", "steps", "run", "zap")
+    roots: tuple[str, ...] = NAMES
     before: Collection[str] = ()
     others: Mapping[str, str] = {}
     several: bool = False

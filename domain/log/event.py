@@ -110,6 +110,13 @@ class StoredEvent(msgspec.Struct, frozen=True, gc=False):
     data: bytes
 
 
+class LastEvents(msgspec.Struct, frozen=True):
+    """The last events of some streams; `more` where their payloads were too large to have all at once."""
+
+    events: list[StoredEvent]
+    more: bool
+
+
 class DueTimer(msgspec.Struct, frozen=True):
     """A timer whose time has come, with what is needed to append to its stream."""
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from domain.log.event import Append, AppendResult, StoredEvent, StreamKind
+from domain.log.event import Append, AppendResult, LastEvents, StoredEvent, StreamKind
 
 
 class Clock(Protocol):
@@ -34,6 +34,12 @@ class EventStore(Protocol):
 
     async def read_streams(self, kind: StreamKind, stream_ids: Sequence[UUID]) -> dict[UUID, list[StoredEvent]]:
         """Several whole streams at once, by id; a stream without events is left out."""
+
+    async def last_events(self, kind: StreamKind, stream_ids: Sequence[UUID], types: Sequence[str]) -> LastEvents:
+        """The last event of each stream that has any, in the order of the ids; without its data unless of these types.
+
+        Where `more`, the other streams have to be asked for: payloads were too large.
+        """
 
     async def read_log(self, after: int, limit: int) -> list[StoredEvent]:
         """The next events after `after`, contiguous: one at least while there are any, and at most `limit`.

@@ -141,6 +141,26 @@ def fold(
     )
 
 
+def begun(aggregate: Aggregate[S, E], append: Append, appended: Appended, at: datetime) -> Loaded[S, E]:
+    """A new aggregate whose first append was just stored, without reading it back; `at` is about when that was."""
+    state: S | None = None
+    for new in append.events:
+        state = aggregate.evolve(state, cast(E, new.event), at)
+    assert state is not None, "a stream begins with what it is about"
+    place = Place(append.events[-1].event_id, appended.position, at)
+    return Loaded(
+        aggregate=aggregate,
+        id=append.stream_id,
+        tenant_id=append.tenant_id,
+        ordering_key=append.ordering_key,
+        meta=msgspec.json.encode(append.metadata),
+        state=state,
+        version=appended.version,
+        first=place,
+        last=place,
+    )
+
+
 async def load(store: EventStore, aggregate: Aggregate[S, E], stream_id: UUID) -> Loaded[S, E] | None:
     """The aggregate as it is now, None where there is none. Raises StoreUnavailable, and what decoding raises."""
     return fold(aggregate, await store.read_stream(aggregate.kind, stream_id))

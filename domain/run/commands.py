@@ -9,9 +9,12 @@ import msgspec
 from domain.connector.outcome import Outcome
 from domain.flow.decisions import Decision
 from domain.flow.steps import OnUnknown
+from domain.run.children import LoopFinished, LoopProgressed, LoopStarted, ZapCalled
 from domain.run.events import RunRequested
 from domain.run.inputs import Input
+from domain.run.state import EndedRun
 from domain.run.waits import ApprovalAsked
+from domain.values.json import Json
 
 
 class RequestRun(msgspec.Struct, frozen=True):
@@ -81,8 +84,40 @@ class RecordDecision(msgspec.Struct, frozen=True):
     decision: Decision
 
 
+class StartLoop(msgspec.Struct, frozen=True):
+    """Begin the loop that is next."""
+
+    event: LoopStarted
+
+
+class RecordProgress(msgspec.Struct, frozen=True):
+    """Record how far a loop has come."""
+
+    event: LoopProgressed
+
+
+class FinishLoop(msgspec.Struct, frozen=True):
+    """Record that no item is under way any more. The outcome of the step is recorded right after it."""
+
+    event: LoopFinished
+
+
+class EndWithItem(msgspec.Struct, frozen=True):
+    """End a run because a step in an item of its loop ends the whole run."""
+
+    item: EndedRun
+
+
+class CallZap(msgspec.Struct, frozen=True):
+    """Call the zap that is next."""
+
+    event: ZapCalled
+
+
 class FinishRun(msgspec.Struct, frozen=True):
-    """End a run in which no step is left to do."""
+    """End a run in which no step is left to do. `result` is what a loop keeps of an item."""
+
+    result: Json = None
 
 
 class ResumeRun(msgspec.Struct, frozen=True):
@@ -119,6 +154,11 @@ RunCommand: TypeAlias = (
     | AskApproval
     | AwaitCallback
     | RecordDecision
+    | StartLoop
+    | RecordProgress
+    | FinishLoop
+    | EndWithItem
+    | CallZap
     | FinishRun
     | ResumeRun
     | FailRun

@@ -6,21 +6,19 @@ from typing import TypedDict, assert_never
 import msgspec
 
 from domain.connector.outcome import Failed, Postponed, Retry, Succeeded
-from domain.flow.course import Broken, Done, Dropped, Next, Place, Stopped
 from domain.flow.retry import DEFAULT, Policy, is_retried, retry_delay_s
-from domain.flow.steps import ActionStep, ApprovalStep, FilterStep, PathsStep, ReturnStep, Step, StopStep
+from domain.flow.steps import ActionStep, FilterStep, PathsStep, Step
 from domain.log.errors import NothingToDo, WrongStatus
 from domain.run import commands
+from domain.run.children import LoopStarted
+from domain.run.ends import Result, end, ended_by, is_item, signed, too_late
 from domain.run.events import (
     GONE,
     End,
     Failure,
     RunCancelled,
-    RunCompleted,
-    RunEnd,
     RunEvent,
     RunFailed,
-    RunFiltered,
     RunResumed,
     RunTimedOut,
     StepAttemptFailed,
@@ -32,7 +30,7 @@ from domain.run.events import (
     StepSucceeded,
 )
 from domain.run.inputs import NO_INPUT, Input, Kept, shortened
-from domain.run.state import ActiveRun, EndedRun, RunState, evolve, next_step, stands
+from domain.run.state import ActiveRun, EndedRun, RunState, evolve, next_step
 from domain.run.waits import CallbackAwaited
 from domain.values.json import Json
 from domain.zap.definition import NO_STEPS, Definition
@@ -40,16 +38,11 @@ from domain.zap.definition import NO_STEPS, Definition
 AMBIGUOUS = frozenset({"timeout", "broken", "crashed"})
 """Failures after which the action may still have had its effect."""
 UNKNOWN = "unknown_outcome"
-STOPPED = "stopped"
-"""Why a run ended that a step of its own ended."""
-REJECTED = "rejected"
-"""Why a run ended that people did not approve."""
 
 
 def decide(command: commands.RunCommand, state: RunState, definition: Definition) -> list[RunEvent]:
     """The events that the command leads to; none when the log already answers it. Raises WrongStatus."""
-    events = _decide(command, state, definition)
-    return [_of_its_zap(event, state) if isinstance(event, RunEnd) else event for event in events]
+    return [signed(event, state) for event in _decide(command, state, definition)]
 
 
 def stop(state: ActiveRun | EndedRun) -> list[RunEvent]:
@@ -57,14 +50,6 @@ def stop(state: ActiveRun | EndedRun) -> list[RunEvent]:
     if isinstance(state, EndedRun) and state.status != "cancelled":
         raise NothingToDo(f"the run has ended already: it is {state.status}")
     return decide(commands.CancelRun(), state, NO_STEPS)
-
-
-def _of_its_zap(end: RunCompleted | RunFiltered | RunFailed | RunTimedOut, state: RunState) -> RunEvent:
-    if state is None:
-        return end
-    requested = state.requested
-    end = msgspec.structs.replace(end, zap_id=requested.zap_id, of_alert=requested.source in {"alert", "failure"})
-    return msgspec.structs.replace(end, recovers=requested.recovers) if isinstance(end, RunCompleted) else end
 
 
 def _decide(command: commands.RunCommand, state: RunState, definition: Definition) -> list[RunEvent]:
@@ -75,33 +60,36 @@ def _decide(command: commands.RunCommand, state: RunState, definition: Definitio
     if isinstance(state, EndedRun):
         return []
     match command:
-        case (
-            commands.BeginAttempt()
-            | commands.RecordAttempt()
-            | commands.SettleUnknown()
-            | commands.DelayRun()
-            | commands.AskApproval()
-            | commands.AwaitCallback()
-            | commands.RecordDecision()
-            | commands.FinishRun()
-        ):
-            return _advance(command, state, definition)
         case commands.ResumeRun(timer_id):
-            return [RunResumed(timer_id=timer_id)] if state.waits_until else []
-        case commands.FailRun(step_id, code, message):
-            return [RunFailed(step_id=step_id, code=code, message=message)]
-        case commands.TimeOutRun():
-            step = next_step(state, definition)
-            return [RunTimedOut(step_id=step.id if step else "", message=_too_late(state))]
-        case commands.CancelRun(code, message):
-            return [RunCancelled(code=code, message=message)]
+            waits = state.waits_until or (state.awaits and not state.is_woken)
+            return [RunResumed(timer_id=timer_id)] if waits else []
+        case commands.RecordProgress() | commands.FinishLoop():
+            return [command.event] if _is_in(state, command.event.step_id) else []
+        case commands.FailRun() | commands.TimeOutRun() | commands.CancelRun():
+            return [_cut_short(command, state, definition)]
+        case commands.EndWithItem(item):
+            return [ended_by(item)] if isinstance(state.awaits, LoopStarted) else []
+        case commands.FinishRun(result):
+            return [*end(state, definition, Result(result))]
         case _:
-            assert_never(command)
+            return _advance(command, state, definition)
 
 
-def _too_late(run: ActiveRun) -> str:
-    deadline = run.requested.deadline
-    return f"the run had not ended by its deadline, {deadline.isoformat()}" if deadline else "the run took too long"
+def _is_in(run: ActiveRun, loop: str) -> bool:
+    return isinstance(run.awaits, LoopStarted) and run.awaits.step_id == loop
+
+
+def _cut_short(
+    command: commands.FailRun | commands.TimeOutRun | commands.CancelRun, run: ActiveRun, definition: Definition
+) -> End:
+    match command:
+        case commands.FailRun(step_id, code, message):
+            return RunFailed(step_id=step_id, code=code, message=message)
+        case commands.TimeOutRun():
+            step = next_step(run, definition)
+            return RunTimedOut(step_id=step.id if step else "", message=too_late(run))
+        case commands.CancelRun(code, message):
+            return RunCancelled(code=code, message=message)
 
 
 def _advance(
@@ -112,14 +100,13 @@ def _advance(
     | commands.AskApproval
     | commands.AwaitCallback
     | commands.RecordDecision
-    | commands.FinishRun,
+    | commands.StartLoop
+    | commands.CallZap,
     run: ActiveRun,
     definition: Definition,
 ) -> list[RunEvent]:
     step = next_step(run, definition)
-    if isinstance(command, commands.FinishRun):
-        return [*_end(run, definition)]
-    if step is None or run.waits_until:
+    if step is None or (run.waits_until and run.awaits is None):
         return []
     match command:
         case commands.BeginAttempt() | commands.RecordAttempt() if (command.step_id, command.attempt) != (
@@ -140,7 +127,12 @@ def _advance(
 
 
 def _control(
-    command: commands.DelayRun | commands.AskApproval | commands.AwaitCallback | commands.RecordDecision,
+    command: commands.DelayRun
+    | commands.AskApproval
+    | commands.AwaitCallback
+    | commands.RecordDecision
+    | commands.StartLoop
+    | commands.CallZap,
     run: ActiveRun,
     step: Step,
     definition: Definition,
@@ -157,6 +149,8 @@ def _control(
         case commands.AwaitCallback(step_id, until):
             fresh = begins and step.id == step_id and step_id not in run.callbacks
             return [CallbackAwaited(step_id=step_id, until=until)] if fresh else []
+        case commands.StartLoop(awaited) | commands.CallZap(awaited):
+            return [awaited] if step.id == awaited.step_id and run.awaits is None else []
         case _:
             assert_never(command)
 
@@ -213,7 +207,7 @@ def _fail(
 def _failed(failed: StepFailed, run: ActiveRun, definition: Definition) -> list[RunEvent]:
     """The failure for good, which says so where a target is gone and the run goes on nevertheless."""
     found = _with_end(run, failed, definition)
-    if failed.failure.code == GONE and not isinstance(found[-1], RunFailed):
+    if failed.failure.code == GONE and (is_item(run) or not isinstance(found[-1], RunFailed)):
         found[0] = msgspec.structs.replace(failed, gone_for=run.requested.zap_id)
     return found
 
@@ -248,46 +242,7 @@ def _with_end(
 ) -> list[RunEvent]:
     """The outcome of a step, and the end of the run where no step follows."""
     after = evolve(run, outcome)
-    return [outcome, *_end(after, definition)] if isinstance(after, ActiveRun) else [outcome]
-
-
-def _end(run: ActiveRun, definition: Definition) -> list[End]:
-    """The end that the run's steps have come to; nothing where a step is to be done."""
-    place: Place = stands(run, definition).place
-    match place:
-        case Next():
-            return []
-        case Done():
-            return [RunCompleted()]
-        case Dropped(step_id, reason):
-            return [RunFiltered(step_id=step_id, reason=reason)]
-        case Broken(step_id):
-            failure = run.errors[step_id]
-            return [RunFailed(step_id=step_id, code=failure.code, message=failure.message)]
-        case Stopped(step, output):
-            return [_stopped(step, output)]
-        case _:
-            assert_never(place)
-
-
-def _stopped(step: StopStep | ReturnStep | ApprovalStep, output: Json) -> End:
-    if isinstance(step, ApprovalStep):
-        return _rejected(step, output)
-    if isinstance(step, ReturnStep) or step.as_ == "completed":
-        return RunCompleted(step_id=step.id, returned=isinstance(step, ReturnStep))
-    message = str(output.get("message", "")) if isinstance(output, dict) else ""
-    if step.as_ == "failed":
-        return RunFailed(step_id=step.id, code=STOPPED, message=message)
-    return RunCancelled(step_id=step.id, code=STOPPED, message=message)
-
-
-def _rejected(step: ApprovalStep, output: Json) -> End:
-    if step.after_rejection:
-        return RunCompleted(step_id=step.id)
-    by = output.get("by") if isinstance(output, dict) else None
-    comment = output.get("comment") if isinstance(output, dict) else None
-    message = f"rejected by {by}" if by else "nobody had approved by the deadline"
-    return RunCancelled(step_id=step.id, code=REJECTED, message=f"{message}: {comment}" if comment else message)
+    return [outcome, *end(after, definition)] if isinstance(after, ActiveRun) else [outcome]
 
 
 class _Shared(TypedDict):

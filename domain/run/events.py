@@ -13,6 +13,7 @@ import msgspec
 from domain.flow.decisions import Decision
 from domain.hook.request import Request
 from domain.log.event import Event
+from domain.run.children import LoopFinished, LoopProgressed, LoopStarted, Parent, Reuse, ZapCalled
 from domain.run.inputs import Kept
 from domain.run.waits import (
     ApprovalAnswered,
@@ -58,21 +59,6 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: str = ""
 
 
-class Parent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The run that a child run belongs to, and its step that asked for it.
-
-    An item of a loop is number `index`, from 0, of `count`; it sees what the parent's first `version` events say.
-    A called zap sees nothing of its parent; `callers` are the zaps of the runs above, outermost first.
-    """
-
-    run_id: UUID
-    step_id: str
-    index: int = 0
-    count: int = 0
-    version: int = 0
-    callers: tuple[UUID, ...] = ()
-
-
 class RunRequested(Event, frozen=True, kw_only=True):
     """A run was requested and acknowledged: this is the promise of the 2xx.
 
@@ -101,6 +87,8 @@ class RunRequested(Event, frozen=True, kw_only=True):
     parent: Parent | None = None
     item: Json = None
     """Of a loop's item: the item itself. What else it sees is the parent's, by reference."""
+    reuses: Reuse | None = None
+    """What a replay from a loop on takes over of it."""
 
 
 class StepStarted(Event, frozen=True, kw_only=True):
@@ -179,14 +167,22 @@ class StepDecided(Event, frozen=True, kw_only=True):
 
 
 class RunResumed(Event, frozen=True, kw_only=True):
-    """The timer that the run waited for has fired."""
+    """The timer that the run waited for has fired, or the run that it called has ended: `timer_id` is its id."""
 
     timer_id: UUID
 
 
-class RunEnd(Event, frozen=True, kw_only=True):
-    """The fields of ends that are counted by zap. `zap_id` is None in events of older releases.
+class RunOver(Event, frozen=True, kw_only=True):
+    """The fields of all ends. `parent`: the run that waits for this one. `orphans`: it leaves children under way."""
 
+    parent: UUID | None = None
+    orphans: bool = False
+
+
+class RunEnd(RunOver, frozen=True, kw_only=True):
+    """The fields of ends that are counted by zap.
+
+    `zap_id` is None where they are not: in events of older releases, and of a loop's items, whose loop counts.
     `of_alert`: an alert or a failure started the run, so its own failure starts neither an error zap nor one that
     listens.
     """
@@ -198,11 +194,13 @@ class RunEnd(Event, frozen=True, kw_only=True):
 class RunCompleted(RunEnd, frozen=True, kw_only=True):
     """Every step has its outcome, or the step `step_id` ended the run before. Terminal.
 
-    `returned`: the output of that step is the run's answer. `recovers`: the runs that this one makes up for.
+    `returned`: the output of that step is the run's answer. `recovers`: the runs that this one makes up for. `result`:
+    what a loop keeps of an item; or the answer where the step that gave it was an item's.
     """
 
     step_id: str = ""
     returned: bool = False
+    result: Json = None
     recovers: tuple[Recovered, ...] = ()
 
 
@@ -228,7 +226,7 @@ class RunTimedOut(RunEnd, frozen=True, kw_only=True):
     message: str
 
 
-class RunCancelled(Event, frozen=True, kw_only=True):
+class RunCancelled(RunOver, frozen=True, kw_only=True):
     """The run was stopped; an action that was under way may still have its effect. Terminal.
 
     `code` is empty when a user cancelled it, `busy` or `superseded` when a serial zap's `when_busy` did, `stopped`
@@ -253,6 +251,10 @@ RunEvent: TypeAlias = (
     | StepPostponed
     | StepDelayed
     | StepDecided
+    | LoopStarted
+    | LoopProgressed
+    | LoopFinished
+    | ZapCalled
     | RunResumed
     | WaitEvent
     | End
@@ -266,7 +268,7 @@ def due_at(event: RunEvent) -> datetime | None:
             return event.deadline
         case StepAttemptFailed():
             return event.retry_at
-        case StepPostponed() | StepDelayed() | ApprovalAsked() | CallbackAwaited():
+        case StepPostponed() | StepDelayed() | ApprovalAsked() | CallbackAwaited() | ZapCalled():
             return event.until
         case ApprovalAnswered() | ApprovalMailed() | CallbackReceived():
             return event.until

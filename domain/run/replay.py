@@ -7,9 +7,12 @@ from uuid import UUID
 import msgspec
 
 from domain.flow.course import Broken, Done, Dropped, Next, Stopped
-from domain.log.errors import NotFound, NothingToDo, WrongStatus
+from domain.flow.steps import ForEachStep
+from domain.log.errors import Invalid, NotFound, NothingToDo, WrongStatus
 from domain.log.event import Append, Metadata
 from domain.log.ports import NewId
+from domain.run.children import Reuse
+from domain.run.ends import is_item
 from domain.run.events import DEADLINE, Recovered, RunCompleted, RunFailed, RunRequested, RunTimedOut
 from domain.run.request import request_append
 from domain.run.state import ActiveRun, EndedRun, LoadedRun, stands
@@ -18,16 +21,21 @@ from domain.zap.definition import Definition
 from domain.zap.zap import Zap
 
 ReplayVersion: TypeAlias = Literal["original", "latest"]
+ReplayItems: TypeAlias = Literal["failed", "all"]
 MAX_RECOVERED = 50
 """Runs that one replay makes up for."""
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """How to replay: all steps, or those from one on; with the run's own version or the latest; with another body."""
+    """How to replay: all steps, or those from one on; with the run's own version or the latest; with another body.
+
+    `items`: where it begins with a loop, whether only the items that did not succeed are done again, or all.
+    """
 
     from_step: str | None = None
     version: ReplayVersion = "original"
     payload: Json | msgspec.UnsetType = msgspec.UNSET
+    items: ReplayItems | None = None
     job_id: UUID | None = None
     """The job that replays many runs. It replays each of them once, however often it tries."""
 
@@ -39,13 +47,15 @@ def replay_append(loaded: LoadedRun, zap: Zap, wish: Replay, *, new_id: NewId, m
     number = zap.live if wish.version == "latest" else loaded.state.requested.zap_version
     definition = zap.version(number).definition
     requested = replay(loaded.state, loaded.id, definition, wish.from_step)
-    request = requested.request
     if wish.payload is not msgspec.UNSET:
-        body = msgspec.json.encode(wish.payload).decode()
-        request = msgspec.structs.replace(request, body=body, encoding="utf-8")
-    return request_append(
+        requested = _with_payload(requested, wish.payload)
+    append = request_append(
         msgspec.structs.replace(
-            requested, zap_version=number, request=request, job_id=wish.job_id, recovers=_recovered(loaded)
+            requested,
+            zap_version=number,
+            job_id=wish.job_id,
+            recovers=_recovered(loaded),
+            reuses=_reused(loaded, wish, definition),
         ),
         definition.behaviour,
         tenant_id=loaded.tenant_id,
@@ -53,6 +63,33 @@ def replay_append(loaded: LoadedRun, zap: Zap, wish: Replay, *, new_id: NewId, m
         metadata=msgspec.structs.replace(metadata, causation_id=loaded.first.event_id),
         dedupe_key=sha256(wish.job_id.bytes + loaded.id.bytes).digest() if wish.job_id else None,
     )
+    if is_item(loaded.state) and definition.behaviour.concurrency.mode == "serial":
+        return msgspec.structs.replace(append, ordering_key=loaded.ordering_key)
+    return append
+
+
+def _with_payload(requested: RunRequested, payload: Json) -> RunRequested:
+    """The request with another body; that of a loop's item with another item."""
+    if requested.parent is not None and requested.parent.of_loop:
+        return msgspec.structs.replace(requested, item=payload)
+    body = msgspec.json.encode(payload).decode()
+    request = msgspec.structs.replace(requested.request, body=body, encoding="utf-8")
+    return msgspec.structs.replace(requested, request=request)
+
+
+def _reused(loaded: LoadedRun, wish: Replay, definition: Definition) -> Reuse | None:
+    """What a replay that begins with a loop takes over of it."""
+    step = definition.step(wish.from_step) if wish.from_step is not None else None
+    if not isinstance(step, ForEachStep):
+        if wish.items is not None:
+            raise Invalid("items goes with a from_step that is a for_each")
+        return None
+    sha256_ = loaded.state.lists.get(step.id)
+    if wish.items == "all" or sha256_ is None:
+        return None
+    before = loaded.state.requested.reuses
+    earlier = before.runs if before and (before.step_id, before.items_sha256) == (step.id, sha256_) else ()
+    return Reuse(step_id=step.id, runs=(loaded.id, *earlier)[:MAX_RECOVERED], items_sha256=sha256_)
 
 
 def _require_target(state: ActiveRun | EndedRun, job_id: UUID) -> None:
@@ -85,7 +122,9 @@ def replay(run: ActiveRun | EndedRun, run_id: UUID, definition: Definition, from
     With `from_step` the outcomes of the steps before it are taken over. Raises NotFound when there is no such step, and
     WrongStatus when a step before it has no outcome.
     """
-    requested = run.requested
+    requested, parent = run.requested, run.requested.parent
+    if parent is not None and parent.of_loop and not definition.steps_in(parent.step_id):
+        raise NotFound(f"the version to be run has no loop {parent.step_id}")
     taken_over = _before(run, definition, from_step) if from_step is not None else ActiveRun(requested=requested)
     return RunRequested(
         zap_id=requested.zap_id,
@@ -96,6 +135,9 @@ def replay(run: ActiveRun | EndedRun, run_id: UUID, definition: Definition, from
         outputs=taken_over.outputs,
         errors=taken_over.errors,
         decisions=taken_over.decisions,
+        depth=requested.depth if parent else 0,
+        parent=msgspec.structs.replace(parent, waits=False) if parent else None,
+        item=requested.item,
     )
 
 

@@ -14,6 +14,7 @@ from domain.hook.request import trigger_data
 from domain.log.event import Event
 from domain.log.stream import Loaded
 from domain.run import events, waits
+from domain.run.children import Awaited, LoopFinished, LoopProgressed, LoopStarted, ZapCalled
 from domain.run.inputs import ROOM, Input
 from domain.run.waits import Approval
 from domain.values.json import Json, JsonObject
@@ -32,7 +33,8 @@ class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):
     current delay or wait has begun: it is its end. `waits_at` is the step that waits for somebody. `approvals` are
     those that were asked for, `callbacks` those that were received; None once the step has its outcome. `input` is
     that of the current step as the log holds it, in the event of `input_attempt`; `room` is what is left for large
-    ones.
+    ones. `awaits`: the children that the current step waits for; `is_woken` once one has ended that it waited for.
+    `lists`: the fingerprints of the items of its loops, by step id.
     """
 
     requested: events.RunRequested
@@ -50,6 +52,9 @@ class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):
     input: Input | None = None
     input_attempt: int = 0
     room: int = ROOM
+    awaits: Awaited | None = None
+    is_woken: bool = False
+    lists: Mapping[str, str] = {}
 
     @property
     def room_for_input(self) -> int:
@@ -58,7 +63,7 @@ class ActiveRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EndedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run in its recorded terminal state; nothing changes it any more."""
+    """A run in its recorded terminal state; nothing changes it any more. `awaits`: the children it left under way."""
 
     requested: events.RunRequested
     status: RunStatus
@@ -68,6 +73,8 @@ class EndedRun(msgspec.Struct, frozen=True, kw_only=True):
     approvals: Mapping[str, Approval] = {}
     callbacks: Mapping[str, waits.CallbackReceived | None] = {}
     end: events.End
+    awaits: Awaited | None = None
+    lists: Mapping[str, str] = {}
 
 
 RunState: TypeAlias = ActiveRun | EndedRun | None
@@ -100,7 +107,11 @@ def evolve(state: RunState, event: events.RunEvent) -> RunState:
             approvals=state.approvals,
             callbacks=state.callbacks,
             end=event,
+            awaits=state.awaits,
+            lists=state.lists,
         )
+    if isinstance(event, LoopStarted | LoopProgressed | LoopFinished | ZapCalled):
+        return _of_children(state, event)
     return _go_on(state, event)
 
 
@@ -136,9 +147,24 @@ def _go_on(
         case events.StepDelayed():
             return replace(state, waits_until=event.until, delayed_until=event.until)
         case events.RunResumed():
-            return replace(state, waits_until=None)
+            return replace(state, waits_until=None, is_woken=state.awaits is not None)
         case _:
             return _waiting(state, event)
+
+
+def _of_children(state: ActiveRun, event: LoopStarted | LoopProgressed | LoopFinished | ZapCalled) -> ActiveRun:
+    match event:
+        case LoopStarted():
+            lists = {**state.lists, event.step_id: event.items_sha256}
+            return msgspec.structs.replace(state, awaits=event, lists=lists)
+        case LoopProgressed():
+            return state
+        case LoopFinished():
+            return msgspec.structs.replace(state, awaits=None)
+        case ZapCalled():
+            return msgspec.structs.replace(state, awaits=event, waits_until=event.until)
+        case _:
+            assert_never(event)
 
 
 def _waiting(state: ActiveRun, event: waits.WaitEvent) -> ActiveRun:
@@ -187,6 +213,7 @@ def _next_step_begins(
         approvals=state.approvals,
         callbacks=state.callbacks,
         room=state.room,
+        lists=state.lists,
     )
 
 
@@ -199,9 +226,15 @@ def _with_input(state: ActiveRun, event: events.StepStarted | events.StepAttempt
     return msgspec.structs.replace(state, input=Input(event.input, kept), input_attempt=event.attempt, room=room)
 
 
+def own_steps(run: "ActiveRun | EndedRun", definition: Definition) -> tuple[Step, ...]:
+    """The steps that a run does: all of its zap's, or those of the loop that it is an item of."""
+    parent = run.requested.parent
+    return definition.steps if parent is None or not parent.of_loop else definition.steps_in(parent.step_id)
+
+
 def stands(run: "ActiveRun | EndedRun", definition: Definition) -> Course:
     """Where the run stands: the step that is next, or how its steps have ended."""
-    return course(definition.steps, run)
+    return course(own_steps(run, definition), run)
 
 
 def next_step(run: ActiveRun, definition: Definition) -> Step | None:
@@ -211,22 +244,40 @@ def next_step(run: ActiveRun, definition: Definition) -> Step | None:
 
 
 def template_context(
-    run_id: UUID, run: "ActiveRun | EndedRun", trigger: "JsonObject | None" = None, stand: Course = BEGINNING
+    run_id: UUID, run: "ActiveRun | EndedRun", given: Mapping[str, Json] | None = None, stand: Course = BEGINNING
 ) -> dict[str, Json]:
-    """What the templates of the next step see. `trigger` is the parsed request, where a caller has it already."""
+    """What the templates of the next step see.
+
+    `given` is what the run began with: the parsed request as `trigger`, and of a loop's item what `item_sees` says.
+    Without it the request is parsed here.
+    """
     requested = run.requested
-    steps: JsonObject = {step_id: {"output": output} for step_id, output in run.outputs.items()}
+    given = {"trigger": trigger_data(requested.request)} if given is None else given
+    before = given.get("steps")
+    steps: JsonObject = {**before} if isinstance(before, dict) else {}
+    steps |= {step_id: {"output": output} for step_id, output in run.outputs.items()}
     steps |= {step_id: {"output": output} for step_id, output in stand.joined.items()}
     errors = {**run.errors} | {step_id: run.errors[inner] for step_id, inner in stand.failed.items()}
     for step_id, error in errors.items():
         output = stand.joined.get(step_id)
         steps[step_id] = {"output": output, "error": msgspec.to_builtins(error)}
     return {
-        "trigger": trigger_data(requested.request) if trigger is None else trigger,
+        **given,
         "steps": steps,
         "run": {"id": str(run_id)},
         "zap": {"id": str(requested.zap_id), "version": requested.zap_version},
     }
+
+
+def item_sees(requested: events.RunRequested, outer: Mapping[str, Json]) -> dict[str, Json]:
+    """What an item of a loop begins with: what its parent saw then, and the item itself."""
+    parent = requested.parent
+    assert parent is not None, "an item has a parent"
+    loop: JsonObject = {"index": parent.index, "count": parent.count}
+    around = outer.get("loop")
+    if isinstance(around, dict):
+        loop["parent"] = {**around, "item": outer.get("item")}
+    return {"trigger": outer["trigger"], "steps": outer["steps"], "item": requested.item, "loop": loop}
 
 
 def idempotency_key(run_id: UUID, step_id: str) -> str:

@@ -6,9 +6,18 @@ from itertools import islice
 
 from domain.connector.catalog import Catalog
 from domain.connector.descriptor import ActionDescriptor
-from domain.flow.contents import Scope, conditions, scopes, templated, walk
+from domain.flow.contents import conditions, result, templated, walk
 from domain.flow.forms import mistake_in_form
-from domain.flow.steps import OTHERWISE, ActionStep, ApprovalStep, DelayStep, PathsStep, Step, UnknownStep, WaitForStep
+from domain.flow.steps import (
+    OTHERWISE,
+    ActionStep,
+    ApprovalStep,
+    DelayStep,
+    ForEachStep,
+    PathsStep,
+    Step,
+    UnknownStep,
+)
 from domain.hook.compiled import HOOKS
 from domain.language import condition
 from domain.language.mistakes import MAX_TEMPLATES, MAX_TEXT, Mistake, mistakes, place_of, too_deep
@@ -16,9 +25,10 @@ from domain.language.names import TRIGGER_ONLY, Names
 from domain.language.template import Place, is_substitution, templates
 from domain.language.zones import zone_of
 from domain.log.errors import Invalid
-from domain.values.json import MAX_DEPTH
+from domain.values.json import MAX_DEPTH, Json
+from domain.zap.definition import CALLED, MAX_STEPS, MAX_TRIGGERS, ONLY, STEP_ID, Definition, NamedTrigger, Trigger
 from domain.zap.definition import MAX_DEPTH as MAX_NESTED
-from domain.zap.definition import MAX_STEPS, MAX_TRIGGERS, ONLY, STEP_ID, Definition, NamedTrigger, Trigger
+from domain.zap.places import StepPlace, places
 
 _ID = "1 to 64 letters, digits or underscores, and no digit first"
 MAX_MISTAKES = 50
@@ -58,13 +68,14 @@ def _mistakes(definition: Definition, catalog: Catalog) -> Iterator[Mistake]:
     if len(steps) > MAX_STEPS:
         yield Mistake(("steps",), "too_many", f"at most {MAX_STEPS} steps")
     yield from _of_ids(steps)
-    for path, step, names in _places(definition):
-        yield from _of_step(step, path, names, catalog)
+    for place in places(definition):
+        yield from _of_step(place, catalog)
 
 
 def _all_templates(definition: Definition) -> Iterator[tuple[Place, str]]:
     for _path, step in definition.all_steps():
         yield from templates(templated(step)[1])
+        yield from templates(result(step))
     for trigger in definition.starts:
         yield from templates(trigger.config)
 
@@ -81,7 +92,8 @@ def _of_triggers(definition: Definition, catalog: Catalog) -> Iterator[Mistake]:
             yield Mistake((*at, "id"), "taken", f"the id {trigger.id!r} is taken by an earlier trigger")
         seen.add(trigger.id)
         yield from _of_trigger(trigger, at, catalog)
-    for alone, what in ((HOOKS, "hook"), ({"manual"}, "trigger for starts by hand")):
+    alone_of = ((HOOKS, "hook"), ({"manual"}, "trigger for starts by hand"), (CALLED, "trigger for calls"))
+    for alone, what in alone_of:
         places = [str(index) for index, trigger in enumerate(definition.starts) if trigger.type in alone]
         for place in places[1:]:
             yield Mistake(("triggers", place, "type"), "taken", f"a zap has one {what} at most")
@@ -127,52 +139,8 @@ def _of_ids(steps: list[tuple[str, Step, int]]) -> Iterator[Mistake]:
         seen.add(step.id)
 
 
-def _places(definition: Definition) -> Iterator[tuple[str, Step, Names]]:
-    """Every step with its path, and the names that its templates can use: of steps that may have run before it."""
-    ids = [step.id for _path, step in definition.all_steps()]
-    order = {step_id: index for index, step_id in enumerate(ids)}
-    waiting = [step.id for _path, step in definition.all_steps() if isinstance(step, WaitForStep)]
-
-    def why(other: str, step_id: str) -> str:
-        if other == step_id:
-            return "it is this step itself"
-        if order[other] > order[step_id]:
-            return f"{other} comes after this step"
-        return f"{other} is on an error path or in a branch that this step is not on"
-
-    def names(step: Step, before: tuple[str, ...]) -> Names:
-        others = {other: why(other, step.id) for other in ids if other not in before}
-        ahead = [other for other in waiting if order[other] >= order[step.id]]
-        return Names(before=before, others=others, callbacks=ahead, several=bool(definition.triggers))
-
-    return ((path, step, names(step, before)) for path, step, before in _with_earlier(definition.steps, "steps", ()))
-
-
-def _with_earlier(
-    steps: tuple[Step, ...], path: str, before: tuple[str, ...]
-) -> Iterator[tuple[str, Step, tuple[str, ...]]]:
-    """Every step with its path and the ids of the steps that may have run before it."""
-    for index, step in enumerate(steps):
-        at = f"{path}.{index}"
-        yield at, step, before
-        inside: tuple[str, ...] = ()
-        for scope in scopes(step):
-            known = (*before, *inside) if _runs_after(step, scope) else before
-            if not isinstance(step, PathsStep) or not scope.joins:
-                known = (*known, step.id)
-            yield from _with_earlier(scope.steps, f"{at}.{scope.at}", known)
-            if scope.joins:
-                inside += tuple(inner.id for _path, inner, _depth in walk(scope.steps, ""))
-        before = (*before, *inside, step.id)
-
-
-def _runs_after(step: Step, scope: Scope) -> bool:
-    """Whether the steps of a scope may run after those of the step's earlier scopes."""
-    return scope.at == "on_error.steps" or (isinstance(step, PathsStep) and step.mode == "all")
-
-
-def _of_step(step: Step, path: str, names: Names, catalog: Catalog) -> Iterator[Mistake]:
-    at = _keys(path)
+def _of_step(place: StepPlace, catalog: Catalog) -> Iterator[Mistake]:
+    at, step = _keys(place.path), place.step
     match step:
         case ActionStep():
             action = catalog.actions.get(step.type)
@@ -188,15 +156,20 @@ def _of_step(step: Step, path: str, names: Names, catalog: Catalog) -> Iterator[
             yield from _of_approval(step, at)
         case UnknownStep():
             yield Mistake((*at, "kind"), "unknown", f"a step of kind {step.of!r} needs a newer release of TriggerHub")
-    for place, wanted in conditions(step):
-        for key, reason in condition.check(wanted, names.wrong).items():
-            yield Mistake((*at, *_keys(place), *place_of(key)), "invalid", reason)
+    for key, wanted in conditions(step):
+        for inner, reason in condition.check(wanted, place.names.wrong).items():
+            yield Mistake((*at, *_keys(key), *place_of(inner)), "invalid", reason)
     field, value = templated(step)
-    where = (*at, field) if field else at
+    yield from _of_templates(value, (*at, field) if field else at, place.names)
+    if isinstance(step, ForEachStep):
+        yield from _of_templates(result(step), (*at, "result"), place.inside)
+
+
+def _of_templates(value: Json, at: Place, names: Names) -> Iterator[Mistake]:
     if too_deep(value):
-        yield Mistake(where, "too_deep", f"nested deeper than {MAX_DEPTH} levels")
+        yield Mistake(at, "too_deep", f"nested deeper than {MAX_DEPTH} levels")
     else:
-        yield from mistakes(value, where, names.wrong)
+        yield from mistakes(value, at, names.wrong)
 
 
 def _of_action(step: ActionStep, at: Place, action: ActionDescriptor) -> Iterator[Mistake]:

@@ -7,7 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from domain.flow.contents import walk
-from domain.flow.steps import UNSET, ApprovalStep, Step, Unset
+from domain.flow.steps import UNSET, ApprovalStep, ForEachStep, Step, Unset
 from domain.values.json import Json, JsonObject  # noqa: F401 - JsonObject stands for a type that names Json
 from domain.zap.settings import DEFAULT, ZapSettings
 
@@ -19,6 +19,8 @@ ONE_OF = (("trigger", "triggers"),)
 """Fields of which one is required: what is told of an object that has neither names them."""
 ONLY = "trigger"
 """The id of a zap's only trigger, where the definition gives it none."""
+CALLED = frozenset({"zap.called"})
+"""The trigger of zaps that steps of other zaps can call."""
 STEP_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 """What templates can name as `steps.<id>`."""
 
@@ -87,6 +89,13 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def all_steps(self) -> Iterator[tuple[str, Step]]:
         """Every step with its path, those inside of other steps included."""
         return ((path, step) for path, step, _depth in walk(self.steps, "steps"))
+
+    def steps_in(self, loop: str | None) -> tuple[Step, ...]:
+        """The steps of a loop, or without one all steps."""
+        if loop is None:
+            return self.steps
+        step = self.step(loop)
+        return step.steps if isinstance(step, ForEachStep) else ()
 
     def step(self, step_id: str) -> Step | None:
         """The step with this id, if there is one."""

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from domain.log.event import Append, AppendResult, StoredEvent, StreamKind
+from domain.log.event import Append, AppendResult, LastEvents, StoredEvent, StreamKind
 from domain.log.ports import StoreUnavailable
 from sql.log.group_commit import APPEND_TIMEOUT_S, GroupCommit
 from sql.log.pages import PAGE_BYTES, PAGE_EVENTS
@@ -65,6 +65,10 @@ class PgEventStore:
         """The current version of each stream that has events."""
         rows = await self._fetch(_queries["versions"], int(kind), stream_ids)
         return {row[0]: row[1] for row in rows}
+
+    async def last_events(self, kind: StreamKind, stream_ids: Sequence[UUID], types: Sequence[str]) -> LastEvents:
+        rows = await self._fetch(_queries["last_events"], int(kind), stream_ids, types, PAGE_BYTES)
+        return LastEvents([StoredEvent(*list(row)[:-1]) for row in rows], bool(rows) and rows[-1]["more"])
 
     async def sizes(self, kind: StreamKind, stream_ids: Sequence[UUID]) -> dict[UUID, int]:
         """Bytes of payload in each stream that has events: what reading them will cost."""

@@ -1,5 +1,6 @@
 -- name: create
--- Run ids are UUIDv7, so the primary key also serves a tenant's runs newest first.
+-- Run ids are UUIDv7, so an index of them serves a tenant's runs newest first. The items of loops are here, too, and
+-- listed by their parent only: the other indexes leave them out, as one run may have thousands.
 create table run_list (
     tenant_id      uuid not null,
     run_id         uuid not null,
@@ -15,25 +16,36 @@ create table run_list (
     error_step     text,
     attempts       int not null,
     replay_of      uuid,
+    parent_id      uuid,
+    parent_step    text,
+    item_index     int,
     position       bigint not null,
     stream_version int not null,
     primary key (tenant_id, run_id)
 ) with (fillfactor = 85);
-create index run_list_zap on run_list (tenant_id, zap_id, run_id);
-create index run_list_not_completed on run_list (tenant_id, status, run_id) where status <> 'completed';
-create index run_list_zap_not_completed on run_list (tenant_id, zap_id, status, run_id) where status <> 'completed';
-create index run_list_not_webhook on run_list (tenant_id, source, run_id) where source <> 'webhook';
-create index run_list_error on run_list (tenant_id, error_code, run_id) where error_code is not null;
-create index run_list_step on run_list (tenant_id, error_step, run_id) where error_step is not null;
+create index run_list_roots on run_list (tenant_id, run_id) where source <> 'item';
+create index run_list_children on run_list (tenant_id, parent_id, run_id) where parent_id is not null;
+create index run_list_zap on run_list (tenant_id, zap_id, run_id) where source <> 'item';
+create index run_list_not_completed on run_list (tenant_id, status, run_id)
+    where status <> 'completed' and source <> 'item';
+create index run_list_zap_not_completed on run_list (tenant_id, zap_id, status, run_id)
+    where status <> 'completed' and source <> 'item';
+create index run_list_not_webhook on run_list (tenant_id, source, run_id)
+    where source <> 'webhook' and source <> 'item';
+create index run_list_error on run_list (tenant_id, error_code, run_id)
+    where error_code is not null and source <> 'item';
+create index run_list_step on run_list (tenant_id, error_step, run_id)
+    where error_step is not null and source <> 'item';
 create index run_list_replays on run_list (tenant_id, replay_of, run_id) where replay_of is not null;
 
 -- name: insert
 -- New runs, as they stand after the batch. Keys come sorted, so that concurrent writers cannot deadlock.
 insert into run_list (tenant_id, run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms,
-                      error_code, error_message, error_step, attempts, replay_of, position, stream_version)
+                      error_code, error_message, error_step, attempts, replay_of, parent_id, parent_step, item_index,
+                      position, stream_version)
 select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int[], $5::text[], $6::text[], $7::timestamptz[],
                      $8::timestamptz[], $9::float8[], $10::text[], $11::text[], $12::text[], $13::int[], $14::uuid[],
-                     $15::bigint[], $16::int[])
+                     $15::uuid[], $16::text[], $17::int[], $18::bigint[], $19::int[])
 on conflict (tenant_id, run_id) do nothing
 
 -- name: update
@@ -53,11 +65,11 @@ where r.tenant_id = u.tenant_id and r.run_id = u.run_id and r.stream_version < u
 -- A tenant's runs, newest first. A run's id carries the moment of its making, so a span of time is a range of the
 -- index, too; the five minutes are for clocks that differ and for commits that took long.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       error_step, attempts, replay_of,
+       error_step, attempts, replay_of, parent_id,
        (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id),
        position
 from rm.run_list l
-where tenant_id = $1
+where tenant_id = $1 and source <> 'item'
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
   and run_id >= greatest(es.first_uuid_at($5::timestamptz - '5 min'::interval), '00000000-0000-0000-0000-000000000000')
   and ($5 is null or started_at >= $5) and ($6 is null or started_at < $6)
@@ -72,11 +84,11 @@ order by run_id desc limit $7
 -- name: page_of_zap
 -- The same for one zap.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       error_step, attempts, replay_of,
+       error_step, attempts, replay_of, parent_id,
        (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id),
        position
 from rm.run_list l
-where tenant_id = $1 and zap_id = $8::uuid
+where tenant_id = $1 and source <> 'item' and zap_id = $8::uuid
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
   and run_id >= greatest(es.first_uuid_at($5::timestamptz - '5 min'::interval), '00000000-0000-0000-0000-000000000000')
   and ($5 is null or started_at >= $5) and ($6 is null or started_at < $6)
@@ -91,11 +103,11 @@ order by run_id desc limit $7
 -- The same for a status other than completed; that condition, written out, lets the planner take the partial index.
 -- All pages take the same parameters, hence the one about a zap.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       error_step, attempts, replay_of,
+       error_step, attempts, replay_of, parent_id,
        (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id),
        position
 from rm.run_list l
-where tenant_id = $1 and status = $3::text and status <> 'completed'
+where tenant_id = $1 and source <> 'item' and status = $3::text and status <> 'completed'
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
   and run_id >= greatest(es.first_uuid_at($5::timestamptz - '5 min'::interval), '00000000-0000-0000-0000-000000000000')
   and ($5 is null or started_at >= $5) and ($6 is null or started_at < $6)
@@ -109,11 +121,11 @@ order by run_id desc limit $7
 -- name: page_of_zap_and_status
 -- The same for both.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       error_step, attempts, replay_of,
+       error_step, attempts, replay_of, parent_id,
        (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id),
        position
 from rm.run_list l
-where tenant_id = $1 and zap_id = $8::uuid and status = $3::text and status <> 'completed'
+where tenant_id = $1 and source <> 'item' and zap_id = $8::uuid and status = $3::text and status <> 'completed'
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
   and run_id >= greatest(es.first_uuid_at($5::timestamptz - '5 min'::interval), '00000000-0000-0000-0000-000000000000')
   and ($5 is null or started_at >= $5) and ($6 is null or started_at < $6)
@@ -126,11 +138,11 @@ order by run_id desc limit $7
 -- name: page_of_source
 -- The same for a source other than webhook.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       error_step, attempts, replay_of,
+       error_step, attempts, replay_of, parent_id,
        (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id),
        position
 from rm.run_list l
-where tenant_id = $1 and source = $4::text and source <> 'webhook'
+where tenant_id = $1 and source <> 'item' and source = $4::text and source <> 'webhook'
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
   and run_id >= greatest(es.first_uuid_at($5::timestamptz - '5 min'::interval), '00000000-0000-0000-0000-000000000000')
   and ($5 is null or started_at >= $5) and ($6 is null or started_at < $6)
@@ -147,7 +159,7 @@ select min(f.started_at)
 from unnest(array['failed', 'timed_out']) s(status)
 cross join lateral (
     select r.started_at from rm.run_list r
-    where r.tenant_id = $1 and r.zap_id = $2 and r.status = s.status and r.status <> 'completed'
+    where r.tenant_id = $1 and r.source <> 'item' and r.zap_id = $2 and r.status = s.status and r.status <> 'completed'
       and r.run_id > es.first_uuid_at($3)
     order by r.run_id limit 1
 ) f
@@ -155,11 +167,11 @@ cross join lateral (
 -- name: page_of_step
 -- The same for an error at a step.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       error_step, attempts, replay_of,
+       error_step, attempts, replay_of, parent_id,
        (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id),
        position
 from rm.run_list l
-where tenant_id = $1 and error_step = $9::text
+where tenant_id = $1 and source <> 'item' and error_step = $9::text
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
   and run_id >= greatest(es.first_uuid_at($5::timestamptz - '5 min'::interval), '00000000-0000-0000-0000-000000000000')
   and ($5 is null or started_at >= $5) and ($6 is null or started_at < $6)
@@ -174,11 +186,11 @@ order by run_id desc limit $7
 -- name: page_of_error
 -- The same for a kind of error, at whatever step.
 select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
-       error_step, attempts, replay_of,
+       error_step, attempts, replay_of, parent_id,
        (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id),
        position
 from rm.run_list l
-where tenant_id = $1 and error_code = $10::text
+where tenant_id = $1 and source <> 'item' and error_code = $10::text
   and run_id < least($2::uuid, es.first_uuid_at($6::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
   and run_id >= greatest(es.first_uuid_at($5::timestamptz - '5 min'::interval), '00000000-0000-0000-0000-000000000000')
   and ($5 is null or started_at >= $5) and ($6 is null or started_at < $6)
@@ -190,6 +202,41 @@ where tenant_id = $1 and error_code = $10::text
       select from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id))
 order by run_id desc limit $7
 
+-- name: page_of_parent
+-- The children of a run, newest first: the items of its loops, and the runs of zaps that it has called.
+select run_id, zap_id, zap_version, status, source, started_at, finished_at, duration_ms, error_code, error_message,
+       error_step, attempts, replay_of, parent_id,
+       (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id),
+       position
+from rm.run_list l
+where tenant_id = $1 and parent_id = $12::uuid
+  and run_id < least($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+  and ($5::timestamptz is null or started_at >= $5) and ($6::timestamptz is null or started_at < $6)
+  and ($3::text is null or status = $3) and ($4::text is null or source = $4)
+  and ($8::uuid is null or zap_id = $8)
+  and ($9::text is null or error_step = $9) and ($10::text is null or error_code = $10)
+  and ($11::boolean is null or $11 = exists (
+      select from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id))
+order by run_id desc limit $7
+
+-- name: items
+-- The items of a run's loops, or of one; in the order of their ids, which is that of a list, or failed ones first.
+-- `rank` is of the row behind which the page starts, as it is now.
+select l.run_id, l.parent_step, l.item_index, l.status, l.started_at, l.finished_at, l.duration_ms, l.attempts,
+       (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id),
+       l.error_code, l.error_message, l.error_step
+from rm.run_list l
+cross join lateral (
+    select case when $5 and l.status not in ('failed', 'timed_out') then 1 else 0 end as rank) r
+left join (
+    select b.run_id, case when $5 and b.status not in ('failed', 'timed_out') then 1 else 0 end as rank
+    from rm.run_list b where b.tenant_id = $1 and b.run_id = $6::uuid
+) b on true
+where l.tenant_id = $1 and l.parent_id = $2::uuid and l.source = 'item'
+  and ($3::text is null or l.parent_step = $3) and ($4::text is null or l.status = $4)
+  and (b.run_id is null or (r.rank, l.run_id) > (b.rank, b.run_id))
+order by r.rank, l.run_id limit $7
+
 -- name: replays_of
 -- The runs that replay one, newest first.
 select run_id from rm.run_list where tenant_id = $1 and replay_of = $2::uuid order by run_id desc limit $3
@@ -197,7 +244,7 @@ select run_id from rm.run_list where tenant_id = $1 and replay_of = $2::uuid ord
 -- name: oldest
 -- Runs of some statuses between two ids, oldest first: what a job takes next.
 select run_id from rm.run_list l
-where tenant_id = $1 and status = any($2::text[])
+where tenant_id = $1 and source <> 'item' and status = any($2::text[])
   and run_id > greatest($9::uuid, es.first_uuid_at($4::timestamptz - '5 min'::interval),
                         '00000000-0000-0000-0000-000000000000')
   and run_id < least($10::uuid, es.first_uuid_at($5::timestamptz + '5 min'))
@@ -211,7 +258,7 @@ order by run_id limit $11
 -- name: oldest_of_zap
 -- The same for one zap.
 select run_id from rm.run_list l
-where tenant_id = $1 and zap_id = $6::uuid and status = any($2::text[])
+where tenant_id = $1 and source <> 'item' and zap_id = $6::uuid and status = any($2::text[])
   and run_id > greatest($9::uuid, es.first_uuid_at($4::timestamptz - '5 min'::interval),
                         '00000000-0000-0000-0000-000000000000')
   and run_id < least($10::uuid, es.first_uuid_at($5::timestamptz + '5 min'))
@@ -225,7 +272,7 @@ order by run_id limit $11
 -- name: oldest_of_source
 -- The same for a source other than webhook.
 select run_id from rm.run_list l
-where tenant_id = $1 and source = $3::text and source <> 'webhook' and status = any($2::text[])
+where tenant_id = $1 and source <> 'item' and source = $3::text and source <> 'webhook' and status = any($2::text[])
   and run_id > greatest($9::uuid, es.first_uuid_at($4::timestamptz - '5 min'::interval),
                         '00000000-0000-0000-0000-000000000000')
   and run_id < least($10::uuid, es.first_uuid_at($5::timestamptz + '5 min'))
@@ -242,7 +289,7 @@ select r.run_id
 from unnest($2::text[]) s(status)
 cross join lateral (
     select run_id from rm.run_list l
-    where tenant_id = $1 and status = s.status and status <> 'completed'
+    where tenant_id = $1 and source <> 'item' and status = s.status and status <> 'completed'
       and run_id > greatest($9::uuid, es.first_uuid_at($4::timestamptz - '5 min'::interval),
                             '00000000-0000-0000-0000-000000000000')
       and run_id < least($10::uuid, es.first_uuid_at($5::timestamptz + '5 min'))
@@ -259,7 +306,7 @@ order by r.run_id limit $11
 -- How many a job would take, counted up to a limit.
 select count(*) from (
     select from rm.run_list l
-    where tenant_id = $1 and status = any($2::text[])
+    where tenant_id = $1 and source <> 'item' and status = any($2::text[])
       and run_id >= greatest(es.first_uuid_at($4::timestamptz - '5 min'::interval),
                              '00000000-0000-0000-0000-000000000000')
       and run_id < least(es.first_uuid_at($5::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
@@ -275,7 +322,7 @@ select count(*) from (
 -- The same for one zap.
 select count(*) from (
     select from rm.run_list l
-    where tenant_id = $1 and zap_id = $6::uuid and status = any($2::text[])
+    where tenant_id = $1 and source <> 'item' and zap_id = $6::uuid and status = any($2::text[])
       and run_id >= greatest(es.first_uuid_at($4::timestamptz - '5 min'::interval),
                              '00000000-0000-0000-0000-000000000000')
       and run_id < least(es.first_uuid_at($5::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
@@ -291,7 +338,7 @@ select count(*) from (
 -- The same for a source other than webhook.
 select count(*) from (
     select from rm.run_list l
-    where tenant_id = $1 and source = $3::text and source <> 'webhook' and status = any($2::text[])
+    where tenant_id = $1 and source <> 'item' and source = $3::text and source <> 'webhook' and status = any($2::text[])
       and run_id >= greatest(es.first_uuid_at($4::timestamptz - '5 min'::interval),
                              '00000000-0000-0000-0000-000000000000')
       and run_id < least(es.first_uuid_at($5::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
@@ -307,7 +354,7 @@ select count(*) from (
 -- The same for statuses other than completed; that condition, written out, lets the planner take the partial index.
 select count(*) from (
     select from rm.run_list l
-    where tenant_id = $1 and status = any($2::text[]) and status <> 'completed'
+    where tenant_id = $1 and source <> 'item' and status = any($2::text[]) and status <> 'completed'
       and run_id >= greatest(es.first_uuid_at($4::timestamptz - '5 min'::interval),
                              '00000000-0000-0000-0000-000000000000')
       and run_id < least(es.first_uuid_at($5::timestamptz + '5 min'), 'ffffffff-ffff-ffff-ffff-ffffffffffff')

@@ -41,6 +41,27 @@ cross join lateral (
     order by e.version desc limit 1
 ) h
 
+-- name: last_events
+-- The last event of several streams that have any, in the order given: with its payload where it is of some types, up
+-- to so many bytes of payload but one event at least; and whether there are more.
+select position, kind, stream_id, version, tenant_id, ordering_key, event_id, type, schema_version, recorded_at,
+       meta, data, more
+from (
+    select p.*, count(*) over () > count(*) filter (where total <= $4 or n = 1) over () as more
+    from (
+        select l.*, sum(octet_length(l.data)) over upward as total, row_number() over upward as n, s.place
+        from unnest($2::uuid[]) with ordinality s(stream_id, place)
+        cross join lateral (
+            select e.position, e.kind, e.stream_id, e.version, e.tenant_id, e.ordering_key, e.event_id, e.type,
+                   e.schema_version, e.recorded_at, e.meta,
+                   case when e.type = any($3::text[]) then e.data else ''::bytea end as data
+            from es.events e where e.kind = $1 and e.stream_id = s.stream_id order by e.version desc limit 1
+        ) l
+        window upward as (order by s.place)
+    ) p
+) q
+where total <= $4 or n = 1 order by place
+
 -- name: sizes
 -- How many bytes of payload several streams hold; read from the rows' headers, not from the payloads.
 select stream_id, sum(octet_length(data))::bigint from es.events

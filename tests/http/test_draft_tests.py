@@ -14,7 +14,8 @@ from consumers.outbound.addresses import parse_networks
 from domain.hook.request import Request
 from domain.log.event import StreamKind
 from domain.registry import decode, decode_metadata
-from domain.run.events import Parent, RunRequested, StepSucceeded
+from domain.run.children import Parent
+from domain.run.events import RunRequested, StepSucceeded
 from domain.zap.events import DraftTested
 from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id, now

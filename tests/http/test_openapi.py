@@ -141,7 +141,11 @@ def test_the_statuses_of_an_operation_are_those_that_come(
         ("Reply", "mode", {"immediate", "custom", "wait"}),
         ("Concurrency", "mode", {"parallel", "serial"}),
         ("Dedupe", "from", {"sender", "header", "body", "none"}),
-        ("Trigger", "type", {"manual", "schedule.cron", "schedule.every", "webhook.catch", "webhook.catch_raw"}),
+        (
+            "Trigger",
+            "type",
+            {"manual", "schedule.cron", "schedule.every", "webhook.catch", "webhook.catch_raw", "zap.called"},
+        ),
     ],
 )
 def test_what_one_field_decides_is_a_union(document: Document, name: str, field: str, tags: set[str]) -> None:

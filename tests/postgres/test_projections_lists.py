@@ -47,7 +47,8 @@ async def many(dsn: str, engine: Engine) -> AsyncIterator[Connection]:
                at, at, 0,
                case when n % 100 = 0 then 'http_' || 500 + n % 3 end, case when n % 100 = 0 then 'no answer' end,
                case when n % 100 = 0 then 'step_' || n % 7 end, 1,
-               case when n % 200 = 2 then '00000000-0000-7000-8000-00000000000b'::uuid end, n, 3
+               case when n % 200 = 2 then '00000000-0000-7000-8000-00000000000b'::uuid end,
+               null, null, null, n, 3
         from (select n, $$2026-01-01T00:00:00Z$$::timestamptz + n * interval '1 second' as at
               from generate_series(0, 19999) n) runs
         """
@@ -58,9 +59,9 @@ async def many(dsn: str, engine: Engine) -> AsyncIterator[Connection]:
 
 
 WANTED = {
-    "all": (RunFilter(), "run_list_pkey"),
-    "older": (RunFilter(before=UUID("019b7700-0000-7000-8000-000000000000")), "run_list_pkey"),
-    "completed": (RunFilter(status="completed"), "run_list_pkey"),
+    "all": (RunFilter(), "run_list_roots"),
+    "older": (RunFilter(before=UUID("019b7700-0000-7000-8000-000000000000")), "run_list_roots"),
+    "completed": (RunFilter(status="completed"), "run_list_roots"),
     "failed": (RunFilter(status="failed"), "run_list_not_completed"),
     "failed of a zap": (RunFilter(status="failed", zap_id=ZAP), "run_list_zap_not_completed"),
     "failed at a step": (RunFilter(step_id="step_3"), "run_list_step"),
@@ -69,7 +70,7 @@ WANTED = {
     "replays": (RunFilter(source="replay"), "run_list_not_webhook"),
     "of a zap": (RunFilter(zap_id=ZAP), "run_list_zap"),
     "of an hour": (
-        RunFilter(from_=FIRST + timedelta(hours=1), to=FIRST + timedelta(hours=2)), "run_list_pkey",
+        RunFilter(from_=FIRST + timedelta(hours=1), to=FIRST + timedelta(hours=2)), "run_list_roots",
     ),
     "of an hour, of a zap": (
         RunFilter(from_=FIRST + timedelta(hours=1), to=FIRST + timedelta(hours=2), zap_id=ZAP), "run_list_zap",
@@ -130,7 +131,7 @@ async def test_each_filter_gives_what_a_plain_search_gives(
 
 WHEN_OPEN, WHEN_ENDED = STATUSES["cancel"], STATUSES["replay"]
 TAKEN = {
-    "all that ended": (Selection(source="webhook"), WHEN_ENDED, {"run_list_pkey"}),
+    "all that ended": (Selection(source="webhook"), WHEN_ENDED, {"run_list_roots"}),
     "of a zap": (Selection(zap_id=ZAP), WHEN_ENDED, {"run_list_zap"}),
     "failed": (Selection(status="failed"), ("failed",), {"run_list_not_completed"}),
     "open": (Selection(source="webhook"), WHEN_OPEN, {"run_list_not_completed"}),
@@ -147,7 +148,7 @@ TAKEN = {
     "replays": (Selection(source="replay"), WHEN_ENDED, {"run_list_not_webhook"}),
     "replays of a zap": (Selection(source="replay", zap_id=ZAP_WITH_REPLAYS), WHEN_ENDED, {"run_list_not_webhook"}),
     "of an hour": (
-        Selection(from_=FIRST + timedelta(hours=1), to=FIRST + timedelta(hours=2)), WHEN_ENDED, {"run_list_pkey"},
+        Selection(from_=FIRST + timedelta(hours=1), to=FIRST + timedelta(hours=2)), WHEN_ENDED, {"run_list_roots"},
     ),
 }  # fmt: skip
 """What jobs may be asked for, and the indexes that are good for it."""

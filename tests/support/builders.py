@@ -50,13 +50,14 @@ def an_append(
     timer_id: UUID | None = None,
     dedupe_key: bytes | None = None,
     ordering_key: UUID = ZAP,
+    tenant_id: UUID = TENANT,
 ) -> Append:
     """A command for the store: one run request on a fresh stream, unless told otherwise."""
     return Append(
         kind=kind,
         stream_id=stream_id or new_id(),
         expected=expected,
-        tenant_id=TENANT,
+        tenant_id=tenant_id,
         ordering_key=ordering_key,
         events=new_events(*(events or (a_run_requested(),)), ids=ids, due_at=due_at),
         metadata=Metadata(actor="test"),

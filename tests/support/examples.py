@@ -10,6 +10,7 @@ from domain.hook.request import Request
 from domain.intake import events as intake
 from domain.job import job
 from domain.log.event import Event
+from domain.run import children
 from domain.run import events as run_events
 from domain.run import waits as run_waits
 from domain.run.inputs import Kept, Omitted
@@ -35,6 +36,7 @@ _REQUEST = Request(
 
 
 _RECOVERED = run_events.Recovered(run_id=_ID, position=7, step_id="look_up", code="http_503")
+_OVER = {"zap_id": ZAP, "parent": _ID, "orphans": True, "of_alert": True}
 _KEPT = Kept(attempt=1, size=5_000, omitted={"/body": Omitted(size=5_000, at="trigger.body", sha256="00")})
 
 
@@ -137,8 +139,9 @@ EXAMPLES: tuple[Event, ...] = (
         job_id=_ID,
         depth=3,
         recovers=(_RECOVERED,),
-        parent=run_events.Parent(run_id=_ID, step_id="each", index=1, count=2, version=4, callers=(ZAP,)),
+        parent=children.Parent(run_id=_ID, step_id="each", waits=True, index=1, count=2, version=4, callers=(ZAP,)),
         item={"sku": "a"},
+        reuses=children.Reuse(step_id="each", runs=(_ID,), items_sha256="00"),
     ),
     run_events.StepStarted(
         step_id="look_up", attempt=2, started_at=START, input={"url": "https://example.com/1"}, kept=_KEPT
@@ -156,6 +159,23 @@ EXAMPLES: tuple[Event, ...] = (
     run_events.StepDelayed(step_id="look_up", until=START + timedelta(days=30)),
     run_events.StepDecided(
         step_id="route", decision=Taken(taken=("eu",), reasons={"eu": 'trigger.body.country equals "DE": is "DE"'})
+    ),
+    children.LoopStarted(step_id="each", count=1_000, items_sha256="00", at=START, version=4),
+    children.LoopProgressed(step_id="each", succeeded=400, failed=3, filtered=2, cancelled=1),
+    children.LoopFinished(
+        step_id="each",
+        succeeded=980,
+        failed=10,
+        filtered=9,
+        cancelled=1,
+        failures=(
+            children.ItemFailure(
+                index=7, run_id=_ID, step_id="send", code="http_503", message="the target answered 503"
+            ),
+        ),
+    ),
+    children.ZapCalled(
+        step_id="sub", run_id=_ID, zap_id=ZAP, zap_version=3, at=START, waits=True, until=START + timedelta(hours=1)
     ),
     run_events.RunResumed(timer_id=_ID),
     run_waits.ApprovalAsked(
@@ -190,12 +210,38 @@ EXAMPLES: tuple[Event, ...] = (
     ),
     run_waits.CallbackAwaited(step_id="later", until=START + timedelta(days=2)),
     run_waits.CallbackReceived(step_id="later", request=_REQUEST, at=START, until=START + timedelta(seconds=5)),
-    run_events.RunCompleted(zap_id=ZAP, of_alert=True, step_id="answer", returned=True, recovers=(_RECOVERED,)),
-    run_events.RunFiltered(zap_id=ZAP, of_alert=True, step_id="big", reason="trigger.body.total greater_than 1: is 0"),
-    run_events.RunTimedOut(zap_id=ZAP, of_alert=True, step_id="look_up", message="not ended within 3600 s"),
-    run_events.RunCancelled(code="superseded", message="a newer run was requested", step_id="halt"),
+    run_events.RunCompleted(
+        zap_id=ZAP,
+        of_alert=True,
+        step_id="answer",
+        returned=True,
+        recovers=(_RECOVERED,),
+        parent=_ID,
+        orphans=True,
+        result={"id": 7},
+    ),
+    run_events.RunFiltered(
+        zap_id=ZAP,
+        parent=_ID,
+        orphans=True,
+        of_alert=True,
+        step_id="big",
+        reason="trigger.body.total greater_than 1: is 0",
+    ),
+    run_events.RunTimedOut(
+        zap_id=ZAP, parent=_ID, orphans=True, of_alert=True, step_id="look_up", message="not ended within 3600 s"
+    ),
+    run_events.RunCancelled(
+        parent=_ID, orphans=True, code="superseded", message="a newer run was requested", step_id="halt"
+    ),
     run_events.RunFailed(
-        zap_id=ZAP, of_alert=True, step_id="look_up", code="http_503", message="the target answered 503"
+        parent=_ID,
+        orphans=True,
+        zap_id=ZAP,
+        of_alert=True,
+        step_id="look_up",
+        code="http_503",
+        message="the target answered 503",
     ),
     job.JobRequested(
         kind="replay",

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import msgspec
+
 from domain.log import event as log
 from domain.log.ports import Clock
 from domain.registry import encode, encode_metadata, event_type
@@ -52,6 +54,14 @@ class MemoryStore:
         """See domain.log.ports.EventStore."""
         streams = {stream_id: await self.read_stream(kind, stream_id) for stream_id in stream_ids}
         return {stream_id: events for stream_id, events in streams.items() if events}
+
+    async def last_events(
+        self, kind: log.StreamKind, stream_ids: Sequence[UUID], types: Sequence[str]
+    ) -> log.LastEvents:
+        """See domain.log.ports.EventStore."""
+        last = [events[-1] for events in [await self.read_stream(kind, one) for one in stream_ids] if events]
+        bare = msgspec.structs.replace
+        return log.LastEvents([event if event.type in types else bare(event, data=b"") for event in last], False)
 
     async def read_log(self, after: int, limit: int) -> list[log.StoredEvent]:
         """See domain.log.ports.EventStore."""

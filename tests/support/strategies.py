@@ -15,6 +15,7 @@ from domain.intake import events as intake
 from domain.job import job
 from domain.log.event import Event, Metadata, StoredEvent
 from domain.registry import encode, encode_metadata, event_type
+from domain.run import children
 from domain.run import events as run_events
 from domain.run import waits as run_waits
 from domain.run.inputs import Kept, Omitted
@@ -85,7 +86,20 @@ flags = st.builds(
     zap_events.Flag, kind=st.sampled_from(get_args(zap_events.FlagKind)), step_id=texts, detail=texts, since=moments
 )
 _refused = {"zap_id": st.uuids(), "reason": st.sampled_from(get_args(intake.Reason))}
-_end = {"zap_id": st.none() | st.uuids(), "of_alert": st.booleans()}
+_over = {"parent": st.none() | st.uuids(), "orphans": st.booleans()}
+_end = {**_over, "zap_id": st.none() | st.uuids(), "of_alert": st.booleans()}
+_counts = {"succeeded": numbers, "failed": numbers, "filtered": numbers, "cancelled": numbers}
+parents = st.builds(
+    children.Parent,
+    run_id=st.uuids(),
+    step_id=texts,
+    waits=st.booleans(),
+    index=numbers,
+    count=numbers,
+    version=numbers,
+    callers=st.lists(st.uuids(), max_size=2).map(tuple),
+)
+reuses = st.builds(children.Reuse, step_id=texts, runs=st.lists(st.uuids(), max_size=2).map(tuple), items_sha256=texts)
 
 EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     zap_events.ZapCreated: st.builds(zap_events.ZapCreated, name=texts, definition=definitions),
@@ -178,6 +192,9 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
         deadline=st.none() | moments,
         job_id=st.none() | st.uuids(),
         recovers=recovered,
+        parent=st.none() | parents,
+        item=json_values,
+        reuses=st.none() | reuses,
     ),
     run_events.StepStarted: st.builds(
         run_events.StepStarted, step_id=texts, attempt=numbers, started_at=moments, input=json_values, kept=kept
@@ -192,6 +209,29 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     ),
     run_events.StepFailed: st.builds(run_events.StepFailed, **_attempt, failure=failure),
     run_events.StepDecided: st.builds(run_events.StepDecided, step_id=texts, decision=decisions),
+    children.LoopStarted: st.builds(
+        children.LoopStarted, step_id=texts, count=numbers, items_sha256=texts, at=moments, version=numbers
+    ),
+    children.LoopProgressed: st.builds(children.LoopProgressed, step_id=texts, **_counts),
+    children.LoopFinished: st.builds(
+        children.LoopFinished,
+        step_id=texts,
+        **_counts,
+        failures=st.lists(
+            st.builds(children.ItemFailure, index=numbers, run_id=st.uuids(), code=texts, message=texts, step_id=texts),
+            max_size=2,
+        ).map(tuple),
+    ),
+    children.ZapCalled: st.builds(
+        children.ZapCalled,
+        step_id=texts,
+        run_id=st.uuids(),
+        zap_id=st.uuids(),
+        zap_version=numbers,
+        at=moments,
+        waits=st.booleans(),
+        until=st.none() | moments,
+    ),
     run_events.RunResumed: st.builds(run_events.RunResumed, timer_id=st.uuids()),
     run_waits.ApprovalAsked: st.builds(
         run_waits.ApprovalAsked,
@@ -230,10 +270,10 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     run_waits.CallbackReceived: st.builds(
         run_waits.CallbackReceived, step_id=texts, request=requests, at=moments, until=st.none() | moments
     ),
-    run_events.RunCompleted: st.builds(run_events.RunCompleted, **_end, recovers=recovered),
+    run_events.RunCompleted: st.builds(run_events.RunCompleted, **_end, recovers=recovered, result=json_values),
     run_events.RunFiltered: st.builds(run_events.RunFiltered, **_end, step_id=texts, reason=texts),
     run_events.RunTimedOut: st.builds(run_events.RunTimedOut, **_end, step_id=texts, message=texts),
-    run_events.RunCancelled: st.builds(run_events.RunCancelled, code=texts, message=texts),
+    run_events.RunCancelled: st.builds(run_events.RunCancelled, **_over, code=texts, message=texts),
     run_events.RunFailed: st.builds(run_events.RunFailed, **_end, step_id=texts, code=texts, message=texts),
     job.JobRequested: st.builds(
         job.JobRequested,

@@ -8,7 +8,7 @@ import msgspec
 from app.http.inputs import Input, Moment, StepId
 from domain.job.job import CODE, MAX_RATE_PER_S, Selection
 from domain.run.events import Source
-from domain.run.replay import ReplayVersion
+from domain.run.replay import ReplayItems, ReplayVersion
 from domain.run.state import RunStatus
 from domain.values.json import Json
 
@@ -88,11 +88,16 @@ class Preview(msgspec.Struct, frozen=True):
 
 
 class ReplayIn(Input, frozen=True):
-    """How to replay: all steps, or from `from_step` on; with the same version or the latest; with another body."""
+    """How to replay: all steps, or from `from_step` on; with the same version or the latest; with another body.
+
+    `items`, where `from_step` is a loop: do only those items again that did not succeed (default), or all. Of a loop's
+    item, `payload` is another item.
+    """
 
     from_step: StepId | None = None
     version: ReplayVersion = "original"
     payload: Json | msgspec.UnsetType = msgspec.UNSET
+    items: ReplayItems | None = None
 
 
 class ReplayOut(msgspec.Struct, frozen=True):

@@ -44,6 +44,6 @@ class RunCommandController(Controller):
     ) -> Response[ReplayOut]:
         """Makes a new run that links to this one. This one does not change."""
         wanted = data or ReplayIn()
-        wish = Replay(from_step=wanted.from_step, version=wanted.version, payload=wanted.payload)
+        wish = Replay(from_step=wanted.from_step, version=wanted.version, payload=wanted.payload, items=wanted.items)
         new_run, position = await runs.replay(request.user.tenant_id, run_id, wish, request.user.metadata)
         return Response(ReplayOut(new_run, run_id, position), headers={"location": f"/api/v1/runs/{new_run}"})

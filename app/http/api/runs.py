@@ -90,6 +90,12 @@ class RunController(Controller):
         recovered: Annotated[
             bool | None, QueryParameter(description="Only runs of which a replay has completed, or only the others")
         ] = None,
+        parent: Annotated[
+            UUID | None,
+            QueryParameter(
+                description="Only children of this run, also items of loops, which are not listed without it"
+            ),
+        ] = None,
         min_position: MinPosition = None,
     ) -> Response[Page[RunListItem]]:
         """Newest first. With `min_position` the answer includes that position, or has the header `Stale: true`."""
@@ -104,6 +110,7 @@ class RunController(Controller):
             step_id=step_id,
             error_code=error_code,
             recovered=recovered,
+            parent=parent,
             before=paging.before,
             limit=paging.enough,
         )

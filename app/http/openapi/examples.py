@@ -117,7 +117,11 @@ EXAMPLES: Mapping[str, Json] = {
     "RunSummary": {
         "id": _RUN, "zap_id": _ZAP, "zap_version": 1, "status": "failed", "source": "webhook", "started_at": _AT,
         "finished_at": _LATER, "duration_ms": 1250, "error": _ERROR, "attempts": 5, "replay_of": None,
-        "recovered_by": None, "position": 50,
+        "parent_id": None, "recovered_by": None, "position": 50,
+    },
+    "RunItem": {
+        "id": _RUN, "step_id": "each", "index": 7, "status": "completed", "started_at": _AT, "finished_at": _LATER,
+        "duration_ms": 1250, "attempts": 1, "recovered_by": None, "error": None, "result": {"id": 17},
     },
     "Run": {
         "id": _RUN, "zap_id": _ZAP, "zap_version": 1, "status": "completed", "source": "webhook",

@@ -7,9 +7,10 @@ from consumers.rehearsal.comparison import Comparison, compare
 from domain.run.events import Failure, RunCompleted, RunFailed, StepFailed, StepSucceeded
 from domain.values.json import Json
 from domain.zap.definition import Definition, Trigger
-from projections.run_detail import AnsweredBy, RunDetail, fold
+from projections.run_detail import RunDetail, fold
 from projections.run_list import RunError
 from projections.run_tree import place
+from projections.step_detail import AnsweredBy
 from tests.support.builders import a_run_requested
 from tests.support.clock import START
 from tests.support.flows import action

@@ -8,6 +8,8 @@ import pytest
 
 from consumers.kafka.lanes import Lanes
 from consumers.runner.executor import Executor
+from consumers.runner.family import Family
+from consumers.runner.head_starts import HeadStarts
 from consumers.runner.room import Rooms
 from consumers.runner.serial_runs import SerialRuns
 from domain.log.partitioning import partition_of
@@ -35,7 +37,8 @@ async def test_queues_of_partitions_that_had_to_be_given_up_in_a_hurry_are_forgo
         await hold.wait()
 
     lanes.submit(KEY, hang)
-    serial = SerialRuns(cast(PgEventStore, OneQueue()), cast(Executor, None), lanes, cast(Rooms, None), partitions=12)
+    family = Family(cast(Executor, None), lanes, cast(Rooms, None), HeadStarts(12))
+    serial = SerialRuns(cast(PgEventStore, OneQueue()), family, partitions=12)
     partition = partition_of(KEY, 12)
     await serial.own([partition])
     assert serial.knows(KEY)

@@ -1,0 +1,1 @@
+"""How does a run have other runs do its work, and how does it learn how they ended?"""

@@ -1,0 +1,165 @@
+"""Steps that call another zap: which version is called, whether that may be, and what comes of it."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from consumers.kafka.patience import patiently
+from consumers.rendering.rendering import Rendering
+from domain.aggregates import RUN, ZAP
+from domain.connector.outcome import Failed, Outcome, Postponed, Succeeded
+from domain.flow.steps import ZapStep
+from domain.hook.hops import MAX_DEPTH
+from domain.language.template import TooMuchWork
+from domain.log.event import Metadata
+from domain.log.ports import Clock, EventStore, NewId
+from domain.log.stream import follow, load
+from domain.run.children import ChildIds, Parent, ZapCalled
+from domain.run.commands import CallZap
+from domain.run.events import DEADLINE, RunCancelled, RunCompleted, RunFailed, RunRequested
+from domain.run.request import called_request, request_append
+from domain.run.state import EndedRun, LoadedRun
+from domain.values.json import Json
+from domain.zap.definition import CALLED, Definition
+from domain.zap.zap import LoadedZap
+
+PAUSED_S = 60.0
+"""How long a call waits until it asks again whether a paused zap that holds its requests was enabled."""
+REMEMBERED = 500
+
+
+class Calls:
+    """Calls zaps, each run and step once."""
+
+    def __init__(self, store: EventStore, rendering: Rendering, clock: Clock, new_id: NewId) -> None:
+        self._store = store
+        self._rendering = rendering
+        self._clock = clock
+        self._new_id = new_id
+        self._zaps: dict[UUID, LoadedZap] = {}
+
+    async def begin(self, run: LoadedRun, step: ZapStep, given: Json) -> CallZap | Outcome:
+        """What is to be called, or why nothing is."""
+        zap = await self._zap(step.zap_id)
+        if zap is None or zap.tenant_id != run.tenant_id or zap.state.status == "deleted" or not zap.state.live:
+            return Failed(code="zap_missing", message=f"there is no published zap {step.zap_id}")
+        definition = zap.state.version(zap.state.live).definition
+        refused = _refusal(run, step, definition) or await self._unfit(run.tenant_id, definition, given)
+        if refused is not None:
+            return refused
+        if zap.state.status == "paused":
+            return _paused(definition)
+        at = self._clock()
+        return CallZap(
+            ZapCalled(
+                step_id=step.id,
+                run_id=ChildIds(run.id, step.id).of(0),
+                zap_id=step.zap_id,
+                zap_version=zap.state.live,
+                at=at,
+                waits=step.wait,
+                until=at + timedelta(seconds=step.timeout_s) if step.timeout_s else None,
+            )
+        )
+
+    async def _unfit(self, tenant_id: UUID, definition: Definition, given: Json) -> Failed | None:
+        """Why the called zap does not take this input, None where it does."""
+        trigger = definition.start_of(CALLED)
+        schema = trigger.config.get("input_schema") if trigger else None
+        if not isinstance(schema, dict):
+            return None
+        try:
+            found = await self._rendering.check(tenant_id, schema, given)
+        except TooMuchWork as error:
+            return Failed(
+                code="input_invalid", message=f"input: it can not be held against input_schema: {error.message}"
+            )
+        if not found:
+            return None
+        at, reason = found[0]
+        return Failed(code="input_invalid", message=f"input{at.replace('/', '.')}: {reason}")
+
+    async def child(self, called: ZapCalled) -> LoadedRun | None:
+        """The run that was called, None where it has not begun."""
+        return await patiently(lambda: load(self._store, RUN, called.run_id))
+
+    async def start(self, run: LoadedRun, called: ZapCalled, given: Json) -> None:
+        """Begin the called run, unless it has begun already."""
+        zap = await self._zap(called.zap_id)
+        assert zap is not None, "it was called"
+        requested, definition = run.state.requested, zap.state.version(called.zap_version).definition
+        append = request_append(
+            RunRequested(
+                zap_id=called.zap_id,
+                zap_version=called.zap_version,
+                source="zap",
+                request=called_request(given, definition, CALLED),
+                depth=requested.depth + 1,
+                parent=Parent(
+                    run_id=run.id,
+                    step_id=called.step_id,
+                    waits=called.waits,
+                    callers=(*_callers(run), requested.zap_id),
+                ),
+            ),
+            definition.behaviour,
+            tenant_id=run.tenant_id,
+            new_id=self._new_id,
+            metadata=Metadata(actor="runner", causation_id=run.last.event_id),
+            run_id=called.run_id,
+            at=called.at,
+        )
+        await patiently(lambda: self._store.append(append))
+
+    async def _zap(self, zap_id: UUID) -> LoadedZap | None:
+        """The zap as it is now; of a known one only what is new is read."""
+        known = self._zaps.pop(zap_id, None)
+        found = await patiently(lambda: follow(self._store, known) if known else load(self._store, ZAP, zap_id))
+        if found is not None:
+            self._zaps[zap_id] = found
+            if len(self._zaps) > REMEMBERED:
+                del self._zaps[next(iter(self._zaps))]
+        return found
+
+
+def outcome(called: ZapCalled, child: EndedRun) -> Succeeded | Failed:
+    """What the step comes to, once the called run has ended."""
+    run_id = str(called.run_id)
+    match child.end:
+        case RunCompleted(step_id=step_id, returned=returned, result=result):
+            value = child.outputs.get(step_id, result) if returned else None
+            return Succeeded({"run_id": run_id, "status": child.status, "value": value})
+        case RunFailed(code=code, message=message):
+            why = f"the called run failed: {message}"
+        case RunCancelled(message=message):
+            code, why = "cancelled", "the called run was cancelled" + (f": {message}" if message else "")
+        case end if child.status == "timed_out":
+            code, why = DEADLINE, f"the called run timed out: {getattr(end, 'message', '')}"
+        case _:
+            return Succeeded({"run_id": run_id, "status": child.status, "value": None})
+    return Failed(code=code, message=why, output={"run_id": run_id, "status": child.status})
+
+
+def _refusal(run: LoadedRun, step: ZapStep, definition: Definition) -> Failed | None:
+    if definition.start_of(CALLED) is None:
+        message = f"the zap {step.zap_id} can not be called: it has no trigger zap.called"
+        return Failed(code="zap_not_callable", message=message)
+    requested = run.state.requested
+    if step.zap_id in {*_callers(run), requested.zap_id}:
+        return Failed(
+            code="loop_detected", message=f"the zap {step.zap_id} has called this run: it is not called again"
+        )
+    if requested.depth + 1 > MAX_DEPTH:
+        return Failed(code="loop_detected", message=f"{MAX_DEPTH} runs have started one another before this call")
+    return None
+
+
+def _callers(run: LoadedRun) -> tuple[UUID, ...]:
+    parent = run.state.requested.parent
+    return parent.callers if parent else ()
+
+
+def _paused(definition: Definition) -> Outcome:
+    message = "the called zap is paused"
+    if definition.behaviour.when_paused == "hold":
+        return Postponed(code="zap_paused", message=message, after_s=PAUSED_S)
+    return Failed(code="zap_paused", message=message)

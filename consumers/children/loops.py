@@ -1,0 +1,126 @@
+"""The loops that this process has to do with.
+
+The log is the only memory. Whoever forgets a loop finds out from its items' streams how far it has come: each item
+under way is open in the watermark of this partition or waits for a timer, and its end brings the loop up again.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Coroutine
+from typing import Any
+from uuid import UUID
+
+from consumers.children.ends import failure_of
+from consumers.children.window import Loop, Work
+from consumers.definitions import CompiledVersion, Definitions
+from consumers.kafka.patience import patiently
+from domain.aggregates import RUN
+from domain.flow.steps import ForEachStep
+from domain.log.partitioning import partition_of
+from domain.log.stream import load
+from domain.run.children import LoopStarted, Parent, item_status
+from domain.run.state import ActiveRun, EndedRun, LoadedRun
+
+MOST = 1_000
+"""Loops that are remembered. Of others the log is asked once an item ends."""
+Opening = Callable[[], Coroutine[Any, Any, Loop | None]]
+
+
+class Loops:
+    """The loops of the partitions that this process owns, as far as it has to do with them."""
+
+    def __init__(self, work: Work, definitions: Definitions) -> None:
+        self._work = work
+        self._definitions = definitions
+        self._loops: OrderedDict[tuple[UUID, str], asyncio.Task[Loop | None]] = OrderedDict()
+
+    async def go_on(
+        self, run: LoadedRun, started: LoopStarted, version: CompiledVersion, *, is_new: bool
+    ) -> LoadedRun | None:
+        """Begin the items whose turn it is. Gives the run with the outcome of its loop once that is over, else None.
+
+        `is_new`: the loop has just been started, by this very process.
+        """
+        loop = await self._of(run.id, started.step_id, lambda: self._open(run, started, version, is_new=is_new))
+        return await loop.settle() if loop else None
+
+    async def ended(self, item: LoadedRun, parent: Parent) -> LoadedRun | None:
+        """An item has ended. Gives its parent where that can go on, as the loop is over, and None otherwise."""
+        assert isinstance(item.state, EndedRun)
+        loop = await self._of(parent.run_id, parent.step_id, lambda: self._revive(parent))
+        if loop is None:
+            return await self._free(parent)
+        failure = failure_of(parent.index, item.id, item.state.end)
+        loop.tally.end(parent.index, item_status(item.state.status), failure)
+        return await loop.settle()
+
+    def forget(self, run_id: UUID, step_id: str) -> None:
+        """Begin no more items of a loop: its run has ended, or another process has it."""
+        task = self._loops.pop((run_id, step_id), None)
+        if task is not None:
+            task.add_done_callback(_close)
+
+    def give_up(self, partitions: Collection[int], of: int) -> None:
+        """Forget the loops of these partitions, of so many."""
+        for (run_id, step_id), task in list(self._loops.items()):
+            loop = _result(task)
+            if loop is None or partition_of(loop.run.ordering_key, of) in partitions:
+                self.forget(run_id, step_id)
+
+    async def _of(self, run_id: UUID, step_id: str, opening: Opening) -> Loop | None:
+        """The loop, looked up once however many ask for it."""
+        key = run_id, step_id
+        task = self._loops.get(key)
+        if task is None:
+            task = self._loops[key] = asyncio.create_task(opening())
+            while len(self._loops) > MOST:
+                self._loops.popitem(last=False)
+        self._loops.move_to_end(key)
+        try:
+            loop = await asyncio.shield(task)
+        except BaseException:
+            self._loops.pop(key, None)
+            raise
+        if loop is None or loop.is_closed:
+            self._loops.pop(key, None)
+            return None
+        return loop
+
+    async def _open(
+        self, run: LoadedRun, started: LoopStarted, version: CompiledVersion, *, is_new: bool
+    ) -> Loop | None:
+        step = version.definition.step(started.step_id)
+        if not isinstance(step, ForEachStep):
+            return None
+        loop = Loop(self._work, run, started, step, version)
+        await loop.look(is_new=is_new)
+        return loop
+
+    async def _revive(self, parent: Parent) -> Loop | None:
+        """The loop of an item whose end nobody here waits for; None where its parent does not wait for it either."""
+        run = await patiently(lambda: load(self._work.store, RUN, parent.run_id))
+        if run is None or not isinstance(run.state, ActiveRun):
+            return None
+        started = run.state.awaits
+        if not isinstance(started, LoopStarted) or started.step_id != parent.step_id:
+            return None
+        requested = run.state.requested
+        version = await patiently(lambda: self._definitions.get(requested.zap_id, requested.zap_version))
+        return await self._open(run, started, version, is_new=False)
+
+    async def _free(self, parent: Parent) -> LoadedRun | None:
+        """The parent, where it waits for nothing: a process ended between the end of its loop and what follows."""
+        run = await patiently(lambda: load(self._work.store, RUN, parent.run_id))
+        if run is None or not isinstance(run.state, ActiveRun):
+            return None
+        return run if run.state.awaits is None and run.state.waits_until is None else None
+
+
+def _result(task: "asyncio.Task[Loop | None]") -> Loop | None:
+    return task.result() if task.done() and not task.cancelled() and not task.exception() else None
+
+
+def _close(task: "asyncio.Task[Loop | None]") -> None:
+    loop = _result(task)
+    if loop is not None:
+        loop.is_closed = True

@@ -1,0 +1,268 @@
+"""One loop under way: a window of items at once, and what has become of them."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from consumers.children.ends import BRIEF, WHOLE, ItemEnd, item_ends
+from consumers.children.surroundings import ItemsChanged, Surroundings
+from consumers.children.tally import Tally
+from consumers.definitions import CompiledVersion
+from consumers.kafka.patience import patiently
+from domain.aggregates import RUN
+from domain.connector.outcome import Failed, Succeeded
+from domain.flow.steps import ForEachStep
+from domain.language.template import TemplateError
+from domain.log.event import Append, Appended, Metadata
+from domain.log.ports import Clock, EventStore, NewId
+from domain.log.stream import begun, follow
+from domain.run.children import (
+    INLINE,
+    ChildIds,
+    Items,
+    LoopFinished,
+    LoopProgressed,
+    LoopStarted,
+    is_over,
+    outcome,
+)
+from domain.run.commands import FinishLoop, RecordAttempt, RecordProgress
+from domain.run.decide import decide
+from domain.run.events import RunEvent
+from domain.run.inputs import NO_INPUT
+from domain.run.request import item_append
+from domain.run.state import ActiveRun, EndedRun, LoadedRun, evolve
+from domain.values.json import Json, JsonObject
+from domain.zap.definition import Definition
+
+log = structlog.get_logger()
+PROGRESS_S = 1.0
+PROGRESS_PARTS = 200
+"""How often progress is recorded: not within a second, nor before another 200th of the items has ended."""
+
+Record = Callable[[LoadedRun, Sequence[RunEvent], Definition], Awaitable[LoadedRun | None]]
+"""Appends events to a run; None where somebody else was quicker."""
+
+
+class Starts:
+    """Where new items are carried out: here nowhere, as the topic tells of them, too."""
+
+    def expect(self, run_ids: Sequence[UUID], ordering_key: UUID) -> None:
+        """These runs are about to be requested."""
+
+    def begin(self, runs: Sequence[LoadedRun], sizes: Sequence[int]) -> None:
+        """They were, with so many bytes each."""
+
+    def begin_known(self, run_ids: Sequence[UUID]) -> None:
+        """They had been requested before."""
+
+
+_NOWHERE = Starts()
+
+
+class Work(msgspec.Struct):
+    """What loops need of the runner."""
+
+    store: EventStore
+    surroundings: Surroundings
+    record: Record
+    clock: Clock
+    new_id: NewId
+    starts: Starts = _NOWHERE
+
+
+class Loop:
+    """Which items of a loop are under way, and what is to be done next."""
+
+    def __init__(
+        self, work: Work, run: LoadedRun, started: LoopStarted, step: ForEachStep, version: CompiledVersion
+    ) -> None:
+        self.run = run
+        self.tally = Tally(started.count)
+        self.is_closed = False
+        self._work = work
+        self._started = started
+        self._step = step
+        self._version = version
+        self._ids = ChildIds(run.id, step.id)
+        self._reused: dict[int, UUID] = {}
+        self._broken: Failed | None = None
+        self._turn = asyncio.Lock()
+        self._asked = self._answered = 0
+        self._told_at = time.monotonic()
+        self._told = 0
+        self._metadata = Metadata(actor="runner", correlation_id=run.id, causation_id=run.last.event_id)
+
+    async def look(self, *, is_new: bool) -> None:
+        """Find out from the log which items have begun and ended, and what a replay takes over."""
+        if not is_new:
+            async for item in item_ends(self._work.store, self._ids.of, self._started.count, BRIEF):
+                if item.status is None:
+                    self.tally.begin(item.index)
+                else:
+                    self.tally.end(item.index, item.status, item.failure)
+        reuses = self.run.state.requested.reuses
+        if reuses is None or (reuses.step_id, reuses.items_sha256) != (self._step.id, self._started.items_sha256):
+            return
+        for run_id in reuses.runs:
+            async for item in item_ends(self._work.store, ChildIds(run_id, self._step.id).of, self._started.count, ()):
+                if item.status in {"completed", "filtered"} and self.tally.is_new(item.index):
+                    self.tally.end(item.index, item.status, None)
+                    self._reused[item.index] = item.run_id
+
+    async def settle(self) -> LoadedRun | None:
+        """Do what follows from the ends so far, for all that wait for it. Gives the run once the loop is over."""
+        self._asked += 1
+        mine = self._asked
+        async with self._turn:
+            if self._answered >= mine or self.is_closed:
+                return None
+            asked = self._asked
+            run = await self._settle()
+            self._answered = asked
+            return run
+
+    async def _settle(self) -> LoadedRun | None:
+        await self._fill()
+        if self.tally.running and not self.is_closed:
+            await self._tell()
+            return None
+        return await self._finish()
+
+    async def _fill(self) -> None:
+        """Begin items until as many are under way as may be."""
+        while not (
+            self.is_closed or self._broken or is_over(self._step, self._started.count, self.tally.counts.failed)
+        ):
+            page = self.tally.next(self._step.at_once - self.tally.running)
+            if not page:
+                return
+            try:
+                items = await self._work.surroundings.items(self.run, self._started, self._version)
+            except (TemplateError, ItemsChanged) as error:
+                log.warning("loop.broken", run_id=str(self.run.id), step_id=self._step.id, error=repr(error))
+                self._broken = Failed(code="loop_changed", message="the list gave other items when it was read again")
+                return
+            await self._begin(page, [self._append(index, items[index]) for index in page])
+
+    def _append(self, index: int, item: Json) -> Append:
+        return item_append(
+            self.run, self._started, index, item, run_id=self._ids.of(index), new_id=self._work.new_id,
+            metadata=self._metadata,
+        )  # fmt: skip
+
+    async def _begin(self, page: Sequence[int], appends: Sequence[Append]) -> None:
+        """Begin a page of items. One that is in the log already goes on from where it is."""
+        starts = self._work.starts
+        starts.expect([append.stream_id for append in appends], self.run.ordering_key)
+        results = await patiently(lambda: self._work.store.append_each(appends))
+        at, new, sizes, known = self._work.clock(), [], [], []
+        for index, append, result in zip(page, appends, results, strict=True):
+            self.tally.begin(index)
+            if isinstance(result, Appended):
+                new.append(begun(RUN, append, result, at))
+                sizes.append(len(msgspec.json.encode(append.events[0].event)))
+            else:
+                known.append(append.stream_id)
+        starts.begin(new, sizes)
+        starts.begin_known(known)
+
+    async def _tell(self) -> None:
+        """Record how far the loop has come, if that is worth it."""
+        counts, now = self.tally.counts, time.monotonic()
+        enough = max(1, self._started.count // PROGRESS_PARTS)
+        if now - self._told_at < PROGRESS_S or counts.ended - self._told < enough:
+            return
+        self._told_at, self._told = now, counts.ended
+        progressed = LoopProgressed(step_id=self._step.id, **msgspec.structs.asdict(counts))
+        await self._record(decide(RecordProgress(progressed), self.run.state, self._version.definition))
+
+    async def _finish(self) -> LoadedRun | None:
+        counts, failures = self.tally.final, tuple(self.tally.failures)
+        finished = LoopFinished(step_id=self._step.id, failures=failures, **msgspec.structs.asdict(counts))
+        found = Items([], complete=True, ref="") if self._broken else await self._collected()
+        ended = self._broken or outcome(self._step, self._started.count, counts, failures, found)
+        while not self.is_closed:
+            events = _finished(self.run.state, self._version.definition, finished, ended, self._work.clock())
+            if await self._record(events):
+                self.is_closed = True
+                return self.run
+        return None
+
+    async def _record(self, events: Sequence[RunEvent]) -> bool:
+        """Whether the events are in the run's stream. Where the run no longer waits for the loop, that is closed."""
+        recorded = await self._work.record(self.run, events, self._version.definition) if events else None
+        if recorded is not None:
+            self.run = recorded
+            return True
+        self.run = await patiently(lambda: follow(self._work.store, self.run))
+        state = self.run.state
+        self.is_closed = not isinstance(state, ActiveRun) or state.awaits != self._started
+        return False
+
+    async def _collected(self) -> Items:
+        """What the items came to, as many as fit into the output of a step."""
+        listed: list[Json] = []
+        room = INLINE
+        count = self._started.count
+
+        def put(entry: JsonObject) -> bool:
+            nonlocal room
+            room -= len(msgspec.json.encode(entry)) + 1
+            if room >= 0:
+                listed.append(entry)
+            return room >= 0
+
+        async for item in item_ends(self._work.store, self._standing, count, WHOLE):
+            if not (all(put(_never(index)) for index in range(len(listed), item.index)) and put(_entry(item))):
+                break
+        if room >= 0:
+            all(put(_never(index)) for index in range(len(listed), count))
+        ref = f"/api/v1/runs/{self.run.id}/items?step={self._step.id}"
+        return Items(listed, complete=len(listed) == count, ref=ref)
+
+    def _standing(self, index: int) -> UUID:
+        return self._reused.get(index) or self._ids.of(index)
+
+
+def _never(index: int) -> JsonObject:
+    return {"index": index, "status": "cancelled"}
+
+
+def _entry(item: ItemEnd) -> JsonObject:
+    entry: JsonObject = {"index": item.index, "status": item.status or "cancelled"}
+    if item.status == "completed":
+        entry["result"] = item.result
+    if item.failure is not None:
+        entry["error"] = {"code": item.failure.code, "message": item.failure.message}
+    return entry
+
+
+def _finished(
+    run: ActiveRun | EndedRun,
+    definition: Definition,
+    finished: LoopFinished,
+    ended: Succeeded | Failed,
+    at: datetime,
+) -> list[RunEvent]:
+    """The end of a loop and the outcome of its step, in one go; nothing where the run does not wait for it."""
+    first = decide(FinishLoop(finished), run, definition)
+    started = run.awaits
+    if not first or started is None:
+        return []
+    attempt = RecordAttempt(
+        step_id=started.step_id,
+        attempt=1,
+        started_at=started.at,
+        duration_ms=round((at - started.at) / timedelta(milliseconds=1), 3),
+        finished_at=at,
+        input=NO_INPUT,
+        outcome=ended,
+        jitter=0.0,
+    )
+    return [*first, *decide(attempt, evolve(run, first[0]), definition)]

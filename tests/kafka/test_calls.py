@@ -1,0 +1,184 @@
+"""Zaps that call zaps: each call is a run of its own, in whatever order and partition that zap has its runs."""
+
+from uuid import UUID
+
+import pytest
+
+from domain.flow.retry import FixedRetry
+from domain.flow.steps import ActionStep, DelayStep, ForEachStep, ReturnStep, Step, StopStep, ZapStep
+from domain.log.event import Appended, StreamKind
+from domain.run.children import ChildIds, ZapCalled
+from domain.run.events import (
+    RunCancelled,
+    RunCompleted,
+    RunFailed,
+    RunRequested,
+    RunResumed,
+    StepDelayed,
+    StepFailed,
+    StepPostponed,
+    StepSucceeded,
+)
+from domain.values.json import JsonObject
+from domain.zap.definition import Definition, Trigger
+from domain.zap.events import ZapCreated, ZapDeleted, ZapEnabled, ZapEvent, ZapPaused, ZapPublished
+from domain.zap.settings import Concurrency, ZapSettings
+from sql.process.clock import new_id
+from tests.support.bench import Bench
+from tests.support.builders import TENANT, an_append
+from tests.support.eventually import eventually
+from tests.support.sink import Sink
+
+ANSWER = ReturnStep("answer", {"double": "{{ trigger.body.n | times: 2 }}"})
+TENANT_OF_OTHERS = UUID(int=77)
+
+
+async def callee(
+    bench: Bench,
+    *steps: Step,
+    schema: "JsonObject | None" = None,
+    settings: ZapSettings | None = None,
+    zap_id: UUID | None = None,
+    owner: UUID = TENANT,
+) -> UUID:
+    """A published zap that can be called."""
+    zap_id = zap_id or new_id()
+    trigger = Trigger("zap.called", {"input_schema": schema} if schema else {})
+    definition = Definition(trigger, steps, settings or ZapSettings())
+    published = ZapPublished(number=1, name="z", definition=definition)
+    await happens(bench, zap_id, 0, ZapCreated(name="z", definition=definition), published, ZapEnabled(), owner=owner)
+    return zap_id
+
+
+async def happens(bench: Bench, zap_id: UUID, version: int, *events: ZapEvent, owner: UUID = TENANT) -> None:
+    """Something is recorded of a zap."""
+    append = an_append(
+        *events, stream_id=zap_id, kind=StreamKind.CORE, ordering_key=zap_id, expected=version, tenant_id=owner
+    )
+    assert isinstance(await bench.store.append(append), Appended)
+
+
+def child(run: UUID) -> UUID:
+    return ChildIds(run, "sub").of(0)
+
+
+async def test_the_caller_waits_for_the_value(bench: Bench, sink: Sink) -> None:
+    answers = await callee(bench, ANSWER)
+    after = ActionStep("after", "http.request", {"url": sink.url, "body": "{{ steps.sub.output.value.double }}"})
+    run = await bench.request(
+        await bench.publish(ZapStep("sub", answers, {"n": "{{ trigger.body.n }}"}), after), '{"n": 21}'
+    )
+    events = await bench.has(run, ZapCalled, RunResumed, StepSucceeded, StepSucceeded, RunCompleted)
+    assert isinstance(events[2], StepSucceeded)
+    assert events[2].output == {"run_id": str(child(run)), "status": "completed", "value": {"double": "42"}}
+    assert sink.deliveries[f"{run}.after"] == [b'"42"']
+    requested = (await bench.events(child(run)))[0]
+    assert isinstance(requested, RunRequested)
+    assert (requested.source, requested.depth, requested.zap_id) == ("zap", 1, answers)
+
+
+async def test_without_waiting_the_caller_goes_on(bench: Bench) -> None:
+    sleeps = await callee(bench, DelayStep("nap", for_s=3600))
+    run = await bench.request(await bench.publish(ZapStep("sub", sleeps, wait=False)))
+    events = await bench.has(run, ZapCalled, StepSucceeded, RunCompleted)
+    assert isinstance(events[1], StepSucceeded)
+    assert events[1].output == {"run_id": str(child(run))}
+    await bench.has(child(run), StepDelayed)
+
+
+@pytest.mark.parametrize(("as_", "code"), [("failed", "stopped"), ("cancelled", "cancelled")])
+async def test_the_failure_of_the_called_run_is_that_of_the_step(bench: Bench, as_: str, code: str) -> None:
+    fails = await callee(bench, StopStep("halt", as_, "no such order"))  # type: ignore[arg-type]
+    run = await bench.request(await bench.publish(ZapStep("sub", fails)))
+    events = await bench.has(run, ZapCalled, RunResumed, StepFailed, RunFailed)
+    assert isinstance(events[2], StepFailed)
+    assert events[2].failure.code == code
+    assert "no such order" in events[2].failure.message
+    assert events[2].failure.output == {"run_id": str(child(run)), "status": as_}
+
+
+async def test_a_wait_ends_in_time_and_the_called_run_with_it(bench: Bench) -> None:
+    sleeps = await callee(bench, DelayStep("nap", for_s=7200))
+    run = await bench.request(await bench.publish(ZapStep("sub", sleeps, timeout_s=60)))
+    await bench.has(child(run), StepDelayed)
+    bench.clock.forward(61)
+    await bench.fire_timer(run)
+    events = await bench.has(run, ZapCalled, RunResumed, StepFailed, RunFailed)
+    assert isinstance(events[2], StepFailed)
+    assert events[2].failure.code == "timeout"
+    await bench.has(child(run), StepDelayed, RunCancelled)
+
+
+async def test_what_cannot_be_called_fails_the_step(bench: Bench) -> None:
+    strict: JsonObject = {"type": "object", "required": ["id"]}
+    deleted = await callee(bench)
+    await happens(bench, deleted, 3, ZapDeleted())
+    paused = await callee(bench)
+    await happens(bench, paused, 3, ZapPaused())
+    cases = {
+        await callee(bench, schema=strict): "input_invalid",
+        await callee(bench, owner=TENANT_OF_OTHERS): "zap_missing",
+        new_id(): "zap_missing",
+        deleted: "zap_missing",
+        paused: "zap_paused",
+        await bench.publish(): "zap_not_callable",
+    }
+    for zap_id, code in cases.items():
+        failed, _ = await bench.has(
+            await bench.request(await bench.publish(ZapStep("sub", zap_id, {}))), StepFailed, RunFailed
+        )
+        assert isinstance(failed, StepFailed)
+        assert failed.failure.code == code, failed.failure
+
+
+async def test_a_paused_zap_that_holds_requests_is_waited_for(bench: Bench) -> None:
+    held = await callee(bench, settings=ZapSettings(when_paused="hold"))
+    await happens(bench, held, 3, ZapPaused())
+    run = await bench.request(await bench.publish(ZapStep("sub", held, {})))
+    await bench.has(run, StepPostponed)
+    await happens(bench, held, 4, ZapEnabled())
+    await bench.fire_timer(run)
+    await bench.has(run, StepPostponed, RunResumed, ZapCalled, RunResumed, StepSucceeded, RunCompleted)
+
+
+async def test_calls_of_a_serial_zap_take_turns(bench: Bench, sink: Sink) -> None:
+    note = ActionStep("note", "http.request", {"url": sink.url, "body": "{{ trigger.body }}"}, retry=FixedRetry())
+    serial = await callee(bench, note, settings=ZapSettings(concurrency=Concurrency(mode="serial")))
+    loop = ForEachStep("each", "{{ trigger.body }}", (ZapStep("sub", serial, "{{ item }}"),), order="parallel", limit=5)
+    run = await bench.request(await bench.publish(loop), "[1, 2, 3, 4, 5]")
+    await bench.has(run, *(await ended(bench, run)))
+    assert len(sink.deliveries) == 5
+
+
+async def ended(bench: Bench, run: UUID) -> list[type]:
+    async def so() -> bool:
+        return isinstance((await bench.events(run))[-1], RunCompleted)
+
+    await eventually(so, 20)
+    return [type(event) for event in (await bench.events(run))[1:]]
+
+
+async def test_ten_zaps_call_one_another_and_an_eleventh_is_refused(bench: Bench) -> None:
+    last = await callee(bench, ReturnStep("answer", "deep"))
+    chain = [last]
+    for _ in range(10):
+        chain.append(await callee(bench, ZapStep("sub", chain[-1]), ReturnStep("up", "{{ steps.sub.output.value }}")))
+    fine = await bench.request(await bench.publish(ZapStep("sub", chain[9])))
+    events = await bench.has(fine, ZapCalled, RunResumed, StepSucceeded, RunCompleted, within_s=30)
+    assert isinstance(events[2], StepSucceeded)
+    assert isinstance(events[2].output, dict)
+    assert events[2].output["value"] == "deep"
+    deep = await bench.request(await bench.publish(ZapStep("sub", chain[10])))
+    events = await bench.has(deep, ZapCalled, RunResumed, StepFailed, RunFailed, within_s=30)
+    assert isinstance(events[2], StepFailed)
+    assert events[2].failure.code == "loop_detected"
+
+
+async def test_a_zap_that_calls_back_is_refused(bench: Bench) -> None:
+    first, second = new_id(), new_id()
+    await callee(bench, ZapStep("sub", second), zap_id=first)
+    await callee(bench, ZapStep("sub", first), zap_id=second)
+    run = await bench.request(first)
+    events = await bench.has(run, ZapCalled, RunResumed, StepFailed, RunFailed)
+    assert isinstance(events[2], StepFailed)
+    assert events[2].failure.code == "loop_detected"
