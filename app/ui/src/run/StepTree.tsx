@@ -87,7 +87,7 @@ function StepLine({ step, found, shown, isReached }: { step: Step; found: RunSte
       <span className="row">
         <span className="bars grow" aria-hidden>
           {found && bars(found, whole).map((bar) => (
-            <i key={`${bar.from} ${bar.tone}`} className={bar.tone} style={{ left: `${bar.from * 100}%`, width: `${(bar.to - bar.from) * 100}%` }} />
+            <i key={`${bar.from} ${bar.tone}`} className={bar.tone} style={{ left: `min(${bar.from * 100}%, 100% - 2px)`, width: `${(bar.to - bar.from) * 100}%` }} />
           ))}
         </span>
         <span className="took">{found?.duration_ms != null ? took(found.duration_ms) : found?.attempts?.length ? "" : "–"}</span>
