@@ -32,6 +32,7 @@ from sql.postgres.queries import Queries
 
 log = structlog.get_logger()
 _queries = Queries("queries/notifier.sql")
+_zaps = Queries("projections/zap_list.sql")
 
 FAILED = "zap.failed"
 MOST = 200
@@ -97,7 +98,7 @@ class Listeners:
         return len(failures)
 
     async def _tell(self, connection: Connection, failed: Failed) -> None:
-        found = await connection.fetch(_queries["listeners"], failed.tenant_id, MAX_LISTENERS)
+        found = await connection.fetch(_zaps["listeners"], failed.tenant_id, MAX_LISTENERS)
         listeners = [row[0] for row in found if row[0] != failed.end.zap_id]
         if not listeners or failed.end.zap_id is None:
             return

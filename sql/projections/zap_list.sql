@@ -51,3 +51,7 @@ from rm.zap_list
 where tenant_id = $1 and status <> 'deleted'
   and zap_id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
 order by zap_id desc limit $3
+
+-- name: listeners
+-- Enabled zaps of a tenant, one version of which at least listens to failures.
+select zap_id from rm.zap_list where tenant_id = $1 and listens and status = 'enabled' order by zap_id limit $2

@@ -15,7 +15,3 @@ select position, tenant_id, stream_id, event_id, type, schema_version, recorded_
 from es.events
 where kind = 1 and position > $1 and position <= $2 and type in ('zap.run.failed', 'zap.run.timed_out')
 order by position limit $3
-
--- name: listeners
--- Enabled zaps of a tenant, one version of which at least listens to failures.
-select zap_id from rm.zap_list where tenant_id = $1 and listens and status = 'enabled' order by zap_id limit $2

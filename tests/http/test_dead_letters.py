@@ -186,7 +186,7 @@ async def test_the_zap_shows_its_flags_and_what_was_told(ada: Person, world: Wor
     assert zap["flags"] == []
     assert (await ada("GET", f"/zaps/{zap_id}/health")).json() == {
         "completed": 0, "failed": 0, "last_completed_at": None, "last_failed_at": None, "alert": None,
-        "mail_addresses": [],
+        "mail_addresses": [], "polls": [],
     }  # fmt: skip
     run_id = new_id()
     await world.fail(ada, zap_id)
