@@ -1,6 +1,7 @@
 """Loops in real runs: each item is a run of its own, and the run that waits for them goes on once all have ended."""
 
 import asyncio
+import time
 from datetime import timedelta
 from uuid import UUID
 
@@ -315,3 +316,27 @@ async def test_items_that_wait_bring_their_loop_up_again(bench: Bench, sink: Sin
         await bench.fire(bench.clock() + timedelta(hours=2))
     assert output_of(await outcome(bench, run))["succeeded"] == 7
     assert sorted(bodies for bodies in sink.deliveries.values()) == [[str(n).encode()] * 2 for n in range(7)]
+
+
+async def test_ten_thousand_items_leave_a_short_stream(bench: Bench, sink: Sink) -> None:
+    """The time is printed, and no limit of the test."""
+    loop = each(call(sink, "send", "{{ item }}"), order="parallel", limit=100, result="{{ item }}")
+    run = await bench.request(await bench.publish(loop), body(*range(10_000)))
+    began = time.monotonic()
+    output = output_of(await outcome(bench, run, within_s=120))
+    took_s = time.monotonic() - began
+    stored = await bench.store.read_stream(StreamKind.RUN, run)
+    largest = max(len(event.data) for event in stored[1:])
+    print(f"10,000 items: {took_s:.1f} s, {len(stored)} events of the parent, the largest {largest:,} bytes")  # noqa: T201
+    assert (output["succeeded"], sink.count, len(sink.deliveries)) == (10_000, 10_000, 10_000)
+    assert len(stored) <= 300
+    assert largest <= 300 * 1024
+
+
+async def test_fifty_loops_of_fifty_items(bench: Bench, sink: Sink) -> None:
+    inner = ForEachStep("inner", "{{ item }}", (call(sink, "send", "{{ item }}"),), order="parallel", limit=10)
+    lists = [[outer * 50 + index for index in range(50)] for outer in range(50)]
+    run = await bench.request(await bench.publish(each(inner, order="parallel", limit=10)), body(*lists))  # type: ignore[arg-type]
+    assert output_of(await outcome(bench, run, within_s=60))["succeeded"] == 50
+    assert sorted(int(bodies[0]) for bodies in sink.deliveries.values()) == list(range(2_500))
+    assert sink.count == 2_500
