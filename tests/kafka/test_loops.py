@@ -10,7 +10,18 @@ from aiohttp import web
 
 from domain.aggregates import RUN, ZAP
 from domain.flow.retry import FixedRetry
-from domain.flow.steps import ActionStep, FilterStep, ForEachStep, ReturnStep, SetStep, Step, StopStep, Tolerate
+from domain.flow.steps import (
+    ActionStep,
+    Branch,
+    FilterStep,
+    ForEachStep,
+    PathsStep,
+    ReturnStep,
+    SetStep,
+    Step,
+    StopStep,
+    Tolerate,
+)
 from domain.log.event import Appended, Metadata, StreamKind
 from domain.log.stream import handle, load
 from domain.run.children import ChildIds, LoopFinished, LoopStarted
@@ -27,7 +38,8 @@ from domain.run.replay import Replay, replay_append
 from domain.values.json import Json, JsonObject
 from domain.zap.settings import Concurrency, ZapSettings
 from sql.process.clock import new_id
-from tests.support.bench import Bench
+from tests.support.bench import Bench, at_work
+from tests.support.broker import Broker
 from tests.support.eventually import eventually
 from tests.support.sink import Sink, fail, held
 
@@ -340,3 +352,32 @@ async def test_fifty_loops_of_fifty_items(bench: Bench, sink: Sink) -> None:
     assert output_of(await outcome(bench, run, within_s=60))["succeeded"] == 50
     assert sorted(int(bodies[0]) for bodies in sink.deliveries.values()) == list(range(2_500))
     assert sink.count == 2_500
+
+
+async def test_runners_that_die_in_a_loop_leave_each_item_with_one_outcome(
+    dsn: str, broker: Broker, sink: Sink
+) -> None:
+    """Five runners, one after the other, each of which dies without a word while items are under way."""
+    route = PathsStep(
+        "route",
+        (Branch("all", {"field": "trigger.body.list", "operator": "exists"}, (SetStep("v", {"x": "y"}),)),),
+    )
+    loop = each(
+        call(sink, "send", "{{ item }} {{ steps.v.output.x }}"), order="parallel", limit=20, result="{{ item }}"
+    )
+    async with at_work(dsn, broker, runner=False) as bench:
+        zap = await bench.publish(route, loop, call(sink, "after"))
+        run = await bench.request(zap, body(*range(1_000)))
+        for death in range(1, 6):
+            async with bench.another_runner(alone=True) as task:
+                await eventually(lambda death=death: len(sink.deliveries) >= 150 * death, 60)  # type: ignore[misc]
+                task.cancel()
+        async with bench.another_runner(alone=True):
+            output = output_of(await outcome(bench, run, within_s=90))
+    assert output["succeeded"] == 1_000
+    items = output["items"]
+    assert isinstance(items, list)
+    assert [item["result"] for item in items if isinstance(item, dict)] == list(range(1_000))
+    assert len(sink.deliveries) == 1_001
+    assert all(len(set(bodies)) == 1 for bodies in sink.deliveries.values())
+    print(f"{sink.count - 1_001} of 1,001 requests came again")  # noqa: T201
