@@ -47,6 +47,8 @@ class Loops:
     async def ended(self, item: LoadedRun, parent: Parent) -> LoadedRun | None:
         """An item has ended. Gives its parent where that can go on, as the loop is over, and None otherwise."""
         assert isinstance(item.state, EndedRun)
+        if not self._work.owns(item.ordering_key):
+            return None  # the item's message goes to whoever has its partition now
         loop = await self._of(parent.run_id, parent.step_id, lambda: self._revive(parent))
         if loop is None:
             return await self._free(parent)

@@ -65,8 +65,12 @@ class Starts:
 _NOWHERE = Starts()
 
 
+def _everything(_ordering_key: UUID) -> bool:
+    return True
+
+
 class Work(msgspec.Struct):
-    """What loops need of the runner."""
+    """What loops need of the runner. `owns`: whether runs of an ordering key are this process's to carry on."""
 
     store: EventStore
     surroundings: Surroundings
@@ -74,6 +78,7 @@ class Work(msgspec.Struct):
     clock: Clock
     new_id: NewId
     starts: Starts = _NOWHERE
+    owns: Callable[[UUID], bool] = _everything
 
 
 class Loop:

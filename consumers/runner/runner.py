@@ -105,6 +105,7 @@ class Runner:
         self._head_starts = HeadStarts(partitions)
         self._family = Family(self._executor, self._lanes, self._rooms, self._head_starts)
         self._executor.children.work.starts = self._family
+        self._executor.children.work.owns = self._owns
         self._serial = SerialRuns(store, self._family, partitions)
         self._marks = Watermarks(self._gates, GapReports(store.pool, "runner"), config.message_keys)
         self._saved: dict[int, int] = {}
@@ -155,6 +156,9 @@ class Runner:
         self._give_up(partitions)
         for partition in partitions:
             self._saved.pop(partition, None)
+
+    def _owns(self, ordering_key: UUID) -> bool:
+        return partition_of(ordering_key, self._partitions) in self._marks.by_partition
 
     def _give_up(self, partitions: Collection[int]) -> None:
         """Forget what has to do with these partitions and is not in the log."""
