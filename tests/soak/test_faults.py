@@ -16,6 +16,7 @@ from uuid import UUID
 import pytest
 
 from tests.support.deployment import ROLES
+from tests.support.dying import a_loop_whose_runner_dies
 from tests.support.eventually import eventually
 from tests.support.evidence import read_log, vitals
 from tests.support.load import send, under_load
@@ -160,6 +161,11 @@ async def test_two_relays_and_two_schedulers(rig: Rig) -> None:
         for other in others:
             assert await rig.system.stop(other) == 0
         await rig.proven()
+
+
+async def test_a_loop_of_a_thousand_items_whose_runner_dies_seven_times(rig: Rig) -> None:
+    """F3."""
+    await a_loop_whose_runner_dies(rig, 1_000, (0, 1, 150, 300, 450, 600, 750))
 
 
 async def test_read_models_rebuilt_under_load(rig: Rig) -> None:

@@ -1,7 +1,7 @@
 """Collects what the checker of invariants looks at, from outside: the log, the topic, the journals, the API."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +21,7 @@ _WHOLE_LOG = """
     from es.events order by position
 """
 _PAGE = 100
+_LOOP_STARTED = "zap.run.loop_started"
 _LAG_S = 60.0
 
 
@@ -40,14 +41,15 @@ async def collect(system: System, *, servers: str = "", **facts: Any) -> Evidenc
     """
     own_servers, topic = system.topic
     verified = await _verified(system)  # it waits for the read models, so that what follows is complete
+    log = await read_log(system.dsn)
     return Evidence(
-        await read_log(system.dsn),
+        log,
         dict(system.acknowledged),
         {key: bodies for sink in system.sinks for key, bodies in sink.deliveries.items()},
         answers=list(system.answers),
         topic=await topic_messages(servers or own_servers, topic, PARTITIONS),
         partitions=PARTITIONS,
-        shown={tenant: await _listed(system, token) for tenant, token in system.tokens.items()},
+        shown={tenant: await _listed(system, token, _parents(log, tenant)) for tenant, token in system.tokens.items()},
         verified=verified,
         after=vitals(system),
         **facts,
@@ -63,16 +65,24 @@ async def _verified(system: System) -> tuple[int, str]:
             return code, output
 
 
-async def _listed(system: System, token: str) -> dict[UUID, str]:
-    """Every run that the API lists to the owner of a token."""
+def _parents(log: Iterable[StoredEvent], tenant: UUID) -> list[UUID]:
+    """The runs of a tenant that have items, which are listed apart from other runs."""
+    return [event.stream_id for event in log if event.type == _LOOP_STARTED and event.tenant_id == tenant]
+
+
+async def _listed(system: System, token: str, parents: Sequence[UUID]) -> dict[UUID, str]:
+    """Every run that the API lists to the owner of a token, with the items of loops."""
     listed: dict[UUID, str] = {}
-    cursor = ""
-    while True:
-        page = await system.call("GET", f"/api/v1/runs?limit={_PAGE}{cursor}", Authorization=f"Bearer {token}")
-        listed |= {UUID(run["id"]): run["status"] for run in page["items"]}
-        if not page["next_cursor"]:
-            return listed
-        cursor = f"&cursor={page['next_cursor']}"
+    for wanted in ("", *(f"&parent={parent}" for parent in parents)):
+        cursor = ""
+        while True:
+            path = f"/api/v1/runs?limit={_PAGE}{wanted}{cursor}"
+            page = await system.call("GET", path, Authorization=f"Bearer {token}")
+            listed |= {UUID(run["id"]): run["status"] for run in page["items"]}
+            if not page["next_cursor"]:
+                break
+            cursor = f"&cursor={page['next_cursor']}"
+    return listed
 
 
 def vitals(system: System) -> Mapping[str, Vitals]:

@@ -17,17 +17,11 @@ from domain.log.event import StoredEvent
 from domain.log.partitioning import partition_of
 from domain.registry import decode
 from domain.run import events as run
+from domain.run.children import LoopFinished, ZapCalled
 from domain.run.state import idempotency_key
 from domain.run.waits import ApprovalAsked, CallbackReceived
+from tests.support.family import ENDS, Entry, Runs, families
 
-ENDS: Mapping[type, str] = {
-    run.RunCompleted: "completed",
-    run.RunFiltered: "filtered",
-    run.RunFailed: "failed",
-    run.RunTimedOut: "timed_out",
-    run.RunCancelled: "cancelled",
-}
-"""The terminal events, and the status that the API shows for each."""
 CLOCK_SLACK_S = 0.1
 """Between the clocks and roundings of an attempt's end, its record and its timer."""
 MORE_CONNECTIONS = 5
@@ -88,16 +82,6 @@ class Evidence(msgspec.Struct):
     replaced: Collection[str] = ()
 
 
-class Entry(msgspec.Struct, frozen=True):
-    """An event of a run, as stored and as decoded."""
-
-    stored: StoredEvent
-    event: run.RunEvent
-
-
-Runs = Mapping[UUID, Sequence[Entry]]
-
-
 def violations(evidence: Evidence, *, exactly_once: bool) -> list[str]:
     """What is broken, in words; empty when all invariants hold. `exactly_once`: no fault happened."""
     runs = _runs(evidence.log)
@@ -105,6 +89,7 @@ def violations(evidence: Evidence, *, exactly_once: bool) -> list[str]:
         *_log(evidence),
         *_acknowledged(evidence, runs),
         *(problem for run_id, entries in runs.items() for problem in _run(run_id, entries, evidence)),
+        *families(runs),
         *_deliveries(evidence, runs, exactly_once=exactly_once),
         *_answers(evidence, runs),
         *(_topic(evidence, evidence.topic) if evidence.topic is not None else ()),
@@ -199,8 +184,9 @@ def _timers(run_id: UUID, entries: Sequence[Entry]) -> Iterator[str]:
         if isinstance(entry.event, run.RunResumed)
     ]
     yield from (f"I8: a timer of {run_id} fired {n} times" for n in Counter(t for _, t in fired).values() if n > 1)
+    called = {entry.event.run_id for entry in entries if isinstance(entry.event, ZapCalled)}
     for number, timer in fired:
-        if set_at.get(timer, number) >= number:
+        if timer not in called and set_at.get(timer, number) >= number:
             yield f"I8: run {run_id} was resumed by a timer that it had not set"
 
 
@@ -231,7 +217,7 @@ def _deliveries(evidence: Evidence, runs: Runs, *, exactly_once: bool) -> Iterat
         idempotency_key(run_id, entry.event.step_id)
         for run_id, entries in runs.items()
         for entry in entries
-        if isinstance(entry.event, ApprovalAsked | CallbackReceived)
+        if isinstance(entry.event, ApprovalAsked | CallbackReceived | LoopFinished | ZapCalled)
     }
     for key in succeeded - waits - evidence.deliveries.keys():
         yield f"I3: step {key} succeeded and never reached the sink"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -13,11 +14,14 @@ from domain.log.event import StoredEvent
 from domain.log.partitioning import partition_of
 from domain.registry import encode as encoded
 from domain.registry import event_type
+from domain.run.children import ChildIds, LoopFinished, LoopStarted, Parent, ZapCalled
 from domain.run.events import (
     Failure,
     RunCancelled,
     RunCompleted,
     RunEvent,
+    RunFailed,
+    RunFiltered,
     RunRequested,
     RunResumed,
     StepAttemptFailed,
@@ -218,6 +222,73 @@ def test_a_corrupted_history_is_found(change: Change, found: str) -> None:
     assert any(found in problem for problem in violations(evidence, exactly_once=False)), violations(
         evidence, exactly_once=False
     )
+
+
+ITEMS = 3
+LOOP = LoopStarted(step_id="each", count=ITEMS, items_sha256="", at=NOW, version=1)
+FINISHED = LoopFinished(step_id="each", succeeded=1, filtered=1, cancelled=1)
+LOOPED = msgspec.structs.replace(SUCCEEDED, step_id="each", attempt=1)
+IDS = ChildIds(RUN, "each")
+
+
+def item(index: int, **changes: Any) -> RunRequested:
+    fields = {"run_id": RUN, "step_id": "each", "waits": True, "index": index, "count": ITEMS, "version": 1, **changes}
+    return msgspec.structs.replace(REQUESTED, source="item", dedupe_id="", parent=Parent(**fields))
+
+
+def family(
+    *above: RunEvent, first: RunRequested | None = None, end: RunEvent | None = None, run_id: UUID | None = None
+) -> Evidence:
+    """A loop of three items: one completed, one was sieved out, one was never begun."""
+    parent = above or (LOOP, FINISHED, LOOPED, RunCompleted())
+    events = log(REQUESTED, *parent)
+    for index, last in enumerate((end or RunCompleted(), RunFiltered(step_id="f", reason="no"))):
+        request = first if first and index == 0 else item(index)
+        child = run_id if run_id and index == 0 else IDS.of(index)
+        events += log(request, last, run_id=child, start=len(events) + 1)
+    return Evidence(events, {RUN: BODY}, {})
+
+
+def test_a_sound_family_has_no_violations() -> None:
+    assert violations(family(), exactly_once=True) == []
+
+
+@pytest.mark.parametrize(
+    ("evidence", "found"),
+    [
+        (family(LOOP, LOOPED, RunCompleted()), "I4: loop each"),
+        (family(LOOP, FINISHED, FINISHED, LOOPED, RunCompleted()), "has finished 2 times"),
+        (family(end=RunFailed(step_id="send", code="x", message="")), "and its items ended as"),
+        (family(end=RunCancelled()), "and its items ended as"),
+        (family(LOOP, LoopFinished(step_id="each", succeeded=1, filtered=1), LOOPED, RunCompleted()), "I3: loop each"),
+        (family(first=item(0, version=2)), "I3: item 0"),
+        (family(first=item(0, run_id=OTHER)), "which is not in the log"),
+        (family(run_id=OTHER), "is another item 0"),
+        (family(end=SUCCEEDED), "has 0 ends"),
+    ],
+)
+def test_a_corrupted_family_is_found(evidence: Evidence, found: str) -> None:
+    assert any(found in problem for problem in violations(evidence, exactly_once=False)), violations(
+        evidence, exactly_once=False
+    )
+
+
+@pytest.mark.parametrize("end", [True, False])
+def test_a_run_is_woken_by_the_end_of_the_one_that_it_called_and_not_before(end: bool) -> None:
+    ids = ChildIds(RUN, "sub")
+    called = ZapCalled(step_id="sub", run_id=ids.of(0), zap_id=ZAP, zap_version=1, at=NOW, waits=True)
+    child = item(0, step_id="sub", count=0, version=0)
+    before, events = (REQUESTED, called), log(REQUESTED, called)
+    events += log(child, *([RunCompleted()] if end else []), run_id=ids.of(0), start=3)
+    rest = (
+        RunResumed(timer_id=ids.of(0)),
+        msgspec.structs.replace(SUCCEEDED, step_id="sub", attempt=1),
+        RunCompleted(),
+    )
+    more = log(*rest, start=len(events) + 1)
+    events += [msgspec.structs.replace(event, version=event.version + len(before)) for event in more]
+    found = violations(Evidence(events, {RUN: BODY}, {}), exactly_once=True)
+    assert [problem[:2] for problem in found] == ([] if end else ["I3", "I3"])
 
 
 def test_without_faults_a_repeat_is_one_too_many() -> None:
