@@ -153,8 +153,8 @@ def bounded(detail: RunDetail) -> RunDetail:
 def _taken_over(requested: run.RunRequested) -> list[StepDetail]:
     succeeded = [StepDetail(id=id_, status="succeeded", output=output) for id_, output in requested.outputs.items()]
     failed = [StepDetail(id=id_, status="failed", error=error) for id_, error in requested.errors.items()]
-    decided = [decided(StepDetail(id=id_), decision) for id_, decision in requested.decisions.items()]
-    return succeeded + failed + decided
+    settled = [decided(StepDetail(id=id_), decision) for id_, decision in requested.decisions.items()]
+    return succeeded + failed + settled
 
 
 def _fold(detail: RunDetail, event: run.RunEvent, at: datetime) -> None:

@@ -30,7 +30,7 @@ class LiveRunRequested(msgspec.Struct, frozen=True, kw_only=True, tag_field="typ
 
 
 class LiveRunStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="run.step"):
-    """A step went on. `waiting`: it is delayed, put off, waits for somebody, or its attempt failed and another follows.
+    """A step went on. `waiting`: it is delayed, put off, waits for somebody or for runs of its own, or its attempt failed and another follows.
 
     `attempt` and `duration_ms` are those of an attempt that was made.
     """
@@ -104,7 +104,8 @@ _STEPS: Mapping[str, StepStatus] = {
     "zap.run.step_started": "running", "zap.run.step_succeeded": "succeeded", "zap.run.step_failed": "failed",
     "zap.run.step_attempt_failed": "waiting", "zap.run.step_postponed": "waiting", "zap.run.step_delayed": "waiting",
     "zap.run.approval_asked": "waiting", "zap.run.approval_answered": "waiting",
-    "zap.run.callback_awaited": "waiting", "zap.run.callback_received": "waiting",
+    "zap.run.loop_started": "waiting", "zap.run.loop_progressed": "waiting", "zap.run.loop_finished": "waiting",
+    "zap.run.zap_called": "waiting", "zap.run.callback_awaited": "waiting", "zap.run.callback_received": "waiting",
     _DECIDED: "succeeded",
 }  # fmt: skip
 _ENDS: Mapping[str, RunStatus] = {

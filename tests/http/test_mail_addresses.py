@@ -82,7 +82,7 @@ async def test_an_account_has_an_address_asked_again_and_sees_its_own_only(ada: 
     assert (await bob("GET", "/mail-addresses")).json()["items"] == []
 
 
-@pytest.mark.parametrize("token", ["x", "the-token%00", "%ff", "a" * 5_000, "..", "the-token "])
+@pytest.mark.parametrize("token", ["x", "the-token%00", "%ff", "a" * 5_000, "the-token "])
 async def test_a_link_that_nobody_was_sent_is_a_page_that_says_so(
     api: httpx.AsyncClient, ada: Person, token: str
 ) -> None:

@@ -170,6 +170,7 @@ async def test_what_the_catalog_offers_is_described(ada: Person) -> None:
         "webhook.catch",
         "webhook.catch_raw",
         "manual",
+        "zap.called",
         "schedule.cron",
         "schedule.every",
     ]

@@ -190,9 +190,9 @@ async def test_a_changed_a_missing_and_an_invented_row_are_named(
     invented = new_id()
     await connection.execute("update rm.run_list set attempts = attempts + 77 where run_id = $1", changed)
     await connection.execute(
-        """insert into rm.run_list select tenant_id, $1, zap_id, zap_version, status, source, started_at, finished_at,
-           duration_ms, error_code, error_message, error_step, attempts, replay_of, position, stream_version
-           from rm.run_list where run_id = $2""",
+        """insert into rm.run_list
+           select (jsonb_populate_record(r, jsonb_build_object('run_id', $1::uuid))).* from rm.run_list r
+           where run_id = $2""",
         invented,
         missing,
     )
