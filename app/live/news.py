@@ -30,7 +30,9 @@ class LiveRunRequested(msgspec.Struct, frozen=True, kw_only=True, tag_field="typ
 
 
 class LiveRunStep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="run.step"):
-    """A step went on. `waiting`: it is delayed, put off, waits for somebody or for runs of its own, or its attempt failed and another follows.
+    """A step went on.
+
+    `waiting`: it is delayed, put off, waits for somebody or for other runs, or its attempt failed and another follows.
 
     `attempt` and `duration_ms` are those of an attempt that was made.
     """
