@@ -6,6 +6,7 @@ Imports stay inside, so that the table costs nothing and each process loads only
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -156,6 +157,7 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
     from consumers.outbound.client import Outbound
     from consumers.scheduler.housekeeping import Housekeeping
     from consumers.scheduler.timers import scheduler
+    from consumers.topics.readers import TopicReaders
     from domain.run.links import Links
     from sql.log.event_store import PgEventStore
     from sql.process import clock
@@ -164,6 +166,7 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
     async with (
         PgEventStore(settings.database_url, "scheduler", read_connections=6) as store,
         Outbound(settings.outbound_allow) as http,
+        aclosing(TopicReaders(settings.outbound_allow)) as topics,
         asyncio.TaskGroup() as tasks,
     ):
         mail = Mail(
@@ -182,7 +185,7 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
         links = Links(settings.message_key, public_url)
         notifier = Notifier(store, settings.database_url, channels, clock=clock.now, new_id=new_id, links=links)
         housekeeping = Housekeeping(store.pool, clock.now, timedelta(days=settings.requests_days))
-        tasks.create_task(scheduler(store, catalog(), http).run(stop), name="scheduler")
+        tasks.create_task(scheduler(store, catalog(), http, topics).run(stop), name="scheduler")
         tasks.create_task(housekeeping.run(stop), name="housekeeping")
         tasks.create_task(notifier.run(stop), name="notifier")
         jobs = JobWorker(store, settings.database_url, clock.new_id, catalog(), links)

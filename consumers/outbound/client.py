@@ -140,7 +140,7 @@ def checked(url: str, allowed: Sequence[Network]) -> URL:
     except ValueError as error:
         raise Unreachable("bad_url", f"not a URL that can be called: {error}", permanent=True) from error
     if _is_literal(host.rstrip(".")) and not is_allowed(host.rstrip("."), allowed):
-        raise _refused(host)
+        raise refused(host)
     return URL(f"{scheme}://{base.raw_authority}{rest}", encoded=True)
 
 
@@ -161,7 +161,8 @@ def _inet(host: str) -> bool:
     return True
 
 
-def _refused(host: str) -> Unreachable:
+def refused(host: str) -> Unreachable:
+    """The failure of what was to reach an internal address."""
     return Unreachable(
         "address_refused",
         f"{host} is an internal address; name its network in TRIGGERHUB_OUTBOUND_ALLOW to reach it",
@@ -174,7 +175,7 @@ def _unreachable(error: Exception) -> Unreachable:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, AddressRefused):
-            return _refused(str(cause).split(" ", 1)[0])
+            return refused(str(cause).split(" ", 1)[0])
         cause = cause.__cause__ or cause.__context__
     match error:
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():

@@ -1,4 +1,4 @@
-"""One rendering process, as its role sees it: it is started when needed, and again after it ended."""
+"""A process that works for a role, as that sees it: it is started when needed, and again after it ended."""
 
 import asyncio
 import os
@@ -23,9 +23,10 @@ class Died(Exception):
 
 
 class Process:
-    """At most one child at a time, and one job in it."""
+    """At most one child at a time, and one job in it. The module is what it runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str) -> None:
+        self._module = module
         self._child: asyncio.subprocess.Process | None = None
 
     async def ask(self, frame: bytes) -> bytes:
@@ -58,7 +59,7 @@ class Process:
             self._child = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "consumers.rendering.worker",
+                self._module,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 limit=MAX_FRAME,

@@ -46,7 +46,7 @@ class Rendering:
     """Renders templates and evaluates conditions for a role. Close it when the role stops."""
 
     def __init__(self, processes: int = PROCESSES, most_waiting: int = MAX_WAITING) -> None:
-        self._all = tuple(Process() for _ in range(processes))
+        self._all = tuple(Process("consumers.rendering.worker") for _ in range(processes))
         self._processes = Shared(self._all, most_waiting)
         self._most_waiting = most_waiting
 

@@ -14,17 +14,21 @@ import structlog
 
 from consumers.outbound.targets import Targets
 from consumers.scheduler.timed_zaps import Timed, TimedZap, TimedZaps
+from consumers.topics.readers import TopicReaders
 from domain.aggregates import ZAP
 from domain.connector.catalog import Catalog
-from domain.connector.poll import Found, Item, Poll, PollContext, PollFailed
+from domain.connector.descriptor import TriggerDescriptor
+from domain.connector.poll import MAX_ITEM, Found, Item, Poll, PollContext, PollFailed
+from domain.connector.topic import Skipped
 from domain.hook.request import json_request
 from domain.log.event import Append, Appended, DueTimer, Duplicate, Metadata
 from domain.log.ports import Clock, NewId, StoreUnavailable
 from domain.log.stream import append, load
 from domain.run.events import RunRequested
 from domain.run.request import request_append
+from domain.values.json import JsonObject
 from domain.zap.events import Flag
-from domain.zap.news import dedupe_key, fingerprint, is_known, news, remember, wanted
+from domain.zap.news import Known, dedupe_key, fingerprint, is_known, news, remember, wanted
 from domain.zap.polls import ALERT_AFTER, Turn, failed, next_at, succeeded
 from domain.zap.ticks import TriggerTicked, tick_append
 from domain.zap.zap import FlagZap, UnflagZap, ZapCommand, decide
@@ -36,8 +40,6 @@ WAVE = 20
 """Runs that are appended at a time: others share the queue to the log."""
 ANSWER_S = 45.0
 """How long a source may take to give all of its pages."""
-MAX_ITEM = 2**20
-"""Bytes of an item's JSON."""
 
 
 class PollTurn(msgspec.Struct, frozen=True):
@@ -48,10 +50,20 @@ class PollTurn(msgspec.Struct, frozen=True):
     timed: Timed
 
 
+class _Pace(msgspec.Struct, frozen=True):
+    """What the config of every trigger that polls says; the rest is the trigger's own matter."""
+
+    every_s: int
+    start_from: str
+    max_items: int
+
+
 class _Asked(msgspec.Struct, frozen=True):
     """A poll, and what was known of its source before."""
 
     turn: PollTurn
+    poll: Poll
+    pace: _Pace
     source: Source
     memory: Memory
     told: Turn
@@ -62,24 +74,25 @@ class _Asked(msgspec.Struct, frozen=True):
         return Metadata(actor="scheduler", causation_id=self.turn.timer.timer_id)
 
 
-class _Pace(msgspec.Struct, frozen=True):
-    """What the config of every trigger that polls says; the rest is the trigger's own matter."""
-
-    every_s: int = 300
-    start_from: str = "now"
-    max_items: int = 1_000
-
-
 class Sources:
     """The sources of all zaps."""
 
     def __init__(
-        self, store: PgEventStore, zaps: TimedZaps, catalog: Catalog, targets: Targets, *, clock: Clock, new_id: NewId
+        self,
+        store: PgEventStore,
+        zaps: TimedZaps,
+        catalog: Catalog,
+        targets: Targets,
+        topics: TopicReaders,
+        *,
+        clock: Clock,
+        new_id: NewId,
     ) -> None:
         self._store = store
         self._zaps = zaps
         self._catalog = catalog
         self._targets = targets
+        self._topics = topics
         self._tables = PollTables(store.pool)
         self._clock = clock
         self._new_id = new_id
@@ -92,24 +105,26 @@ class Sources:
     async def ask(self, turn: PollTurn) -> datetime:
         """Poll a source once. Gives when the next poll is due."""
         trigger = turn.timed.trigger
-        poll = self._catalog.triggers[trigger.type].poll
+        descriptor = self._catalog.triggers[trigger.type]
+        poll = descriptor.poll
         assert poll is not None, "only triggers that poll get here"
         source = Source(
             turn.zap.zap_id, turn.zap.tenant_id, trigger.id, fingerprint(trigger.type, poll.source(trigger.config))
         )
         told = Turn(source.zap_id, trigger.id, turn.timer.due_at, self._clock())
-        asked = _Asked(turn, source, await self._tables.get(source), told)
+        asked = _Asked(turn, poll, _pace(descriptor, trigger.config), source, await self._tables.get(source), told)
         try:
-            found = await self._answer(poll, asked)
+            found = await self._answer(asked)
         except PollFailed as error:
             return await self._failed(asked, error)
         return await self._found(asked, found) if await self._is_current(turn) else told.moment
 
-    async def _answer(self, poll: Poll, asked: _Asked) -> Found:
+    async def _answer(self, asked: _Asked) -> Found:
         """What the source has. Raises PollFailed."""
         known = asked.memory.known
         context = PollContext(
             http=self._targets.of(asked.source.tenant_id, None),
+            topics=self._topics.of(asked.source.tenant_id),
             place=asked.memory.place,
             moment=asked.told.moment,
             clock=self._clock,
@@ -118,7 +133,7 @@ class Sources:
         )
         try:
             async with asyncio.timeout(ANSWER_S):
-                found = await poll.run(asked.turn.timed.trigger.config, context)
+                found = await asked.poll.run(asked.turn.timed.trigger.config, context)
         except TimeoutError:
             raise PollFailed("timeout", f"the source took more than {ANSWER_S:g} s for all of its pages") from None
         _require_small(found.items)
@@ -132,23 +147,38 @@ class Sources:
 
     async def _found(self, asked: _Asked, found: Found) -> datetime:
         """Start runs of what is new, as far as one poll may; what is left over stays unknown, and comes at once."""
-        pace, memory = _pace(asked.turn), asked.memory
-        fresh = news(memory.known, found.items)
-        starting = wanted(pace.start_from, fresh) if memory.beginning else fresh
+        pace, memory = asked.pace, asked.memory
+        starting = _starting(asked, found.items)
         taken, left = starting[: pace.max_items], {item.key for item in starting[pace.max_items :]}
         ids = await self._start(asked, taken)
+        await self._tell_skipped(asked, found.skipped)
         course, ticks = succeeded(memory.course, asked.told, len(taken), tuple(ids))
         place = memory.place if left else found.place
         after = Memory(
-            known=remember(memory.known, [item for item in found.items if item.key not in left], asked.told.moment),
+            known=_known(asked, [item for item in found.items if item.key not in left]),
             place=place,
             beginning=memory.beginning and bool(found.place.resume),
             course=course,
         )
         if memory.course.failures >= ALERT_AFTER:
             await self._change(asked, UnflagZap("poll_failing"))
-        more = bool(left or place.resume)
+        more = bool(left or place.resume or found.more)
         return await self._save(asked, after, ticks, next_at(course, pace.every_s, asked.told.moment, rest=more))
+
+    async def _tell_skipped(self, asked: _Asked, skipped: Sequence[Skipped]) -> None:
+        """Tell of each item that starts no run, once, and before it is left behind."""
+        await self._store.append_each(
+            [
+                tick_append(
+                    asked.source.tenant_id,
+                    asked.told.ticked("failed", detail=one.reason),
+                    self._new_id,
+                    asked.metadata,
+                    item=one.key,
+                )
+                for one in skipped
+            ]
+        )
 
     async def _failed(self, asked: _Asked, error: PollFailed) -> datetime:
         course, ticks = failed(asked.memory.course, asked.told, f"{error.code}: {error.message}")
@@ -160,7 +190,7 @@ class Sources:
             detail = f"{course.failures} polls in a row have failed: {error.message}"[:300]
             flag = Flag(kind="poll_failing", step_id=asked.source.trigger_id, detail=detail, since=asked.told.moment)
             await self._change(asked, FlagZap(flag))
-        upcoming = next_at(course, _pace(asked.turn).every_s, asked.told.moment, wish_s=error.after_s)
+        upcoming = next_at(course, asked.pace.every_s, asked.told.moment, wish_s=error.after_s)
         return await self._save(asked, after, ticks, upcoming)
 
     async def _save(self, asked: _Asked, after: Memory, ticks: Sequence[TriggerTicked], upcoming: datetime) -> datetime:
@@ -207,8 +237,25 @@ class Sources:
             await append(self._store, self._new_id, zap, decide(command, zap.state), asked.metadata)
 
 
-def _pace(turn: PollTurn) -> _Pace:
-    return msgspec.convert(turn.timed.trigger.config, _Pace)
+def _pace(descriptor: TriggerDescriptor, config: JsonObject) -> _Pace:
+    """As the config says, and where it says nothing, as the trigger's own defaults do."""
+    fields = msgspec.structs.fields(descriptor.config)
+    defaults = {field.name: field.default for field in fields if field.default is not msgspec.NODEFAULT}
+    return msgspec.convert({**defaults, **config}, _Pace)
+
+
+def _starting(asked: _Asked, items: Sequence[Item]) -> Sequence[Item]:
+    """The items that start runs."""
+    if asked.poll.by_position:
+        return items
+    fresh = news(asked.memory.known, items)
+    return wanted(asked.pace.start_from, fresh) if asked.memory.beginning else fresh
+
+
+def _known(asked: _Asked, items: Sequence[Item]) -> Known:
+    """What is known once these items were taken; of a source that is read by position, that says it all."""
+    before = asked.memory.known
+    return before if asked.poll.by_position else remember(before, items, asked.told.moment)
 
 
 def _require_small(items: Sequence[Item]) -> None:

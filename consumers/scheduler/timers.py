@@ -18,6 +18,7 @@ from consumers.scheduler.polls import Polls
 from consumers.scheduler.schedules import Schedules, Turn
 from consumers.scheduler.source import PollTurn, Sources
 from consumers.scheduler.timed_zaps import TimedZap, TimedZaps
+from consumers.topics.readers import TopicReaders
 from domain.aggregates import RUN
 from domain.connector.catalog import Catalog
 from domain.language.template import TemplateError
@@ -233,9 +234,9 @@ class Scheduler:
         return version.definition
 
 
-def scheduler(store: PgEventStore, catalog: Catalog, http: Outbound) -> Scheduler:
+def scheduler(store: PgEventStore, catalog: Catalog, http: Outbound, topics: TopicReaders) -> Scheduler:
     """The scheduler of a process that may call out: it polls, too."""
     zaps = TimedZaps(store)
     targets = Targets(http, RateLimits(store.pool), clock=now, monotonic=time.monotonic, random=random.random)
-    sources = Sources(store, zaps, catalog, targets, clock=now, new_id=new_id)
+    sources = Sources(store, zaps, catalog, targets, topics, clock=now, new_id=new_id)
     return Scheduler(store, zaps, Polls(store, sources, now))

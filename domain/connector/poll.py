@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from domain.connector.http_client import HttpClient, HttpReply, HttpRequest, Unreachable
+from domain.connector.topic import Position, Skipped, TopicReader
 from domain.log.ports import Clock
 from domain.values.json import Json, JsonObject
 
@@ -19,6 +20,8 @@ MAX_EVERY_S = 31 * 24 * 3600
 MAX_ITEMS = 10_000
 MAX_ANSWER = 4 * 2**20
 """Bytes of one answer."""
+MAX_ITEM = 2**20
+"""Bytes of an item's JSON."""
 TIMEOUT_S = 30.0
 MAX_REDIRECTS = 5
 NOT_MODIFIED = 304
@@ -52,20 +55,26 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How far a source has been read. `cursor` is handed to its next request; `etag` and `last_modified` are those of
-    its last answer; `resume` is the page where the next poll goes on.
+    its last answer; `resume` is the page where the next poll goes on. `positions` are those of a topic's partitions.
     """
 
     cursor: str = ""
     etag: str = ""
     last_modified: str = ""
     resume: str = ""
+    positions: Mapping[int, Position] = {}
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """The items of a source, the oldest first, and how far it has been read."""
+    """The items of a source, the oldest first, and how far it has been read. `more`: there is more at once.
+
+    `skipped` is what can never start a run, and is told of instead.
+    """
 
     items: tuple[Item, ...]
     place: Place
+    skipped: tuple[Skipped, ...] = ()
+    more: bool = False
 
 
 class PollFailed(Exception):
@@ -86,6 +95,7 @@ class PollContext(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     http: HttpClient
+    topics: TopicReader
     place: Place
     moment: datetime
     clock: Clock
@@ -96,10 +106,13 @@ class PollContext(msgspec.Struct, frozen=True, kw_only=True):
 class Poll(msgspec.Struct, frozen=True, kw_only=True):
     """How a trigger polls. `source` gives the part of its config that says which source it is: another part may change
     without that what is known of the source is forgotten. `run` raises PollFailed.
+
+    `by_position`: the source is read on from a position, so all that it gives is new, from the first poll on.
     """
 
     run: Callable[[JsonObject, PollContext], Awaitable[Found]]
     source: Callable[[JsonObject], Json]
+    by_position: bool = False
 
 
 def start_of(text: str) -> datetime | None:

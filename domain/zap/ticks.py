@@ -47,8 +47,8 @@ class TriggerTicked(Event, frozen=True, kw_only=True):
 TickEvent: TypeAlias = TriggerTicked
 
 
-def tick_append(tenant_id: UUID, ticked: TriggerTicked, new_id: NewId, metadata: Metadata) -> Append:
-    """What stores the outcome of a turn. The first outcome counts, whoever else tells another."""
+def tick_append(tenant_id: UUID, ticked: TriggerTicked, new_id: NewId, metadata: Metadata, *, item: str = "") -> Append:
+    """What stores the outcome of a turn, or of one item of its source. The first one counts, whoever tells another."""
     ticked = msgspec.structs.replace(ticked, run_ids=ticked.run_ids[:MAX_RUN_IDS], detail=ticked.detail[:MAX_DETAIL])
     tick_id = new_id()
     return facts(
@@ -59,12 +59,12 @@ def tick_append(tenant_id: UUID, ticked: TriggerTicked, new_id: NewId, metadata:
         kind=StreamKind.REQUEST,
         stream_id=tick_id,
         expected=0,
-        dedupe_key=_key(ticked),
+        dedupe_key=_key(ticked, item),
     )
 
 
-def _key(ticked: TriggerTicked) -> bytes:
-    text = f"tick {ticked.trigger_id} {ticked.due_at.isoformat()}"
+def _key(ticked: TriggerTicked, item: str) -> bytes:
+    text = f"tick {ticked.trigger_id} {item or ticked.due_at.isoformat()}"
     return sha256(ticked.zap_id.bytes + text.encode()).digest()
 
 

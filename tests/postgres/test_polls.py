@@ -3,9 +3,9 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from contextlib import aclosing
+from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import msgspec
 import pytest
@@ -15,88 +15,17 @@ from consumers.connectors import catalog
 from consumers.connectors.http import poll as http_poll
 from consumers.outbound.addresses import parse_networks
 from consumers.outbound.client import Outbound
-from consumers.outbound.targets import Targets
-from consumers.scheduler.polls import Polls
-from consumers.scheduler.source import Sources
-from consumers.scheduler.timed_zaps import TimedZaps
-from consumers.scheduler.timers import Scheduler
+from consumers.topics.readers import TopicReaders
 from domain.aggregates import ZAP
-from domain.hook.request import trigger_data
-from domain.log.event import Metadata, NewEvent
-from domain.log.stream import facts, handle, load_of
-from domain.registry import decode
-from domain.run.events import RunRequested
+from domain.log.stream import load_of
 from domain.values.json import JsonObject
-from domain.zap import zap
 from domain.zap.definition import Definition, Trigger
-from domain.zap.ticks import TriggerTicked
-from domain.zap.zap import ChangeDraft, CreateZap, EnableZap, PauseZap, PublishZap, ZapCommand
+from domain.zap.zap import ChangeDraft, EnableZap, PauseZap, PublishZap
 from sql.log.event_store import PgEventStore
-from sql.process.clock import new_id, now
+from sql.process.clock import now
 from sql.tables.polls import PollTables
-from sql.tables.rate_limits import RateLimits
 from tests.support.builders import TENANT
-from tests.support.polled import PolledApi, polled_api
-
-EVENTS = "select type, schema_version, data from es.events where type = $1 order by position"
-
-
-class World:
-    """A scheduler that polls, at a moment that tests set, and what it polls."""
-
-    def __init__(self, store: PgEventStore, http: Outbound, api: PolledApi) -> None:
-        self.store = store
-        self.api = api
-        self.http = http
-        self.moment = now()
-        self.polls, self.scheduler = self.another()
-
-    def another(self) -> tuple[Polls, Scheduler]:
-        """One more scheduler beside."""
-        zaps = TimedZaps(self.store)
-        limits = RateLimits(self.store.pool)
-        targets = Targets(self.http, limits, clock=now, monotonic=self._seconds, random=random.random)
-        sources = Sources(self.store, zaps, catalog(), targets, clock=self._now, new_id=new_id)
-        polls = Polls(self.store, sources, self._now)
-        return polls, Scheduler(self.store, zaps, polls)
-
-    def _now(self) -> datetime:
-        return self.moment
-
-    def _seconds(self) -> float:
-        return self.moment.timestamp()
-
-    async def poll(self, seconds: float = 60) -> None:
-        """Time goes by, and what is due is polled."""
-        self.moment += timedelta(seconds=seconds)
-        await self.scheduler.fire_due(self.moment)
-        await self.polls.settle()
-
-    async def publish(self, config: JsonObject, kind: str = "http.poll") -> UUID:
-        zap_id = new_id()
-        command = CreateZap("z", Definition(Trigger(kind, config)))
-        events = [NewEvent(new_id(), event) for event in zap.decide(command, zap.INITIAL)]
-        await self.store.append(facts(zap_id, TENANT, *events, metadata=Metadata(actor="test"), expected=0))
-        await self.execute(zap_id, PublishZap())
-        return zap_id
-
-    async def execute(self, zap_id: UUID, command: ZapCommand) -> None:
-        loaded = await load_of(self.store, ZAP, zap_id, TENANT)
-        await handle(self.store, new_id, loaded, lambda state: zap.decide(command, state), Metadata(actor="test"))
-
-    async def bodies(self) -> list[Any]:
-        """What the runs have as trigger.body, in their order."""
-        found = [decode(*row) for row in await self.store.pool.fetch(EVENTS, "zap.run.requested")]
-        runs = [event for event in found if isinstance(event, RunRequested)]
-        assert {run.source for run in runs} <= {"poll"}
-        return [trigger_data(run.request)["body"] for run in runs]
-
-    async def ids(self) -> list[Any]:
-        return [body["id"] for body in await self.bodies()]
-
-    async def ticks(self) -> list[TriggerTicked]:
-        found = [decode(*row) for row in await self.store.pool.fetch(EVENTS, "zap.trigger.ticked")]
-        return [event for event in found if isinstance(event, TriggerTicked)]
+from tests.support.polled import PolledApi, World, polled_api
 
 
 @pytest.fixture
@@ -105,8 +34,9 @@ async def world(dsn: str) -> AsyncIterator[World]:
         PgEventStore(dsn, "test") as store,
         Outbound(parse_networks("127.0.0.0/8")) as http,
         polled_api() as api,
+        aclosing(TopicReaders(())) as topics,
     ):
-        yield World(store, http, api)
+        yield World(store, http, topics, api)
 
 
 def config(api: PolledApi, **fields: Any) -> JsonObject:

@@ -1,10 +1,37 @@
-"""An API that is polled in tests: a list in pages, and answers as they are told."""
+"""Polls in tests: an API with a list in pages, which answers as it is told, and a scheduler whose time tests set."""
 
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from aiohttp import web
+
+from consumers.connectors import catalog
+from consumers.outbound.client import Outbound
+from consumers.outbound.targets import Targets
+from consumers.scheduler.polls import Polls
+from consumers.scheduler.source import Sources
+from consumers.scheduler.timed_zaps import TimedZaps
+from consumers.scheduler.timers import Scheduler
+from consumers.topics.readers import TopicReaders
+from domain.aggregates import ZAP
+from domain.hook.request import trigger_data
+from domain.log.event import Metadata, NewEvent
+from domain.log.stream import facts, handle, load_of
+from domain.registry import decode
+from domain.run.events import RunRequested
+from domain.values.json import JsonObject
+from domain.zap import zap
+from domain.zap.definition import Definition, Trigger
+from domain.zap.ticks import TriggerTicked
+from domain.zap.zap import CreateZap, PublishZap, ZapCommand
+from sql.log.event_store import PgEventStore
+from sql.process.clock import new_id, now
+from sql.tables.rate_limits import RateLimits
+from tests.support.builders import TENANT
 
 
 class PolledApi:
@@ -57,3 +84,69 @@ async def polled_api() -> AsyncIterator[PolledApi]:
         yield api
     finally:
         await runner.cleanup()
+
+
+EVENTS = "select type, schema_version, data from es.events where type = $1 order by position"
+
+
+class World:
+    """A scheduler that polls, at a moment that tests set, and what it polls."""
+
+    def __init__(self, store: PgEventStore, http: Outbound, topics: TopicReaders, api: PolledApi) -> None:
+        self.store = store
+        self.api = api
+        self.topics = topics
+        self.http = http
+        self.moment = now()
+        self.polls, self.scheduler = self.another()
+
+    def another(self) -> tuple[Polls, Scheduler]:
+        """One more scheduler beside."""
+        zaps = TimedZaps(self.store)
+        limits = RateLimits(self.store.pool)
+        targets = Targets(self.http, limits, clock=now, monotonic=self._seconds, random=random.random)
+        sources = Sources(self.store, zaps, catalog(), targets, self.topics, clock=self._now, new_id=new_id)
+        polls = Polls(self.store, sources, self._now)
+        return polls, Scheduler(self.store, zaps, polls)
+
+    def _now(self) -> datetime:
+        return self.moment
+
+    def _seconds(self) -> float:
+        return self.moment.timestamp()
+
+    async def poll(self, seconds: float = 60) -> None:
+        """Time goes by, and what is due is polled."""
+        self.moment += timedelta(seconds=seconds)
+        await self.scheduler.fire_due(self.moment)
+        await self.polls.settle()
+
+    async def publish(self, config: JsonObject, kind: str = "http.poll") -> UUID:
+        zap_id = new_id()
+        command = CreateZap("z", Definition(Trigger(kind, config)))
+        events = [NewEvent(new_id(), event) for event in zap.decide(command, zap.INITIAL)]
+        await self.store.append(facts(zap_id, TENANT, *events, metadata=Metadata(actor="test"), expected=0))
+        await self.execute(zap_id, PublishZap())
+        return zap_id
+
+    async def execute(self, zap_id: UUID, command: ZapCommand) -> None:
+        loaded = await load_of(self.store, ZAP, zap_id, TENANT)
+        await handle(self.store, new_id, loaded, lambda state: zap.decide(command, state), Metadata(actor="test"))
+
+    async def bodies(self) -> list[Any]:
+        """What the runs have as trigger.body, in their order."""
+        found = [decode(*row) for row in await self.store.pool.fetch(EVENTS, "zap.run.requested")]
+        runs = [event for event in found if isinstance(event, RunRequested)]
+        assert {run.source for run in runs} <= {"poll"}
+        return [trigger_data(run.request)["body"] for run in runs]
+
+    async def values(self) -> list[Any]:
+        """What runs of messages have as trigger.body.value."""
+        return [body["value"] for body in await self.bodies()]
+
+    async def ids(self) -> list[Any]:
+        return [body["id"] for body in await self.bodies()]
+
+    async def ticks(self) -> list[TriggerTicked]:
+        found = [decode(*row) for row in await self.store.pool.fetch(EVENTS, "zap.trigger.ticked")]
+        return [event for event in found if isinstance(event, TriggerTicked)]

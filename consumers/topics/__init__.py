@@ -1,0 +1,1 @@
+"""How are messages read from somebody else's Kafka, whatever it sends?"""
