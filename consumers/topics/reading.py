@@ -216,7 +216,7 @@ class Reading:
                 if len(self._messages) >= most or self._has_enough():
                     return False
                 self._take(partition, record)
-        except (Unreadable, errors.KafkaError, ValueError, IndexError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever a batch does to its reader, it must not come again
             reason = str(error) if isinstance(error, Unreadable) else "damaged"
             self._pass_over(partition, self._positions[partition].offset, batch.last, reason)
         self._move(partition, batch.last + 1)
