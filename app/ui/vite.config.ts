@@ -47,7 +47,8 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
     rolldownOptions: {
-      output: { codeSplitting: { groups: [{ name: "vendor", test: /node_modules/ }] } },
+      output: { codeSplitting: { // What only later pages need stays with them.
+        groups: [{ name: "vendor", test: /node_modules\/(?!lucide-react|@tanstack\/(react-|)virtual|@radix-ui\/react-tabs)/ }] } },
     },
   },
 });

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from tests.support.system import PASSWORD, System, running_system
 
@@ -12,6 +12,8 @@ CHROMIUM = Path("/usr/bin/chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 EMAIL = "grace@example.com"
+# Some lists are asked for again every 5 s only.
+expect.set_options(timeout=10_000)
 
 
 @pytest.fixture(scope="session")

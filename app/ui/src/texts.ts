@@ -36,7 +36,7 @@ export const t = {
   flags: { failing: "Failing", loop: "Starts itself", target_gone: "Target gone", poll_failing: "Poll fails" },
   kinds: { action: "", delay: "Delay", filter: "Filter", paths: "Paths", set: "Set", stop: "Stop", return: "Return", try: "Try", unknown: "Unknown", for_each: "For each", zap: "Zap", approval: "Approval", wait_for: "Wait for" },
   steps: {
-    none: "No steps yet: each request is stored as a run that ends at once.", otherwise: "Otherwise", onError: "On error", tries: "Tries", each: "For each item",
+    none: "No steps yet: each request is stored as a run that ends at once.", otherwise: "Otherwise", onError: "On error", tries: "Tries", each: "For each item", rejected: "If rejected",
     until: (moment: string) => `until ${moment}`, wait: (seconds: number) => `for ${seconds} s`, allPaths: "every path whose condition holds", firstPath: "the first path whose condition holds",
     stop: (as: string) => `end the run as ${as}`, newer: (kind: string) => `${kind}: a newer release understands this step`, and: " and ", or: " or ", not: (words: string) => `not (${words})`,
   },
@@ -71,11 +71,7 @@ export const t = {
     title: "Signing secret", replace: "Replace", count: (count: number) => (count === 1 ? "One secret is set" : `${count} secrets are set`), none: "No secret is set: the zap cannot be published yet.",
     fresh: "New secret", old: "Secret until now", oldHint: "Still valid beside the new one, until you replace them again. Leave it empty to end it.",
   },
-  draft: {
-    title: "Draft", json: "Definition", jsonHint: "Name, trigger, steps and settings. Runs use the published version, not the draft.", unsaved: "Not saved", asSaved: (position: number) => `Saved as draft, position ${position}`,
-    saved: (position: number) => `Saved as draft, position ${position}`, undo: "Undo changes", problems: (count: number) => `${s(count, "problem")}:`, meant: (word: string) => `Did you mean ${word}?`,
-    conflictTitle: "Somebody else has changed this zap", conflictAbout: "Your changes are not saved yet. Take the other version and lose yours, or save yours over it.", theirs: "Take theirs", mine: "Save mine over it",
-  },
+  draft: { json: "Definition", jsonHint: "Name, trigger, steps and settings. Runs use the published version, not the draft." },
   versions: {
     none: "Nothing is published yet", noneAbout: "Each publish makes a version that never changes.", live: "Live", show: "Show", hide: "Hide", back: "Roll back", definition: "Definition",
     backTitle: (number: number) => `Roll back to version ${number}?`, backAbout: "New runs use that version, and it becomes the draft. Runs under way keep theirs.", rolledBack: (number: number) => `Version ${number} is live`,

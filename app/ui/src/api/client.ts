@@ -24,6 +24,9 @@ export type HookRequest = Schemas["HookRequest"];
 export type ApiKey = Schemas["ApiKey"];
 export type CatalogItem = Schemas["CatalogItem"];
 export type BrokenRule = Schemas["BrokenRule"];
+export type DraftTest = Schemas["DraftTest"];
+export type Approval = Schemas["Approval"];
+export type RunItem = Schemas["RunItem"];
 export type Json = unknown;
 
 /** Sends the access token; when it has been revoked meanwhile, tries once more with a fresh one. */

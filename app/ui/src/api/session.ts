@@ -10,6 +10,8 @@ export const root = new URL(".", document.baseURI).href.replace(/\/$/, "");
 
 const OWN = { "TriggerHub-UI": "1" };
 const EARLY_MS = 30_000;
+/** Drafts that are not saved yet are kept below this name, until their owner signs out. */
+export const KEPT_DRAFT = "triggerhub-draft:";
 
 let access: { token: string; until: number } | undefined;
 let user: User | undefined;
@@ -114,6 +116,7 @@ export const signUp = (name: string, email: string, password: string) =>
 export async function signOut(everywhere = false): Promise<void> {
   const response = await inTurn(() => call("DELETE", `/session${everywhere ? "?everywhere=true" : ""}`));
   if (!response.ok) throw await apiError(response);
+  for (const name of Object.keys(localStorage)) if (name.startsWith(KEPT_DRAFT)) localStorage.removeItem(name);
   otherTabs?.postMessage("signed out");
   forget();
 }

@@ -3,6 +3,7 @@ import * as Tabs from "@radix-ui/react-tabs";
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { Activity, Pause, Play, Send } from "lucide-react";
+import { Suspense, lazy } from "react";
 import { ApiError, type Zap } from "../api/client";
 import { healthQuery, runsQuery, zapQuery } from "../api/queries";
 import { CodeBlock, Copyable, Empty, Failed, Loading, Note, Page, Panel } from "../parts/controls";
@@ -13,13 +14,14 @@ import { RunRows } from "../parts/Runs";
 import { ZapBadge } from "../parts/status";
 import { Ago } from "../parts/time";
 import { t } from "../texts";
-import { Draft } from "../zap/Draft";
 import { Outline } from "../zap/Outline";
 import { Secrets } from "../zap/Secrets";
 import { Versions } from "../zap/Versions";
 import { useZapActions } from "../zap/actions";
 import type { Step } from "../zap/steps";
 import { Rate } from "./Zaps";
+
+const Editor = lazy(async () => ({ default: (await import("../editor/Editor")).Editor }));
 
 export function ZapPage() {
   const { id } = useParams({ strict: false }) as { id: string };
@@ -39,7 +41,7 @@ function Shown({ zap, etag }: { zap: Zap; etag: string | null }) {
       <>
         {zap.status === "enabled" && <button type="button" className="button" onClick={toggle}><Pause aria-hidden />{t.zap.pause}</button>}
         {zap.status === "paused" && <button type="button" className="button" onClick={toggle}><Play aria-hidden />{t.zap.enable}</button>}
-        {canPublish && <button type="button" className="button primary" onClick={publish} data-testid="publish"><Send aria-hidden />{t.zap.publish}</button>}
+        {canPublish && tab !== "draft" && <button type="button" className="button primary" onClick={publish} data-testid="publish"><Send aria-hidden />{t.zap.publish}</button>}
         <Menu label={t.zaps.actionsOf(zap.name)}>{items}</Menu>
         {dialogs}
       </>
@@ -56,7 +58,7 @@ function Shown({ zap, etag }: { zap: Zap; etag: string | null }) {
           <Tabs.Trigger value="versions" data-testid="tab-versions">{t.zap.versions}</Tabs.Trigger>
         </Tabs.List>
         <Tabs.Content value="overview" tabIndex={-1}><Overview zap={zap} /></Tabs.Content>
-        <Tabs.Content value="draft" tabIndex={-1}><Draft key={zap.id} zap={zap} etag={etag} /></Tabs.Content>
+        <Tabs.Content value="draft" tabIndex={-1}><Suspense fallback={<Loading />}><Editor key={zap.id} zap={zap} etag={etag} /></Suspense></Tabs.Content>
         <Tabs.Content value="versions" tabIndex={-1}><Versions zap={zap} /></Tabs.Content>
       </Tabs.Root>
     </Page>

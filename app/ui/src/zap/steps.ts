@@ -25,6 +25,7 @@ export function branches(step: Step): Branch[] {
   if (Array.isArray(step.steps)) {
     found.push({ id: "steps", title: step.kind === "try" ? t.steps.tries : t.steps.each, steps: step.steps as Step[], place: ["steps"] });
   }
+  if (isObject(step.rejected)) found.push({ id: "rejected", title: t.steps.rejected, steps: stepsOf(step.rejected), place: ["rejected", "steps"] });
   if (isObject(step.on_error)) found.push({ id: "on_error", title: t.steps.onError, steps: stepsOf(step.on_error), place: ["on_error", "steps"] });
   return found;
 }
@@ -54,6 +55,8 @@ export function summary(step: Step): string {
       return t.steps.stop(String(step.as ?? "completed"));
     case "approval":
       return String(step.title ?? "");
+    case "for_each":
+      return typeof step.items === "string" ? step.items : JSON.stringify(step.items ?? []);
     case "return":
       return JSON.stringify(step.value ?? null);
     case "unknown":

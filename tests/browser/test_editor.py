@@ -1,0 +1,265 @@
+"""The editor of a draft in a real browser: from the keyboard, with others at work, and what it keeps."""
+
+import json
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.browser.conftest import Signed, sign_in
+from tests.browser.test_ui import AXE
+from tests.support.system import System
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+
+async def new_zap(system: System, name: str, steps: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    trigger = {"type": "webhook.catch", "config": {}}
+    zap: dict[str, Any] = await system.call(
+        "POST", "/api/v1/zaps", {"name": name, "trigger": trigger, "steps": steps or []}
+    )
+    return zap
+
+
+def setting(name: str, value: str = "{{ trigger.body }}") -> dict[str, Any]:
+    return {"id": name, "kind": "set", "values": {"value": value}}
+
+
+async def opened(page: Page, zap: dict[str, Any]) -> None:
+    await page.goto(f"/zaps/{zap['id']}?tab=draft")
+    await expect(page.get_by_test_id("step-trigger")).to_be_visible()
+
+
+async def saved(page: Page) -> None:
+    await expect(page.get_by_test_id("saving")).to_have_attribute("data-state", "saved")
+
+
+async def stored_ids(system: System, zap: dict[str, Any]) -> list[str]:
+    found = await system.call("GET", f"/api/v1/zaps/{zap['id']}")
+    return [step["id"] for step in found["draft"]["steps"]]
+
+
+async def test_a_zap_is_built_from_nothing_by_keyboard_published_and_run(system: System, signed: Signed) -> None:
+    zap = await new_zap(system, "By keyboard")
+    page = signed.page
+    keys = page.keyboard
+    await opened(page, zap)
+    await page.get_by_test_id("step-trigger").focus()
+    await keys.press("a")
+    await expect(page.get_by_test_id("picker")).to_be_focused()
+    await keys.type("filter")
+    await keys.press("Enter")
+    await expect(page.get_by_test_id("step-filter")).to_have_attribute("aria-pressed", "true")
+    await expect(page.get_by_label("Field", exact=True)).to_be_focused()
+    await keys.press("Escape")
+    await expect(page.get_by_test_id("step-filter")).to_be_focused()
+    await keys.press("a")
+    await keys.type("http")
+    await keys.press("Enter")
+    await expect(page.get_by_test_id("step-request")).to_have_attribute("aria-pressed", "true")
+    await page.get_by_label("Method", exact=True).select_option("GET")
+    await page.get_by_label("URL", exact=True).focus()
+    await keys.type(f"{system.base}/healthz")
+    await keys.press("Escape")
+    await saved(page)
+    assert await stored_ids(system, zap) == ["filter", "request"]
+    await page.get_by_test_id("publish").focus()
+    await keys.press("Enter")
+    await expect(page.get_by_test_id("zap-status")).to_have_text("On")
+    await expect(page.get_by_test_id("publish")).to_be_disabled()
+    run_id = await system.post_hook(zap["hook_url"], {"total": 1}, key="editor")
+    await system.settled([run_id], 20)
+    run = await system.call("GET", f"/api/v1/runs/{run_id}")
+    assert run["status"] == "completed"
+    assert [step["status"] for step in run["steps"]] == ["succeeded", "succeeded"]
+
+
+async def test_steps_are_walked_moved_doubled_copied_deleted_and_all_of_it_is_undone(
+    system: System, signed: Signed
+) -> None:
+    zap = await new_zap(system, "Moves", [setting("one"), setting("two", "{{ steps.one.output.value }}")])
+    page = signed.page
+    keys = page.keyboard
+    await opened(page, zap)
+    await page.get_by_test_id("step-trigger").focus()
+    await keys.press("ArrowDown")
+    await keys.press("ArrowDown")
+    await expect(page.get_by_test_id("step-two")).to_be_focused()
+    await keys.press("ArrowUp")
+    await keys.press("d")
+    await expect(page.get_by_test_id("step-one_2")).to_be_focused()
+    await keys.press("Alt+ArrowDown")
+    await expect(page.get_by_test_id("step-one_2")).to_be_focused()
+    await saved(page)
+    assert await stored_ids(system, zap) == ["one", "two", "one_2"]
+    await keys.press("Control+x")
+    await expect(page.get_by_test_id("step-one_2")).to_have_count(0)
+    await keys.press("Control+v")
+    await saved(page)
+    assert await stored_ids(system, zap) == ["one", "two", "one_2"]
+    await keys.press("Delete")
+    await keys.press("Delete")
+    await saved(page)
+    assert await stored_ids(system, zap) == ["one"]
+    for _ in range(2):
+        await keys.press("Control+z")
+    await keys.press("Control+Shift+z")
+    await saved(page)
+    assert await stored_ids(system, zap) == ["one", "two"]
+
+
+async def test_a_step_by_another_name_keeps_what_names_it(system: System, signed: Signed) -> None:
+    zap = await new_zap(system, "Names", [setting("one"), setting("two", "{{ steps.one.output.value }}")])
+    page = signed.page
+    await opened(page, zap)
+    await page.get_by_test_id("step-one").click()
+    await page.get_by_test_id("step-id").fill("first")
+    await page.get_by_test_id("step-id").press("Enter")
+    await expect(page.get_by_test_id("step-first")).to_be_visible()
+    await saved(page)
+    found = await system.call("GET", f"/api/v1/zaps/{zap['id']}")
+    assert found["draft"]["steps"][1]["values"] == {"value": "{{ steps.first.output.value }}"}
+
+
+async def test_a_problem_leads_to_its_field_and_what_is_not_saved_survives_a_reload(
+    system: System, signed: Signed
+) -> None:
+    zap = await new_zap(system, "Wrong", [{"id": "wait", "kind": "delay", "for_s": 5}])
+    page = signed.page
+    await opened(page, zap)
+    await page.get_by_test_id("step-wait").click()
+    await page.get_by_label("Wait so many seconds").fill("-5")
+    await expect(page.get_by_test_id("saving")).to_have_attribute("data-state", "wrong")
+    await page.get_by_test_id("step-trigger").click()
+    await page.get_by_test_id("problems").get_by_role("button").first.click()
+    await expect(page.get_by_label("Wait so many seconds")).to_be_focused()
+    await page.reload()
+    await page.get_by_test_id("step-wait").click()
+    await expect(page.get_by_label("Wait so many seconds")).to_have_value("-5")
+    await page.get_by_label("Wait so many seconds").fill("7")
+    await saved(page)
+    found = await system.call("GET", f"/api/v1/zaps/{zap['id']}")
+    assert found["draft"]["steps"][0]["for_s"] == 7
+
+
+async def test_nobody_is_overwritten_until_one_says_so(system: System, signed: Signed) -> None:
+    zap = await new_zap(system, "Two write this", [setting("one")])
+    page = signed.page
+
+    async def theirs(name: str) -> None:
+        found = await system.call("GET", f"/api/v1/zaps/{zap['id']}")
+        body = {"name": name, "draft": found["draft"]}
+        await system.call("PUT", f"/api/v1/zaps/{zap['id']}", body, **{"If-Match": "*"})
+
+    async def name() -> str:
+        return str((await system.call("GET", f"/api/v1/zaps/{zap['id']}"))["name"])
+
+    await opened(page, zap)
+    await theirs("Theirs")
+    await page.get_by_test_id("zap-name").fill("Mine")
+    await expect(page.get_by_test_id("conflict")).to_contain_text("Theirs")
+    assert await name() == "Theirs"
+    await page.get_by_test_id("take-theirs").click()
+    await expect(page.get_by_test_id("zap-name")).to_have_value("Theirs")
+    await theirs("Theirs again")
+    await page.get_by_test_id("zap-name").fill("Mine again")
+    await page.get_by_test_id("keep-mine").click()
+    await saved(page)
+    assert await name() == "Mine again"
+
+
+async def test_json_is_the_same_draft_and_a_mistake_in_it_leads_to_its_place(system: System, signed: Signed) -> None:
+    zap = await new_zap(system, "As JSON", [setting("one")])
+    page = signed.page
+    await opened(page, zap)
+    await page.get_by_test_id("view-json").click()
+    text = page.get_by_test_id("draft-json")
+    right = json.loads(await text.input_value())
+    wrong = {**right, "steps": [setting("one"), {"id": "end", "kind": "stop", "as": "compleeted"}]}
+    await text.fill(json.dumps(wrong, indent=2))
+    await page.get_by_role("button", name="steps.1.as").click()
+    selected = "() => { const e = document.activeElement; return e.value.slice(e.selectionStart, e.selectionEnd) }"
+    assert await page.evaluate(selected) == '"compleeted"'
+    await text.fill("{")
+    await expect(page.get_by_test_id("saving")).to_contain_text("not valid JSON")
+    await text.fill(json.dumps({**right, "steps": [setting("one"), setting("two")]}))
+    await saved(page)
+    await page.get_by_test_id("view-tree").click()
+    await expect(page.get_by_test_id("step-two")).to_be_visible()
+
+
+async def test_values_of_a_past_run_are_inserted_and_a_test_shows_each_step(system: System, signed: Signed) -> None:
+    zap = await new_zap(system, "Tested", [setting("one"), {"id": "end", "kind": "stop", "as": "failed"}])
+    await system.call("POST", f"/api/v1/zaps/{zap['id']}/publish", {})
+    run_id = await system.post_hook(zap["hook_url"], {"customer": {"email": "ada@example.com"}}, key="sample")
+    await system.settled([run_id], 20)
+    page = signed.page
+    await opened(page, zap)
+    await expect(page.get_by_label("Sample")).to_have_value(str(run_id))
+    await page.get_by_test_id("step-one").click()
+    field = page.get_by_label("Values: Value")
+    await field.fill("")
+    await field.press_sequentially("{{")
+    await page.get_by_test_id("paths").fill("customer.email")
+    await page.get_by_test_id("paths").press("Enter")
+    await expect(field).to_have_value("{{ trigger.body.customer.email }}")
+    await expect(page.get_by_test_id("gives")).to_contain_text("ada@example.com")
+    await page.get_by_test_id("test").click()
+    await page.get_by_test_id("run-test").click()
+    await expect(page.get_by_test_id("test-outcome")).to_contain_text("Failed")
+    await expect(page.get_by_test_id("tested-one")).to_have_text("succeeded")
+    await expect(page.get_by_test_id("tested")).to_contain_text("ada@example.com")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_the_editor_and_its_dialogs_are_accessible(
+    system: System, browser: Browser, welcomed: str, theme: Any
+) -> None:
+    if not AXE.exists():
+        pytest.skip("axe is not here: make ui installs it")
+    rule = {"field": "trigger.body.total", "operator": "greater_than", "value": 100}
+    inner = [setting("each_one")]
+    call = {"id": "call", "kind": "action", "type": "http.request", "config": {"url": f"{system.base}/healthz"}}
+    steps: list[dict[str, Any]] = [
+        {"id": "only", "kind": "filter", "condition": {"all": [rule, rule]}},
+        {"id": "choose", "kind": "paths", "paths": [{"id": "large", "name": "Large orders", "condition": rule,
+         "steps": [call]}],
+         "otherwise": {"steps": []}},
+        {"id": "loop", "kind": "for_each", "items": "{{ trigger.body.items }}", "steps": inner},
+        {"id": "ask", "kind": "approval", "title": "Refund?", "to": [{"role": "owner"}], "rejected": {"steps": []}},
+    ]  # fmt: skip
+    zap = await new_zap(system, f"Accessible {theme}", steps)
+    context = await browser.new_context(base_url=system.base, color_scheme=theme, bypass_csp=True)
+    context.set_default_timeout(10_000)
+    signed = await sign_in(context)
+    page = signed.page
+    violations: list[Any] = []
+
+    async def examine(what: str) -> None:
+        await page.evaluate(AXE.read_text("utf-8"))
+        found = await page.evaluate("() => axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']})")
+        violations.extend((what, one["id"], one["nodes"][0]["html"][:200]) for one in found["violations"])
+
+    await opened(page, zap)
+    for name in ("trigger", "only", "choose", "call", "loop", "ask"):
+        await page.get_by_test_id(f"step-{name}").click()
+        await page.get_by_test_id("step-form").wait_for()
+        await examine(name)
+    await page.get_by_test_id("step-only").focus()
+    await page.keyboard.press("a")
+    await page.get_by_test_id("picker").wait_for()
+    await examine("picker")
+    await page.keyboard.press("Escape")
+    await page.get_by_test_id("test").click()
+    await page.get_by_test_id("run-test").wait_for()
+    await examine("test")
+    await page.keyboard.press("Escape")
+    await system.call(
+        "PUT", f"/api/v1/zaps/{zap['id']}", {"name": "Theirs", "draft": zap["draft"]}, **{"If-Match": "*"}
+    )
+    await page.get_by_test_id("zap-name").fill("Mine")
+    await page.get_by_test_id("conflict").wait_for()
+    await examine("conflict")
+    await context.close()
+    assert violations == []
+    assert signed.wrong == []
