@@ -3,13 +3,13 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar
 
-from litestar import Litestar, Router, asgi
+from litestar import Litestar, Router
 from litestar.di import Provide
-from litestar.types import Middleware, Receive, Scope, Send
+from litestar.types import ASGIApp, Middleware
 
 from app.accounts.accounts import Accounts
 from app.accounts.auth import Authenticator, guard
@@ -117,8 +117,6 @@ def create_app(services: Services) -> Litestar:
     app = Litestar(
         route_handlers=[
             _api(authenticator, keeps_answers),
-            _hooks(services, bodies, run_watch, live_zaps=live_zaps, request_log=request_log, rendering=rendering),
-            _callbacks(services, links, bodies),
             healthz,
             as_json,
             as_yaml,
@@ -150,15 +148,16 @@ def create_app(services: Services) -> Litestar:
         logging_config=None,
     )
     app.state.live = live
-    return _with_edge(app, services)
+    hooks = _hooks(services, bodies, run_watch, live_zaps=live_zaps, request_log=request_log, rendering=rendering)
+    return _with_edge(app, services, {"/hooks/catch": hooks, "/hooks/resume": _callbacks(services, links, bodies)})
 
 
-def _with_edge(app: Litestar, services: Services) -> Litestar:
+def _with_edge(app: Litestar, services: Services, mounts: Mapping[str, ASGIApp]) -> Litestar:
     """What needs to know all routes, and what stands around them."""
     app.state.openapi = Document(app, services.catalog)
     app.state.routes = Routes(app)
     app.state.public_path = services.public_path
-    app.asgi_handler = Edge(app.asgi_handler, app.state.routes, services.trusted_proxies)
+    app.asgi_handler = Edge(app.asgi_handler, app.state.routes, services.trusted_proxies, mounts)
     return app
 
 
@@ -262,8 +261,8 @@ def _hop_keys(services: Services) -> Hops:
     return Hops(_secret(services))
 
 
-def _callbacks(services: Services, links: Links, bodies: Bodies) -> "asgi":
-    callbacks = Callbacks(
+def _callbacks(services: Services, links: Links, bodies: Bodies) -> Callbacks:
+    return Callbacks(
         store=services.store,
         new_id=services.new_id,
         now=services.now,
@@ -271,12 +270,6 @@ def _callbacks(services: Services, links: Links, bodies: Bodies) -> "asgi":
         bodies=bodies,
         refused=refusals.refused_by_hook,
     )
-
-    @asgi("/hooks/resume", is_mount=True, copy_scope=False)
-    async def resume(scope: Scope, receive: Receive, send: Send) -> None:
-        await callbacks(scope, receive, send)
-
-    return resume
 
 
 def _hooks(
@@ -287,8 +280,8 @@ def _hooks(
     live_zaps: LiveZaps,
     request_log: RequestLog,
     rendering: Rendering,
-) -> "asgi":
-    intake = Intake(
+) -> Intake:
+    return Intake(
         store=services.store,
         live_zaps=live_zaps,
         bodies=bodies,
@@ -305,12 +298,6 @@ def _hooks(
         rendering=rendering,
         refused=refusals.refused_by_hook,
     )
-
-    @asgi("/hooks/catch", is_mount=True, copy_scope=False)
-    async def catch(scope: Scope, receive: Receive, send: Send) -> None:
-        await intake(scope, receive, send)
-
-    return catch
 
 
 def _decodes_itself(wanted: object) -> bool:

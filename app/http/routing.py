@@ -5,6 +5,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -22,10 +23,9 @@ from app.http.ui import files
 
 _FOR_PROGRAMS = {"api", "hooks", "docs", "schema", "assets", "healthz", "readyz", "metrics", "approve"}
 """First parts of paths that are no pages of the UI, also where there is nothing below them."""
-MOUNTS = ("/hooks/",)
-"""Below these the webhook intake decides by itself."""
 _STOPPING = "the server is stopping, and whether the request was carried out is not known; send it again"
 _MAX_SHOWN = 100
+_SLASHES = re.compile("/+")
 
 
 class Pattern(msgspec.Struct, frozen=True):
@@ -87,12 +87,23 @@ HANDLERS: ExceptionHandlersMap = {NotFoundException: _misrouted, MethodNotAllowe
 
 
 class Edge:
-    """The ASGI application around Litestar's."""
+    """The ASGI application around Litestar's.
 
-    def __init__(self, app: ASGIApp, routes: Routes, trusted_proxies: Sequence[Network] = ()) -> None:
+    Below the paths of `mounts` others answer by themselves. They are hot, and do without Litestar's layers; they see
+    the rest of the path.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        routes: Routes,
+        trusted_proxies: Sequence[Network] = (),
+        mounts: Mapping[str, ASGIApp] = MappingProxyType({}),
+    ) -> None:
         self._app = app
         self._routes = routes
         self._trusted_proxies = trusted_proxies
+        self._mounts = mounts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Find the client behind proxies, answer OPTIONS, turn HEAD into a GET without its body, keep answers that do
@@ -110,8 +121,9 @@ class Edge:
         if self._trusted_proxies and (peer := scope.get("client")):
             scope["client"] = (client_of(peer[0], scope["headers"], self._trusted_proxies), 0)
         method, path = scope.get("method"), str(scope["path"])
-        if f"/{path.lstrip('/')}".startswith(MOUNTS):
-            await self._app(scope, receive, send)
+        if mounted := self._mounted(path):
+            scope["path"], app = mounted
+            await app(scope, receive, send)
             return
         send = _uncached(send)
         if method == "OPTIONS":
@@ -122,6 +134,15 @@ class Edge:
             await self._app(as_get, receive, _without_body(send))
         else:
             await self._app(scope, receive, send)
+
+    def _mounted(self, path: str) -> tuple[str, ASGIApp] | None:
+        """The rest of a path below a mount, and who answers there."""
+        if "//" in path:
+            path = _SLASHES.sub("/", path)
+        for mount, app in self._mounts.items():
+            if path.startswith(mount) and path[len(mount) : len(mount) + 1] in {"/", ""}:
+                return path[len(mount) :], app
+        return None
 
     async def _options(self, path: str, send: Send) -> None:
         allow = self._routes.allow(path)

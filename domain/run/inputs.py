@@ -28,6 +28,10 @@ WIDTH = 1_000
 """How deep, and in how large objects and lists, values are looked for."""
 
 
+GLANCE = 12
+"""Values that are looked at, from the outside in, before a value is encoded to learn its size."""
+
+
 class Omitted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A value that is not kept here. `at`: its path in the run, such as `trigger.body`; empty where it has none."""
 
@@ -59,7 +63,7 @@ NO_INPUT = Input()
 
 def is_large(value: Json) -> bool:
     """Whether an input is too large to be kept whole as a matter of course: then `keep` may take a while."""
-    return len(msgspec.json.encode(value)) > WHOLE
+    return _exceeds(value, WHOLE) or len(msgspec.json.encode(value)) > WHOLE
 
 
 def keep(value: Json, context: Mapping[str, Json], room: int) -> Input:
@@ -103,6 +107,24 @@ def _beginning(value: Json, limit: int) -> str:
     return text[:limit].encode("utf-8", "replace")[:limit].decode("utf-8", "ignore")
 
 
+def _exceeds(value: Json, limit: int) -> bool:
+    """Whether a glance shows that the JSON of a value has more bytes than this; False where that is not sure.
+
+    To encode megabytes only to learn that they are many would hold up everybody, and be done again for each step.
+    """
+    seen = [value]
+    for item, _ in zip(seen, range(GLANCE), strict=False):
+        if isinstance(item, str):
+            limit -= len(item)
+        elif isinstance(item, dict | list):
+            limit -= len(item)
+            if limit >= 0:
+                seen += item.values() if isinstance(item, dict) else item
+        if limit < 0:
+            return True
+    return False
+
+
 def _size(value: Json) -> int:
     if isinstance(value, str):
         return len(value) if value.isascii() else len(value.encode("utf-8", "replace"))
@@ -139,16 +161,17 @@ class _Keeper:
 
     def reduced(self, value: Json, pointer: str, depth: int) -> Json:
         """The value without its parts that the run holds elsewhere or has no room for."""
-        if not isinstance(value, str | dict | list) or (size := _size(value)) <= LARGE:
+        if not isinstance(value, str | dict | list) or not (_exceeds(value, LARGE) or _size(value) > LARGE):
             return value
         found = next((path for path, known in self._places.items() if _same(known, value)), None)
         if found is not None:
-            self.omitted[pointer] = Omitted(size=size, at=found)
+            self.omitted[pointer] = Omitted(size=_size(value), at=found)
             return None
         if depth and isinstance(value, dict) and len(value) <= WIDTH:
             return {k: self.reduced(item, f"{pointer}/{_escaped(k)}", depth - 1) for k, item in value.items()}
         if depth and isinstance(value, list) and len(value) <= WIDTH:
             return [self.reduced(item, f"{pointer}/{index}", depth - 1) for index, item in enumerate(value)]
+        size = _size(value)
         if size <= self.room:
             self.room -= size
             return value

@@ -28,7 +28,7 @@ def event_hash(
     Position, version and time are decided by the database, and enter through the commit's hash.
     """
     name = type_.encode()
-    return hashlib.sha256(
+    digest = hashlib.sha256(
         b"".join(
             (
                 _PREIMAGE_HEAD.pack(kind, schema_version, len(name), len(meta), len(data)),
@@ -38,10 +38,11 @@ def event_hash(
                 event_id.bytes,
                 name,
                 meta,
-                data,
             )
         )
-    ).digest()
+    )
+    digest.update(data)  # which may be large, and is not copied
+    return digest.digest()
 
 
 def commit_hash(previous: bytes, prev_position: int, recorded_at: datetime, events: bytes) -> bytes:

@@ -255,7 +255,9 @@ async def test_too_many_waiting_commands_are_refused_at_once(
     store: PgEventStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tenant has half of the room."""
-    monkeypatch.setattr(store._commits, "_queue", AppendQueue[Any](20, lambda waiting: waiting.command.tenant_id))
+    monkeypatch.setattr(
+        store._commits._small, "_queue", AppendQueue[Any](20, lambda waiting: waiting.command.tenant_id)
+    )
     results = await asyncio.gather(*(store.append(an_append()) for _ in range(30)), return_exceptions=True)
     assert sum(isinstance(result, Appended) for result in results) == 10
     assert sum(isinstance(result, StoreUnavailable) for result in results) == 20
@@ -266,6 +268,46 @@ async def test_big_payloads_are_kept_and_batched_by_size(store: PgEventStore, ds
     results = await asyncio.gather(*(store.append(command) for command in commands))
     assert all(isinstance(result, Appended) for result in results)
     assert len(await assert_log_is_whole(dsn)) == 6
+
+
+async def test_small_commands_do_not_wait_for_large_ones_of_their_process(
+    store: PgEventStore, connection: Connection, dsn: str
+) -> None:
+    """The large one is on its way, and gets no further."""
+    gate = await connect(dsn, "gate")
+    await gate.execute("begin; lock table es.packing in access exclusive mode")
+    large = asyncio.create_task(store.append(an_append(a_run_requested("x" * 3_000_000))))
+    await eventually(lambda: connection.fetchval("select exists (select from pg_locks where not granted)"))
+    assert isinstance(await store.append(an_append()), Appended)
+    assert not large.done()
+    await gate.close()
+    assert isinstance(await large, Appended)
+    assert len(await assert_log_is_whole(dsn)) == 2
+
+
+async def test_a_large_payload_is_compressed_before_it_takes_the_lock(
+    store: PgEventStore, connection: Connection, dsn: str
+) -> None:
+    await connection.execute("select pg_advisory_lock(7301, 1)")
+    text = " ".join(str(n % 5_000) for n in range(500_000))
+    large = asyncio.create_task(store.append(an_append(a_run_requested(text))))
+    await eventually(lambda: connection.fetchval("select exists (select from pg_locks where not granted)"))
+    packed = await connection.fetchval("select pg_table_size('es.packing')")
+    assert 100_000 < packed < len(text)
+    await connection.execute("select pg_advisory_unlock(7301, 1)")
+    assert isinstance(await large, Appended)
+    assert await connection.fetchval("select count(*) from es.packing") == 0
+    stored = "select octet_length(data) > $1, pg_column_compression(data) from es.events where position = 1"
+    assert tuple(await connection.fetchrow(stored, len(text)) or ()) == (True, "pglz")
+    assert len(await assert_log_is_whole(dsn)) == 1
+
+
+async def test_a_large_command_that_is_refused_leaves_nothing_behind(
+    store: PgEventStore, connection: Connection
+) -> None:
+    large = an_append(a_run_requested("x" * 3_000_000), expected=7)
+    assert await store.append(large) == Conflict(0)
+    assert await connection.fetchval("select count(*) from es.packing") == 0
 
 
 async def test_a_conflict_in_a_long_stream_is_answered_by_index(store: PgEventStore, connection: Connection) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from domain.log.event import Append, Appended, AppendResult
 from domain.log.ports import StoreUnavailable
-from sql.log import group_commit
+from sql.log import writer
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import Connection
 from sql.process.clock import new_id
@@ -120,7 +120,7 @@ async def test_a_call_that_never_returns_is_made_again_elsewhere(
     dsn: str, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server's machine is gone without a word: no answer, no error."""
-    monkeypatch.setattr(group_commit, "_CALL_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(writer, "_CALL_TIMEOUT_S", 0.3)
     async with PgEventStore(dsn, "test", patience_s=5) as store:
         await store.append(an_append())
         pid = await connection.fetchval(WRITERS)

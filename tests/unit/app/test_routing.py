@@ -43,3 +43,21 @@ async def test_a_request_that_is_cut_off_when_the_server_stops_is_to_be_sent_aga
         await Edge(app, cast(Any, None))(scope, cast(Any, None), send)
     assert sent[0]["status"] == 503
     assert (b"retry-after", b"1") in sent[0]["headers"]
+
+
+@pytest.mark.parametrize(
+    ("path", "rest"),
+    [("/hooks/catch/a/b", "/a/b"), ("//hooks//catch/a//b/", "/a/b/"), ("/hooks/catch", ""), ("/hooks/catches/a", None)],
+)
+async def test_hooks_are_answered_without_the_layers_around_the_api(path: str, rest: str | None) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def named(name: str) -> Any:
+        async def app(scope: Any, _receive: Any, _send: Any) -> None:
+            seen.append((name, scope["path"]))
+
+        return app
+
+    edge = Edge(named("api"), cast(Any, None), mounts={"/hooks/catch": named("hooks")})
+    await edge(cast(Any, {"type": "http", "method": "POST", "path": path}), cast(Any, None), cast(Any, None))
+    assert seen == [("api", path) if rest is None else ("hooks", rest)]

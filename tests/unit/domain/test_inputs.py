@@ -1,5 +1,6 @@
 """What the log keeps of inputs: all of them once, and no large value that stands in the run already."""
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from domain.registry import decode, encode, event_type
 from domain.run.commands import RecordAttempt
 from domain.run.decide import decide
 from domain.run.events import RunResumed, StepAttempt
-from domain.run.inputs import LARGE, REPLY, ROOM, WHOLE, Input, is_large, keep, put, shortened
+from domain.run.inputs import LARGE, REPLY, ROOM, WHOLE, Input, _exceeds, is_large, keep, put, shortened
 from domain.run.state import ActiveRun, RunState, evolve
 from domain.values.json import Json
 from domain.values.path import look_up, parse_path
@@ -51,6 +52,28 @@ def recorded(state: RunState, command: RecordAttempt, zap: Definition) -> tuple[
         assert read == event
         state = evolve(state, read)
     return state, size
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers(-(2**63), 2**64 - 1) | st.text(), lambda v: st.lists(v) | st.dictionaries(st.text(), v)
+    )
+)
+def test_what_seems_too_large_at_a_glance_is(value: Any) -> None:
+    assert not _exceeds(value, len(msgspec.json.encode(value)))
+
+
+@pytest.mark.parametrize("body", ["x" * 9_300_000, {"in": {"in": ["x" * 9_300_000]}}, [{"n": 1}] * 1_000_000])
+def test_megabytes_are_not_encoded_to_learn_that_they_are_many(body: Json) -> None:
+    """To encode them takes ten milliseconds and more, for each step of a run."""
+    config: Json = {"url": "http://h/", "body": body}
+
+    def took_s() -> float:
+        began = time.process_time()
+        assert is_large(config)
+        return time.process_time() - began
+
+    assert min(took_s() for _ in range(5)) < 0.002
 
 
 def test_thirteen_attempts_of_one_body_store_it_once_and_brief_replies() -> None:
