@@ -142,12 +142,19 @@ def bounded(detail: RunDetail) -> RunDetail:
     shown = Shown(SHOWN)
     body = detail.trigger.get("body")
     detail.trigger["body"] = shown.value(body, "trigger.body")
-    for step in detail.steps:
+    _bound(detail.steps, shown)
+    return detail
+
+
+def _bound(steps: Sequence[StepDetail], shown: Shown) -> None:
+    for step in steps:
         step.output = shown.value(step.output, f"steps.{step.id}.output")
         step.input = shown.value(step.input, f"steps.{step.id}.input")
         for attempt in step.attempts:
             attempt.input = shown.value(attempt.input, "") if attempt.input is not UNSET else UNSET
-    return detail
+        for item in step.items or ():
+            item.item = shown.value(item.item, "")
+            _bound(item.steps, shown)
 
 
 def _taken_over(requested: run.RunRequested) -> list[StepDetail]:

@@ -11,8 +11,10 @@ from domain.flow.decisions import Decision, Filtered
 from domain.run import events as run
 from domain.run.children import ItemFailure, LoopFinished, LoopProgressed, LoopStarted, ZapCalled
 from domain.run.inputs import Omitted
+from domain.run.state import RunStatus
 from domain.values.json import Json
 from projections.run_asking import Asking
+from projections.run_list import RunError
 
 
 class Attempt(msgspec.Struct, kw_only=True):
@@ -55,6 +57,20 @@ AnsweredBy: TypeAlias = Literal["stub", "record", "sample", "target"]
 StepStatus: TypeAlias = Literal["pending", "waiting", "running", "succeeded", "filtered", "failed", "skipped"]
 
 
+class TestedItem(msgspec.Struct, kw_only=True):
+    """In a test, an item that a loop has done, with its steps. The fields are those of a run that is an item.
+
+    `partial`: only some of its steps were asked for, or the time was up.
+    """
+
+    index: int
+    item: Json
+    status: RunStatus | Literal["partial"]
+    error: RunError | None = None
+    reason: str | None = None
+    steps: "list[StepDetail]"
+
+
 class StepDetail(msgspec.Struct, kw_only=True):
     """One step of the run: `input` is the rendered config of its last attempt, and of all that don't say otherwise.
 
@@ -68,6 +84,7 @@ class StepDetail(msgspec.Struct, kw_only=True):
     Its place: `at` as in problems (`steps.1.paths.0.steps.0`), the id of the step that holds it as `parent`, and the
     `branch` of that one: the id of a path, `otherwise`, `steps` or `on_error`. `why`: the reason of a `skipped` step;
     `pending` ones may still come. `replayable`: a replay may begin with it. `answered_by`: in a test, who answered.
+    `items`: in a test, those that the loop has done.
     """
 
     id: str
@@ -93,6 +110,7 @@ class StepDetail(msgspec.Struct, kw_only=True):
     run_id: UUID | None = None
     answered_by: AnsweredBy | UnsetType = UNSET
     approval: Asking | None = None
+    items: list[TestedItem] | UnsetType = UNSET
 
 
 def decided(step: StepDetail, decision: Decision) -> StepDetail:

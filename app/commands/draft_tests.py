@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal
 from uuid import UUID
@@ -12,26 +12,28 @@ from msgspec import UNSET, UnsetType
 
 from app.commands.samples import Sample
 from app.intake.refusals import LoopDetected
-from consumers.rehearsal.rehearsal import Rehearsal, Rehearsed, Wish
+from consumers.rehearsal.rehearsal import Rehearsal, Rehearsed
+from consumers.rehearsal.wish import Wish
 from consumers.runner.room import Room
 from domain.aggregates import ZAP
 from domain.connector.outcome import Outcome
 from domain.flow.contents import walk
 from domain.flow.decisions import Decision
+from domain.flow.steps import ForEachStep
 from domain.hook.hops import MAX_DEPTH, Hops
 from domain.log.errors import DomainError, Invalid
-from domain.log.event import Metadata, NewEvent
+from domain.log.event import Metadata, NewEvent, StoredEvent
 from domain.log.ports import EventStore, NewId
 from domain.log.stream import facts, load_of
-from domain.run.state import RunStatus
+from domain.run.state import RunStatus, idempotency_key
 from domain.values.json import Json
 from domain.zap.definition import Definition
 from domain.zap.events import DraftTested
 from domain.zap.zap import LoadedZap, existing
-from projections.run_detail import bounded, fold
+from projections.run_detail import RunDetail, bounded, fold
 from projections.run_list import RunError
 from projections.run_tree import place
-from projections.step_detail import StepDetail
+from projections.step_detail import StepDetail, TestedItem
 
 LIMIT_S = 30.0
 """How long a test takes at most. What was not done by then is shown as pending."""
@@ -50,12 +52,16 @@ class TooManyTests(DomainError, code="rate_limited"):
 
 
 class TestWish(msgspec.Struct, frozen=True, kw_only=True):
-    """How to test. `steps`: only these. `given` and `decided`: what is not to be found out, by step id."""
+    """How to test. `steps`: only these. `given` and `decided`: what is not to be found out, by step id.
+
+    `items`: which items of a loop, by its id.
+    """
 
     effects: Effects = "stub"
     steps: tuple[str, ...] = ()
     given: Mapping[str, Outcome] = {}
     decided: Mapping[str, Decision] = {}
+    items: Mapping[str, Sequence[int]] = {}
     depth_header: str = ""
 
 
@@ -107,6 +113,7 @@ class DraftTests:
         if hop is not None and hop.depth > MAX_DEPTH:
             raise LoopDetected(f"{MAX_DEPTH} runs have started one another before this test, so it is refused")
         only = _within(definition, wish.steps)
+        _require_loops(definition, wish.items)
         async with self._turn(zap.tenant_id, len(sample.request.body)):
             if wish.effects == "real":
                 await self._record(zap, test_id, wish.steps, metadata)
@@ -125,6 +132,8 @@ class DraftTests:
                     recorded=sample.recorded(definition),
                     only=only,
                     real=wish.effects == "real",
+                    loops=True,
+                    items=wish.items,
                     limit_s=LIMIT_S,
                 )
             )
@@ -168,21 +177,63 @@ def _within(definition: Definition, steps: tuple[str, ...]) -> frozenset[str]:
     return frozenset(found)
 
 
+def _require_loops(definition: Definition, items: Mapping[str, Sequence[int]]) -> None:
+    """Raises Invalid where items are chosen of something else."""
+    for step_id in items:
+        if not isinstance(definition.step(step_id), ForEachStep):
+            at, reason = f"items.{step_id}", "the draft has no such loop"
+            raise Invalid(f"{at}: {reason}", errors=[{"path": at, "reason": reason}])
+
+
 def _shown(rehearsed: Rehearsed, definition: Definition) -> tuple[list[StepDetail], TestOutcome]:
-    detail = fold(rehearsed.events)
-    place(detail, definition)
-    for step in detail.steps:
-        if rehearsed.timed_out and step.replayable and step.status == "pending":
-            step.status = "running"
-        step.replayable = False
-        if step.status != "skipped" and step.id in rehearsed.answered:
-            step.answered_by = rehearsed.answered[step.id]
-    is_partial = detail.status in ("queued", "running")
+    detail = _detail(rehearsed, rehearsed.events, definition)
+    known = {detail.id: detail}
+    for events in rehearsed.items:
+        item = _detail(rehearsed, events, definition)
+        known[item.id] = item
+        _put(known, item)
+    waits = any(step.waits_until for one in known.values() for step in one.steps)
     outcome = TestOutcome(
-        status="partial" if is_partial else detail.status,
+        status="waiting" if waits and detail.status == "waiting" else _status(detail),
         timed_out=rehearsed.timed_out,
         error=detail.error,
         reason=detail.reason,
         answer=detail.answer,
     )
     return bounded(detail).steps, outcome
+
+
+def _detail(rehearsed: Rehearsed, events: Sequence[StoredEvent], definition: Definition) -> RunDetail:
+    """The run of the draft, or of an item of a loop."""
+    detail = fold(events)
+    place(detail, definition)
+    for step in detail.steps:
+        if rehearsed.timed_out and step.replayable and step.status == "pending":
+            step.status = "running"
+        step.replayable = False
+        if step.status != "skipped":
+            step.answered_by = rehearsed.answered.get(idempotency_key(detail.id, step.id), UNSET)
+    return detail
+
+
+def _put(known: Mapping[UUID, RunDetail], item: RunDetail) -> None:
+    """Show an item under its loop."""
+    parent = item.parent
+    assert parent is not None, "items have parents"
+    loop = next(step for step in known[parent.run_id].steps if step.id == parent.step_id)
+    shown = TestedItem(
+        index=parent.index,
+        item=None if item.item is UNSET else item.item,
+        status=_status(item),
+        error=item.error,
+        reason=item.reason,
+        steps=item.steps,
+    )
+    loop.items = [*(loop.items or ()), shown]
+
+
+def _status(detail: RunDetail) -> RunStatus | Literal["partial"]:
+    """How it ended. What has not ended was left where it was, unless a step of its own waits."""
+    if detail.finished_at is not None or any(step.waits_until for step in detail.steps):
+        return detail.status
+    return "partial"

@@ -1,7 +1,7 @@
 """Which items of a loop are under way, and how the others have ended: a byte for each."""
 
 from bisect import insort
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 from domain.run.children import MAX_FAILURES, Counts, ItemFailure, ItemStatus
@@ -56,6 +56,11 @@ class Tally:
     def is_new(self, index: int) -> bool:
         """Whether nothing is known of an item."""
         return self._items[index] == _NEW
+
+    def leave_out(self, chosen: Collection[int]) -> None:
+        """All others are not to be begun: they count as cancelled."""
+        for index in {*range(len(self._items))}.difference(chosen):
+            self.end(index, "cancelled", None)
 
     def begin(self, index: int) -> None:
         """An item is under way; one that has ended already stays so."""

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from itertools import takewhile
 from uuid import UUID
 
 import msgspec
@@ -19,7 +20,7 @@ from domain.connector.outcome import Failed, Succeeded
 from domain.flow.steps import ForEachStep
 from domain.language.template import TemplateError
 from domain.log.event import Append, Appended, Metadata
-from domain.log.ports import Clock, EventStore, NewId
+from domain.log.ports import AppendRefused, Clock, EventStore, NewId
 from domain.log.stream import begun, follow
 from domain.run.children import (
     INLINE,
@@ -69,8 +70,15 @@ def _everything(_ordering_key: UUID) -> bool:
     return True
 
 
+def _all(_step: ForEachStep, count: int) -> Sequence[int]:
+    return range(count)
+
+
 class Work(msgspec.Struct):
-    """What loops need of the runner. `owns`: whether runs of an ordering key are this process's to carry on."""
+    """What loops need of the runner. `owns`: whether runs of an ordering key are this process's to carry on.
+
+    `chosen`: the items that are done of so many, ascending. The others count as cancelled, and are not listed.
+    """
 
     store: EventStore
     surroundings: Surroundings
@@ -79,6 +87,7 @@ class Work(msgspec.Struct):
     new_id: NewId
     starts: Starts = _NOWHERE
     owns: Callable[[UUID], bool] = _everything
+    chosen: Callable[[ForEachStep, int], Sequence[int]] = _all
 
 
 class Loop:
@@ -95,6 +104,9 @@ class Loop:
         self._step = step
         self._version = version
         self._ids = ChildIds(run.id, step.id)
+        self._chosen = work.chosen(step, started.count)
+        if len(self._chosen) < started.count:
+            self.tally.leave_out(self._chosen)
         self._reused: dict[int, UUID] = {}
         self._broken: Failed | None = None
         self._turn = asyncio.Lock()
@@ -165,7 +177,12 @@ class Loop:
         """Begin a page of items. One that is in the log already goes on from where it is."""
         starts = self._work.starts
         starts.expect([append.stream_id for append in appends], self.run.ordering_key)
-        results = await patiently(lambda: self._work.store.append_each(appends))
+        try:
+            results = await patiently(lambda: self._work.store.append_each(appends))
+        except AppendRefused as error:
+            log.error("loop.unrecordable", run_id=str(self.run.id), step_id=self._step.id, error=str(error))  # noqa: TRY400 - it is the store's to trace
+            self._broken = Failed(code="unrecordable", message="an item of the list could not be stored")
+            return
         at, new, sizes, known = self._work.clock(), [], [], []
         for index, append, result in zip(page, appends, results, strict=True):
             self.tally.begin(index)
@@ -224,12 +241,13 @@ class Loop:
             return room >= 0
 
         async for item in item_ends(self._work.store, self._standing, count, WHOLE):
-            if not (all(put(_never(index)) for index in range(len(listed), item.index)) and put(_entry(item))):
+            before = takewhile(item.index.__gt__, self._chosen[len(listed) :])
+            if not (all(put(_never(index)) for index in before) and put(_entry(item))):
                 break
         if room >= 0:
-            all(put(_never(index)) for index in range(len(listed), count))
+            all(put(_never(index)) for index in self._chosen[len(listed) :])
         ref = f"/api/v1/runs/{self.run.id}/items?step={self._step.id}"
-        return Items(listed, complete=len(listed) == count, ref=ref)
+        return Items(listed, complete=len(listed) == len(self._chosen), ref=ref)
 
     def _standing(self, index: int) -> UUID:
         return self._reused.get(index) or self._ids.of(index)

@@ -9,14 +9,15 @@ import msgspec
 from consumers.jobs.kinds import Outcome, Refused
 from consumers.rehearsal.answers import recorded
 from consumers.rehearsal.comparison import Comparison, compare
-from consumers.rehearsal.rehearsal import Rehearsal, Wish, asks_others
+from consumers.rehearsal.rehearsal import Rehearsal
+from consumers.rehearsal.wish import Wish, asks_others
 from domain.aggregates import RUN, ZAP
 from domain.job.job import LoadedJob
 from domain.log.errors import DomainError, NotFound
 from domain.log.event import StoredEvent, StreamKind
 from domain.log.stream import fold as folded
 from domain.registry import UnknownEvent
-from domain.run.state import ActiveRun, EndedRun
+from domain.run.state import ActiveRun, EndedRun, idempotency_key
 from domain.zap.definition import Definition
 from domain.zap.zap import LoadedZap
 from projections.run_detail import NotARun, RunDetail, fold
@@ -89,7 +90,7 @@ class Backtest:
         now = fold(rehearsed.events)
         place(now, zap.state.draft)
         for step in now.steps:
-            step.answered_by = rehearsed.answered.get(step.id, step.answered_by)
+            step.answered_by = rehearsed.answered.get(idempotency_key(now.id, step.id), step.answered_by)
         return _row(compare(then, now, _changed(original, zap.state.draft)))
 
     def _wish(self, zap: LoadedZap, run: ActiveRun | EndedRun, then: RunDetail) -> Wish:

@@ -3,6 +3,7 @@ target itself.
 """
 
 from collections.abc import Mapping
+from uuid import UUID
 
 import msgspec
 
@@ -10,7 +11,7 @@ from domain.connector.catalog import Catalog
 from domain.connector.descriptor import ActionContext, ActionDescriptor
 from domain.connector.outcome import Failed, Outcome, Succeeded
 from domain.flow.steps import ActionStep, ApprovalStep, Step, WaitForStep
-from domain.run.state import ActiveRun, EndedRun
+from domain.run.state import ActiveRun, EndedRun, idempotency_key
 from domain.values.json import Json, JsonObject
 from domain.zap.definition import Definition
 from projections.step_detail import AnsweredBy
@@ -22,7 +23,7 @@ _CALLED_BACK: Json = {"body": {}, "headers": {}, "query": {}, "at": _SOME_TIME}
 
 
 class Answers:
-    """The answers of one rehearsal, and by whom each of them was given."""
+    """The answers of one rehearsal, and by whom each of them was given, by idempotency key."""
 
     def __init__(self, given: Mapping[str, Outcome], recorded: Mapping[str, Outcome], catalog: Catalog) -> None:
         self._given = given
@@ -35,20 +36,20 @@ class Answers:
         actions = {type_: self._answering(action, real=real) for type_, action in self._catalog.actions.items()}
         return msgspec.structs.replace(self._catalog, actions=actions)
 
-    def of(self, step_id: str, sample: Json = None) -> Outcome:
-        """The answer for a step that is not carried out."""
+    def _of(self, key: str, sample: Json) -> Outcome:
+        step_id = _step_id(key)
         if step_id in self._given:
-            self.by[step_id] = "stub"
+            self.by[key] = "stub"
             return self._given[step_id]
         if step_id in self._recorded:
-            self.by[step_id] = "record"
+            self.by[key] = "record"
             return self._recorded[step_id]
-        self.by[step_id] = "sample"
+        self.by[key] = "sample"
         return Succeeded(UNKNOWN if sample is None else sample)
 
-    def of_step(self, step: Step) -> Outcome:
-        """The same, with the sample of its connector."""
-        return self.of(step.id, self._sample(step))
+    def of_step(self, run_id: UUID, step: Step) -> Outcome:
+        """The answer for a step of a run that is not carried out."""
+        return self._of(idempotency_key(run_id, step.id), self._sample(step))
 
     def _sample(self, step: Step) -> Json:
         match step:
@@ -64,13 +65,17 @@ class Answers:
 
     def _answering(self, action: ActionDescriptor, *, real: bool) -> ActionDescriptor:
         async def run(config: JsonObject, context: ActionContext) -> Outcome:
-            step_id = context.idempotency_key.rpartition(".")[2]
-            if real and step_id not in self._given:
-                self.by[step_id] = "target"
+            key = context.idempotency_key
+            if real and _step_id(key) not in self._given:
+                self.by[key] = "target"
                 return await action.run(config, context)
-            return self.of(step_id, action.sample)
+            return self._of(key, action.sample)
 
         return msgspec.structs.replace(action, run=run)
+
+
+def _step_id(key: str) -> str:
+    return key.rpartition(".")[2]
 
 
 def recorded(run: ActiveRun | EndedRun, original: Definition, draft: Definition) -> Mapping[str, Outcome]:

@@ -1,14 +1,26 @@
 """The log of one rehearsal: the streams of its zap and run, in memory. Nobody else reads it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
 from uuid import UUID
 
 import msgspec
 
-from domain.log.event import ANY_VERSION, Append, Appended, AppendResult, Conflict, LastEvents, StoredEvent, StreamKind
+from domain.log.event import (
+    ANY_VERSION,
+    Append,
+    Appended,
+    AppendResult,
+    Conflict,
+    Event,
+    LastEvents,
+    StoredEvent,
+    StreamKind,
+)
 from domain.log.ports import AppendRefused, Clock
 from domain.registry import encode, encode_metadata, event_type
+from domain.run.events import RunRequested
 
 MAX_BYTES = 32 * 2**20
 """Of all payloads. An outcome that is too large for it fails the run, as one that the log refuses does."""
@@ -16,12 +28,21 @@ SPARE = 64 * 1024
 """Bytes beyond that, for the events that then end the run."""
 
 
-class Record:
-    """domain.log.ports.EventStore, for as long as a rehearsal takes."""
+Prepare = Callable[[UUID, RunRequested], RunRequested]
 
-    def __init__(self, clock: Clock) -> None:
+
+def _as_it_is(_run_id: UUID, requested: RunRequested) -> RunRequested:
+    return requested
+
+
+class Record:
+    """domain.log.ports.EventStore, for as long as a rehearsal takes. Each run begins as `prepare` has it."""
+
+    def __init__(self, clock: Clock, prepare: Prepare = _as_it_is) -> None:
         self._clock = clock
+        self._prepare = prepare
         self._log: list[StoredEvent] = []
+        self._streams: defaultdict[tuple[StreamKind, UUID], list[StoredEvent]] = defaultdict(list)
         self._room = MAX_BYTES
 
     async def append(self, command: Append) -> AppendResult:
@@ -36,6 +57,7 @@ class Record:
             raise AppendRefused(f"a rehearsal keeps {MAX_BYTES:,} bytes")
         self._room -= size
         self._log += rows
+        self._streams[command.kind, command.stream_id] += rows
         return Appended(version + len(rows), len(self._log))
 
     async def append_each(self, commands: Sequence[Append]) -> list[AppendResult]:
@@ -44,7 +66,7 @@ class Record:
 
     async def read_stream(self, kind: StreamKind, stream_id: UUID, after: int = 0) -> list[StoredEvent]:
         """See domain.log.ports.EventStore."""
-        return [event for event in self._log if (event.kind, event.stream_id) == (kind, stream_id)][after:]
+        return self._streams.get((kind, stream_id), [])[after:]
 
     async def read_streams(self, kind: StreamKind, stream_ids: Sequence[UUID]) -> dict[UUID, list[StoredEvent]]:
         """See domain.log.ports.EventStore."""
@@ -71,6 +93,7 @@ class Record:
 
     def _rows(self, command: Append, version: int) -> list[StoredEvent]:
         meta, at = encode_metadata(command.metadata), self._clock()
+        events = [self._begun(command.stream_id, new.event) for new in command.events]
         return [
             StoredEvent(
                 position=len(self._log) + number,
@@ -80,11 +103,14 @@ class Record:
                 tenant_id=command.tenant_id,
                 ordering_key=command.ordering_key,
                 event_id=new.event_id,
-                type=event_type(new.event).name,
-                schema_version=event_type(new.event).schema_version,
+                type=event_type(event).name,
+                schema_version=event_type(event).schema_version,
                 recorded_at=at,
                 meta=meta,
-                data=encode(new.event),
+                data=encode(event),
             )
-            for number, new in enumerate(command.events, 1)
+            for number, (new, event) in enumerate(zip(command.events, events, strict=True), 1)
         ]
+
+    def _begun(self, stream_id: UUID, event: Event) -> Event:
+        return self._prepare(stream_id, event) if isinstance(event, RunRequested) else event

@@ -117,6 +117,15 @@ def conditions(step: Step) -> Iterator[tuple[str, JsonObject]]:
                 yield f"paths.{index}.condition", path.condition
 
 
+def of_one_run(steps: tuple[Step, ...]) -> Iterator[Step]:
+    """Those that the run of these steps does itself: the steps of a loop are done by the runs of its items."""
+    for step in steps:
+        yield step
+        for scope in scopes(step):
+            if not (isinstance(step, ForEachStep) and scope.at == "steps"):
+                yield from of_one_run(scope.steps)
+
+
 def walk(steps: tuple[Step, ...], path: str, depth: int = 0) -> Iterator[tuple[str, Step, int]]:
     """Every step with its path and how deep it is nested, those inside of a step right after it."""
     for index, step in enumerate(steps):

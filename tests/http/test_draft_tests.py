@@ -335,3 +335,115 @@ async def test_an_item_of_a_loop_is_no_sample_but_its_run_is(ada: Person, own_da
     assert (answer.status_code, answer.json()["code"]) == (409, "wrong_status")
     assert parent in answer.json()["detail"]
     assert (await tried(ada, zap, sample={"run_id": parent}))["outcome"]["status"] == "completed"
+
+
+def each(*steps: dict[str, Any], items: Any = "{{ trigger.body.lines }}", **more: Any) -> dict[str, Any]:
+    return {"id": "each", "kind": "for_each", "items": items, "steps": steps} | more
+
+
+def line(url: str, step_id: str = "add", value: str = "{{ item }} {{ loop.index }}/{{ loop.count }}") -> dict[str, Any]:
+    made = send(url, step_id)
+    made["config"]["body"] = {"line": value}
+    return made
+
+
+async def test_a_loop_does_its_first_items_and_shows_their_steps(ada: Person, target: RawTarget) -> None:
+    odd = {"id": "odd", "kind": "filter", "condition": {"field": "loop.index", "operator": "not_equals", "value": 1}}
+    note = {"id": "note", "kind": "set", "values": {"ids": "{{ steps.each.output.items | map: 'result' | compact }}"}}
+    zap = await draft(ada, each(odd, line(target.url), result="{{ steps.add.output.id }}"), note)
+    lines = [f"l{index}" for index in range(1_000)]
+    shown = await tried(ada, zap, sample={"payload": {"lines": lines}}, stubs={"add": {"id": 7}})
+    steps = by_id(shown)
+    loop = steps["each"]
+    assert (shown["outcome"]["status"], [item["index"] for item in loop["items"]]) == ("completed", [*range(10)])
+    output = loop["output"]
+    assert (output["count"], output["succeeded"], output["filtered"], output["cancelled"]) == (1_000, 9, 1, 990)
+    assert output["items"][:2] == [{"index": 0, "status": "completed", "result": 7}, {"index": 1, "status": "filtered"}]
+    assert (len(output["items"]), output.get("result_ref")) == (10, None)
+    assert steps["note"]["output"] == {"ids": "[7,7,7,7,7,7,7,7,7]"}
+    third, second = loop["items"][2], loop["items"][1]
+    assert (second["status"], second["reason"]) == ("filtered", "loop.index not_equals 1: is 1")
+    assert (second["steps"][0]["decision"]["passes"], second["steps"][1]["status"]) == (False, "skipped")
+    assert (third["item"], third["status"], third["steps"][1]["answered_by"]) == ("l2", "completed", "stub")
+    assert third["steps"][1]["input"]["body"] == {"line": "l2 2/1000"}
+    assert target.requests == []
+
+
+async def test_items_are_chosen_by_their_indexes(ada: Person, target: RawTarget) -> None:
+    zap = await draft(ada, each(line(target.url)))
+    wish = {"sample": {"payload": {"lines": ["a", "b", "c"]}}, "items": {"each": [2, 99, 0, 2]}}
+    shown = await tried(ada, zap, **wish)
+    bodies = [item["steps"][0]["input"]["body"]["line"] for item in shown["steps"][0]["items"]]
+    assert bodies == ["a 0/3", "c 2/3"]
+    assert [item["index"] for item in shown["steps"][0]["output"]["items"]] == [0, 2]
+
+
+async def test_a_step_inside_a_loop_is_tested_with_the_first_item(ada: Person, target: RawTarget) -> None:
+    second = line(target.url, "second", "{{ steps.first.output.of }} {{ item }}")
+    loop = each(line(target.url, "first"), second, line(target.url, "third"), order="parallel")
+    zap = await draft(ada, loop, send(target.url, "behind"))
+    wish = {"sample": {"payload": {"lines": ["a", "b"]}}, "steps": ["second"], "stubs": {"first": {"of": 5}}}
+    shown = await tried(ada, zap, effects="real", **wish)
+    (item,) = shown["steps"][0]["items"]
+    assert [(s["id"], s["status"], s.get("answered_by")) for s in item["steps"]] == [
+        ("first", "succeeded", "stub"), ("second", "succeeded", "target"), ("third", "pending", None),
+    ]  # fmt: skip
+    assert (shown["outcome"]["status"], item["status"], shown["steps"][1]["status"]) == (
+        "partial",
+        "partial",
+        "pending",
+    )
+    (request,) = target.requests
+    assert request.body == b'{"line":"5 a"}'
+
+
+async def test_loops_in_loops_are_bounded_together(ada: Person, target: RawTarget) -> None:
+    lowest = {"id": "lowest", "kind": "set", "values": {"at": "{{ loop.parent.parent.index }}{{ loop.index }}"}}
+    numbers = [*range(100)]
+    inner = each(each(lowest, items=numbers, id="c"), items=numbers, id="b")
+    shown = await tried(ada, await draft(ada, each(inner, items=numbers, id="a")))
+    assert shown["outcome"]["status"] == "completed"
+    first = shown["steps"][0]["items"][0]["steps"][0]
+    assert first["items"][0]["steps"][0]["items"][3]["steps"][0]["output"] == {"at": "03"}
+
+    def count(steps: list[dict[str, Any]]) -> int:
+        return sum(1 + count(item["steps"]) for step in steps for item in step.get("items", []))
+
+    assert count(shown["steps"]) == 100
+
+
+async def test_failed_items_fail_their_loop_as_in_a_run(ada: Person, target: RawTarget) -> None:
+    bad = {"error": {"code": "http_404", "message": "gone"}}
+    zap = await draft(ada, each(line(target.url)), send(target.url, "next"))
+    shown = await tried(ada, zap, sample={"payload": {"lines": ["a", "b"]}}, stubs={"add": bad})
+    loop = by_id(shown)["each"]
+    assert (loop["error"]["code"], shown["outcome"]["status"]) == ("loop_failures_exceeded", "failed")
+    assert [(item["status"], item["error"]["code"]) for item in loop["items"]] == [("failed", "http_404")]
+
+
+async def test_what_items_would_ask_of_others_is_answered(ada: Person, own_database: str) -> None:
+    ask = {"id": "ask", "kind": "approval", "title": "Ship {{ item }}?", "to": [{"email": "boss@example.com"}]}
+    made = await ada("POST", "/zaps", json={"name": "c", "trigger": {"type": "zap.called"}, "steps": []})
+    call = {"id": "call", "kind": "zap", "zap_id": made.json()["id"], "input": "{{ item }}"}
+    zap = await draft(ada, each(ask, {"id": "back", "kind": "wait_for"}, call))
+    async with PgEventStore(own_database, "test") as store:
+        before = await store.head()
+        shown = await tried(ada, zap, sample={"payload": {"lines": ["a"]}}, stubs={"call": {"value": 3}})
+        assert await store.head() == before
+    (item,) = shown["steps"][0]["items"]
+    assert [step["answered_by"] for step in item["steps"]] == ["sample", "sample", "stub"]
+    assert (item["status"], shown["steps"][0]["output"]["items"][0]["result"]) == ("completed", {"value": 3})
+
+
+async def test_a_step_that_ends_the_run_does_so_from_an_item(ada: Person) -> None:
+    zap = await draft(ada, each({"id": "done", "kind": "return", "value": "{{ item }}"}, order="parallel"))
+    shown = await tried(ada, zap, sample={"payload": {"lines": ["a", "b"]}})
+    assert (shown["outcome"]["status"], shown["outcome"]["answer"]) == ("completed", "a")
+
+
+@pytest.mark.parametrize(("items", "code"), [(5, 400), ({"each": [-1]}, 400), ({"nope": [0]}, 422), ({"each": 0}, 400)])
+async def test_a_wrong_choice_of_items_is_refused(ada: Person, items: Any, code: int) -> None:
+    zap = await draft(ada, each({"id": "s", "kind": "set", "values": {"a": 1}}, items=[1]))
+    wish = {"sample": {"payload": {}}, "items": items}
+    answer = await ada("POST", f"/zaps/{zap['id']}/test", json=wish)
+    assert (answer.status_code, answer.json()["errors"][0]["path"].partition(".")[0]) == (code, "items")

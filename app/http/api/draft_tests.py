@@ -1,6 +1,6 @@
 """Tests of drafts: /api/v1/zaps/{id}/test."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -13,17 +13,20 @@ from app.commands.draft_tests import DraftTests, Effects, TestedDraft, TestWish
 from app.commands.samples import Sample, Samples
 from app.http.inputs import Injected, Input, StepId
 from app.http.openapi.notes import command
+from consumers.rehearsal.wish import MOST_ITEMS
 from domain.connector.outcome import Failed, Outcome, Retry, Succeeded
 from domain.flow.decisions import Decision, Filtered, Taken
 from domain.flow.retry import classes_of
-from domain.flow.steps import OTHERWISE, UNSET, FilterStep, PathsStep, Step, Unset
+from domain.flow.steps import MAX_ITEMS, OTHERWISE, UNSET, FilterStep, PathsStep, Step, Unset
 from domain.hook.hops import HEADER
 from domain.log.errors import Invalid
 from domain.values.json import Json
 from domain.values.redaction import shown
 from domain.zap.definition import Definition
+from projections.step_detail import StepDetail
 
 MAX_STEPS = 100
+Index = Annotated[int, msgspec.Meta(ge=0, lt=MAX_ITEMS)]
 
 
 class TestSample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,13 +45,14 @@ class TestIn(Input, frozen=True):
     """A sample; the `steps` to be tested (all, without any); whether actions are really made; and answers by step id.
 
     A stub is the step's output, or `{"error": {"code", "message"}}`. Of `paths` it is `{"taken": [ids]}`, of a filter
-    `{"passes": true}`.
+    `{"passes": true}`. `items` are the indexes of those that a loop does, by its id; without them, its first 10.
     """
 
     sample: TestSample
     steps: Annotated[tuple[StepId, ...], msgspec.Meta(max_length=MAX_STEPS)] = ()
     effects: Effects = "stub"
     stubs: dict[str, Json] = {}  # noqa: RUF012 - a struct's default is copied
+    items: dict[str, Annotated[tuple[Index, ...], msgspec.Meta(max_length=MOST_ITEMS)]] = {}  # noqa: RUF012 - the same
 
 
 class DraftTestController(Controller):
@@ -71,7 +75,8 @@ class DraftTestController(Controller):
         """Shows what a run of the draft would do, step by step. It is no run: no list has it, and no timer is set.
 
         With effects `stub` nothing is sent: an action is answered by its stub, else by what the sample's run has on
-        record, else by a sample of the connector; `answered_by` says which. With `real`, actions without a stub do call
+        record, else by a sample of the connector; `answered_by` says which. A loop does its first 10 items, or those in
+        `items`, and shows their steps. Called zaps are never started. With `real`, actions without a stub do call
         their targets, and the log has who tested what. Delays and retries are not waited for. After 30 s the answer has
         what was done by then, and `timed_out`.
         """
@@ -83,13 +88,21 @@ class DraftTestController(Controller):
             steps=data.steps,
             given=given,
             decided=decided,
+            items=data.items,
             depth_header=request.headers.get(HEADER, ""),
         )
         sample = await _sample(samples, user.tenant_id, zap_id, data.sample)
         tested = await draft_tests.test(zap, sample, wish, user.metadata)
-        for step in tested.steps:
-            step.input, step.output = shown(step.input), shown(step.output)
+        _blot_out(tested.steps)
         return tested
+
+
+def _blot_out(steps: Sequence[StepDetail]) -> None:
+    """Take out secrets."""
+    for step in steps:
+        step.input, step.output = shown(step.input), shown(step.output)
+        for item in step.items or ():
+            _blot_out(item.steps)
 
 
 async def _sample(samples: Samples, tenant_id: UUID, zap_id: UUID, wanted: TestSample) -> Sample:

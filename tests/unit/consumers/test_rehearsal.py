@@ -12,7 +12,8 @@ from consumers.connectors import catalog
 from consumers.rehearsal import record as records
 from consumers.rehearsal.answers import Answers, recorded
 from consumers.rehearsal.record import Record
-from consumers.rehearsal.rehearsal import Rehearsal, Rehearsed, Wish
+from consumers.rehearsal.rehearsal import Rehearsal, Rehearsed
+from consumers.rehearsal.wish import Wish
 from consumers.rendering.rendering import Rendering
 from consumers.runner.slots import Slots
 from domain.connector.catalog import Catalog
@@ -20,13 +21,21 @@ from domain.connector.descriptor import ActionContext, ActionDescriptor
 from domain.connector.http_client import HttpRequest
 from domain.connector.outcome import Failed, Outcome, Succeeded
 from domain.flow.retry import FixedRetry
-from domain.flow.steps import ActionStep, DelayStep, SetStep, Step
+from domain.flow.steps import ActionStep, DelayStep, ForEachStep, SetStep, Step
 from domain.hook.request import json_request
 from domain.log.event import Event
 from domain.log.ports import AppendRefused
 from domain.registry import decode
-from domain.run.events import RunCompleted, RunFailed, RunRequested, RunTimedOut, StepAttemptFailed, StepSucceeded
-from domain.run.state import ActiveRun
+from domain.run.events import (
+    RunCompleted,
+    RunFailed,
+    RunRequested,
+    RunTimedOut,
+    StepAttemptFailed,
+    StepFailed,
+    StepSucceeded,
+)
+from domain.run.state import ActiveRun, idempotency_key
 from domain.values.json import JsonObject
 from domain.zap.definition import Definition, Trigger
 from domain.zap.settings import ZapSettings
@@ -69,12 +78,12 @@ async def test_it_leaves_the_events_that_a_run_leaves(rehearsal: Rehearsal) -> N
     assert isinstance(second, StepSucceeded)
     assert second.output == {"of": 200}
     assert end == RunCompleted(zap_id=ZAP)
-    assert found.answered == {"a": "sample"}
+    assert found.answered == {idempotency_key(found.events[0].stream_id, "a"): "sample"}
 
 
 async def test_without_targets_nothing_is_sent_even_if_that_is_wished_for(rehearsal: Rehearsal) -> None:
     found = await rehearsal.of(wish(send("a"), real=True))
-    assert found.answered == {"a": "sample"}
+    assert found.answered == {idempotency_key(found.events[0].stream_id, "a"): "sample"}
 
 
 async def test_an_action_that_reaches_out_all_the_same_finds_no_way() -> None:
@@ -133,6 +142,17 @@ async def test_what_is_too_large_to_be_kept_fails_the_run(
     found = events(await rehearsal.of(wish(send("a"), given=large)))
     assert isinstance(found[-1], RunFailed)
     assert found[-1].code == "unrecordable"
+
+
+async def test_items_that_are_too_large_to_be_kept_fail_their_loop(
+    rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "MAX_BYTES", 100_000)
+    loop = ForEachStep("each", ["{{ trigger.body.n }}"] * 5, (SetStep("s", {"a": 1}),))
+    found = events(await rehearsal.of(wish(loop, loops=True, request=json_request({"n": "x" * 50_000}))))
+    (failed,) = [event for event in found if isinstance(event, StepFailed)]
+    assert failed.failure.code == "unrecordable"
+    assert isinstance(found[-1], RunFailed)
 
 
 async def test_a_record_keeps_within_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
