@@ -81,6 +81,76 @@ async def test_many_runs_are_counted_and_replayed_as_a_job(system: System, signe
     await expect(page.get_by_test_id("job-progress")).to_have_text("1 of 1")
 
 
+async def asked(system: System, title: str) -> str:
+    """A run that waits for an approval with a form."""
+    form = {"type": "object", "properties": {"amount": {"type": "number", "title": "Amount"}}, "required": ["amount"]}
+    step = {"id": "ask", "kind": "approval", "title": title, "to": [{"role": "owner"}], "form": form}
+    trigger = {"type": "webhook.catch", "config": {}}
+    zap = await system.call("POST", "/api/v1/zaps", {"name": title, "trigger": trigger, "steps": [step]})
+    await system.call("POST", f"/api/v1/zaps/{zap['id']}/publish", {})
+    return str(await system.post_hook(zap["hook_url"], {}, key="ask"))
+
+
+async def test_an_approval_is_decided_in_place(system: System, signed: Signed) -> None:
+    run_id = await asked(system, "Refund 20?")
+    page = signed.page
+    await page.goto("/approvals")
+    approval = page.get_by_test_id("approval").filter(has_text="Refund 20?")
+    await approval.get_by_label("Amount").fill("much")
+    await approval.get_by_test_id("approve").click()
+    await expect(approval.get_by_role("alert")).to_be_visible()
+    await approval.get_by_label("Amount").fill("20")
+    await approval.get_by_label("Comment").fill("within the budget")
+    await approval.get_by_test_id("approve").click()
+    await expect(approval).to_have_count(0)
+    await page.goto(f"/runs/{run_id}?step=ask")
+    await expect(page.get_by_test_id("run-status")).to_have_text("Completed")
+    await expect(page.get_by_test_id("asked")).to_contain_text("within the budget")
+
+
+async def test_the_items_of_a_loop_are_a_table(system: System, signed: Signed) -> None:
+    inner = {"id": "stopped", "kind": "set", "values": {"value": "{{ item }}"}}
+    loop = {"id": "each", "kind": "for_each", "items": "{{ trigger.body }}", "steps": [inner]}
+    trigger = {"type": "webhook.catch", "config": {}}
+    zap = await system.call("POST", "/api/v1/zaps", {"name": "Items", "trigger": trigger, "steps": [loop]})
+    await system.call("POST", f"/api/v1/zaps/{zap['id']}/publish", {})
+    run_id = await system.post_hook(zap["hook_url"], ["a", "b", "c"], key="items")
+    await system.settled([run_id], 20)
+    page = signed.page
+    await page.goto(f"/runs/{run_id}?step=each")
+    await expect(page.get_by_test_id("item-row")).to_have_count(3)
+    await expect(page.get_by_test_id("items")).to_contain_text("3 items: 3 completed")
+
+
+async def slow_run(system: System, name: str) -> str:
+    """A run that waits for some seconds, then ends."""
+    trigger = {"type": "webhook.catch", "config": {}}
+    steps = [{"id": "wait", "kind": "delay", "for_s": 7}]
+    zap = await system.call("POST", "/api/v1/zaps", {"name": name, "trigger": trigger, "steps": steps})
+    await system.call("POST", f"/api/v1/zaps/{zap['id']}/publish", {})
+    return str(await system.post_hook(zap["hook_url"], {}, key=name))
+
+
+async def test_a_run_is_followed_by_the_stream_and_not_by_polling(system: System, signed: Signed) -> None:
+    page = signed.page
+    async with page.expect_response("**/api/v1/live*"):
+        await page.goto("/zaps")
+    run_id = await slow_run(system, "Followed")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.goto(f"/runs/{run_id}")
+    await expect(page.get_by_test_id("run-status")).to_have_text("Waiting")
+    await expect(page.get_by_test_id("run-status")).to_have_text("Completed", timeout=20_000)
+    assert len([url for url in asked if url.endswith(run_id)]) <= 6  # the page itself is one; polling would be ten
+
+
+async def test_without_a_stream_the_page_asks_again_and_again(system: System, signed: Signed) -> None:
+    page = signed.page
+    await page.route("**/api/v1/live*", lambda route: route.abort())
+    await page.goto(f"/runs/{await slow_run(system, 'Asked')}")
+    await expect(page.get_by_test_id("run-status")).to_have_text("Completed", timeout=20_000)
+
+
 async def test_an_address_survives_the_sign_in_and_a_signed_out_browser_knows_nothing(
     system: System, signed: Signed
 ) -> None:
@@ -119,6 +189,7 @@ async def test_each_screen_is_accessible_and_shows_hostile_values_as_text(
     if not AXE.exists():
         pytest.skip("axe is not here: make ui installs it")
     zap, run_id = await failed_run(system, f"{HOSTILE} {theme}")
+    await asked(system, f"May this go on? {theme}")
     # axe is put into the page as a script; that the policy holds, the other tests see.
     context = await browser.new_context(base_url=system.base, color_scheme=theme, bypass_csp=True)
     context.set_default_timeout(10_000)
@@ -126,7 +197,8 @@ async def test_each_screen_is_accessible_and_shows_hostile_values_as_text(
     screens = {
         "/zaps": "zap-row", f"/zaps/{zap['id']}": "run-row", f"/zaps/{zap['id']}?tab=draft": "step-trigger",
         f"/zaps/{zap['id']}?tab=versions": "version", "/runs": "run-row", f"/runs/{run_id}": "attempt",
-        f"/runs/{run_id}?step=trigger": "trigger-detail", "/inbox": "dead-letter", "/requests": None, "/jobs": None,
+        f"/runs/{run_id}?step=trigger": "trigger-detail", "/inbox": "dead-letter",
+        "/approvals": "approval", "/requests": None, "/jobs": None,
         "/system": None, "/settings": "new-key", "/nowhere": None,
     }  # fmt: skip
     violations = []

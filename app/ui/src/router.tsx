@@ -40,6 +40,10 @@ const inbox = createRoute({
   getParentRoute: () => inside, path: "/inbox", validateSearch: known("state", "zap_id"),
   component: lazyRouteComponent(() => import("./pages/Inbox"), "Inbox"),
 });
+const approvals = createRoute({
+  getParentRoute: () => inside, path: "/approvals", validateSearch: known("state"),
+  component: lazyRouteComponent(() => import("./pages/Approvals"), "Approvals"),
+});
 const requests = createRoute({
   getParentRoute: () => inside, path: "/requests", validateSearch: known("zap_id", "reason"),
   component: lazyRouteComponent(() => import("./pages/Requests"), "Requests"),
@@ -57,7 +61,7 @@ const settings = createRoute({
 export const router = createRouter({
   routeTree: rootRoute.addChildren([
     login,
-    inside.addChildren([home, zaps, zap, runs, run, inbox, requests, jobs, system, settings]),
+    inside.addChildren([home, zaps, zap, runs, run, inbox, approvals, requests, jobs, system, settings]),
   ]),
   basepath: new URL(root).pathname,
   defaultPreload: "intent",

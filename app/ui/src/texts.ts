@@ -1,4 +1,4 @@
-/** Every text of the UI, in English. */
+/** Every text of the UI, in English; those of the editor are in editor/words.ts, which is loaded with it. */
 const s = (count: number, one: string, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 
 export const t = {
@@ -12,7 +12,7 @@ export const t = {
     httpFailed: (status: number) => `The server answered ${status}.`,
   },
   nav: {
-    label: "Sections", zaps: "Zaps", runs: "Runs", inbox: "Failed runs", requests: "Requests", jobs: "Jobs", system: "System", settings: "Settings",
+    label: "Sections", zaps: "Zaps", runs: "Runs", inbox: "Failed runs", approvals: "Approvals", requests: "Requests", jobs: "Jobs", system: "System", settings: "Settings",
     jump: "Go to …", account: "Account", signOut: "Sign out",
   },
   palette: { placeholder: "A page, a zap, or the id of a run", nothing: "Nothing has this name.", run: "Run", page: "Page", zap: "Zap", command: "Command", docs: "Documentation", guide: "Guide", api: "API documentation" },
@@ -115,6 +115,12 @@ export const t = {
     at: "at", last: "last", first: "first", replay: "Replay all", resolve: "Resolve", addNote: "Add note", editNote: "Edit note", runs: "Its runs", lastRun: "Last run", recovered: (count: number) => `${count} made up for by replays`,
     resolved: "Resolved. The next failure opens it again.", noteTitle: "Note about this cause", note: "Note", noteHint: "For yourself and your colleagues. An empty one removes it.",
   },
+  approvals: {
+    about: "Runs that wait for somebody's word. The first who rejects decides for all.", none: "Nothing waits for you", noneAbout: "Steps that ask for an approval are listed here until they are decided.",
+    states: { open: "Open", decided: "Decided", expired: "Expired", withdrawn: "Withdrawn" }, asked: "asked", run: "Its run", until: "until", comment: "Comment", approve: "Approve", reject: "Reject", decide: "Decide it on the page of approvals",
+    said: { approve: "Approved", reject: "Rejected" }, silent: "no answer yet", noted: "Your answer is recorded; others are asked, too", role: (role: string) => `whoever is ${role}`, required: (count: number) => `${count} have to approve`,
+  },
+  items: { title: "Items", item: "Item", result: "Result", none: "No item is in this state.", counts: (all: number, good: number, bad: number) => `${s(all, "item")}: ${good.toLocaleString("en")} completed, ${bad.toLocaleString("en")} failed` },
   requests: {
     about: "What came to a hook and started no run, and why. Nothing goes unrecorded.", reason: "Reason", anyReason: "Any reason", none: "Every request has started a run", noneAbout: "Refused, repeated and held requests are listed here with the reason.",
     noHooks: "No zap has a hook", noHooksAbout: "Zaps that are started by webhooks show here what they did not take.", times: (count: number) => `${count.toLocaleString("en")}×`, answered: (status: number) => `answered ${status}`, excerpt: "Beginning of the body",

@@ -1,6 +1,7 @@
 /** What pages ask of the API, and how long an answer may be shown. */
 import { QueryClient, infiniteQueryOptions, queryOptions, useQuery } from "@tanstack/react-query";
-import { ApiError, type Definition, type Job, type Run, type RunSelection, type Zap, type ZapSummary, api, data } from "./client";
+import { ApiError, type Approval, type Definition, type Job, type Run, type RunSelection, type RunSummary, type Zap, type ZapSummary, api, data } from "./client";
+import { unlessLive } from "./live";
 
 const POLL_MS = 2_000;
 const MAX_PAGES = 10;
@@ -97,13 +98,13 @@ export const versionsQuery = (id: string, position: number) =>
 interface PageOf<Item> { items: Item[]; next_cursor?: string | null }
 
 /** A list in pages; the first one is asked for again every `pollMs`, while further ones are history. */
-function list<Item>(key: readonly unknown[], fetchPage: (cursor: string, signal: AbortSignal) => Promise<PageOf<Item>>, pollMs?: number) {
+function list<Item>(key: readonly unknown[], fetchPage: (cursor: string, signal: AbortSignal) => Promise<PageOf<Item>>, pollMs?: number, ask: (pollMs: number) => number = (ms) => ms) {
   return infiniteQueryOptions({
     queryKey: key,
     queryFn: ({ pageParam, signal }) => fetchPage(pageParam, signal),
     initialPageParam: "",
     getNextPageParam: (page) => page.next_cursor,
-    refetchInterval: (query) => (pollMs && query.state.data?.pages.length === 1 ? pollMs : false),
+    refetchInterval: (query) => (pollMs && query.state.data?.pages.length === 1 ? ask(pollMs) : false),
   });
 }
 
@@ -115,7 +116,7 @@ export type RunFilter = Omit<RunSelection, "include_recovered"> & { recovered?: 
 
 export const runsQuery = (filter: RunFilter, limit = 25) =>
   list(["runs", filter, limit], (cursor, signal) =>
-    data(api.GET("/api/v1/runs", { params: { query: { ...set(filter), ...paged(cursor, limit) } }, signal })), POLL_MS);
+    data(api.GET("/api/v1/runs", { params: { query: { ...set(filter), ...paged(cursor, limit) } }, signal })), POLL_MS, unlessLive);
 
 function set(filter: RunFilter): { [Key in keyof RunFilter]: NonNullable<RunFilter[Key]> } {
   return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined && value !== "")) as never;
@@ -125,7 +126,7 @@ export const runQuery = (id: string) =>
   queryOptions({
     queryKey: ["run", id],
     queryFn: ({ signal }): Promise<Run> => data(api.GET("/api/v1/runs/{run_id}", { params: { path: { run_id: id } }, signal })),
-    refetchInterval: (query) => (query.state.data && ENDED.includes(query.state.data.status) ? false : 1_000),
+    refetchInterval: (query) => (query.state.data && ENDED.includes(query.state.data.status) ? false : unlessLive(1_000)),
   });
 
 export function runValue(id: string, path: string): Promise<unknown> {
@@ -147,6 +148,23 @@ export const requestsQuery = (zapId: string, reason: string | undefined) =>
     data(api.GET("/api/v1/zaps/{zap_id}/requests", {
       params: { path: { zap_id: zapId }, query: { ...(reason ? { reason: reason as never } : {}), ...paged(cursor) } }, signal,
     })), 5_000);
+
+export const approvalsQuery = (state: Approval["state"]) =>
+  list(["approvals", state], (cursor, signal) =>
+    data(api.GET("/api/v1/approvals", { params: { query: { state, ...paged(cursor) } }, signal })), 5_000);
+
+export const approvalOfQuery = (runId: string) =>
+  queryOptions({
+    queryKey: ["approvals", "run", runId],
+    refetchInterval: 5_000,
+    queryFn: async ({ signal }) => (await data(api.GET("/api/v1/approvals", { params: { query: { run_id: runId, limit: 100 } }, signal }))).items,
+  });
+
+export const itemsQuery = (runId: string, step: string, status: RunSummary["status"] | undefined, isActive: boolean) =>
+  list(["items", runId, step, status], (cursor, signal) =>
+    data(api.GET("/api/v1/runs/{run_id}/items", {
+      params: { path: { run_id: runId }, query: { step, ...(status ? { status } : {}), ...paged(cursor) } }, signal,
+    })), isActive ? POLL_MS : undefined);
 
 export const jobsQuery = list(["jobs"], (cursor, signal) => data(api.GET("/api/v1/jobs", { params: { query: paged(cursor) }, signal })), POLL_MS);
 

@@ -45,13 +45,14 @@ function Rule({ rule, jump }: { rule: BrokenRule; jump: (pointer: string) => voi
   );
 }
 
+function parts(draft: Draft): Map<string, unknown> {
+  const steps = [...placed(draft.steps)].map(([step]) => [step.id, step] as const);
+  return new Map<string, unknown>([["name", draft.name], ["trigger", draft.trigger ?? draft.triggers], ["settings", draft.settings], ...steps]);
+}
+
 /** What differs, step by step. */
 function differences(theirs: Draft, mine: Draft): [string, string, string][] {
   const said = (value: unknown) => (value === undefined ? w.missing : typeof value === "string" ? value : JSON.stringify(value).slice(0, 200));
-  const parts = (draft: Draft) => new Map<string, unknown>([
-    ["name", draft.name], ["trigger", draft.trigger ?? draft.triggers], ["settings", draft.settings],
-    ...[...placed(draft.steps)].map(([step]) => [step.id, step] as [string, unknown]),
-  ]);
   const [one, other] = [parts(theirs), parts(mine)];
   return [...new Set([...one.keys(), ...other.keys()])].filter((key) => !same(one.get(key), other.get(key))).map((key) => [key, said(one.get(key)), said(other.get(key))]);
 }

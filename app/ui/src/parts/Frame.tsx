@@ -1,8 +1,9 @@
 /** What is around every page: navigation, the palette, and whether the server can be reached. */
 import { useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
-import { Activity, Ban, ChevronsUpDown, HeartPulse, Inbox, ListChecks, LogOut, Menu as MenuIcon, Moon, Search, Settings, Sun, Workflow } from "lucide-react";
+import { Activity, Ban, ChevronsUpDown, HeartPulse, Inbox, ListChecks, LogOut, Menu as MenuIcon, Moon, Search, Settings, Sun, UserCheck, Workflow } from "lucide-react";
 import { type ReactNode, useEffect, useState, useSyncExternalStore } from "react";
+import { live } from "../api/live";
 import { signOut, useUser } from "../api/session";
 import icon from "../icon.svg";
 import { here } from "../router";
@@ -17,6 +18,7 @@ export const SECTIONS = [
   { to: "/zaps", name: t.nav.zaps, icon: <Workflow aria-hidden /> },
   { to: "/runs", name: t.nav.runs, icon: <Activity aria-hidden /> },
   { to: "/inbox", name: t.nav.inbox, icon: <Inbox aria-hidden /> },
+  { to: "/approvals", name: t.nav.approvals, icon: <UserCheck aria-hidden /> },
   { to: "/requests", name: t.nav.requests, icon: <Ban aria-hidden /> },
   { to: "/jobs", name: t.nav.jobs, icon: <ListChecks aria-hidden /> },
   { to: "/system", name: t.nav.system, icon: <HeartPulse aria-hidden /> },
@@ -35,6 +37,7 @@ export function Brand() {
 export function Frame() {
   const user = useUser();
   const navigate = useNavigate();
+  const client = useQueryClient();
   const [palette, setPalette] = useState(false);
   const path = useRouterState({ select: (state) => state.location.pathname });
   useEffect(() => {
@@ -54,6 +57,7 @@ export function Frame() {
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
   }, []);
+  useEffect(() => (user ? live(client) : undefined), [user, client]);
   if (!user) return null;
   const open = () => setPalette(true);
   return (

@@ -7,6 +7,7 @@ import { Json } from "../parts/Json";
 import { StepMark } from "../parts/status";
 import { Ago, Moment, took } from "../parts/time";
 import { t } from "../texts";
+import { ApprovalOf, Items } from "./Waiting";
 import { type Step, branches, kindName, summary } from "../zap/steps";
 
 const isNothing = (value: unknown) => value === undefined || value === null;
@@ -56,7 +57,8 @@ export function StepDetail({ run, step, found }: { run: Run; step: Step | undefi
           </Note>
         )}
         {found?.why && !found.error && <Note>{found.why}</Note>}
-        {found?.approval && <Json value={found.approval} title={t.run.approval} path={`steps.${id}.approval`} />}
+        {found?.approval && <ApprovalOf runId={run.id} stepId={id} />}
+        {found?.loop && <Items runId={run.id} stepId={id} loop={found.loop} isActive={!found.finished_at} />}
         {found?.postponed && <Note tone="warn">{found.postponed.message} {t.run.again} <Ago at={found.postponed.until} />.</Note>}
         {found?.waits_until && !found.postponed && found.status === "waiting" && <Note tone="warn">{attempts.length ? t.run.retryAt : t.run.waitsUntil} <Moment at={found.waits_until} />.</Note>}
         {found?.decision && <Decision step={step} decision={found.decision} />}
