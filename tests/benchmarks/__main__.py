@@ -21,6 +21,7 @@ NAMES = (
     "accept",
     "live",
     "end_to_end",
+    "loops",
     "latency",
     "trace",
     "timers",

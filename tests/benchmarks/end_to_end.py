@@ -30,7 +30,7 @@ async def run(*, quick: bool) -> Report:
 
 async def _measure(running: Instance, hook: str, sink: Sink, numbers: range) -> list[Row]:
     load = Load(hook)
-    cpu, completed, repeats = running.cpu_seconds(), await _completed(running), (await sink.noted()).repeats
+    cpu, completed, repeats = running.cpu_seconds(), await completed_runs(running), (await sink.noted()).repeats
     started = time.monotonic_ns()
     await load.closed_loop(CONNECTIONS, iter(numbers), lambda: True)
     took = time.monotonic_ns() - started
@@ -39,7 +39,7 @@ async def _measure(running: Instance, hook: str, sink: Sink, numbers: range) -> 
     total, parts = usage(cpu, running.cpu_seconds(), len(numbers))
     arrived = {number: at for number, at in noted.arrivals.items() if number in load.result.accepted}
     lost, repeated = len(load.result.accepted) - len(arrived), (await sink.noted()).repeats - repeats
-    recorded = await _completed(running) - completed
+    recorded = await completed_runs(running) - completed
     return [
         Row(
             what="accepted meanwhile",
@@ -62,11 +62,12 @@ async def _measure(running: Instance, hook: str, sink: Sink, numbers: range) -> 
 async def settled(running: Instance, wanted: int, patience_s: float = 15) -> None:
     """Wait until as many runs are recorded as completed, so that all their CPU time is counted."""
     deadline = time.monotonic() + patience_s
-    while await _completed(running) < wanted and time.monotonic() < deadline:  # noqa: ASYNC110 - other processes
+    while await completed_runs(running) < wanted and time.monotonic() < deadline:  # noqa: ASYNC110 - other processes
         await asyncio.sleep(0.25)
 
 
-async def _completed(running: Instance) -> int:
+async def completed_runs(running: Instance) -> int:
+    """How many runs the log tells of that have completed, items of loops included."""
     connection = await asyncpg.connect(running.dsn)
     try:
         count: int = await connection.fetchval("select count(*) from es.events where type = 'zap.run.completed'")

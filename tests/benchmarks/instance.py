@@ -56,13 +56,16 @@ class Instance:
         return {name: _memory(process) for name, process in self.processes().items()}
 
     async def published_hook(self, target: str, *first: Mapping[str, object]) -> str:
-        """The hook of a zap, of a new user, that posts the body it gets to `target`, after other steps if any."""
+        """The hook of a zap that posts the body it gets to `target`, after other steps if any."""
+        config = {"method": "POST", "url": target, "body": "{{ trigger.body }}"}
+        return await self.hook_of(*first, {"id": "send", "kind": "action", "type": "http.request", "config": config})
+
+    async def hook_of(self, *steps: Mapping[str, object]) -> str:
+        """The hook of a zap, of a new user, with these steps."""
         async with aiohttp.ClientSession(self.url) as http:
             person = {"name": "Bench", "email": f"bench-{time.time_ns()}@example.com", "password": "correct horse"}
             token = (await _post(http, "/api/v1/auth/signup", person, ""))["access_token"]
-            config = {"method": "POST", "url": target, "body": "{{ trigger.body }}"}
-            step = {"id": "send", "kind": "action", "type": "http.request", "config": config}
-            zap = {"name": "Bench", "trigger": {"type": "webhook.catch", "config": {}}, "steps": [*first, step]}
+            zap = {"name": "Bench", "trigger": {"type": "webhook.catch", "config": {}}, "steps": steps}
             created = await _post(http, "/api/v1/zaps", zap, token)
             await _post(http, f"/api/v1/zaps/{created['id']}/publish", {}, token)
             return created["hook_url"]
