@@ -38,6 +38,11 @@ class Held(Generic[V]):
         self.put(key, value, size)
         return value
 
+    def drop(self, key: Hashable) -> None:
+        """Keep a value no longer: nobody will ask for it again."""
+        _, freed = self._values.pop(key, (None, 0))
+        self._size -= freed
+
     def put(self, key: Hashable, value: V, size: int) -> None:
         """Keep a value that is at hand."""
         future: asyncio.Future[V] = asyncio.get_running_loop().create_future()

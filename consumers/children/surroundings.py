@@ -78,6 +78,11 @@ class Surroundings:
         self._seen.put((run_id, started.version), seen, size)
         self._lists.put((run_id, started.step_id), items, size)
 
+    def forget(self, run_id: UUID, started: LoopStarted) -> None:
+        """A loop is over: its list, and what its items saw, need no room any more."""
+        self._seen.drop((run_id, started.version))
+        self._lists.drop((run_id, started.step_id))
+
     async def seen_by(self, run: LoadedRun, version: CompiledVersion) -> Mapping[str, Json]:
         """What the templates of a run's next step see."""
         stand = stands(run.state, version.definition)

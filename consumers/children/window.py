@@ -213,6 +213,7 @@ class Loop:
             events = _finished(self.run.state, self._version.definition, finished, ended, self._work.clock())
             if await self._record(events):
                 self.is_closed = True
+                self._work.surroundings.forget(self.run.id, self._started)
                 return self.run
         return None
 
