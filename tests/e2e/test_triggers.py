@@ -8,6 +8,7 @@ from tests.support.eventually import eventually
 from tests.support.polled import polled_api
 from tests.support.sink import running_sink
 from tests.support.system import System, running_system
+from tests.support.topic import Topic
 
 
 async def published(system: System, trigger: dict[str, Any], url: str) -> str:
@@ -49,3 +50,25 @@ async def test_zaps_that_start_by_themselves_do_and_each_turn_is_accounted_for()
             return len(listed["items"]) >= 3
 
         await eventually(heard, 10)
+
+
+@pytest.mark.slow
+async def test_each_message_of_a_topic_is_one_run_through_kills_of_the_scheduler() -> None:
+    async with running_sink() as target, running_system() as system:
+        await system.sign_up()
+        topic = Topic(system.topic[0])
+        await topic.create(2)
+        config = topic.config(every_s=1, max_items=10)
+        zap_id = await published(system, {"type": "kafka.message", "config": config}, target.url)
+        for turn in range(3):
+            for partition in range(2):
+                await topic.write(*range(turn * 16, turn * 16 + 16), partition=partition)
+            await system.kill("scheduler")
+
+        async def messages() -> Any:
+            listed = (await system.call("GET", f"/api/v1/runs?zap_id={zap_id}&source=poll&limit=100"))["items"]
+            return listed if len(listed) >= 96 else []
+
+        runs = [await system.call("GET", f"/api/v1/runs/{run['id']}") for run in await eventually(messages, 40)]
+        seen = [(run["trigger"]["body"]["partition"], run["trigger"]["body"]["offset"]) for run in runs]
+        assert sorted(seen) == [(partition, offset) for partition in range(2) for offset in range(48)]

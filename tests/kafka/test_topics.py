@@ -1,15 +1,13 @@
 """A user's own topic starts runs: each message one, whoever reads, and whatever lies in the topic."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 
 from consumers.outbound.addresses import parse_networks
 from consumers.outbound.client import Outbound
@@ -21,7 +19,6 @@ from domain.aggregates import ZAP
 from domain.connector.http_client import Unreachable
 from domain.connector.topic import TopicReading, TopicRequest
 from domain.log.stream import load_of
-from domain.values.json import JsonObject
 from domain.zap.definition import Definition, Trigger
 from domain.zap.zap import ChangeDraft, EnableZap, PauseZap, PublishZap
 from sql.log.event_store import PgEventStore
@@ -31,41 +28,14 @@ from tests.support.broker import Broker, running_broker
 from tests.support.builders import TENANT
 from tests.support.polled import PolledApi, World
 from tests.support.postgres import cloned_database
+from tests.support.topic import Topic
 
 LOCAL = parse_networks("127.0.0.0/8")
 
 
-class Topic:
-    """A topic of its own, with one partition at first."""
-
-    def __init__(self, broker: Broker) -> None:
-        self.broker = broker
-        self.name = f"orders-{uuid4().hex}"
-
-    def config(self, **fields: Any) -> JsonObject:
-        return {"bootstrap_servers": [self.broker.servers], "topic": self.name, "start_from": "earliest", **fields}
-
-    async def create(self, partitions: int = 1) -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.broker.servers)
-        await admin.start()
-        try:
-            await admin.create_topics([NewTopic(self.name, partitions, 1)])
-        finally:
-            await admin.close()
-
-    async def write(self, *values: object, compression: str | None = None, **named: Any) -> None:
-        """Values as JSON, or bytes as they are."""
-        options = {"compression_type": compression, "max_request_size": 16 * 2**20}
-        async with AIOKafkaProducer(bootstrap_servers=self.broker.servers, **options) as producer:
-            for value in values:
-                raw = value if isinstance(value, bytes | None) else json.dumps(value).encode()
-                await producer.send(self.name, raw, **{"partition": 0, **named})
-            await producer.flush()
-
-
 @pytest.fixture
 async def topic(broker: Broker) -> Topic:
-    topic = Topic(broker)
+    topic = Topic(broker.servers)
     await topic.create()
     return topic
 
@@ -173,7 +143,7 @@ async def test_messages_written_while_a_zap_is_paused_start_runs_once_it_is_enab
 
 
 async def test_partitions_that_are_added_are_read_from_their_beginning(world: World, topic: Topic) -> None:
-    wide = Topic(topic.broker)
+    wide = Topic(topic.servers)
     await wide.create(3)
     for partition in range(3):
         await wide.write(f"old {partition}", partition=partition)
@@ -189,7 +159,7 @@ async def test_partitions_that_are_added_are_read_from_their_beginning(world: Wo
 async def test_more_than_a_poll_may_take_follows_at_once_and_no_partition_waits_for_another(
     world: World, topic: Topic
 ) -> None:
-    wide = Topic(topic.broker)
+    wide = Topic(topic.servers)
     await wide.create(3)
     await wide.write(*range(100), partition=0)
     await wide.write(*range(100, 105), partition=2)
@@ -231,7 +201,7 @@ async def test_a_bomb_holds_nothing_up(world: World, topic: Topic) -> None:
     await topic.write("a")
     for compression in ("gzip", "lz4", "zstd"):
         async with AIOKafkaProducer(
-            bootstrap_servers=topic.broker.servers, compression_type=compression, max_request_size=2**27,
+            bootstrap_servers=topic.servers, compression_type=compression, max_request_size=2**27,
             max_batch_size=2**27, request_timeout_ms=60_000,
         ) as producer:  # fmt: skip
             await producer.send_and_wait(topic.name, b"\0" * 2**26, partition=0)
@@ -247,7 +217,7 @@ async def test_a_bomb_holds_nothing_up(world: World, topic: Topic) -> None:
 
 async def test_a_topic_that_was_made_again_is_read_from_its_beginning(world: World) -> None:
     async with running_broker() as broker:
-        topic = Topic(broker)
+        topic = Topic(broker.servers)
         await topic.create()
         await topic.write(*range(5))
         await world.publish(topic.config(), "kafka.message")
@@ -264,7 +234,7 @@ async def test_a_topic_that_was_made_again_is_read_from_its_beginning(world: Wor
 
 async def test_a_broker_that_is_down_is_told_of_flagged_and_read_once_it_is_back(world: World) -> None:
     async with running_broker() as broker:
-        topic = Topic(broker)
+        topic = Topic(broker.servers)
         await topic.create()
         zap_id = await world.publish(topic.config(), "kafka.message")
         await world.poll()
@@ -313,7 +283,7 @@ async def forwarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
 
 async def test_an_internal_address_that_brokers_advertise_is_refused(topic: Topic) -> None:
     """The first broker is allowed, and sends the client on to 127.0.0.1, which is not."""
-    port = int(topic.broker.servers.rsplit(":", 1)[1])
+    port = int(topic.servers.rsplit(":", 1)[1])
     server = await asyncio.start_server(lambda reader, writer: forwarded(reader, writer, port), "127.0.0.2", 0)
     async with server:
         own = server.sockets[0].getsockname()[1]
@@ -356,15 +326,15 @@ async def test_brokers_that_hang_end_a_reading_within_its_time_and_the_next_one_
         assert raised.value.code in {"timeout", "connect"}
         assert asyncio.get_running_loop().time() - began < 10
         await topic.write(1)
-        good = TopicRequest(servers=(topic.broker.servers,), topic=topic.name, max_bytes=9, max_messages=1)
+        good = TopicRequest(servers=(topic.servers,), topic=topic.name, max_bytes=9, max_messages=1)
         assert [message.key for message in (await topics.of(TENANT).read(good)).messages] == [f"kafka/{topic.name}/0/0"]
         held.set()
 
 
 async def test_a_topic_that_is_not_there_is_a_failure_and_is_not_created(topic: Topic) -> None:
-    error = await problem_of([topic.broker.servers], "nobody-made-this", "127.0.0.0/8")
+    error = await problem_of([topic.servers], "nobody-made-this", "127.0.0.0/8")
     assert (error.code, error.message) == ("no_topic", "the brokers have no topic nobody-made-this")
-    admin = AIOKafkaAdminClient(bootstrap_servers=topic.broker.servers)
+    admin = AIOKafkaAdminClient(bootstrap_servers=topic.servers)
     await admin.start()
     assert "nobody-made-this" not in await admin.list_topics()
     await admin.close()
@@ -378,7 +348,7 @@ async def test_an_answer_that_is_larger_than_may_be_read_is_passed_over(
     await topic.write("a")
     await topic.write("x" * 300_000)
     await topic.write("b")
-    request = TopicRequest(servers=(topic.broker.servers,), topic=topic.name, max_bytes=2**20, max_messages=9)
+    request = TopicRequest(servers=(topic.servers,), topic=topic.name, max_bytes=2**20, max_messages=9)
 
     def read() -> TopicReading:
         loop = GuardedLoop(LOCAL)
