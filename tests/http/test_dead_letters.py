@@ -1,7 +1,6 @@
 """The inbox of failed runs over HTTP: listed, resolved, open again, noted; and what settings of failures may say."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Any
 from uuid import UUID
 
@@ -10,53 +9,18 @@ import pytest
 
 from domain.failures.failures import MAX_NOTE, AlertAttempted, raise_alert, stream_of
 from domain.log.event import StreamKind
-from domain.run.events import RunCompleted, RunFailed
+from domain.run.events import RunCompleted
 from domain.zap.events import Flag, ZapFlagged
-from projections.engine.engine import Engine
-from projections.engine.registry import PROJECTIONS
-from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id, now
-from tests.support import postgres
-from tests.support.api import Person, running_api, zap_body
-from tests.support.projected import PARTITIONS, append, batch_of, requested
-
-
-class World:
-    """An application whose read models follow when they are told to."""
-
-    def __init__(self, api: httpx.AsyncClient, store: PgEventStore, engine: Engine) -> None:
-        self.api = api
-        self._store = store
-        self._engine = engine
-        self._taken = 0
-
-    async def project(self) -> None:
-        while events := await self._store.read_log(self._taken, 5_000):
-            await self._engine.apply(batch_of(events))
-            self._taken = events[-1].position
-
-    async def fail(self, person: Person, zap_id: str, count: int = 1, code: str = "http_503") -> None:
-        zap, tenant = UUID(zap_id), UUID(person.id)
-        for _ in range(count):
-            run_id = new_id()
-            failed = RunFailed(zap_id=zap, step_id="echo", code=code, message="no answer")
-            await append(self._store, run_id, requested(zap), failed, tenant_id=tenant, key=run_id)
-        await self.project()
-
-    async def record(self, person: Person, stream_id: UUID, zap_id: str, *events: Any) -> None:
-        tenant, key = UUID(person.id), UUID(zap_id)
-        await append(self._store, stream_id, *events, tenant_id=tenant, key=key, kind=StreamKind.CORE)
-        await self.project()
+from tests.support.api import Person, zap_body
+from tests.support.projected import requested
+from tests.support.world import World, running_world
 
 
 @pytest.fixture(scope="module")
 async def world(postgres_server: str) -> AsyncIterator[World]:
-    async with AsyncExitStack() as stack:
-        dsn = await stack.enter_async_context(postgres.cloned_database(postgres_server))
-        engine = await stack.enter_async_context(Engine(dsn, PROJECTIONS, PARTITIONS))
-        await engine.start()
-        store = await stack.enter_async_context(PgEventStore(dsn, "test"))
-        yield World(await stack.enter_async_context(running_api(dsn)), store, engine)
+    async with running_world(postgres_server) as world:
+        yield world
 
 
 @pytest.fixture
@@ -219,8 +183,7 @@ async def test_completed_runs_count_too(ada: Person, world: World) -> None:
     for _ in range(3):
         run_id = new_id()
         completed = RunCompleted(zap_id=UUID(zap_id))
-        await append(world._store, run_id, requested(UUID(zap_id)), completed, tenant_id=UUID(ada.id), key=run_id)
-    await world.project()
+        await world.record(ada, run_id, str(run_id), requested(UUID(zap_id)), completed, kind=StreamKind.RUN)
     health = (await ada("GET", f"/zaps/{zap_id}/health")).json()
     assert (health["completed"], health["failed"]) == (3, 0)
     assert await groups(ada) == []

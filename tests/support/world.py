@@ -1,0 +1,61 @@
+"""An application whose read models follow the log when a test says so."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from domain.log.event import StreamKind
+from domain.run.events import RunFailed
+from projections.engine.engine import Engine
+from projections.engine.registry import PROJECTIONS
+from sql.log.event_store import PgEventStore
+from sql.process.clock import new_id
+from tests.support import postgres
+from tests.support.api import Person, running_api
+from tests.support.projected import PARTITIONS, append, batch_of, requested
+
+
+class World:
+    """An application whose read models follow when they are told to."""
+
+    def __init__(self, api: httpx.AsyncClient, store: PgEventStore, engine: Engine) -> None:
+        self.api = api
+        self._store = store
+        self._engine = engine
+        self._taken = 0
+
+    async def project(self) -> None:
+        """Bring the read models up to the log."""
+        while events := await self._store.read_log(self._taken, 5_000):
+            await self._engine.apply(batch_of(events))
+            self._taken = events[-1].position
+
+    async def fail(self, person: Person, zap_id: str, count: int = 1, code: str = "http_503") -> None:
+        """Runs of a zap fail."""
+        zap, tenant = UUID(zap_id), UUID(person.id)
+        for _ in range(count):
+            run_id = new_id()
+            failed = RunFailed(zap_id=zap, step_id="echo", code=code, message="no answer")
+            await append(self._store, run_id, requested(zap), failed, tenant_id=tenant, key=run_id)
+        await self.project()
+
+    async def record(
+        self, person: Person, stream_id: UUID, key: str, *events: Any, kind: StreamKind = StreamKind.CORE
+    ) -> None:
+        """Something happens to a thing of somebody's."""
+        await append(self._store, stream_id, *events, tenant_id=UUID(person.id), key=UUID(key), kind=kind)
+        await self.project()
+
+
+@asynccontextmanager
+async def running_world(postgres_server: str) -> AsyncIterator[World]:
+    """One on a database of its own."""
+    async with AsyncExitStack() as stack:
+        dsn = await stack.enter_async_context(postgres.cloned_database(postgres_server))
+        engine = await stack.enter_async_context(Engine(dsn, PROJECTIONS, PARTITIONS))
+        await engine.start()
+        store = await stack.enter_async_context(PgEventStore(dsn, "test"))
+        yield World(await stack.enter_async_context(running_api(dsn)), store, engine)
