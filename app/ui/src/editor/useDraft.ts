@@ -26,9 +26,12 @@ export interface Editing {
 }
 
 export function useDraft(zap: Zap, etag: string | null): Editing {
-  const [begun] = useState(() => ({ left: kept(zap.id), saved: draftOf(zap) }));
+  const [begun] = useState(() => {
+    const [left, saved] = [kept(zap.id), draftOf(zap)];
+    return { left: left && same(left.draft, saved) ? undefined : left, saved };
+  });
   const [history, setHistory] = useState<History>({ past: [], now: begun.left?.draft ?? begun.saved, future: [], key: "", at: 0 });
-  const [saving, setSaving] = useState<Saving>(begun.left && !same(begun.left.draft, begun.saved) ? "changed" : "saved");
+  const [saving, setSaving] = useState<Saving>(begun.left ? "changed" : "saved");
   const [error, setError] = useState<unknown>();
   const [isRestored, setRestored] = useState(saving === "changed");
   const base = useRef({ etag: begun.left ? begun.left.etag : etag, draft: begun.saved });
