@@ -77,6 +77,8 @@ def _all(_step: ForEachStep, count: int) -> Sequence[int]:
 class Work(msgspec.Struct):
     """What loops need of the runner. `owns`: whether runs of an ordering key are this process's to carry on.
 
+    `stopping` is set once the process is about to end: loops go on in another one.
+
     `chosen`: the items that are done of so many, ascending. The others count as cancelled, and are not listed.
     """
 
@@ -87,6 +89,7 @@ class Work(msgspec.Struct):
     new_id: NewId
     starts: Starts = _NOWHERE
     owns: Callable[[UUID], bool] = _everything
+    stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     chosen: Callable[[ForEachStep, int], Sequence[int]] = _all
 
 
@@ -134,6 +137,8 @@ class Loop:
 
     async def settle(self) -> LoadedRun | None:
         """Do what follows from the ends so far, for all that wait for it. Gives the run once the loop is over."""
+        if self._work.stopping.is_set():
+            raise asyncio.CancelledError  # the message that led here stays open, for the process that takes it next
         self._asked += 1
         mine = self._asked
         async with self._turn:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from uuid import UUID
 
 Job = Callable[[], Awaitable[None]]
@@ -57,11 +58,12 @@ class Lanes:
             await asyncio.wait(tasks)
 
     async def drain(self, timeout_s: float) -> bool:
-        """Wait until no job is open. False when time ran out and the rest was cancelled."""
-        tasks = set(self._tasks.values())
-        if not tasks:
-            return True
-        _done, late = await asyncio.wait(tasks, timeout=timeout_s)
+        """Wait until no job is open, nor one begun meanwhile. False when time ran out: then the rest was cancelled."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self._tasks:
+                    await asyncio.wait(set(self._tasks.values()))
+        late = set(self._tasks.values())
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)

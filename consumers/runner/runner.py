@@ -129,6 +129,7 @@ class Runner:
         try:
             await self._subscription.run(stop)
         finally:
+            self._executor.children.work.stopping.set()
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
