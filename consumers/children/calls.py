@@ -130,6 +130,8 @@ def outcome(called: ZapCalled, child: EndedRun) -> Succeeded | Failed:
             return Succeeded({"run_id": run_id, "status": child.status, "value": value})
         case RunFailed(code=code, message=message):
             why = f"the called run failed: {message}"
+        case RunCancelled(code="timeout"):
+            return timed_out(called)  # the wait was over, and the process that cancelled the run did not come to say so
         case RunCancelled(message=message):
             code, why = "cancelled", "the called run was cancelled" + (f": {message}" if message else "")
         case end if child.status == "timed_out":
@@ -137,6 +139,11 @@ def outcome(called: ZapCalled, child: EndedRun) -> Succeeded | Failed:
         case _:
             return Succeeded({"run_id": run_id, "status": child.status, "value": None})
     return Failed(code=code, message=why, output={"run_id": run_id, "status": child.status})
+
+
+def timed_out(called: ZapCalled) -> Failed:
+    """The step's failure once it has waited for long enough. The called run is cancelled then."""
+    return Failed(code="timeout", message="the called run had not ended in time", output={"run_id": str(called.run_id)})
 
 
 def _refusal(run: LoadedRun, step: ZapStep, definition: Definition) -> Failed | None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from consumers.children.calls import Calls, outcome
+from consumers.children.calls import Calls, outcome, timed_out
 from consumers.children.ends import item_ends
 from consumers.children.loops import Loops
 from consumers.children.surroundings import Surroundings
@@ -124,9 +124,7 @@ class Children:
         if called.until is None or self._clock() < called.until:
             return None
         await self._cancel(child, "timeout", "the run that called it waits no longer")
-        return Failed(
-            code="timeout", message="the called run had not ended in time", output={"run_id": str(called.run_id)}
-        )
+        return timed_out(called)
 
     async def ended(self, run: LoadedRun) -> LoadedRun | None:
         """Tell the runs above and below of the end of a run. Gives the run above where it is to be carried on here."""
