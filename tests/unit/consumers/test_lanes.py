@@ -19,7 +19,7 @@ async def test_a_job_that_is_begun_while_lanes_are_drained_is_waited_for() -> No
     async def first() -> None:
         await asyncio.sleep(0)
         lanes.submit(SECOND, second)
-        asyncio.get_running_loop().call_soon(go_on.set)
+        asyncio.get_running_loop().call_later(0.05, go_on.set)
         done.append("first")
 
     lanes.submit(FIRST, first)
