@@ -14,7 +14,7 @@ import structlog
 
 from consumers.scheduler.timed_zaps import Timed, TimedZap
 from domain.hook.request import Request, Tick
-from domain.log.event import Append, Appended, DueTimer, Duplicate, Metadata
+from domain.log.event import Append, Appended, DueTimer, Metadata, stream_of
 from domain.log.ports import StoreUnavailable
 from domain.run.events import RunRequested
 from domain.run.request import request_append
@@ -99,7 +99,7 @@ class Schedules:
             ticks = found.ticks[wave : wave + WAVE]
             runs = [_run_of(turn, tick, moment) for tick in ticks]
             results = await self._store.append_each(runs)
-            ids = [_run_id(run, result) for run, result in zip(runs, results, strict=True)]
+            ids = [stream_of(run, result) for run, result in zip(runs, results, strict=True)]
             told = [_fired(turn, tick, run_id, moment) for tick, run_id in zip(ticks, ids, strict=True) if run_id]
             await self._tell(turn, told)
             started += sum(isinstance(result, Appended) for result in results)
@@ -132,17 +132,6 @@ def _due(turn: Turn, moment: datetime) -> Due:
     except Exception:  # a schedule on which our reckoning breaks must not stop those of others
         log.exception("schedule.broken", zap_id=str(turn.zap.zap_id))
         return Due((), (), moment + BROKEN)
-
-
-def _run_id(run: Append, result: object) -> UUID | None:
-    """The run of a tick, which another scheduler may have started."""
-    match result:
-        case Appended():
-            return run.stream_id
-        case Duplicate(stream_id):
-            return stream_id
-        case _:
-            return None
 
 
 def _fired(turn: Turn, tick: datetime, run_id: UUID, moment: datetime | None) -> TriggerTicked:

@@ -21,7 +21,7 @@ from domain.connector.descriptor import TriggerDescriptor
 from domain.connector.poll import MAX_ITEM, Found, Item, Poll, PollContext, PollFailed
 from domain.connector.topic import Skipped
 from domain.hook.request import json_request
-from domain.log.event import Append, Appended, DueTimer, Duplicate, Metadata
+from domain.log.event import Append, AppendResult, DueTimer, Metadata, stream_of
 from domain.log.ports import Clock, NewId, StoreUnavailable
 from domain.log.stream import append, load
 from domain.run.events import RunRequested
@@ -265,11 +265,8 @@ def _require_small(items: Sequence[Item]) -> None:
             raise PollFailed("item_too_large", f"the item {item.key[:100]} has more than {MAX_ITEM:,} bytes")
 
 
-def _run_id(run: Append, result: object) -> UUID:
-    match result:
-        case Appended():
-            return run.stream_id
-        case Duplicate(stream_id):
-            return stream_id
-        case _:
-            raise StoreUnavailable("the new run's id was taken")
+def _run_id(run: Append, result: AppendResult) -> UUID:
+    run_id = stream_of(run, result)
+    if run_id is None:
+        raise StoreUnavailable("the new run's id was taken")
+    return run_id

@@ -93,6 +93,17 @@ class Duplicate(msgspec.Struct, frozen=True):
 AppendResult: TypeAlias = Appended | Conflict | Duplicate
 
 
+def stream_of(append: "Append", result: AppendResult) -> UUID | None:
+    """The stream that an append led to: its own, or the one that its dedupe key stands for. None for a conflict."""
+    match result:
+        case Appended():
+            return append.stream_id
+        case Duplicate(stream_id):
+            return stream_id
+        case Conflict():
+            return None
+
+
 class StoredEvent(msgspec.Struct, frozen=True, gc=False):
     """A row of the log. `data` and `meta` are the JSON bytes as they were hashed; `type` has no version."""
 
