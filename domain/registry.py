@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from domain.account import identity
+from domain.connection import events as connection
 from domain.failures import failures
 from domain.intake import events as intake
 from domain.job import job
@@ -74,6 +75,9 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("zap.run.failed", 1, run_events.RunFailed),
     EventType("zap.run.timed_out", 1, run_events.RunTimedOut),
     EventType("zap.run.cancelled", 1, run_events.RunCancelled),
+    EventType("connection.created", 1, connection.ConnectionCreated),
+    EventType("connection.changed", 1, connection.ConnectionChanged),
+    EventType("connection.deleted", 1, connection.ConnectionDeleted),
     EventType("job.requested", 1, job.JobRequested),
     EventType("job.progressed", 1, job.JobProgressed),
     EventType("job.paused", 1, job.JobPaused),

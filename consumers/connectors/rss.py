@@ -28,6 +28,7 @@ from domain.connector.poll import (
     start_problem,
     unchanged_since,
 )
+from domain.connector.uses import Uses, host_at
 from domain.language.moments import moment_of
 from domain.values.json import Json, JsonObject
 from domain.values.payload import parse_payload
@@ -195,6 +196,7 @@ CONNECTOR = Connector(
             },
             check=check,
             poll=Poll(run=poll, source=source),
+            connection=Uses(host=host_at("url")),
         ),
     )
 )

@@ -6,10 +6,12 @@ from uuid import UUID
 
 import msgspec
 
+from domain.connection.kinds import Account
 from domain.connector.config import problems
 from domain.connector.http_client import HttpClient
 from domain.connector.outcome import Outcome
 from domain.connector.poll import Poll
+from domain.connector.uses import Uses
 from domain.log.ports import Clock
 from domain.values.json import Json, JsonObject
 
@@ -25,7 +27,7 @@ class TriggerDescriptor(msgspec.Struct, frozen=True, kw_only=True):
     """A way to start runs, as the catalog lists it. `check` knows more of its config than the fields say.
 
     One with a `poll` asks for what is new. What its config has to say of when and how much is the same for all:
-    `every_s`, `start_from`, `max_items`.
+    `every_s`, `start_from`, `max_items`. `connection`: which the trigger may name.
     """
 
     type: str
@@ -36,6 +38,7 @@ class TriggerDescriptor(msgspec.Struct, frozen=True, kw_only=True):
     example: Json = None
     check: Callable[[JsonObject], dict[str, str]] | None = None
     poll: Poll | None = None
+    connection: Uses | None = None
 
     def problems(self, config: JsonObject) -> dict[str, str]:
         """What is wrong with a config as saved, by path."""
@@ -46,6 +49,8 @@ class ActionContext(msgspec.Struct, frozen=True):
     """What an action may use. `idempotency_key` is the same on every attempt of the step in its run.
 
     `hop` is the value of the header TriggerHub-Depth for what the action sends, empty for none.
+    The step's connection goes along with what `http` sends, which the action never sees. Only an action that speaks
+    another protocol gets what it logs in with, as `account`.
     """
 
     http: HttpClient
@@ -53,6 +58,7 @@ class ActionContext(msgspec.Struct, frozen=True):
     run_id: UUID
     clock: Clock
     hop: str = ""
+    account: Account | None = None
 
 
 class ActionDescriptor(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +67,7 @@ class ActionDescriptor(msgspec.Struct, frozen=True, kw_only=True):
     `sample` is an answer such as the action may give: it stands in where a draft is tested and no other is known.
 
     `config` is what can be set, `check` knows more of it than its types say. `prepare` sees the config of a published
-    version once, before data: what it decides can't depend on data.
+    version once, before data: what it decides can't depend on data. `connection`: which a step may name.
     """
 
     type: str
@@ -75,6 +81,7 @@ class ActionDescriptor(msgspec.Struct, frozen=True, kw_only=True):
     idempotent: bool = True
     check: Callable[[JsonObject], dict[str, str]] | None = None
     prepare: Callable[[JsonObject], JsonObject] | None = None
+    connection: Uses | None = None
 
     def problems(self, config: JsonObject) -> dict[str, str]:
         """What is wrong with a config as saved, by path; templates are taken as fitting any type."""

@@ -22,6 +22,8 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float
     max_bytes: int = MAX_REPLY_BYTES
     """Of the answer; what comes beyond that is dropped."""
+    bare: bool = False
+    """Without the credential of the connection: the request goes where somebody's answer leads."""
 
 
 class HttpReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,8 +66,8 @@ class HttpClient(Protocol):
 class Unreachable(Exception):
     """No complete answer came, or none that can be read.
 
-    `code` is one of address_refused, dns, connect, tls, timeout, broken, unreadable, bad_url, bad_request; or
-    circuit_open or rate_limited, with `after_s`: nothing was sent, and may be in so many seconds.
+    `code` is one of address_refused, host_not_allowed, dns, connect, tls, timeout, broken, unreadable, bad_url,
+    bad_request; or circuit_open or rate_limited, with `after_s`: nothing was sent, and may be in so many seconds.
     """
 
     def __init__(self, code: str, message: str, *, permanent: bool = False, after_s: float | None = None) -> None:

@@ -157,7 +157,7 @@ def moved(request: HttpRequest, url: str) -> HttpRequest:
         raise PollFailed("bad_redirect", "the source leads to what is no URL") from None
     pairs = request.headers.items() if isinstance(request.headers, Mapping) else request.headers
     kept = [(name, value) for name, value in pairs if same or name.lower() in {"accept", "content-type"}]
-    return msgspec.structs.replace(request, url=url, headers=kept)
+    return msgspec.structs.replace(request, url=url, headers=kept, bare=request.bare or not same)
 
 
 def _redirected(request: HttpRequest, reply: HttpReply) -> HttpRequest:

@@ -66,7 +66,7 @@ class ActionStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fi
     `timeout_s` bounds each attempt. `on_error`: whether a failure for good ends the run, is passed over (later steps
     see `steps.<id>.error`), or leads to other steps. `unknown_outcome`: whether an attempt that may or may not
     have had its effect, because its process died or no answer came, is retried or fails. Without it, actions that are
-    safe to repeat are retried.
+    safe to repeat are retried. `connection`: the credential that goes along with what the action sends.
     """
 
     id: str
@@ -77,6 +77,7 @@ class ActionStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fi
     on_error: OnError | Unset = UNSET
     unknown_outcome: OnUnknown | Unset = UNSET
     rate_limit: RateLimit | Unset = UNSET
+    connection: UUID | Unset = UNSET
 
     @property
     def policy(self) -> Policy:

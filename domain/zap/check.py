@@ -6,10 +6,12 @@ from itertools import islice
 
 from domain.connector.catalog import Catalog
 from domain.connector.descriptor import ActionDescriptor
+from domain.connector.uses import Uses
 from domain.flow.contents import conditions, result, templated, walk
 from domain.flow.forms import mistake_in_form
 from domain.flow.steps import (
     OTHERWISE,
+    UNSET,
     ActionStep,
     ApprovalStep,
     DelayStep,
@@ -48,7 +50,7 @@ def _refuse(what_is_wrong: Iterable[Mistake]) -> None:
 
 def validate_trigger(trigger: Trigger, catalog: Catalog) -> None:
     """The same for a trigger alone."""
-    _refuse(_of_trigger(NamedTrigger(ONLY, trigger.type, trigger.config), ("trigger",), catalog))
+    _refuse(_of_trigger(NamedTrigger(ONLY, trigger.type, trigger.config, trigger.connection), ("trigger",), catalog))
 
 
 def template_text(definition: Definition) -> int:
@@ -106,6 +108,14 @@ def _of_trigger(trigger: NamedTrigger, at: Place, catalog: Catalog) -> Iterator[
         return
     for key, reason in known.problems(trigger.config).items():
         yield Mistake((*at, "config", *_keys(key)), "invalid", reason)
+    yield from _of_connection(trigger.type, named=trigger.connection is not UNSET, uses=known.connection, at=at)
+
+
+def _of_connection(type_: str, *, named: bool, uses: Uses | None, at: Place) -> Iterator[Mistake]:
+    if named and uses is None:
+        yield Mistake((*at, "connection"), "not_allowed", f"{type_} takes no connection: leave it out")
+    elif not named and uses is not None and uses.required:
+        yield Mistake((*at, "connection"), "missing", f"{type_} needs a connection of kind {' or '.join(uses.kinds)}")
 
 
 def _unknown(what: str, sent: str, known: Iterable[str]) -> str:
@@ -177,6 +187,7 @@ def _of_action(step: ActionStep, at: Place, action: ActionDescriptor) -> Iterato
         return
     for key, reason in action.problems(step.config).items():
         yield Mistake((*at, "config", *_keys(key)), "invalid", reason)
+    yield from _of_connection(step.type, named=step.connection is not UNSET, uses=action.connection, at=at)
 
 
 def _of_zone(step: DelayStep, at: Place) -> Iterator[Mistake]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterator
 from typing import ClassVar
+from uuid import UUID
 
 import msgspec
 
@@ -26,10 +27,11 @@ STEP_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
 class Trigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What starts a run: a trigger type of the catalog and its configuration."""
+    """What starts a run: a trigger type of the catalog and its configuration; `connection`: what it polls with."""
 
     type: str
     config: JsonObject = {}
+    connection: UUID | Unset = UNSET
 
 
 class NamedTrigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,6 +40,7 @@ class NamedTrigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str
     type: str
     config: JsonObject = {}
+    connection: UUID | Unset = UNSET
 
 
 class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,7 +60,7 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def starts(self) -> tuple[NamedTrigger, ...]:
         """All triggers, each with its id."""
         if isinstance(self.trigger, Trigger):
-            return (NamedTrigger(ONLY, self.trigger.type, self.trigger.config),)
+            return (NamedTrigger(ONLY, self.trigger.type, self.trigger.config, self.trigger.connection),)
         return self.triggers or ()
 
     def start_of(self, types: Collection[str]) -> NamedTrigger | None:

@@ -124,6 +124,7 @@ def test_every_event_belongs_to_one_aggregate_and_is_folded_by_it() -> None:
     from typing import get_args
 
     from domain.account import identity
+    from domain.connection import events as connection
     from domain.failures import failures
     from domain.intake import events as intake
     from domain.job import job
@@ -141,6 +142,7 @@ def test_every_event_belongs_to_one_aggregate_and_is_folded_by_it() -> None:
         failures.FailuresEvent,
         job.JobEvent,
         identity.IdentityEvent,
+        connection.ConnectionEvent,
     )
     unions = [*(set(get_args(union)) for union in aggregates), {ticks.TickEvent}]
     assert sum(map(len, unions)) == len(set.union(*unions)) == len(EVENT_TYPES)

@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from domain.account import identity
+from domain.connection import events as connection
 from domain.failures import failures
 from domain.flow.decisions import Filtered, Taken
 from domain.hook.request import Request
@@ -266,6 +267,9 @@ EXAMPLES: tuple[Event, ...] = (
     job.JobResumed(),
     job.JobAborted(),
     job.JobCompleted(),
+    connection.ConnectionCreated(name="Orders", kind="bearer", config={"hosts": ["api.example.com"]}),
+    connection.ConnectionChanged(name="Orders", config={"hosts": ["api.example.com"]}, secrets=("token",)),
+    connection.ConnectionDeleted(forced=True),
     identity.UserSignedUp(name="Ada"),
     identity.UserSignedIn(),
     identity.UserSignedOut(session_id=_ID),

@@ -7,6 +7,8 @@ from typing import get_args
 from hypothesis import strategies as st
 
 from domain.account import identity
+from domain.connection import events as connection
+from domain.connection.kinds import Kind
 from domain.failures import failures
 from domain.flow.decisions import Filtered, Taken
 from domain.flow.steps import ActionStep
@@ -293,6 +295,13 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     job.JobResumed: st.builds(job.JobResumed),
     job.JobAborted: st.builds(job.JobAborted),
     job.JobCompleted: st.builds(job.JobCompleted),
+    connection.ConnectionCreated: st.builds(
+        connection.ConnectionCreated, name=texts, kind=st.sampled_from(get_args(Kind)), config=json_objects
+    ),
+    connection.ConnectionChanged: st.builds(
+        connection.ConnectionChanged, name=texts, config=json_objects, secrets=st.lists(texts, max_size=3).map(tuple)
+    ),
+    connection.ConnectionDeleted: st.builds(connection.ConnectionDeleted, forced=st.booleans()),
     identity.UserSignedUp: st.builds(identity.UserSignedUp, name=texts),
     identity.UserSignedIn: st.builds(identity.UserSignedIn),
     identity.UserSignedOut: st.builds(identity.UserSignedOut, session_id=st.uuids()),

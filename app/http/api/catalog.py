@@ -5,13 +5,24 @@ from litestar import Controller, get
 
 from app.http.inputs import Injected
 from app.http.services import Services
+from domain.connection.kinds import Kind
 from domain.connector.config import config_schema
 from domain.connector.descriptor import ActionDescriptor, TriggerDescriptor
 from domain.values.json import Json, JsonObject
 
 
+class CatalogConnection(msgspec.Struct, frozen=True):
+    """The kinds of connections that go with it, and whether it needs one."""
+
+    kinds: tuple[Kind, ...]
+    required: bool
+
+
 class CatalogItem(msgspec.Struct, frozen=True):
-    """A trigger or action; `config_schema` is the JSON Schema of its config, `example` shows what it gives."""
+    """A trigger or action; `config_schema` is the JSON Schema of its config, `example` shows what it gives.
+
+    `connection` is null where it takes none.
+    """
 
     type: str
     name: str
@@ -19,6 +30,7 @@ class CatalogItem(msgspec.Struct, frozen=True):
     icon: str
     config_schema: JsonObject
     example: Json = None
+    connection: CatalogConnection | None = None
 
 
 class CatalogController(Controller):
@@ -38,4 +50,6 @@ class CatalogController(Controller):
 
 
 def _item(item: TriggerDescriptor | ActionDescriptor) -> CatalogItem:
-    return CatalogItem(item.type, item.name, item.description, item.icon, config_schema(item.config), item.example)
+    uses = CatalogConnection(item.connection.kinds, item.connection.required) if item.connection else None
+    schema = config_schema(item.config)
+    return CatalogItem(item.type, item.name, item.description, item.icon, schema, item.example, uses)

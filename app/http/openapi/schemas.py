@@ -35,6 +35,9 @@ _NAMES: Mapping[str, str] = {
 """Names that clients see, where ours are for ourselves."""
 
 
+_ID: Doc = {"type": "string", "format": "uuid"}
+
+
 class Schemas:
     """All schemas of the types that the routes use."""
 
@@ -169,7 +172,7 @@ def _add_triggers(components: dict[str, Any], catalog: Catalog) -> None:
         components[variant] = {
             "type": "object",
             "description": catalog.triggers[name].description,
-            "properties": {"type": {"const": name, "type": "string"}, "config": config},
+            "properties": {"type": {"const": name, "type": "string"}, "config": config, "connection": _ID},
             "required": ["type"],
             "additionalProperties": False,
         }

@@ -11,6 +11,7 @@ from domain.connector.descriptor import ActionContext, ActionDescriptor, Connect
 from domain.connector.http_client import HttpReply, HttpRequest, Unreachable
 from domain.connector.outcome import Failed, Outcome, Postponed, Retry, Succeeded
 from domain.connector.url import with_query
+from domain.connector.uses import Uses, host_at
 from domain.hook.hops import HEADER
 from domain.values.json import JsonObject
 
@@ -129,6 +130,7 @@ CONNECTOR = Connector(
             config=RequestConfig,
             check=check,
             prepare=as_defined,
+            connection=Uses(host=host_at("url")),
             sample={"status": 200, "headers": {}, "body": {}, "content_type": "application/json", "size": 2},
             example={
                 "method": "POST",

@@ -34,6 +34,7 @@ from domain.connector.poll import (
     unchanged_since,
 )
 from domain.connector.url import with_query
+from domain.connector.uses import Uses, host_at
 from domain.language.mistakes import mistakes
 from domain.language.moments import moment_of
 from domain.language.names import Names
@@ -289,4 +290,5 @@ HTTP_POLL = TriggerDescriptor(
     example={"method": "", "path": "", "query": {}, "query_string": "", "headers": {}, "body": {"id": 17}},
     check=check,
     poll=Poll(run=poll, source=source),
+    connection=Uses(host=host_at("request", "url")),
 )

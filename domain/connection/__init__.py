@@ -1,0 +1,1 @@
+"""What may a zap call others with, and where may that be sent?"""
