@@ -1,29 +1,25 @@
-"""The run list: one row per run, newest first, filtered by zap, status, source, time and what went wrong."""
+"""The run list: one row per run. What it can be asked is in projections/run_query.py."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import assert_never
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
-from domain.job.job import Selection
 from domain.log.event import Event, StoredEvent
 from domain.run import events as run
 from domain.run import waits
 from domain.run.children import LoopFinished, LoopProgressed, LoopStarted, ZapCalled
 from domain.run.state import RunStatus
-from projections.engine.projection import BEING_BUILT, Projection
-from projections.engine.rows import RowChange, execute, row_changes, storable, struct_of
-from sql.postgres.pool import Connection, Pool
-from sql.postgres.queries import Queries, Query
+from projections.engine.projection import Projection
+from projections.engine.rows import RowChange, execute, row_changes, storable
+from sql.postgres.pool import Connection
+from sql.postgres.queries import Queries
 
 _queries = Queries("projections/run_list.sql")
-_DAWN = datetime(1970, 1, 2, tzinfo=UTC)
 MAX_ERROR = 500
 """Characters of an error that the list keeps; the run's detail has it whole."""
-MAX_REPLAYS = 100
 
 
 class RunError(msgspec.Struct, frozen=True):
@@ -56,151 +52,10 @@ class RunListItem(msgspec.Struct, frozen=True, kw_only=True):
     position: int
 
 
-class RunFilter(Selection, frozen=True, kw_only=True):
-    """A page of a selection. `before` is the id after which, going back in time, the page starts.
-
-    `recovered`: only runs that were made up for, or only the others. `parent`: only children of this run. The items of
-    loops are listed with it, and not without.
-    """
-
-    recovered: bool | None = None
-    parent: UUID | None = None
-    before: UUID | None = None
-    limit: int = 20
-
-
-async def list_runs(pool: Pool, tenant_id: UUID, wanted: RunFilter) -> list[RunListItem]:
-    """A page of a tenant's runs, newest first."""
-    children = () if wanted.parent is None else (wanted.parent,)
-    rows = await pool.fetch(
-        page_query(wanted), tenant_id, wanted.before, wanted.status, wanted.source, _not_too_early(wanted.from_),
-        _not_too_early(wanted.to), wanted.limit, wanted.zap_id, wanted.step_id, wanted.error_code, wanted.recovered,
-        *children,
-    )  # fmt: skip
-    return [_item(row) for row in rows]
-
-
-def _item(row: "asyncpg.Record") -> RunListItem:
-    error = RunError(*row[8:11]) if row[8] else None
-    return struct_of(RunListItem, (*row[:8], error, *row[11:]))
-
-
 async def first_failed_at(connection: Connection, tenant_id: UUID, zap_id: UUID, after: datetime) -> datetime | None:
     """When the first failed run of a zap was asked for, of those that were asked for after a moment."""
     found: datetime | None = await connection.fetchval(_queries["first_failed"], tenant_id, zap_id, after)
     return found
-
-
-async def replays_of(pool: Pool, tenant_id: UUID, run_id: UUID) -> list[UUID]:
-    """The newest MAX_REPLAYS runs that replay this one, newest first; none while the list is being built."""
-    try:
-        rows = await pool.fetch(_queries["replays_of"], tenant_id, run_id, MAX_REPLAYS)
-    except BEING_BUILT:
-        return []
-    return [row[0] for row in rows]
-
-
-async def oldest_runs(
-    pool: Pool,
-    tenant_id: UUID,
-    selection: Selection,
-    statuses: Sequence[RunStatus],
-    *,
-    after: UUID | None,
-    before: UUID,
-    limit: int,
-) -> list[UUID]:
-    """The next runs of a selection that have one of these statuses, oldest first, with ids between the two."""
-    query, selected = oldest_query(selection, statuses)
-    return [
-        row[0]
-        for row in await pool.fetch(query, tenant_id, *selected, after, before, limit, selection.include_recovered)
-    ]
-
-
-class Triggered(msgspec.Struct, frozen=True):
-    """How many runs there are that something started from outside, the oldest and the newest of them."""
-
-    count: int
-    first: UUID
-    last: UUID
-
-
-NONE_TRIGGERED = Triggered(0, UUID(int=0), UUID(int=0))
-
-
-async def newest_triggers(pool: Pool, tenant_id: UUID, selection: Selection, limit: int) -> Triggered:
-    """The newest of a zap's runs that have ended, without replays and items of loops. Of a selection only zap and time
-    count.
-    """
-    wanted = selection.zap_id, _not_too_early(selection.from_), _not_too_early(selection.to)
-    row = await pool.fetchrow(_queries["newest_triggers"], tenant_id, *wanted, limit)
-    return Triggered(*row) if row and row[0] else NONE_TRIGGERED
-
-
-async def oldest_triggers(
-    pool: Pool, tenant_id: UUID, selection: Selection, *, after: UUID, last: UUID, limit: int
-) -> list[UUID]:
-    """The next of these, oldest first, behind an id and up to another one."""
-    wanted = selection.zap_id, _not_too_early(selection.from_), _not_too_early(selection.to)
-    rows = await pool.fetch(_queries["oldest_triggers"], tenant_id, *wanted, after, last, limit)
-    return [row[0] for row in rows]
-
-
-async def count_runs(
-    pool: Pool, tenant_id: UUID, selection: Selection, statuses: Sequence[RunStatus], limit: int
-) -> int:
-    """How many there are, counted up to a limit."""
-    possible = _possible(selection, statuses)
-    query = _queries[f"count{_variant(selection, possible)}"]
-    wanted = *_selected(selection, possible), limit, selection.include_recovered
-    count: int = await pool.fetchval(query, tenant_id, *wanted)
-    return count
-
-
-def oldest_query(selection: Selection, statuses: Sequence[RunStatus]) -> tuple[Query, tuple[object, ...]]:
-    """As page_query, for what a job takes next; with the parameters that make the selection."""
-    possible = _possible(selection, statuses)
-    return _queries[f"oldest{_variant(selection, possible)}"], _selected(selection, possible)
-
-
-def _possible(selection: Selection, statuses: Sequence[RunStatus]) -> Sequence[RunStatus]:
-    """No run that has completed shows an error, so that those need not be passed over."""
-    wrong = selection.step_id or selection.error_code
-    return [status for status in statuses if status != "completed"] if wrong else statuses
-
-
-def _variant(selection: Selection, statuses: Sequence[RunStatus]) -> str:
-    if "completed" not in statuses:
-        return "_not_completed"
-    if selection.source not in {None, "webhook"}:
-        return "_of_source"
-    return "_of_zap" if selection.zap_id else ""
-
-
-def _selected(selection: Selection, statuses: Sequence[RunStatus]) -> tuple[object, ...]:
-    return (
-        statuses, selection.source, _not_too_early(selection.from_), _not_too_early(selection.to), selection.zap_id,
-        selection.step_id, selection.error_code,
-    )  # fmt: skip
-
-
-def _not_too_early(moment: datetime | None) -> datetime | None:
-    """No id is of a time before 1970, nor was a run."""
-    return moment and max(moment, _DAWN)
-
-
-def page_query(wanted: RunFilter) -> Query:
-    """The query whose index passes over the fewest runs: those of a rare status or source are few, a zap's are some."""
-    if wanted.parent:
-        return _queries["page_of_parent"]
-    if wanted.step_id or wanted.error_code:
-        return _queries["page_of_step" if wanted.step_id else "page_of_error"]
-    if wanted.status not in {None, "completed"}:
-        return _queries["page_of_zap_and_status" if wanted.zap_id else "page_of_status"]
-    if wanted.source not in {None, "webhook"}:
-        return _queries["page_of_source"]
-    return _queries["page_of_zap" if wanted.zap_id else "page"]
 
 
 class _Change(RowChange):
@@ -305,7 +160,7 @@ def _updated(change: _Change) -> tuple[object, ...]:
 
 RUN_LIST = Projection(
     name="run_list",
-    definition=5,
+    definition=6,
     handles=frozenset(
         {
             "zap.run.requested",

@@ -13,7 +13,7 @@ from domain.log.event import Metadata
 from domain.log.stream import load_of
 from domain.run.state import RunStatus
 from domain.zap.zap import existing
-from projections.run_list import Triggered, newest_triggers
+from projections.run_query import Triggered, newest_triggers
 from sql.log.event_store import PgEventStore
 from sql.tables.backtests import Backtests as Table
 

@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+import msgspec
+
 from domain.aggregates import JOB
 from domain.job import job
 from domain.job.job import JobCommand, JobRequested, LoadedJob, RequestJob, ResumeJob, RunJobKind, Selection
@@ -11,7 +13,7 @@ from domain.log.ports import NewId
 from domain.log.stream import facts, handle, load_of
 from projections.job_list import JobListItem, count_open
 from projections.request_list import count_held
-from projections.run_list import count_runs
+from projections.run_query import RunFilter, count_runs
 from sql.log.event_store import PgEventStore
 
 MAX_OPEN = 10
@@ -51,7 +53,8 @@ class Jobs:
 
     async def count_runs(self, tenant_id: UUID, kind: RunJobKind, selection: Selection) -> int:
         """How many a job would take now, counted up to MAX_COUNT and one more. Raises Invalid."""
-        return await count_runs(self._store.pool, tenant_id, selection, job.statuses(kind, selection), MAX_COUNT + 1)
+        wanted = RunFilter.of(selection, job.statuses(kind, selection))
+        return await count_runs(self._store.pool, tenant_id, msgspec.structs.replace(wanted, limit=MAX_COUNT + 1))
 
     async def count_held(self, tenant_id: UUID, zap_id: UUID) -> int:
         """How many requests a zap holds now, counted likewise."""

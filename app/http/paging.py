@@ -97,6 +97,6 @@ async def is_fresh(pool: Pool, read_model: str, min_position: int | None) -> boo
     return min_position is None or await wait_until(pool, read_model, min_position, FRESHNESS_S)
 
 
-def marked(page: Page[T], *, fresh: bool) -> Response[Page[T]]:
+def marked(answer: T, *, fresh: bool) -> Response[T]:
     """The answer; it says so when it may lack what was asked for with `min_position`."""
-    return Response(page, headers={} if fresh else {"stale": "true"})
+    return Response(answer, headers={} if fresh else {"stale": "true"})

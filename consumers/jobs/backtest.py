@@ -21,7 +21,7 @@ from domain.run.state import ActiveRun, EndedRun, idempotency_key
 from domain.zap.definition import Definition
 from domain.zap.zap import LoadedZap
 from projections.run_detail import NotARun, RunDetail, fold
-from projections.run_list import oldest_triggers
+from projections.run_query import oldest_triggers
 from projections.run_tree import place
 from projections.step_detail import Attempt
 from sql.log.event_store import PgEventStore

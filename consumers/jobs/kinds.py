@@ -22,7 +22,7 @@ from domain.run.replay import Replay, replay_append
 from domain.run.state import EndedRun, LoadedRun
 from domain.zap.zap import LoadedZap, existing
 from projections.request_list import oldest_held
-from projections.run_list import oldest_runs
+from projections.run_query import oldest_runs
 from sql.log.event_store import PgEventStore
 
 T = TypeVar("T")

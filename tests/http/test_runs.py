@@ -187,3 +187,56 @@ async def test_a_run_knows_its_replays_as_soon_as_the_list_does(ada: Person, dsn
     assert (await ada("GET", f"/runs/{replays[0]}")).json()["replays"] == []
     listed = {run["id"]: run["replay_of"] for run in (await ada("GET", "/runs")).json()["items"]}
     assert listed == {run_id: None, replays[0]: run_id, replays[1]: run_id}
+
+
+async def test_runs_are_sorted_and_paged_by_when_they_ended_and_how_long_they_took_and_are_counted(
+    ada: Person, dsn: str, project: Project
+) -> None:
+    zap = await ada.live_zap()
+    started = [(await hook(ada, zap, json={}))["run_id"] for _ in range(5)]
+    for run_id in (started[2], started[0], started[4]):
+        await fail_run(dsn, ada, run_id)
+    await project()
+    for sort, expected in (
+        ("sort=finished_at", [started[4], started[0], started[2]]),
+        ("sort=finished_at&order=asc", [started[2], started[0], started[4]]),
+        ("sort=duration_ms&order=desc", None),
+        ("order=asc", started),
+    ):
+        first = (await ada("GET", f"/runs?limit=2&{sort}")).json()
+        rest = (await ada("GET", f"/runs?limit=3&{sort}&cursor={first['next_cursor']}")).json()
+        found = first["items"] + rest["items"]
+        ids = [run["id"] for run in found]
+        if expected is None:
+            assert set(ids) == {started[0], started[2], started[4]}
+            durations = [run["duration_ms"] for run in found]
+            assert durations == sorted(durations, reverse=True)
+        else:
+            assert ids == expected
+    ended = (await ada("GET", "/runs?sort=finished_at")).json()["items"]
+    moment = ended[1]["finished_at"].replace("+", "%2B")
+    for query, count in (
+        ("", 5), ("status=failed", 3), ("status=failed&status=queued", 5), ("status=completed", 0),
+        (f"finished_from={moment}", 2), (f"finished_to={moment}", 1), ("min_duration_ms=0", 3),
+        ("max_duration_ms=0", 0), ("zap_version=1", 5), ("zap_version=2", 0), ("status=failed&recovered=true", 0),
+    ):  # fmt: skip
+        answer = await ada("GET", f"/runs/count?{query}")
+        assert answer.json() == {"count": count, "exact": True}, query
+        assert len((await ada("GET", f"/runs?{query}")).json()["items"]) == count, query
+
+
+async def test_a_cursor_of_another_order_is_refused(ada: Person, dsn: str, project: Project) -> None:
+    zap = await ada.live_zap()
+    for _ in range(2):
+        await fail_run(dsn, ada, (await hook(ada, zap))["run_id"])
+    await project()
+    cursors = {
+        sort: (await ada("GET", f"/runs?limit=1&sort={sort}")).json()["next_cursor"]
+        for sort in ("started_at", "finished_at", "duration_ms")
+    }
+    for sort in cursors:
+        for of, cursor in cursors.items():
+            answer = await ada("GET", f"/runs?sort={sort}&cursor={cursor}")
+            assert (answer.status_code == 200) == (sort == of), (sort, of, answer.text)
+    for query in ("sort=name", "order=up", "status=ended", "min_duration_ms=-1", "zap_version=x", "finished_to=soon"):
+        assert (await ada("GET", f"/runs?{query}")).status_code in (400, 422), query

@@ -47,8 +47,11 @@ async def test_query_values_are_what_their_type_says_and_nothing_near(ada: Perso
     answer = await ada("GET", f"/runs?{query}")
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request"), answer.text
     (error,) = answer.json()["errors"]
-    assert error["path"] == query.partition("=")[0]
-    assert error["pointer"] == f"/{error['path']}"
+    name = query.partition("=")[0]
+    assert (error["path"], error["pointer"]) in (
+        (name, f"/{name}"),
+        (f"{name}.0", f"/{name}/0"),
+    )  # 0: the first of several
 
 
 @pytest.mark.parametrize(
@@ -68,7 +71,7 @@ async def test_a_plus_that_a_url_took_for_a_blank_is_explained(ada: Person) -> N
 
 async def test_all_wrong_parameters_are_listed_at_once(ada: Person) -> None:
     answer = await ada("GET", "/runs?limit=0&status=no&form=x&zap_id=y")
-    assert [error["path"] for error in answer.json()["errors"]] == ["limit", "status", "form", "zap_id"]
+    assert [error["path"] for error in answer.json()["errors"]] == ["limit", "status.0", "form", "zap_id"]
     assert "queued" in answer.json()["errors"][1]["allowed"]
 
 

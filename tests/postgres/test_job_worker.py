@@ -48,7 +48,7 @@ from projections.dead_letters import DeadLetters, list_dead_letters
 from projections.engine.engine import Engine
 from projections.engine.registry import PROJECTIONS
 from projections.recoveries import recovered_by
-from projections.run_list import RunFilter, list_runs, replays_of
+from projections.run_query import RunFilter, list_runs, replays_of
 from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id
 from tests.support.builders import a_definition, a_zap_created, an_append
@@ -319,7 +319,9 @@ async def test_runs_that_a_replay_has_made_up_for_are_not_taken_again_unless_the
     await end(bench.store, second, FailRun("send", "http_503", "no answer"))
     await counts(wanted, 3)  # two roots, and the replay that failed
     await counts(all_of_them, 4)
-    listed = {run.id: run.recovered_by for run in await list_runs(bench.store.pool, ADA, RunFilter(status="failed"))}
+    listed = {
+        run.id: run.recovered_by for run in await list_runs(bench.store.pool, ADA, RunFilter(statuses=("failed",)))
+    }
     assert listed == {runs[0]: first, runs[1]: None, runs[2]: None, second: None}
     assert await recovered_by(bench.store.pool, ADA, runs[0]) == first
     assert await recovered_by(bench.store.pool, BOB, runs[0]) is None

@@ -24,7 +24,7 @@ from domain.zap.settings import OnFailure
 from domain.zap.zap import LoadedZap, Zap
 from projections.engine.registry import PROJECTIONS
 from projections.engine.verify import verify_read_models
-from projections.run_list import RunFilter, list_runs
+from projections.run_query import RunFilter, list_runs
 from sql.postgres.pool import connect
 from sql.process.clock import new_id
 from tests.support.builders import TENANT
@@ -42,7 +42,7 @@ REQUEST = Request(body="{}")
 
 async def runs_of(house: FailingHouse, zap_id: UUID) -> list[RunRequested]:
     await house.project()
-    listed = await list_runs(house.store.pool, TENANT, RunFilter(zap_id=zap_id, limit=100))
+    listed = await list_runs(house.store.pool, TENANT, RunFilter(zap_ids=(zap_id,), limit=100))
     streams = [await house.store.read_stream(StreamKind.RUN, run.id) for run in listed]
     events = [decode(stream[0].type, stream[0].schema_version, stream[0].data) for stream in streams]
     return [event for event in events if isinstance(event, RunRequested)]

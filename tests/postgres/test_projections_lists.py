@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import random
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from domain.job.job import STATUSES, Selection
@@ -15,7 +17,7 @@ from domain.run.events import RunCompleted
 from projections.engine.engine import Engine
 from projections.engine.freshness import wait_until
 from projections.engine.registry import PROJECTIONS
-from projections.run_list import RunFilter, count_runs, list_runs, oldest_query, oldest_runs, page_query
+from projections.run_query import After, RunFilter, count_runs, list_runs, oldest_query, oldest_runs, page_query
 from projections.zap_list import list_zaps
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import Connection, connect
@@ -41,10 +43,10 @@ async def many(dsn: str, engine: Engine) -> AsyncIterator[Connection]:
         insert into rm.run_list
         select format('00000000-0000-7000-8000-00000000000%s', 1 + n % 2 * 7)::uuid,
                (left(es.first_uuid_at(at)::text, 14) || '7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
-               format('00000000-0000-7000-8000-00000000000%s', n / 2 % 8 + 2)::uuid, 1,
+               format('00000000-0000-7000-8000-00000000000%s', n / 2 % 8 + 2)::uuid, 1 + (n / 16 % 10 = 3)::int,
                case when n % 100 = 0 then 'failed' else 'completed' end,
                case when n % 200 = 2 then 'replay' else 'webhook' end,
-               at, at, 0,
+               at, at + n * interval '1 ms', n,
                case when n % 100 = 0 then 'http_' || 500 + n % 3 end, case when n % 100 = 0 then 'no answer' end,
                case when n % 100 = 0 then 'step_' || n % 7 end, 1,
                case when n % 200 = 2 then '00000000-0000-7000-8000-00000000000b'::uuid end,
@@ -58,49 +60,63 @@ async def many(dsn: str, engine: Engine) -> AsyncIterator[Connection]:
     await connection.close()
 
 
+SECOND = timedelta(seconds=1)
+HOUR = timedelta(hours=1)
+SOME_ZAPS = tuple(UUID(f"00000000-0000-7000-8000-00000000000{n}") for n in (2, 4, 6))
 WANTED = {
     "all": (RunFilter(), "run_list_roots"),
-    "older": (RunFilter(before=UUID("019b7700-0000-7000-8000-000000000000")), "run_list_roots"),
-    "completed": (RunFilter(status="completed"), "run_list_roots"),
-    "failed": (RunFilter(status="failed"), "run_list_not_completed"),
-    "failed of a zap": (RunFilter(status="failed", zap_id=ZAP), "run_list_zap_not_completed"),
+    "oldest first": (RunFilter(order="asc"), "run_list_roots"),
+    "older": (RunFilter(after=After(UUID("019b7700-0000-7000-8000-000000000000"))), "run_list_roots"),
+    "completed": (RunFilter(statuses=("completed",)), "run_list_roots"),
+    "failed": (RunFilter(statuses=("failed",)), "run_list_not_completed"),
+    "failed or cancelled": (RunFilter(statuses=("failed", "cancelled")), "run_list_not_completed"),
+    "failed of a zap": (RunFilter(statuses=("failed",), zap_ids=(ZAP,)), "run_list_zap_not_completed"),
     "failed at a step": (RunFilter(step_id="step_3"), "run_list_step"),
-    "failed with a code": (RunFilter(error_code="http_501", status="failed"), "run_list_error"),
+    "failed with a code": (RunFilter(error_code="http_501", statuses=("failed",)), "run_list_error"),
     "failed with a code at a step": (RunFilter(step_id="step_3", error_code="http_501"), "run_list_step"),
     "replays": (RunFilter(source="replay"), "run_list_not_webhook"),
-    "of a zap": (RunFilter(zap_id=ZAP), "run_list_zap"),
-    "of an hour": (
-        RunFilter(from_=FIRST + timedelta(hours=1), to=FIRST + timedelta(hours=2)), "run_list_roots",
-    ),
-    "of an hour, of a zap": (
-        RunFilter(from_=FIRST + timedelta(hours=1), to=FIRST + timedelta(hours=2), zap_id=ZAP), "run_list_zap",
+    "of a zap": (RunFilter(zap_ids=(ZAP,)), "run_list_zap"),
+    "of some zaps": (RunFilter(zap_ids=SOME_ZAPS), "run_list_zap"),
+    "of a version": (RunFilter(zap_ids=(ZAP,), zap_version=2), "run_list_version"),
+    "of an hour": (RunFilter(from_=FIRST + HOUR, to=FIRST + 2 * HOUR), "run_list_roots"),
+    "of an hour, of a zap": (RunFilter(from_=FIRST + HOUR, to=FIRST + 2 * HOUR, zap_ids=(ZAP,)), "run_list_zap"),
+    "slowest first": (RunFilter(sort="duration_ms"), "run_list_duration"),
+    "slower than": (RunFilter(min_duration_ms=19_900), "run_list_duration"),
+    "about as slow as": (RunFilter(min_duration_ms=100, max_duration_ms=200, order="asc"), "run_list_duration"),
+    "last ended first": (RunFilter(sort="finished_at"), "run_list_finished"),
+    "first ended first": (RunFilter(sort="finished_at", order="asc"), "run_list_finished"),
+    "ended within minutes": (
+        RunFilter(finished_from=FIRST + HOUR, finished_to=FIRST + HOUR + 200 * SECOND), "run_list_finished",
     ),
 }  # fmt: skip
+BY = {"started_at": "run_id", "finished_at": "finished_at", "duration_ms": "duration_ms"}
 
 
-@pytest.mark.parametrize("name", WANTED)
 async def test_a_page_reads_few_rows_by_the_right_index_whatever_plan_is_cached(
-    many: Connection, engine: Engine, name: str
+    many: Connection, engine: Engine
 ) -> None:
-    wanted, index = WANTED[name]
-    for mode in ("force_custom_plan", "force_generic_plan"):
-        await many.execute(f"set plan_cache_mode = {mode}")
-        plan = await many.fetchval(
-            "explain (analyze, format json) " + page_query(wanted),
-            TENANT, wanted.before, wanted.status, wanted.source, wanted.from_, wanted.to, wanted.limit, wanted.zap_id,
-            wanted.step_id, wanted.error_code, wanted.recovered,
-        )  # fmt: skip
-        scan = json.loads(plan)[0]["Plan"]
-        while inner := [plan for plan in scan.get("Plans", []) if plan["Parent Relationship"] != "SubPlan"]:
-            (scan,) = inner
-        assert scan["Index Name"] == index, (mode, scan)
-        assert scan["Actual Rows"] + scan.get("Rows Removed by Filter", 0) <= 400, (mode, scan)
+    for name, (wanted, index) in WANTED.items():
+        page = page_query(TENANT, wanted)
+        # Where ranges are asked for, plans are always made for their values.
+        for mode in ("force_custom_plan",) if wanted.in_ranges else ("force_custom_plan", "force_generic_plan"):
+            await many.execute(f"set plan_cache_mode = {mode}")
+            plan = await many.fetchval("explain (analyze, format json) " + page.query, *page.arguments)
+            scans = list(scans_of(json.loads(plan)[0]["Plan"]))
+            assert {scan["Index Name"] for scan in scans} == {index}, (name, mode, scans)
+            reads = [(s["Actual Rows"] + s.get("Rows Removed by Filter", 0)) * s["Actual Loops"] for s in scans]
+            assert sum(reads) <= 400, (name, mode, scans)
 
 
-def fits(row: Any, wanted: RunFilter | Selection) -> bool:
-    """Whether a row is meant, whatever its status."""
+def fits(row: Any, wanted: RunFilter) -> bool:
+    """Whether a row is meant."""
     return (
-        (wanted.zap_id is None or row["zap_id"] == wanted.zap_id)
+        (wanted.zap_ids is None or row["zap_id"] in wanted.zap_ids)
+        and (not wanted.statuses or row["status"] in wanted.statuses)
+        and (wanted.zap_version is None or row["zap_version"] == wanted.zap_version)
+        and (wanted.finished_from is None or row["finished_at"] >= wanted.finished_from)
+        and (wanted.finished_to is None or row["finished_at"] < wanted.finished_to)
+        and (wanted.min_duration_ms is None or row["duration_ms"] >= wanted.min_duration_ms)
+        and (wanted.max_duration_ms is None or row["duration_ms"] <= wanted.max_duration_ms)
         and (wanted.source is None or row["source"] == wanted.source)
         and (wanted.step_id is None or row["error_step"] == wanted.step_id)
         and (wanted.error_code is None or row["error_code"] == wanted.error_code)
@@ -115,18 +131,54 @@ async def test_each_filter_gives_what_a_plain_search_gives(
     everything = list(await many.fetch("select * from rm.run_list where tenant_id = $1", TENANT))
     for name, (wanted, _index) in WANTED.items():
         expected = sorted(
-            (
-                row["run_id"]
-                for row in everything
-                if fits(row, wanted)
-                and (wanted.status is None or row["status"] == wanted.status)
-                and (wanted.before is None or row["run_id"] < wanted.before)
-            ),
-            reverse=True,
+            (row for row in everything if fits(row, wanted)),
+            key=lambda row: (row[BY[wanted.sort]], row["run_id"]),
+            reverse=wanted.order == "desc",
         )
+        if wanted.after:
+            expected = [row for row in expected if row["run_id"] < wanted.after.id]
         assert expected, name
-        found = [run.id for run in await list_runs(store.pool, TENANT, wanted)]
-        assert found == expected[: wanted.limit], name
+        first = await list_runs(store.pool, TENANT, wanted)
+        assert [run.id for run in first] == [row["run_id"] for row in expected[: wanted.limit]], name
+        value = None if wanted.sort == "started_at" else getattr(first[-1], wanted.sort)
+        rest = msgspec.structs.replace(wanted, after=After(first[-1].id, value), limit=30)
+        found = [run.id for run in await list_runs(store.pool, TENANT, rest)]
+        assert found == [row["run_id"] for row in expected[wanted.limit : wanted.limit + 30]], name
+        everyone = msgspec.structs.replace(wanted, after=None, limit=1_000_000)
+        assert await count_runs(store.pool, TENANT, everyone) == len([r for r in everything if fits(r, wanted)]), name
+
+
+CHOICES: dict[str, list[Any]] = {
+    "zap_ids": [None, (), (ZAP,), SOME_ZAPS],
+    "statuses": [(), ("completed",), ("failed",), ("failed", "waiting"), ("failed", "completed")],
+    "source": [None, None, "webhook", "replay"],
+    "from_": [None, FIRST + HOUR],
+    "to": [None, FIRST + 2 * HOUR],
+    "finished_from": [None, FIRST + HOUR],
+    "finished_to": [None, FIRST + 2 * HOUR],
+    "min_duration_ms": [None, 1_000.0],
+    "max_duration_ms": [None, 10_000.0],
+    "zap_version": [None, None, 1, 2],
+    "step_id": [None, None, "step_3"],
+    "error_code": [None, None, "http_501"],
+    "recovered": [None, True, False],
+    "parent": [None, None, None, ZAP],
+    "sort": ["started_at", "finished_at", "duration_ms"],
+    "order": ["asc", "desc"],
+}
+
+
+async def test_filters_go_together_in_any_way(many: Connection, engine: Engine, store: PgEventStore) -> None:
+    everything = await many.fetch("select * from rm.run_list where tenant_id = $1", TENANT)
+    dice = random.Random(7)
+    for _ in range(80):
+        wanted = RunFilter(**{name: dice.choice(choices) for name, choices in CHOICES.items()})
+        nothing = wanted.recovered or wanted.parent
+        ids = {row["run_id"] for row in everything if fits(row, wanted) and not nothing}
+        assert await count_runs(store.pool, TENANT, msgspec.structs.replace(wanted, limit=1_000_000)) == len(ids)
+        page = [run.id for run in await list_runs(store.pool, TENANT, wanted)]
+        assert len(page) == min(20, len(ids))
+        assert set(page) <= ids
 
 
 WHEN_OPEN, WHEN_ENDED = STATUSES["cancel"], STATUSES["replay"]
@@ -158,12 +210,10 @@ async def test_what_a_job_takes_next_is_read_by_a_right_index_whatever_plan_is_c
     many: Connection, engine: Engine
 ) -> None:
     for name, (selection, statuses, good) in TAKEN.items():
-        query, selected = oldest_query(selection, statuses)
+        oldest = oldest_query(TENANT, selection, statuses, after=None, before=LAST, limit=20)
         for mode in ("force_custom_plan", "force_generic_plan"):
             await many.execute(f"set plan_cache_mode = {mode}")
-            plan = await many.fetchval(
-                "explain (analyze, format json) " + query, TENANT, *selected, None, LAST, 20, False
-            )
+            plan = await many.fetchval("explain (analyze, format json) " + oldest.query, *oldest.arguments)
             scans = list(scans_of(json.loads(plan)[0]["Plan"]))
             assert {scan["Index Name"] for scan in scans} <= good, (name, mode, scans)
             read = sum(scan["Actual Rows"] * scan["Actual Loops"] for scan in scans)
@@ -184,7 +234,7 @@ async def test_a_job_takes_what_a_plain_search_gives_oldest_first_page_by_page_a
 ) -> None:
     everything = list(await many.fetch("select * from rm.run_list where tenant_id = $1", TENANT))
     for name, (selection, statuses, _index) in TAKEN.items():
-        expected = sorted(row["run_id"] for row in everything if row["status"] in statuses and fits(row, selection))
+        expected = sorted(row["run_id"] for row in everything if fits(row, RunFilter.of(selection, statuses)))
         assert bool(expected) == (name != "open"), name
         found: list[UUID] = []
         while page := await oldest_runs(
@@ -192,8 +242,10 @@ async def test_a_job_takes_what_a_plain_search_gives_oldest_first_page_by_page_a
         ):
             found += page
         assert found == expected, name
-        assert await count_runs(store.pool, TENANT, selection, statuses, 1_000_000) == len(expected), name
-        assert await count_runs(store.pool, TENANT, selection, statuses, 3) == min(3, len(expected)), name
+        wanted = RunFilter.of(selection, statuses)
+        for limit in (1_000_000, 3):
+            count = await count_runs(store.pool, TENANT, msgspec.structs.replace(wanted, limit=limit))
+            assert count == min(limit, len(expected)), name
         until = expected[len(expected) // 2] if expected else LAST
         first = await oldest_runs(store.pool, TENANT, selection, statuses, after=None, before=until, limit=100_000)
         assert first == expected[: len(expected) // 2], name
@@ -212,7 +264,7 @@ async def test_pages_follow_one_another_without_gap_or_repeat(engine: Engine, st
     runs = await live_many(store, TENANT, 45)
     await engine.apply(batch_of(await store.read_log(0, 1_000)))
     found: list[UUID] = []
-    while page := await list_runs(store.pool, TENANT, RunFilter(before=found[-1] if found else None, limit=7)):
+    while page := await list_runs(store.pool, TENANT, RunFilter(after=After(found[-1]) if found else None, limit=7)):
         found += [run.id for run in page]
     assert found == sorted(runs, reverse=True)
 

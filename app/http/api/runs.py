@@ -7,32 +7,38 @@ from uuid import UUID
 
 import msgspec
 from litestar import Controller, Response, get
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.di import Provide
+from litestar.params import FromPath, QueryParameter
 
 from app.accounts.auth import AuthedRequest
 from app.commands.runs import Runs
-from app.http.inputs import Injected, Moment
+from app.http.api.run_query import RunPaging, provide_run_filter, provide_run_paging
+from app.http.inputs import Injected
 from app.http.openapi.notes import notes
 from app.http.paging import MinPosition, Page, Paging, encode_cursor, is_fresh, marked
 from app.http.services import Services
-from domain.job.job import CODE
 from domain.log.errors import Invalid, NotFound
 from domain.log.event import StoredEvent, StreamKind
-from domain.run.events import Source
-from domain.run.state import RunStatus
 from domain.values.json import JsonObject
 from domain.values.path import MAX_PATH, Missing, parse_path
 from domain.values.redaction import shown, shown_fields
 from projections import run_reading
 from projections.recoveries import recovered_by
 from projections.run_detail import RunDetail
-from projections.run_list import RunFilter, RunListItem, list_runs, replays_of
+from projections.run_list import RunListItem
+from projections.run_query import RunFilter, count_runs, list_runs, replays_of
 
 MAX_VERSION = 2**31 - 1
 """The most events of a stream."""
-Code = Annotated[
-    str | None, QueryParameter(min_length=1, max_length=200, pattern=CODE, description="Of the error that runs show")
-]
+MAX_COUNT = 10_000
+"""Runs are counted up to here: a count reads each of them."""
+
+
+class RunCount(msgspec.Struct, frozen=True):
+    """How many runs there are. Not `exact`: there are more than that."""
+
+    count: int
+    exact: bool
 
 
 class EventOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,50 +78,43 @@ class RunController(Controller):
 
     path = "/runs"
     tags = ("Runs",)
+    dependencies = {"wanted": Provide(provide_run_filter), "run_paging": Provide(provide_run_paging)}  # noqa: RUF012 - Litestar's own declaration
 
     @get("/", summary="Search runs", operation_id="listRuns", opt=notes(headers=("Stale",)))
     async def list_runs(
         self,
         request: AuthedRequest,
         services: Injected[Services],
-        paging: Injected[Paging],
+        wanted: Injected[RunFilter],
+        run_paging: Injected[RunPaging],
         *,
-        zap_id: FromQuery[UUID | None] = None,
-        status: FromQuery[RunStatus | None] = None,
-        source: FromQuery[Source | None] = None,
-        from_: Annotated[Moment | None, QueryParameter(name="from", description="Inclusive")] = None,
-        to: Annotated[Moment | None, QueryParameter(description="Exclusive")] = None,
-        step_id: Code = None,
-        error_code: Code = None,
-        recovered: Annotated[
-            bool | None, QueryParameter(description="Only runs of which a replay has completed, or only the others")
-        ] = None,
-        parent: Annotated[
-            UUID | None,
-            QueryParameter(
-                description="Only children of this run, also items of loops, which are not listed without it"
-            ),
-        ] = None,
         min_position: MinPosition = None,
     ) -> Response[Page[RunListItem]]:
-        """Newest first. With `min_position` the answer includes that position, or has the header `Stale: true`."""
+        """All filters go together. Newest first unless `sort` and `order` say otherwise.
+
+        With `min_position` the answer includes that position, or has the header `Stale: true`.
+        """
         pool = services.store.pool
         fresh = await is_fresh(pool, "run_list", min_position)
-        wanted = RunFilter(
-            zap_id=zap_id,
-            status=status,
-            source=source,
-            from_=from_.at if from_ else None,
-            to=to.at if to else None,
-            step_id=step_id,
-            error_code=error_code,
-            recovered=recovered,
-            parent=parent,
-            before=paging.before,
-            limit=paging.enough,
-        )
-        items = await list_runs(pool, request.user.tenant_id, wanted)
-        return marked(paging.page(items, lambda item: item.id), fresh=fresh)
+        items = await list_runs(pool, request.user.tenant_id, run_paging.of(wanted))
+        more = run_paging.cursor(items[run_paging.limit - 1]) if len(items) > run_paging.limit else None
+        return marked(Page(items[: run_paging.limit], more), fresh=fresh)
+
+    @get("/count", summary="Count runs", operation_id="countRuns", opt=notes(headers=("Stale",)))
+    async def count_runs(
+        self,
+        request: AuthedRequest,
+        services: Injected[Services],
+        wanted: Injected[RunFilter],
+        *,
+        min_position: MinPosition = None,
+    ) -> Response[RunCount]:
+        """How many runs the same filters of the list find."""
+        pool = services.store.pool
+        fresh = await is_fresh(pool, "run_list", min_position)
+        some = msgspec.structs.replace(wanted, limit=MAX_COUNT + 1)
+        found = await count_runs(pool, request.user.tenant_id, some)
+        return marked(RunCount(min(found, MAX_COUNT), found <= MAX_COUNT), fresh=fresh)
 
     @get("/{run_id:uuid}", summary="Read a run", operation_id="getRun")
     async def read(

@@ -174,6 +174,7 @@ _ABOUT = {
     "number": "The number of a published version", "status": "Only those with this status",
     "source": "Only runs with this source", "reason": "Only those with this reason",
     "state": "Only groups in this state", "as_of": "As it was at this moment",
+    "zap_version": "Only runs of this published version", "order": "Highest, or newest, first; or the other way round",
     "min_position": "Wait a moment until the list includes this position of the log",
 }  # fmt: skip
 

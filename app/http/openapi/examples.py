@@ -119,6 +119,7 @@ EXAMPLES: Mapping[str, Json] = {
         "finished_at": _LATER, "duration_ms": 1250, "error": _ERROR, "attempts": 5, "replay_of": None,
         "parent_id": None, "recovered_by": None, "position": 50,
     },
+    "RunCount": {"count": 128, "exact": True},
     "RunItem": {
         "id": _RUN, "step_id": "each", "index": 7, "status": "completed", "started_at": _AT, "finished_at": _LATER,
         "duration_ms": 1250, "attempts": 1, "recovered_by": None, "error": None, "result": {"id": 17},

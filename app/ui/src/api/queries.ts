@@ -116,9 +116,14 @@ export type RunFilter = Omit<RunSelection, "include_recovered"> & { recovered?: 
 
 export const runsQuery = (filter: RunFilter, limit = 25) =>
   list(["runs", filter, limit], (cursor, signal) =>
-    data(api.GET("/api/v1/runs", { params: { query: { ...set(filter), ...paged(cursor, limit) } }, signal })), POLL_MS, unlessLive);
+    data(api.GET("/api/v1/runs", { params: { query: { ...asked(filter), ...paged(cursor, limit) } }, signal })), POLL_MS, unlessLive);
 
-function set(filter: RunFilter): { [Key in keyof RunFilter]: NonNullable<RunFilter[Key]> } {
+/** The list takes several statuses, the filter of the page has one. */
+function asked({ status, ...others }: RunFilter) {
+  return { ...set(others), ...(status ? { status: [status] } : {}) };
+}
+
+function set<Filter extends object>(filter: Filter): { [Key in keyof Filter]: NonNullable<Filter[Key]> } {
   return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined && value !== "")) as never;
 }
 

@@ -1,0 +1,286 @@
+"""Asks the run list: all filters go together, each a named fragment of SQL (sql/fragments/run_list.sql)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Literal, Self, TypeAlias
+from uuid import UUID
+
+import msgspec
+
+from domain.job.job import Selection
+from domain.run.events import Source
+from domain.run.state import RunStatus
+from projections.engine.projection import BEING_BUILT
+from projections.engine.rows import struct_of
+from projections.run_list import RunError, RunListItem
+from sql.postgres.composed import Composed, compose
+from sql.postgres.pool import Pool
+from sql.postgres.queries import Queries
+
+_queries = Queries("projections/run_list.sql")
+_fragments = Queries("fragments/run_list.sql")
+_DAWN = datetime(1970, 1, 2, tzinfo=UTC)
+MAX_REPLAYS = 100
+
+Sort: TypeAlias = Literal["started_at", "finished_at", "duration_ms"]
+Order: TypeAlias = Literal["desc", "asc"]
+
+
+class After(msgspec.Struct, frozen=True):
+    """The run behind which a page starts: its id, and what it is sorted by where that is not when it started."""
+
+    id: UUID
+    value: datetime | float | None = None
+
+
+class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs, in which order: those for which all fields that are set hold.
+
+    `from_` and `finished_from` are inclusive, `to` and `finished_to` exclusive; durations are inclusive. `step_id` and
+    `error_code` are those of the error that the list shows. `recovered`: only runs that were made up for by a replay,
+    or only the others. `parent`: only children of this run; the items of loops are listed with it, and not without.
+    By `finished_at` or `duration_ms` only runs that have ended are listed.
+    """
+
+    zap_ids: tuple[UUID, ...] | None = None
+    statuses: tuple[RunStatus, ...] = ()
+    source: Source | None = None
+    from_: datetime | None = None
+    to: datetime | None = None
+    finished_from: datetime | None = None
+    finished_to: datetime | None = None
+    min_duration_ms: float | None = None
+    max_duration_ms: float | None = None
+    zap_version: int | None = None
+    step_id: str | None = None
+    error_code: str | None = None
+    recovered: bool | None = None
+    parent: UUID | None = None
+    sort: Sort = "started_at"
+    order: Order = "desc"
+    after: After | None = None
+    limit: int = 20
+
+    @property
+    def in_ranges(self) -> bool:
+        """Whether ends or durations are asked for: it depends on their values which index is the best."""
+        ranges = self.finished_from, self.finished_to, self.min_duration_ms, self.max_duration_ms
+        return self.sort != "started_at" or any(bound is not None for bound in ranges)
+
+    @classmethod
+    def of(cls, selection: Selection, statuses: Sequence[RunStatus]) -> Self:
+        """What a job's selection means, whatever its own status."""
+        return cls(
+            zap_ids=(selection.zap_id,) if selection.zap_id else None,
+            statuses=tuple(statuses),
+            source=selection.source,
+            from_=selection.from_,
+            to=selection.to,
+            step_id=selection.step_id,
+            error_code=selection.error_code,
+            recovered=None if selection.include_recovered else False,
+        )
+
+
+async def list_runs(pool: Pool, tenant_id: UUID, wanted: RunFilter) -> list[RunListItem]:
+    """A page of a tenant's runs."""
+    page = page_query(tenant_id, wanted)
+    if wanted.in_ranges:
+        async with pool.acquire() as connection, connection.transaction(readonly=True):
+            await connection.execute(_fragments["plan_for_values"])
+            rows = await connection.fetch(page.query, *page.arguments)
+    else:
+        rows = await pool.fetch(page.query, *page.arguments)
+    return [_item(tuple(row)) for row in rows]
+
+
+def _item(row: tuple[object, ...]) -> RunListItem:
+    code, message, step_id = row[8:11]
+    error = RunError(str(code), str(message), None if step_id is None else str(step_id)) if code else None
+    return struct_of(RunListItem, (*row[:8], error, *row[11:]))
+
+
+async def count_runs(pool: Pool, tenant_id: UUID, wanted: RunFilter) -> int:
+    """How many runs a filter finds, counted up to its limit."""
+    counted = count_query(tenant_id, wanted)
+    count: int = await pool.fetchval(counted.query, *counted.arguments)
+    return count
+
+
+async def oldest_runs(
+    pool: Pool,
+    tenant_id: UUID,
+    selection: Selection,
+    statuses: Sequence[RunStatus],
+    *,
+    after: UUID | None,
+    before: UUID,
+    limit: int,
+) -> list[UUID]:
+    """The next runs of a selection that have one of these statuses, oldest first, with ids between the two."""
+    oldest = oldest_query(tenant_id, selection, statuses, after=after, before=before, limit=limit)
+    return [row[0] for row in await pool.fetch(oldest.query, *oldest.arguments)]
+
+
+async def replays_of(pool: Pool, tenant_id: UUID, run_id: UUID) -> list[UUID]:
+    """The newest MAX_REPLAYS runs that replay this one, newest first; none while the list is being built."""
+    try:
+        rows = await pool.fetch(_queries["replays_of"], tenant_id, run_id, MAX_REPLAYS)
+    except BEING_BUILT:
+        return []
+    return [row[0] for row in rows]
+
+
+class Triggered(msgspec.Struct, frozen=True):
+    """How many runs there are that something started from outside, the oldest and the newest of them."""
+
+    count: int
+    first: UUID
+    last: UUID
+
+
+NONE_TRIGGERED = Triggered(0, UUID(int=0), UUID(int=0))
+
+
+async def newest_triggers(pool: Pool, tenant_id: UUID, selection: Selection, limit: int) -> Triggered:
+    """The newest of a zap's runs that have ended, without replays and items of loops. Of a selection only zap and time
+    count.
+    """
+    wanted = selection.zap_id, _not_too_early(selection.from_), _not_too_early(selection.to)
+    row = await pool.fetchrow(_queries["newest_triggers"], tenant_id, *wanted, limit)
+    return Triggered(*row) if row and row[0] else NONE_TRIGGERED
+
+
+async def oldest_triggers(
+    pool: Pool, tenant_id: UUID, selection: Selection, *, after: UUID, last: UUID, limit: int
+) -> list[UUID]:
+    """The next of these, oldest first, behind an id and up to another one."""
+    wanted = selection.zap_id, _not_too_early(selection.from_), _not_too_early(selection.to)
+    rows = await pool.fetch(_queries["oldest_triggers"], tenant_id, *wanted, after, last, limit)
+    return [row[0] for row in rows]
+
+
+def page_query(tenant_id: UUID, wanted: RunFilter) -> Composed:
+    """A page of the list."""
+    return _composed(tenant_id, wanted, "items", [])
+
+
+def count_query(tenant_id: UUID, wanted: RunFilter) -> Composed:
+    """How many there are. The order tells which index to go along."""
+    return _composed(tenant_id, wanted, "count", ["counted"])
+
+
+def oldest_query(
+    tenant_id: UUID,
+    selection: Selection,
+    statuses: Sequence[RunStatus],
+    *,
+    after: UUID | None,
+    before: UUID,
+    limit: int,
+) -> Composed:
+    """What a job takes next."""
+    wanted = msgspec.structs.replace(
+        RunFilter.of(selection, statuses), order="asc", after=After(after) if after else None, limit=limit
+    )
+    return _composed(tenant_id, wanted, "ids", [], before)
+
+
+def _composed(
+    tenant_id: UUID, wanted: RunFilter, shown: str, closed: Sequence[str], before: UUID | None = None
+) -> Composed:
+    chosen = _chosen(wanted)
+    given = _filters(wanted, chosen) | _position(wanted)
+    if before is not None and wanted.order == "asc":
+        given["before_id"] = {"before_id": before}
+    in_order = [f"{wanted.sort}_{wanted.order}", "limit"]
+    each = ["each", *in_order] if chosen.startswith("each") else []
+    values: dict[str, object] = {"tenant": tenant_id, "limit": wanted.limit}
+    values |= {"parent": wanted.parent, "zaps": wanted.zap_ids, "statuses": possible(wanted)}
+    for of_one in given.values():
+        values |= of_one
+    return compose(_fragments, [shown, chosen, *given, *in_order, *each, *closed], values)
+
+
+def possible(wanted: RunFilter) -> tuple[RunStatus, ...]:
+    """The statuses that runs of the filter can have: no run that has completed shows an error. Empty for any."""
+    if not (wanted.step_id or wanted.error_code):
+        return wanted.statuses
+    return tuple(status for status in wanted.statuses if status != "completed")
+
+
+def _chosen(wanted: RunFilter) -> str:
+    """Where to look: along the index that passes over the fewest runs."""
+    if wanted.parent:
+        return "of_parent"
+    if wanted.recovered:
+        return "recovered_runs"
+    if wanted.zap_ids is not None and len(wanted.zap_ids) != 1:
+        return "each_zap"
+    statuses = possible(wanted)
+    if len(statuses) > 1 and "completed" not in statuses and not (wanted.step_id or wanted.error_code):
+        return "each_status"
+    return "runs"
+
+
+_Given: TypeAlias = dict[str, Mapping[str, object]]
+"""The fragments of the filters that are set, each with its values."""
+
+
+def _filters(wanted: RunFilter, chosen: str) -> _Given:
+    found: _Given = {}
+    if wanted.zap_ids is not None and chosen != "each_zap":
+        found |= {"zap": {"zap": wanted.zap_ids[0]}} if len(wanted.zap_ids) == 1 else {"zaps": {}}
+    if chosen != "each_status":
+        found |= _statuses(wanted)
+    if wanted.source is not None:
+        found["source"] = {"source": wanted.source}
+        if wanted.source != "webhook":
+            found["not_webhook"] = {}
+    if wanted.recovered is not None and chosen != "recovered_runs":
+        found["recovered" if wanted.recovered else "not_recovered"] = {}
+    return found | dict(_plain(wanted))
+
+
+def _statuses(wanted: RunFilter) -> _Given:
+    statuses = possible(wanted)
+    if not statuses:
+        return {"statuses": {}} if wanted.statuses else {}
+    only: _Given = {"status": {"status": statuses[0]}} if len(statuses) == 1 else {"statuses": {}}
+    return only | ({} if "completed" in statuses else {"not_completed": {}})
+
+
+def _plain(wanted: RunFilter) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """Filters that are one comparison each; their fragments and values have the same name."""
+    for name, value in (
+        ("zap_version", wanted.zap_version),
+        ("step", wanted.step_id),
+        ("error_code", wanted.error_code),
+        ("from", _not_too_early(wanted.from_)),
+        ("to", _not_too_early(wanted.to)),
+        ("finished_from", wanted.finished_from),
+        ("finished_to", _not_too_early(wanted.finished_to)),
+        ("min_duration", wanted.min_duration_ms),
+        ("max_duration", wanted.max_duration_ms),
+    ):
+        if value is not None:
+            yield name, {name: value}
+
+
+def _position(wanted: RunFilter) -> _Given:
+    """Where the page starts; and only runs that have what they are sorted by."""
+    found: _Given = {}
+    if wanted.sort == "finished_at" or wanted.finished_from or wanted.finished_to:
+        found["finished"] = {}
+    if wanted.sort == "duration_ms" or wanted.min_duration_ms is not None or wanted.max_duration_ms is not None:
+        found["timed"] = {}
+    if wanted.after is None:
+        return found
+    place, side = ("before_id", "before") if wanted.order == "desc" else ("after_id", "after")
+    by = place if wanted.sort == "started_at" else f"{side}_{wanted.sort}"
+    return found | {by: {place: wanted.after.id, "value": wanted.after.value}}
+
+
+def _not_too_early(moment: datetime | None) -> datetime | None:
+    """No id is of a time before 1970, nor was a run."""
+    return moment and max(moment, _DAWN)
