@@ -32,7 +32,10 @@ class Answers:
         self.by: dict[str, AnsweredBy] = {}
 
     def catalog(self, *, real: bool) -> Catalog:
-        """The same connectors, whose actions only answer. With `real`, those for which none is given do act."""
+        """The same connectors, whose actions only answer. With `real`, those for which none is given do act.
+
+        What only computes does so, and is not said to have been answered by anybody.
+        """
         actions = {type_: self._answering(action, real=real) for type_, action in self._catalog.actions.items()}
         return msgspec.structs.replace(self._catalog, actions=actions)
 
@@ -66,6 +69,8 @@ class Answers:
     def _answering(self, action: ActionDescriptor, *, real: bool) -> ActionDescriptor:
         async def run(config: JsonObject, context: ActionContext) -> Outcome:
             key = context.idempotency_key
+            if action.local and _step_id(key) not in self._given:
+                return await action.run(config, context)
             if real and _step_id(key) not in self._given:
                 self.by[key] = "target"
                 return await action.run(config, context)

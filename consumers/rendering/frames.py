@@ -35,7 +35,15 @@ class Check(msgspec.Struct, frozen=True, tag="check"):
     value: Json
 
 
-Job: TypeAlias = Render | Decide | Check
+class Shape(msgspec.Struct, frozen=True, tag="shape"):
+    """Do a data step, see domain.data.work."""
+
+    operation: str
+    config: JsonObject
+    now: datetime
+
+
+Job: TypeAlias = Render | Decide | Check | Shape
 
 
 class Rendered(msgspec.Struct, frozen=True, tag="rendered"):
@@ -56,8 +64,14 @@ class Checked(msgspec.Struct, frozen=True, tag="checked"):
     violations: tuple[tuple[str, str], ...]
 
 
+class Shaped(msgspec.Struct, frozen=True, tag="shaped"):
+    """The output of the data step."""
+
+    value: Json
+
+
 class Wrong(msgspec.Struct, frozen=True, tag="wrong"):
-    """The template failed."""
+    """The template failed, or the data does not fit the step."""
 
     message: str
     path: str
@@ -69,7 +83,7 @@ class TooMuch(msgspec.Struct, frozen=True, tag="too_much"):
     message: str
 
 
-Answer: TypeAlias = Rendered | Decided | Checked | Wrong | TooMuch
+Answer: TypeAlias = Rendered | Decided | Checked | Shaped | Wrong | TooMuch
 
 
 def head(body: bytes) -> bytes:

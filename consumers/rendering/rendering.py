@@ -20,10 +20,13 @@ from consumers.rendering.frames import (
     Job,
     Render,
     Rendered,
+    Shape,
+    Shaped,
     TooMuch,
     Wrong,
 )
 from consumers.rendering.process import Died, Process
+from domain.data.operation import Unfit
 from domain.language import condition
 from domain.language.scope import Context, Heavy
 from domain.language.spelling import as_json
@@ -91,6 +94,18 @@ class Rendering:
         if isinstance(answer, Checked):
             return answer.violations
         raise TooMuchWork(answer.message if isinstance(answer, TooMuch | Wrong) else "the schema takes too much work")
+
+    async def shape(self, tenant_id: UUID, type_: str, config: JsonObject, now: datetime) -> Json:
+        """The output of a data step, worked out in a process. Raises Unfit; TooMuchWork where it takes too much."""
+        answer = await self._ask(tenant_id, Shape(type_, config, now))
+        match answer:
+            case Shaped(value):
+                return value
+            case Wrong(message):
+                raise Unfit(message)
+            case TooMuch(message):
+                raise TooMuchWork(message)
+        raise TypeError(answer)
 
     async def aclose(self) -> None:
         """End the processes; jobs under way fail."""

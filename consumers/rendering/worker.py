@@ -25,17 +25,23 @@ from consumers.rendering.frames import (
     Job,
     Render,
     Rendered,
+    Shape,
+    Shaped,
     TooMuch,
     Wrong,
     head,
 )
 from domain.connector.input_schema import violations
+from domain.data.operation import Unfit
+from domain.data.work import work as shaped
 from domain.language import condition
 from domain.language.spelling import as_json
 from domain.language.template import TemplateError, TooMuchWork, parse, render, templates
 
 CPU_S = 0.1
 """CPU time of one job."""
+SHAPE_CPU_S = 1.0
+"""The same of a data step."""
 PARSE_CPU_S = 0.3
 """CPU time to parse the templates of a job; parsed ones are kept."""
 MAX_MEMORY = 768 * 2**20
@@ -75,14 +81,16 @@ def _read(source: BinaryIO) -> bytes | None:
 
 
 def _answer(frame: bytes) -> Answer:
+    limit_s = PARSE_CPU_S
     try:
         job = _decoder.decode(frame)
         if isinstance(job, Render):
             _timed(PARSE_CPU_S, lambda: _parse(job))
-        return _timed(CPU_S, lambda: _work(job))
+        limit_s = SHAPE_CPU_S if isinstance(job, Shape) else CPU_S
+        return _timed(limit_s, lambda: _work(job))
     except _OutOfTime:
         _stop_timers()
-        return TooMuch(f"this takes more than {CPU_S * 1000:g} ms of CPU time")
+        return TooMuch(f"this takes more than {limit_s * 1000:g} ms of CPU time")
     except MemoryError:
         return TooMuch("this takes more memory than there is for it")
 
@@ -96,10 +104,14 @@ def _work(job: Job) -> Answer:
                 return Decided(condition.explain(condition.load(job.condition), job.context))
             case Check():
                 return Checked(tuple(violations(job.schema, job.value)))
+            case Shape():
+                return Shaped(shaped(job.operation, job.config, job.now))
     except TooMuchWork as error:
         return TooMuch(error.message)
     except TemplateError as error:
         return Wrong(error.message, error.path)
+    except Unfit as error:
+        return Wrong(str(error), "")
 
 
 def _parse(job: Render) -> None:

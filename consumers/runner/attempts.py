@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -19,7 +20,7 @@ from domain.language.template import TemplateError
 from domain.log.ports import Clock
 from domain.run.inputs import Input, is_large, keep
 from domain.run.state import ActiveRun, idempotency_key
-from domain.values.json import Json
+from domain.values.json import Json, JsonObject
 
 log = structlog.get_logger()
 MAX_ATTEMPT_S = 3_600.0
@@ -82,7 +83,8 @@ class Attempts:
             return Failed(code="template", message="the config is not an object")
         http = self._targets.of(tenant_id, step.rate_limit.per_minute if step.rate_limit else None)
         hop = self._hops.write(Hop(run.requested.depth + 1, run.requested.zap_id))
-        context = ActionContext(http, idempotency_key(run_id, step.id), run_id, self._clock, hop)
+        shape = partial(self._shape, tenant_id)
+        context = ActionContext(http, idempotency_key(run_id, step.id), run_id, self._clock, hop, shape=shape)
         limit_s = self._limit_s(step, run.requested.deadline)
         timer = asyncio.timeout(limit_s)
         try:
@@ -103,6 +105,9 @@ class Attempts:
         timer = self._timers.get(run_id)
         if timer is not None and not timer.expired():
             timer.reschedule(asyncio.get_running_loop().time())
+
+    async def _shape(self, tenant_id: UUID, type_: str, config: JsonObject) -> Json:
+        return await self._rendering.shape(tenant_id, type_, config, self._clock())
 
     def _limit_s(self, step: ActionStep, deadline: datetime | None) -> float:
         limit_s = step.timeout_s or MAX_ATTEMPT_S

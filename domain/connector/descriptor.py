@@ -45,12 +45,22 @@ class TriggerDescriptor(msgspec.Struct, frozen=True, kw_only=True):
         return self.check(config) if self.check else problems(self.config, config)
 
 
+Shape: TypeAlias = Callable[[str, JsonObject], Awaitable[Json]]
+"""Works a data step out in a process that can be killed: its type and rendered config give its output."""
+
+
+async def no_shape(_type: str, _config: JsonObject) -> Json:
+    """For whoever runs no data steps."""
+    raise RuntimeError("there are no processes for data steps here")
+
+
 class ActionContext(msgspec.Struct, frozen=True):
     """What an action may use. `idempotency_key` is the same on every attempt of the step in its run.
 
     `hop` is the value of the header TriggerHub-Depth for what the action sends, empty for none.
     The step's connection goes along with what `http` sends, which the action never sees. Only an action that speaks
     another protocol gets what it logs in with, as `account`.
+    `shape` does data steps that are too much for an event loop; it raises Unfit and TooMuchWork.
     """
 
     http: HttpClient
@@ -59,12 +69,15 @@ class ActionContext(msgspec.Struct, frozen=True):
     clock: Clock
     hop: str = ""
     account: Account | None = None
+    shape: Shape = no_shape
 
 
 class ActionDescriptor(msgspec.Struct, frozen=True, kw_only=True):
     """An action: how the catalog lists it, and the coroutine that does it with the rendered config.
 
     `sample` is an answer such as the action may give: it stands in where a draft is tested and no other is known.
+
+    `local`: it only computes, so tests of drafts do it, too. `idempotent`: a repeat does no harm.
 
     `config` is what can be set, `check` knows more of it than its types say. `prepare` sees the config of a published
     version once, before data: what it decides can't depend on data. `connection`: which a step may name.
@@ -79,6 +92,7 @@ class ActionDescriptor(msgspec.Struct, frozen=True, kw_only=True):
     example: Json = None
     sample: Json = None
     idempotent: bool = True
+    local: bool = False
     check: Callable[[JsonObject], dict[str, str]] | None = None
     prepare: Callable[[JsonObject], JsonObject] | None = None
     connection: Uses | None = None

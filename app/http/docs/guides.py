@@ -20,6 +20,7 @@ ORDER = (
     "waiting",
     "testing",
     "http-action",
+    "data",
     "failures",
     "runs",
     "live",

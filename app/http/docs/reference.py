@@ -11,6 +11,8 @@ from app.config.settings import PREFIX, Settings
 from app.http.docs import language_notes as notes
 from app.http.docs.setting_notes import SETTINGS
 from app.http.problems import KINDS
+from domain.connector.config import config_schema
+from domain.connector.descriptor import ActionDescriptor
 from domain.language import condition
 from domain.language.filters import EXAMPLE, FILTERS
 from domain.language.operators import OPERATORS
@@ -71,6 +73,33 @@ def _problems() -> str:
         "stable `code`. Its `detail` says what was wrong and what to do; `errors` lists each broken field with its "
         "`path`, its `pointer` and the `reason`. See also [the API](/docs/guide/api).\n\n" + "\n\n".join(parts)
     )
+
+
+def _actions() -> str:
+    """A heading for each action. Imported here, as only who reads this page needs all connectors."""
+    from consumers.connectors import catalog
+
+    about = (
+        "What a step of the kind `action` can do. Fields take [templates](/docs/guide/templates), unless they "
+        "say otherwise."
+    )
+    return "\n\n".join(["# Actions", about, *map(_action, catalog().actions.values())])
+
+
+def _action(action: ActionDescriptor) -> str:
+    schema = config_schema(action.config)
+    properties, required = schema["properties"], schema["required"]
+    assert isinstance(properties, dict)
+    assert isinstance(required, list)
+    rows = [
+        (f"`{name}`", str(field.get("title", "")), "yes" if name in required else "", str(field.get("description", "")))
+        for name, field in properties.items()
+        if isinstance(field, dict)
+    ]
+    table = _table(("field", "what", "required", "how"), rows) if rows else "There is nothing to set."
+    example = f"\n\n```json\n{json.dumps(action.example, indent=2)}\n```" if action.example else ""
+    sample = f"\n\nIts output:\n\n```json\n{json.dumps(action.sample)}\n```" if action.sample else ""
+    return f"## {action.type}\n\n**{action.name}.** {action.description}\n\n{table}{example}{sample}"
 
 
 def _events() -> str:
@@ -157,6 +186,7 @@ def _lines(text: str | None) -> str:
 
 
 REFERENCES = {
+    "actions": Reference("Actions", "what steps can do, with all their fields", _actions),
     "operators": Reference("Operators", "what conditions and filters of hooks compare with", _operators),
     "filters": Reference("Template filters", "each with an example and its result", _filters),
     "problems": Reference("Problems", "the codes of refusals", _problems),

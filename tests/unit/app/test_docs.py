@@ -17,6 +17,7 @@ from app.http.docs.markdown import to_html
 from app.http.docs.reference import REFERENCES
 from app.http.docs.setting_notes import SETTINGS
 from app.http.problems import KINDS
+from consumers.connectors import catalog
 from domain.connector.descriptor import ActionContext
 from domain.connector.http_client import HttpReply, HttpRequest, Unreachable
 from domain.connector.outcome import Failed, Outcome, Postponed, Retry, Succeeded
@@ -38,6 +39,7 @@ def anchors(html: str) -> set[str]:
         ("problems", set(KINDS)),
         ("events", {kind.name for kind in EVENT_TYPES}),
         ("commands", set(main.commands)),
+        ("actions", set(catalog().actions)),
     ],
 )
 def test_everything_has_a_heading_that_can_be_linked(page: str, names: set[str]) -> None:

@@ -183,3 +183,22 @@ async def test_of_some_steps_only_those_are_done(rehearsal: Rehearsal, first: in
     found = events(await rehearsal.of(wish(*steps, only=only)))
     done = {event.step_id for event in found if isinstance(event, StepSucceeded)}
     assert done == only
+
+
+async def test_what_only_computes_is_computed_and_not_answered(rehearsal: Rehearsal) -> None:
+    split = ActionStep("a", "data.split", {"value": "{{ trigger.body.n }}-2", "separator": "-"})
+    shown = SetStep("s", {"of": "{{ steps.a.output.items }}"})
+    found = await rehearsal.of(wish(split, shown, recorded={"a": Succeeded("of before")}))
+    settled = events(found)[-2]
+    assert isinstance(settled, StepSucceeded)
+    assert settled.output == {"of": ["1", "2"]}
+    assert found.answered == {}
+    given = await rehearsal.of(wish(split, shown, given={"a": Succeeded({"items": 3})}))
+    assert list(given.answered.values()) == ["stub"]
+
+
+async def test_data_that_does_not_fit_fails_the_step_and_says_where(rehearsal: Rehearsal) -> None:
+    found = events(await rehearsal.of(wish(ActionStep("a", "data.sort", {"items": "{{ trigger.body.n }}"}))))
+    failed = found[1]
+    assert isinstance(failed, StepFailed)
+    assert (failed.failure.code, failed.failure.message) == ("unfit", "items: expected array, got int")

@@ -13,8 +13,10 @@ import pytest
 import pytest_asyncio
 
 from consumers.rendering.rendering import Rendering
+from domain.data.operation import Unfit
 from domain.language import condition
 from domain.language.template import TemplateError, TooMuchWork, compiled
+from domain.values.json import Json, JsonObject
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 ADA, EVE = UUID(int=1), UUID(int=2)
@@ -170,3 +172,19 @@ async def test_a_large_parent_has_working_processes() -> None:
     assert await made(rendering, LOOP) == "123"
     await rendering.aclose()
     assert ballast
+
+
+async def test_a_data_step_is_done_in_a_process(rendering: Rendering) -> None:
+    rows: Json = [{"n": n} for n in range(1_000)]
+    config: JsonObject = {"items": rows, "by": [{"path": "n", "order": "descending"}], "limit": 1}
+    assert await rendering.shape(ADA, "data.sort", config, NOW) == {"items": [{"n": 999}], "count": 1}
+    with pytest.raises(Unfit, match="items: "):
+        await rendering.shape(ADA, "data.sort", {"items": "x"}, NOW)
+
+
+async def test_a_data_step_that_takes_too_long_is_stopped(rendering: Rendering) -> None:
+    select: Json = {"x": {"css": "p", "all": True}}
+    config: JsonObject = {"text": "<div><p>x</p>" * 3_000, "within": "div", "select": select}
+    with pytest.raises(TooMuchWork):
+        await rendering.shape(ADA, "data.html", config, NOW)
+    assert await rendering.shape(ADA, "data.split", {"value": "a"}, NOW) == {"items": ["a"], "count": 1}

@@ -1,0 +1,1 @@
+"""How are values shaped without code?"""
