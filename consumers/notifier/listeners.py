@@ -111,14 +111,18 @@ class Listeners:
         appends: list[Append] = []
         for zap_id in listeners:
             zap = await self._zap(zap_id, versions.get(zap_id, 0))
-            if zap is not None and zap.state.status == "enabled":
-                appends += self._runs_of(zap, failed, told)
+            if zap is not None and await self._listened(zap, failed):
+                definition = zap.state.version(zap.state.live).definition
+                appends += [self._run_of(zap, definition, trigger, told) for trigger in _ears(zap, failed)]
         await self._store.append_each(appends)
 
-    def _runs_of(self, zap: LoadedZap, failed: Failed, told: Told) -> list[Append]:
-        definition = zap.state.version(zap.state.live).definition
-        mine = [trigger for trigger in definition.starts if _hears(trigger, failed.end.zap_id)]
-        return [self._run_of(zap, definition, trigger, told) for trigger in mine]
+    async def _listened(self, zap: LoadedZap, failed: Failed) -> bool:
+        """Whether the zap listened when the run failed: what went wrong before is none of its business."""
+        if zap.last.position < failed.position:
+            return True
+        events = await self._store.read_stream(ZAP.kind, zap.id)
+        then = fold(ZAP, [event for event in events if event.position < failed.position])
+        return then is not None and bool(_ears(then, failed))
 
     def _run_of(self, zap: LoadedZap, definition: Definition, trigger: NamedTrigger, told: Told) -> Append:
         trigger_id, trigger_type = definition.origin(trigger)
@@ -173,6 +177,15 @@ class Listeners:
         if found is not None:
             self._zaps[zap_id] = found
         return found
+
+
+def _ears(zap: LoadedZap, failed: Failed) -> list[NamedTrigger]:
+    """The triggers by which the zap hears of a failure; none unless it is enabled."""
+    if zap.state.status != "enabled":
+        return []
+    return [
+        trigger for trigger in zap.state.version(zap.state.live).definition.starts if _hears(trigger, failed.end.zap_id)
+    ]
 
 
 def _hears(trigger: NamedTrigger, zap_id: UUID | None) -> bool:

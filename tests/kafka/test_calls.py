@@ -4,13 +4,18 @@ from uuid import UUID
 
 import pytest
 
+from domain.aggregates import RUN
 from domain.flow.retry import FixedRetry
-from domain.flow.steps import ActionStep, DelayStep, ForEachStep, ReturnStep, Step, StopStep, ZapStep
-from domain.log.event import Appended, StreamKind
+from domain.flow.steps import ActionStep, DelayStep, ForEachStep, ReturnStep, Step, StopStep, WaitForStep, ZapStep
+from domain.hook.request import Request
+from domain.log.event import Appended, Metadata, StreamKind
+from domain.log.stream import handle, load
+from domain.run.answers import receive
 from domain.run.children import ChildIds, ZapCalled
 from domain.run.events import (
     RunCancelled,
     RunCompleted,
+    RunEvent,
     RunFailed,
     RunRequested,
     RunResumed,
@@ -19,11 +24,12 @@ from domain.run.events import (
     StepPostponed,
     StepSucceeded,
 )
+from domain.run.waits import CallbackReceived
 from domain.values.json import JsonObject
 from domain.zap.definition import Definition, Trigger
 from domain.zap.events import ZapCreated, ZapDeleted, ZapEnabled, ZapEvent, ZapPaused, ZapPublished
 from domain.zap.settings import Concurrency, ZapSettings
-from sql.process.clock import new_id
+from sql.process.clock import new_id, now
 from tests.support.bench import Bench
 from tests.support.builders import TENANT, an_append
 from tests.support.eventually import eventually
@@ -107,6 +113,55 @@ async def test_a_wait_ends_in_time_and_the_called_run_with_it(bench: Bench) -> N
     assert isinstance(events[2], StepFailed)
     assert events[2].failure.code == "timeout"
     await bench.has(child(run), StepDelayed, RunCancelled)
+
+
+def called_back(step_id: str) -> CallbackReceived:
+    return CallbackReceived(step_id=step_id, request=Request(body="{}"), at=now())
+
+
+@pytest.mark.parametrize("early", [1, 2])
+async def test_callbacks_that_come_early_leave_the_end_of_the_wait_as_it_is(bench: Bench, early: int) -> None:
+    sleeps = await callee(bench, DelayStep("nap", for_s=7200))
+    steps = ZapStep("sub", sleeps, timeout_s=60), WaitForStep("paid"), WaitForStep("sent")
+    run = await bench.request(await bench.publish(*steps))
+    await bench.has(child(run), StepDelayed)
+    for step_id in ("paid", "sent")[:early]:
+        await from_outside(bench, run, called_back(step_id))
+    bench.clock.forward(61)
+    await bench.fire_timer(run)
+    events = await came_to(bench, run, ZapCalled, *[CallbackReceived] * early, StepFailed, RunFailed)
+    failed = events[-2]
+    assert isinstance(failed, StepFailed)
+    assert failed.failure.code == "timeout"
+    await bench.has(child(run), StepDelayed, RunCancelled)
+
+
+async def test_a_callback_that_comes_early_counts_once_the_call_is_over(bench: Bench) -> None:
+    sleeps = await callee(bench, DelayStep("nap", for_s=60))
+    run = await bench.request(await bench.publish(ZapStep("sub", sleeps, timeout_s=3600), WaitForStep("paid")))
+    await bench.has(child(run), StepDelayed)
+    await from_outside(bench, run, called_back("paid"))
+    await bench.fire_timer(child(run))
+    await came_to(bench, run, ZapCalled, CallbackReceived, StepSucceeded, StepSucceeded, RunCompleted)
+    assert not await bench.store.pool.fetchval("select count(*) from es.timers where stream_id = $1", run)
+
+
+async def came_to(bench: Bench, run: UUID, *types: type[RunEvent]) -> list[RunEvent]:
+    """Wait for this history, apart from wake-ups: a runner that a callback wakes may see that the wait is over."""
+
+    async def found() -> list[RunEvent] | None:
+        events = [event for event in await bench.events(run) if type(event) is not RunResumed][1:]
+        return events if [type(event) for event in events] == list(types) else None
+
+    history: list[RunEvent] = await eventually(found, 10)
+    return history
+
+
+async def from_outside(bench: Bench, run: UUID, received: CallbackReceived) -> None:
+    """As the API records it."""
+    loaded = await load(bench.store, RUN, run)
+    assert loaded is not None
+    await handle(bench.store, new_id, loaded, lambda state: receive(state, received), Metadata(actor="test"))
 
 
 async def test_what_cannot_be_called_fails_the_step(bench: Bench) -> None:

@@ -1,10 +1,12 @@
 """What only Postgres can promise: a log that refuses change, a chain that proves it, batches that share no fate."""
 
 import asyncio
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -338,3 +340,30 @@ async def test_an_append_opens_the_leaf_of_its_streams_only(connection: Connecti
             opened = {row[0] for row in rows}
     assert len(opened) == 1
     assert opened < set(await leaves(connection))
+
+
+async def test_a_dedupe_key_counts_to_the_microsecond_by_the_moment_of_the_commit(
+    store: PgEventStore, connection: Connection, dsn: str
+) -> None:
+    """The clock of es.append is put where the test wants it: that schema comes first in its search path."""
+    await connection.execute("create table es.stopped (at timestamptz)")
+    await connection.execute(
+        "create function es.clock_timestamp() returns timestamptz language sql as 'select at from es.stopped'"
+    )
+    begin = START + timedelta(days=3650)
+    await connection.execute("insert into es.stopped values ($1)", begin)
+
+    async def at(seconds: float, *keys: bytes) -> list[bool]:
+        """Which of these keys are new then; they go into one call."""
+        await connection.execute("update es.stopped set at = $1", begin + timedelta(seconds=seconds))
+        commands = [msgspec.structs.replace(an_append(dedupe_key=key), dedupe_window_s=60) for key in keys]
+        return [isinstance(result, Appended) for result in await store.append_each(commands)]
+
+    assert await at(0, b"a") == [True]
+    assert await at(30, b"a", b"b") == [False, True]
+    assert await at(59.999999, b"b", b"a") == [False, False]
+    assert await at(60, b"b", b"a", b"c") == [False, True, True]
+    assert await at(-60, b"a", b"d", b"c") == [False, True, False]  # a clock that goes back: the last commit's counts
+    assert await at(119.999999, b"a", b"d", b"b") == [False, False, True]
+    assert await at(120, b"a", b"d", b"c") == [True, True, True]
+    await assert_log_is_whole(dsn)

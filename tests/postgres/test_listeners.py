@@ -81,6 +81,20 @@ async def test_a_notifier_that_dies_before_it_remembers_starts_nothing_twice(
     assert len(await heard(house, ears)) == 1
 
 
+async def test_a_zap_hears_of_no_failure_from_before_it_listened(house: FailingHouse, notifier: Notifier) -> None:
+    zap = await house.zap()
+    await house.check(notifier)
+    before = await a_failed_run(house, zap)
+    ears = await listener(house)
+    after = await a_failed_run(house, zap)
+    await house.on_zap(ears, ZapPaused())
+    meanwhile = await a_failed_run(house, zap)
+    await house.on_zap(ears, ZapEnabled())
+    await house.check(notifier)
+    assert {str(before), str(meanwhile)}.isdisjoint(run.dedupe_id for run in await heard(house, ears))
+    assert [run.dedupe_id for run in await heard(house, ears)] == [str(after)]
+
+
 async def test_it_ends(house: FailingHouse, notifier: Notifier) -> None:
     zap, ears = await house.zap(), await listener(house)
     await house.check(notifier)
