@@ -18,6 +18,7 @@ from domain.hook.hops import Hop, Hops
 from domain.language.scope import Context, Heavy
 from domain.language.template import TemplateError
 from domain.log.ports import Clock
+from domain.memory.memory import Memories
 from domain.run.inputs import Input, is_large, keep
 from domain.run.state import ActiveRun, idempotency_key
 from domain.values.json import Json, JsonObject
@@ -30,9 +31,12 @@ MAX_ATTEMPT_S = 3_600.0
 class Attempts:
     """The actions of the catalog, and how to interrupt those under way."""
 
-    def __init__(self, catalog: Catalog, targets: Targets, clock: Clock, hops: Hops, rendering: Rendering) -> None:
+    def __init__(
+        self, catalog: Catalog, targets: Targets, clock: Clock, hops: Hops, rendering: Rendering, *, memories: Memories
+    ) -> None:
         self._hops = hops
         self._catalog = catalog
+        self._memories = memories
         self._rendering = rendering
         self._targets = targets
         self._clock = clock
@@ -83,8 +87,15 @@ class Attempts:
             return Failed(code="template", message="the config is not an object")
         http = self._targets.of(tenant_id, step.rate_limit.per_minute if step.rate_limit else None)
         hop = self._hops.write(Hop(run.requested.depth + 1, run.requested.zap_id))
-        shape = partial(self._shape, tenant_id)
-        context = ActionContext(http, idempotency_key(run_id, step.id), run_id, self._clock, hop, shape=shape)
+        context = ActionContext(
+            http,
+            idempotency_key(run_id, step.id),
+            run_id,
+            self._clock,
+            hop,
+            shape=partial(self._shape, tenant_id),
+            memory=self._memories(tenant_id, run.requested.zap_id),
+        )
         limit_s = self._limit_s(step, run.requested.deadline)
         timer = asyncio.timeout(limit_s)
         try:

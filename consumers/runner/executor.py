@@ -30,6 +30,7 @@ from domain.log.errors import NotFound
 from domain.log.event import Appended, Conflict, Duplicate, Metadata
 from domain.log.ports import AppendRefused, Clock, EventStore, NewId
 from domain.log.stream import Loaded, follow, load
+from domain.memory.memory import Memories, scratch
 from domain.run.commands import (
     BeginAttempt,
     CallZap,
@@ -80,12 +81,13 @@ class Executor:
         rendering: Rendering,
         hops: Hops = NO_HOPS,
         links: Links = NO_LINKS,
+        memories: Memories | None = None,
     ) -> None:
         self._store = store
         self._links = links
         self._clock = clock
         self._new_id = new_id
-        self._attempts = Attempts(catalog, targets, clock, hops, rendering)
+        self._attempts = Attempts(catalog, targets, clock, hops, rendering, memories=memories or scratch(clock))
         self._control = Control(rendering, clock, links)
         self._definitions = Definitions(store, catalog)
         self._slots = slots

@@ -52,6 +52,7 @@ from sql.postgres.pool import CONNECTION_ERRORS
 from sql.postgres.queries import Queries
 from sql.process.clock import new_id, now
 from sql.process.readiness import tell_ready
+from sql.tables.memories import MemoryTables
 from sql.tables.rate_limits import RateLimits
 
 log = structlog.get_logger()
@@ -99,6 +100,7 @@ class Runner:
             rendering=self._rendering,
             hops=hops,
             links=links,
+            memories=MemoryTables(store.pool, clock).of,
         )
         self._lanes = Lanes(MAX_OPEN)
         self._rooms = Rooms()

@@ -23,6 +23,7 @@ _polls = Queries("queries/polls.sql")
 _timers = Queries("queries/timers.sql")
 _backtests = Queries("queries/backtests.sql")
 _mails = Queries("queries/mails.sql")
+_memory = Queries("queries/memory.sql")
 
 EVERY_S = 3_600.0
 RETRY_S = 60.0
@@ -40,6 +41,8 @@ SOURCE_KEPT = timedelta(days=90)
 BUCKET_KEPT = timedelta(hours=1)
 """A bucket that was not used for so long is full again, so its row can go."""
 BACKTESTS_KEPT = timedelta(days=30)
+CHANGES_KEPT = timedelta(days=14)
+"""So long a step that is tried again knows what it has changed."""
 LINKS_KEPT = timedelta(days=60)
 """So long the link in a mail leads somewhere."""
 
@@ -65,6 +68,7 @@ class Housekeeping:
             chores.create_task(self._repeat("backtests", lambda: self._prune_backtests(stop), stop))
             chores.create_task(self._repeat("polls", lambda: self._prune_polls(stop), stop))
             chores.create_task(self._repeat("buckets", lambda: self._prune_buckets(stop), stop))
+            chores.create_task(self._repeat("memory", lambda: self._prune_memory(stop), stop))
             chores.create_task(self._repeat("mail links", lambda: self._prune_mail_links(stop), stop))
 
     async def _repeat(self, name: str, chore: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
@@ -130,6 +134,14 @@ class Housekeeping:
 
     async def _prune_mail_links(self, stop: asyncio.Event) -> None:
         await self._prune(_mails["prune_mail_links"], self._clock() - LINKS_KEPT, stop)
+
+    async def _prune_memory(self, stop: asyncio.Event) -> None:
+        now = self._clock()
+        await self._prune(_memory["prune_memory"], now, stop)
+        await self._prune(_memory["prune_memory_seen"], now, stop)
+        await self._prune(_memory["prune_memory_changes"], now - CHANGES_KEPT, stop)
+        for tenant in await self._pool.fetch(_memory["who_remembers"]):
+            await self._pool.execute(_memory["recount_memory"], tenant["tenant_id"])
 
     async def _prune(self, query: Query, before: datetime, stop: asyncio.Event) -> None:
         """Delete portion by portion, with pauses between, until one is not full."""

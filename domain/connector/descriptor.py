@@ -1,6 +1,7 @@
 """What a connector declares: its triggers and actions, as data."""
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import TypeAlias
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from domain.connector.outcome import Outcome
 from domain.connector.poll import Poll
 from domain.connector.uses import Uses
 from domain.log.ports import Clock
+from domain.memory.memory import Memory, Scratch
 from domain.values.json import Json, JsonObject
 
 Config: TypeAlias = type[msgspec.Struct]
@@ -54,13 +56,18 @@ async def no_shape(_type: str, _config: JsonObject) -> Json:
     raise RuntimeError("there are no processes for data steps here")
 
 
+_FORGETFUL = Scratch(lambda: datetime.max.replace(tzinfo=UTC))
+"""For whoever runs no steps that remember."""
+
+
 class ActionContext(msgspec.Struct, frozen=True):
     """What an action may use. `idempotency_key` is the same on every attempt of the step in its run.
 
     `hop` is the value of the header TriggerHub-Depth for what the action sends, empty for none.
     The step's connection goes along with what `http` sends, which the action never sees. Only an action that speaks
     another protocol gets what it logs in with, as `account`.
-    `shape` does data steps that are too much for an event loop; it raises Unfit and TooMuchWork.
+    `shape` does data steps that are too much for an event loop; it raises Unfit and TooMuchWork. `memory` is what
+    the zap remembers from run to run.
     """
 
     http: HttpClient
@@ -70,6 +77,7 @@ class ActionContext(msgspec.Struct, frozen=True):
     hop: str = ""
     account: Account | None = None
     shape: Shape = no_shape
+    memory: Memory = _FORGETFUL
 
 
 class ActionDescriptor(msgspec.Struct, frozen=True, kw_only=True):

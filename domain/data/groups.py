@@ -1,5 +1,6 @@
 """Steps that make one thing of many: sums, groups, and what is there once."""
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -14,6 +15,7 @@ from domain.data.operation import Operation, Path, Unfit, bounded_text, field_of
 from domain.language.spelling import spelled
 from domain.values.json import Json, JsonObject
 
+MAX_KEYS = 10_000
 Operator: TypeAlias = Literal["count", "sum", "average", "min", "max", "first", "last", "list", "unique", "join"]
 
 
@@ -129,11 +131,16 @@ def key_of(item: Json, paths: Sequence[str]) -> str:
 
 
 def once(wanted: Once, _now: datetime) -> Json:
-    """The first item of each key, in order, and how many others there are."""
+    """The first item of each key, in order, and how many others there are; `keys` where others may have seen them."""
     first: dict[str, Json] = {}
     for item in wanted.items:
         first.setdefault(key_of(item, wanted.key), item)
-    return {"items": list(first.values()), "count": len(first), "duplicates": len(wanted.items) - len(first)}
+    output: JsonObject = {"items": list(first.values()), "count": len(first)}
+    if wanted.scope != "list":
+        if len(first) > MAX_KEYS:
+            raise Unfit(f"items: at most {MAX_KEYS:,} different ones can be remembered at a time")
+        output["keys"] = [hashlib.sha256(key.encode()).hexdigest()[:32] for key in first]
+    return {**output, "duplicates": len(wanted.items) - len(first)}
 
 
 GROUPS = {

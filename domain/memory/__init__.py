@@ -1,0 +1,1 @@
+"""What does a zap remember from one run to the next?"""
