@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from domain.history.point import Point
 from domain.hook.request import trigger_data
 from domain.log.event import StoredEvent
 from domain.registry import decode
@@ -34,7 +35,7 @@ class RunDetail(msgspec.Struct, kw_only=True):
     `reason`: why a filtered run went no further, or for what a waiting one waits: `approval` or `callback`.
     `answer`: the value of the `return` step that ended the run.
     `replays` are the newest runs that replay this one, `recovered_by` is the one that made up for it when it had not
-    completed; its own stream does not know them, read models do.
+    completed; its own stream does not know them, read models do. `as_of`: where the detail is of the past, of when.
     """
 
     id: UUID
@@ -59,6 +60,7 @@ class RunDetail(msgspec.Struct, kw_only=True):
     replays: list[UUID] = []
     recovered_by: UUID | None = None
     position: int
+    as_of: Point | UnsetType = UNSET
 
 
 _WAITING = (run.StepAttemptFailed, run.StepPostponed, run.StepDelayed, LoopStarted, LoopProgressed, ZapCalled)

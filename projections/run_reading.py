@@ -3,7 +3,8 @@ their bytes, and they are only asked for one by one.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import accumulate
 from uuid import UUID
 
 import msgspec
@@ -17,6 +18,7 @@ from domain.registry import is_current
 from domain.values.json import Json, MalformedJson, parse
 from domain.values.path import MISSING, Missing, Path, look_up
 from domain.values.payload import is_json
+from domain.values.redaction import shown, shown_fields
 from projections.run_detail import RunDetail, bounded, fold, values_of
 from projections.run_values import BEGINNING, DEPTH, SURELY_SHOWN, WIDTH, joined
 
@@ -36,6 +38,11 @@ async def get(store: EventStore, tenant_id: UUID, run_id: UUID) -> RunDetail | N
     events = await store.read_stream(StreamKind.RUN, run_id)
     if not events or events[0].tenant_id != tenant_id:
         return None
+    return await detail(events)
+
+
+async def detail(events: Sequence[StoredEvent]) -> RunDetail:
+    """The detail of the run whose events these are, from the first one on."""
     if sum(len(event.data) for event in events) <= SURELY_SHOWN:
         return fold(events)
     return await asyncio.to_thread(large, events)
@@ -53,6 +60,26 @@ def large(events: Sequence[StoredEvent]) -> RunDetail:
     """The detail of a large run, without its large values."""
     first, body = _lean_request(events[0])
     return bounded(fold([first, *map(_lean, events[1:])], body))
+
+
+def details(events: Sequence[StoredEvent], versions: Collection[int]) -> Iterator[RunDetail]:
+    """The detail of a run after those of its events that have these versions; CPU-bound."""
+    first, body = _lean_request(events[0])
+    lean = [first, *map(_lean, events[1:])]
+    sizes = list(accumulate(len(event.data) for event in events))
+    for number, event in enumerate(events, 1):
+        if event.version not in versions:
+            continue
+        small = sizes[number - 1] <= SURELY_SHOWN
+        yield fold(events[:number]) if small else bounded(fold(lean[:number], body))
+
+
+def redacted(found: RunDetail) -> RunDetail:
+    """The detail as people see it: what goes by the name of a secret is blotted out."""
+    found.trigger = shown_fields(found.trigger)
+    for step in found.steps:
+        step.input, step.output = shown(step.input), shown(step.output)
+    return found
 
 
 def value_of(events: Sequence[StoredEvent], path: Path) -> Json | msgspec.Raw | Missing:

@@ -1,5 +1,6 @@
 """The zap list: one row per zap of a tenant, newest first."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import assert_never
@@ -16,6 +17,21 @@ from sql.postgres.pool import Connection, Pool
 from sql.postgres.queries import Queries
 
 _queries = Queries("projections/zap_list.sql")
+AT_ONCE = 20
+"""Zaps whose events are read at once; each may have a draft and a version of 1 MB."""
+HANDLED = frozenset(
+    {
+        "zap.created",
+        "zap.draft_changed",
+        "zap.published",
+        "zap.rolled_back",
+        "zap.enabled",
+        "zap.paused",
+        "zap.deleted",
+        "zap.flagged",
+        "zap.unflagged",
+    }
+)
 _flags = msgspec.json.Decoder(dict[str, zap.Flag])
 
 
@@ -38,6 +54,43 @@ async def list_zaps(pool: Pool, tenant_id: UUID, *, before: UUID | None, limit: 
     """A page of a tenant's zaps, newest first."""
     rows = await pool.fetch(_queries["page"], tenant_id, before, limit)
     return [struct_of(ZapListItem, (*row[:9], _by_age(_flags.decode(row[9])))) for row in rows]
+
+
+async def zaps_until(
+    pool: Pool, tenant_id: UUID, position: int, *, before: UUID | None, limit: int
+) -> list[ZapListItem]:
+    """The same as it was at a position of the log, with zaps that were deleted later."""
+    found: list[ZapListItem] = []
+    while len(found) < limit:
+        ids = [row[0] for row in await pool.fetch(_queries["ever"], tenant_id, before, AT_ONCE)]
+        if not ids:
+            break
+        events = [StoredEvent(*row) for row in await pool.fetch(_queries["until"], ids, position, sorted(HANDLED))]
+        found += await asyncio.to_thread(_items, events)
+        before = ids[-1]
+    return found[:limit]
+
+
+def _items(events: Sequence[StoredEvent]) -> list[ZapListItem]:
+    changes = row_changes(events, _Change, _fold)
+    return [_item(change) for change in reversed(changes) if change.created_at and change.status != "deleted"]
+
+
+def _item(change: "_Change") -> ZapListItem:
+    assert change.created_at is not None
+    assert change.updated_at is not None
+    return ZapListItem(
+        id=change.id,
+        name=change.name or "",
+        status=change.status or "draft",
+        version=change.version or 0,
+        trigger_type=change.trigger_type or "",
+        step_count=change.step_count or 0,
+        created_at=change.created_at,
+        updated_at=change.updated_at,
+        position=change.position,
+        flags=_by_age({key: flag for key, flag in change.flags.items() if flag is not None}),
+    )
 
 
 def _by_age(flags: Mapping[str, zap.Flag]) -> list[zap.Flag]:
@@ -103,19 +156,7 @@ def _fold(change: _Change, event: Event, at: datetime) -> None:
 ZAP_LIST = Projection(
     name="zap_list",
     definition=3,
-    handles=frozenset(
-        {
-            "zap.created",
-            "zap.draft_changed",
-            "zap.published",
-            "zap.rolled_back",
-            "zap.enabled",
-            "zap.paused",
-            "zap.deleted",
-            "zap.flagged",
-            "zap.unflagged",
-        }
-    ),
+    handles=HANDLED,
     create=_queries["create"],
     apply=_apply,
 )

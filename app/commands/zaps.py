@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from datetime import datetime
 from uuid import UUID
 
 from app.accounts.auth import Principal
@@ -15,7 +14,7 @@ from domain.language.mistakes import SLOW
 from domain.log.errors import Invalid, NotFound
 from domain.log.event import NewEvent
 from domain.log.ports import Clock, EventStore, NewId
-from domain.log.stream import facts, fold, handle, load_of
+from domain.log.stream import facts, handle, load_of
 from domain.values.json import Json
 from domain.zap import zap
 from domain.zap.check import template_text, validate
@@ -50,15 +49,9 @@ class Zaps:
         self._now = now
         self._new_id = new_id
 
-    async def load(self, tenant_id: UUID, zap_id: UUID, as_of: datetime | None = None) -> LoadedZap:
-        """The zap as it is, or as it was. Raises NotFound, also for a zap that is (or was then) deleted."""
-        if as_of is None:
-            return existing(await load_of(self._store, ZAP, zap_id, tenant_id))
-        events = await self._store.read_stream(ZAP.kind, zap_id)
-        loaded = fold(ZAP, [event for event in events if event.recorded_at <= as_of])
-        if loaded is None or loaded.tenant_id != tenant_id:
-            raise NotFound("no such zap")
-        return existing(loaded)
+    async def load(self, tenant_id: UUID, zap_id: UUID) -> LoadedZap:
+        """The zap as it is. Raises NotFound, also for a zap that is deleted."""
+        return existing(await load_of(self._store, ZAP, zap_id, tenant_id))
 
     async def create(self, principal: Principal, command: CreateZap) -> LoadedZap:
         """A new zap with its first draft. Raises Invalid."""

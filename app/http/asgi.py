@@ -38,6 +38,7 @@ from app.http.api.backtests import BacktestController, BacktestResultController
 from app.http.api.catalog import CatalogController
 from app.http.api.dead_letters import DeadLetterController, HealthController
 from app.http.api.draft_tests import DraftTestController
+from app.http.api.history import HistoryController
 from app.http.api.hooks import HookController
 from app.http.api.jobs import BulkController, HeldController, JobController
 from app.http.api.live import LiveController
@@ -54,7 +55,7 @@ from app.http.background import stop_if_ended
 from app.http.docs.pages import PAGES
 from app.http.health import healthz, readyz
 from app.http.idempotency import repeatable, with_idempotency
-from app.http.inputs import MAX_BODY, Moment
+from app.http.inputs import MAX_BODY, AsOf, Moment
 from app.http.openapi.routes import Document, as_json, as_yaml
 from app.http.pages.approval import APPROVAL_PAGES
 from app.http.paging import provide_paging
@@ -81,6 +82,7 @@ from consumers.runner.slots import Slots
 from domain.hook.hops import Hops
 from domain.log.ports import NewId
 from domain.run.links import Links
+from projections.past import Past
 from sql.tables.answers import Answers
 from sql.tables.hook_secrets import HookTables
 from sql.tables.identity import Identity
@@ -138,6 +140,7 @@ def create_app(services: Services) -> Litestar:
             **_commands(services, rendering, outbound, new_id),
             "links": _value(links),
             "run_watch": _value(run_watch),
+            "past": _value(Past(services.store)),
             "approvals": _value(Approvals(services.store, identity, services.now, new_id)),
         },
         exception_handlers={**refusals.HANDLERS, **routing.HANDLERS},
@@ -187,6 +190,7 @@ def _api(authenticator: Authenticator, keeps_answers: Middleware) -> Router:
             BacktestResultController,
             HookController,
             RunController,
+            HistoryController,
             RunCommandController,
             ApprovalController,
             RunItemController,
@@ -301,10 +305,10 @@ def _hooks(
 
 
 def _decodes_itself(wanted: object) -> bool:
-    return wanted is Moment
+    return wanted in (Moment, AsOf)
 
 
-def _decode(wanted: type[Moment], text: str) -> Moment:
+def _decode(wanted: type[Moment] | type[AsOf], text: str) -> Moment | AsOf:
     return wanted.decode(text)
 
 

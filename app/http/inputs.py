@@ -17,6 +17,7 @@ MAX_BODY = 1_000_000
 _RFC_3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,30})?([Zz]|[+-][0-9]{2}:[0-9]{2})?)?"
 )
+_POSITION = re.compile(r"[0-9]{1,18}")
 
 T = TypeVar("T")
 Injected: TypeAlias = NamedDependency[SkipValidation[T]]
@@ -55,6 +56,25 @@ class Moment:
             return cls(moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC))
         except (ValueError, OverflowError):
             raise ValueError("there is no such date or time") from None
+
+
+class AsOf:
+    """A point of the past as a client gives it: a time as above, or a position of the log."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: datetime | int) -> None:
+        self.value = value
+
+    @classmethod
+    def decode(cls, text: Json) -> Self:
+        """The time or the position that a text names. Raises ValueError."""
+        if isinstance(text, str) and _POSITION.fullmatch(text):
+            return cls(int(text))
+        try:
+            return cls(Moment.decode(text).at)
+        except ValueError as error:
+            raise ValueError(f"{error}, or be a position of the log such as 4711") from None
 
 
 def _hint(text: Json) -> str:

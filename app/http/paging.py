@@ -11,6 +11,7 @@ from litestar import Response
 from litestar.params import QueryParameter
 
 from app.http.problems import Problem
+from domain.history.point import Point
 from projections.engine.freshness import wait_until
 from sql.postgres.pool import Pool
 
@@ -36,10 +37,11 @@ FRESHNESS_S = 1.0
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
-    """One page of a list; `next_cursor` is null on the last one."""
+    """One page of a list; `next_cursor` is null on the last one. `as_of`: of when a list of the past is."""
 
     items: list[T]
     next_cursor: str | None = None
+    as_of: Point | msgspec.UnsetType = msgspec.UNSET
 
 
 class Paging(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """What is different between two JSON values, as a list of changes with their paths."""
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Literal
 
 import msgspec
@@ -29,13 +30,32 @@ def equal(one: Json, other: Json) -> bool:
 
 
 def changes(
-    before: Json, after: Json, alike: Callable[[Json, Json], bool] = equal, path: str = "", limit: int = MAX_CHANGES
+    before: Json,
+    after: Json,
+    alike: Callable[[Json, Json], bool] = equal,
+    *,
+    path: str = "",
+    limit: int = MAX_CHANGES,
+    show: Callable[[Json], Json] = lambda value: value,
 ) -> list[Change]:
-    """How to get from one to the other, in the order of the fields; `limit` of them and no more."""
-    return [change for change, _number in zip(_changes(before, after, alike, path), range(limit), strict=False)]
+    """How to get from one to the other, in the order of the fields; `limit` of them and no more.
+
+    Values are told as `show` makes them, and shortened then.
+    """
+    found = islice(_changes(before, after, alike, path), limit)
+    return [
+        Change(path=path, op=op, before=_told(one, show), after=_told(other, show)) for path, op, one, other in found
+    ]
 
 
-def _changes(before: Json, after: Json, alike: Callable[[Json, Json], bool], path: str) -> Iterator[Change]:
+def _told(value: Json | UnsetType, show: Callable[[Json], Json]) -> Json | UnsetType:
+    return value if isinstance(value, UnsetType) else shortened(show(value))
+
+
+_Found = tuple[str, Literal["add", "remove", "replace"], "Json | UnsetType", "Json | UnsetType"]
+
+
+def _changes(before: Json, after: Json, alike: Callable[[Json, Json], bool], path: str) -> Iterator[_Found]:
     if isinstance(before, dict) and isinstance(after, dict):
         for name in {**before, **after}:
             yield from _of_part(before.get(name, UNSET), after.get(name, UNSET), alike, _field(path, name))
@@ -45,17 +65,17 @@ def _changes(before: Json, after: Json, alike: Callable[[Json, Json], bool], pat
             other = after[index] if index < len(after) else UNSET
             yield from _of_part(one, other, alike, f"{path}[{index}]")
     elif not alike(before, after):
-        yield Change(path=path, op="replace", before=shortened(before), after=shortened(after))
+        yield path, "replace", before, after
 
 
 def _of_part(
     before: Json | UnsetType, after: Json | UnsetType, alike: Callable[[Json, Json], bool], path: str
-) -> Iterator[Change]:
+) -> Iterator[_Found]:
     if isinstance(before, UnsetType):
         if not isinstance(after, UnsetType):
-            yield Change(path=path, op="add", after=shortened(after))
+            yield path, "add", UNSET, after
     elif isinstance(after, UnsetType):
-        yield Change(path=path, op="remove", before=shortened(before))
+        yield path, "remove", before, UNSET
     else:
         yield from _changes(before, after, alike, path)
 

@@ -55,3 +55,25 @@ order by zap_id desc limit $3
 -- name: listeners
 -- Enabled zaps of a tenant, one version of which at least listens to failures.
 select zap_id from rm.zap_list where tenant_id = $1 and listens and status = 'enabled' order by zap_id limit $2
+
+-- name: ever
+-- A tenant's zaps, newest first, deleted ones too.
+select zap_id from rm.zap_list
+where tenant_id = $1 and zap_id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+order by zap_id desc limit $3
+
+-- name: until
+-- What the rows of some zaps come from, up to a position: their first events, the last one about the draft, the live
+-- version and the status each, and all about flags.
+select position, kind, stream_id, version, tenant_id, ordering_key, event_id, type, schema_version, recorded_at,
+       meta, data
+from (
+    select e.*, row_number() over (partition by e.stream_id, case
+               when e.type in ('zap.created', 'zap.draft_changed') then 'draft'
+               when e.type in ('zap.published', 'zap.rolled_back') then 'live'
+               when e.type in ('zap.enabled', 'zap.paused', 'zap.deleted') then 'status'
+               else e.version::text end order by e.version desc) as n
+    from es.events e
+    where e.kind = 0 and e.stream_id = any($1::uuid[]) and e.position <= $2 and e.type = any($3::text[])
+) d
+where n = 1 or version = 1 order by stream_id, version

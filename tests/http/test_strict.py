@@ -15,7 +15,7 @@ NO_ID = "0199c0de-1234-7abc-8def-0123456789ab"
         ("/runs?state=failed", "state", "status"), ("/zaps?x=paused", "x", None),
         ("/runs?statsu=failed", "statsu", "status"),
         ("/me?x", "x", None), ("/jobs?limits=3", "limits", "limit"), ("/dead-letters?zapid=1", "zapid", "zap_id"),
-        (f"/runs/{NO_ID}?as_of=now", "as_of", None), ("/triggers/available?q=", "q", None),
+        (f"/runs/{NO_ID}?as_off=now", "as_off", "as_of"), ("/triggers/available?q=", "q", None),
     ],
 )  # fmt: skip
 async def test_an_unknown_query_parameter_is_named_with_the_known_ones(

@@ -8,12 +8,12 @@ from uuid import UUID
 import msgspec
 from litestar import Controller, Response, get
 from litestar.di import Provide
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from app.accounts.auth import AuthedRequest
 from app.commands.runs import Runs
 from app.http.api.run_query import RunPaging, provide_run_filter, provide_run_paging
-from app.http.inputs import Injected
+from app.http.inputs import AsOf, Injected
 from app.http.openapi.notes import notes
 from app.http.paging import MinPosition, Page, Paging, encode_cursor, is_fresh, marked
 from app.http.services import Services
@@ -21,15 +21,19 @@ from domain.log.errors import Invalid, NotFound
 from domain.log.event import StoredEvent, StreamKind
 from domain.values.json import JsonObject
 from domain.values.path import MAX_PATH, Missing, parse_path
-from domain.values.redaction import shown, shown_fields
+from domain.values.redaction import shown
 from projections import run_reading
+from projections.past import Past
 from projections.recoveries import recovered_by
 from projections.run_detail import RunDetail
 from projections.run_list import RunListItem
 from projections.run_query import RunFilter, count_runs, list_runs, replays_of
+from projections.run_reading import redacted
 
 MAX_VERSION = 2**31 - 1
 """The most events of a stream."""
+STATES_BYTES = 2**20
+"""Of the states on one page of events."""
 MAX_COUNT = 10_000
 """Runs are counted up to here: a count reads each of them."""
 
@@ -41,8 +45,8 @@ class RunCount(msgspec.Struct, frozen=True):
     exact: bool
 
 
-class EventOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A recorded event."""
+class EventOut(msgspec.Struct, kw_only=True):
+    """A recorded event. `state`: the run after it, where that was asked for."""
 
     id: UUID
     position: int
@@ -52,6 +56,7 @@ class EventOut(msgspec.Struct, frozen=True, kw_only=True):
     recorded_at: datetime
     meta: msgspec.Raw
     data: msgspec.Raw
+    state: RunDetail | msgspec.UnsetType = msgspec.UNSET
 
 
 def _shown(data: bytes) -> msgspec.Raw:
@@ -118,19 +123,32 @@ class RunController(Controller):
 
     @get("/{run_id:uuid}", summary="Read a run", operation_id="getRun")
     async def read(
-        self, run_id: FromPath[UUID], request: AuthedRequest, services: Injected[Services], runs: Injected[Runs]
+        self,
+        run_id: FromPath[UUID],
+        request: AuthedRequest,
+        services: Injected[Services],
+        runs: Injected[Runs],
+        past: Injected[Past],
+        *,
+        as_of: FromQuery[AsOf | None] = None,
     ) -> RunDetail:
         """Trigger, and all steps with their place, input, output, attempts and timing, or why they were not done.
 
-        Current, but for `replays` and `recovered_by`.
+        Current, but for `replays` and `recovered_by`. With `as_of`, a time or a position of the log, as it was then:
+        404 where the run was not there yet.
         """
-        found = await runs.detail(request.user.tenant_id, run_id)
-        found.trigger = shown_fields(found.trigger)
-        for step in found.steps:
-            step.input, step.output = shown(step.input), shown(step.output)
-        pool = services.store.pool
-        found.replays = await replays_of(pool, request.user.tenant_id, run_id)
-        found.recovered_by = await recovered_by(pool, request.user.tenant_id, run_id)
+        tenant_id, pool = request.user.tenant_id, services.store.pool
+        replays = await replays_of(pool, tenant_id, run_id)
+        recovered = await recovered_by(pool, tenant_id, run_id)
+        if as_of is None:
+            found = redacted(await runs.detail(tenant_id, run_id))
+        else:
+            point = await past.point(as_of.value)
+            found = redacted(await past.run(tenant_id, run_id, point))
+            found.as_of = point
+            replays = await past.begun(replays, point)
+            recovered = recovered if recovered and await past.completed(recovered, point) else None
+        found.replays, found.recovered_by = replays, recovered
         return found
 
     @get("/{run_id:uuid}/value", summary="Read one value of a run", operation_id="getRunValue", opt=notes("invalid"))
@@ -158,12 +176,23 @@ class RunController(Controller):
         request: AuthedRequest,
         services: Injected[Services],
         paging: Injected[Paging],
+        past: Injected[Past],
+        *,
+        with_state: Annotated[
+            bool, QueryParameter(name="state", description="Also the run as it was after each event")
+        ] = False,
     ) -> Page[EventOut]:
-        """All events as recorded, oldest first. Known secrets are redacted; large events make short pages."""
+        """As recorded, oldest first. Known secrets are redacted; large events and states make short pages."""
         after = paging.before_number or 0
         stored, more = await services.store.stream_page(StreamKind.RUN, run_id, min(after, MAX_VERSION), paging.limit)
         owner = stored or (await services.store.stream_page(StreamKind.RUN, run_id, 0, 1))[0]
         if not owner or owner[0].tenant_id != request.user.tenant_id:
             raise NotFound("no such run")
+        states: list[RunDetail] = []
+        if with_state and stored:
+            states = await past.states(request.user.tenant_id, run_id, stored, STATES_BYTES)
+            more, stored = more or len(states) < len(stored), stored[: len(states)]
         items = await asyncio.to_thread(lambda: [_event_out(event) for event in stored])
+        for item, after_it in zip(items, states, strict=False):
+            item.state = after_it
         return Page(items, encode_cursor(UUID(int=stored[-1].version)) if more else None)

@@ -10,6 +10,7 @@ from app.commands.hook_secrets import MAX_SECRETS
 from app.http.broken import BrokenRule, broken_rule
 from app.http.inputs import Input, Name
 from domain.flow.steps import UNSET, Step, Unset
+from domain.history.point import Point
 from domain.run.state import RunStatus
 from domain.values.json import Json, JsonObject
 from domain.zap.definition import MAX_TRIGGERS, ONE_OF, Definition, NamedTrigger, Trigger, require_one_of
@@ -76,6 +77,7 @@ class ZapChange(Input, frozen=True):
     position: Json | Unset = UNSET
     created_at: Json | Unset = UNSET
     updated_at: Json | Unset = UNSET
+    as_of: Json | Unset = UNSET
 
     def __post_init__(self) -> None:
         if self.in_parts:
@@ -176,7 +178,7 @@ class ZapOut(msgspec.Struct, frozen=True, kw_only=True):
     replaced; PUT it to have it again. `flags`: what is wrong with the zap, until it is published, enabled or rolled
     back, or a run completes where all had failed. `warnings`: what in the draft is allowed, and yet may not be what
     you want. `hook_url` is null where the draft has no hook. `next_runs`: the next times at which the schedules of an
-    enabled zap start runs.
+    enabled zap start runs. `as_of`: of when an answer about the past is.
     """
 
     id: UUID
@@ -193,6 +195,7 @@ class ZapOut(msgspec.Struct, frozen=True, kw_only=True):
     position: int
     created_at: datetime
     updated_at: datetime
+    as_of: Point | Unset = UNSET
 
 
 class VersionOut(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,13 +17,14 @@ from app.commands.hook_secrets import HookSecrets
 from app.commands.manual_runs import ManualRun, ManualRuns
 from app.commands.zaps import Zaps
 from app.http.api.zap_bodies import RollBack, RunAnswer, RunIn, VersionOut, Warned, ZapChange, ZapIn, ZapOut
-from app.http.inputs import Injected, Moment
+from app.http.inputs import AsOf, Injected
 from app.http.openapi.notes import command, notes
-from app.http.paging import Page, Paging, encode_cursor
+from app.http.paging import Page, Paging, encode_cursor, marked
 from app.http.problems import Problem
 from app.http.requests import refused
 from app.http.services import Services
 from app.intake.run_watch import RunWatch
+from domain.history.point import Point
 from domain.hook.compiled import HOOKS
 from domain.hook.hops import HEADER
 from domain.log.ports import Clock
@@ -44,8 +45,10 @@ from domain.zap.zap import (
     ZapCommand,
     hook_path,
 )
+from projections.engine.freshness import holds_all
+from projections.past import Past
 from projections.run_detail import RunDetail
-from projections.zap_list import ZapListItem, list_zaps
+from projections.zap_list import ZapListItem, list_zaps, zaps_until
 from sql.log.pages import PAGE_BYTES
 
 IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="The ETag of the zap as you read it")]
@@ -66,9 +69,9 @@ class OwnZaps(msgspec.Struct, frozen=True):
         expected = parse_if_match(self.if_match)
         return self.respond(await self.zaps.execute(self.principal, zap_id, command, expected))
 
-    async def load(self, zap_id: UUID, as_of: datetime | None = None) -> LoadedZap:
+    async def load(self, zap_id: UUID) -> LoadedZap:
         """Load one of them. Raises NotFound."""
-        return await self.zaps.load(self.principal.tenant_id, zap_id, as_of)
+        return await self.zaps.load(self.principal.tenant_id, zap_id)
 
     async def require_unchanged(self, zap_id: UUID, change: ZapChange) -> None:
         """Refuse a change to fields that the server decides, unless the ETag is out of date and refused anyway."""
@@ -77,23 +80,23 @@ class OwnZaps(msgspec.Struct, frozen=True):
         if errors and (expected is None or loaded.version in expected):
             raise refused(errors)
 
-    def respond(self, loaded: LoadedZap, status_code: int = 200) -> Response[ZapOut]:
+    def respond(self, loaded: LoadedZap, status_code: int = 200, as_of: Point | None = None) -> Response[ZapOut]:
         """The zap with its ETag."""
-        return Response(self.shown(loaded), status_code=status_code, headers={"etag": f'"{loaded.version}"'})
+        return Response(self.shown(loaded, as_of), status_code=status_code, headers={"etag": f'"{loaded.version}"'})
 
     def _hook_url(self, loaded: LoadedZap) -> str | None:
         has_hook = loaded.state.draft.start_of(HOOKS) is not None
         return self.public_url + hook_path(loaded.tenant_id, loaded.id) if has_hook else None
 
-    def _next_runs(self, zap: Zap) -> tuple[NextRun, ...]:
-        return next_runs(zap.version(zap.live).definition, self.now()) if zap.status == "enabled" else ()
+    def _next_runs(self, zap: Zap, now: datetime) -> tuple[NextRun, ...]:
+        return next_runs(zap.version(zap.live).definition, now) if zap.status == "enabled" else ()
 
     def _warnings(self, draft: Definition) -> tuple[Warned, ...]:
         found = islice(advice(draft, has_mail=self.has_mail), MAX_MISTAKES)
         return tuple(Warned(one.path, one.pointer, one.code, one.reason) for one in found)
 
-    def shown(self, loaded: LoadedZap) -> ZapOut:
-        """The zap as answers have it."""
+    def shown(self, loaded: LoadedZap, as_of: Point | None = None) -> ZapOut:
+        """The zap as answers have it; of the past without advice, which is of today."""
         return ZapOut(
             id=loaded.id,
             name=loaded.state.name,
@@ -103,12 +106,13 @@ class OwnZaps(msgspec.Struct, frozen=True):
             draft_differs=loaded.state.draft_differs,
             set_aside=loaded.state.set_aside,
             flags=loaded.state.flags,
-            warnings=self._warnings(loaded.state.draft),
+            warnings=() if as_of else self._warnings(loaded.state.draft),
             hook_url=self._hook_url(loaded),
-            next_runs=self._next_runs(loaded.state),
+            next_runs=self._next_runs(loaded.state, as_of.at if as_of else self.now()),
             position=loaded.last.position,
             created_at=loaded.first.recorded_at,
             updated_at=loaded.last.recorded_at,
+            as_of=as_of or msgspec.UNSET,
         )
 
 
@@ -142,19 +146,45 @@ class ZapController(Controller):
         answer.headers["location"] = f"/api/v1/zaps/{created.id}"
         return answer
 
-    @get("/", summary="List zaps", operation_id="listZaps")
+    @get("/", summary="List zaps", operation_id="listZaps", opt=notes("invalid", headers=("Stale",)))
     async def list_zaps(
-        self, request: AuthedRequest, services: Injected[Services], paging: Injected[Paging]
-    ) -> Page[ZapListItem]:
-        """Newest first. A read model: it follows the log within moments."""
-        return await paging.newest(partial(list_zaps, services.store.pool, request.user.tenant_id))
+        self,
+        request: AuthedRequest,
+        services: Injected[Services],
+        paging: Injected[Paging],
+        past: Injected[Past],
+        as_of: FromQuery[AsOf | None] = None,
+    ) -> Response[Page[ZapListItem]]:
+        """Newest first. A read model: it follows the log within moments.
+
+        With `as_of`, a time or a position of the log, the zaps that there were then, as they were. Where the list has
+        not come that far yet, the answer has the header `Stale: true`.
+        """
+        tenant_id, pool = request.user.tenant_id, services.store.pool
+        if as_of is None:
+            return marked(await paging.newest(partial(list_zaps, pool, tenant_id)), fresh=True)
+        point = await past.point(as_of.value)
+        fresh = await holds_all(pool, "zap_list", point.position)
+        page = await paging.newest(partial(zaps_until, pool, tenant_id, point.position))
+        return marked(msgspec.structs.replace(page, as_of=point), fresh=fresh)
 
     @get("/{zap_id:uuid}", summary="Read a zap", operation_id="getZap", opt=notes(headers=("ETag",)))
     async def read(
-        self, zap_id: FromPath[UUID], own: Injected[OwnZaps], as_of: FromQuery[Moment | None] = None
+        self,
+        zap_id: FromPath[UUID],
+        own: Injected[OwnZaps],
+        past: Injected[Past],
+        as_of: FromQuery[AsOf | None] = None,
     ) -> Response[ZapOut]:
-        """Always current; with `as_of`, as it was at that moment."""
-        return own.respond(await own.load(zap_id, as_of.at if as_of else None))
+        """Always current. With `as_of`, a time or a position of the log, as it was then, also where it is deleted
+        now.
+
+        404 where the zap was not there yet, or no longer.
+        """
+        if as_of is None:
+            return own.respond(await own.load(zap_id))
+        point = await past.point(as_of.value)
+        return own.respond(await past.zap(own.principal.tenant_id, zap_id, point), as_of=point)
 
     @put(
         "/{zap_id:uuid}",

@@ -23,6 +23,7 @@ ORDER = (
     "data",
     "failures",
     "runs",
+    "history",
     "live",
     "api",
     "operating",

@@ -54,7 +54,14 @@ _DEFINITION: JsonObject = {"trigger": _TRIGGER, "steps": _STEPS, "settings": _SE
 _ERROR: JsonObject = {"code": "http_500", "message": "the target answered 500", "step_id": _STEP}
 _SELECTION: JsonObject = {"zap_id": _ZAP, "status": "failed", "from": "2026-11-25", "to": "2026-11-26T12:00:00Z"}
 
+_CHANGES: JsonObject = {
+    "changes": [{"path": "steps.notify.config.method", "op": "replace", "before": "POST", "after": "PUT"}],
+    "cut": False,
+}
+
 EXAMPLES: Mapping[str, Json] = {
+    "Difference": _CHANGES,
+    "DifferenceBetween": {"from": {"position": 42, "at": _AT}, "to": {"position": 47, "at": _LATER}, **_CHANGES},
     "SignUp": {"name": "Ada Lovelace", "email": "ada@example.org", "password": "a long phrase that nobody else has"},
     "SignIn": {"email": "ada@example.org", "password": "a long phrase that nobody else has"},
     "RefreshRequest": {"refresh_token": _TOKENS["refresh_token"]},

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from app.http.inputs import Moment
+from app.http.inputs import AsOf, Moment
 from app.http.openapi.notes import Doc
 from app.http.openapi.variants import VARIANTS, Variants
 from domain.connector.catalog import Catalog
@@ -58,8 +58,9 @@ class Schemas:
 
 
 def _own(wanted: type) -> Doc:
-    if wanted is Moment:
-        return {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]}
+    if wanted in (Moment, AsOf):
+        times: list[Doc] = [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]
+        return {"anyOf": times if wanted is Moment else [*times, {"type": "integer", "minimum": 0}]}
     raise NotImplementedError
 
 
