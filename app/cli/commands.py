@@ -113,12 +113,14 @@ def rotate_keys() -> None:
 
 
 @main.command()
-def verify() -> None:
+@click.option("--from", "first", type=click.IntRange(min=1), help="Check only from this position …")
+@click.option("--to", "last", type=click.IntRange(min=1), help="… to this one; the read models are left out then.")
+def verify(first: int | None, last: int | None) -> None:
     """Check the hash chain of the log, and compare the read models with it."""
     settings = _settings("verify", "database_url")
     from app.cli import operator
 
-    sys.exit(_run(operator.verify(settings)))
+    sys.exit(_run(operator.verify(settings, first, last)))
 
 
 @main.command()

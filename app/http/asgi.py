@@ -44,6 +44,7 @@ from app.http.api.jobs import BulkController, HeldController, JobController
 from app.http.api.live import LiveController
 from app.http.api.mail_addresses import MailAddressController
 from app.http.api.mail_pages import MailPages
+from app.http.api.proofs import ProofController
 from app.http.api.run_commands import RunCommandController
 from app.http.api.run_items import RunItemController
 from app.http.api.runs import RunController
@@ -83,6 +84,7 @@ from domain.hook.hops import Hops
 from domain.log.ports import NewId
 from domain.run.links import Links
 from projections.past import Past
+from sql.log.sparing import SparingVerifier
 from sql.tables.answers import Answers
 from sql.tables.hook_secrets import HookTables
 from sql.tables.identity import Identity
@@ -139,6 +141,7 @@ def create_app(services: Services) -> Litestar:
             "hook_secrets": _value(secrets),
             **_commands(services, rendering, outbound, new_id),
             "links": _value(links),
+            "verifier": _value(SparingVerifier(services.dsn)),
             "run_watch": _value(run_watch),
             "past": _value(Past(services.store)),
             "approvals": _value(Approvals(services.store, identity, services.now, new_id)),
@@ -203,6 +206,7 @@ def _api(authenticator: Authenticator, keeps_answers: Middleware) -> Router:
             HealthController,
             MailAddressController,
             LiveController,
+            ProofController,
         ],
         guards=[guard(authenticator)],
         middleware=[keeps_answers],

@@ -1,4 +1,8 @@
-"""Recomputes the hash chain of the log, which proves that no event was changed, removed or inserted."""
+"""Recomputes the hash chain of the log, which proves that no event was changed, removed or inserted.
+
+PostgreSQL hashes the payloads, so that they need not travel. That is what limits it: the CPUs, and whether PostgreSQL
+was built with OpenSSL, which uses the CPU's instructions for SHA-256.
+"""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -14,7 +18,6 @@ from sql.log.read_ahead import read_ahead
 from sql.postgres.pool import Connection, connect
 from sql.postgres.queries import Queries
 
-_queries = Queries("queries/events.sql")
 _verify = Queries("queries/verify.sql")
 
 LINK = 4 + 32
@@ -25,6 +28,7 @@ TIME = 8
 
 class ChainReport(msgspec.Struct, frozen=True):
     """`position` is the head that was reached; `broken_at` the first position that does not fit, with the reason.
+    `events`: how many were checked by themselves.
 
     `hash` is the chain's at that position, in hex. Kept elsewhere, it proves later that the log up to there is the
     same: whoever can write to the database could also have made the whole chain anew.
@@ -44,44 +48,71 @@ class _Broken(Exception):
         self.reason = reason
 
 
-async def verify_chain(dsn: str, progress: Callable[[int, int], None] = lambda _position, _head: None) -> ChainReport:
-    """Read the whole log in order and recompute every hash. Appends may go on meanwhile.
+async def verify_chain(
+    dsn: str,
+    progress: Callable[[int, int], None] = lambda _position, _head: None,
+    *,
+    first: int = 1,
+    last: int | None = None,
+) -> ChainReport:
+    """Read the log in order and recompute every hash. Appends may go on meanwhile.
 
-    Raises what connections raise.
+    With `first` or `last` only the commits that hold these positions and those between; the stored hash before them is
+    believed. Raises what connections raise.
     """
-    chain = _Chain()
+    chain = _Chain(0, GENESIS)
     try:
         async with _connection(dsn) as commits, _connection(dsn) as even, _connection(dsn) as odd:
-            await _check(chain, commits, (even, odd), progress)
+            start, until = await _bounds(commits, first, last)
+            chain = _Chain(start["last_position"], start["hash"])
+            await _check(chain, until, commits, (even, odd), progress)
+            if first == 1 and last is None:
+                await _check_streams(commits)
     except _Broken as broken:
-        return ChainReport(chain.position, chain.events, chain.hash.hex(), broken.position, broken.reason)
-    return ChainReport(chain.position, chain.events, chain.hash.hex())
+        return chain.report(broken)
+    return chain.report()
+
+
+async def _bounds(connection: Connection, first: int, last: int | None) -> "tuple[asyncpg.Record, int]":
+    """The commit after which to begin, and the last position of the one to end with."""
+    start = await connection.fetchrow(_verify["commit_before"], first)
+    if start is None or (first <= 1 and start["last_position"] != 0):
+        raise _Broken(1, "the first commit is missing")
+    if start["last_position"] == 0 and start["hash"] != GENESIS:
+        raise _Broken(1, "the chain does not begin as every chain does")
+    until: int = await connection.fetchval(_verify["commit_of"], 2**62 if last is None else last)
+    return start, until
 
 
 async def _check(
     chain: "_Chain",
+    until: int,
     commits: Connection,
     events: tuple[Connection, Connection],
     progress: Callable[[int, int], None],
 ) -> None:
-    head: int = await commits.fetchval(_queries["head"])
+    start = chain.position
     async with (
-        aclosing(read_ahead(_events(events[0], 0, head))) as even,
-        aclosing(read_ahead(_events(events[1], PAGE, head))) as odd,
-        aclosing(read_ahead(_commits(commits, head))) as chained,
+        aclosing(read_ahead(_events(events[0], start, until))) as even,
+        aclosing(read_ahead(_events(events[1], start + PAGE, until))) as odd,
+        aclosing(read_ahead(_commits(commits, start, until))) as chained,
     ):
         pages = cycle((even, odd))
         async for page in chained:
             for commit in page:
-                while chain.events < commit[0]:
+                while chain.reached < min(commit[0], until):
                     (part,) = await anext(next(pages))
                     chain.take_events(part)
-                    progress(chain.events, head)
+                    progress(chain.reached, until)
                 chain.take_commit(*commit)
-    stray: int | None = await commits.fetchval(_verify["stray"])
+
+
+async def _check_streams(connection: Connection) -> None:
+    """What is wrong although every hash is right. Raises _Broken."""
+    stray: int | None = await connection.fetchval(_verify["stray"])
     if stray is not None:
         raise _Broken(stray, "the event belongs to no commit")
-    hole: int | None = await commits.fetchval(_verify["holes"])
+    hole: int | None = await connection.fetchval(_verify["holes"])
     if hole is not None:
         raise _Broken(hole, "the versions of the stream that starts here are not 1, 2, 3 …")
 
@@ -99,13 +130,14 @@ class _Page(msgspec.Struct, frozen=True):
 
 
 class _Chain:
-    """The log as far as it was checked: `events` of them by themselves, up to `position` also by their commits."""
+    """The log as far as it was checked: events up to `reached` by themselves, to `position` also by commits."""
 
-    def __init__(self) -> None:
-        self.hash = GENESIS
-        self.position = 0
-        self.events = 0
-        self._after = 0
+    def __init__(self, position: int, head: bytes) -> None:
+        self.hash = head
+        self.position = position
+        self.reached = position
+        self._start = position
+        self._after = position
         """The position after which `_links` and `_times` begin."""
         self._links = b""
         self._times = b""
@@ -118,7 +150,7 @@ class _Chain:
         chained = self.position - self._after
         self._links = self._links[chained * LINK :] + page.links
         self._times = self._times[chained * TIME :] + page.times
-        self._after, self.events, self._wrong = self.position, page.until, page.wrong
+        self._after, self.reached, self._wrong = self.position, page.until, page.wrong
 
     def take_commit(self, last: int, previous: int, head: bytes, time: bytes, stored: bytes) -> None:
         """Check a commit whose events have been taken. Raises _Broken."""
@@ -136,24 +168,30 @@ class _Chain:
             raise _Broken(previous + 1, "the commit's hash does not follow from its events")
         self.hash, self.position = stored, last
 
+    def report(self, broken: _Broken | None = None) -> ChainReport:
+        """What has been found."""
+        events, head = self.reached - self._start, self.hash.hex()
+        if broken is None:
+            return ChainReport(self.position, events, head)
+        return ChainReport(self.position, events, head, broken.position, broken.reason)
 
-async def _events(connection: Connection, start: int, head: int) -> AsyncIterator[list[_Page]]:
-    """Every second page of the log: two connections share it, as the server hashes on one CPU for each."""
-    for after in range(start, head, 2 * PAGE):
-        until = min(after + PAGE, head)
-        row = await connection.fetchrow(_verify["page"], after, until)
+
+async def _events(connection: Connection, start: int, until: int) -> AsyncIterator[list[_Page]]:
+    """Every second page of the log: two connections share it, as the server works on one CPU for each."""
+    for after in range(start, until, 2 * PAGE):
+        last = min(after + PAGE, until)
+        row = await connection.fetchrow(_verify["page"], after, last)
         assert row is not None, "an aggregate has one row"
         count, links, times, changed = row
         wrong = [_Broken(changed, "the event was changed")] if changed else []
-        if count != until - after and (found := await connection.fetchrow(_verify["irregular"], after, until)):
+        if count != last - after and (found := await connection.fetchrow(_verify["irregular"], after, last)):
             wrong.append(_Broken(found[0], "the event is there twice" if found[1] else "the event is missing"))
-        yield [_Page(until, links, times, min(wrong, key=lambda broken: broken.position, default=None))]
+        yield [_Page(last, links, times, min(wrong, key=lambda broken: broken.position, default=None))]
 
 
-async def _commits(connection: Connection, head: int) -> "AsyncIterator[list[asyncpg.Record]]":
-    after = 0
-    while after < head:
-        rows = await connection.fetch(_verify["commits"], after, head, PAGE)
+async def _commits(connection: Connection, after: int, until: int) -> "AsyncIterator[list[asyncpg.Record]]":
+    while after < until:
+        rows = await connection.fetch(_verify["commits"], after, until, PAGE)
         if not rows:
             return
         yield rows

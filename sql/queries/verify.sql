@@ -34,6 +34,16 @@ select last_position, prev_position,
        timestamptz_send(recorded_at), hash
 from es.commits where last_position > $1 and last_position <= $2 order by last_position limit $3
 
+-- name: commit_before
+-- The last commit whose events all come before a position.
+select last_position, hash from es.commits where last_position < $1 order by last_position desc limit 1
+
+-- name: commit_of
+-- Where the commit of a position ends; of one beyond the log, where the log ends.
+select coalesce(
+    (select last_position from es.commits where last_position >= $1 order by last_position limit 1),
+    (select last_position from es.commits order by last_position desc limit 1), 0)
+
 -- name: stray
 -- An event beyond the last commit. One statement sees appends whole, so one that goes on is not taken for a stray.
 select position from es.events
@@ -41,7 +51,8 @@ where position > (select last_position from es.commits order by last_position de
 order by position limit 1
 
 -- name: holes
--- The first event of the stream, earliest in the log, whose versions are not 1, 2, 3 …; the primary key keeps them apart.
-select min(first) from (
-    select min(position) as first from es.events group by kind, stream_id having count(*) <> max(version)
-) broken
+-- The first event of the stream, earliest in the log, whose versions are not 1, 2, 3 …; the primary key keeps them apart,
+-- and is all that is read where no stream is broken.
+select min(e.position)
+from (select kind, stream_id from es.events group by kind, stream_id having count(*) <> max(version)) broken
+join es.events e using (kind, stream_id)

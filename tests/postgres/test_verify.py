@@ -243,3 +243,14 @@ async def test_a_parked_event_is_named_and_not_taken_for_a_difference(
     found = await verify_read_models(dsn, PROJECTIONS, PARTITIONS)
     assert {difference.side for difference in found} == {"parked"}
     assert "zap.run.requested at position 1: ValidationError" in found[0].row
+
+
+async def test_a_range_is_checked_by_whole_commits_and_says_where_it_ends(dsn: str, store: PgEventStore) -> None:
+    """Five commits of three events."""
+    for _ in range(5):
+        await append(store, new_id(), *[requested(new_id()) for _ in range(3)], tenant_id=TENANT, key=TENANT)
+    report = await verify_chain(dsn, first=5, last=8)
+    assert (report.position, report.events, report.broken_at) == (9, 6, None)
+    await tamper(dsn, "update es.events set data = data || ' ' where position = 5")
+    assert [(await verify_chain(dsn, first=first, last=last)).broken_at for first, last in
+            ((1, 3), (1, 4), (4, 4), (6, None), (7, None), (1, 15))] == [None, 5, 5, 5, None, 5]  # fmt: skip

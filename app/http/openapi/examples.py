@@ -75,6 +75,8 @@ EXAMPLES: Mapping[str, Json] = {
     "CreatedApiKey": {"id": _OTHER, "name": "deployment", "prefix": "thk_3x7", "scopes": ["read", "write"],
                       "created_at": _AT, "key": "thk_3x7Qw0"},
     "ApiKey": {"id": _OTHER, "name": "deployment", "prefix": "thk_3x7", "scopes": ["read"], "created_at": _AT},
+    "Verification": {"holds": True, "events": 41_207, "head": {"position": 41_207, "hash": "5a" * 32},
+                     "first_problem": None, "duration_ms": 310.5},
     "ZapInput": _INPUT,
     "ZapUpdate": _INPUT,
     "Zap": {
