@@ -87,6 +87,7 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("user.signed_up", 1, identity.UserSignedUp),
     EventType("user.signed_in", 1, identity.UserSignedIn),
     EventType("user.signed_out", 1, identity.UserSignedOut),
+    EventType("user.password_changed", 1, identity.UserPasswordChanged),
     EventType("user.api_key_created", 1, identity.ApiKeyCreated),
     EventType("user.api_key_deleted", 1, identity.ApiKeyDeleted),
 )

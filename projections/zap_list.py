@@ -36,7 +36,11 @@ _flags = msgspec.json.Decoder(dict[str, zap.Flag])
 
 
 class ZapListItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the list. `version` is the published one that new runs use, 0 before the first publish."""
+    """A row of the list. `version` is the published one that new runs use, 0 before the first publish.
+
+    `completed` and `failed` count ended runs, time-outs among the failed; the times are those of the last ones. They
+    are of now: a list of the past has none.
+    """
 
     id: UUID
     name: str
@@ -48,12 +52,16 @@ class ZapListItem(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
     position: int
     flags: list[zap.Flag]
+    completed: int | None = None
+    failed: int | None = None
+    last_completed_at: datetime | None = None
+    last_failed_at: datetime | None = None
 
 
 async def list_zaps(pool: Pool, tenant_id: UUID, *, before: UUID | None, limit: int) -> list[ZapListItem]:
     """A page of a tenant's zaps, newest first."""
     rows = await pool.fetch(_queries["page"], tenant_id, before, limit)
-    return [struct_of(ZapListItem, (*row[:9], _by_age(_flags.decode(row[9])))) for row in rows]
+    return [struct_of(ZapListItem, (*row[:9], _by_age(_flags.decode(row[9])), *row[10:])) for row in rows]
 
 
 async def zaps_until(

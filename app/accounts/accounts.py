@@ -22,6 +22,7 @@ from domain.account.identity import (
     ApiKeyCreated,
     ApiKeyDeleted,
     IdentityEvent,
+    UserPasswordChanged,
     UserSignedIn,
     UserSignedOut,
     UserSignedUp,
@@ -38,7 +39,8 @@ SESSION_LIFETIME = timedelta(days=30)
 REFRESH_GRACE = timedelta(seconds=10)
 """How long the previous refresh token still works: the reply with the new one may have been lost."""
 
-
+MAX_DEVICE = 300
+"""Characters that are kept of what a device calls itself."""
 MIN_PASSWORD = 8
 """The least number of visible characters in a password."""
 
@@ -71,7 +73,7 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
     new_id: NewId
     signup: WhoMaySignUp = "on"
 
-    async def sign_up(self, name: str, email: str, password: str) -> tuple[User, TokenPair]:
+    async def sign_up(self, name: str, email: str, password: str, device: str = "") -> tuple[User, TokenPair]:
         """A new account, signed in. One person has one account, however the address is spelt."""
         await self._require_open_signup()
         user = User(self.new_id(), _address(email), name)
@@ -84,10 +86,10 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
             # Otherwise a client that tries again would be told that its address is taken.
             await self.identity.remove_user(user.id)
             raise
-        return user, await self._start_session(user.id)
+        return user, await self._start_session(user.id, device)
 
-    async def sign_in(self, email: str, password: str, client: str) -> tuple[User, TokenPair]:
-        """The account's owner, signed in from a network address.
+    async def sign_in(self, email: str, password: str, client: str, device: str = "") -> tuple[User, TokenPair]:
+        """The account's owner, signed in from a network address, on a device that calls itself so.
 
         Unknown address and wrong password get the same answer. Raises TooManyGuesses.
         """
@@ -97,7 +99,7 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
         if not right or found is None:
             raise Unauthorized("wrong e-mail address or password")
         user = found[0]
-        pair = await self._start_session(user.id)
+        pair = await self._start_session(user.id, device)
         await self._record(user.id, UserSignedIn())
         return user, pair
 
@@ -122,6 +124,29 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
             raise WrongStatus("an API key has no session: delete the key instead")
         await self._end_session(principal.session_id)
 
+    async def change_password(self, principal: Principal, current: str, new: str, client: str) -> None:
+        """Replace the password, and end all sessions but the one that asks. API keys keep working.
+
+        Raises Forbidden for an API key, Invalid for a wrong or weak password, and TooManyGuesses.
+        """
+        if principal.session_id is None:
+            raise Forbidden("an API key can not change the password: sign in")
+        email, hashed = await self.identity.password_of(principal.user_id)
+        if not await self.guesses.check(canonical(email), client, lambda: self.passwords.matches(current, hashed)):
+            raise _invalid("current_password", "this is not your password")
+        _require_visible(new, "new_password")
+        await self.identity.change_password(principal.user_id, await self.passwords.hash(new))
+        await self._record(principal.user_id, UserPasswordChanged(), principal.metadata)
+        for session in await self.identity.sessions_of(principal.user_id):
+            if session.id != principal.session_id:
+                await self._end_session(session.id)
+
+    async def end_session(self, principal: Principal, session_id: UUID) -> None:
+        """Sign out one of the user's devices."""
+        if session_id not in {session.id for session in await self.identity.sessions_of(principal.user_id)}:
+            raise NotFound("no such session")
+        await self._end_session(session_id)
+
     async def end_sessions(self, refresh_token: str, *, everywhere: bool) -> None:
         """End the session of a refresh token, or all of its user's; a token of no session ends none."""
         try:
@@ -131,7 +156,7 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
         user_id = await self._end_session(session_id)
         if everywhere and user_id is not None:
             for other in await self.identity.sessions_of(user_id):
-                await self._end_session(other)
+                await self._end_session(other.id)
 
     async def may_sign_up(self) -> tuple[bool, bool]:
         """Whether anybody may, and whether nobody has yet."""
@@ -167,10 +192,11 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
         if not is_open:
             raise SignUpsClosed("nobody can sign up here: ask whoever runs this installation for an account")
 
-    async def _start_session(self, user_id: UUID) -> TokenPair:
+    async def _start_session(self, user_id: UUID, device: str) -> TokenPair:
         first = RefreshToken(self.new_id(), 0)
+        refresh_hash = fingerprint(self.tokens.refresh(first))
         expires_at = self.now() + SESSION_LIFETIME
-        await self.identity.add_session(first.session_id, user_id, fingerprint(self.tokens.refresh(first)), expires_at)
+        await self.identity.add_session(first.session_id, user_id, refresh_hash, expires_at, device[:MAX_DEVICE])
         return self._pair(user_id, first)
 
     async def _end_session(self, session_id: UUID) -> UUID | None:
@@ -201,9 +227,9 @@ def _address(email: str) -> str:
     return address
 
 
-def _require_visible(password: str) -> None:
+def _require_visible(password: str, path: str = "password") -> None:
     if visible_length(password) < MIN_PASSWORD:
-        raise _invalid("password", f"it needs at least {MIN_PASSWORD} characters that are not blank")
+        raise _invalid(path, f"it needs at least {MIN_PASSWORD} characters that are not blank")
 
 
 def _invalid(path: str, reason: str) -> Invalid:

@@ -53,6 +53,10 @@ class Zaps:
         """The zap as it is. Raises NotFound, also for a zap that is deleted."""
         return existing(await load_of(self._store, ZAP, zap_id, tenant_id))
 
+    async def check(self, principal: Principal, definition: Definition) -> None:
+        """Raises Invalid for what a new zap with this definition would be refused for."""
+        await self._check(principal, self._new_id(), definition)
+
     async def create(self, principal: Principal, command: CreateZap) -> LoadedZap:
         """A new zap with its first draft. Raises Invalid."""
         zap_id = self._new_id()

@@ -25,6 +25,10 @@ class UserSignedOut(Event, frozen=True, kw_only=True):
     session_id: UUID
 
 
+class UserPasswordChanged(Event, frozen=True, kw_only=True):
+    """The password was replaced by its owner; the events that follow say which sessions that ended."""
+
+
 class ApiKeyCreated(Event, frozen=True, kw_only=True):
     """A key was made; only its name and id are facts."""
 
@@ -39,4 +43,6 @@ class ApiKeyDeleted(Event, frozen=True, kw_only=True):
     key_id: UUID
 
 
-IdentityEvent: TypeAlias = UserSignedUp | UserSignedIn | UserSignedOut | ApiKeyCreated | ApiKeyDeleted
+IdentityEvent: TypeAlias = (
+    UserSignedUp | UserSignedIn | UserSignedOut | UserPasswordChanged | ApiKeyCreated | ApiKeyDeleted
+)

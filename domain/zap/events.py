@@ -51,11 +51,12 @@ class ZapDraftChanged(Event, frozen=True, kw_only=True):
 
 
 class ZapPublished(Event, frozen=True, kw_only=True):
-    """The draft became the immutable version `number`, which new runs use from now on."""
+    """The draft became the immutable version `number`, which new runs use from now on. `note`: why, in a few words."""
 
     number: int
     name: str
     definition: Definition
+    note: str = ""
 
 
 class ZapRolledBack(Event, frozen=True, kw_only=True):

@@ -50,7 +50,9 @@ class ChangeDraft(Draft, frozen=True):
 
 
 class PublishZap(msgspec.Struct, frozen=True):
-    """Make the draft a version that new runs use."""
+    """Make the draft a version that new runs use; `note` says why."""
+
+    note: str = ""
 
 
 class RollBackZap(msgspec.Struct, frozen=True):
@@ -103,6 +105,7 @@ class PublishedVersion(msgspec.Struct, frozen=True):
     name: str
     definition: Definition
     published_at: datetime
+    note: str = ""
 
 
 class Zap(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,8 +194,8 @@ def _decide_existing(command: _Change, zap: Zap) -> list[ZapEvent]:
             if name == zap.name and same(definition, zap.draft):
                 return []
             return [ZapDraftChanged(name=name, definition=definition)]
-        case PublishZap():
-            return _publish(zap)
+        case PublishZap(note):
+            return _publish(zap, note)
         case RollBackZap(number):
             return _roll_back(zap, zap.version(number))
         case EnableZap():
@@ -211,11 +214,11 @@ def _decide_existing(command: _Change, zap: Zap) -> list[ZapEvent]:
             assert_never(command)
 
 
-def _publish(zap: Zap) -> list[ZapEvent]:
+def _publish(zap: Zap, note: str) -> list[ZapEvent]:
     number = len(zap.versions) + 1
     events: list[ZapEvent] = []
     if zap.draft_differs:
-        events.append(ZapPublished(number=number, name=zap.name, definition=zap.draft))
+        events.append(ZapPublished(number=number, name=zap.name, definition=zap.draft, note=note))
     if zap.status == "draft":
         events.append(ZapEnabled())
     return [*events, *_unflagged(zap)]
@@ -268,7 +271,7 @@ def _evolve_existing(zap: Zap, event: ZapEvent, at: datetime) -> Zap:
         case ZapDraftChanged():
             return replace(zap, name=event.name, draft=event.definition)
         case ZapPublished():
-            version = PublishedVersion(event.number, event.name, event.definition, at)
+            version = PublishedVersion(event.number, event.name, event.definition, at, event.note)
             return replace(zap, versions=(*zap.versions, version), live=event.number)
         case ZapRolledBack():
             set_aside = Draft(zap.name, zap.draft) if event.sets_aside else zap.set_aside

@@ -45,9 +45,10 @@ from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::text[
 where z.tenant_id = u.tenant_id and z.zap_id = u.zap_id and z.stream_version < u.stream_version
 
 -- name: page
--- A tenant's zaps, newest first; deleted ones are gone from the list.
-select zap_id, name, status, version, trigger_type, step_count, created_at, updated_at, position, flags
-from rm.zap_list
+-- A tenant's zaps with their health, newest first; deleted ones are gone from the list.
+select zap_id, name, status, version, trigger_type, step_count, created_at, updated_at, position, flags,
+       coalesce(completed, 0), coalesce(failed, 0), last_completed_at, last_failed_at
+from rm.zap_list left join rm.zap_health using (tenant_id, zap_id)
 where tenant_id = $1 and status <> 'deleted'
   and zap_id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
 order by zap_id desc limit $3

@@ -21,7 +21,7 @@ select user_id, email, name from iam.users where user_id = $1
 
 -- name: add_session
 -- A signed-in device. A user keeps the newest sessions; see prune_sessions.
-insert into iam.sessions (session_id, user_id, refresh_hash, expires_at) values ($1, $2, $3, $4)
+insert into iam.sessions (session_id, user_id, refresh_hash, expires_at, device) values ($1, $2, $3, $4, $5)
 
 -- name: prune_sessions
 -- Forget a user's sessions that have ended, and all but the newest $2.
@@ -44,7 +44,14 @@ where session_id = $1 and previous_hash = $2 and rotated_at > now() - $3::interv
 delete from iam.sessions where session_id = $1 returning user_id
 
 -- name: sessions_of
-select session_id from iam.sessions where user_id = $1
+select session_id, device, rotated_at, expires_at from iam.sessions
+where user_id = $1 and expires_at > now() order by session_id desc
+
+-- name: password_of
+select email, password_hash from iam.users where user_id = $1
+
+-- name: change_password
+update iam.users set password_hash = $2 where user_id = $1
 
 -- name: session_user
 -- Whose session this is, while it lasts.

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from domain.run.request import made_at
 from domain.values.email import spellings
 from sql.postgres.pool import Pool
 from sql.postgres.queries import Queries
@@ -38,6 +39,19 @@ class ApiKey(msgspec.Struct, frozen=True):
     prefix: str
     scopes: tuple[Scope, ...]
     created_at: datetime
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A signed-in device: since when, when it last fetched a token, and until when it lasts unless it does so again.
+
+    `device` is what it called itself when it signed in (its User-Agent).
+    """
+
+    id: UUID
+    device: str
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
 
 
 class GuessLimit(msgspec.Struct, frozen=True):
@@ -86,9 +100,11 @@ class Identity:
         row = await self._pool.fetchrow(_queries["user_by_id"], user_id)
         return User(row[0], row[1], row[2]) if row else None
 
-    async def add_session(self, session_id: UUID, user_id: UUID, refresh_hash: bytes, expires_at: datetime) -> None:
+    async def add_session(
+        self, session_id: UUID, user_id: UUID, refresh_hash: bytes, expires_at: datetime, device: str = ""
+    ) -> None:
         """Remember a signed-in device, and forget the user's ended and surplus ones."""
-        await self._pool.execute(_queries["add_session"], session_id, user_id, refresh_hash, expires_at)
+        await self._pool.execute(_queries["add_session"], session_id, user_id, refresh_hash, expires_at, device)
         await self._pool.execute(_queries["prune_sessions"], user_id, MAX_SESSIONS)
 
     async def rotate_session(
@@ -110,9 +126,20 @@ class Identity:
         user_id: UUID | None = await self._pool.fetchval(_queries["end_session"], session_id)
         return user_id
 
-    async def sessions_of(self, user_id: UUID) -> list[UUID]:
-        """All of a user's sessions."""
-        return [row[0] for row in await self._pool.fetch(_queries["sessions_of"], user_id)]
+    async def sessions_of(self, user_id: UUID) -> list[Session]:
+        """All of a user's sessions that last, newest first."""
+        rows = await self._pool.fetch(_queries["sessions_of"], user_id)
+        return [Session(row[0], row[1], made_at(row[0]), row[2], row[3]) for row in rows]
+
+    async def password_of(self, user_id: UUID) -> tuple[str, str]:
+        """The address and the password's hash of a user who has a session."""
+        row = await self._pool.fetchrow(_queries["password_of"], user_id)
+        assert row is not None
+        return row[0], row[1]
+
+    async def change_password(self, user_id: UUID, password_hash: str) -> None:
+        """Put another password's hash in the place of the one that was there."""
+        await self._pool.execute(_queries["change_password"], user_id, password_hash)
 
     async def session_lasts(self, session_id: UUID, user_id: UUID) -> bool:
         """Whether this user's session is neither ended nor over."""

@@ -12,6 +12,8 @@ CHROMIUM = Path("/usr/bin/chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 EMAIL = "grace@example.com"
+ANOTHER_BROWSER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
+"""What another browser calls itself."""
 # Some lists are asked for again every 5 s only.
 expect.set_options(timeout=10_000)
 
@@ -67,13 +69,18 @@ class Signed:
             self.wrong.append(text)
 
 
+async def fill_in(page: Page, email: str, password: str) -> None:
+    """Send the form of the sign-in page."""
+    await page.get_by_label("E-mail").fill(email)
+    await page.get_by_label("Password").fill(password)
+    await page.get_by_test_id("sign-in").click()
+
+
 async def sign_in(context: BrowserContext) -> Signed:
     """A page in which the person of the tests has signed in."""
     signed = Signed(await context.new_page())
     await signed.page.goto("/login")
-    await signed.page.get_by_label("E-mail").fill(EMAIL)
-    await signed.page.get_by_label("Password").fill(PASSWORD)
-    await signed.page.get_by_test_id("sign-in").click()
+    await fill_in(signed.page, EMAIL, PASSWORD)
     await signed.page.wait_for_url("**/zaps")
     return signed
 

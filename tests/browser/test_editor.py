@@ -65,6 +65,10 @@ async def test_a_zap_is_built_from_nothing_by_keyboard_published_and_run(system:
     assert await stored_ids(system, zap) == ["filter", "request"]
     await page.get_by_test_id("publish").focus()
     await keys.press("Enter")
+    await expect(page.get_by_test_id("publish-note")).to_be_focused()
+    await keys.press("Tab")
+    await keys.press("Tab")
+    await keys.press("Enter")
     await expect(page.get_by_test_id("zap-status")).to_have_text("On")
     await expect(page.get_by_test_id("publish")).to_be_disabled()
     run_id = await system.post_hook(zap["hook_url"], {"total": 1}, key="editor")

@@ -223,6 +223,10 @@ async def test_a_run_can_be_read_on_a_phone(system: System, browser: Browser, we
     for path in ("/zaps", "/runs", f"/runs/{run_id}", "/inbox", "/settings"):
         await signed.page.goto(path)
         await signed.page.locator("h1").wait_for()
+        if path == "/runs":  # each row says which zap it is of, and why it failed
+            row = signed.page.get_by_test_id("run-row").first
+            await expect(row.get_by_role("link")).to_be_visible()
+            assert (await row.get_by_role("link").bounding_box() or {"width": 0})["width"] > 40
         width = await signed.page.evaluate("() => document.documentElement.scrollWidth")
         assert width <= 360, path
     await context.close()

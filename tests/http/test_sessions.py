@@ -126,3 +126,72 @@ async def test_a_sign_in_page_knows_what_it_can_offer(
         if after is not None:
             await begin(api, email)
             assert await offered() == after
+
+
+NEW = "another long phrase altogether"
+
+
+async def sessions_of(person: Person) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = (await person("GET", "/me/sessions")).json()["items"]
+    return items
+
+
+async def test_a_new_password_ends_the_other_sessions_and_is_on_record(api: httpx.AsyncClient, ada: Person) -> None:
+    old = {"email": ada.email, "password": PASSWORD}
+    other = Person(api, (await api.post("/api/v1/auth/signin", json=old)).json())
+    key = (await ada("POST", "/api-keys", json={"name": "CI"})).json()["key"]
+    answer = await ada("POST", "/me/password", json={"current_password": PASSWORD, "new_password": NEW})
+    assert (answer.status_code, answer.text) == (204, "")
+    assert (await other("GET", "/me")).status_code == 401
+    assert (await ada("GET", "/me")).status_code == 200
+    assert (await api.get("/api/v1/me", headers={"authorization": f"Bearer {key}"})).status_code == 200
+    assert (await api.post("/api/v1/auth/signin", json=old)).status_code == 401
+    assert (await api.post("/api/v1/auth/signin", json=old | {"password": NEW})).status_code == 200
+
+
+async def test_a_password_is_changed_by_who_knows_it_and_to_one_that_is_seen(
+    ada: Person, api: httpx.AsyncClient
+) -> None:
+    wrong = await ada("POST", "/me/password", json={"current_password": "not it at all", "new_password": NEW})
+    blank = await ada("POST", "/me/password", json={"current_password": PASSWORD, "new_password": " " * 20})
+    places = [(answer.status_code, answer.json()["errors"][0]["path"]) for answer in (wrong, blank)]
+    assert places == [(422, "current_password"), (422, "new_password")]
+    key = (await ada("POST", "/api-keys", json={"name": "CI", "scopes": ["read", "write", "keys"]})).json()["key"]
+    by_key = await api.post(
+        "/api/v1/me/password",
+        json={"current_password": PASSWORD, "new_password": NEW},
+        headers={"authorization": f"Bearer {key}"},
+    )
+    assert (by_key.status_code, by_key.json()["code"]) == (403, "forbidden")
+    body = {"email": ada.email, "password": PASSWORD}
+    assert (await api.post("/api/v1/auth/signin", json=body)).status_code == 200
+
+
+async def test_passwords_can_not_be_guessed_by_changing_them(ada: Person) -> None:
+    answers = [
+        await ada("POST", "/me/password", json={"current_password": f"guess {number}", "new_password": NEW})
+        for number in range(8)
+    ]
+    assert {answer.status_code for answer in answers} == {422, 429}
+    assert answers[-1].headers["retry-after"]
+
+
+async def test_one_sees_where_one_is_signed_in_and_signs_a_device_out(
+    api: httpx.AsyncClient, ada: Person, bob: Person
+) -> None:
+    body = {"email": ada.email, "password": PASSWORD}
+    answer = await api.post(SESSION, json=body, headers={"user-agent": "Chrome on a phone"})
+    phone = Person(api, answer.json() | {"refresh_token": ""})
+    seen = await sessions_of(ada)
+    assert [(one["device"], one["current"]) for one in seen] == [
+        ("Chrome on a phone", False),
+        (seen[1]["device"], True),
+    ]
+    assert seen[0]["created_at"] <= seen[0]["last_used_at"] < seen[0]["expires_at"]
+    page = (await ada("GET", "/me/sessions?limit=1")).json()
+    rest = (await ada("GET", f"/me/sessions?limit=1&cursor={page['next_cursor']}")).json()
+    assert ([*page["items"], *rest["items"]], rest["next_cursor"]) == (seen, None)
+    assert (await bob("DELETE", f"/me/sessions/{seen[0]['id']}")).status_code == 404
+    assert (await ada("DELETE", f"/me/sessions/{seen[0]['id']}")).status_code == 204
+    assert (await phone("GET", "/me")).status_code == 401
+    assert len(await sessions_of(ada)) == 1

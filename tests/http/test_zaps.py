@@ -177,3 +177,29 @@ async def test_what_the_catalog_offers_is_described(ada: Person) -> None:
     (action,) = (await ada("GET", "/actions/available")).json()
     assert action["config_schema"]["required"] == ["text"]
     assert set(action) == {"type", "name", "description", "icon", "config_schema", "example"}
+
+
+async def test_a_note_is_kept_with_the_version_that_it_speaks_of(ada: Person) -> None:
+    zap = await ada.create_zap(text="one")
+    path = f"/zaps/{zap['id']}"
+    assert (await ada("POST", f"{path}/publish", json={"note": "Refunds, too"})).status_code == 200
+    read = await ada("GET", path)
+    await ada("PUT", path, json=zap_body(text="two"), headers={"if-match": read.headers["etag"]})
+    await ada("POST", f"{path}/publish")
+    versions = (await ada("GET", f"{path}/versions")).json()["items"]
+    assert [(one["number"], one["note"]) for one in versions] == [(2, ""), (1, "Refunds, too")]
+    refused = await ada("POST", f"{path}/publish", json={"note": "x" * 2_001})
+    assert (refused.status_code, refused.json()["errors"][0]["path"]) == (400, "note")
+
+
+async def test_a_definition_is_checked_without_being_saved(ada: Person) -> None:
+    body = zap_body()
+    rule = {"field": "trigger.body", "operator": "exists"}
+    paths = {"id": "choose", "kind": "paths", "paths": [{"id": "only", "condition": rule, "steps": []}]}
+    good = await ada("POST", "/zaps/check", json=body | {"steps": [paths]})
+    assert (good.status_code, [one["code"] for one in good.json()["warnings"]]) == (200, ["no_otherwise"])
+    wrong = body | {"steps": [{"id": "a", "kind": "set", "values": {"x": "{{ steps.later.output }}"}}] * 2}
+    bad = await ada("POST", "/zaps/check", json=wrong)
+    saved = await ada("POST", "/zaps", json=wrong)
+    assert (bad.status_code, bad.json()["errors"]) == (saved.status_code, saved.json()["errors"])
+    assert len(bad.json()["errors"]) > 1

@@ -23,7 +23,7 @@ from projections.engine.engine import Engine
 from projections.engine.verify import verify_read_models
 from projections.recoveries import RECOVERIES
 from projections.zap_health import ZAP_HEALTH, get_health
-from projections.zap_list import ZAP_LIST
+from projections.zap_list import ZAP_LIST, list_zaps
 from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id
 from tests.support.builders import TENANT, a_zap_created
@@ -131,6 +131,9 @@ async def test_a_group_says_what_when_how_often_and_how_to_run_it_again(house: F
     assert last.stream_id == group.run_id
     health = await get_health(house.store.pool, TENANT, zap)
     assert (health.failed, health.last_failed_at) == (3, group.last_at)
+    listed = {item.id: item for item in await list_zaps(house.store.pool, TENANT, before=None, limit=1_000)}[zap]
+    assert (listed.completed, listed.failed, listed.last_completed_at) == (0, 3, None)
+    assert listed.last_failed_at == group.last_at
 
 
 async def test_groups_are_in_order_of_their_last_failure(house: FailingHouse) -> None:

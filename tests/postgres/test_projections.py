@@ -64,7 +64,7 @@ async def test_runs_and_zaps_are_listed_as_their_events_say(engine: Engine, stor
         key=zap,
         kind=StreamKind.CORE,
     )
-    await append(store, run, requested(zap), succeeded(), RunCompleted(), tenant_id=TENANT, key=zap)
+    await append(store, run, requested(zap), succeeded(), RunCompleted(zap_id=zap), tenant_id=TENANT, key=zap)
     await engine.apply(batch_of(await store.read_log(0, 100)))
     (listed,) = await list_runs(store.pool, TENANT, RunFilter())
     assert (listed.id, listed.zap_id, listed.status, listed.attempts, listed.position) == (run, zap, "completed", 1, 6)
@@ -72,6 +72,7 @@ async def test_runs_and_zaps_are_listed_as_their_events_say(engine: Engine, stor
     assert (listed.duration_ms, listed.error) == (0.0, None)
     (item,) = await list_zaps(store.pool, TENANT, before=None, limit=10)
     assert (item.id, item.name, item.status, item.version, item.step_count) == (zap, "Orders", "enabled", 1, 1)
+    assert (item.completed, item.failed, item.last_completed_at) == (1, 0, listed.finished_at)
     assert await list_runs(store.pool, new_id(), RunFilter()) == []
     assert await list_zaps(store.pool, new_id(), before=None, limit=10) == []
 

@@ -55,7 +55,7 @@ def _attempt(number: int) -> dict[str, object]:
 EXAMPLES: tuple[Event, ...] = (
     zap_events.ZapCreated(name="Orders → CRM", definition=_DEFINITION),
     zap_events.ZapDraftChanged(name="Orders → CRM", definition=_DEFINITION),
-    zap_events.ZapPublished(number=3, name="Orders → CRM", definition=_DEFINITION),
+    zap_events.ZapPublished(number=3, name="Orders → CRM", definition=_DEFINITION, note="Refunds, too"),
     zap_events.ZapRolledBack(number=2, sets_aside=True),
     zap_events.ZapEnabled(),
     zap_events.ZapScheduled(trigger_id="each_morning"),
@@ -273,6 +273,7 @@ EXAMPLES: tuple[Event, ...] = (
     identity.UserSignedUp(name="Ada"),
     identity.UserSignedIn(),
     identity.UserSignedOut(session_id=_ID),
+    identity.UserPasswordChanged(),
     identity.ApiKeyCreated(key_id=_ID, name="CI", scopes=("read", "write")),
     identity.ApiKeyDeleted(key_id=_ID),
 )

@@ -106,7 +106,9 @@ reuses = st.builds(children.Reuse, step_id=texts, runs=st.lists(st.uuids(), max_
 EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     zap_events.ZapCreated: st.builds(zap_events.ZapCreated, name=texts, definition=definitions),
     zap_events.ZapDraftChanged: st.builds(zap_events.ZapDraftChanged, name=texts, definition=definitions),
-    zap_events.ZapPublished: st.builds(zap_events.ZapPublished, number=numbers, name=texts, definition=definitions),
+    zap_events.ZapPublished: st.builds(
+        zap_events.ZapPublished, number=numbers, name=texts, definition=definitions, note=texts
+    ),
     zap_events.ZapRolledBack: st.builds(zap_events.ZapRolledBack, number=numbers),
     zap_events.ZapScheduled: st.builds(zap_events.ZapScheduled, trigger_id=texts),
     ticks.TriggerTicked: st.builds(
@@ -305,6 +307,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     identity.UserSignedUp: st.builds(identity.UserSignedUp, name=texts),
     identity.UserSignedIn: st.builds(identity.UserSignedIn),
     identity.UserSignedOut: st.builds(identity.UserSignedOut, session_id=st.uuids()),
+    identity.UserPasswordChanged: st.builds(identity.UserPasswordChanged),
     identity.ApiKeyCreated: st.builds(identity.ApiKeyCreated, key_id=st.uuids(), name=texts),
     identity.ApiKeyDeleted: st.builds(identity.ApiKeyDeleted, key_id=st.uuids()),
 }

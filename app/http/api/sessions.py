@@ -4,12 +4,12 @@ from datetime import timedelta
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
-from litestar import Controller, Request, Response, delete, get
-from litestar.datastructures import Cookie, State
+from litestar import Controller, Response, delete, get
+from litestar.datastructures import Cookie
 from litestar.params import HeaderParameter, JSONBody, QueryParameter
 
 from app.accounts.accounts import SESSION_LIFETIME, Accounts, TokenPair
-from app.http.api.auth import SignIn, SignUp
+from app.http.api.auth import AnyRequest, SignIn, SignUp, client_of, device_of
 from app.http.inputs import Injected
 from app.http.openapi.notes import command, notes
 from app.http.services import Services
@@ -17,7 +17,6 @@ from domain.log.errors import Unauthorized
 from sql.tables.identity import User
 
 T = TypeVar("T")
-AnyRequest = Request[object, object, State]
 _COOKIE = "triggerhub_session"
 _PATH = "/api/v1/auth"
 Own = Annotated[
@@ -66,10 +65,10 @@ class SessionController(Controller):
         "email_taken", "sign_up_closed", "invalid", "busy", status_code=201, answer=SessionOut,
     )  # fmt: skip
     async def sign_up(
-        self, data: JSONBody[SignUp], accounts: Injected[Accounts], services: Injected[Services]
+        self, request: AnyRequest, data: JSONBody[SignUp], accounts: Injected[Accounts], services: Injected[Services]
     ) -> Response[SessionOut]:
         """As POST /auth/signup; the refresh token comes as a cookie."""
-        user, tokens = await accounts.sign_up(data.name, data.email, data.password)
+        user, tokens = await accounts.sign_up(data.name, data.email, data.password, device_of(request))
         return _kept(SessionOut(user, tokens.access_token, tokens.expires_in), tokens, services, 201)
 
     @command("/session", "beginSession", "Begin a session of the UI",
@@ -78,8 +77,7 @@ class SessionController(Controller):
         self, request: AnyRequest, data: JSONBody[SignIn], accounts: Injected[Accounts], services: Injected[Services]
     ) -> Response[SessionOut]:
         """As POST /auth/signin; the refresh token comes as a cookie."""
-        client = request.client.host if request.client else ""
-        user, tokens = await accounts.sign_in(data.email, data.password, client)
+        user, tokens = await accounts.sign_in(data.email, data.password, client_of(request), device_of(request))
         return _kept(SessionOut(user, tokens.access_token, tokens.expires_in), tokens, services)
 
     @command("/session/refresh", "refreshSession", "Go on with a session of the UI", "unauthorized", answer=AccessOut)

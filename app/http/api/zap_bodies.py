@@ -22,6 +22,7 @@ from projections.run_list import RunError
 
 Triggers = Annotated[tuple[NamedTrigger, ...], msgspec.Meta(min_length=1, max_length=MAX_TRIGGERS)]
 MAX_WAIT_S = 30
+MAX_NOTE = 2_000
 Secret = Annotated[str, msgspec.Meta(min_length=8, max_length=1_000, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 
 
@@ -156,6 +157,12 @@ class RunAnswer(msgspec.Struct, frozen=True, kw_only=True):
     position: int
 
 
+class PublishIn(Input, frozen=True):
+    """Why this is published, for whoever reads the versions later."""
+
+    note: Annotated[str, msgspec.Meta(max_length=MAX_NOTE, pattern=r"^[^\x00]*\Z")] = ""
+
+
 class RollBack(Input, frozen=True):
     """The published version to go back to."""
 
@@ -198,13 +205,20 @@ class ZapOut(msgspec.Struct, frozen=True, kw_only=True):
     as_of: Point | Unset = UNSET
 
 
+class Checked(msgspec.Struct, frozen=True):
+    """What a definition that can be saved makes one think of."""
+
+    warnings: tuple[Warned, ...]
+
+
 class VersionOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A published version; `live` when new runs use it."""
+    """A published version; `live` when new runs use it. `note`: why it was published."""
 
     number: int
     name: str
     live: bool
     published_at: datetime
+    note: str
     definition: Definition
 
 

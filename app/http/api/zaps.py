@@ -16,7 +16,18 @@ from app.accounts.auth import AuthedRequest, Principal
 from app.commands.hook_secrets import HookSecrets
 from app.commands.manual_runs import ManualRun, ManualRuns
 from app.commands.zaps import Zaps
-from app.http.api.zap_bodies import RollBack, RunAnswer, RunIn, VersionOut, Warned, ZapChange, ZapIn, ZapOut
+from app.http.api.zap_bodies import (
+    Checked,
+    PublishIn,
+    RollBack,
+    RunAnswer,
+    RunIn,
+    VersionOut,
+    Warned,
+    ZapChange,
+    ZapIn,
+    ZapOut,
+)
 from app.http.inputs import AsOf, Injected
 from app.http.openapi.notes import command, notes
 from app.http.paging import Page, Paging, encode_cursor, marked
@@ -91,7 +102,8 @@ class OwnZaps(msgspec.Struct, frozen=True):
     def _next_runs(self, zap: Zap, now: datetime) -> tuple[NextRun, ...]:
         return next_runs(zap.version(zap.live).definition, now) if zap.status == "enabled" else ()
 
-    def _warnings(self, draft: Definition) -> tuple[Warned, ...]:
+    def warnings(self, draft: Definition) -> tuple[Warned, ...]:
+        """What in a draft is allowed, and yet may not be what its author wants."""
         found = islice(advice(draft, has_mail=self.has_mail), MAX_MISTAKES)
         return tuple(Warned(one.path, one.pointer, one.code, one.reason) for one in found)
 
@@ -106,7 +118,7 @@ class OwnZaps(msgspec.Struct, frozen=True):
             draft_differs=loaded.state.draft_differs,
             set_aside=loaded.state.set_aside,
             flags=loaded.state.flags,
-            warnings=() if as_of else self._warnings(loaded.state.draft),
+            warnings=() if as_of else self.warnings(loaded.state.draft),
             hook_url=self._hook_url(loaded),
             next_runs=self._next_runs(loaded.state, as_of.at if as_of else self.now()),
             position=loaded.last.position,
@@ -145,6 +157,12 @@ class ZapController(Controller):
         answer = own.respond(created, status_code=201)
         answer.headers["location"] = f"/api/v1/zaps/{created.id}"
         return answer
+
+    @command("/check", "checkZap", "Check a definition", "invalid")
+    async def check(self, data: JSONBody[ZapIn], own: Injected[OwnZaps]) -> Checked:
+        """Saves nothing. Refuses what saving would refuse, in the same words; otherwise the answer has warnings."""
+        await own.zaps.check(own.principal, data.definition)
+        return Checked(own.warnings(data.definition))
 
     @get("/", summary="List zaps", operation_id="listZaps", opt=notes("invalid", headers=("Stale",)))
     async def list_zaps(
@@ -211,14 +229,19 @@ class ZapController(Controller):
 
     @_change("/{zap_id:uuid}/publish", "publishZap", "Publish the draft", "invalid")
     async def publish(
-        self, zap_id: FromPath[UUID], own: Injected[OwnZaps], hook_secrets: Injected[HookSecrets]
+        self,
+        zap_id: FromPath[UUID],
+        own: Injected[OwnZaps],
+        hook_secrets: Injected[HookSecrets],
+        data: JSONBody[PublishIn | None] = None,
     ) -> Response[ZapOut]:
         """Makes an immutable version that new runs use; the first one also enables the zap.
 
-        A hook that verifies its senders needs their secret first: PUT /zaps/{id}/secrets.
+        The `note` is kept with the version. A hook that verifies its senders needs their secret first:
+        PUT /zaps/{id}/secrets.
         """
         await hook_secrets.require(own.zaps, own.principal, zap_id)
-        return await own.execute(zap_id, PublishZap())
+        return await own.execute(zap_id, PublishZap((data or PublishIn()).note))
 
     @_change("/{zap_id:uuid}/enable", "enableZap", "Take requests again")
     async def enable(self, zap_id: FromPath[UUID], own: Injected[OwnZaps]) -> Response[ZapOut]:
@@ -330,5 +353,6 @@ def _version(loaded: LoadedZap, number: int) -> VersionOut:
         name=version.name,
         live=version.number == loaded.state.live,
         published_at=version.published_at,
+        note=version.note,
         definition=version.definition,
     )

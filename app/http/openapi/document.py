@@ -171,7 +171,7 @@ def _parameter(parameter: Parameter, schemas: Schemas) -> Doc:
 
 _ABOUT = {
     "zap_id": "The id of a zap", "run_id": "The id of a run", "job_id": "The id of a job",
-    "key_id": "The id of an API key", "step_id": "The id of a step",
+    "key_id": "The id of an API key", "session_id": "The id of a session", "step_id": "The id of a step",
     "request_id": "The id of a request that started no run", "group_id": "The id of a group of failed runs",
     "number": "The number of a published version", "other": "The number of another one",
     "status": "Only those with this status",

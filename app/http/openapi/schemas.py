@@ -30,6 +30,7 @@ _NAMES: Mapping[str, str] = {
     "BacktestIn": "BacktestRequest", "Comparison": "BacktestResult", "Course": "BacktestRun",
     "TestIn": "DraftTestRequest", "TestSample": "DraftTestSample", "TestedDraft": "DraftTest",
     "TestOutcome": "DraftTestOutcome", "Refresh": "RefreshRequest",
+    "PublishIn": "PublishRequest", "Checked": "DefinitionCheck",
     "SessionOut": "Session", "AccessOut": "SessionAccess", "Changed": "DeadLetterChange",
 }  # fmt: skip
 """Names that clients see, where ours are for ourselves."""

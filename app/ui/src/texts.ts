@@ -42,7 +42,7 @@ export const t = {
   },
   zaps: {
     about: "A zap starts a run of its steps for each webhook, at set times, or by hand.", create: "New zap", first: "Create your first zap", search: "Search by name",
-    anyStatus: "Any status", ends: "Completed", lastRun: "Last run", changed: "Changed", noneMatch: "No zap matches",
+    anyStatus: "Any status", ends: "Completed", lastRun: "Last run", lastGood: "Last success", changed: "Changed", noneMatch: "No zap matches",
     emptyTitle: "Your first zap takes a minute", emptyAbout: "You get a live URL at once. Send it a request, and watch the run appear.",
     steps: (count: number) => s(count, "step"), actionsOf: (name: string) => `Actions: ${name}`,
     rate: (completed: number, failed: number) => `${s(completed, "run")} completed, ${failed.toLocaleString("en")} failed`,
@@ -72,8 +72,14 @@ export const t = {
     fresh: "New secret", old: "Secret until now", oldHint: "Still valid beside the new one, until you replace them again. Leave it empty to end it.",
   },
   draft: { json: "Definition", jsonHint: "Name, trigger, steps and settings. Runs use the published version, not the draft." },
+  diff: { none: "Nothing differs.", before: "Before", after: "After", order: "Order of the steps" },
+  publish: {
+    title: (name: string) => `Publish ${name}`, note: "Note", noteHint: "What changes and why, for whoever reads the versions later. It may stay empty.", first: "This is the first version: its hook takes requests from now on.",
+    against: (version: number) => `New runs use version ${version} now. This changes:`, paused: "The zap is paused, and stays so: turn it on to have it run.", notSaved: "The draft could not be saved, so it was not published.",
+  },
   versions: {
-    none: "Nothing is published yet", noneAbout: "Each publish makes a version that never changes.", live: "Live", show: "Show", hide: "Hide", back: "Roll back", definition: "Definition",
+    none: "Nothing is published yet", noneAbout: "Each publish makes a version that never changes.", live: "Live", show: "Compare", hide: "Hide", back: "Roll back", definition: "All of it, as JSON",
+    compare: "Compare with", aside: "The draft was never published. It is set aside, and can be had again.",
     backTitle: (number: number) => `Roll back to version ${number}?`, backAbout: "New runs use that version, and it becomes the draft. Runs under way keep theirs.", rolledBack: (number: number) => `Version ${number} is live`,
   },
   runs: {
@@ -148,6 +154,7 @@ export const t = {
   settings: {
     account: "Account", appearance: "Appearance", theme: "Theme", keys: "API keys", newKey: "New key", noKeys: "No API keys", noKeysAbout: "A key lets a program act for you, without your password.", key: "Key", may: "May", made: "Made",
     revoke: (name: string) => `Revoke ${name}`, revokeNow: "Revoke", revokeAbout: "The key stops working at once.", nameHint: "What the key is for.", createKey: "Create key", keyMade: "Your new key", keyOnce: "Copy it now: it is shown this once.", keyKept: "I have copied it",
-    sessions: "Sessions", sessionsAbout: "Sign out here and on all other devices. API keys keep working.", everywhere: "Sign out everywhere", everywhereAbout: "Every browser and program with a session of yours has to sign in again.",
+    password: "Password", currentPassword: "Current password", newPassword: "New password", changePassword: "Change password", passwordAbout: "All other sessions end. API keys keep working.", passwordChanged: "Your password is changed",
+    sessions: "Sessions", device: "Device", signedIn: "Signed in", lastUsed: "Last used", thisOne: "this one", browserOn: (browser: string, system: string) => `${browser} on ${system}`, unknownDevice: "A program without a name", signOutOf: (device: string) => `Sign out: ${device}`, everywhere: "Sign out everywhere", everywhereAbout: "Every browser and program with a session of yours has to sign in again.",
   },
 } as const;

@@ -49,9 +49,8 @@ export function zapChanged(zap: Zap, etag?: string | null): void {
     if (!old) return old;
     const known = old.find((other) => other.id === zap.id);
     const { draft, ...rest } = zap;
-    const item: ZapSummary = {
-      ...rest, trigger_type: firstTrigger(draft)?.type ?? "", step_count: known?.step_count ?? draft.steps?.length ?? 0,
-    };
+    const health = known ?? { completed: 0, failed: 0, last_completed_at: null, last_failed_at: null };
+    const item: ZapSummary = { ...health, ...rest, trigger_type: firstTrigger(draft)?.type ?? "", step_count: draft.steps?.length ?? 0 };
     return known ? old.map((other) => (other.id === zap.id ? item : other)) : [item, ...old];
   });
   setTimeout(() => queryClient.invalidateQueries({ queryKey: zapsQuery.queryKey }), 1_000);
@@ -179,6 +178,8 @@ export const jobQuery = (id: string) =>
     queryFn: ({ signal }): Promise<Job> => data(api.GET("/api/v1/jobs/{job_id}", { params: { path: { job_id: id } }, signal })),
     refetchInterval: (query) => (["completed", "aborted"].includes(query.state.data?.status ?? "") ? false : 1_000),
   });
+
+export const sessionsQuery = list(["sessions"], (cursor, signal) => data(api.GET("/api/v1/me/sessions", { params: { query: paged(cursor) }, signal })));
 
 export const keysQuery = list(["keys"], (cursor, signal) => data(api.GET("/api/v1/api-keys", { params: { query: paged(cursor) }, signal })));
 

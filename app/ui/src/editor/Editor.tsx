@@ -2,12 +2,11 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { FlaskConical, Redo2, Send, Undo2 } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
-import { type DraftTest, type Zap, api, whole } from "../api/client";
-import { runsQuery, zapChanged } from "../api/queries";
-import { said } from "../parts/controls";
+import type { DraftTest, Zap } from "../api/client";
+import { runsQuery } from "../api/queries";
 import { ago, useNow } from "../parts/time";
-import { toast } from "../parts/toasts";
 import { t } from "../texts";
+import { Publish } from "../zap/Publish";
 import { type Place, at, ownerOf, placeOfPointer, placeOfStep, put, triggersOf } from "./draft";
 import { type Sample, SampleOf } from "./Insert";
 import { JsonView, type Jumping } from "./JsonView";
@@ -20,7 +19,7 @@ import { type Editing, useDraft } from "./useDraft";
 import { type Work, useSteps } from "./useSteps";
 import { w } from "./words";
 
-type Asked = "test" | "conflict" | undefined;
+type Asked = "test" | "conflict" | "publish" | undefined;
 
 export function Editor({ zap, etag }: { zap: Zap; etag: string | null }) {
   const editing = useDraft(zap, etag);
@@ -52,6 +51,7 @@ export function Editor({ zap, etag }: { zap: Zap; etag: string | null }) {
         {isTree ? <Columns editing={editing} work={work} test={test} /> : <JsonView ref={text} draft={editing.draft} change={editing.change} setJson={setJson} />}
       </div>
       {asked === "test" && <Test zap={zap} save={editing.flush} done={setTest} onClose={() => setAsked(undefined)} />}
+      {asked === "publish" && <Publish zap={zap} draft={editing.draft} save={editing.flush} done={editing.published} onClose={() => setAsked(undefined)} />}
       {asked === "conflict" && <Conflict editing={editing} zap={zap} onClose={() => setAsked(undefined)} />}
     </SampleOf>
   );
@@ -85,26 +85,11 @@ function Bar({ zap, editing, isTree, setTree, isJson, ask, sample, setSample }: 
         <button type="button" className="button quiet icon" aria-label={w.redo} title={w.redo} disabled={!editing.canRedo} onClick={editing.redo} data-testid="redo"><Redo2 aria-hidden /></button>
         <Samples zap={zap} sample={sample} setSample={setSample} />
         <button type="button" className="button" onClick={() => ask("test")} data-testid="test"><FlaskConical aria-hidden />{w.test}</button>
-        <button type="button" className="button primary" disabled={!isNew || !isJson} title={isNew ? w.publishAbout : w.isLive} onClick={() => void publish(zap, editing)} data-testid="publish"><Send aria-hidden />{isNew ? w.publish : w.published}</button>
+        <button type="button" className="button primary" disabled={!isNew || !isJson} title={isNew ? w.publishAbout : w.isLive} onClick={() => ask("publish")} data-testid="publish"><Send aria-hidden />{isNew ? w.publish : w.published}</button>
       </div>
       <div className="row wrap small"><Status editing={editing} zap={zap} isJson={isJson} />{editing.saving === "conflict" && <button type="button" className="linkish" onClick={() => ask("conflict")}>{w.decide}</button>}</div>
     </div>
   );
-}
-
-/** What is live is what was seen: the draft is saved first, and published as it was read. */
-async function publish(zap: Zap, editing: Editing) {
-  const tag = await editing.flush();
-  if (tag === undefined) return;
-  try {
-    const call = api.POST("/api/v1/zaps/{zap_id}/publish", { params: { path: { zap_id: zap.id }, header: { "If-Match": tag ?? "*" } } });
-    const { data: live, response } = await whole<Zap>(call as never);
-    editing.published(response.headers.get("etag"));
-    zapChanged(live, response.headers.get("etag"));
-    toast(t.zap.done.publish(live.name));
-  } catch (error) {
-    toast(said(error));
-  }
 }
 
 /** The run whose values can be inserted, and that previews are rendered with. */

@@ -4,7 +4,7 @@ import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { Plus, Search, TriangleAlert, Workflow, Zap as ZapIcon } from "lucide-react";
 import { useState } from "react";
 import type { ZapSummary } from "../api/client";
-import { healthQuery, zapsQuery } from "../api/queries";
+import { zapsQuery } from "../api/queries";
 import { Empty, Failed, Loading, Page, Panel } from "../parts/controls";
 import { Menu } from "../parts/overlays";
 import { ZapBadge } from "../parts/status";
@@ -54,7 +54,7 @@ export function Zaps() {
               <thead>
                 <tr>
                   <th>{t.common.name}</th><th className="fit">{t.common.status}</th><th className="fit">{t.zaps.ends}</th>
-                  <th className="fit">{t.zaps.lastRun}</th><th className="fit">{t.zaps.changed}</th><th className="fit"><span className="hidden">{t.common.actions}</span></th>
+                  <th className="fit">{t.zaps.lastRun}</th><th className="fit">{t.zaps.lastGood}</th><th className="fit"><span className="hidden">{t.common.actions}</span></th>
                 </tr>
               </thead>
               <tbody>{shown?.map((zap) => <Row key={zap.id} zap={zap} />)}</tbody>
@@ -75,8 +75,8 @@ function matches(zap: ZapSummary, q: string, status: string): boolean {
 
 function Row({ zap }: { zap: ZapSummary }) {
   const { items, dialogs } = useZapActions(zap);
-  const health = useQuery(healthQuery(zap.id)).data;
-  const last = [health?.last_completed_at, health?.last_failed_at].filter(Boolean).sort().at(-1);
+  const { completed, failed } = { completed: zap.completed ?? 0, failed: zap.failed ?? 0 };
+  const last = [zap.last_completed_at, zap.last_failed_at].filter(Boolean).sort().at(-1);
   return (
     <tr data-testid="zap-row">
       <td className="grow">
@@ -91,9 +91,9 @@ function Row({ zap }: { zap: ZapSummary }) {
         </div>
       </td>
       <td className="fit"><ZapBadge status={zap.status} /></td>
-      <td className="fit">{health && health.completed + health.failed > 0 && <Rate completed={health.completed} failed={health.failed} />}</td>
-      <td className="fit soft">{last && <Ago at={last} />}</td>
-      <td className="fit soft"><Ago at={zap.updated_at} /></td>
+      <td className="fit">{completed + failed > 0 && <Rate completed={completed} failed={failed} />}</td>
+      <td className="fit soft">{last && <><span className="label-narrow">{t.zaps.lastRun} </span><Ago at={last} /></>}</td>
+      <td className={`fit ${failed > 0 && zap.last_failed_at === last ? "wrong-text" : "soft"}`}>{last && <><span className="label-narrow">{t.zaps.lastGood} </span><Ago at={zap.last_completed_at} /></>}</td>
       <td className="fit end">
         <Menu label={t.zaps.actionsOf(zap.name)}>{items}</Menu>
         {dialogs}

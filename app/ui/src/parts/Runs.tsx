@@ -55,7 +55,7 @@ function Row({ run, withZap }: { run: RunSummary; withZap: boolean }) {
         void navigate({ to: "/runs/$id", params: { id: run.id } });
       }}>
       <td className="fit"><RunBadge status={run.status} /></td>
-      <td className="full" style={{ maxWidth: 0, width: "100%" }}>
+      <td className="full clipped">
         <div className="clip">
           <Link className={withZap ? "main" : "main mono"} to="/runs/$id" params={{ id: run.id }}>{name}</Link>
         </div>

@@ -12,6 +12,7 @@ export function Dialog({ title, onClose, wide, children }: {
   const id = useId();
   useEffect(() => {
     ref.current?.showModal();
+    first(ref.current)?.focus();
   }, []);
   return (
     <dialog
@@ -32,9 +33,15 @@ export function Dialog({ title, onClose, wide, children }: {
   );
 }
 
+/** Where one goes on: the first field; without one the button that does it, unless that is dangerous. */
+function first(dialog: HTMLDialogElement | null): HTMLElement | null | undefined {
+  const found = (selector: string) => dialog?.querySelector<HTMLElement>(selector);
+  return found(".dialog-body :is(input, select, textarea)") ?? found("footer .primary:not(.danger, [disabled])") ?? found("footer .button");
+}
+
 /** Asks before something is done that cannot be undone, and shows why it failed. */
-export function Confirm({ title, children, action, danger, onClose, onConfirm }: {
-  title: string; children: ReactNode; action: string; danger?: boolean; onClose: () => void; onConfirm: () => Promise<unknown>;
+export function Confirm({ title, children, action, danger, wide = false, onClose, onConfirm }: {
+  title: string; children: ReactNode; action: string; danger?: boolean; wide?: boolean; onClose: () => void; onConfirm: () => Promise<unknown>;
 }) {
   const [error, setError] = useState<unknown>();
   const [busy, setBusy] = useState(false);
@@ -49,7 +56,7 @@ export function Confirm({ title, children, action, danger, onClose, onConfirm }:
     }
   }
   return (
-    <Dialog title={title} onClose={onClose}>
+    <Dialog title={title} onClose={onClose} wide={wide}>
       <div className="dialog-body">
         {children}
         {error !== undefined && <Failed error={error} />}

@@ -48,7 +48,7 @@ export function Items({ runId, stepId, loop, isActive }: { runId: string; stepId
                 <tr key={item.id} data-testid="item-row">
                   <td className="fit number"><Link to="/runs/$id" params={{ id: item.id }}>{item.index}</Link></td>
                   <td className="fit"><RunBadge status={item.status} /></td>
-                  <td className="full small" style={{ maxWidth: 0, width: "100%" }}><div className={`clip${item.error ? " wrong-text" : " mono"}`}>{item.error ? item.error.message : item.result === undefined || item.result === null ? "" : JSON.stringify(item.result)}</div></td>
+                  <td className="full small clipped"><div className={`clip${item.error ? " wrong-text" : " mono"}`}>{item.error ? item.error.message : item.result === undefined || item.result === null ? "" : JSON.stringify(item.result)}</div></td>
                   <td className="fit end number soft">{took(item.duration_ms)}</td>
                 </tr>
               ))}

@@ -1,4 +1,5 @@
 /** What can be done with a zap, from the list and from its page. */
+import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { Copy, Download, Pause, Play, Send, SquarePlay, Trash2 } from "lucide-react";
 import { type ReactNode, useState } from "react";
@@ -8,13 +9,14 @@ import { Failed, Field, said } from "../parts/controls";
 import { Confirm, Dialog, MenuItem } from "../parts/overlays";
 import { toast } from "../parts/toasts";
 import { t } from "../texts";
+import { Publish } from "./Publish";
+import type { Written } from "./diff";
 
-type Wish = "pause" | "delete" | "run";
+type Wish = "pause" | "delete" | "run" | "publish";
 
-async function change(id: string, verb: "publish" | "enable" | "pause"): Promise<void> {
+async function change(id: string, verb: "enable" | "pause"): Promise<void> {
   const path = { params: { path: { zap_id: id } } };
-  const call = verb === "publish" ? api.POST("/api/v1/zaps/{zap_id}/publish", path)
-    : verb === "enable" ? api.POST("/api/v1/zaps/{zap_id}/enable", path)
+  const call = verb === "enable" ? api.POST("/api/v1/zaps/{zap_id}/enable", path)
     : api.POST("/api/v1/zaps/{zap_id}/pause", path);
   const { data: zap, response } = await whole<Zap>(call as never);
   zapChanged(zap, response.headers.get("etag"));
@@ -66,7 +68,7 @@ export function useZapActions(zap: Pick<ZapSummary, "id" | "name" | "status" | "
       {zap.status === "enabled" && <MenuItem icon={<SquarePlay aria-hidden />} onSelect={() => setWish("run")} testId="run-now">{t.zap.run}</MenuItem>}
       {zap.status === "enabled" && <MenuItem icon={<Pause aria-hidden />} onSelect={() => setWish("pause")} testId="pause">{t.zap.pause}</MenuItem>}
       {zap.status === "paused" && <MenuItem icon={<Play aria-hidden />} onSelect={() => attempt(() => change(zap.id, "enable"))} testId="enable">{t.zap.enable}</MenuItem>}
-      {zap.status === "draft" && <MenuItem icon={<Send aria-hidden />} onSelect={() => attempt(() => change(zap.id, "publish"))}>{t.zap.publish}</MenuItem>}
+      {zap.status === "draft" && <MenuItem icon={<Send aria-hidden />} onSelect={() => setWish("publish")}>{t.zap.publish}</MenuItem>}
       <MenuItem icon={<Copy aria-hidden />} onSelect={() => attempt(duplicate)} testId="duplicate">{t.zap.duplicate}</MenuItem>
       <MenuItem icon={<Download aria-hidden />} onSelect={() => attempt(async () => save(`${zap.name.replace(/[^\w-]+/g, "-").toLowerCase() || "zap"}.json`, exported(await load())))}>{t.zap.export}</MenuItem>
       <hr />
@@ -85,14 +87,23 @@ export function useZapActions(zap: Pick<ZapSummary, "id" | "name" | "status" | "
           <p>{t.zap.deleteAbout}</p>
         </Confirm>
       )}
+      {wish === "publish" && <PublishSaved id={zap.id} onClose={shut} />}
       {wish === "run" && <RunByHand id={zap.id} name={zap.name} onClose={shut} />}
     </>
   );
   return {
     items, dialogs,
-    publish: () => attempt(() => change(zap.id, "publish")),
+    publish: () => setWish("publish"),
     toggle: () => (zap.status === "enabled" ? setWish("pause") : attempt(() => change(zap.id, "enable"))),
   };
+}
+
+/** Publishes the draft as the server has it. */
+function PublishSaved({ id, onClose }: { id: string; onClose: () => void }) {
+  const found = useQuery(zapQuery(id)).data;
+  if (!found) return null;
+  const draft = { name: found.zap.name, ...(found.zap.draft as Written) };
+  return <Publish zap={found.zap} draft={draft} save={async () => found.etag} onClose={onClose} />;
 }
 
 function RunByHand({ id, name, onClose }: { id: string; name: string; onClose: () => void }) {
