@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from app.accounts.secret_box import SecretBox, Unreadable
 from sql.postgres.pool import Pool
+from sql.secrets.secret_box import SecretBox, Unreadable
 from sql.tables.sealed import SealedRow, SealedTable
 
 

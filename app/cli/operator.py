@@ -91,8 +91,8 @@ async def rewind(settings: Settings, position: int) -> None:
 async def rotate_keys(settings: Settings) -> None:
     """Seal every stored secret under the newest key. Raises OperatorError where one opens with no key of the ring."""
     from app.accounts.rotation import rotate
-    from app.accounts.secret_box import SecretBox
     from sql.postgres.pool import create_pool
+    from sql.secrets.secret_box import SecretBox
     from sql.tables.sealed import SEALED_TABLES
 
     box, total = SecretBox(settings.encryption_key), Counter[str]()

@@ -8,13 +8,13 @@ import msgspec
 import structlog
 
 from app.accounts.auth import Principal
-from app.accounts.secret_box import SecretBox, Unreadable
 from app.commands.zaps import Zaps
 from domain.hook.compiled import HOOKS
 from domain.hook.presets import Unknown, load_preset
 from domain.hook.verification import needs_secret
 from domain.log.errors import Invalid
 from domain.zap.zap import ChangeSecrets
+from sql.secrets.secret_box import SecretBox, Unreadable
 from sql.tables.hook_secrets import HookTables, secret_context
 
 log = structlog.get_logger()

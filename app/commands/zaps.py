@@ -6,6 +6,8 @@ from contextlib import suppress
 from uuid import UUID
 
 from app.accounts.auth import Principal
+from app.connections.named import NamedConnections
+from app.connections.stored import Connections
 from app.intake.live_zaps import LiveZaps
 from domain.aggregates import ZAP
 from domain.connector.catalog import Catalog
@@ -38,6 +40,7 @@ class Zaps:
         catalog: Catalog,
         live_zaps: LiveZaps,
         addresses: MailAddresses,
+        connections: Connections,
         *,
         now: Clock,
         new_id: NewId,
@@ -46,6 +49,7 @@ class Zaps:
         self._catalog = catalog
         self._live_zaps = live_zaps
         self._addresses = addresses
+        self._named = NamedConnections(connections, catalog)
         self._now = now
         self._new_id = new_id
 
@@ -63,7 +67,9 @@ class Zaps:
         await self._check(principal, zap_id, command.definition)
         events = [NewEvent(self._new_id(), event) for event in zap.decide(command, zap.INITIAL)]
         await self._store.append(facts(zap_id, principal.tenant_id, *events, metadata=principal.metadata, expected=0))
-        return await load_of(self._store, ZAP, zap_id, principal.tenant_id)
+        created = await load_of(self._store, ZAP, zap_id, principal.tenant_id)
+        await self._named.settle(principal.tenant_id, command.definition, created.last.position)
+        return created
 
     async def execute(
         self, principal: Principal, zap_id: UUID, command: ZapCommand, expected: frozenset[int] | None = None
@@ -89,6 +95,8 @@ class Zaps:
         finally:
             # Also when the outcome is unknown: reading once more is cheap, a stale entry is not.
             self._live_zaps.invalidate(zap_id)
+        if isinstance(command, ChangeDraft):
+            await self._named.settle(principal.tenant_id, command.definition, changed.last.position)
         if isinstance(command, PublishZap):
             with suppress(*CONNECTION_ERRORS):  # then the first mail has the addresses asked
                 published = changed.state.version(changed.state.live).definition
@@ -101,6 +109,7 @@ class Zaps:
             await asyncio.to_thread(validate, definition, self._catalog)
         else:
             validate(definition, self._catalog)
+        await self._named.require(principal, definition)
         await _require_callees(lambda callee: self.load(principal.tenant_id, callee), zap_id, definition)
         error_zap = definition.behaviour.on_failure.zap_id
         if error_zap is None:

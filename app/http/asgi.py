@@ -15,7 +15,6 @@ from app.accounts.accounts import Accounts
 from app.accounts.auth import Authenticator, guard
 from app.accounts.guesses import Guesses
 from app.accounts.passwords import Passwords
-from app.accounts.secret_box import SecretBox
 from app.accounts.tokens import Tokens
 from app.commands.approvals import Approvals
 from app.commands.backtests import Backtests
@@ -29,6 +28,8 @@ from app.commands.requests import Requests
 from app.commands.runs import Runs
 from app.commands.samples import Samples
 from app.commands.zaps import Zaps
+from app.connections.stored import Connections
+from app.connections.trials import ConnectionTests
 from app.http import problems as refusals
 from app.http import routing
 from app.http.api.api_keys import ApiKeyController
@@ -36,6 +37,7 @@ from app.http.api.approvals import ApprovalController
 from app.http.api.auth import AuthController, MeController
 from app.http.api.backtests import BacktestController, BacktestResultController
 from app.http.api.catalog import CatalogController
+from app.http.api.connections import ConnectionController
 from app.http.api.dead_letters import DeadLetterController, HealthController
 from app.http.api.draft_tests import DraftTestController
 from app.http.api.history import HistoryController
@@ -75,6 +77,7 @@ from app.intake.replies import Replies
 from app.intake.request_log import RequestLog
 from app.intake.run_watch import RunWatch
 from app.live.live import Live
+from consumers.credentials.credentials import Credentials
 from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
 from consumers.rehearsal.rehearsal import Rehearsal
@@ -85,6 +88,8 @@ from domain.log.ports import NewId
 from domain.run.links import Links
 from projections.past import Past
 from sql.log.sparing import SparingVerifier
+from sql.secrets.data_keys import DataKeys
+from sql.secrets.secret_box import SecretBox
 from sql.tables.answers import Answers
 from sql.tables.hook_secrets import HookTables
 from sql.tables.identity import Identity
@@ -109,11 +114,11 @@ def create_app(services: Services) -> Litestar:
     rendering = Rendering()
     outbound = Outbound(services.outbound_allow)
     authenticator = Authenticator(identity, tokens)
-    answers = Answers(services.store.pool)
-    keeps_answers = with_idempotency(authenticator, answers, box, services.now, services.new_id)
+    keeps_answers = with_idempotency(authenticator, Answers(services.store.pool), box, services.now, services.new_id)
     new_id = repeatable(services.new_id)
     addresses = MailAddresses(services.store.pool)
-    zaps = Zaps(services.store, services.catalog, live_zaps, addresses, now=services.now, new_id=new_id)
+    connections = Connections(services.store, DataKeys(services.store.pool, services.encryption_key), new_id)
+    zaps = Zaps(services.store, services.catalog, live_zaps, addresses, connections, now=services.now, new_id=new_id)
     bodies = Bodies(services.max_body)
     run_watch = RunWatch(services.store)
     links = Links(_secret(services), services.public_url)
@@ -139,11 +144,11 @@ def create_app(services: Services) -> Litestar:
             "zaps": _value(zaps),
             "live": _value(live),
             "hook_secrets": _value(secrets),
-            **_commands(services, rendering, outbound, new_id),
+            "connections": _value(connections),
+            **_commands(services, rendering, new_id),
+            **_callers(services, rendering, outbound, connections, new_id),
             "links": _value(links),
-            "verifier": _value(SparingVerifier(services.dsn)),
             "run_watch": _value(run_watch),
-            "past": _value(Past(services.store)),
             "approvals": _value(Approvals(services.store, identity, services.now, new_id)),
         },
         exception_handlers={**refusals.HANDLERS, **routing.HANDLERS},
@@ -192,6 +197,7 @@ def _api(authenticator: Authenticator, keeps_answers: Middleware) -> Router:
             BacktestController,
             BacktestResultController,
             HookController,
+            ConnectionController,
             RunController,
             HistoryController,
             RunCommandController,
@@ -221,9 +227,11 @@ def _api(authenticator: Authenticator, keeps_answers: Middleware) -> Router:
     )
 
 
-def _commands(services: Services, rendering: Rendering, outbound: Outbound, new_id: NewId) -> dict[str, Provide]:
+def _commands(services: Services, rendering: Rendering, new_id: NewId) -> dict[str, Provide]:
     """What users can do, of which the routes ask for one or two."""
     return {
+        "verifier": _value(SparingVerifier(services.dsn)),
+        "past": _value(Past(services.store)),
         "runs": _value(Runs(services.store, new_id)),
         "jobs": _value(Jobs(services.store, new_id)),
         "backtests": _value(Backtests(services.store, Jobs(services.store, new_id))),
@@ -232,16 +240,18 @@ def _commands(services: Services, rendering: Rendering, outbound: Outbound, new_
             ManualRuns(services.store, rendering, new_id, _hop_keys(services), RateLimits(services.store.pool))
         ),
         "previews": _value(Previews(services.store, rendering, services.now, _no_links(services))),
-        "draft_tests": _value(_draft_tests(services, rendering, outbound, new_id)),
         "samples": _value(Samples(services.store, new_id)),
         "requests": _value(Requests(services.store, new_id)),
     }
 
 
-def _draft_tests(services: Services, rendering: Rendering, outbound: Outbound, new_id: NewId) -> DraftTests:
-    """With targets of their own: tests neither fill the runner's slots nor trip its circuits."""
+def _callers(
+    services: Services, rendering: Rendering, outbound: Outbound, connections: Connections, new_id: NewId
+) -> dict[str, Provide]:
+    """What calls others at a user's word, with targets of its own: no test fills the runner's slots or circuits."""
     limits = RateLimits(services.store.pool)
     targets = Targets(outbound, limits, clock=services.now, monotonic=time.monotonic, random=random.random)
+    credentials = Credentials(services.store.pool, services.encryption_key, services.now)
     hops = _hop_keys(services)
     rehearsal = Rehearsal(
         services.catalog,
@@ -252,8 +262,12 @@ def _draft_tests(services: Services, rendering: Rendering, outbound: Outbound, n
         targets=targets,
         hops=hops,
         links=_no_links(services),
+        credentials=credentials,
     )
-    return DraftTests(services.store, rehearsal, new_id, hops)
+    return {
+        "draft_tests": _value(DraftTests(services.store, rehearsal, new_id, hops)),
+        "connection_tests": _value(ConnectionTests(connections, credentials, targets)),
+    }
 
 
 def _no_links(services: Services) -> Links:

@@ -19,12 +19,12 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, HTTPRequestEvent, Message, Receive, Scope, Send
 
 from app.accounts.auth import Authenticator
-from app.accounts.secret_box import SecretBox, Unreadable
 from app.http.inputs import MAX_BODY
 from app.http.openapi.notes import of
 from app.http.problems import Problem
 from domain.log.ports import Clock, NewId
 from sql.postgres.pool import CONNECTION_ERRORS
+from sql.secrets.secret_box import SecretBox, Unreadable
 from sql.tables.answers import Answers, Claimed, Full, Kept, answer_context
 
 log = structlog.get_logger()

@@ -116,10 +116,21 @@ async def _runner(settings: Settings, stop: asyncio.Event) -> None:
     ):
         partitions = settings.kafka_partitions
         hops, links = Hops(settings.message_key), Links(settings.message_key, settings.public_url)
-        await again_until(
-            stop,
-            lambda: Runner(store, catalog(), http, config, partitions=partitions, hops=hops, links=links).run(stop),
-        )
+
+        async def run() -> None:
+            runner = Runner(
+                store,
+                catalog(),
+                http,
+                config,
+                partitions=partitions,
+                hops=hops,
+                links=links,
+                encryption_key=settings.encryption_key,
+            )
+            await runner.run(stop)
+
+        await again_until(stop, run)
 
 
 async def _projector(settings: Settings, stop: asyncio.Event) -> None:
@@ -185,7 +196,8 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
         links = Links(settings.message_key, public_url)
         notifier = Notifier(store, settings.database_url, channels, clock=clock.now, new_id=new_id, links=links)
         housekeeping = Housekeeping(store.pool, clock.now, timedelta(days=settings.requests_days))
-        tasks.create_task(scheduler(store, catalog(), http, topics).run(stop), name="scheduler")
+        timers = scheduler(store, catalog(), http, topics, settings.encryption_key)
+        tasks.create_task(timers.run(stop), name="scheduler")
         tasks.create_task(housekeeping.run(stop), name="housekeeping")
         tasks.create_task(notifier.run(stop), name="notifier")
         jobs = JobWorker(store, settings.database_url, clock.new_id, catalog(), links)
@@ -214,7 +226,7 @@ ROLES: Mapping[str, Role] = {
     "runner": Role(
         help="Run the actions of zaps.",
         run=_runner,
-        needs=_TOPIC,
+        needs=(*_TOPIC, "encryption_key"),
         uses=(*_KAFKA, "kafka_groups", "outbound_allow", "public_url"),
     ),
     "projector": Role(
@@ -226,7 +238,7 @@ ROLES: Mapping[str, Role] = {
     "scheduler": Role(
         help="Fire timers, work on jobs, send alerts about failed runs and mails that ask for approvals.",
         run=_scheduler,
-        needs=("database_url", "message_key"),
+        needs=("database_url", "message_key", "encryption_key"),
         uses=(
             *("public_url", "outbound_allow", "requests_days"),
             *("smtp_host", "smtp_port", "smtp_username", "smtp_password", "smtp_tls", "smtp_from"),

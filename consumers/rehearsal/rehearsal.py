@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from consumers.children.window import Starts
+from consumers.credentials.credentials import Credentials
 from consumers.outbound.targets import Targets
 from consumers.rehearsal.answers import Answers
 from consumers.rehearsal.record import Record
@@ -109,7 +110,9 @@ class Rehearsal:
         targets: Targets | None = None,
         hops: Hops = NO_HOPS,
         links: Links = NO_LINKS,
+        credentials: Credentials | None = None,
     ) -> None:
+        self._credentials = credentials
         self._catalog = catalog
         self._rendering = rendering
         self._clock = clock
@@ -135,6 +138,7 @@ class Rehearsal:
             rendering=self._rendering,
             hops=self._hops,
             links=self._links,
+            credentials=self._credentials,
         )
         await self._begin(record, wish, requested(wish, time()))
         items, timed_out = _Items(), False

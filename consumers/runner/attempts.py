@@ -7,12 +7,15 @@ from uuid import UUID
 
 import structlog
 
+from consumers.credentials.armed import Armed
+from consumers.credentials.credentials import Credentials
 from consumers.definitions import CompiledVersion
 from consumers.outbound.targets import Targets
 from consumers.rendering.rendering import Rendering
 from domain.connector.catalog import Catalog
 from domain.connector.descriptor import ActionContext, ActionDescriptor
-from domain.connector.outcome import Failed, Outcome, Retry
+from domain.connector.http_client import Unreachable
+from domain.connector.outcome import Failed, Outcome, Retry, unreached
 from domain.flow.steps import ActionStep, OnUnknown
 from domain.hook.hops import Hop, Hops
 from domain.language.scope import Context, Heavy
@@ -32,8 +35,17 @@ class Attempts:
     """The actions of the catalog, and how to interrupt those under way."""
 
     def __init__(
-        self, catalog: Catalog, targets: Targets, clock: Clock, hops: Hops, rendering: Rendering, *, memories: Memories
+        self,
+        catalog: Catalog,
+        targets: Targets,
+        clock: Clock,
+        *,
+        hops: Hops,
+        rendering: Rendering,
+        memories: Memories,
+        credentials: Credentials | None,
     ) -> None:
+        self._credentials = credentials
         self._hops = hops
         self._catalog = catalog
         self._memories = memories
@@ -86,13 +98,15 @@ class Attempts:
         if not isinstance(config, dict):
             return Failed(code="template", message="the config is not an object")
         http = self._targets.of(tenant_id, step.rate_limit.per_minute if step.rate_limit else None)
+        armed = Armed(http, self._credentials, tenant_id, step.connection) if step.connection else None
         hop = self._hops.write(Hop(run.requested.depth + 1, run.requested.zap_id))
         context = ActionContext(
-            http,
+            armed or http,
             idempotency_key(run_id, step.id),
             run_id,
             self._clock,
             hop,
+            account=armed.account if armed else None,
             shape=partial(self._shape, tenant_id),
             memory=self._memories(tenant_id, run.requested.zap_id),
         )
@@ -101,7 +115,10 @@ class Attempts:
         try:
             async with timer:
                 self._timers[run_id] = timer
-                return await action.run(config, context)
+                outcome = await action.run(config, context)
+                return armed.blotted(outcome) if armed else outcome
+        except Unreachable as error:
+            return unreached(error)
         except TimeoutError as error:
             if timer.expired():
                 return Retry(code="timeout", message=f"the step had not ended after {limit_s:g} s")

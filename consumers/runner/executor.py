@@ -11,6 +11,7 @@ import structlog
 
 from consumers.children.children import Children
 from consumers.children.surroundings import Given
+from consumers.credentials.credentials import Credentials
 from consumers.definitions import CompiledVersion, Definitions
 from consumers.kafka.patience import patiently
 from consumers.outbound.targets import Targets
@@ -82,12 +83,21 @@ class Executor:
         hops: Hops = NO_HOPS,
         links: Links = NO_LINKS,
         memories: Memories | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         self._store = store
         self._links = links
         self._clock = clock
         self._new_id = new_id
-        self._attempts = Attempts(catalog, targets, clock, hops, rendering, memories=memories or scratch(clock))
+        self._attempts = Attempts(
+            catalog,
+            targets,
+            clock,
+            hops=hops,
+            rendering=rendering,
+            memories=memories or scratch(clock),
+            credentials=credentials,
+        )
         self._control = Control(rendering, clock, links)
         self._definitions = Definitions(store, catalog)
         self._slots = slots

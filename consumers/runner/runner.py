@@ -10,6 +10,7 @@ from uuid import UUID
 
 import structlog
 
+from consumers.credentials.credentials import Credentials
 from consumers.kafka.gaps import GapReports
 from consumers.kafka.lanes import Lanes
 from consumers.kafka.patience import patiently
@@ -82,6 +83,7 @@ class Runner:
         partitions: int,
         hops: Hops = NO_HOPS,
         links: Links = NO_LINKS,
+        encryption_key: str = "",
         clock: Clock = now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -101,6 +103,7 @@ class Runner:
             hops=hops,
             links=links,
             memories=MemoryTables(store.pool, clock).of,
+            credentials=Credentials(store.pool, encryption_key, clock),
         )
         self._lanes = Lanes(MAX_OPEN)
         self._rooms = Rooms()

@@ -12,6 +12,8 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from consumers.credentials.armed import Armed
+from consumers.credentials.credentials import Credentials
 from consumers.outbound.targets import Targets
 from consumers.scheduler.timed_zaps import Timed, TimedZap, TimedZaps
 from consumers.topics.readers import TopicReaders
@@ -87,7 +89,9 @@ class Sources:
         *,
         clock: Clock,
         new_id: NewId,
+        credentials: Credentials | None = None,
     ) -> None:
+        self._credentials = credentials
         self._store = store
         self._zaps = zaps
         self._catalog = catalog
@@ -121,10 +125,11 @@ class Sources:
 
     async def _answer(self, asked: _Asked) -> Found:
         """What the source has. Raises PollFailed."""
-        known = asked.memory.known
+        known, tenant_id, trigger = asked.memory.known, asked.source.tenant_id, asked.turn.timed.trigger
+        http = self._targets.of(tenant_id, None)
         context = PollContext(
-            http=self._targets.of(asked.source.tenant_id, None),
-            topics=self._topics.of(asked.source.tenant_id),
+            http=Armed(http, self._credentials, tenant_id, trigger.connection) if trigger.connection else http,
+            topics=self._topics.of(tenant_id),
             place=asked.memory.place,
             moment=asked.told.moment,
             clock=self._clock,
@@ -133,7 +138,7 @@ class Sources:
         )
         try:
             async with asyncio.timeout(ANSWER_S):
-                found = await asked.poll.run(asked.turn.timed.trigger.config, context)
+                found = await asked.poll.run(trigger.config, context)
         except TimeoutError:
             raise PollFailed("timeout", f"the source took more than {ANSWER_S:g} s for all of its pages") from None
         _require_small(found.items)

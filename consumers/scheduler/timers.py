@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 import structlog
 
+from consumers.credentials.credentials import Credentials
 from consumers.definitions import Definitions
 from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
@@ -234,9 +235,12 @@ class Scheduler:
         return version.definition
 
 
-def scheduler(store: PgEventStore, catalog: Catalog, http: Outbound, topics: TopicReaders) -> Scheduler:
+def scheduler(
+    store: PgEventStore, catalog: Catalog, http: Outbound, topics: TopicReaders, encryption_key: str
+) -> Scheduler:
     """The scheduler of a process that may call out: it polls, too."""
+    credentials = Credentials(store.pool, encryption_key, now)
     zaps = TimedZaps(store)
     targets = Targets(http, RateLimits(store.pool), clock=now, monotonic=time.monotonic, random=random.random)
-    sources = Sources(store, zaps, catalog, targets, topics, clock=now, new_id=new_id)
+    sources = Sources(store, zaps, catalog, targets, topics, clock=now, new_id=new_id, credentials=credentials)
     return Scheduler(store, zaps, Polls(store, sources, now))

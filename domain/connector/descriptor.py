@@ -65,7 +65,7 @@ class ActionContext(msgspec.Struct, frozen=True):
 
     `hop` is the value of the header TriggerHub-Depth for what the action sends, empty for none.
     The step's connection goes along with what `http` sends, which the action never sees. Only an action that speaks
-    another protocol gets what it logs in with, as `account`.
+    another protocol gets what it logs in with, from `account`, which raises Unreachable.
     `shape` does data steps that are too much for an event loop; it raises Unfit and TooMuchWork. `memory` is what
     the zap remembers from run to run.
     """
@@ -75,7 +75,7 @@ class ActionContext(msgspec.Struct, frozen=True):
     run_id: UUID
     clock: Clock
     hop: str = ""
-    account: Account | None = None
+    account: Callable[[], Awaitable[Account]] | None = None
     shape: Shape = no_shape
     memory: Memory = _FORGETFUL
 

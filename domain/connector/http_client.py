@@ -66,8 +66,9 @@ class HttpClient(Protocol):
 class Unreachable(Exception):
     """No complete answer came, or none that can be read.
 
-    `code` is one of address_refused, host_not_allowed, dns, connect, tls, timeout, broken, unreadable, bad_url,
+    `code` is one of address_refused, dns, connect, tls, timeout, broken, unreadable, bad_url,
     bad_request; or circuit_open or rate_limited, with `after_s`: nothing was sent, and may be in so many seconds.
+    Of the connection: host_not_allowed, connection_missing, connection_unreadable, needs_reconnect.
     """
 
     def __init__(self, code: str, message: str, *, permanent: bool = False, after_s: float | None = None) -> None:

@@ -4,6 +4,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from domain.connector.http_client import Unreachable
 from domain.values.json import Json
 
 
@@ -39,3 +40,12 @@ class Postponed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Outcome: TypeAlias = Succeeded | Retry | Failed | Postponed
+
+
+def unreached(error: Unreachable) -> Outcome:
+    """What an attempt comes to that got no answer."""
+    if error.permanent:
+        return Failed(code=error.code, message=error.message)
+    if error.after_s is not None:
+        return Postponed(code=error.code, message=error.message, after_s=error.after_s)
+    return Retry(code=error.code, message=error.message)

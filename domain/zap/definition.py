@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from domain.flow.contents import walk
-from domain.flow.steps import UNSET, ApprovalStep, ForEachStep, Step, Unset
+from domain.flow.steps import UNSET, ActionStep, ApprovalStep, ForEachStep, Step, Unset
 from domain.values.json import Json, JsonObject  # noqa: F401 - JsonObject stands for a type that names Json
 from domain.zap.settings import DEFAULT, ZapSettings
 
@@ -92,6 +92,15 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def all_steps(self) -> Iterator[tuple[str, Step]]:
         """Every step with its path, those inside of other steps included."""
         return ((path, step) for path, step, _depth in walk(self.steps, "steps"))
+
+    def connected(self) -> Iterator[tuple[str, UUID, ActionStep | NamedTrigger]]:
+        """Every trigger and step that names a connection, with its path."""
+        for trigger in self.starts:
+            if trigger.connection:
+                yield self.place_of(trigger.id), trigger.connection, trigger
+        for path, step in self.all_steps():
+            if isinstance(step, ActionStep) and step.connection:
+                yield path, step.connection, step
 
     def steps_in(self, loop: str | None) -> tuple[Step, ...]:
         """The steps of a loop, or without one all steps."""

@@ -7,6 +7,7 @@ import msgspec
 
 from sql.postgres.pool import Pool
 from sql.postgres.queries import Queries, Query
+from sql.secrets.data_keys import key_context
 from sql.tables.answers import answer_context
 from sql.tables.hook_secrets import secret_context
 
@@ -53,6 +54,13 @@ SEALED_TABLES = (
         _queries["hook_secrets_swap"],
         (UUID(int=0),),
         secret_context,
+    ),
+    SealedTable(
+        "data keys of workspaces",
+        _queries["data_keys_after"],
+        _queries["data_keys_swap"],
+        (UUID(int=0),),
+        key_context,
     ),
     SealedTable(
         "answers kept for repeats",

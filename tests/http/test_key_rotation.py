@@ -6,11 +6,11 @@ import httpx
 import pytest
 
 from app.accounts.rotation import rotate
-from app.accounts.secret_box import SecretBox
 from app.cli.operator import rotate_keys
 from app.config.errors import OperatorError
 from app.config.settings import Secret, Settings
 from sql.postgres.pool import create_pool
+from sql.secrets.secret_box import SecretBox
 from sql.tables.sealed import PAGE, SEALED_TABLES
 from tests.support.api import ENCRYPTION_KEY as OLD
 from tests.support.api import HOOK_URL, Person, running_api, sign_up, zap_body

@@ -51,11 +51,11 @@ class World:
 
 
 @asynccontextmanager
-async def running_world(postgres_server: str) -> AsyncIterator[World]:
-    """One on a database of its own."""
+async def running_world(postgres_server: str, **changes: Any) -> AsyncIterator[World]:
+    """One on a database of its own; `changes` of its services."""
     async with AsyncExitStack() as stack:
         dsn = await stack.enter_async_context(postgres.cloned_database(postgres_server))
         engine = await stack.enter_async_context(Engine(dsn, PROJECTIONS, PARTITIONS))
         await engine.start()
         store = await stack.enter_async_context(PgEventStore(dsn, "test"))
-        yield World(await stack.enter_async_context(running_api(dsn)), store, engine)
+        yield World(await stack.enter_async_context(running_api(dsn, **changes)), store, engine)

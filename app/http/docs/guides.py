@@ -21,6 +21,7 @@ ORDER = (
     "testing",
     "http-action",
     "data",
+    "connections",
     "failures",
     "runs",
     "history",

@@ -46,7 +46,7 @@ SETTINGS: dict[str, SettingNote] = {
         "generated",
     ),
     "encryption_key": SettingNote(
-        "Encrypts the secrets of hooks: 32 bytes in base64. Whoever loses the key loses the secrets. "
+        "Encrypts the secrets of hooks and connections: 32 bytes in base64. Whoever loses the key loses the secrets. "
         "Several may stand there with commas between them, newest first: `triggerhub rotate-keys` frees the others. "
         "Required with a database of your own.",
         "generated",

@@ -33,6 +33,7 @@ _TAGS = {
     "Zaps": "A trigger and steps: drafts, published versions, and whether requests are taken.",
     "Triggers": "When zaps start by themselves, and what came of it.",
     "Templates": "What a template gives, before a zap uses it.",
+    "Connections": "What zaps call others with: credentials that can be set, tried and used, and never read.",
     "Webhooks": "The hook of a zap: its secrets, and the requests that started no run.",
     "Runs": "What happened, and how to make it happen again.",
     "History": "What things were, who changed what, and the differences.",
@@ -172,6 +173,7 @@ def _parameter(parameter: Parameter, schemas: Schemas) -> Doc:
 _ABOUT = {
     "zap_id": "The id of a zap", "run_id": "The id of a run", "job_id": "The id of a job",
     "key_id": "The id of an API key", "session_id": "The id of a session", "step_id": "The id of a step",
+    "connection_id": "The id of a connection",
     "request_id": "The id of a request that started no run", "group_id": "The id of a group of failed runs",
     "number": "The number of a published version", "other": "The number of another one",
     "status": "Only those with this status",

@@ -58,6 +58,10 @@ _CHANGES: JsonObject = {
     "changes": [{"path": "steps.notify.config.method", "op": "replace", "before": "POST", "after": "PUT"}],
     "cut": False,
 }
+_CONNECTION: JsonObject = {
+    "id": _OTHER, "name": "Shop", "kind": "bearer", "config": {"hosts": ["api.example.com"]}, "status": "ok",
+    "expires_at": None, "last_used_at": _LATER, "last_refreshed_at": None, "used_by": 1, "position": 42,
+}  # fmt: skip
 
 EXAMPLES: Mapping[str, Json] = {
     "Difference": _CHANGES,
@@ -125,6 +129,17 @@ EXAMPLES: Mapping[str, Json] = {
     "MailAddress": _MAIL_ADDRESS,
     "AskAddress": {"email": "grace@example.org"},
     "AddressList": {"items": [_MAIL_ADDRESS], "next_cursor": None},
+    "NewConnection": {
+        "name": "Shop", "kind": "bearer", "config": {"hosts": ["api.example.com"]},
+        "secrets": {"token": "the token that the API gave you"},
+    },
+    "ConnectionUpdate": {"secrets": {"token": "another token"}},
+    "Connection": _CONNECTION,
+    "ConnectionTestRequest": {"url": "https://api.example.com/me"},
+    "ConnectionTest": {"ok": True, "detail": "the host let it in: it answered 200", "http_status": 200, "status": "ok"},
+    "ConnectionUse": {
+        "zap_id": _ZAP, "name": _INPUT["name"], "status": "enabled", "version": "live", "places": [_STEP],
+    },
     "HookSecrets": {"secrets": ["the new secret", "the secret before"]},
     "SecretsState": {"count": 2, "changed_at": _AT},
     "HookRequest": {

@@ -31,6 +31,8 @@ _NAMES: Mapping[str, str] = {
     "TestIn": "DraftTestRequest", "TestSample": "DraftTestSample", "TestedDraft": "DraftTest",
     "TestOutcome": "DraftTestOutcome", "Refresh": "RefreshRequest",
     "PublishIn": "PublishRequest", "Checked": "DefinitionCheck",
+    "ConnectionIn": "NewConnection", "ConnectionOut": "Connection", "ConnectionChange": "ConnectionUpdate",
+    "ConnectionTestIn": "ConnectionTestRequest",
     "SessionOut": "Session", "AccessOut": "SessionAccess", "Changed": "DeadLetterChange",
 }  # fmt: skip
 """Names that clients see, where ours are for ourselves."""

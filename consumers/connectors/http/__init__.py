@@ -9,7 +9,7 @@ from consumers.connectors.http.poll import HTTP_POLL
 from domain.connector.config import BadConfig, read
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector
 from domain.connector.http_client import HttpReply, HttpRequest, Unreachable
-from domain.connector.outcome import Failed, Outcome, Postponed, Retry, Succeeded
+from domain.connector.outcome import Failed, Outcome, Retry, Succeeded, unreached
 from domain.connector.url import with_query
 from domain.connector.uses import Uses, host_at
 from domain.hook.hops import HEADER
@@ -41,7 +41,7 @@ async def request(config: JsonObject, context: ActionContext) -> Outcome:
             )
         )
     except Unreachable as error:
-        return _unreached(error)
+        return unreached(error)
     return _outcome(reply, wanted, context)
 
 
@@ -82,14 +82,6 @@ def _with_hop(headers: list[tuple[str, str]], hop: str) -> list[tuple[str, str]]
     """Set the header that counts how many runs have started one another; the step cannot set it."""
     others = [(name, value) for name, value in headers if name.lower() != HEADER.lower()]
     return [*others, (HEADER, hop)] if hop else others
-
-
-def _unreached(error: Unreachable) -> Outcome:
-    if error.permanent:
-        return Failed(code=error.code, message=error.message)
-    if error.after_s is not None:
-        return Postponed(code=error.code, message=error.message, after_s=error.after_s)
-    return Retry(code=error.code, message=error.message)
 
 
 def _outcome(reply: HttpReply, wanted: RequestConfig, context: ActionContext) -> Outcome:

@@ -20,9 +20,9 @@ HELPERS = ("check_access", "config", "consumer_security", "_alone")
 ALLOWED = {
     "api": {"database_url", "jwt_secret", "encryption_key", "message_key"},
     "relay": {"database_url", "kafka_password", "message_key"},
-    "runner": {"database_url", "kafka_password", "message_key"},
+    "runner": {"database_url", "kafka_password", "message_key", "encryption_key"},
     "projector": {"database_url", "kafka_password", "message_key"},
-    "scheduler": {"database_url", "message_key", "smtp_password"},
+    "scheduler": {"database_url", "message_key", "smtp_password", "encryption_key"},
 }
 
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from app.accounts.secret_box import SecretBox, Unreadable
+from sql.secrets.secret_box import SecretBox, Unreadable
 
 OLD, NEW = (base64.urlsafe_b64encode(bytes([n]) * 32).decode() for n in (1, 2))
 ZAP = uuid4().bytes

@@ -1,0 +1,1 @@
+"""What have users stored to call others with, which zaps name it, and is it let in?"""

@@ -1,0 +1,1 @@
+"""How does a credential get into a request at the moment when it leaves, and nowhere else?"""

@@ -1,0 +1,122 @@
+"""The way out of one step: its connection's credential goes into each request as that leaves, and to no other host."""
+
+from collections.abc import Mapping
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+from yarl import URL
+
+from consumers.credentials.credentials import Credentials, Opened
+from domain.connection.blot import NOTHING
+from domain.connection.credential import account_of
+from domain.connection.hosts import may_go
+from domain.connection.kinds import Account
+from domain.connector.http_client import HttpClient, HttpReply, HttpRequest, Unreachable
+from domain.connector.outcome import Failed, Outcome, Postponed, Retry, Succeeded
+from domain.connector.url import exact, with_query
+from domain.values.json import Json
+
+
+class Armed:
+    """domain.connector.http_client.HttpClient with a connection, which is opened when it is first needed."""
+
+    def __init__(self, http: HttpClient, credentials: Credentials | None, tenant_id: UUID, connection_id: UUID) -> None:
+        self._http = http
+        self._credentials = credentials
+        self._tenant_id = tenant_id
+        self._connection_id = connection_id
+        self._blot = NOTHING
+
+    async def request(self, request: HttpRequest) -> HttpReply:
+        """Send a request with the credential, and take that out of the answer wherever it comes back."""
+        if request.bare:
+            return self._blotted(await self._http.request(request))
+        opened = await self._open()
+        _require_host(request.url, opened)
+        try:
+            reply = await self._http.request(_with(request, opened))
+        except Unreachable as error:
+            raise Unreachable(
+                error.code, self._blot.text(error.message), permanent=error.permanent, after_s=error.after_s
+            ) from None
+        except Exception as error:  # noqa: BLE001 - its words may hold the credential, so it goes on without them
+            raise RuntimeError(f"{type(error).__name__} while a request with a connection was sent") from None
+        if reply.status == 401:
+            await self._note(opened, "failed")
+        else:
+            await self._note(opened, "ok" if reply.status < 400 else None)
+        return self._blotted(reply)
+
+    async def account(self) -> Account:
+        """What a connector logs in with by itself. Raises Unreachable."""
+        opened = await self._open()
+        account = account_of(opened.setup)
+        if account is None:
+            message = f"the connection {opened.row.name!r} is of kind {opened.row.kind}, which does not fit here"
+            raise Unreachable("connection_misfit", message, permanent=True)
+        return account
+
+    def blotted(self, outcome: Outcome) -> Outcome:
+        """The outcome without the credential, whatever an action has made of it."""
+        if not self._blot:
+            return outcome
+        match outcome:
+            case Succeeded(output):
+                return Succeeded(self._blot.json(output))
+            case Retry(message=message, output=found) | Failed(message=message, output=found):
+                changes: dict[str, Json] = {"message": self._blot.text(message), "output": self._blot.json(found)}
+                return msgspec.structs.replace(outcome, **changes)
+            case Postponed(message=message):
+                return msgspec.structs.replace(outcome, message=self._blot.text(message))
+
+    async def _open(self) -> Opened:
+        if self._credentials is None:
+            raise Unreachable("connection_missing", "connections can not be used here", permanent=True)
+        opened = await self._credentials.open(self._tenant_id, self._connection_id)
+        self._blot = opened.blot
+        return opened
+
+    async def _note(self, opened: Opened, status: Literal["ok", "failed"] | None) -> None:
+        assert self._credentials is not None, "it was opened"
+        await self._credentials.note(self._tenant_id, opened, status)
+
+    def _blotted(self, reply: HttpReply) -> HttpReply:
+        if not self._blot:
+            return reply
+        text = self._blot.text
+        headers = {
+            text(name): text(value) if isinstance(value, str) else [text(one) for one in value]
+            for name, value in reply.headers.items()
+        }
+        return msgspec.structs.replace(reply, headers=headers, body=self._blot.raw(reply.body))
+
+
+def _require_host(url: str, opened: Opened) -> None:
+    """Raises Unreachable where the credential may not go."""
+    try:
+        scheme, authority, _rest = exact(url)
+        target = URL(f"{scheme}://{authority}")
+        host, port = target.raw_host or "", target.port
+    except ValueError:
+        raise Unreachable("bad_url", "not a URL that can be called", permanent=True) from None
+    hosts = opened.credential.hosts
+    if not may_go(host, port, hosts):
+        allowed = f"only to {', '.join(hosts)}" if hosts else "nowhere yet"
+        raise Unreachable(
+            "host_not_allowed",
+            f"the connection {opened.row.name!r} may be sent {allowed}, not to {host}: "
+            "name the host in `config.hosts` of the connection",
+            permanent=True,
+        )
+
+
+def _with(request: HttpRequest, opened: Opened) -> HttpRequest:
+    """The request with the credential in the place of whatever the step has there."""
+    credential = opened.credential
+    names = {name.lower() for name, _value in credential.headers}
+    given = request.headers.items() if isinstance(request.headers, Mapping) else request.headers
+    own = [(name, value) for name, value in given if name.lower() not in names]
+    return msgspec.structs.replace(
+        request, url=with_query(request.url, credential.query), headers=[*own, *credential.headers]
+    )

@@ -1,0 +1,113 @@
+"""Connections as those open them who send: read when they are needed, sealed until then, and kept for a second."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import msgspec
+import structlog
+
+from domain.connection.blot import Blot
+from domain.connection.credential import Credential, credential_of
+from domain.connection.kinds import OAuth2, Setup, setup_of
+from domain.connector.http_client import Unreachable
+from domain.log.ports import Clock
+from domain.values.json import JsonObject
+from sql.postgres.pool import CONNECTION_ERRORS, Pool
+from sql.tables.connections import ConnectionTables, SealedConnection, Status, connection_context
+
+if TYPE_CHECKING:
+    from sql.secrets.data_keys import DataKeys
+
+log = structlog.get_logger()
+KEPT_S = 1.0
+"""How long an opened connection is used before it is read again: so long may it be out of date."""
+MOST = 1_000
+NOTED_EVERY = timedelta(minutes=1)
+"""How often it is put on record that a connection is in use."""
+AWAY_S = 5.0
+"""When to try again while the database does not answer."""
+UNREADABLE_S = 60.0
+RECONNECT_S = 60.0
+_secrets = msgspec.json.Decoder(dict[str, object])
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """A connection as it was read, with its secrets."""
+
+    row: SealedConnection
+    setup: Setup
+    credential: Credential
+    blot: Blot
+
+    def __repr__(self) -> str:
+        return f"Opened({self.row.id})"
+
+
+class Credentials:
+    """The connections of all workspaces, for one process. `ring` is TRIGGERHUB_ENCRYPTION_KEY."""
+
+    def __init__(self, pool: Pool, ring: str, clock: Clock, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._tables = ConnectionTables(pool)
+        self._pool = pool
+        self._ring = ring
+        self._clock = clock
+        self._monotonic = monotonic
+        self._keys: DataKeys | None = None
+        self._kept: OrderedDict[UUID, tuple[float, UUID, Opened]] = OrderedDict()
+
+    async def open(self, tenant_id: UUID, connection_id: UUID) -> Opened:
+        """A tenant's connection. Raises Unreachable where it cannot be used (now)."""
+        kept = self._kept.get(connection_id)
+        if kept is not None and kept[0] > self._monotonic() and kept[1] == tenant_id:
+            return kept[2]
+        try:
+            opened = await self._read(tenant_id, connection_id)
+        except CONNECTION_ERRORS as error:
+            log.warning("credentials.store_unavailable", error=repr(error))
+            message = "the connection can not be read right now"
+            raise Unreachable("connection_unreadable", message, after_s=AWAY_S) from None
+        self._kept[connection_id] = (self._monotonic() + KEPT_S, tenant_id, opened)
+        self._kept.move_to_end(connection_id)
+        if len(self._kept) > MOST:
+            self._kept.popitem(last=False)
+        return opened
+
+    async def note(self, tenant_id: UUID, opened: Opened, status: Status | None) -> None:
+        """Put on record that a connection was used, and what that has shown: news at once, else once in a while."""
+        row, now = opened.row, self._clock()
+        is_news = status is not None and status != row.status
+        if not is_news and row.last_used_at is not None and now - row.last_used_at < NOTED_EVERY:
+            return
+        self._kept.pop(row.id, None)
+        try:
+            await self._tables.note(tenant_id, row, status if is_news else None, now)
+        except CONNECTION_ERRORS as error:
+            log.warning("credentials.not_noted", error=repr(error))
+
+    async def _read(self, tenant_id: UUID, connection_id: UUID) -> Opened:
+        row = await self._tables.get(tenant_id, connection_id)
+        if row is None:
+            raise Unreachable("connection_missing", "the connection named here does not exist any more", permanent=True)
+        setup = setup_of(row.kind, row.config, await self._opened(tenant_id, row))
+        if isinstance(setup, OAuth2):
+            raise Unreachable("needs_reconnect", f"the connection {row.name!r} has no token", after_s=RECONNECT_S)
+        credential = credential_of(setup)
+        return Opened(row=row, setup=setup, credential=credential, blot=Blot(credential.secrets))
+
+    async def _opened(self, tenant_id: UUID, row: SealedConnection) -> JsonObject:
+        from sql.secrets.data_keys import DataKeys  # most runners meet no connection, and spare the memory
+        from sql.secrets.secret_box import Unreadable
+
+        self._keys = self._keys or DataKeys(self._pool, self._ring)
+        try:
+            box = await self._keys.of(tenant_id)
+            opened: JsonObject = msgspec.json.decode(box.open(row.secrets, connection_context(row.id)))
+        except Unreadable:
+            log.error("credentials.unreadable", connection_id=str(row.id))  # noqa: TRY400 - it says all there is
+            message = f"no key of this installation opens the connection {row.name!r}: tell the operator"
+            raise Unreachable("connection_unreadable", message, after_s=UNREADABLE_S) from None
+        return opened

@@ -1,0 +1,1 @@
+"""How are secrets kept, so that the database alone reveals none?"""
