@@ -92,3 +92,8 @@ async def rig() -> AsyncIterator["Rig"]:
 
     async with running_rig() as rig:
         yield rig
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """For tests that compare with files of the repository."""
+    parser.addoption("--write-golden", action="store_true", help="write such files anew instead of comparing")

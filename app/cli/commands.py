@@ -12,6 +12,7 @@ from typing import NoReturn, TypeVar
 
 import click
 
+from app.cli.connector import connector
 from app.config.data_dir import DataDir
 from app.config.errors import OperatorError
 from app.config.settings import Settings
@@ -53,6 +54,7 @@ def _role_command(name: str, role: Role) -> None:
 
 for _name, _role in ROLES.items():
     _role_command(_name, _role)
+main.add_command(connector)
 
 
 @main.command()

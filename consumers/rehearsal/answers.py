@@ -2,7 +2,8 @@
 target itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -36,8 +37,8 @@ class Answers:
 
         What only computes does so, and is not said to have been answered by anybody.
         """
-        actions = {type_: self._answering(action, real=real) for type_, action in self._catalog.actions.items()}
-        return msgspec.structs.replace(self._catalog, actions=actions)
+        answering = _Each(self._catalog.actions, partial(self._answering, real=real))
+        return msgspec.structs.replace(self._catalog, actions=answering)
 
     def _of(self, key: str, sample: Json) -> Outcome:
         step_id = _step_id(key)
@@ -77,6 +78,25 @@ class Answers:
             return self._of(key, action.sample)
 
         return msgspec.structs.replace(action, run=run)
+
+
+class _Each(Mapping[str, ActionDescriptor]):
+    """The same actions, each made another one when it is asked for."""
+
+    def __init__(
+        self, actions: Mapping[str, ActionDescriptor], made: Callable[[ActionDescriptor], ActionDescriptor]
+    ) -> None:
+        self._actions = actions
+        self._made = made
+
+    def __getitem__(self, type_: str) -> ActionDescriptor:
+        return self._made(self._actions[type_])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._actions)
+
+    def __len__(self) -> int:
+        return len(self._actions)
 
 
 def _step_id(key: str) -> str:

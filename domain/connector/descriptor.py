@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from domain.connection.kinds import Account
-from domain.connector.config import problems
+from domain.connector.config import config_schema, problems
 from domain.connector.http_client import HttpClient
 from domain.connector.outcome import Outcome
 from domain.connector.poll import Poll
@@ -87,8 +87,9 @@ class ActionDescriptor(msgspec.Struct, frozen=True, kw_only=True):
 
     `local`: it only computes, so tests of drafts do it, too. `idempotent`: a repeat does no harm.
 
-    `config` is what can be set, `check` knows more of it than its types say. `prepare` sees the config of a published
-    version once, before data: what it decides can't depend on data. `connection`: which a step may name.
+    `config` is what can be set, or `schema` where that comes from a file. `check` knows more of it than its types say.
+    `prepare` sees the config of a published version once, before data: what it decides can't depend on data.
+    `connection`: which a step may name.
     """
 
     type: str
@@ -97,6 +98,7 @@ class ActionDescriptor(msgspec.Struct, frozen=True, kw_only=True):
     icon: str
     run: Callable[[JsonObject, ActionContext], Awaitable[Outcome]]
     config: Config = NoConfig
+    schema: dict[str, Json] | None = None
     example: Json = None
     sample: Json = None
     idempotent: bool = True
@@ -108,6 +110,11 @@ class ActionDescriptor(msgspec.Struct, frozen=True, kw_only=True):
     def problems(self, config: JsonObject) -> dict[str, str]:
         """What is wrong with a config as saved, by path; templates are taken as fitting any type."""
         return self.check(config) if self.check else problems(self.config, config)
+
+    @property
+    def form(self) -> JsonObject:
+        """What can be set, as a JSON Schema."""
+        return config_schema(self.config) if self.schema is None else self.schema
 
     def prepared(self, config: JsonObject) -> JsonObject:
         """The config as saved, with what it decides before any template in it is replaced."""

@@ -51,5 +51,5 @@ class CatalogController(Controller):
 
 def _item(item: TriggerDescriptor | ActionDescriptor) -> CatalogItem:
     uses = CatalogConnection(item.connection.kinds, item.connection.required) if item.connection else None
-    schema = config_schema(item.config)
+    schema = item.form if isinstance(item, ActionDescriptor) else config_schema(item.config)
     return CatalogItem(item.type, item.name, item.description, item.icon, schema, item.example, uses)

@@ -11,7 +11,6 @@ from app.config.settings import PREFIX, Settings
 from app.http.docs import language_notes as notes
 from app.http.docs.setting_notes import SETTINGS
 from app.http.problems import KINDS
-from domain.connector.config import config_schema
 from domain.connector.descriptor import ActionDescriptor
 from domain.language import condition
 from domain.language.filters import EXAMPLE, FILTERS
@@ -87,7 +86,7 @@ def _actions() -> str:
 
 
 def _action(action: ActionDescriptor) -> str:
-    schema = config_schema(action.config)
+    schema = action.form
     properties, required = schema["properties"], schema["required"]
     assert isinstance(properties, dict)
     assert isinstance(required, list)

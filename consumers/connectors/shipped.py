@@ -1,0 +1,54 @@
+"""The connectors that ship as files, in the folder `declared`. Each is read when somebody asks for its actions."""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+
+from domain.connector.descriptor import ActionDescriptor
+from domain.declared.action import Declared, Perform, declared, descriptor
+from domain.declared.check import load
+from domain.declared.file import ConnectorFile
+
+_FOLDER = files("consumers.connectors").joinpath("declared")
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """The names of all files, in order."""
+    return tuple(sorted(file.name.removesuffix(".yaml") for file in _FOLDER.iterdir() if file.name.endswith(".yaml")))
+
+
+@cache
+def shipped(name: str) -> ConnectorFile:
+    """The file of a connector. Raises BadFile, which a test of all files rules out."""
+    return load(_FOLDER.joinpath(f"{name}.yaml").read_bytes())
+
+
+class ShippedActions(Mapping[str, ActionDescriptor]):
+    """The actions of all files by type. `perform` sends what a config of http.request says."""
+
+    def __init__(self, perform: Perform) -> None:
+        self._perform = perform
+        self._made: dict[str, dict[str, ActionDescriptor]] = {}
+
+    def __getitem__(self, type_: str) -> ActionDescriptor:
+        name, _, _id = type_.partition(".")
+        if name not in names():
+            raise KeyError(type_)
+        return self._of(name)[type_]
+
+    def __iter__(self) -> Iterator[str]:
+        return (type_ for name in names() for type_ in self._of(name))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _of(self, name: str) -> dict[str, ActionDescriptor]:
+        if name not in self._made:
+            self._made[name] = {one.type: descriptor(one, self._perform) for one in all_of(name)}
+        return self._made[name]
+
+
+def all_of(name: str) -> list[Declared]:
+    """The actions of one file."""
+    return declared(shipped(name))

@@ -1,0 +1,1 @@
+"""What does the file of a connector say, and what follows from it?"""

@@ -1,0 +1,161 @@
+"""An action of a file: what it sends, and its descriptor, which is like that of any other action."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+import msgspec
+
+from domain.connection.hosts import fixed_host, is_named
+from domain.connection.kinds import HTTP_KINDS, Kind
+from domain.connector.config import BadConfig
+from domain.connector.descriptor import ActionContext, ActionDescriptor
+from domain.connector.outcome import Failed, Outcome
+from domain.connector.uses import Uses
+from domain.declared.answers import settled
+from domain.declared.fields import schema_of
+from domain.declared.file import Action, Connection, ConnectorFile, ErrorRule, Imported, Output, Request
+from domain.declared.filling import Absent, fill, fill_fields, fill_path
+from domain.declared.form import problems, read
+from domain.declared.operation import bracketed, request_of
+from domain.values.json import Json, JsonObject
+
+Perform: TypeAlias = Callable[[JsonObject, ActionContext], Awaitable[Outcome]]
+"""Sends what a config of http.request says, and gives what came of it."""
+NO_OUTPUT = Output(sample=None, response="auto")
+
+
+class Declared(msgspec.Struct, frozen=True, kw_only=True):
+    """One action with all that it needs of its file: it is kept, found and used alone."""
+
+    connector: str
+    version: str
+    title: str
+    icon: str
+    base_url: str
+    hosts: tuple[str, ...]
+    connection: Connection
+    headers: dict[str, Json]
+    errors: tuple[ErrorRule, ...]
+    id: str
+    action: Action
+
+    @property
+    def type(self) -> str:
+        """What steps name."""
+        return f"{self.connector}.{self.id}"
+
+
+def declared(file: ConnectorFile) -> list[Declared]:
+    """The actions of a file."""
+    return [
+        Declared(
+            connector=file.connector,
+            version=file.version,
+            title=file.name,
+            icon=file.icon,
+            base_url=file.base_url.rstrip("/"),
+            hosts=file.hosts,
+            connection=file.connection,
+            headers=file.headers,
+            errors=(*action.errors, *file.errors),
+            id=id_,
+            action=action,
+        )
+        for id_, action in file.actions.items()
+    ]
+
+
+def descriptor(known: Declared, perform: Perform) -> ActionDescriptor:
+    """The action as the catalog and the runner have it."""
+    action, schema = known.action, schema_of(known.action)
+    output = action.output or NO_OUTPUT
+
+    async def run(config: JsonObject, context: ActionContext) -> Outcome:
+        try:
+            sent = request(known, read(schema, config), context.idempotency_key)
+        except BadConfig as error:
+            return Failed(code="bad_config", message=str(error))
+        return settled(await perform(sent, context), known.errors, output)
+
+    return ActionDescriptor(
+        type=known.type,
+        name=f"{known.title}: {action.name}",
+        description=action.description or action.name,
+        icon=known.icon,
+        run=run,
+        schema=schema,
+        check=lambda saved: problems(schema, saved),
+        example=action.example or None,
+        sample=output.sample,
+        idempotent=action.effect != "create" or action.idempotency != "none",
+        connection=_uses(known),
+    )
+
+
+def _uses(known: Declared) -> Uses | None:
+    kinds = [kind for kind in (known.connection.kind, *known.connection.kinds) if kind != "none"]
+    if not kinds:
+        return None
+    fitting: tuple[Kind, ...] = tuple(kind for kind in HTTP_KINDS if kind in kinds) or HTTP_KINDS
+    return Uses(host=lambda _config: fixed_host(known.base_url), kinds=fitting, required=known.connection.required)
+
+
+def request(known: Declared, given: JsonObject, key: str) -> JsonObject:
+    """The config of http.request for some input. `key` is the step's idempotency key. Raises BadConfig."""
+    action = known.action
+    if isinstance(action.operation, Imported):
+        sent = request_of(known.base_url, action.operation, given)
+    else:
+        assert isinstance(action.request, Request)
+        sent = filled(known.base_url, action.request, {"input": given, "key": key}, known.hosts)
+    headers = fill_fields(known.headers, {"input": given})
+    if action.idempotency.startswith("header:"):
+        headers[action.idempotency.removeprefix("header:")] = key
+    own = sent.get("headers")
+    if headers or own:
+        sent["headers"] = {**headers, **(own if isinstance(own, dict) else {})}
+    if action.output:
+        sent["response"] = action.output.response
+        if action.output.max_bytes:
+            sent["max_bytes"] = action.output.max_bytes
+    return sent
+
+
+def filled(base_url: str, wanted: Request, scope: JsonObject, hosts: tuple[str, ...] = ()) -> JsonObject:
+    """The config of http.request that a request of a file makes. Raises BadConfig."""
+    sent: JsonObject = {"method": wanted.method, "url": _url(base_url, wanted, scope, hosts)}
+    query, headers = fill_fields(wanted.query, scope), fill_fields(wanted.headers, scope)
+    if query:
+        sent["query"] = query
+    if headers:
+        sent["headers"] = headers
+    if wanted.json is not msgspec.UNSET:
+        sent |= {"body": _body(wanted.json, scope), "body_type": "json"}
+    elif wanted.form is not msgspec.UNSET:
+        sent |= {"body": bracketed(fill_fields(wanted.form, scope)), "body_type": "form"}
+    elif wanted.text is not msgspec.UNSET:
+        sent |= {"body": _body(wanted.text, scope), "body_type": "text"}
+    if wanted.timeout_s:
+        sent["timeout_s"] = wanted.timeout_s
+    return sent
+
+
+def _body(wanted: Json, scope: JsonObject) -> Json:
+    """An object stays one, also where all its fields are absent."""
+    if isinstance(wanted, dict):
+        return fill_fields(wanted, scope)
+    found = fill(wanted, scope)
+    return None if isinstance(found, Absent) else found
+
+
+def _url(base_url: str, wanted: Request, scope: JsonObject, hosts: tuple[str, ...]) -> str:
+    given = scope.get("input")
+    if isinstance(wanted.url, str):
+        url = fill(wanted.url, scope)
+        host = urlsplit(url).hostname if isinstance(url, str) and url.startswith("https://") else None
+        if not isinstance(url, str) or not host or not is_named(host, hosts):
+            raise BadConfig(f"the address has to begin with https:// and be at {' or '.join(hosts)}")
+        return url
+    assert isinstance(wanted.path, str)
+    return base_url + fill_path(wanted.path, given if isinstance(given, dict) else {})
