@@ -27,6 +27,8 @@ def codes(operation: "Operation") -> set[str]:
         found.add("not_found")
     if any(parameter.name in ("cursor", "If-Match") for parameter in operation.parameters):
         found.add("malformed")
+    if any(parameter.name == "as_of" for parameter in operation.parameters):
+        found.add("invalid")
     if operation.method in ("POST", "PUT", "PATCH"):
         found |= {"malformed", "too_large", "unsupported_media_type"}
     if operation.method == "POST" and operation.private and operation.notes.replays:
