@@ -109,8 +109,11 @@ async def test_months_are_utc_and_leave_no_gap(connection: Connection, zone: str
 
 async def test_racing_housekeepers_make_each_month_once(dsn: str) -> None:
     connections = [await connect(dsn, "test") for _ in range(4)]
-    made = await asyncio.gather(*(c.fetchval("select es.ensure_run_months(12)") for c in connections))
-    assert sorted(made) == [0, 0, 0, 9]
+    racing = (c.fetchval("select es.ensure_run_months(12)") for c in connections)
+    made = await asyncio.gather(*racing, return_exceptions=True)
+    numbers = [one for one in made if isinstance(one, int)]
+    waited = [one for one in made if isinstance(one, asyncpg.LockNotAvailableError)]  # too long; it comes again later
+    assert (sum(numbers), max(numbers), len(numbers) + len(waited)) == (9, 9, 4), made
     for opened in connections:
         await opened.close()
 
