@@ -24,9 +24,8 @@ from domain.log.event import Metadata
 from domain.log.ports import Clock, EventStore, NewId
 from domain.log.stream import handle, load
 from domain.run.children import Awaited, ChildIds, LoopStarted, Parent, ZapCalled, fingerprint, list_of, too_large
-from domain.run.commands import CallZap, EndWithItem, ResumeRun, StartLoop
+from domain.run.commands import CallZap, ResumeRun, StartLoop
 from domain.run.decide import decide
-from domain.run.ends import ends_all
 from domain.run.events import RunEvent
 from domain.run.state import ActiveRun, EndedRun, LoadedRun
 from domain.values.json import Json
@@ -135,25 +134,22 @@ class Children:
         if parent is None or not parent.waits:
             return None
         if not parent.of_loop:
-            await self._tell(parent, lambda state: decide(ResumeRun(run.id), state, NO_STEPS))
+            await self._wake(parent, run.id)
             return None
-        if not ends_all(run.state):
-            return await self.loops.ended(run, parent)
-        item = run.state
-        self.loops.forget(parent.run_id, parent.step_id)
-        return await self._tell(parent, lambda state: decide(EndWithItem(item), state, NO_STEPS))
+        return await self.loops.ended(run, parent)
 
-    async def _tell(
-        self, parent: Parent, decided: Callable[[ActiveRun | EndedRun], list[RunEvent]]
-    ) -> LoadedRun | None:
+    async def _wake(self, parent: Parent, child_id: UUID) -> None:
+        """Record that the called run has ended, where the one above waits for it."""
         above = await patiently(lambda: load(self._store, RUN, parent.run_id))
-        if above is None or not isinstance(above.state, ActiveRun):
-            return None
-        awaited = above.state.awaits
-        if awaited is None or awaited.step_id != parent.step_id:
-            return None
+        awaited = above.state.awaits if above and isinstance(above.state, ActiveRun) else None
+        if above is None or awaited is None or awaited.step_id != parent.step_id:
+            return
         metadata = Metadata(actor="runner", correlation_id=above.id)
-        return await patiently(lambda: handle(self._store, self._new_id, above, decided, metadata))
+
+        def woken(state: ActiveRun | EndedRun) -> list[RunEvent]:
+            return decide(ResumeRun(child_id), state, NO_STEPS)
+
+        await patiently(lambda: handle(self._store, self._new_id, above, woken, metadata))
 
     async def _abandon(self, run: LoadedRun, awaited: Awaited) -> None:
         """Cancel the children of a run that has ended."""

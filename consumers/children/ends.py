@@ -10,12 +10,12 @@ from domain.log.event import LastEvents, StoredEvent, StreamKind
 from domain.log.ports import EventStore
 from domain.registry import decode
 from domain.run.children import ItemFailure, ItemStatus
-from domain.run.events import DEADLINE, RunCancelled, RunCompleted, RunFailed, RunFiltered, RunTimedOut
+from domain.run.events import DEADLINE, End, RunCompleted, RunFailed, RunTimedOut
 from domain.values.json import Json
 
 PAGE = 500
 """Items that are looked up at once."""
-BRIEF = ("zap.run.failed", "zap.run.timed_out")
+BRIEF = ("zap.run.failed", "zap.run.timed_out", "zap.run.cancelled")
 WHOLE = (*BRIEF, "zap.run.completed")
 """The events that say why, and with what: all that is read of an item besides."""
 MAX_MESSAGE = 500
@@ -30,13 +30,14 @@ _STATUS: dict[str, ItemStatus] = {
 
 
 class ItemEnd(msgspec.Struct, frozen=True):
-    """An item that has begun. `status` is None while it is under way."""
+    """An item that has begun. `status` is None while it is under way. `stops`: its end, if that ends the run above."""
 
     index: int
     run_id: UUID
     status: ItemStatus | None
     failure: ItemFailure | None = None
     result: Json = None
+    stops: End | None = None
 
 
 async def item_ends(
@@ -60,18 +61,14 @@ def _end(index: int, stored: StoredEvent) -> ItemEnd:
     status = _STATUS.get(stored.type)
     if not stored.data:
         return ItemEnd(index, stored.stream_id, status)
-    match decode(stored.type, stored.schema_version, stored.data):
-        case RunCompleted(result=result):
-            return ItemEnd(index, stored.stream_id, status, result=result)
-        case RunFailed() | RunTimedOut() as end:
-            return ItemEnd(index, stored.stream_id, status, failure_of(index, stored.stream_id, end))
-        case _:
-            return ItemEnd(index, stored.stream_id, status)
+    end = decode(stored.type, stored.schema_version, stored.data)
+    assert isinstance(end, End)
+    failure = failure_of(index, stored.stream_id, end)
+    result = end.result if isinstance(end, RunCompleted) else None
+    return ItemEnd(index, stored.stream_id, status, failure, result, end if end.stops else None)
 
 
-def failure_of(
-    index: int, run_id: UUID, end: RunCompleted | RunFiltered | RunFailed | RunTimedOut | RunCancelled
-) -> ItemFailure | None:
+def failure_of(index: int, run_id: UUID, end: End) -> ItemFailure | None:
     """Why an item failed, None where it did not."""
     if not isinstance(end, RunFailed | RunTimedOut):
         return None

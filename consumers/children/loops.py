@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 from uuid import UUID
 
-from consumers.children.ends import failure_of
+from consumers.children.ends import ItemEnd, failure_of
 from consumers.children.window import Loop, Work
 from consumers.definitions import CompiledVersion, Definitions
 from consumers.kafka.patience import patiently
@@ -51,9 +51,17 @@ class Loops:
             return None  # the item's message goes to whoever has its partition now
         loop = await self._of(parent.run_id, parent.step_id, lambda: self._revive(parent))
         if loop is None:
-            return await self._free(parent)
-        failure = failure_of(parent.index, item.id, item.state.end)
-        loop.tally.end(parent.index, item_status(item.state.status), failure)
+            return await self._free(parent, stops=item.state.end.stops)
+        end = item.state.end
+        loop.note(
+            ItemEnd(
+                parent.index,
+                item.id,
+                item_status(item.state.status),
+                failure_of(parent.index, item.id, end),
+                stops=end if end.stops else None,
+            )
+        )
         return await loop.settle()
 
     def forget(self, run_id: UUID, step_id: str) -> None:
@@ -110,12 +118,19 @@ class Loops:
         version = await patiently(lambda: self._definitions.get(requested.zap_id, requested.zap_version))
         return await self._open(run, started, version, is_new=False)
 
-    async def _free(self, parent: Parent) -> LoadedRun | None:
-        """The parent, where it waits for nothing: a process ended between the end of its loop and what follows."""
+    async def _free(self, parent: Parent, *, stops: bool) -> LoadedRun | None:
+        """The parent, where it has left this loop behind and may have more to do, or to tell the run above it.
+
+        A process that ended right after that loop has done neither, and of what led there only the item's message is
+        open. A parent that ended in the middle of a loop is seen to by the item that `stops` it, or by a message of its
+        own end: not by each item that it left under way.
+        """
         run = await patiently(lambda: load(self._work.store, RUN, parent.run_id))
-        if run is None or not isinstance(run.state, ActiveRun):
+        if run is None:
             return None
-        return run if run.state.awaits is None and run.state.waits_until is None else None
+        if isinstance(run.state, EndedRun):
+            return run if stops or run.state.awaits is None else None
+        return run if run.state.awaits is not None or run.state.waits_until is None else None
 
 
 def _result(task: "asyncio.Task[Loop | None]") -> Loop | None:

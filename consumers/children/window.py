@@ -17,6 +17,7 @@ from consumers.definitions import CompiledVersion
 from consumers.kafka.patience import patiently
 from domain.aggregates import RUN
 from domain.connector.outcome import Failed, Succeeded
+from domain.flow.contents import may_end_all
 from domain.flow.steps import ForEachStep
 from domain.language.template import TemplateError
 from domain.log.event import Append, Appended, Metadata
@@ -32,9 +33,9 @@ from domain.run.children import (
     is_over,
     outcome,
 )
-from domain.run.commands import FinishLoop, RecordAttempt, RecordProgress
+from domain.run.commands import EndWithItem, FinishLoop, RecordAttempt, RecordProgress
 from domain.run.decide import decide
-from domain.run.events import RunEvent
+from domain.run.events import End, RunEvent
 from domain.run.inputs import NO_INPUT
 from domain.run.request import item_append
 from domain.run.state import ActiveRun, EndedRun, LoadedRun, evolve
@@ -112,6 +113,7 @@ class Loop:
             self.tally.leave_out(self._chosen)
         self._reused: dict[int, UUID] = {}
         self._broken: Failed | None = None
+        self._stop: End | None = None
         self._turn = asyncio.Lock()
         self._asked = self._answered = 0
         self._told_at = time.monotonic()
@@ -121,11 +123,9 @@ class Loop:
     async def look(self, *, is_new: bool) -> None:
         """Find out from the log which items have begun and ended, and what a replay takes over."""
         if not is_new:
-            async for item in item_ends(self._work.store, self._ids.of, self._started.count, BRIEF):
-                if item.status is None:
-                    self.tally.begin(item.index)
-                else:
-                    self.tally.end(item.index, item.status, item.failure)
+            types = WHOLE if may_end_all(self._step.steps) else BRIEF
+            async for item in item_ends(self._work.store, self._ids.of, self._started.count, types):
+                self.note(item)
         reuses = self.run.state.requested.reuses
         if reuses is None or (reuses.step_id, reuses.items_sha256) != (self._step.id, self._started.items_sha256):
             return
@@ -134,6 +134,14 @@ class Loop:
                 if item.status in {"completed", "filtered"} and self.tally.is_new(item.index):
                     self.tally.end(item.index, item.status, None)
                     self._reused[item.index] = item.run_id
+
+    def note(self, item: ItemEnd) -> None:
+        """What is known of an item that has begun."""
+        if item.status is None:
+            self.tally.begin(item.index)
+            return
+        self.tally.end(item.index, item.status, item.failure)
+        self._stop = self._stop or item.stops
 
     async def settle(self) -> LoadedRun | None:
         """Do what follows from the ends so far, for all that wait for it. Gives the run once the loop is over."""
@@ -150,6 +158,9 @@ class Loop:
             return run
 
     async def _settle(self) -> LoadedRun | None:
+        if self._stop is not None:
+            item = self._stop
+            return await self._close(lambda state: decide(EndWithItem(item), state, self._version.definition))
         await self._fill()
         if self.tally.running and not self.is_closed:
             await self._tell()
@@ -214,9 +225,13 @@ class Loop:
         finished = LoopFinished(step_id=self._step.id, failures=failures, **msgspec.structs.asdict(counts))
         found = Items([], complete=True, ref="") if self._broken else await self._collected()
         ended = self._broken or outcome(self._step, self._started.count, counts, failures, found)
+        definition, clock = self._version.definition, self._work.clock
+        return await self._close(lambda state: _finished(state, definition, finished, ended, clock()))
+
+    async def _close(self, decided: Callable[[ActiveRun | EndedRun], Sequence[RunEvent]]) -> LoadedRun | None:
+        """Record what becomes of the run. None where others have decided about it."""
         while not self.is_closed:
-            events = _finished(self.run.state, self._version.definition, finished, ended, self._work.clock())
-            if await self._record(events):
+            if await self._record(decided(self.run.state)):
                 self.is_closed = True
                 self._work.surroundings.forget(self.run.id, self._started)
                 return self.run

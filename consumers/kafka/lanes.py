@@ -29,7 +29,10 @@ class Lanes:
         return key in self._queues
 
     def submit(self, key: UUID, job: Job) -> None:
-        """Do the job after all earlier ones of the same key. A job must not raise."""
+        """Do the job after all earlier ones of the same key.
+
+        It must not raise, but for CancelledError, by which it gives itself up; those behind it are done all the same.
+        """
         self._open += 1
         if self._open >= self._limit:
             self._room.clear()
@@ -41,10 +44,14 @@ class Lanes:
         self._tasks[key] = asyncio.create_task(self._work(key))
 
     async def _work(self, key: UUID) -> None:
-        queue = self._queues[key]
+        queue, task = self._queues[key], asyncio.current_task()
         try:
             while queue:
-                await queue.popleft()()
+                try:
+                    await queue.popleft()()
+                except asyncio.CancelledError:
+                    if task is None or task.cancelling():
+                        raise
                 self._open -= 1
                 if self._open < self._limit:
                     self._room.set()

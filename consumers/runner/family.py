@@ -103,9 +103,11 @@ class Family(Starts):
         async def job() -> None:
             try:
                 await until_done(run.id, advance)
-            finally:
-                if not done.done():
-                    done.set_result(None)
+            except asyncio.CancelledError:
+                done.cancel()  # nothing has followed yet: the message that led here stays open
+                raise
+            if not done.done():
+                done.set_result(None)
 
         self.lanes.submit(run.id, job)
         await done

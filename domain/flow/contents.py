@@ -117,6 +117,11 @@ def conditions(step: Step) -> Iterator[tuple[str, JsonObject]]:
                 yield f"paths.{index}.condition", path.condition
 
 
+def may_end_all(steps: tuple[Step, ...]) -> bool:
+    """Whether a step among these may end the whole run."""
+    return any(isinstance(step, StopStep | ReturnStep) for _path, step, _depth in walk(steps, ""))
+
+
 def of_one_run(steps: tuple[Step, ...]) -> Iterator[Step]:
     """Those that the run of these steps does itself: the steps of a loop are done by the runs of its items."""
     for step in steps:

@@ -10,9 +10,8 @@ from domain.connector.outcome import Outcome
 from domain.flow.decisions import Decision
 from domain.flow.steps import OnUnknown
 from domain.run.children import LoopFinished, LoopProgressed, LoopStarted, ZapCalled
-from domain.run.events import RunRequested
+from domain.run.events import End, RunRequested
 from domain.run.inputs import Input
-from domain.run.state import EndedRun
 from domain.run.waits import ApprovalAsked
 from domain.values.json import Json
 
@@ -103,9 +102,9 @@ class FinishLoop(msgspec.Struct, frozen=True):
 
 
 class EndWithItem(msgspec.Struct, frozen=True):
-    """End a run because a step in an item of its loop ends the whole run."""
+    """End a run because a step in an item of its loop ends the whole run: that item has this end."""
 
-    item: EndedRun
+    item: End
 
 
 class CallZap(msgspec.Struct, frozen=True):

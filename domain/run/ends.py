@@ -4,7 +4,6 @@ from typing import assert_never
 
 import msgspec
 
-from domain.flow.approvals import is_rejection
 from domain.flow.course import Broken, Done, Dropped, Next, Place, Stopped
 from domain.flow.steps import ApprovalStep, ReturnStep, StopStep
 from domain.run.events import End, RunCancelled, RunCompleted, RunEnd, RunEvent, RunFailed, RunFiltered, RunOver
@@ -58,13 +57,13 @@ def _stopped(run: ActiveRun, step: StopStep | ReturnStep | ApprovalStep, output:
     if isinstance(step, ApprovalStep):
         return _rejected(step, output)
     if isinstance(step, ReturnStep):
-        return RunCompleted(step_id=step.id, returned=True, result=output if is_item(run) else None)
+        return RunCompleted(step_id=step.id, returned=True, result=output if is_item(run) else None, stops=True)
     if step.as_ == "completed":
-        return RunCompleted(step_id=step.id)
+        return RunCompleted(step_id=step.id, stops=True)
     message = str(output.get("message", "")) if isinstance(output, dict) else ""
     if step.as_ == "failed":
-        return RunFailed(step_id=step.id, code=STOPPED, message=message)
-    return RunCancelled(step_id=step.id, code=STOPPED, message=message)
+        return RunFailed(step_id=step.id, code=STOPPED, message=message, stops=True)
+    return RunCancelled(step_id=step.id, code=STOPPED, message=message, stops=True)
 
 
 def _rejected(step: ApprovalStep, output: Json) -> End:
@@ -76,27 +75,16 @@ def _rejected(step: ApprovalStep, output: Json) -> End:
     return RunCancelled(step_id=step.id, code=REJECTED, message=f"{message}: {comment}" if comment else message)
 
 
-def ends_all(item: EndedRun) -> bool:
-    """Whether a step of the item ended it that ends the whole run. A rejection ends its item only."""
-    match item.end:
-        case RunCompleted(step_id=step_id):
-            return bool(step_id) and not is_rejection(item.outputs.get(step_id))
-        case RunFailed(code=code) | RunCancelled(code=code):
-            return code == STOPPED
-        case _:
-            return False
-
-
-def ended_by(item: EndedRun) -> End:
-    """The end of a run whose loop has such an item."""
-    match item.end:
+def ended_by(item: End) -> End:
+    """The end of a run whose loop has an item with this end, which `stops` it. A rejection ends its item only."""
+    match item:
         case RunCompleted(step_id=step_id, returned=returned, result=result):
-            return RunCompleted(step_id=step_id, returned=returned, result=result)
+            return RunCompleted(step_id=step_id, returned=returned, result=result, stops=True)
         case RunFailed(step_id=step_id, message=message):
-            return RunFailed(step_id=step_id, code=STOPPED, message=message)
+            return RunFailed(step_id=step_id, code=STOPPED, message=message, stops=True)
         case other:
             message = other.message if isinstance(other, RunCancelled) else ""
-            return RunCancelled(step_id=other.step_id, code=STOPPED, message=message)
+            return RunCancelled(step_id=other.step_id, code=STOPPED, message=message, stops=True)
 
 
 def signed(event: RunEvent, state: RunState) -> RunEvent:
@@ -106,6 +94,8 @@ def signed(event: RunEvent, state: RunState) -> RunEvent:
     replace = msgspec.structs.replace
     requested, parent = state.requested, state.requested.parent
     waited_for = parent is not None and parent.waits
+    if event.stops and not (waited_for and is_item(state)):
+        event = replace(event, stops=False)
     if isinstance(event, RunEnd):
         counts = not (waited_for and is_item(state))
         zap_id = requested.zap_id if counts else None

@@ -173,10 +173,14 @@ class RunResumed(Event, frozen=True, kw_only=True):
 
 
 class RunOver(Event, frozen=True, kw_only=True):
-    """The fields of all ends. `parent`: the run that waits for this one. `orphans`: it leaves children under way."""
+    """The fields of all ends. `parent`: the run that waits for this one. `orphans`: it leaves children under way.
+
+    `stops`: a step of this item ends the run above it, too.
+    """
 
     parent: UUID | None = None
     orphans: bool = False
+    stops: bool = False
 
 
 class RunEnd(RunOver, frozen=True, kw_only=True):

@@ -37,7 +37,7 @@ _REQUEST = Request(
 
 
 _RECOVERED = run_events.Recovered(run_id=_ID, position=7, step_id="look_up", code="http_503")
-_OVER = {"zap_id": ZAP, "parent": _ID, "orphans": True, "of_alert": True}
+_OVER = {"zap_id": ZAP, "parent": _ID, "orphans": True, "stops": True, "of_alert": True}
 _KEPT = Kept(attempt=1, size=5_000, omitted={"/body": Omitted(size=5_000, at="trigger.body", sha256="00")})
 
 
@@ -219,25 +219,34 @@ EXAMPLES: tuple[Event, ...] = (
         recovers=(_RECOVERED,),
         parent=_ID,
         orphans=True,
+        stops=True,
         result={"id": 7},
     ),
     run_events.RunFiltered(
         zap_id=ZAP,
         parent=_ID,
         orphans=True,
+        stops=True,
         of_alert=True,
         step_id="big",
         reason="trigger.body.total greater_than 1: is 0",
     ),
     run_events.RunTimedOut(
-        zap_id=ZAP, parent=_ID, orphans=True, of_alert=True, step_id="look_up", message="not ended within 3600 s"
+        zap_id=ZAP,
+        parent=_ID,
+        orphans=True,
+        stops=True,
+        of_alert=True,
+        step_id="look_up",
+        message="not ended within 3600 s",
     ),
     run_events.RunCancelled(
-        parent=_ID, orphans=True, code="superseded", message="a newer run was requested", step_id="halt"
+        parent=_ID, orphans=True, stops=True, code="superseded", message="a newer run was requested", step_id="halt"
     ),
     run_events.RunFailed(
         parent=_ID,
         orphans=True,
+        stops=True,
         zap_id=ZAP,
         of_alert=True,
         step_id="look_up",

@@ -20,6 +20,7 @@ from domain.flow.steps import (
     Branch,
     ErrorPath,
     FilterStep,
+    ForEachStep,
     OnError,
     Otherwise,
     PathsStep,
@@ -122,7 +123,7 @@ def _numbered(step: Step, numbers: Iterator[int]) -> Step:
         step = replace(step, paths=branches, otherwise=otherwise)
     if isinstance(step, ApprovalStep) and step.rejected:
         step = replace(step, rejected=Rejected(numbered(step.rejected.steps, numbers)))
-    if isinstance(step, TryStep):
+    if isinstance(step, TryStep | ForEachStep):
         step = replace(step, steps=numbered(step.steps, numbers))
     if not isinstance(step, StopStep | ReturnStep | UnknownStep) and isinstance(step.on_error, ErrorPath):
         step = replace(step, on_error=ErrorPath(numbered(step.on_error.steps, numbers)))
@@ -136,15 +137,23 @@ class Fates(msgspec.Struct, frozen=True):
 
     def of(self, step: ActionStep | SetStep) -> Fate:
         """Whether the step succeeds."""
-        return "fails" if self._number(step.id) % 3 == 0 else "ok"
+        return "fails" if self.fails(step.id) else "ok"
+
+    def fails(self, step_id: str) -> bool:
+        """Whether an action fails."""
+        return self._number(step_id) % 3 == 0
 
     def passes(self, step: FilterStep) -> bool:
         """Whether the filter lets the run through."""
-        return self._number(step.id) % 6 != 0
+        return self.holds(step.id)
+
+    def holds(self, name: str) -> bool:
+        """Whether the condition of a filter holds, by its id, or that of a path, as `step/path`."""
+        return self._number(name) % (2 if "/" in name else 6) != 0
 
     def taken(self, step: PathsStep) -> Taken:
         """Which branches are taken."""
-        holds = [self._number(f"{step.id}/{path.id}") % 2 == 0 for path in step.paths]
+        holds = [self.holds(f"{step.id}/{path.id}") for path in step.paths]
         return taken(step, [condition.Decision(outcome, "", "because") for outcome in holds])
 
     def verdict(self, step: ApprovalStep) -> Literal["approve", "reject", "fail"]:
@@ -175,6 +184,10 @@ class Stop(Exception):
     def __init__(self, status: str) -> None:
         super().__init__(status)
         self.status = status
+
+
+class Rejection(Stop):
+    """The same, where people did not approve. Of a loop's item it ends that item only."""
 
 
 class Broke(Exception):
@@ -248,12 +261,12 @@ class Plain:
         if verdict == "approve":
             return
         if not step.after_rejection:
-            raise Stop("cancelled")
+            raise Rejection("cancelled")
         try:
             self._alone(step.after_rejection)
         except Broke:
-            raise Stop("failed") from None
-        raise Stop("completed")
+            raise Rejection("failed") from None
+        raise Rejection("completed")
 
     def _paths(self, step: PathsStep) -> None:
         self.done.append(step.id)

@@ -39,3 +39,20 @@ async def test_what_does_not_end_in_time_is_cancelled() -> None:
     lanes.submit(FIRST, endless)
     assert not await lanes.drain(0.01)
     assert ended == ["cancelled"]
+
+
+async def test_a_job_that_gives_itself_up_takes_no_other_along() -> None:
+    lanes, done = Lanes(2), list[str]()
+
+    async def gives_up() -> None:
+        raise asyncio.CancelledError
+
+    async def other() -> None:
+        done.append("other")
+
+    lanes.submit(FIRST, gives_up)
+    lanes.submit(FIRST, other)
+    assert await lanes.drain(5)
+    assert done == ["other"]
+    async with asyncio.timeout(5):
+        await lanes.room()
