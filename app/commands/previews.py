@@ -6,9 +6,12 @@ from uuid import UUID
 
 import msgspec
 
+from consumers.children.surroundings import Surroundings
+from consumers.definitions import Definitions
 from consumers.rendering.rendering import Rendering
 from consumers.rendering.trigger import trigger_of
 from domain.aggregates import RUN, ZAP
+from domain.flow.contents import of_one_run
 from domain.flow.steps import WaitForStep
 from domain.hook.request import json_request
 from domain.language.mistakes import MAX_TEXT, SLOW
@@ -18,7 +21,7 @@ from domain.log.errors import Invalid
 from domain.log.ports import Clock, EventStore
 from domain.log.stream import load_of
 from domain.run.links import Links
-from domain.run.state import stands, template_context
+from domain.run.state import own_steps, stands, template_context
 from domain.values.json import Json, JsonObject
 from domain.zap.zap import existing
 
@@ -47,17 +50,18 @@ class Previews:
         self._links = links
         self._rendering = rendering
         self._clock = clock
+        self._definitions = Definitions(store)
 
     async def of_run(self, tenant_id: UUID, template: Json, run_id: UUID) -> RenderedTemplate:
-        """As a step behind all steps of the run would see it. Raises NotFound and Invalid."""
+        """As a step behind all steps of the run, or of an item of a loop, would see it. Raises NotFound and Invalid."""
         run = await load_of(self._store, RUN, run_id, tenant_id)
         requested = run.state.requested
         zap = existing(await load_of(self._store, ZAP, requested.zap_id, tenant_id))
         definition = zap.state.version(requested.zap_version).definition
         stand = stands(run.state, definition)
-        given = {"trigger": await trigger_of(requested.request)}
+        given = await Surroundings(self._store, self._definitions, self._rendering).of(requested)
         context = template_context(run.id, run.state, given, stand)
-        waits = [step.id for _path, step in definition.all_steps() if isinstance(step, WaitForStep)]
+        waits = [step.id for step in of_one_run(own_steps(run.state, definition)) if isinstance(step, WaitForStep)]
         if waits:
             context["callback"] = {step_id: {"url": self._links.callback_url(run_id, step_id)} for step_id in waits}
         return await self._of(tenant_id, template, context)

@@ -5,7 +5,10 @@ from uuid import UUID
 import pytest
 
 from domain.flow.decisions import Taken
-from domain.run.events import StepDecided, StepSucceeded
+from domain.hook.request import Request
+from domain.run.children import ChildIds, LoopStarted, Parent
+from domain.run.events import RunRequested, StepDecided, StepSucceeded
+from domain.values.json import Json, JsonObject
 from sql.log.event_store import PgEventStore
 from sql.process.clock import now
 from tests.support.api import Person
@@ -87,3 +90,47 @@ async def test_outputs_of_joined_branches_and_urls_of_callbacks_are_among_the_pa
     assert (value, number) == ("a", "7")
     assert url.startswith("http://testserver.local/hooks/resume/")
     assert (await ada.api.post(url, json={})).status_code == 404
+
+
+async def test_an_item_of_a_loop_sees_itself_and_what_was_around_it(ada: Person, dsn: str) -> None:
+    """The second item of a loop inside the first item of another one."""
+    echo = {"kind": "action", "type": "test.echo", "config": {"text": "x"}}
+    inner = {"id": "inner", "kind": "for_each", "items": "{{ item.parts }}", "steps": [{"id": "send", **echo}]}
+    outer = {"id": "outer", "kind": "for_each", "items": "{{ trigger.body.orders }}", "steps": [inner]}
+    steps = [{"id": "first", **echo}, outer, {"id": "back", "kind": "wait_for"}]
+    zap = (await ada("POST", "/zaps", json={"name": "z", "trigger": {"type": "webhook.catch"}, "steps": steps})).json()
+    await ada("POST", f"/zaps/{zap['id']}/publish")
+    orders: JsonObject = {"orders": [{"id": 7, "parts": ["wheel", "saddle"]}]}
+    root = UUID((await ada.api.post(zap["hook_url"], json=orders)).json()["run_id"])
+    item = ChildIds(root, "outer").of(0)
+    part = ChildIds(item, "inner").of(1)
+
+    def of(step_id: str, count: int) -> LoopStarted:
+        return LoopStarted(
+            step_id=step_id, count=count, items_sha256="", at=now(), version=2 if step_id == "outer" else 1
+        )
+
+    def requested(above: UUID, loop: LoopStarted, index: int, value: Json) -> RunRequested:
+        parent = Parent(
+            run_id=above, step_id=loop.step_id, waits=True, index=index, count=loop.count, version=loop.version
+        )
+        return RunRequested(
+            zap_id=UUID(zap["id"]), zap_version=1, source="item", request=Request(), parent=parent, item=value
+        )
+
+    first = StepSucceeded(step_id="first", attempt=1, started_at=now(), duration_ms=1.0, output={"n": 1})
+    async with PgEventStore(dsn, "test") as store:
+        for run_id, events in (
+            (root, (first, of("outer", 1))),
+            (item, (requested(root, of("outer", 1), 0, orders["orders"][0]), of("inner", 2))),  # type: ignore[index]
+            (part, (requested(item, of("inner", 2), 1, "saddle"),)),
+        ):
+            await append(store, run_id, *events, tenant_id=UUID(ada.id), key=root)
+    template = (
+        "{{ item }} {{ loop.index }}/{{ loop.count }} of {{ loop.parent.item.id }} ({{ loop.parent.index }}): "
+        "{{ steps.first.output.n }} {{ trigger.body.orders[0].id }}"
+    )
+    answer = await ada("POST", URL, json={"template": template, "sample": {"run_id": str(part)}})
+    assert answer.json()["value"] == "saddle 1/2 of 7 (0): 1 7"
+    assert {"item", "loop.index", "loop.parent.item.id", "steps.first.output.n"} <= set(answer.json()["paths"])
+    assert not any(path.startswith("callback") for path in answer.json()["paths"])
