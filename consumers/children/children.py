@@ -11,7 +11,7 @@ from consumers.children.calls import Calls, outcome, timed_out
 from consumers.children.ends import item_ends
 from consumers.children.loops import Loops
 from consumers.children.surroundings import Surroundings
-from consumers.children.window import Record, Work
+from consumers.children.work import Record, Work
 from consumers.definitions import CompiledVersion, Definitions
 from consumers.kafka.patience import patiently
 from consumers.rendering.rendering import Rendering
@@ -156,7 +156,7 @@ class Children:
         if isinstance(awaited, ZapCalled):
             await self._cancel_all([awaited.run_id] if awaited.waits else [])
             return
-        self.loops.forget(run.id, awaited.step_id)
+        await self.loops.close(run.id, awaited.step_id)
         ids = ChildIds(run.id, awaited.step_id)
         ends = item_ends(self._store, ids.of, awaited.count, ())
         await self._cancel_all([item.run_id async for item in ends if item.status is None])

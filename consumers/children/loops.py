@@ -11,7 +11,8 @@ from typing import Any
 from uuid import UUID
 
 from consumers.children.ends import ItemEnd, failure_of
-from consumers.children.window import Loop, Work
+from consumers.children.window import Loop
+from consumers.children.work import Work
 from consumers.definitions import CompiledVersion, Definitions
 from consumers.kafka.patience import patiently
 from domain.aggregates import RUN
@@ -62,10 +63,18 @@ class Loops:
                 stops=end if end.stops else None,
             )
         )
-        return await loop.settle()
+        return await loop.settle(requests_first=False)
+
+    async def close(self, run_id: UUID, step_id: str) -> None:
+        """Begin no more items of a loop whose run has ended, and have those under way in the log."""
+        task = self._loops.get((run_id, step_id))
+        self.forget(run_id, step_id)
+        loop = _result(task) if task else None
+        if loop is not None:
+            await loop.close()
 
     def forget(self, run_id: UUID, step_id: str) -> None:
-        """Begin no more items of a loop: its run has ended, or another process has it."""
+        """Begin no more items of a loop: its run ends, or another process has it."""
         task = self._loops.pop((run_id, step_id), None)
         if task is not None:
             task.add_done_callback(_close)

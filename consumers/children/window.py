@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import takewhile
 from uuid import UUID
@@ -11,8 +11,10 @@ import msgspec
 import structlog
 
 from consumers.children.ends import BRIEF, WHOLE, ItemEnd, item_ends
-from consumers.children.surroundings import ItemsChanged, Surroundings
+from consumers.children.surroundings import ItemsChanged
 from consumers.children.tally import Tally
+from consumers.children.unstored import Requests, Unstored
+from consumers.children.work import Work
 from consumers.definitions import CompiledVersion
 from consumers.kafka.patience import patiently
 from domain.aggregates import RUN
@@ -21,8 +23,8 @@ from domain.flow.contents import may_end_all
 from domain.flow.steps import ForEachStep
 from domain.language.template import TemplateError
 from domain.log.event import Append, Appended, Metadata
-from domain.log.ports import AppendRefused, Clock, EventStore, NewId
-from domain.log.stream import begun, follow
+from domain.log.ports import AppendRefused
+from domain.log.stream import begun, follow, to_begin
 from domain.run.children import (
     INLINE,
     ChildIds,
@@ -47,52 +49,6 @@ PROGRESS_S = 1.0
 PROGRESS_PARTS = 200
 """How often progress is recorded: not within a second, nor before another 200th of the items has ended."""
 
-Record = Callable[[LoadedRun, Sequence[RunEvent], Definition], Awaitable[LoadedRun | None]]
-"""Appends events to a run; None where somebody else was quicker."""
-
-
-class Starts:
-    """Where new items are carried out: here nowhere, as the topic tells of them, too."""
-
-    def expect(self, run_ids: Sequence[UUID], ordering_key: UUID) -> None:
-        """These runs are about to be requested."""
-
-    def begin(self, runs: Sequence[LoadedRun], sizes: Sequence[int]) -> None:
-        """They were, with so many bytes each."""
-
-    def begin_known(self, run_ids: Sequence[UUID]) -> None:
-        """They had been requested before."""
-
-
-_NOWHERE = Starts()
-
-
-def _everything(_ordering_key: UUID) -> bool:
-    return True
-
-
-def _all(_step: ForEachStep, count: int) -> Sequence[int]:
-    return range(count)
-
-
-class Work(msgspec.Struct):
-    """What loops need of the runner. `owns`: whether runs of an ordering key are this process's to carry on.
-
-    `stopping` is set once the process is about to end: loops go on in another one.
-
-    `chosen`: the items that are done of so many, ascending. The others count as cancelled, and are not listed.
-    """
-
-    store: EventStore
-    surroundings: Surroundings
-    record: Record
-    clock: Clock
-    new_id: NewId
-    starts: Starts = _NOWHERE
-    owns: Callable[[UUID], bool] = _everything
-    stopping: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
-    chosen: Callable[[ForEachStep, int], Sequence[int]] = _all
-
 
 class Loop:
     """Which items of a loop are under way, and what is to be done next."""
@@ -114,6 +70,7 @@ class Loop:
         self._reused: dict[int, UUID] = {}
         self._broken: Failed | None = None
         self._stop: End | None = None
+        self._unstored: list[Unstored] = []
         self._turn = asyncio.Lock()
         self._asked = self._answered = 0
         self._told_at = time.monotonic()
@@ -143,8 +100,11 @@ class Loop:
         self.tally.end(item.index, item.status, item.failure)
         self._stop = self._stop or item.stops
 
-    async def settle(self) -> LoadedRun | None:
-        """Do what follows from the ends so far, for all that wait for it. Gives the run once the loop is over."""
+    async def settle(self, *, requests_first: bool = True) -> LoadedRun | None:
+        """Do what follows from the ends so far, for all that wait for it. Gives the run once the loop is over.
+
+        Without `requests_first` new items may begin before the log has them. It has them when this comes back.
+        """
         if self._work.stopping.is_set():
             raise asyncio.CancelledError  # the message that led here stays open, for the process that takes it next
         self._asked += 1
@@ -153,35 +113,48 @@ class Loop:
             if self._answered >= mine or self.is_closed:
                 return None
             asked = self._asked
-            run = await self._settle()
+            run, begun_now = await self._settle(None if requests_first else self._work.requests)
             self._answered = asked
-            return run
+        for item in begun_now:
+            await item.at_rest
+        return run
 
-    async def _settle(self) -> LoadedRun | None:
+    async def close(self) -> None:
+        """Begin no more items. Those under way are in the log after that."""
+        self.is_closed = True
+        if self._work.requests:
+            await self._work.requests.store(self._unstored)
+
+    async def _settle(self, requests: Requests | None) -> tuple[LoadedRun | None, Sequence[Unstored]]:
         if self._stop is not None:
             item = self._stop
-            return await self._close(lambda state: decide(EndWithItem(item), state, self._version.definition))
-        await self._fill()
+            run = await self._close(lambda state: decide(EndWithItem(item), state, self._version.definition))
+            await self.close()
+            return run, ()
+        begun_now = await self._fill(requests)
         if self.tally.running and not self.is_closed:
             await self._tell()
-            return None
-        return await self._finish()
+            return None, begun_now
+        return await self._finish(), begun_now
 
-    async def _fill(self) -> None:
-        """Begin items until as many are under way as may be."""
+    async def _fill(self, requests: Requests | None) -> Sequence[Unstored]:
+        """Begin items until as many are under way as may be. Gives those that are not in the log yet."""
+        found: list[Unstored] = []
         while not (
             self.is_closed or self._broken or is_over(self._step, self._started.count, self.tally.counts.failed)
         ):
             page = self.tally.next(self._step.at_once - self.tally.running)
             if not page:
-                return
+                break
             try:
                 items = await self._work.surroundings.items(self.run, self._started, self._version)
             except (TemplateError, ItemsChanged) as error:
                 log.warning("loop.broken", run_id=str(self.run.id), step_id=self._step.id, error=repr(error))
                 self._broken = Failed(code="loop_changed", message="the list gave other items when it was read again")
-                return
-            await self._begin(page, [self._append(index, items[index]) for index in page])
+                break
+            if not self.is_closed:
+                found += await self._begin(page, [self._append(index, items[index]) for index in page], requests)
+        return found
 
     def _append(self, index: int, item: Json) -> Append:
         return item_append(
@@ -189,26 +162,42 @@ class Loop:
             metadata=self._metadata,
         )  # fmt: skip
 
-    async def _begin(self, page: Sequence[int], appends: Sequence[Append]) -> None:
+    async def _begin(
+        self, page: Sequence[int], appends: Sequence[Append], requests: Requests | None
+    ) -> Sequence[Unstored]:
         """Begin a page of items. One that is in the log already goes on from where it is."""
-        starts = self._work.starts
-        starts.expect([append.stream_id for append in appends], self.run.ordering_key)
+        self._work.starts.expect([append.stream_id for append in appends], self.run.ordering_key)
         try:
+            sizes = [len(msgspec.json.encode(append.events[0].event)) for append in appends]
+            if requests:
+                return self._begin_unstored(page, appends, sizes, requests)
             results = await patiently(lambda: self._work.store.append_each(appends))
-        except AppendRefused as error:
+        except (AppendRefused, UnicodeEncodeError) as error:
             log.error("loop.unrecordable", run_id=str(self.run.id), step_id=self._step.id, error=str(error))  # noqa: TRY400 - it is the store's to trace
             self._broken = Failed(code="unrecordable", message="an item of the list could not be stored")
-            return
-        at, new, sizes, known = self._work.clock(), [], [], []
-        for index, append, result in zip(page, appends, results, strict=True):
+            return ()
+        at, new, known = self._work.clock(), [], []
+        for index, append, result, size in zip(page, appends, results, sizes, strict=True):
             self.tally.begin(index)
             if isinstance(result, Appended):
-                new.append(begun(RUN, append, result, at))
-                sizes.append(len(msgspec.json.encode(append.events[0].event)))
+                new.append((begun(RUN, append, result, at), size))
             else:
                 known.append(append.stream_id)
-        starts.begin(new, sizes)
-        starts.begin_known(known)
+        self._work.starts.begin([run for run, _size in new], [size for _run, size in new])
+        self._work.starts.begin_known(known)
+        return ()
+
+    def _begin_unstored(
+        self, page: Sequence[int], appends: Sequence[Append], sizes: Sequence[int], requests: Requests
+    ) -> Sequence[Unstored]:
+        at, loop = self._work.clock(), asyncio.get_running_loop()
+        items = [Unstored(to_begin(RUN, append, at), loop.create_future()) for append in appends]
+        for index, item in zip(page, items, strict=True):
+            self.tally.begin(index)
+            requests.watch(item)
+        self._unstored = [*(item for item in self._unstored if not item.at_rest.done()), *items]
+        self._work.starts.begin_unstored(items, sizes)
+        return items
 
     async def _tell(self) -> None:
         """Record how far the loop has come, if that is worth it."""

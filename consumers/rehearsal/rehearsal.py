@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from consumers.children.window import Starts
+from consumers.children.work import Starts
 from consumers.credentials.credentials import Credentials
 from consumers.outbound.targets import Targets
 from consumers.rehearsal.answers import Answers

@@ -7,7 +7,8 @@ from uuid import UUID
 
 import structlog
 
-from consumers.children.window import Starts
+from consumers.children.unstored import Unstored
+from consumers.children.work import Starts
 from consumers.kafka.lanes import Lanes
 from consumers.runner.executor import Executor
 from consumers.runner.head_starts import HeadStarts
@@ -70,6 +71,12 @@ class Family(Starts):
         for run, size in zip(runs, sizes, strict=True):
             self.lanes.submit(run.id, partial(self._begin, run, size))
 
+    def begin_unstored(self, items: Sequence[Unstored], sizes: Sequence[int]) -> None:
+        """See Starts."""
+        for item, size in zip(items, sizes, strict=True):
+            again = self.lanes.is_busy(item.run.id)
+            self.lanes.submit(item.run.id, partial(self._begin, item.run, size, again, item.at_rest))
+
     def begin_known(self, run_ids: Sequence[UUID]) -> None:
         """See Starts. They go on from where they are."""
         for run_id in run_ids:
@@ -82,13 +89,17 @@ class Family(Starts):
         await until_done(run_id, advance)
         self._head_starts.forget(run_id)
 
-    async def _begin(self, run: LoadedRun, size: int) -> None:
+    async def _begin(
+        self, run: LoadedRun, size: int, again: bool = False, at_rest: "asyncio.Future[None] | None" = None
+    ) -> None:
         async def advance(again: bool) -> None:
             async with self.rooms.of(size):
                 advanced = await self.executor.advance(await self.executor.follow(run) if again else run)
+            if at_rest is not None and not at_rest.done():
+                at_rest.set_result(None)
             await self.ended(advanced)
 
-        await until_done(run.id, advance)
+        await until_done(run.id, advance, again)
         self._head_starts.done(run.id)
 
     async def _resume(self, run: LoadedRun) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import structlog
 
+from consumers.children.unstored import Requests
 from consumers.credentials.credentials import Credentials
 from consumers.kafka.gaps import GapReports
 from consumers.kafka.lanes import Lanes
@@ -111,6 +112,7 @@ class Runner:
         self._family = Family(self._executor, self._lanes, self._rooms, self._head_starts)
         self._executor.children.work.starts = self._family
         self._executor.children.work.owns = self._owns
+        self._executor.children.work.requests = Requests(store)
         self._serial = SerialRuns(store, self._family, partitions)
         self._marks = Watermarks(self._gates, GapReports(store.pool, "runner"), config.message_keys)
         self._saved: dict[int, int] = {}

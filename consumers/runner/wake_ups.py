@@ -12,6 +12,7 @@ from domain.aggregates import RUN
 from domain.log.event import StoredEvent, StreamKind
 from domain.log.stream import fold
 from domain.registry import UnknownEvent, decode
+from domain.run.ends import is_item
 from domain.run.events import RunOver
 from domain.run.state import LoadedRun
 from sql.log.event_store import PgEventStore
@@ -60,11 +61,15 @@ async def sizes_of(store: PgEventStore, messages: Sequence[RunMessage]) -> dict[
 
 
 async def states_of(store: PgEventStore, messages: Sequence[RunMessage]) -> dict[UUID, LoadedRun]:
-    """The state of the runs: from the message where it holds the whole run, else from the log."""
+    """The state of the runs: from the message where it holds the whole run, else from the log.
+
+    The first append of a loop's item may hold more than its request.
+    """
     runs: dict[UUID, LoadedRun] = {}
     for item in messages:
         if item.event is not None and item.untouched:
             _fold(runs, item.run_id, [item.event])
+    runs = {run_id: run for run_id, run in runs.items() if not is_item(run.state)}
     missing = [item.run_id for item in messages if item.run_id not in runs]
     if missing:
         streams = await patiently(lambda: store.read_streams(StreamKind.RUN, missing))

@@ -68,7 +68,10 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 
 
 class Loaded(msgspec.Struct, Generic[S, E], frozen=True, kw_only=True, eq=False):
-    """An aggregate as its stream says it is. `version` counts the events, `meta` is the first one's metadata."""
+    """An aggregate as its stream says it is. `version` counts the events, `meta` is the first one's metadata.
+
+    `unstored`: what begins the stream is not in the log yet, and goes there together with what comes next.
+    """
 
     aggregate: Aggregate[S, E]
     id: UUID
@@ -79,6 +82,7 @@ class Loaded(msgspec.Struct, Generic[S, E], frozen=True, kw_only=True, eq=False)
     version: int
     first: Place
     last: Place
+    unstored: Append | None = None
 
     @property
     def timer_id(self) -> UUID | None:
@@ -88,13 +92,16 @@ class Loaded(msgspec.Struct, Generic[S, E], frozen=True, kw_only=True, eq=False)
     def append(self, new_id: NewId, events: Sequence[E], metadata: Metadata, *, timer_id: UUID | None = None) -> Append:
         """What stores events behind those that were read, and clears a timer."""
         due_at = self.aggregate.due_at
+        new = tuple([NewEvent(new_id(), event, due_at(event)) for event in events])
+        if self.unstored is not None:
+            return msgspec.structs.replace(self.unstored, events=(*self.unstored.events, *new))
         return Append(
             kind=self.aggregate.kind,
             stream_id=self.id,
             expected=self.version,
             tenant_id=self.tenant_id,
             ordering_key=self.ordering_key,
-            events=tuple([NewEvent(new_id(), event, due_at(event)) for event in events]),
+            events=new,
             metadata=metadata,
             timer_id=timer_id,
         )
@@ -102,11 +109,15 @@ class Loaded(msgspec.Struct, Generic[S, E], frozen=True, kw_only=True, eq=False)
     def after(self, append: Append, appended: Appended, at: datetime) -> "Loaded[S, E]":
         """The aggregate once its append is stored, without reading it back; `at` is about when that was."""
         state: S | None = self.state
-        for new in append.events:
+        known = len(self.unstored.events) if self.unstored else 0
+        for new in append.events[known:]:
             state = self.aggregate.evolve(state, cast(E, new.event), at)
         assert state is not None, "what exists goes on existing"
         last = Place(append.events[-1].event_id, appended.position, at)
-        return msgspec.structs.replace(self, state=state, version=appended.version, last=last)
+        first = Place(self.first.event_id, appended.position - len(append.events) + 1, at) if known else self.first
+        return msgspec.structs.replace(
+            self, state=state, version=appended.version, first=first, last=last, unstored=None
+        )
 
 
 def fold(
@@ -126,8 +137,12 @@ def fold(
         return None
     first, last = events[0], events[-1]
     place = Place(last.event_id, last.position, last.recorded_at)
+    beginning = Place(first.event_id, first.position, first.recorded_at)
     if known is not None:
-        return msgspec.structs.replace(known, state=state, version=last.version, last=place)
+        beginning = beginning if known.unstored else known.first
+        return msgspec.structs.replace(
+            known, state=state, version=last.version, first=beginning, last=place, unstored=None
+        )
     return Loaded(
         aggregate=aggregate,
         id=first.stream_id,
@@ -136,18 +151,22 @@ def fold(
         meta=first.meta,
         state=state,
         version=last.version,
-        first=Place(first.event_id, first.position, first.recorded_at),
+        first=beginning,
         last=place,
     )
 
 
 def begun(aggregate: Aggregate[S, E], append: Append, appended: Appended, at: datetime) -> Loaded[S, E]:
     """A new aggregate whose first append was just stored, without reading it back; `at` is about when that was."""
+    return to_begin(aggregate, append, at).after(append, appended, at)
+
+
+def to_begin(aggregate: Aggregate[S, E], append: Append, at: datetime) -> Loaded[S, E]:
+    """A new aggregate whose first append is still to be made, with what comes next; `at` is now."""
     state: S | None = None
     for new in append.events:
         state = aggregate.evolve(state, cast(E, new.event), at)
     assert state is not None, "a stream begins with what it is about"
-    place = Place(append.events[-1].event_id, appended.position, at)
     return Loaded(
         aggregate=aggregate,
         id=append.stream_id,
@@ -155,9 +174,10 @@ def begun(aggregate: Aggregate[S, E], append: Append, appended: Appended, at: da
         ordering_key=append.ordering_key,
         meta=msgspec.json.encode(append.metadata),
         state=state,
-        version=appended.version,
-        first=place,
-        last=place,
+        version=0,
+        first=Place(append.events[0].event_id, 0, at),
+        last=Place(append.events[-1].event_id, 0, at),
+        unstored=append,
     )
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator
+from functools import cached_property
 from typing import ClassVar
 from uuid import UUID
 
@@ -43,7 +44,7 @@ class NamedTrigger(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connection: UUID | Unset = UNSET
 
 
-class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """What starts a zap, one trigger or several, and the steps that run in order."""
 
     ONE_OF: ClassVar = ONE_OF
@@ -111,7 +112,12 @@ class Definition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def step(self, step_id: str) -> Step | None:
         """The step with this id, if there is one."""
-        return next((step for _path, step in self.all_steps() if step.id == step_id), None)
+        return self._by_id.get(step_id)
+
+    @cached_property
+    def _by_id(self) -> dict[str, Step]:
+        """Every step; of two with one id the first. Each look at a run asks for one."""
+        return {step.id: step for _path, step in reversed([*self.all_steps()])}
 
 
 def require_one_of(trigger: object, triggers: object) -> None:

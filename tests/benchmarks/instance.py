@@ -170,8 +170,11 @@ async def _post(http: aiohttp.ClientSession, path: str, body: object, token: str
 
 
 def _cpu(process: psutil.Process, roots: set[int]) -> float:
-    """A child that is listed by itself is not counted here."""
-    times = process.cpu_times()
+    """A child that is listed by itself is not counted here; one that ends meanwhile counts for its parent next time."""
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
     children = [child for child in process.children() if child.pid not in roots]
     return (
         times.user

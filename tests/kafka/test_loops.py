@@ -306,6 +306,35 @@ async def test_a_cancelled_run_takes_its_items_along(bench: Bench, sink: Sink) -
     assert not await bench.store.read_stream(StreamKind.RUN, ChildIds(run, "each").of(4))
 
 
+async def test_a_quick_item_takes_one_append(bench: Bench, sink: Sink) -> None:
+    """But for those with which the loop begins: their run is carried on only once they are in the log."""
+    run = await bench.request(await bench.publish(each(call(sink, "send"))), body(*range(5)))
+    await outcome(bench, run)
+    for index in range(1, 5):
+        events = await bench.store.read_stream(StreamKind.RUN, ChildIds(run, "each").of(index))
+        assert [event.type for event in events] == ["zap.run.requested", "zap.run.step_succeeded", "zap.run.completed"]
+        assert len({event.recorded_at for event in events}) == 1
+
+
+async def test_a_slow_item_is_seen_and_cancelled_also_before_its_first_outcome(bench: Bench, sink: Sink) -> None:
+    async def third_hangs(request: web.Request) -> web.StreamResponse:
+        return await held(asyncio.Event())(request) if await request.read() == b"2" else web.Response()
+
+    sink.fault = third_hangs
+    run = await bench.request(await bench.publish(each(call(sink, "send", "{{ item }}"))), body(*range(4)))
+    slow = ChildIds(run, "each").of(2)
+
+    async def is_there() -> bool:
+        return bool(await bench.store.read_stream(StreamKind.RUN, slow))
+
+    await eventually(lambda: len(sink.deliveries[f"{slow}.send"]) == 1, 10)
+    await eventually(is_there, 10)
+    await cancel(bench, slow)
+    await bench.has(slow, RunCancelled)
+    output = output_of(await outcome(bench, run))
+    assert (output["succeeded"], output["cancelled"]) == (3, 1)
+
+
 async def test_a_cancelled_item_is_counted_and_the_loop_goes_on(bench: Bench, sink: Sink) -> None:
     sink.fault = held(asyncio.Event())
     sink.spoiled, run = 1, await bench.request(await bench.publish(each(call(sink, "send"))), body(1, 2))

@@ -9,15 +9,27 @@ import pytest
 
 from domain.aggregates import JOB, RUN, ZAP
 from domain.log.errors import NotFound, VersionConflict, WrongStatus
-from domain.log.event import Append, Appended, AppendResult, Metadata, StoredEvent, StreamKind
-from domain.log.stream import ATTEMPTS, Contended, append, fold, follow, handle, load, load_many, load_of
+from domain.log.event import Append, Appended, AppendResult, Conflict, Metadata, StoredEvent, StreamKind
+from domain.log.stream import (
+    ATTEMPTS,
+    Contended,
+    append,
+    begun,
+    fold,
+    follow,
+    handle,
+    load,
+    load_many,
+    load_of,
+    to_begin,
+)
 from domain.run.decide import stop
 from domain.run.events import RunCancelled, StepDelayed
 from domain.run.state import ActiveRun, EndedRun
 from domain.zap.events import ZapDraftChanged, ZapEvent, ZapPublished
 from domain.zap.zap import ChangeDraft, LoadedZap, Zap, decide
 from sql.process.clock import new_id
-from tests.support.builders import TENANT, a_definition, a_zap_created, an_append
+from tests.support.builders import TENANT, a_definition, a_run_requested, a_zap_created, an_append
 from tests.support.memory_store import MemoryStore
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -198,3 +210,29 @@ async def test_a_run_that_went_on_keeps_its_timer_and_is_decided_anew() -> None:
     cancelled = await handle(store, new_id, run, stop, BY)
     assert (cancelled.version, store.timers) == (3, {})
     assert not await append(store, new_id, run, [RunCancelled()], BY)
+
+
+async def test_what_is_not_stored_yet_goes_into_the_next_append() -> None:
+    store = Reads()
+    first = an_append(a_run_requested(), expected=0)
+    run = to_begin(RUN, first, NOW)
+    assert (run.version, run.state) == (0, begun(RUN, first, Appended(1, 1), NOW).state)
+    both = run.append(new_id, [RunCancelled()], BY)
+    appended = await store.append(both)
+    assert isinstance(appended, Appended)
+    ended, stored = run.after(both, appended, NOW), await load(store, RUN, run.id)
+    assert stored is not None
+    assert await store.append(first) == Appended(1, 1), "it is there"
+    for known in (ended, await follow(store, run)):
+        assert (known.unstored, known.version, known.state) == (None, 2, stored.state)
+        assert (known.first.position, known.last) == (stored.first.position, stored.last)
+
+
+async def test_what_was_to_begin_and_was_begun_by_itself_is_decided_anew() -> None:
+    store = Reads()
+    first = an_append(a_run_requested(), expected=0)
+    run = to_begin(RUN, first, NOW)
+    await store.append(first)
+    assert isinstance(await store.append(run.append(new_id, [RunCancelled()], BY)), Conflict)
+    ended = await handle(store, new_id, await follow(store, run), stop, BY)
+    assert (ended.version, type(ended.state)) == (2, EndedRun)
