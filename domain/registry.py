@@ -90,6 +90,9 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("user.password_changed", 1, identity.UserPasswordChanged),
     EventType("user.api_key_created", 1, identity.ApiKeyCreated),
     EventType("user.api_key_deleted", 1, identity.ApiKeyDeleted),
+    EventType("user.sign_in_failed", 1, identity.SignInFailed),
+    EventType("user.access_refused", 1, identity.AccessRefused),
+    EventType("user.audit_exported", 1, identity.AuditExported),
 )
 
 Upcaster = Callable[[JsonObject], JsonObject]

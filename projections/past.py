@@ -70,6 +70,12 @@ class Past:
         """The detail of a run as it was, with all steps of its version."""
         return await self._placed(await run_reading.detail(await self._events(tenant_id, run_id, point)))
 
+    async def require_zap(self, tenant_id: UUID, zap_id: UUID) -> None:
+        """Raises NotFound for what never was a zap of the tenant; one that is deleted has its history."""
+        events, _more = await self._store.stream_page(StreamKind.CORE, zap_id, 0, 1)
+        if not events or events[0].tenant_id != tenant_id or events[0].type != ZAP.first:
+            raise NotFound("no such zap")
+
     async def begun(self, run_ids: Sequence[UUID], point: Point) -> list[UUID]:
         """Those of some runs that were there already."""
         rows = await self._store.pool.fetch(_queries["first_positions"], run_ids)

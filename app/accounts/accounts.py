@@ -1,13 +1,15 @@
 """Sign-up, sign-in, sessions and API keys: rows in plain tables first, then the fact in the user's stream."""
 
 from datetime import timedelta
+from typing import Literal
 from uuid import UUID
 
 import msgspec
 
 from app.accounts.auth import Forbidden, Principal
-from app.accounts.guesses import Guesses
+from app.accounts.guesses import Guesses, TooManyGuesses
 from app.accounts.passwords import Passwords
+from app.accounts.refusals import Refusals
 from app.accounts.tokens import (
     ACCESS_LIFETIME,
     BadToken,
@@ -19,16 +21,18 @@ from app.accounts.tokens import (
 )
 from app.config.parsers import WhoMaySignUp
 from domain.account.identity import (
+    AccessRefused,
     ApiKeyCreated,
     ApiKeyDeleted,
     IdentityEvent,
+    SignInFailed,
     UserPasswordChanged,
     UserSignedIn,
     UserSignedOut,
     UserSignedUp,
 )
 from domain.log.errors import DomainError, Invalid, LimitReached, NotFound, Unauthorized, WrongStatus
-from domain.log.event import ANY_VERSION, Metadata, NewEvent
+from domain.log.event import ANY_VERSION, Metadata, NewEvent, Via
 from domain.log.ports import Clock, EventStore, NewId, StoreUnavailable
 from domain.log.stream import facts
 from domain.values.email import canonical, is_email, visible_length
@@ -69,11 +73,12 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
     tokens: Tokens
     passwords: Passwords
     guesses: Guesses
+    refusals: Refusals
     now: Clock
     new_id: NewId
     signup: WhoMaySignUp = "on"
 
-    async def sign_up(self, name: str, email: str, password: str, device: str = "") -> tuple[User, TokenPair]:
+    async def sign_up(self, name: str, email: str, password: str, via: Via) -> tuple[User, TokenPair]:
         """A new account, signed in. One person has one account, however the address is spelt."""
         await self._require_open_signup()
         user = User(self.new_id(), _address(email), name)
@@ -81,29 +86,39 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
         if not await self.identity.add_user(user, await self.passwords.hash(password)):
             raise EmailTaken("an account with this e-mail address exists: sign in instead")
         try:
-            await self._record(user.id, UserSignedUp(), expected=0)
+            await self._record(user.id, UserSignedUp(), _by(user.id, via), expected=0)
         except StoreUnavailable:
             # Otherwise a client that tries again would be told that its address is taken.
             await self.identity.remove_user(user.id)
             raise
-        return user, await self._start_session(user.id, device)
+        return user, await self._start_session(user.id, via.user_agent)
 
-    async def sign_in(self, email: str, password: str, client: str, device: str = "") -> tuple[User, TokenPair]:
-        """The account's owner, signed in from a network address, on a device that calls itself so.
+    async def sign_in(self, email: str, password: str, via: Via) -> tuple[User, TokenPair]:
+        """The account's owner, signed in from somewhere, on a device that calls itself something.
 
         Unknown address and wrong password get the same answer. Raises TooManyGuesses.
         """
         found = await self.identity.user_by_email(email)
         hashed = found[1] if found else None
-        right = await self.guesses.check(canonical(email), client, lambda: self.passwords.matches(password, hashed))
-        if not right or found is None:
+        owner = found[0] if found else None
+        try:
+            right = await self.guesses.check(canonical(email), via.ip, lambda: self.passwords.matches(password, hashed))
+        except TooManyGuesses:
+            self._note_failure(owner, "too_many", via)
+            raise
+        if not right or owner is None:
+            self._note_failure(owner, "wrong_password", via)
             raise Unauthorized("wrong e-mail address or password")
-        user = found[0]
-        pair = await self._start_session(user.id, device)
-        await self._record(user.id, UserSignedIn())
-        return user, pair
+        pair = await self._start_session(owner.id, via.user_agent)
+        await self._record(owner.id, UserSignedIn(), _by(owner.id, via))
+        return owner, pair
 
-    async def refresh(self, text: str) -> TokenPair:
+    def _note_failure(self, owner: User | None, reason: Literal["wrong_password", "too_many"], via: Via) -> None:
+        """Of an account that there is; nobody could look at what is tried elsewhere."""
+        if owner is not None:
+            self.refusals.note(owner.id, SignInFailed(reason=reason), Metadata(actor="anybody", via=via))
+
+    async def refresh(self, text: str, via: Via) -> TokenPair:
         """Trade a refresh token for a new pair. A token that was traded before ends its session (RFC 9700 §4.14.2)."""
         try:
             old = self.tokens.read_refresh(text)
@@ -114,7 +129,7 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
             old.session_id, old_hash, fingerprint(self.tokens.refresh(new)), self.now() + SESSION_LIFETIME
         ) or await self.identity.session_rotated_since(old.session_id, old_hash, REFRESH_GRACE)
         if user_id is None:
-            await self._end_session(old.session_id)
+            await self._end_session(old.session_id, via)
             raise _bad_refresh_token()
         return self._pair(user_id, new)
 
@@ -122,9 +137,9 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
         """End the session that the request came with."""
         if principal.session_id is None:
             raise WrongStatus("an API key has no session: delete the key instead")
-        await self._end_session(principal.session_id)
+        await self._end_session(principal.session_id, principal.via)
 
-    async def change_password(self, principal: Principal, current: str, new: str, client: str) -> None:
+    async def change_password(self, principal: Principal, current: str, new: str) -> None:
         """Replace the password, and end all sessions but the one that asks. API keys keep working.
 
         Raises Forbidden for an API key, Invalid for a wrong or weak password, and TooManyGuesses.
@@ -132,31 +147,32 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
         if principal.session_id is None:
             raise Forbidden("an API key can not change the password: sign in")
         email, hashed = await self.identity.password_of(principal.user_id)
-        if not await self.guesses.check(canonical(email), client, lambda: self.passwords.matches(current, hashed)):
+        ip = principal.via.ip
+        if not await self.guesses.check(canonical(email), ip, lambda: self.passwords.matches(current, hashed)):
             raise _invalid("current_password", "this is not your password")
         _require_visible(new, "new_password")
         await self.identity.change_password(principal.user_id, await self.passwords.hash(new))
         await self._record(principal.user_id, UserPasswordChanged(), principal.metadata)
         for session in await self.identity.sessions_of(principal.user_id):
             if session.id != principal.session_id:
-                await self._end_session(session.id)
+                await self._end_session(session.id, principal.via)
 
     async def end_session(self, principal: Principal, session_id: UUID) -> None:
         """Sign out one of the user's devices."""
         if session_id not in {session.id for session in await self.identity.sessions_of(principal.user_id)}:
             raise NotFound("no such session")
-        await self._end_session(session_id)
+        await self._end_session(session_id, principal.via)
 
-    async def end_sessions(self, refresh_token: str, *, everywhere: bool) -> None:
+    async def end_sessions(self, refresh_token: str, via: Via, *, everywhere: bool) -> None:
         """End the session of a refresh token, or all of its user's; a token of no session ends none."""
         try:
             session_id = self.tokens.read_refresh(refresh_token).session_id
         except BadToken:
             return
-        user_id = await self._end_session(session_id)
+        user_id = await self._end_session(session_id, via)
         if everywhere and user_id is not None:
             for other in await self.identity.sessions_of(user_id):
-                await self._end_session(other.id)
+                await self._end_session(other.id, via)
 
     async def may_sign_up(self) -> tuple[bool, bool]:
         """Whether anybody may, and whether nobody has yet."""
@@ -169,7 +185,9 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
         Raises Forbidden for scopes that the principal itself does not have, and LimitReached.
         """
         if not set(scopes) <= set(principal.scopes):
-            has = ", ".join(principal.scopes)
+            has, needs = ", ".join(principal.scopes), ", ".join(sorted(set(scopes) - set(principal.scopes)))
+            refused = AccessRefused(method="POST", path="/api/v1/api-keys", needs=needs)
+            self.refusals.note(principal.user_id, refused, principal.metadata)
             raise Forbidden(f"this API key may not make one that can more than itself: it has the scopes {has}")
         key, key_id = new_api_key(), self.new_id()
         added = await self.identity.add_api_key(
@@ -199,10 +217,10 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
         await self.identity.add_session(first.session_id, user_id, refresh_hash, expires_at, device[:MAX_DEVICE])
         return self._pair(user_id, first)
 
-    async def _end_session(self, session_id: UUID) -> UUID | None:
+    async def _end_session(self, session_id: UUID, via: Via) -> UUID | None:
         user_id = await self.identity.end_session(session_id)
         if user_id is not None:
-            await self._record(user_id, UserSignedOut(session_id=session_id))
+            await self._record(user_id, UserSignedOut(session_id=session_id), _by(user_id, via))
         return user_id
 
     def _pair(self, user_id: UUID, token: RefreshToken) -> TokenPair:
@@ -210,10 +228,14 @@ class Accounts(msgspec.Struct, frozen=True, kw_only=True):
         return TokenPair(access, self.tokens.refresh(token), int(ACCESS_LIFETIME.total_seconds()))
 
     async def _record(
-        self, user_id: UUID, fact: IdentityEvent, metadata: Metadata | None = None, expected: int = ANY_VERSION
+        self, user_id: UUID, fact: IdentityEvent, metadata: Metadata, expected: int = ANY_VERSION
     ) -> None:
-        new, by = NewEvent(self.new_id(), fact), metadata or Metadata(actor=f"user:{user_id}")
-        await self.store.append(facts(user_id, user_id, new, metadata=by, expected=expected))
+        new = NewEvent(self.new_id(), fact)
+        await self.store.append(facts(user_id, user_id, new, metadata=metadata, expected=expected))
+
+
+def _by(user_id: UUID, via: Via) -> Metadata:
+    return Metadata(actor=f"user:{user_id}", via=via)
 
 
 def _bad_refresh_token() -> Unauthorized:

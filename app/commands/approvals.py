@@ -9,7 +9,7 @@ from domain.aggregates import RUN
 from domain.flow.approvals import Verdict
 from domain.flow.forms import wrong
 from domain.log.errors import Invalid, NotFound
-from domain.log.event import Metadata
+from domain.log.event import Metadata, Via
 from domain.log.ports import Clock, EventStore, NewId
 from domain.log.stream import handle, load, load_of
 from domain.run.answers import Run, answer, asked_at
@@ -25,14 +25,6 @@ MAX_COMMENT = 2_000
 """Characters."""
 MAX_DATA = 64 * 1024
 """Bytes of what somebody fills in."""
-MAX_USER_AGENT = 300
-
-
-class Client(msgspec.Struct, frozen=True):
-    """From where an answer comes."""
-
-    ip: str
-    user_agent: str
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,16 +63,14 @@ class Approvals:
                     return Opened(run, approval, recipient)
         raise NotFound("there is nothing to approve at this address")
 
-    async def answer_link(self, opened: Opened, reply: Reply, client: Client) -> LoadedRun:
+    async def answer_link(self, opened: Opened, reply: Reply, via: Via) -> LoadedRun:
         """The answer of whoever has the link. Raises AlreadyDecided, TooLate and Invalid."""
         asked = opened.approval.asked
         by = asked.to[opened.recipient].name
-        given = self._given(asked.step_id, opened.recipient, by, reply, client)
-        return await self._record(opened.run, given, "link")
+        given = self._given(asked.step_id, opened.recipient, by, reply, via)
+        return await self._record(opened.run, given, Metadata(actor="link", via=via))
 
-    async def answer_as(
-        self, principal: Principal, run_id: UUID, step_id: str, reply: Reply, client: Client
-    ) -> LoadedRun:
+    async def answer_as(self, principal: Principal, run_id: UUID, step_id: str, reply: Reply) -> LoadedRun:
         """The answer of a member: for the address that is theirs, else for a role, else for whoever has not answered.
 
         Raises NotFound, AlreadyDecided, TooLate and Invalid.
@@ -90,11 +80,11 @@ class Approvals:
         if user is None:
             raise NotFound("this account does not exist any more")
         recipient = _place_of(asked_at(run.state, step_id), canonical(user.email))
-        given = self._given(step_id, recipient, user.name, reply, client)
+        given = self._given(step_id, recipient, user.name, reply, principal.via)
         given = msgspec.structs.replace(given, user_id=user.id)
-        return await self._record(run, given, principal.metadata.actor)
+        return await self._record(run, given, principal.metadata)
 
-    def _given(self, step_id: str, recipient: int, by: str, reply: Reply, client: Client) -> ApprovalAnswered:
+    def _given(self, step_id: str, recipient: int, by: str, reply: Reply, via: Via) -> ApprovalAnswered:
         return ApprovalAnswered(
             step_id=step_id,
             recipient=recipient,
@@ -103,18 +93,18 @@ class Approvals:
             comment=reply.comment,
             form=reply.data,
             at=self._now(),
-            ip=client.ip,
-            user_agent=client.user_agent[:MAX_USER_AGENT],
+            ip=via.ip,
+            user_agent=via.user_agent,
         )
 
-    async def _record(self, run: LoadedRun, given: ApprovalAnswered, actor: str) -> LoadedRun:
+    async def _record(self, run: LoadedRun, given: ApprovalAnswered, metadata: Metadata) -> LoadedRun:
         def decided(state: Run) -> list[RunEvent]:
             events = answer(state, given)
             _require_fitting(asked_at(state, given.step_id), given)
             return events
 
-        metadata = Metadata(actor=actor, correlation_id=run.id)
-        return await handle(self._store, self._new_id, run, decided, metadata)
+        caused = msgspec.structs.replace(metadata, correlation_id=run.id)
+        return await handle(self._store, self._new_id, run, decided, caused)
 
 
 def _place_of(approval: Approval, email: str) -> int:

@@ -9,12 +9,13 @@ from typing import TypeVar
 
 from litestar import Litestar, Router
 from litestar.di import Provide
-from litestar.types import ASGIApp, Middleware
+from litestar.types import ASGIApp, Guard, Middleware
 
 from app.accounts.accounts import Accounts
 from app.accounts.auth import Authenticator, guard
 from app.accounts.guesses import Guesses
 from app.accounts.passwords import Passwords
+from app.accounts.refusals import Refusals
 from app.accounts.tokens import Tokens
 from app.commands.approvals import Approvals
 from app.commands.backtests import Backtests
@@ -34,6 +35,7 @@ from app.http import problems as refusals
 from app.http import routing
 from app.http.api.api_keys import ApiKeyController
 from app.http.api.approvals import ApprovalController
+from app.http.api.audit import AuditController
 from app.http.api.auth import AuthController, MeController
 from app.http.api.backtests import BacktestController, BacktestResultController
 from app.http.api.catalog import CatalogController
@@ -109,8 +111,7 @@ def create_app(services: Services) -> Litestar:
     request_log = RequestLog(services.store, services.now, services.new_id)
     identity = Identity(services.store.pool)
     tokens = Tokens(services.jwt_secret)
-    passwords = Passwords(services.password_hasher)
-    accounts = _accounts(services, identity, tokens, passwords)
+    accounts = _accounts(services, identity, tokens)
     rendering = Rendering()
     outbound = Outbound(services.outbound_allow)
     authenticator = Authenticator(identity, tokens)
@@ -125,7 +126,7 @@ def create_app(services: Services) -> Litestar:
     live = Live(services.dsn, identity.lasting, services.now)
     app = Litestar(
         route_handlers=[
-            _api(authenticator, keeps_answers),
+            _api(guard(authenticator, accounts.refusals), keeps_answers),
             healthz,
             as_json,
             as_yaml,
@@ -154,7 +155,7 @@ def create_app(services: Services) -> Litestar:
         exception_handlers={**refusals.HANDLERS, **routing.HANDLERS},
         response_headers=NO_SNIFF,
         request_max_body_size=MAX_BODY,
-        lifespan=[_background(live_zaps, request_log, passwords, rendering, outbound)],
+        lifespan=[_background(live_zaps, request_log, accounts, rendering, outbound)],
         openapi_config=None,
         logging_config=None,
     )
@@ -172,20 +173,21 @@ def _with_edge(app: Litestar, services: Services, mounts: Mapping[str, ASGIApp])
     return app
 
 
-def _accounts(services: Services, identity: Identity, tokens: Tokens, passwords: Passwords) -> Accounts:
+def _accounts(services: Services, identity: Identity, tokens: Tokens) -> Accounts:
     return Accounts(
         identity=identity,
         store=services.store,
         tokens=tokens,
-        passwords=passwords,
+        passwords=Passwords(services.password_hasher),
         guesses=Guesses(identity),
+        refusals=Refusals(services.store, services.now, services.new_id),
         now=services.now,
         new_id=services.new_id,
         signup=services.signup,
     )
 
 
-def _api(authenticator: Authenticator, keeps_answers: Middleware) -> Router:
+def _api(private_guard: Guard, keeps_answers: Middleware) -> Router:
     private = Router(
         "/",
         route_handlers=[
@@ -199,6 +201,7 @@ def _api(authenticator: Authenticator, keeps_answers: Middleware) -> Router:
             HookController,
             ConnectionController,
             RunController,
+            AuditController,
             HistoryController,
             RunCommandController,
             ApprovalController,
@@ -214,7 +217,7 @@ def _api(authenticator: Authenticator, keeps_answers: Middleware) -> Router:
             LiveController,
             ProofController,
         ],
-        guards=[guard(authenticator)],
+        guards=[private_guard],
         middleware=[keeps_answers],
     )
     public = Router("/", route_handlers=[AuthController, SessionController])
@@ -340,13 +343,14 @@ def _value(value: T) -> Provide:
 
 
 def _background(
-    live_zaps: LiveZaps, request_log: RequestLog, passwords: Passwords, rendering: Rendering, outbound: Outbound
+    live_zaps: LiveZaps, request_log: RequestLog, accounts: Accounts, rendering: Rendering, outbound: Outbound
 ) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
         tasks = [
             asyncio.create_task(live_zaps.follow(), name="live zaps"),
             asyncio.create_task(request_log.write_counts(), name="request counts"),
+            asyncio.create_task(accounts.refusals.write(), name="refusals"),
         ]
         for task in tasks:
             task.add_done_callback(stop_if_ended)
@@ -358,7 +362,8 @@ def _background(
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await request_log.flush()
-            passwords.close()
+            await accounts.refusals.flush()
+            accounts.passwords.close()
             await rendering.aclose()
 
     return lifespan

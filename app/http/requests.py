@@ -10,7 +10,6 @@ from litestar.datastructures import State
 from litestar.exceptions import InternalServerException
 from litestar.handlers import HTTPRouteHandler
 
-from app.commands.approvals import Client
 from app.http.broken import MAX_ERRORS, BrokenRule, broken_rule, broken_rules, decode_own, unknown_name
 from app.http.inputs import Input
 from app.http.parameters import Parameter, parameters
@@ -60,11 +59,6 @@ async def request_body(request: "Request[Any, Any, State]") -> bytes:
         return await request.body()
     except InternalServerException:
         raise Problem("malformed", "the connection closed before the body was complete") from None
-
-
-def client_of(request: "Request[Any, Any, State]") -> Client:
-    """From where a request comes."""
-    return Client(request.client.host if request.client else "", request.headers.get("user-agent", ""))
 
 
 async def _body(request: "Request[Any, Any, State]") -> Json:

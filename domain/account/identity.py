@@ -1,7 +1,10 @@
 """Facts about users and their keys, for the audit; secrets and hashes live in plain tables, never here."""
 
-from typing import TypeAlias
+from datetime import datetime
+from typing import Literal, TypeAlias
 from uuid import UUID
+
+import msgspec
 
 from domain.log.event import Event
 
@@ -43,6 +46,44 @@ class ApiKeyDeleted(Event, frozen=True, kw_only=True):
     key_id: UUID
 
 
+class SignInFailed(Event, frozen=True, kw_only=True):
+    """Somebody tried to sign in and did not get in: `count` times since a moment, where several are told of at once.
+
+    `too_many`: the password was not looked at, as too many had been wrong.
+    """
+
+    reason: Literal["wrong_password", "too_many"]
+    count: int = 1
+    since: datetime | None = None
+
+
+class AccessRefused(Event, frozen=True, kw_only=True):
+    """An API key asked for what it may not do: it has not the scope `needs`. `count` and `since` as above."""
+
+    method: str
+    path: str
+    needs: str
+    count: int = 1
+    since: datetime | None = None
+
+
+class AuditExported(Event, frozen=True, kw_only=True):
+    """The audit was exported: what is behind position `after`, and between the times."""
+
+    format: Literal["ndjson", "csv"]
+    from_: datetime | None = msgspec.field(name="from", default=None)
+    to: datetime | None = None
+    after: int = 0
+
+
 IdentityEvent: TypeAlias = (
-    UserSignedUp | UserSignedIn | UserSignedOut | UserPasswordChanged | ApiKeyCreated | ApiKeyDeleted
+    UserSignedUp
+    | UserSignedIn
+    | UserSignedOut
+    | UserPasswordChanged
+    | ApiKeyCreated
+    | ApiKeyDeleted
+    | SignInFailed
+    | AccessRefused
+    | AuditExported
 )

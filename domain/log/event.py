@@ -23,17 +23,28 @@ class StreamKind(IntEnum):
     REQUEST = 2
 
 
+class Via(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """From where a request came: the client's address, what it calls itself, and the name of its API key."""
+
+    ip: str = ""
+    user_agent: str = ""
+    api_key: str = ""
+
+
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Who caused the event and why; stored beside the event and hashed with it. Never a secret."""
 
     actor: str = ""
-    """`user:<id>`, `key:<id>`, `hook`, `link` (of an approval), `runner`, `scheduler` or `notifier`."""
+    """`user:<id>`, `key:<id>`, `anybody` (who failed to sign in), `hook`, `link` (of an approval), `runner`,
+    `scheduler` or `notifier`."""
     correlation_id: UUID | None = None
     """The run that this belongs to."""
     causation_id: UUID | None = None
     """The event that led to this one."""
     traceparent: str = ""
     """W3C Trace Context, when the sender gave one."""
+    via: Via | None = None
+    """Of what people do, from where. Events of earlier releases do not say."""
 
 
 class NewEvent(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """All projections with a table of their own. `run_detail` has none: it is folded when it is read."""
 
 from projections.approvals import APPROVALS
+from projections.audit import AUDIT
 from projections.connection_uses import CONNECTION_USES
 from projections.dead_letters import DEAD_LETTERS
 from projections.gone_targets import GONE_TARGETS
@@ -14,6 +15,7 @@ from projections.zap_list import ZAP_LIST
 
 PROJECTIONS = (
     APPROVALS,
+    AUDIT,
     CONNECTION_USES,
     DEAD_LETTERS,
     GONE_TARGETS,

@@ -77,7 +77,7 @@ where user_id = $1 and ($2::uuid is null or key_id < $2) order by key_id desc li
 delete from iam.api_keys where user_id = $1 and key_id = $2 returning key_id
 
 -- name: api_key_owner
-select key_id, user_id, scopes from iam.api_keys where key_hash = $1
+select key_id, user_id, scopes, name from iam.api_keys where key_hash = $1
 
 -- name: guesses_closed_for
 -- For how many seconds nobody may try any of these keys; null when all may be tried now.

@@ -68,6 +68,7 @@ class ApiKeyOwner(msgspec.Struct, frozen=True):
     key_id: UUID
     user_id: UUID
     scopes: tuple[Scope, ...]
+    name: str
 
 
 class Identity:
@@ -170,7 +171,7 @@ class Identity:
     async def api_key_owner(self, key_hash: bytes) -> ApiKeyOwner | None:
         """The owner of the key with this SHA-256."""
         row = await self._pool.fetchrow(_queries["api_key_owner"], key_hash)
-        return ApiKeyOwner(row[0], row[1], _scopes(row[2])) if row else None
+        return ApiKeyOwner(row[0], row[1], _scopes(row[2]), row[3]) if row else None
 
     async def guesses_closed_for(self, keys: Sequence[bytes]) -> float | None:
         """For how many seconds no password may be tried under any of these keys; None when one may be tried now."""

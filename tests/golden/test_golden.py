@@ -5,10 +5,12 @@ After adding an event, or raising a schema version: add it to tests/support/exam
 """
 
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 import pytest
 
+from domain.audit.words import AUDITED, told
 from domain.log.event import Event
 from domain.registry import EVENT_TYPES, decode, encode, event_type
 from tests.support.examples import EXAMPLES
@@ -41,3 +43,32 @@ def test_a_sample_decodes_today(path: Path) -> None:
 def test_an_example_sets_every_field(event: Event) -> None:
     """A field at its default is not stored, so that a sample would not speak for it."""
     assert set(msgspec.json.decode(encode(event))) == set(event.__struct_encode_fields__)
+
+
+SILENT = {
+    "zap.scheduled", "zap.failures.alert_raised", "zap.failures.alert_attempted", "zap.trigger.ticked",
+    "zap.request.rejected", "zap.request.counted", "zap.run.step_started", "zap.run.step_succeeded",
+    "zap.run.step_attempt_failed", "zap.run.step_failed", "zap.run.step_postponed", "zap.run.step_delayed",
+    "zap.run.step_decided", "zap.run.loop_started", "zap.run.loop_progressed", "zap.run.loop_finished",
+    "zap.run.zap_called", "zap.run.resumed", "zap.run.approval_asked", "zap.run.approval_mailed",
+    "zap.run.callback_awaited", "zap.run.callback_received", "zap.run.completed", "zap.run.filtered", "zap.run.failed",
+    "zap.run.timed_out", "job.progressed", "job.completed",
+}  # fmt: skip
+"""Events that nobody causes directly: they are no part of the audit. A new event is in the audit, or here."""
+
+
+@pytest.mark.parametrize("event", EXAMPLES, ids=lambda event: type(event).__name__)
+def test_what_somebody_does_is_told_in_the_audit(event: Event) -> None:
+    name = event_type(event).name
+    found = told(event, UUID(int=7))
+    if name in SILENT:
+        assert found is None
+        assert type(event) not in AUDITED
+        return
+    assert type(event) in AUDITED
+    if found is None:  # of runs, those which somebody started
+        assert name == "zap.run.requested"
+        return
+    assert found.text[0].islower()
+    assert not found.text.endswith(".")
+    assert ("{}" in found.text) == (found.named_by is not None)

@@ -3,8 +3,9 @@
 from datetime import timedelta
 from email.message import EmailMessage
 
-from app.commands.approvals import Approvals, Client, Reply
+from app.commands.approvals import Approvals, Reply
 from consumers.notifier.notifier import Notifier
+from domain.log.event import Via
 from domain.run.events import RunCancelled
 from domain.run.state import LoadedRun
 from domain.run.waits import Asked
@@ -25,7 +26,7 @@ async def asks(house: FailingHouse, *to: Asked, required: int = 1) -> LoadedRun:
 async def answered(house: FailingHouse, run: LoadedRun, recipient: int = 0) -> None:
     approvals = Approvals(house.store, Identity(house.store.pool), now, new_id)
     opened = await approvals.open(link(run, recipient).rpartition("/")[2])
-    await approvals.answer_link(opened, Reply(decision="approve"), Client("192.0.2.1", "a browser"))
+    await approvals.answer_link(opened, Reply(decision="approve"), Via(ip="192.0.2.1", user_agent="a browser"))
 
 
 async def mails(house: FailingHouse, run: LoadedRun) -> dict[str, str]:

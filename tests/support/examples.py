@@ -285,4 +285,7 @@ EXAMPLES: tuple[Event, ...] = (
     identity.UserPasswordChanged(),
     identity.ApiKeyCreated(key_id=_ID, name="CI", scopes=("read", "write")),
     identity.ApiKeyDeleted(key_id=_ID),
+    identity.SignInFailed(reason="wrong_password", count=7, since=START),
+    identity.AccessRefused(method="DELETE", path="/api/v1/zaps/{zap_id}", needs="write", count=7, since=START),
+    identity.AuditExported(format="csv", from_=START, to=START + timedelta(days=1), after=17),
 )

@@ -14,7 +14,6 @@ from app.commands.approvals import MAX_COMMENT, Approvals, Reply
 from app.http.inputs import Injected, Input
 from app.http.openapi.notes import command, notes
 from app.http.paging import MinPosition, Page, Paging, is_fresh, marked
-from app.http.requests import client_of
 from app.http.services import Services
 from domain.flow.approvals import Verdict
 from domain.run.links import Links
@@ -139,7 +138,7 @@ class ApprovalController(Controller):
     ) -> RecordedAnswer:
         """A member answers for the address that is theirs, else for a role, else for whoever has not answered yet."""
         reply = Reply(decision=data.decision, comment=data.comment, data=dict(data.data))
-        run = await approvals.answer_as(request.user, run_id, step_id, reply, client_of(request))
+        run = await approvals.answer_as(request.user, run_id, step_id, reply)
         approval = run.state.approvals[step_id]
         given = next(one for one in reversed(approval.answers) if one.user_id == request.user.user_id)
         return RecordedAnswer(

@@ -1,16 +1,15 @@
 """Sign-up, sign-in and tokens: /api/v1/auth; the signed-in user: /api/v1/me."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from litestar import Controller, Request, delete, get, post
-from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.params import FromPath, JSONBody
 
 from app.accounts.accounts import Accounts, TokenPair
-from app.accounts.auth import AuthedRequest
+from app.accounts.auth import AuthedRequest, via_of
 from app.http.inputs import Injected, Input, Name, Password
 from app.http.openapi.notes import command, notes
 from app.http.paging import Page, Paging
@@ -19,7 +18,6 @@ from domain.values.email import MAX_EMAIL, Email
 from sql.tables.identity import Identity, Session, User
 
 AnyRequest = Request[object, object, State]
-AnyConnection = ASGIConnection[Any, Any, Any, Any]
 
 
 class SignUp(Input, frozen=True):
@@ -84,17 +82,17 @@ class AuthController(Controller):
     )
     async def sign_up(self, request: AnyRequest, data: JSONBody[SignUp], accounts: Injected[Accounts]) -> SignedIn:
         """409 when the address has an account already."""
-        return _signed_in(*await accounts.sign_up(data.name, data.email, data.password, device_of(request)))
+        return _signed_in(*await accounts.sign_up(data.name, data.email, data.password, via_of(request)))
 
     @command("/signin", "signIn", "Sign in", "unauthorized", "rate_limited", "busy")
     async def sign_in(self, request: AnyRequest, data: JSONBody[SignIn], accounts: Injected[Accounts]) -> SignedIn:
         """401 for a wrong password and for an unknown address; 429 after too many failures."""
-        return _signed_in(*await accounts.sign_in(data.email, data.password, client_of(request), device_of(request)))
+        return _signed_in(*await accounts.sign_in(data.email, data.password, via_of(request)))
 
     @command("/refresh", "refreshTokens", "Trade a refresh token for new tokens", "unauthorized")
-    async def refresh(self, data: JSONBody[Refresh], accounts: Injected[Accounts]) -> TokenPair:
+    async def refresh(self, request: AnyRequest, data: JSONBody[Refresh], accounts: Injected[Accounts]) -> TokenPair:
         """A token works once; using an old one signs the device out. Within 10 s a repeat gets the same answer."""
-        return await accounts.refresh(data.refresh_token)
+        return await accounts.refresh(data.refresh_token, via_of(request))
 
 
 class MeController(Controller):
@@ -120,7 +118,7 @@ class MeController(Controller):
         self, request: AuthedRequest, data: JSONBody[PasswordChange], accounts: Injected[Accounts]
     ) -> None:
         """All other sessions of the user end. API keys keep working, and can not do this."""
-        await accounts.change_password(request.user, data.current_password, data.new_password, client_of(request))
+        await accounts.change_password(request.user, data.current_password, data.new_password)
 
     @get("/me/sessions", summary="List sessions", operation_id="listSessions")
     async def sessions(
@@ -155,16 +153,6 @@ class MeController(Controller):
         if user is None:
             raise Problem("not_found", "this account is gone")
         return user
-
-
-def client_of(request: AnyConnection) -> str:
-    """The network address that a request came from."""
-    return request.client.host if request.client else ""
-
-
-def device_of(request: AnyConnection) -> str:
-    """What a client calls itself, without what no text may hold."""
-    return request.headers.get("user-agent", "").replace("\x00", "")
 
 
 def _signed_in(user: User, tokens: TokenPair) -> SignedIn:

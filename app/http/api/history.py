@@ -5,17 +5,22 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from litestar import Controller, get
+from litestar import Controller, Response, get
 from litestar.params import FromPath, QueryParameter
 
 from app.accounts.auth import AuthedRequest
 from app.commands.zaps import Zaps
+from app.http.api.audit import place_of
 from app.http.inputs import AsOf, Injected
 from app.http.openapi.notes import notes
+from app.http.paging import MinPosition, Page, Paging, is_fresh, marked
+from app.http.services import Services
+from domain.audit.entry import Entry
 from domain.history.difference import Difference, DifferenceBetween, difference
 from domain.history.point import Point
 from domain.values.json import Json, JsonObject
 from domain.zap.zap import LoadedZap, PublishedVersion
+from projections.audit import AuditFilter, list_entries
 from projections.past import Past
 from projections.run_detail import RunDetail
 from projections.run_reading import redacted
@@ -47,6 +52,25 @@ class HistoryController(Controller):
         tenant_id, (start, end) = request.user.tenant_id, await _points(past, from_, to)
         before, after = [await past.zap(tenant_id, zap_id, point) for point in (start, end)]
         return await _between(start, end, _of_zap(before), _of_zap(after))
+
+    @get("/zaps/{zap_id:uuid}/history", summary="Who changed a zap", operation_id="listZapHistory",
+         opt=notes(headers=("Stale",)))  # fmt: skip
+    async def of_zap(
+        self,
+        zap_id: FromPath[UUID],
+        request: AuthedRequest,
+        past: Injected[Past],
+        services: Injected[Services],
+        paging: Injected[Paging],
+        *,
+        min_position: MinPosition = None,
+    ) -> Response[Page[Entry]]:
+        """The audit of one zap, newest first: who, when, from where, and what. Also of one that is deleted."""
+        tenant_id, pool = request.user.tenant_id, services.store.pool
+        await past.require_zap(tenant_id, zap_id)
+        fresh = await is_fresh(pool, "audit", min_position)
+        wanted = AuditFilter(entity=zap_id, before=paging.before_number, limit=paging.enough)
+        return marked(paging.page(await list_entries(pool, tenant_id, wanted), place_of), fresh=fresh)
 
     @get(
         "/zaps/{zap_id:uuid}/versions/{number:int}/diff/{other:int}",

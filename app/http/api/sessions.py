@@ -9,7 +9,8 @@ from litestar.datastructures import Cookie
 from litestar.params import HeaderParameter, JSONBody, QueryParameter
 
 from app.accounts.accounts import SESSION_LIFETIME, Accounts, TokenPair
-from app.http.api.auth import AnyRequest, SignIn, SignUp, client_of, device_of
+from app.accounts.auth import via_of
+from app.http.api.auth import AnyRequest, SignIn, SignUp
 from app.http.inputs import Injected
 from app.http.openapi.notes import command, notes
 from app.http.services import Services
@@ -68,7 +69,7 @@ class SessionController(Controller):
         self, request: AnyRequest, data: JSONBody[SignUp], accounts: Injected[Accounts], services: Injected[Services]
     ) -> Response[SessionOut]:
         """As POST /auth/signup; the refresh token comes as a cookie."""
-        user, tokens = await accounts.sign_up(data.name, data.email, data.password, device_of(request))
+        user, tokens = await accounts.sign_up(data.name, data.email, data.password, via_of(request))
         return _kept(SessionOut(user, tokens.access_token, tokens.expires_in), tokens, services, 201)
 
     @command("/session", "beginSession", "Begin a session of the UI",
@@ -77,7 +78,7 @@ class SessionController(Controller):
         self, request: AnyRequest, data: JSONBody[SignIn], accounts: Injected[Accounts], services: Injected[Services]
     ) -> Response[SessionOut]:
         """As POST /auth/signin; the refresh token comes as a cookie."""
-        user, tokens = await accounts.sign_in(data.email, data.password, client_of(request), device_of(request))
+        user, tokens = await accounts.sign_in(data.email, data.password, via_of(request))
         return _kept(SessionOut(user, tokens.access_token, tokens.expires_in), tokens, services)
 
     @command("/session/refresh", "refreshSession", "Go on with a session of the UI", "unauthorized", answer=AccessOut)
@@ -89,7 +90,7 @@ class SessionController(Controller):
         cookie = request.cookies.get(_COOKIE)
         if cookie is None:
             raise Unauthorized("there is no session here: sign in", "Bearer")
-        tokens = await accounts.refresh(cookie)
+        tokens = await accounts.refresh(cookie, via_of(request))
         return _kept(AccessOut(tokens.access_token, tokens.expires_in), tokens, services)
 
     @delete("/session", summary="End a session of the UI", operation_id="endSession", status_code=204, opt=notes())
@@ -104,7 +105,7 @@ class SessionController(Controller):
     ) -> Response[None]:
         """Its tokens stop working at once. A cookie of no session is forgotten, too."""
         del own
-        await accounts.end_sessions(request.cookies.get(_COOKIE, ""), everywhere=everywhere)
+        await accounts.end_sessions(request.cookies.get(_COOKIE, ""), via_of(request), everywhere=everywhere)
         gone = _cookie("", timedelta(0), services)
         return Response(None, status_code=204, cookies=[gone])
 

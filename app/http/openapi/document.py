@@ -37,7 +37,7 @@ _TAGS = {
     "Webhooks": "The hook of a zap: its secrets, and the requests that started no run.",
     "Runs": "What happened, and how to make it happen again.",
     "History": "What things were, who changed what, and the differences.",
-    "Audit": "What happened, by whom, and the proof that nobody changed the record.",
+    "Audit": "Who did what, when and from where, and the proof that nobody changed the record.",
     "Approvals": "What runs ask people, and their answers.",
     "Live": "What happens, as it happens.",
     "Jobs": "Work on many runs or requests, which can be watched and stopped.",

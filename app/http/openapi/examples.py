@@ -65,6 +65,15 @@ _CONNECTION: JsonObject = {
 
 EXAMPLES: Mapping[str, Json] = {
     "Difference": _CHANGES,
+    "AuditEntry": {
+        "position": 47, "at": _LATER, "type": "zap.draft_changed",
+        "actor": {"kind": "user", "id": _USER, "name": "Ada Lovelace"},
+        "via": {"ip": "192.0.2.7", "user_agent": "Mozilla/5.0", "api_key": None},
+        "entity": {"kind": "zap", "id": _ZAP, "name": "New issues to the inbox"},
+        "summary": "Ada Lovelace changed the draft of zap New issues to the inbox", **_CHANGES,
+        "correlation_id": None, "causation_id": None,
+        "event_hash": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+    },
     "DifferenceBetween": {"from": {"position": 42, "at": _AT}, "to": {"position": 47, "at": _LATER}, **_CHANGES},
     "SignUp": {"name": "Ada Lovelace", "email": "ada@example.org", "password": "a long phrase that nobody else has"},
     "SignIn": {"email": "ada@example.org", "password": "a long phrase that nobody else has"},

@@ -33,6 +33,7 @@ _NAMES: Mapping[str, str] = {
     "PublishIn": "PublishRequest", "Checked": "DefinitionCheck",
     "ConnectionIn": "NewConnection", "ConnectionOut": "Connection", "ConnectionChange": "ConnectionUpdate",
     "ConnectionTestIn": "ConnectionTestRequest",
+    "Entry": "AuditEntry", "From": "AuditVia", "Actor": "AuditActor", "Entity": "AuditEntity", "KeyUsed": "AuditKey",
     "SessionOut": "Session", "AccessOut": "SessionAccess", "Changed": "DeadLetterChange",
 }  # fmt: skip
 """Names that clients see, where ours are for ourselves."""

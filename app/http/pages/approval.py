@@ -12,12 +12,13 @@ from litestar import Request, Response, get, post
 from litestar.datastructures import State
 from litestar.params import FromPath
 
+from app.accounts.auth import via_of
 from app.commands.approvals import MAX_COMMENT, Approvals, Opened, Reply
 from app.http.docs import layout
 from app.http.inputs import Injected
 from app.http.pages.form import form
 from app.http.problems import Problem
-from app.http.requests import client_of, request_body
+from app.http.requests import request_body
 from app.http.services import Services
 from domain.flow.approvals import Verdict
 from domain.flow.forms import MAX_FIELDS, RESERVED, fields, filled_in, wrong
@@ -61,7 +62,7 @@ async def decide(
         errors = _mistakes(opened.approval.asked, given)
         if errors:
             return _question(422, opened, given, errors)
-        run = await approvals.answer_link(opened, _reply(opened.approval.asked, given), client_of(request))
+        run = await approvals.answer_link(opened, _reply(opened.approval.asked, given), via_of(request))
     except (NotFound, TooLate) as error:
         return _closed(error)
     except AlreadyDecided as decided:
