@@ -52,20 +52,23 @@ class ZapListItem(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
     position: int
     flags: list[zap.Flag]
+    tags: list[str]
     completed: int | None = None
     failed: int | None = None
     last_completed_at: datetime | None = None
     last_failed_at: datetime | None = None
 
 
-async def list_zaps(pool: Pool, tenant_id: UUID, *, before: UUID | None, limit: int) -> list[ZapListItem]:
-    """A page of a tenant's zaps, newest first."""
-    rows = await pool.fetch(_queries["page"], tenant_id, before, limit)
+async def list_zaps(
+    pool: Pool, tenant_id: UUID, *, tags: Sequence[str] = (), before: UUID | None, limit: int
+) -> list[ZapListItem]:
+    """A page of a tenant's zaps with all of these tags, newest first."""
+    rows = await pool.fetch(_queries["page"], tenant_id, before, limit, list(tags))
     return [struct_of(ZapListItem, (*row[:9], _by_age(_flags.decode(row[9])), *row[10:])) for row in rows]
 
 
 async def zaps_until(
-    pool: Pool, tenant_id: UUID, position: int, *, before: UUID | None, limit: int
+    pool: Pool, tenant_id: UUID, position: int, *, tags: Sequence[str] = (), before: UUID | None, limit: int
 ) -> list[ZapListItem]:
     """The same as it was at a position of the log, with zaps that were deleted later."""
     found: list[ZapListItem] = []
@@ -74,7 +77,7 @@ async def zaps_until(
         if not ids:
             break
         events = [StoredEvent(*row) for row in await pool.fetch(_queries["until"], ids, position, sorted(HANDLED))]
-        found += await asyncio.to_thread(_items, events)
+        found += [item for item in await asyncio.to_thread(_items, events) if {*tags} <= {*item.tags}]
         before = ids[-1]
     return found[:limit]
 
@@ -98,6 +101,7 @@ def _item(change: "_Change") -> ZapListItem:
         updated_at=change.updated_at,
         position=change.position,
         flags=_by_age({key: flag for key, flag in change.flags.items() if flag is not None}),
+        tags=list(change.tags or ()),
     )
 
 
@@ -120,6 +124,7 @@ class _Change(RowChange):
     created_at: datetime | None = None
     flags: dict[str, zap.Flag | None] = msgspec.field(default_factory=dict)
     listens: bool = False
+    tags: tuple[str, ...] | None = None
 
 
 async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
@@ -133,6 +138,7 @@ def _row(change: _Change) -> tuple[object, ...]:
         change.tenant_id, change.id, change.name, change.status, change.version, change.trigger_type,
         change.step_count, change.created_at, change.updated_at, change.position, change.stream_version,
         msgspec.json.encode(change.flags).decode(), change.listens,
+        None if change.tags is None else msgspec.json.encode(change.tags).decode(),
     )  # fmt: skip
 
 
@@ -143,7 +149,7 @@ def _fold(change: _Change, event: Event, at: datetime) -> None:
     match event:
         case zap.ZapCreated() | zap.ZapDraftChanged():
             change.name, change.trigger_type = storable(event.name), event.definition.starts[0].type
-            change.step_count = len(event.definition.steps)
+            change.step_count, change.tags = len(event.definition.steps), event.definition.behaviour.tags
         case zap.ZapPublished():
             change.version = event.number
             change.listens = change.listens or event.definition.start_of({"zap.failed"}) is not None
@@ -163,7 +169,7 @@ def _fold(change: _Change, event: Event, at: datetime) -> None:
 
 ZAP_LIST = Projection(
     name="zap_list",
-    definition=3,
+    definition=4,
     handles=HANDLED,
     create=_queries["create"],
     apply=_apply,

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from domain.connector.descriptor import Connector, TriggerDescriptor
+from domain.zap.settings import MAX_TAGS, Tag
 
 
 class Failures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -15,6 +16,10 @@ class Failures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     zap_ids: Annotated[
         tuple[UUID, ...],
         Meta(title="Zaps", description="Failures of these zaps; without it, of every other one", max_length=100),
+    ] = ()
+    tags: Annotated[
+        tuple[Tag, ...],
+        Meta(title="Tags", description="Only failures of zaps that have one of these tags", max_length=MAX_TAGS),
     ] = ()
 
 
@@ -33,7 +38,7 @@ CONNECTOR = Connector(
                 "query_string": "",
                 "headers": {"content-type": "application/json"},
                 "body": {
-                    "zap": {"id": "0199c0de-0002-7abc-8def-0123456789ab", "name": "Orders"},
+                    "zap": {"id": "0199c0de-0002-7abc-8def-0123456789ab", "name": "Orders", "tags": ["billing"]},
                     "run": {
                         "id": "0199c0de-0003-7abc-8def-0123456789ab",
                         "url": "https://hub.example.org/api/v1/runs/…",

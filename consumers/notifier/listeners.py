@@ -56,12 +56,12 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What a run that listens gets to know of a failure, and how deep it is."""
+    """What a run that listens gets to know of a failure, and how deep it is. `tags`: those of the zap that failed."""
 
-    run_id: UUID
-    event_id: UUID
+    failed: Failed
     body: Json
     depth: int
+    tags: tuple[str, ...]
 
 
 class Listeners:
@@ -106,23 +106,27 @@ class Listeners:
         if requested is None or requested.depth >= MAX_DEPTH:
             log.warning("listeners.too_deep", run_id=str(failed.run_id))
             return
-        told = Told(failed.run_id, failed.event_id, await self._body(failed, failed.end.zap_id), requested.depth + 1)
+        source = await load(self._store, ZAP, failed.end.zap_id)
+        tags = source.state.behaviour.tags if source else ()
+        name = source.state.name if source else ""
+        told = Told(failed, self._body(failed, name, tags), requested.depth + 1, tags)
         versions = await self._store.versions(ZAP.kind, listeners)
         appends: list[Append] = []
         for zap_id in listeners:
             zap = await self._zap(zap_id, versions.get(zap_id, 0))
-            if zap is not None and await self._listened(zap, failed):
+            if zap is not None and await self._listened(zap, told):
                 definition = zap.state.version(zap.state.live).definition
-                appends += [self._run_of(zap, definition, trigger, told) for trigger in _ears(zap, failed)]
+                appends += [self._run_of(zap, definition, trigger, told) for trigger in _ears(zap, told)]
         await self._store.append_each(appends)
 
-    async def _listened(self, zap: LoadedZap, failed: Failed) -> bool:
+    async def _listened(self, zap: LoadedZap, told: Told) -> bool:
         """Whether the zap listened when the run failed: what went wrong before is none of its business."""
-        if zap.last.position < failed.position:
+        position = told.failed.position
+        if zap.last.position < position:
             return True
         events = await self._store.read_stream(ZAP.kind, zap.id)
-        then = fold(ZAP, [event for event in events if event.position < failed.position])
-        return then is not None and bool(_ears(then, failed))
+        then = fold(ZAP, [event for event in events if event.position < position])
+        return then is not None and bool(_ears(then, told))
 
     def _run_of(self, zap: LoadedZap, definition: Definition, trigger: NamedTrigger, told: Told) -> Append:
         trigger_id, trigger_type = definition.origin(trigger)
@@ -133,22 +137,21 @@ class Listeners:
                 zap_version=zap.state.live,
                 source="failure",
                 request=msgspec.structs.replace(request, method="", trigger_id=trigger_id, trigger_type=trigger_type),
-                dedupe_id=str(told.run_id),
+                dedupe_id=str(told.failed.run_id),
                 depth=told.depth,
             ),
             definition.behaviour,
             tenant_id=zap.tenant_id,
             new_id=self._new_id,
-            metadata=Metadata(actor="notifier", causation_id=told.event_id),
-            dedupe_key=sha256(b"failed" + zap.id.bytes + trigger.id.encode() + told.run_id.bytes).digest(),
+            metadata=Metadata(actor="notifier", causation_id=told.failed.event_id),
+            dedupe_key=sha256(b"failed" + zap.id.bytes + trigger.id.encode() + told.failed.run_id.bytes).digest(),
         )
 
-    async def _body(self, failed: Failed, zap_id: UUID) -> Json:
-        zap = await load(self._store, ZAP, zap_id)
+    def _body(self, failed: Failed, name: str, tags: tuple[str, ...]) -> Json:
         end = failed.end
         code = end.code if isinstance(end, RunFailed) else DEADLINE
         return {
-            "zap": {"id": str(zap_id), "name": zap.state.name if zap else ""},
+            "zap": {"id": str(end.zap_id), "name": name, "tags": list(tags)},
             "run": {"id": str(failed.run_id), "url": f"{self._public_url}/api/v1/runs/{failed.run_id}"},
             "error": {"step_id": end.step_id, "code": code, "message": end.message[:MAX_MESSAGE]},
             "at": failed.at.isoformat(),
@@ -179,20 +182,23 @@ class Listeners:
         return found
 
 
-def _ears(zap: LoadedZap, failed: Failed) -> list[NamedTrigger]:
+def _ears(zap: LoadedZap, told: Told) -> list[NamedTrigger]:
     """The triggers by which the zap hears of a failure; none unless it is enabled."""
     if zap.state.status != "enabled":
         return []
-    return [
-        trigger for trigger in zap.state.version(zap.state.live).definition.starts if _hears(trigger, failed.end.zap_id)
-    ]
+    return [trigger for trigger in zap.state.version(zap.state.live).definition.starts if _hears(trigger, told)]
 
 
-def _hears(trigger: NamedTrigger, zap_id: UUID | None) -> bool:
+def _hears(trigger: NamedTrigger, told: Told) -> bool:
     if trigger.type != FAILED:
         return False
-    only = trigger.config.get("zap_ids")
-    return not only or (isinstance(only, list) and str(zap_id) in {str(one).lower() for one in only})
+    zaps, tags = _texts(trigger.config.get("zap_ids")), _texts(trigger.config.get("tags"))
+    is_named = str(told.failed.end.zap_id) in {zap_id.lower() for zap_id in zaps}
+    return (is_named or not zaps) and (not tags.isdisjoint(told.tags) or not tags)
+
+
+def _texts(value: Json) -> set[str]:
+    return {str(one) for one in value} if isinstance(value, list) else set()
 
 
 def _failed(row: "asyncpg.Record") -> Failed | None:

@@ -10,6 +10,10 @@ from domain.values.email import Email
 MAX_PARALLEL = 1_000
 MAX_DEADLINE_S = 366 * 24 * 3600
 MAX_RECIPIENTS = 10
+MAX_TAGS = 20
+
+_WORDS = r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?\Z"
+Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=_WORDS)]
 
 Url = Annotated[str, msgspec.Meta(max_length=2_000, pattern=r"^https?://[^\s\x00-\x1f\x7f]+\Z")]
 
@@ -56,13 +60,19 @@ class ZapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     """Part of a zap's definition, and so of each published version.
 
     `deadline_s`: a run that has not ended so many seconds after its request times out, whatever it does or waits
-    for. `when_paused`: whether the hook of the paused zap refuses requests, or holds them to be released later.
+    for. `when_paused`: whether the hook of the paused zap refuses requests, or holds them to be released later. `tags`:
+    words by which its owner finds it, and by which others listen to its failures.
     """
 
     concurrency: Concurrency = Concurrency()
     deadline_s: Annotated[int, msgspec.Meta(ge=1, le=MAX_DEADLINE_S)] | None = None
     on_failure: OnFailure = OnFailure()
     when_paused: Literal["refuse", "hold"] = "refuse"
+    tags: Annotated[tuple[Tag, ...], msgspec.Meta(max_length=MAX_TAGS)] = ()
+
+    def __post_init__(self) -> None:
+        if len({*self.tags}) < len(self.tags):
+            raise ValueError("tags: each one once")
 
 
 DEFAULT = ZapSettings()

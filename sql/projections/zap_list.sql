@@ -14,6 +14,7 @@ create table zap_list (
     stream_version int not null,
     flags          jsonb not null,
     listens        boolean not null,
+    tags           text[] not null,
     primary key (tenant_id, zap_id)
 ) with (fillfactor = 70);
 create index zap_list_flagged on zap_list (zap_id) where flags <> '{}';
@@ -22,13 +23,14 @@ create index zap_list_listens on zap_list (tenant_id, zap_id) where listens;
 -- name: insert
 -- New zaps, as they stand after the batch. Keys come sorted, so that concurrent writers cannot deadlock.
 insert into zap_list (tenant_id, zap_id, name, status, version, trigger_type, step_count, created_at, updated_at,
-                      position, stream_version, flags, listens)
+                      position, stream_version, flags, listens, tags)
 select tenant_id, zap_id, name, coalesce(status, 'draft'), coalesce(version, 0), trigger_type, step_count, created_at,
-       updated_at, position, stream_version, jsonb_strip_nulls(flags::jsonb), listens
+       updated_at, position, stream_version, jsonb_strip_nulls(flags::jsonb), listens,
+       array(select jsonb_array_elements_text(tags::jsonb))
 from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::text[], $7::int[], $8::timestamptz[],
-            $9::timestamptz[], $10::bigint[], $11::int[], $12::text[], $13::bool[])
+            $9::timestamptz[], $10::bigint[], $11::int[], $12::text[], $13::bool[], $14::text[])
      u(tenant_id, zap_id, name, status, version, trigger_type, step_count, created_at, updated_at, position,
-       stream_version, flags, listens)
+       stream_version, flags, listens, tags)
 on conflict (tenant_id, zap_id) do nothing
 
 -- name: update
@@ -37,19 +39,20 @@ update zap_list z
 set name = coalesce(u.name, z.name), status = coalesce(u.status, z.status), version = coalesce(u.version, z.version),
     trigger_type = coalesce(u.trigger_type, z.trigger_type), step_count = coalesce(u.step_count, z.step_count),
     updated_at = u.updated_at, position = u.position, stream_version = u.stream_version,
-    flags = jsonb_strip_nulls(z.flags || u.flags::jsonb), listens = z.listens or u.listens
+    flags = jsonb_strip_nulls(z.flags || u.flags::jsonb), listens = z.listens or u.listens,
+    tags = case when u.tags is null then z.tags else array(select jsonb_array_elements_text(u.tags::jsonb)) end
 from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::int[], $6::text[], $7::int[], $8::timestamptz[],
-            $9::timestamptz[], $10::bigint[], $11::int[], $12::text[], $13::bool[])
+            $9::timestamptz[], $10::bigint[], $11::int[], $12::text[], $13::bool[], $14::text[])
      u(tenant_id, zap_id, name, status, version, trigger_type, step_count, created_at, updated_at, position,
-       stream_version, flags, listens)
+       stream_version, flags, listens, tags)
 where z.tenant_id = u.tenant_id and z.zap_id = u.zap_id and z.stream_version < u.stream_version
 
 -- name: page
 -- A tenant's zaps with their health, newest first; deleted ones are gone from the list.
 select zap_id, name, status, version, trigger_type, step_count, created_at, updated_at, position, flags,
-       coalesce(completed, 0), coalesce(failed, 0), last_completed_at, last_failed_at
+       tags, coalesce(completed, 0), coalesce(failed, 0), last_completed_at, last_failed_at
 from rm.zap_list left join rm.zap_health using (tenant_id, zap_id)
-where tenant_id = $1 and status <> 'deleted'
+where tenant_id = $1 and status <> 'deleted' and tags @> $4::text[]
   and zap_id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
 order by zap_id desc limit $3
 

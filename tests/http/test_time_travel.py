@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from projections.engine.rebuild import rebuild
+from projections.zap_health import ZAP_HEALTH
 from projections.zap_list import ZAP_LIST
 from tests.http.test_runs import fail_run, hook
 from tests.support.api import Person, zap_body
@@ -19,10 +20,11 @@ CANARY = "canary-4f1c"
 
 @pytest.fixture
 def project(dsn: str) -> Project:
-    """Brings the zap list up to the head of the log."""
+    """Brings the zap list, and what it shows of runs, up to the head of the log."""
 
     async def bring_up_to_date() -> None:
-        await rebuild(dsn, ZAP_LIST, 3)
+        for shown in (ZAP_LIST, ZAP_HEALTH):
+            await rebuild(dsn, shown, 3)
 
     return bring_up_to_date
 
@@ -118,7 +120,8 @@ async def test_the_zap_list_is_told_as_it_was(ada: Person, bob: Person, project:
 
     async def remember(position: int) -> None:
         await project()
-        moments.append((position, (await ada("GET", "/zaps")).json()["items"]))
+        of_now = dict.fromkeys(("completed", "failed", "last_completed_at", "last_failed_at"))
+        moments.append((position, [item | of_now for item in (await ada("GET", "/zaps")).json()["items"]]))
 
     first = await ada.create_zap("one")
     await bob.create_zap("of Bob")
@@ -219,3 +222,34 @@ async def test_versions_and_drafts_are_compared_without_showing_secrets(ada: Per
     assert CANARY not in between.text
     same = await ada("GET", f"{path}/diff", params={"from": changed["position"], "to": changed["position"]})
     assert same.json()["changes"] == []
+
+
+async def test_zaps_are_found_by_their_tags(ada: Person, project: Project) -> None:
+    tags: list[list[str]] = [["billing"], ["billing", "Österreich & Co"], []]
+    ids = [(await ada("POST", "/zaps", json=zap_body() | {"settings": {"tags": one}})).json()["id"] for one in tags]
+    await project()
+
+    async def found(**query: Any) -> list[int]:
+        answer = await ada("GET", "/zaps", params=query)
+        assert answer.status_code == 200, answer.text
+        assert all(item["tags"] == tags[ids.index(item["id"])] for item in answer.json()["items"])
+        return sorted(ids.index(item["id"]) for item in answer.json()["items"])
+
+    assert await found() == [0, 1, 2]
+    assert await found(tag="billing") == [0, 1]
+    assert await found(tag=["billing", "Österreich & Co"]) == [1]
+    assert await found(tag="bill") == []
+    then = (
+        await ada("GET", "/zaps", params={"as_of": (await ada("GET", f"/zaps/{ids[1]}")).json()["position"]})
+    ).json()
+    zap = await ada("GET", f"/zaps/{ids[0]}")
+    changed = zap_body() | {"settings": {"tags": ["sales"]}}
+    await ada("PUT", f"/zaps/{ids[0]}", json=changed, headers={"if-match": zap.headers["etag"]})
+    await project()
+    assert [item["tags"] for item in then["items"]] == [tags[1], tags[0]]
+    past = await ada("GET", "/zaps", params={"tag": "billing", "as_of": then["as_of"]["position"]})
+    assert [item["id"] for item in past.json()["items"]] == [ids[1], ids[0]]
+    now = (await ada("GET", "/zaps", params={"tag": "sales"})).json()["items"]
+    assert [item["id"] for item in now] == [ids[0]]
+    refused = await ada("GET", "/zaps", params={"tag": [str(n) for n in range(21)]})
+    assert refused.status_code == 400

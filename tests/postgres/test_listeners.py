@@ -55,7 +55,7 @@ async def test_a_failure_starts_each_zap_that_listens_once(house: FailingHouse, 
     await house.check(notifier)
     (run,) = await heard(house, every)
     body: Any = trigger_data(run.request)["body"]
-    assert (body["zap"], body["error"]["code"]) == ({"id": str(zap), "name": "Orders"}, "http_503")
+    assert (body["zap"], body["error"]["code"]) == ({"id": str(zap), "name": "Orders", "tags": []}, "http_503")
     assert body["run"] == {"id": str(run_id), "url": f"https://hub.example.com/api/v1/runs/{run_id}"}
     assert (run.depth, run.dedupe_id) == (4, str(run_id))
     timed_out = new_id()
@@ -93,6 +93,20 @@ async def test_a_zap_hears_of_no_failure_from_before_it_listened(house: FailingH
     await house.check(notifier)
     assert {str(before), str(meanwhile)}.isdisjoint(run.dedupe_id for run in await heard(house, ears))
     assert [run.dedupe_id for run in await heard(house, ears)] == [str(after)]
+
+
+async def test_a_zap_listens_to_those_with_a_tag(house: FailingHouse, notifier: Notifier) -> None:
+    billing, other = await house.zap(tags=("eu", "billing")), await house.zap()
+    both = await listener(house, {"tags": ["billing", "sales"]})
+    one = await listener(house, {"tags": ["billing"], "zap_ids": [str(other)]})
+    await house.check(notifier)
+    run_id = await a_failed_run(house, billing)
+    await a_failed_run(house, other)
+    await house.check(notifier)
+    (run,) = await heard(house, both)
+    body: Any = trigger_data(run.request)["body"]
+    assert (run.dedupe_id, body["zap"]["tags"]) == (str(run_id), ["eu", "billing"])
+    assert await heard(house, one) == []
 
 
 async def test_it_ends(house: FailingHouse, notifier: Notifier) -> None:

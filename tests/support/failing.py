@@ -109,12 +109,13 @@ class FailingHouse(msgspec.Struct, kw_only=True, eq=False):
         name: str = "Orders",
         tenant: UUID = TENANT,
         confirmed: bool = True,
+        tags: tuple[str, ...] = (),
     ) -> UUID:
         """An enabled zap that wants to be told in this way, by mail only to addresses that want it."""
         zap_id = new_id()
         if on_failure and confirmed:
             await self.confirm(*on_failure.email, tenant=tenant)
-        settings = ZapSettings(on_failure=on_failure) if on_failure else msgspec.UNSET
+        settings = ZapSettings(on_failure=on_failure or OnFailure(), tags=tags) if on_failure or tags else msgspec.UNSET
         definition = msgspec.structs.replace(a_definition("send"), settings=settings)
         published = ZapPublished(number=1, name=name, definition=definition)
         events = (ZapCreated(name=name, definition=definition), published, ZapEnabled())

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from litestar import Controller, Response, delete, get, post, put
 from litestar.di import Provide
-from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 
 from app.accounts.auth import AuthedRequest, Principal
 from app.commands.hook_secrets import HookSecrets
@@ -43,6 +43,7 @@ from domain.zap.advice import advice
 from domain.zap.check import MAX_MISTAKES
 from domain.zap.definition import Definition
 from domain.zap.outlook import NextRun, next_runs
+from domain.zap.settings import MAX_TAGS
 from domain.zap.zap import (
     ChangeDraft,
     CreateZap,
@@ -62,6 +63,12 @@ from projections.run_detail import RunDetail
 from projections.zap_list import ZapListItem, list_zaps, zaps_until
 from sql.log.pages import PAGE_BYTES
 
+Tags = Annotated[
+    list[str] | None,
+    QueryParameter(
+        max_items=MAX_TAGS, description="Only zaps that have this tag in their draft; of several, all of them"
+    ),
+]
 IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="The ETag of the zap as you read it")]
 
 
@@ -167,11 +174,13 @@ class ZapController(Controller):
     @get("/", summary="List zaps", operation_id="listZaps", opt=notes("invalid", headers=("Stale",)))
     async def list_zaps(
         self,
+        *,
         request: AuthedRequest,
         services: Injected[Services],
         paging: Injected[Paging],
         past: Injected[Past],
         as_of: FromQuery[AsOf | None] = None,
+        tag: Tags = None,
     ) -> Response[Page[ZapListItem]]:
         """Newest first. A read model: it follows the log within moments.
 
@@ -180,10 +189,10 @@ class ZapController(Controller):
         """
         tenant_id, pool = request.user.tenant_id, services.store.pool
         if as_of is None:
-            return marked(await paging.newest(partial(list_zaps, pool, tenant_id)), fresh=True)
+            return marked(await paging.newest(partial(list_zaps, pool, tenant_id, tags=tag or ())), fresh=True)
         point = await past.point(as_of.value)
         fresh = await holds_all(pool, "zap_list", point.position)
-        page = await paging.newest(partial(zaps_until, pool, tenant_id, point.position))
+        page = await paging.newest(partial(zaps_until, pool, tenant_id, point.position, tags=tag or ()))
         return marked(msgspec.structs.replace(page, as_of=point), fresh=fresh)
 
     @get("/{zap_id:uuid}", summary="Read a zap", operation_id="getZap", opt=notes(headers=("ETag",)))

@@ -104,7 +104,7 @@ EXAMPLES: Mapping[str, Json] = {
     },
     "ZapSummary": {
         "id": _ZAP, "name": _INPUT["name"], "status": "enabled", "version": 1, "trigger_type": "webhook.catch",
-        "step_count": 2, "created_at": _AT, "updated_at": _LATER, "position": 42, "flags": [],
+        "step_count": 2, "created_at": _AT, "updated_at": _LATER, "position": 42, "flags": [], "tags": ["billing"],
         "completed": 120, "failed": 1, "last_completed_at": _LATER, "last_failed_at": _AT,
     },
     "PublishRequest": {"note": "Refunds, too"},
