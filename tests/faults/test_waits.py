@@ -10,6 +10,7 @@ from uuid import UUID
 import aiohttp
 import pytest
 
+from domain.run.children import ChildIds
 from tests.support.eventually import pause
 from tests.support.evidence import read_log
 from tests.support.load import send
@@ -22,14 +23,17 @@ PAUSE_S = 0.05
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
-async def waiting_zap(system: System, target: str) -> dict[str, Any]:
-    """Pay, wait to be called back, ask, send."""
+async def waiting_zap(system: System, target: str, items: int) -> dict[str, Any]:
+    """Pay, wait to be called back, ask, send; with `items` so many times, at once, in a loop."""
     pay = {"id": "pay", "type": "http.request", "config": {"url": target, "body": {"url": "{{ callback.paid.url }}"}}}
     done = {"id": "done", "type": "http.request", "config": {"url": target, "body": {"by": "{{ steps.ok.output.by }}"}}}
     wait = {"id": "paid", "kind": "wait_for", "deadline_s": 3600}
     ask = {"id": "ok", "kind": "approval", "title": "Go on?", "to": [{"role": "editor"}], "deadline_s": 3600}
     trigger = {"type": "webhook.catch", "config": {}}
-    body = {"name": "Waits", "trigger": trigger, "steps": [pay, wait, ask, done]}
+    steps: list[dict[str, Any]] = [pay, wait, ask, done]
+    if items:
+        steps = [{"id": "each", "kind": "for_each", "items": list(range(items)), "order": "parallel", "steps": steps}]
+    body = {"name": "Waits", "trigger": trigger, "steps": steps}
     zap: dict[str, Any] = await system.call("POST", "/api/v1/zaps", body)
     await system.call("POST", f"/api/v1/zaps/{zap['id']}/publish", {})
     return zap
@@ -71,11 +75,13 @@ async def again_and_again(act: Callable[[], Awaitable[None]]) -> AsyncIterator[N
             await task
 
 
-async def test_each_is_called_back_and_approved_once_whoever_dies(rig: Rig) -> None:
+@pytest.mark.parametrize("items", [0, 4])
+async def test_each_is_called_back_and_approved_once_whoever_dies(rig: Rig, items: int) -> None:
+    """Runs, or the items of their loops."""
     system = rig.system
     async with rig.sink() as sink:
-        zap = await waiting_zap(system, sink.url)
-        runs = set(await send(system, [zap], RUNS))
+        zap = await waiting_zap(system, sink.url, items)
+        runs = set(await send(system, [zap], RUNS // max(1, items)))
         async with again_and_again(lambda: call_back(system, sink)):
             await rig.crash("api.before_callback:3", "api.after_callback:3")
             await system.ready()
@@ -85,6 +91,8 @@ async def test_each_is_called_back_and_approved_once_whoever_dies(rig: Rig) -> N
                 await system.settled(runs, 90)
         await rig.proven()
         log = await read_log(system.dsn)
+    if items:
+        runs = {ChildIds(run, "each").of(index) for run in runs for index in range(items)}
     assert outcomes(log, runs) == {(run, name): 1 for run in runs for name in ONCE}
     assert len([key for key in sink.deliveries if key.endswith(".done")]) == RUNS
 

@@ -164,8 +164,8 @@ async def test_two_relays_and_two_schedulers(rig: Rig) -> None:
 
 
 async def test_a_loop_of_a_thousand_items_whose_runner_dies_seven_times(rig: Rig) -> None:
-    """F3."""
-    await a_loop_whose_runner_dies(rig, 1_000, (0, 1, 150, 300, 450, 600, 750))
+    """F3: schedule, request, paths, loop, request; it dies at the first request, in the branch and within the loop."""
+    await a_loop_whose_runner_dies(rig, 1_000, (0, 1, 150, 300, 450, 600, 750), scheduled=True)
 
 
 async def test_read_models_rebuilt_under_load(rig: Rig) -> None:
