@@ -61,6 +61,7 @@ class ManualRuns:
                 request=called_request(payload, definition, MANUAL),
                 dedupe_id=idempotency,
                 depth=hop.depth if hop else 0,
+                via=hop.zaps if hop else (),
             ),
             definition.behaviour,
             tenant_id=tenant_id,
@@ -101,5 +102,5 @@ class ManualRuns:
     async def _require_no_loop(self, hop: Hop, zap_id: UUID) -> None:
         if hop.depth > MAX_DEPTH:
             raise LoopDetected(f"{MAX_DEPTH} runs have started one another before this request, so it is refused")
-        if hop.zap_id == zap_id and await self._limits.take(own_runs(zap_id), OWN_PER_MINUTE) is not None:
+        if zap_id in hop.zaps and await self._limits.take(own_runs(zap_id), OWN_PER_MINUTE) is not None:
             raise LoopDetected(f"this zap's own runs start it more than {OWN_PER_MINUTE} times a minute")

@@ -264,7 +264,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """Raises LoopDetected where runs have started one another too often, and flags the zap."""
         if hop.depth > MAX_DEPTH:
             detail = f"{MAX_DEPTH} runs have started one another before this request, so it is refused"
-        elif hop.zap_id == arrival.zap_id and await self._own_wait_s(arrival.zap_id) is not None:
+        elif arrival.zap_id in hop.zaps and await self._own_wait_s(arrival.zap_id) is not None:
             detail = f"this zap's own runs call its hook more than {OWN_PER_MINUTE} times a minute"
         else:
             return

@@ -1,5 +1,6 @@
 """Steps that call another zap: which version is called, whether that may be, and what comes of it."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from consumers.rendering.rendering import Rendering
 from domain.aggregates import RUN, ZAP
 from domain.connector.outcome import Failed, Outcome, Postponed, Succeeded
 from domain.flow.steps import ZapStep
-from domain.hook.hops import MAX_DEPTH
+from domain.hook.hops import MAX_DEPTH, OWN_PER_MINUTE
 from domain.language.template import TooMuchWork
 from domain.log.event import Metadata
 from domain.log.ports import Clock, EventStore, NewId
@@ -25,13 +26,18 @@ from domain.zap.zap import LoadedZap
 PAUSED_S = 60.0
 """How long a call waits until it asks again whether a paused zap that holds its requests was enabled."""
 REMEMBERED = 500
+Allowance = Callable[[UUID], Awaitable[bool]]
+"""Whether a zap may be started once more by runs that come from it."""
 
 
 class Calls:
     """Calls zaps, each run and step once."""
 
-    def __init__(self, store: EventStore, rendering: Rendering, clock: Clock, new_id: NewId) -> None:
+    def __init__(
+        self, store: EventStore, rendering: Rendering, clock: Clock, new_id: NewId, allowance: Allowance
+    ) -> None:
         self._store = store
+        self._allowance = allowance
         self._rendering = rendering
         self._clock = clock
         self._new_id = new_id
@@ -48,6 +54,9 @@ class Calls:
             return refused
         if zap.state.status == "paused":
             return _paused(definition)
+        if step.zap_id in run.state.requested.via and not await patiently(lambda: self._allowance(step.zap_id)):
+            message = f"runs that come from the zap {step.zap_id} call it more than {OWN_PER_MINUTE} times a minute"
+            return Failed(code="loop_detected", message=message)
         at = self._clock()
         return CallZap(
             ZapCalled(
@@ -94,6 +103,7 @@ class Calls:
                 source="zap",
                 request=called_request(given, definition, CALLED),
                 depth=requested.depth + 1,
+                via=(*requested.via, requested.zap_id),
                 parent=Parent(
                     run_id=run.id,
                     step_id=called.step_id,

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from consumers.children.calls import Calls, outcome, timed_out
+from consumers.children.calls import Allowance, Calls, outcome, timed_out
 from consumers.children.ends import item_ends
 from consumers.children.loops import Loops
 from consumers.children.surroundings import Surroundings
@@ -49,11 +49,12 @@ class Children:
         *,
         clock: Clock,
         new_id: NewId,
+        allowance: Allowance,
     ) -> None:
         self.surroundings = Surroundings(store, definitions, rendering)
         self.work = Work(store, self.surroundings, record, clock, new_id)
         self.loops = Loops(self.work, definitions)
-        self._calls = Calls(store, rendering, clock, new_id)
+        self._calls = Calls(store, rendering, clock, new_id, allowance)
         self._store = store
         self._rendering = rendering
         self._cancel = cancel

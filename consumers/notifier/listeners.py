@@ -56,11 +56,15 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What a run that listens gets to know of a failure, and how deep it is. `tags`: those of the zap that failed."""
+    """What a run that listens gets to know of a failure, how deep it is, and `via` which zaps it came about.
+
+    `tags`: those of the zap that failed.
+    """
 
     failed: Failed
     body: Json
     depth: int
+    via: tuple[UUID, ...]
     tags: tuple[str, ...]
 
 
@@ -109,7 +113,8 @@ class Listeners:
         source = await load(self._store, ZAP, failed.end.zap_id)
         tags = source.state.behaviour.tags if source else ()
         name = source.state.name if source else ""
-        told = Told(failed, self._body(failed, name, tags), requested.depth + 1, tags)
+        via = (*requested.via, failed.end.zap_id)
+        told = Told(failed, self._body(failed, name, tags), requested.depth + 1, via, tags)
         versions = await self._store.versions(ZAP.kind, listeners)
         appends: list[Append] = []
         for zap_id in listeners:
@@ -139,6 +144,7 @@ class Listeners:
                 request=msgspec.structs.replace(request, method="", trigger_id=trigger_id, trigger_type=trigger_type),
                 dedupe_id=str(told.failed.run_id),
                 depth=told.depth,
+                via=told.via,
             ),
             definition.behaviour,
             tenant_id=zap.tenant_id,

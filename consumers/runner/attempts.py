@@ -99,7 +99,8 @@ class Attempts:
             return Failed(code="template", message="the config is not an object")
         http = self._targets.of(tenant_id, step.rate_limit.per_minute if step.rate_limit else None)
         armed = Armed(http, self._credentials, tenant_id, step.connection) if step.connection else None
-        hop = self._hops.write(Hop(run.requested.depth + 1, run.requested.zap_id))
+        requested = run.requested
+        hop = self._hops.write(Hop(requested.depth + 1, requested.zap_id, requested.via))
         context = ActionContext(
             armed or http,
             idempotency_key(run_id, step.id),

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from consumers.children.calls import Allowance
 from consumers.children.children import Children
 from consumers.children.surroundings import Given
 from consumers.credentials.credentials import Credentials
@@ -67,6 +68,10 @@ def _never(_run: LoadedRun) -> bool:
     return False
 
 
+async def _unlimited(_zap_id: UUID) -> bool:
+    return True
+
+
 class Executor:
     """Runs the actions of runs and records their outcomes."""
 
@@ -84,6 +89,7 @@ class Executor:
         links: Links = NO_LINKS,
         memories: Memories | None = None,
         credentials: Credentials | None = None,
+        allowance: Allowance = _unlimited,
     ) -> None:
         self._store = store
         self._links = links
@@ -103,7 +109,14 @@ class Executor:
         self._slots = slots
         self._rendering = rendering
         self.children = Children(
-            store, self._definitions, rendering, self._keep, self.cancel, clock=clock, new_id=new_id
+            store,
+            self._definitions,
+            rendering,
+            self._keep,
+            self.cancel,
+            clock=clock,
+            new_id=new_id,
+            allowance=allowance,
         )
 
     async def advance(self, run: LoadedRun, enough: Callable[[LoadedRun], bool] = _never) -> LoadedRun:

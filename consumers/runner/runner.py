@@ -41,7 +41,7 @@ from consumers.runner.wake_ups import (
 from domain import envelope
 from domain.aggregates import RUN
 from domain.connector.catalog import Catalog
-from domain.hook.hops import NO_HOPS, Hops
+from domain.hook.hops import NO_HOPS, OWN_PER_MINUTE, Hops, own_runs
 from domain.log.event import StoredEvent
 from domain.log.partitioning import partition_of
 from domain.log.ports import Clock
@@ -105,6 +105,7 @@ class Runner:
             links=links,
             memories=MemoryTables(store.pool, clock).of,
             credentials=Credentials(store.pool, encryption_key, clock),
+            allowance=partial(_may_start_again, limits),
         )
         self._lanes = Lanes(MAX_OPEN)
         self._rooms = Rooms()
@@ -369,3 +370,8 @@ class Runner:
             return
         self._saved.update(moved)
         await self._subscription.commit(offsets)
+
+
+async def _may_start_again(limits: RateLimits, zap_id: UUID) -> bool:
+    """Whether runs that come from a zap may start it once more in this minute."""
+    return await limits.take(own_runs(zap_id), OWN_PER_MINUTE) is None

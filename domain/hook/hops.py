@@ -1,7 +1,7 @@
 """Chains of runs that start one another through webhooks: their length is in a header that only we can write.
 
-A request of a run carries TriggerHub-Depth: the number of runs before it, the zap that sent it, and a MAC over both,
-with a key derived from the installation's secret. A header that is not ours counts as none.
+A request of a run carries TriggerHub-Depth: the number of runs before it, the zap that sent it and those before that
+one, and a MAC over all, with a key derived from the installation's secret. A header that is not ours counts as none.
 """
 
 import hmac
@@ -15,16 +15,25 @@ HEADER = "TriggerHub-Depth"
 MAX_DEPTH = 10
 """Runs in a chain; a request beyond is refused."""
 OWN_PER_MINUTE = 60
-"""Runs a minute that a zap's runs may start of itself, by its hook or by hand: a chain that branches makes many."""
+"""Runs a minute that a zap's runs may start of itself, also through others: a chain that branches makes many."""
 
-_FORM = re.compile(r"([0-9]{1,4})\.([0-9a-f]{32})\.([0-9a-f]{32})")
+_FORM = re.compile(r"([0-9]{1,4})\.([0-9a-f]{32}(?:-[0-9a-f]{32}){0,10})\.([0-9a-f]{32})")
 
 
 class Hop(msgspec.Struct, frozen=True):
-    """A request that a run made: `depth` is that of the run which it would start."""
+    """A request that a run made: `depth` is that of the run which it would start.
+
+    `via`: the zaps of the runs that led to the one of `zap_id`, the first one first.
+    """
 
     depth: int
     zap_id: UUID
+    via: tuple[UUID, ...] = ()
+
+    @property
+    def zaps(self) -> tuple[UUID, ...]:
+        """The zaps of all runs before the one that this would start."""
+        return (*self.via, self.zap_id)
 
 
 class Hops:
@@ -38,7 +47,7 @@ class Hops:
         """The header's value, empty for none."""
         if not self._keys:
             return ""
-        said = f"{hop.depth}.{hop.zap_id.hex}"
+        said = f"{hop.depth}.{'-'.join([zap_id.hex for zap_id in hop.zaps])}"
         return f"{said}.{_mac(self._keys[0], said)}"
 
     def read(self, value: str) -> Hop | None:
@@ -49,7 +58,8 @@ class Hops:
         said, _, mac = value.rpartition(".")
         if not any(hmac.compare_digest(_mac(key, said), mac) for key in self._keys):
             return None
-        return Hop(int(parts[1]), UUID(parts[2]))
+        *via, zap_id = [UUID(zap) for zap in parts[2].split("-")]
+        return Hop(int(parts[1]), zap_id, tuple(via))
 
 
 @lru_cache(maxsize=4_096)

@@ -112,6 +112,7 @@ def run_append(new_id: NewId, arrival: Arrival) -> Append:
             request=arrival.request,
             dedupe_id=arrival.delivery_id,
             depth=arrival.hop.depth if arrival.hop else 0,
+            via=arrival.hop.zaps if arrival.hop else (),
         ),
         arrival.zap.settings,
         tenant_id=arrival.zap.owner,

@@ -82,6 +82,8 @@ class RunRequested(Event, frozen=True, kw_only=True):
     """The job that requested this replay."""
     depth: int = 0
     """How many runs have started one another before this one."""
+    via: tuple[UUID, ...] = ()
+    """The zaps of those runs, the first one first."""
     recovers: tuple[Recovered, ...] = ()
     """What a replay makes up for once it completes: the run that it replays, and those which that one replayed."""
     parent: Parent | None = None

@@ -136,6 +136,7 @@ def replay(run: ActiveRun | EndedRun, run_id: UUID, definition: Definition, from
         errors=taken_over.errors,
         decisions=taken_over.decisions,
         depth=requested.depth if parent else 0,
+        via=requested.via if parent else (),
         parent=msgspec.structs.replace(parent, waits=False) if parent else None,
         item=requested.item,
     )

@@ -68,6 +68,7 @@ def item_append(
         source="item",
         request=Request(),
         depth=parent.depth,
+        via=parent.via,
         parent=Parent(
             run_id=loop.id,
             step_id=started.step_id,

@@ -361,9 +361,9 @@ async def test_requests_of_another_method_are_counted(ada: Person, dsn: str, rej
     assert (item["reason"], item["count"]) == ("method", 3)
 
 
-def hop(depth: int, zap_id: str) -> dict[str, str]:
-    """The header as a run of that zap sends it."""
-    return {"triggerhub-depth": Hops(ENCRYPTION_KEY).write(Hop(depth, UUID(zap_id)))}
+def hop(depth: int, zap_id: str, *via: str) -> dict[str, str]:
+    """The header as a run of that zap sends it, which runs of others led to."""
+    return {"triggerhub-depth": Hops(ENCRYPTION_KEY).write(Hop(depth, UUID(zap_id), tuple(map(UUID, via))))}
 
 
 async def test_a_chain_of_runs_has_an_end(ada: Person, dsn: str, rejected: Rejected) -> None:
@@ -390,6 +390,16 @@ async def test_a_zap_starts_itself_so_often_and_no_more(ada: Person) -> None:
     assert statuses[-1] == 508
     assert (await ada.api.post(zap["hook_url"])).status_code == 200
     assert (await ada.api.post(zap["hook_url"], headers=hop(1, another["id"]))).status_code == 200
+
+
+async def test_a_zap_starts_itself_so_often_through_others_and_no_more(ada: Person) -> None:
+    zap, between, last = [await ada.live_zap() for _ in range(3)]
+    through = hop(3, last["id"], zap["id"], between["id"])
+    statuses = [(await ada.api.post(zap["hook_url"], headers=through)).status_code for _ in range(OWN_PER_MINUTE + 5)]
+    assert (statuses[:OWN_PER_MINUTE], statuses[-1]) == ([200] * OWN_PER_MINUTE, 508)
+    run_id = (await ada.api.post(between["hook_url"], headers=hop(1, zap["id"]))).json()["run_id"]
+    (asked, *_rest) = (await ada("GET", f"/runs/{run_id}/events")).json()["items"]
+    assert (asked["data"]["depth"], asked["data"]["via"]) == (1, [zap["id"]])
 
 
 async def test_each_item_counts_against_the_limit(ada: Person, dsn: str) -> None:

@@ -7,11 +7,12 @@ import pytest
 from domain.aggregates import RUN
 from domain.flow.retry import FixedRetry
 from domain.flow.steps import ActionStep, DelayStep, ForEachStep, ReturnStep, Step, StopStep, WaitForStep, ZapStep
+from domain.hook.hops import OWN_PER_MINUTE
 from domain.hook.request import Request
 from domain.log.event import Appended, Metadata, StreamKind
 from domain.log.stream import handle, load
 from domain.run.answers import receive
-from domain.run.children import ChildIds, ZapCalled
+from domain.run.children import ChildIds, LoopFinished, ZapCalled
 from domain.run.events import (
     RunCancelled,
     RunCompleted,
@@ -237,3 +238,27 @@ async def test_a_zap_that_calls_back_is_refused(bench: Bench) -> None:
     events = await bench.has(run, ZapCalled, RunResumed, StepFailed, RunFailed)
     assert isinstance(events[2], StepFailed)
     assert events[2].failure.code == "loop_detected"
+
+
+async def test_runs_that_come_from_a_zap_call_it_so_often_and_no_more(bench: Bench) -> None:
+    """As where a zap posts to the hook of another one that calls it back: neither is the other's caller."""
+    called = await callee(bench)
+    each = ForEachStep(
+        "each", [*range(OWN_PER_MINUTE + 30)], (ZapStep("sub", called, wait=False),), order="parallel", limit=30,
+        on_item_error="continue",
+    )  # fmt: skip
+    other = await bench.publish(each)
+    requested = RunRequested(zap_id=other, zap_version=1, source="webhook", request=Request(), depth=1, via=(called,))
+    run = new_id()
+    await bench.store.append(an_append(requested, stream_id=run, ordering_key=run, expected=0))
+
+    async def ended() -> bool:
+        return isinstance((await bench.events(run))[-1], RunCompleted)
+
+    await eventually(ended, 45)
+    (finished,) = [event for event in await bench.events(run) if isinstance(event, LoopFinished)]
+    assert OWN_PER_MINUTE <= finished.succeeded < OWN_PER_MINUTE + 30
+    assert {failure.code for failure in finished.failures} == {"loop_detected"}
+    first = (await bench.events(ChildIds(ChildIds(run, "each").of(0), "sub").of(0)))[0]
+    assert isinstance(first, RunRequested)
+    assert first.via == (called, other)

@@ -18,7 +18,12 @@ from domain.log.event import StreamKind
 from domain.log.ports import EventStore
 from domain.log.stream import Aggregate, load
 from domain.registry import decode
+from domain.run.children import EXCEEDED, ChildIds, Parent
+from domain.run.commands import FailRun
+from domain.run.decide import decide
 from domain.run.events import RunRequested, RunTimedOut
+from domain.run.state import evolve
+from domain.zap.definition import NO_STEPS
 from domain.zap.events import ZapDeleted, ZapEvent, ZapPaused
 from domain.zap.settings import OnFailure
 from domain.zap.zap import LoadedZap, Zap
@@ -405,3 +410,27 @@ async def test_a_bug_met_with_one_zap_does_not_silence_the_others(
     assert "Sound" in {message["zap_name"] for message in house.told()}
     await house.settle(notifier)
     assert {message["zap_name"] for message in house.told()} == {"Broken", "Sound"}
+
+
+async def test_a_loop_whose_items_fail_is_one_failure(house: FailingHouse, notifier: Notifier) -> None:
+    """The items' ends are in the log like all others, and say that their loop counts."""
+    zap, root = await house.zap(OnFailure(webhook=house.sink.url)), new_id()
+
+    async def fails(run_id: UUID, requested: RunRequested, step_id: str, code: str) -> None:
+        end = decide(FailRun(step_id, code, "no answer"), evolve(None, requested), NO_STEPS)
+        await append(house.store, run_id, requested, *end, tenant_id=TENANT, key=root)
+
+    asked = RunRequested(zap_id=zap, zap_version=1, source="webhook", request=REQUEST)
+    for index in range(300):
+        above = Parent(run_id=root, step_id="each", waits=True, index=index, count=300, version=1)
+        item = msgspec.structs.replace(asked, source="item", parent=above)
+        await fails(ChildIds(root, "each").of(index), item, "send", "http_503")
+    await house.settle(notifier)
+    assert house.told() == []
+    await fails(root, asked, "each", EXCEEDED)
+    await house.settle(notifier)
+    (message,) = house.told()
+    assert message["failures"] == 1
+    assert [(c["step_id"], c["code"], c["run_id"]) for c in message["causes"]] == [("each", EXCEEDED, str(root))]
+    assert [(group.step_id, group.count) for group in await house.groups(zap)] == [("each", 1)]
+    assert (await house.health(zap)).failed == 1

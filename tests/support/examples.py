@@ -139,6 +139,7 @@ EXAMPLES: tuple[Event, ...] = (
         deadline=START + timedelta(hours=1),
         job_id=_ID,
         depth=3,
+        via=(ZAP,),
         recovers=(_RECOVERED,),
         parent=children.Parent(run_id=_ID, step_id="each", waits=True, index=1, count=2, version=4, callers=(ZAP,)),
         item={"sku": "a"},

@@ -11,12 +11,12 @@ from domain.hook.hops import NO_HOPS, Hop, Hops
 HOPS = Hops("secret-1,secret-0")
 
 
-@given(st.integers(0, 9_999), st.uuids())
-def test_what_is_written_is_read(depth: int, zap_id: UUID) -> None:
-    assert HOPS.read(HOPS.write(Hop(depth, zap_id))) == Hop(depth, zap_id)
-    assert Hops("secret-1").read(HOPS.write(Hop(depth, zap_id))) == Hop(depth, zap_id)
-    assert HOPS.read(Hops("secret-0").write(Hop(depth, zap_id))) == Hop(depth, zap_id)
-    assert Hops("another").read(HOPS.write(Hop(depth, zap_id))) is None
+@given(st.builds(Hop, st.integers(0, 9_999), st.uuids(), st.lists(st.uuids(), max_size=10).map(tuple)))
+def test_what_is_written_is_read(hop: Hop) -> None:
+    assert HOPS.read(HOPS.write(hop)) == hop
+    assert Hops("secret-1").read(HOPS.write(hop)) == hop
+    assert HOPS.read(Hops("secret-0").write(hop)) == hop
+    assert Hops("another").read(HOPS.write(hop)) is None
 
 
 @given(st.text(max_size=90))
