@@ -184,7 +184,7 @@ class Loop:
             else:
                 known.append(append.stream_id)
         self._work.starts.begin([run for run, _size in new], [size for _run, size in new])
-        self._work.starts.begin_known(known)
+        self._work.starts.begin_known(known, self.run.tenant_id)
         return ()
 
     def _begin_unstored(

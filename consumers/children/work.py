@@ -30,7 +30,7 @@ class Starts:
     def begin_unstored(self, items: Sequence[Unstored], sizes: Sequence[int]) -> None:
         """They will be together with what comes of them."""
 
-    def begin_known(self, run_ids: Sequence[UUID]) -> None:
+    def begin_known(self, run_ids: Sequence[UUID], tenant_id: UUID) -> None:
         """They had been requested before."""
 
 

@@ -69,18 +69,20 @@ class Family(Starts):
     def begin(self, runs: Sequence[LoadedRun], sizes: Sequence[int]) -> None:
         """See Starts."""
         for run, size in zip(runs, sizes, strict=True):
-            self.lanes.submit(run.id, partial(self._begin, run, size))
+            self.lanes.submit(run.id, partial(self._begin, run, size), run.tenant_id)
 
     def begin_unstored(self, items: Sequence[Unstored], sizes: Sequence[int]) -> None:
         """See Starts."""
         for item, size in zip(items, sizes, strict=True):
             again = self.lanes.is_busy(item.run.id)
-            self.lanes.submit(item.run.id, partial(self._begin, item.run, size, again, item.at_rest))
+            self.lanes.submit(
+                item.run.id, partial(self._begin, item.run, size, again, item.at_rest), item.run.tenant_id
+            )
 
-    def begin_known(self, run_ids: Sequence[UUID]) -> None:
+    def begin_known(self, run_ids: Sequence[UUID], tenant_id: UUID) -> None:
         """See Starts. They go on from where they are."""
         for run_id in run_ids:
-            self.lanes.submit(run_id, partial(self._begin_known, run_id))
+            self.lanes.submit(run_id, partial(self._begin_known, run_id), tenant_id)
 
     async def _begin_known(self, run_id: UUID) -> None:
         async def advance(_again: bool) -> None:
@@ -120,7 +122,7 @@ class Family(Starts):
             if not done.done():
                 done.set_result(None)
 
-        self.lanes.submit(run.id, job)
+        self.lanes.submit(run.id, job, run.tenant_id)
         await done
 
 

@@ -129,10 +129,10 @@ class SerialRuns:
             self.wake(entry.run.ordering_key)
 
     def wake(self, ordering_key: UUID) -> None:
-        """Carry on the first run of a queue, unless that is about to happen anyway."""
+        """Carry on the first run of a queue, unless that is about to happen anyway. Each queue has turns of its own."""
         if ordering_key not in self._woken:
             self._woken.add(ordering_key)
-            self._lanes.submit(ordering_key, partial(self._carry_on, ordering_key))
+            self._lanes.submit(ordering_key, partial(self._carry_on, ordering_key), ordering_key)
 
     async def _settle(self, entry: QueuedRun) -> None:
         """Where another run is under way, end that one or the new one."""

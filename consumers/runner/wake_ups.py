@@ -48,6 +48,7 @@ class RunMessage(msgspec.Struct, frozen=True):
     position: int
     mark: Watermark
     run_id: UUID
+    tenant_id: UUID
     ordering_key: UUID
     event: StoredEvent | None
     untouched: bool

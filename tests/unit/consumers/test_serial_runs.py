@@ -36,7 +36,7 @@ async def test_queues_of_partitions_that_had_to_be_given_up_in_a_hurry_are_forgo
     async def hang() -> None:
         await hold.wait()
 
-    lanes.submit(KEY, hang)
+    lanes.submit(KEY, hang, KEY)
     family = Family(cast(Executor, None), lanes, cast(Rooms, None), HeadStarts(12))
     serial = SerialRuns(cast(PgEventStore, OneQueue()), family, partitions=12)
     partition = partition_of(KEY, 12)
