@@ -89,7 +89,7 @@ class Children:
         if refused := too_large(size):
             return refused
         started = LoopStarted(
-            step_id=step.id, count=len(items), items_sha256=sha256, at=self._clock(), version=run.version
+            step_id=step.id, count=len(items), items_sha256=sha256, at=self._clock(), version=run.folded
         )
         self.surroundings.keep(run.id, started, context, items, size)
         return StartLoop(started)

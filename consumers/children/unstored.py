@@ -28,9 +28,9 @@ class Unstored(msgspec.Struct, frozen=True, eq=False):
 class Requests:
     """The requests that wait for what comes of them, of all loops of a process."""
 
-    def __init__(self, store: EventStore) -> None:
+    def __init__(self, store: EventStore, seen_after_s: float = SEEN_AFTER_S) -> None:
         self._store = store
-        self._patience = Patience[Unstored](SEEN_AFTER_S, lambda item: item.at_rest.done(), self._take_long)
+        self._patience = Patience[Unstored](seen_after_s, lambda item: item.at_rest.done(), self._take_long)
         self._long: list[Unstored] = []
         self._task: asyncio.Task[None] | None = None
 

@@ -101,7 +101,12 @@ class Family(Starts):
                 at_rest.set_result(None)
             await self.ended(advanced)
 
-        await until_done(run.id, advance, again)
+        try:
+            await until_done(run.id, advance, again)
+        except asyncio.CancelledError:
+            if at_rest is not None:
+                at_rest.cancel()  # the item that has begun this one gives itself up, too
+            raise
         self._head_starts.done(run.id)
 
     async def _resume(self, run: LoadedRun) -> None:

@@ -85,6 +85,11 @@ class Loaded(msgspec.Struct, Generic[S, E], frozen=True, kw_only=True, eq=False)
     unstored: Append | None = None
 
     @property
+    def folded(self) -> int:
+        """How many events the state comes from: the first ones of the stream, stored or not."""
+        return self.version + (len(self.unstored.events) if self.unstored else 0)
+
+    @property
     def timer_id(self) -> UUID | None:
         """The timer that the state waits for: it has the id of the event that set it."""
         return self.last.event_id if self.aggregate.waits(self.state) else None

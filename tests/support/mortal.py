@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 
+from consumers.children.unstored import SEEN_AFTER_S, Requests
 from consumers.connectors import catalog
 from consumers.kafka.lanes import Lanes
 from consumers.kafka.watermark import Watermark
@@ -130,7 +131,7 @@ class Town:
         self.deaths = 0
         self.died: list[int] = []
         self._seed = seed
-        self._dice = dice
+        self.dice = dice
         self._open: dict[int, StoredEvent] = {}
         self._runner: _Runner | None = None
 
@@ -145,7 +146,7 @@ class Town:
         await self.log.append(an_append(requested, stream_id=ROOT, ordering_key=ROOT, expected=0))
         self.publish(self.log.log[before:])
         for effects in [*fuses, None]:
-            if await self._work(_Fuse(effects, self._dice)):
+            if await self._work(_Fuse(effects, self.dice)):
                 return
             self.deaths += 1
             self.died.append(len(self.log.log))
@@ -154,7 +155,7 @@ class Town:
         """One process, until it dies (false) or there is nothing left to do."""
         self._runner = runner = _Runner(self, fuse, self._seed)
         messages = list(self._open.values())
-        self._dice.shuffle(messages)
+        self.dice.shuffle(messages)
         for message in messages:
             runner.take(message)
         while True:
@@ -167,7 +168,7 @@ class Town:
             if not waiting:
                 assert not self._open, "messages were left"
                 return True
-            await self._outside(self._dice.choice(waiting))
+            await self._outside(self.dice.choice(waiting))
 
     def publish(self, events: Sequence[StoredEvent]) -> None:
         """The topic tells of events: at once where a runner is there."""
@@ -204,7 +205,7 @@ class Town:
         self.publish(self.log.log[before:])
 
     def _early(self, run: LoadedRun, state: ActiveRun, definition: Definition) -> list[RunEvent]:
-        if self._dice.randrange(2):
+        if self.dice.randrange(2):
             return []
         fates = fates_of(run.id, self._seed)
         for step in of_one_run(own_steps(state, definition)):
@@ -254,6 +255,9 @@ class _Runner:
         self._head_starts = HeadStarts(1)
         self._family = Family(self._executor, self.lanes, Rooms(), self._head_starts)
         self._executor.children.work.starts = self._family
+        self._executor.children.work.requests = Requests(
+            cast(EventStore, self._store), town.dice.choice([0.0, SEEN_AFTER_S])
+        )
         self._mark = _Mark(town)
 
     @property
@@ -266,7 +270,7 @@ class _Runner:
         if event.version == 1 and self._head_starts.claims(event.stream_id, self._mark, event.position, 0, 0):
             return
         told = f"{event.type}.v{event.schema_version}" in STOPPING_EVENTS
-        self.lanes.submit(event.stream_id, lambda: self._job(event, told=told))
+        self.lanes.submit(event.stream_id, lambda: self._job(event, told=told), event.tenant_id)
 
     async def _job(self, event: StoredEvent, *, told: bool) -> None:
         async def work(_again: bool) -> None:
