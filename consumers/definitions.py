@@ -8,8 +8,9 @@ from uuid import UUID
 import msgspec
 
 from domain.aggregates import ZAP
-from domain.connector.catalog import Catalog
-from domain.flow.contents import conditions, result, templated
+from domain.connector.catalog import Catalog, Catalogs
+from domain.connector.descriptor import ActionDescriptor
+from domain.flow.contents import action_types, conditions, result, templated
 from domain.flow.steps import ActionStep, Step, WaitForStep
 from domain.language.condition import Condition, InvalidCondition
 from domain.language.condition import load as load_condition
@@ -38,6 +39,7 @@ class CompiledVersion(msgspec.Struct, frozen=True):
     """A definition, and by step id a renderer of what its templates are in, and its conditions in their order.
 
     `callbacks`: the steps that wait for a callback. `results`: of loops that say what they keep of an item.
+    `actions`: those that its steps name, by type.
     """
 
     definition: Definition
@@ -45,14 +47,15 @@ class CompiledVersion(msgspec.Struct, frozen=True):
     conditions: Mapping[str, tuple[Prepared, ...]]
     callbacks: tuple[str, ...] = ()
     results: Mapping[str, Compiled] = {}
+    actions: Mapping[str, ActionDescriptor] = {}
 
 
 class Definitions:
     """Looks up published versions, and keeps the most recently used."""
 
-    def __init__(self, store: EventStore, catalog: Catalog = NO_ACTIONS) -> None:
+    def __init__(self, store: EventStore, catalogs: Catalogs = NO_ACTIONS) -> None:
         self._store = store
-        self._catalog = catalog
+        self._catalogs = catalogs
         self._cache: OrderedDict[tuple[UUID, int], CompiledVersion] = OrderedDict()
 
     async def get(self, zap_id: UUID, number: int) -> CompiledVersion:
@@ -61,21 +64,24 @@ class Definitions:
         if key in self._cache:
             self._cache.move_to_end(key)
             return self._cache[key]
-        definition = await self._load(zap_id, number)
+        definition, catalog = await self._load(zap_id, number)
         if template_text(definition) > SLOW:
-            version = await asyncio.to_thread(compile_definition, definition, self._catalog)
+            version = await asyncio.to_thread(compile_definition, definition, catalog)
         else:
-            version = compile_definition(definition, self._catalog)
+            version = compile_definition(definition, catalog)
         self._cache[key] = version
         if len(self._cache) > CACHE_SIZE:
             self._cache.popitem(last=False)
         return version
 
-    async def _load(self, zap_id: UUID, number: int) -> Definition:
+    async def _load(self, zap_id: UUID, number: int) -> tuple[Definition, Catalog]:
+        """The definition, and the catalog as it was when the version was published."""
         stored = await load(self._store, ZAP, zap_id)
         if stored is None:
             raise NotFound("this zap does not exist")
-        return stored.state.version(number).definition
+        version = stored.state.version(number)
+        types = action_types(version.definition.steps)
+        return version.definition, await self._catalogs.of(stored.tenant_id, types, version.published_at)
 
 
 def compile_definition(definition: Definition, catalog: Catalog) -> CompiledVersion:
@@ -87,6 +93,7 @@ def compile_definition(definition: Definition, catalog: Catalog) -> CompiledVers
         {step.id: tuple([_prepared(raw) for _at, raw in conditions(step)]) for step in steps},
         tuple([step.id for step in steps if isinstance(step, WaitForStep)]),
         {step.id: compiled(kept) for step in steps if (kept := result(step)) is not None},
+        {type_: found for type_ in action_types(definition.steps) if (found := catalog.actions.get(type_))},
     )
 
 

@@ -10,7 +10,8 @@ from app.connections.named import NamedConnections
 from app.connections.stored import Connections
 from app.intake.live_zaps import LiveZaps
 from domain.aggregates import ZAP
-from domain.connector.catalog import Catalog
+from domain.connector.catalog import Catalogs
+from domain.flow.contents import action_types
 from domain.flow.steps import ZapStep
 from domain.language.mistakes import SLOW
 from domain.log.errors import Invalid, NotFound
@@ -37,7 +38,7 @@ class Zaps:
     def __init__(
         self,
         store: EventStore,
-        catalog: Catalog,
+        catalogs: Catalogs,
         live_zaps: LiveZaps,
         addresses: MailAddresses,
         connections: Connections,
@@ -46,10 +47,10 @@ class Zaps:
         new_id: NewId,
     ) -> None:
         self._store = store
-        self._catalog = catalog
+        self._catalogs = catalogs
         self._live_zaps = live_zaps
         self._addresses = addresses
-        self._named = NamedConnections(connections, catalog)
+        self._named = NamedConnections(connections)
         self._now = now
         self._new_id = new_id
 
@@ -105,11 +106,12 @@ class Zaps:
 
     async def _check(self, principal: Principal, zap_id: UUID, definition: Definition) -> None:
         """Raises Invalid for mistakes in a definition, wrong zaps that it names included."""
+        catalog = await self._catalogs.of(principal.tenant_id, action_types(definition.steps))
         if template_text(definition) > SLOW:
-            await asyncio.to_thread(validate, definition, self._catalog)
+            await asyncio.to_thread(validate, definition, catalog)
         else:
-            validate(definition, self._catalog)
-        await self._named.require(principal, definition)
+            validate(definition, catalog)
+        await self._named.require(principal, definition, catalog)
         await _require_callees(lambda callee: self.load(principal.tenant_id, callee), zap_id, definition)
         error_zap = definition.behaviour.on_failure.zap_id
         if error_zap is None:

@@ -20,11 +20,10 @@ from sql.tables.connections import SealedConnection
 class NamedConnections:
     """What definitions of all tenants name."""
 
-    def __init__(self, connections: Connections, catalog: Catalog) -> None:
+    def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._catalog = catalog
 
-    async def require(self, principal: Principal, definition: Definition) -> None:
+    async def require(self, principal: Principal, definition: Definition, catalog: Catalog) -> None:
         """Check what a definition names. A connection that may go nowhere yet may go to its first step's host from now
         on. Raises Invalid.
         """
@@ -33,7 +32,7 @@ class NamedConnections:
             for _path, connection_id, _named in definition.connected()
         }
         bound: dict[UUID, str] = {}
-        found = list(self._mistakes(definition, rows, bound))
+        found = list(_mistakes(definition, catalog, rows, bound))
         if found:
             raise Invalid(f"{found[0].path}: {found[0].reason}", errors=[mistake.as_json() for mistake in found])
         for connection_id, host in bound.items():
@@ -47,28 +46,30 @@ class NamedConnections:
         if named:
             await self._connections.tables.name(tenant_id, named, position)
 
-    def _mistakes(
-        self, definition: Definition, rows: dict[UUID, SealedConnection | None], bound: dict[UUID, str]
-    ) -> Iterator[Mistake]:
-        for path, connection_id, named in definition.connected():
-            uses = self._uses(named)
-            if uses is None:
-                continue  # it takes no connection, which the check of the definition has said
-            at, row = (*place_of(path), "connection"), rows[connection_id]
-            if row is None:
-                yield Mistake(at, "unknown_connection", "no such connection: GET /api/v1/connections lists yours")
-            elif row.kind not in uses.kinds:
-                kinds = " or ".join(uses.kinds)
-                yield Mistake(at, "wrong_kind", f"{named.type} takes a connection of kind {kinds}, not {row.kind}")
-            elif row.kind in HTTP_KINDS:
-                reason = _host_problem(row, uses.host(named.config), bound)
-                if reason:
-                    yield Mistake(at, "host_not_allowed", reason)
 
-    def _uses(self, named: ActionStep | NamedTrigger) -> Uses | None:
-        known = self._catalog.actions if isinstance(named, ActionStep) else self._catalog.triggers
-        found = known.get(named.type)
-        return found.connection if found else None
+def _mistakes(
+    definition: Definition, catalog: Catalog, rows: dict[UUID, SealedConnection | None], bound: dict[UUID, str]
+) -> Iterator[Mistake]:
+    for path, connection_id, named in definition.connected():
+        uses = _uses(named, catalog)
+        if uses is None:
+            continue  # it takes no connection, which the check of the definition has said
+        at, row = (*place_of(path), "connection"), rows[connection_id]
+        if row is None:
+            yield Mistake(at, "unknown_connection", "no such connection: GET /api/v1/connections lists yours")
+        elif row.kind not in uses.kinds:
+            kinds = " or ".join(uses.kinds)
+            yield Mistake(at, "wrong_kind", f"{named.type} takes a connection of kind {kinds}, not {row.kind}")
+        elif row.kind in HTTP_KINDS:
+            reason = _host_problem(row, uses.host(named.config), bound)
+            if reason:
+                yield Mistake(at, "host_not_allowed", reason)
+
+
+def _uses(named: ActionStep | NamedTrigger, catalog: Catalog) -> Uses | None:
+    known = catalog.actions if isinstance(named, ActionStep) else catalog.triggers
+    found = known.get(named.type)
+    return found.connection if found else None
 
 
 def _host_problem(row: SealedConnection, host: str, bound: dict[UUID, str]) -> str | None:

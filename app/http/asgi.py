@@ -31,6 +31,8 @@ from app.commands.samples import Samples
 from app.commands.zaps import Zaps
 from app.connections.stored import Connections
 from app.connections.trials import ConnectionTests
+from app.connectors.added import Connectors
+from app.connectors.choices import Choices
 from app.http import problems as refusals
 from app.http import routing
 from app.http.api.api_keys import ApiKeyController
@@ -40,6 +42,7 @@ from app.http.api.auth import AuthController, MeController
 from app.http.api.backtests import BacktestController, BacktestResultController
 from app.http.api.catalog import CatalogController
 from app.http.api.connections import ConnectionController
+from app.http.api.connectors import ConnectorController
 from app.http.api.dead_letters import DeadLetterController, HealthController
 from app.http.api.draft_tests import DraftTestController
 from app.http.api.history import HistoryController
@@ -79,12 +82,14 @@ from app.intake.replies import Replies
 from app.intake.request_log import RequestLog
 from app.intake.run_watch import RunWatch
 from app.live.live import Live
+from consumers.connectors import catalogs
 from consumers.credentials.credentials import Credentials
 from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
 from consumers.rehearsal.rehearsal import Rehearsal
 from consumers.rendering.rendering import Rendering
 from consumers.runner.slots import Slots
+from domain.connector.catalog import Catalogs
 from domain.hook.hops import Hops
 from domain.log.ports import NewId
 from domain.run.links import Links
@@ -93,6 +98,7 @@ from sql.log.sparing import SparingVerifier
 from sql.secrets.data_keys import DataKeys
 from sql.secrets.secret_box import SecretBox
 from sql.tables.answers import Answers
+from sql.tables.connectors import ConnectorTables
 from sql.tables.hook_secrets import HookTables
 from sql.tables.identity import Identity
 from sql.tables.mail_addresses import MailAddresses
@@ -119,7 +125,8 @@ def create_app(services: Services) -> Litestar:
     new_id = repeatable(services.new_id)
     addresses = MailAddresses(services.store.pool)
     connections = Connections(services.store, DataKeys(services.store.pool, services.encryption_key), new_id)
-    zaps = Zaps(services.store, services.catalog, live_zaps, addresses, connections, now=services.now, new_id=new_id)
+    shelves = catalogs(services.catalog, ConnectorTables(services.store.pool))
+    zaps = Zaps(services.store, shelves, live_zaps, addresses, connections, now=services.now, new_id=new_id)
     bodies = Bodies(services.max_body)
     run_watch = RunWatch(services.store)
     links = Links(_secret(services), services.public_url)
@@ -147,7 +154,7 @@ def create_app(services: Services) -> Litestar:
             "hook_secrets": _value(secrets),
             "connections": _value(connections),
             **_commands(services, rendering, new_id),
-            **_callers(services, rendering, outbound, connections, new_id),
+            **_callers(services, shelves, rendering, outbound, connections=connections, new_id=new_id),
             "links": _value(links),
             "run_watch": _value(run_watch),
             "approvals": _value(Approvals(services.store, identity, services.now, new_id)),
@@ -194,6 +201,7 @@ def _api(private_guard: Guard, keeps_answers: Middleware) -> Router:
             MeController,
             ApiKeyController,
             CatalogController,
+            ConnectorController,
             ZapController,
             DraftTestController,
             BacktestController,
@@ -249,7 +257,13 @@ def _commands(services: Services, rendering: Rendering, new_id: NewId) -> dict[s
 
 
 def _callers(
-    services: Services, rendering: Rendering, outbound: Outbound, connections: Connections, new_id: NewId
+    services: Services,
+    shelves: Catalogs,
+    rendering: Rendering,
+    outbound: Outbound,
+    *,
+    connections: Connections,
+    new_id: NewId,
 ) -> dict[str, Provide]:
     """What calls others at a user's word, with targets of its own: no test fills the runner's slots or circuits."""
     limits = RateLimits(services.store.pool)
@@ -257,7 +271,7 @@ def _callers(
     credentials = Credentials(services.store.pool, services.encryption_key, services.now)
     hops = _hop_keys(services)
     rehearsal = Rehearsal(
-        services.catalog,
+        shelves,
         rendering,
         clock=services.now,
         new_id=services.new_id,
@@ -270,6 +284,8 @@ def _callers(
     return {
         "draft_tests": _value(DraftTests(services.store, rehearsal, new_id, hops)),
         "connection_tests": _value(ConnectionTests(connections, credentials, targets)),
+        "connectors": _value(Connectors(services.catalog, ConnectorTables(services.store.pool), services.now)),
+        "choices": _value(Choices(ConnectorTables(services.store.pool), credentials, targets, services.now)),
     }
 
 

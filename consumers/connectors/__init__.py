@@ -5,9 +5,8 @@ One file per connector: a module with a CONNECTOR, or a YAML file in the folder 
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping
 
-from domain.connector.catalog import Catalog
+from domain.connector.catalog import Catalog, Catalogs, Shelf
 from domain.connector.descriptor import ActionDescriptor, Connector, TriggerDescriptor
 
 
@@ -19,6 +18,7 @@ def catalog() -> Catalog:
     """All triggers and actions by type: those of modules, and those of files, which are read late."""
     from consumers.connectors.http import request
     from consumers.connectors.shipped import ShippedActions
+    from consumers.connectors.workspace import Both
 
     triggers: dict[str, TriggerDescriptor] = {}
     actions: dict[str, ActionDescriptor] = {}
@@ -29,7 +29,15 @@ def catalog() -> Catalog:
         for action in connector.actions:
             if actions.setdefault(action.type, action) is not action:
                 raise DuplicateType(action.type)
-    return Catalog(dict(sorted(triggers.items())), _Both(actions, ShippedActions(request)))
+    return Catalog(dict(sorted(triggers.items())), Both(actions, ShippedActions(request)))
+
+
+def catalogs(everybodys: Catalog, shelf: Shelf) -> Catalogs:
+    """The same with what workspaces have added."""
+    from consumers.connectors.http import request
+    from consumers.connectors.workspace import Workspaces
+
+    return Workspaces(everybodys, shelf, request)
 
 
 def _connectors() -> list[Connector]:
@@ -37,20 +45,3 @@ def _connectors() -> list[Connector]:
     modules = [importlib.import_module(f"{__name__}.{name}") for name in found]
     connectors = [getattr(module, "CONNECTOR", None) for module in modules]
     return [connector for connector in connectors if isinstance(connector, Connector)]
-
-
-class _Both(Mapping[str, ActionDescriptor]):
-    """Two maps as one; the second is asked only for what the first does not have."""
-
-    def __init__(self, first: Mapping[str, ActionDescriptor], second: Mapping[str, ActionDescriptor]) -> None:
-        self._first = first
-        self._second = second
-
-    def __getitem__(self, type_: str) -> ActionDescriptor:
-        return self._first[type_] if type_ in self._first else self._second[type_]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(sorted({*self._first, *self._second}))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)

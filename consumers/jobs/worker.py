@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from consumers.connectors import catalogs
 from consumers.jobs.backtest import Backtest
 from consumers.jobs.kinds import Bulk, commands
 from consumers.rehearsal.rehearsal import Rehearsal
@@ -43,6 +44,7 @@ from sql.postgres.queries import Queries
 from sql.process.clock import now
 from sql.process.patience import rest
 from sql.process.sharing import Shared
+from sql.tables.connectors import ConnectorTables
 
 log = structlog.get_logger()
 _queries = Queries("queries/jobs.sql")
@@ -85,7 +87,8 @@ class JobWorker:
         self._new_id = new_id
         self._rendering = Rendering()
         slots = Slots(BATCHES, BATCHES)
-        rehearsal = Rehearsal(catalog, self._rendering, clock=now, new_id=new_id, slots=slots, links=links)
+        shelves = catalogs(catalog, ConnectorTables(store.pool))
+        rehearsal = Rehearsal(shelves, self._rendering, clock=now, new_id=new_id, slots=slots, links=links)
         self._bulks: dict[JobKind, Bulk] = {**commands(store, new_id), "backtest": Backtest(store, rehearsal)}
         self._room = Room(Shared(range(BATCHES)), Shared(range(1)))
 

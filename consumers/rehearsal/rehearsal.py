@@ -21,8 +21,9 @@ from consumers.rendering.rendering import Rendering
 from consumers.runner.executor import Executor
 from consumers.runner.slots import Slots
 from domain.aggregates import RUN, ZAP
-from domain.connector.catalog import Catalog
+from domain.connector.catalog import Catalogs
 from domain.connector.http_client import HttpClient, HttpReply, HttpRequest
+from domain.flow.contents import action_types
 from domain.hook.hops import NO_HOPS, Hops
 from domain.log.event import Append, Event, Metadata, NewEvent, StoredEvent, StreamKind
 from domain.log.ports import Clock, NewId
@@ -101,7 +102,7 @@ class Rehearsal:
 
     def __init__(
         self,
-        catalog: Catalog,
+        catalogs: Catalogs,
         rendering: Rendering,
         *,
         clock: Clock,
@@ -113,7 +114,7 @@ class Rehearsal:
         credentials: Credentials | None = None,
     ) -> None:
         self._credentials = credentials
-        self._catalog = catalog
+        self._catalogs = catalogs
         self._rendering = rendering
         self._clock = clock
         self._new_id = new_id
@@ -125,7 +126,8 @@ class Rehearsal:
     async def of(self, wish: Wish) -> Rehearsed:
         """What the draft would do. Nothing of it is stored."""
         time = _Time(self._clock, wish.at)
-        answers = Answers(wish.given, wish.recorded, self._catalog)
+        catalog = await self._catalogs.of(wish.tenant_id, action_types(wish.definition.steps))
+        answers = Answers(wish.given, wish.recorded, catalog)
         record = Record(time, partial(answered, wish, answers))
         real = wish.real and self._targets is not None
         executor = Executor(

@@ -12,7 +12,6 @@ from consumers.credentials.credentials import Credentials
 from consumers.definitions import CompiledVersion
 from consumers.outbound.targets import Targets
 from consumers.rendering.rendering import Rendering
-from domain.connector.catalog import Catalog
 from domain.connector.descriptor import ActionContext, ActionDescriptor
 from domain.connector.http_client import Unreachable
 from domain.connector.outcome import Failed, Outcome, Retry, unreached
@@ -23,7 +22,7 @@ from domain.language.template import TemplateError
 from domain.log.ports import Clock
 from domain.memory.memory import Memories
 from domain.run.inputs import Input, is_large, keep
-from domain.run.state import ActiveRun, idempotency_key
+from domain.run.state import ActiveRun, LoadedRun, idempotency_key
 from domain.values.json import Json, JsonObject
 
 log = structlog.get_logger()
@@ -36,7 +35,6 @@ class Attempts:
 
     def __init__(
         self,
-        catalog: Catalog,
         targets: Targets,
         clock: Clock,
         *,
@@ -47,21 +45,20 @@ class Attempts:
     ) -> None:
         self._credentials = credentials
         self._hops = hops
-        self._catalog = catalog
         self._memories = memories
         self._rendering = rendering
         self._targets = targets
         self._clock = clock
         self._timers: dict[UUID, asyncio.Timeout] = {}
 
-    def on_unknown(self, step: ActionStep) -> OnUnknown:
+    def on_unknown(self, step: ActionStep, version: CompiledVersion) -> OnUnknown:
         """What happens after an attempt that may or may not have had its effect."""
-        action = self._catalog.actions.get(step.type)
+        action = version.actions.get(step.type)
         return step.unknown_outcome or ("retry" if action is None or action.idempotent else "fail")
 
-    def is_announced(self, step: ActionStep) -> bool:
+    def is_announced(self, step: ActionStep, version: CompiledVersion) -> bool:
         """Whether an attempt is recorded before it is made, so that one cut short by a crash is noticed."""
-        action = self._catalog.actions.get(step.type)
+        action = version.actions.get(step.type)
         return bool(step.unknown_outcome) or (action is not None and not action.idempotent)
 
     def render_quick(self, step: ActionStep, version: CompiledVersion, context: Context) -> Json | Failed | None:
@@ -90,16 +87,18 @@ class Attempts:
         own = {name: value for name, value in steps.items() if name in run.outputs} if isinstance(steps, dict) else {}
         return await asyncio.to_thread(keep, config, {**context, "steps": own}, run.room_for_input)
 
-    async def make(self, run_id: UUID, tenant_id: UUID, run: ActiveRun, step: ActionStep, config: Json) -> Outcome:
+    async def make(
+        self, run: LoadedRun, state: ActiveRun, step: ActionStep, version: CompiledVersion, config: Json
+    ) -> Outcome:
         """Run the action. Never raises: a connector's bug becomes the run's visible failure."""
-        action = self._catalog.actions.get(step.type)
+        run_id, tenant_id, action = run.id, run.tenant_id, version.actions.get(step.type)
         if action is None:
             return Failed(code="unknown_action", message=f"no connector offers {step.type}")
         if not isinstance(config, dict):
             return Failed(code="template", message="the config is not an object")
         http = self._targets.of(tenant_id, step.rate_limit.per_minute if step.rate_limit else None)
         armed = Armed(http, self._credentials, tenant_id, step.connection) if step.connection else None
-        requested = run.requested
+        requested = state.requested
         hop = self._hops.write(Hop(requested.depth + 1, requested.zap_id, requested.via))
         context = ActionContext(
             armed or http,
@@ -109,9 +108,9 @@ class Attempts:
             hop,
             account=armed.account if armed else None,
             shape=partial(self._shape, tenant_id),
-            memory=self._memories(tenant_id, run.requested.zap_id),
+            memory=self._memories(tenant_id, state.requested.zap_id),
         )
-        limit_s = self._limit_s(step, run.requested.deadline)
+        limit_s = self._limit_s(step, state.requested.deadline)
         timer = asyncio.timeout(limit_s)
         try:
             async with timer:

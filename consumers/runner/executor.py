@@ -22,7 +22,7 @@ from consumers.runner.control import Begun, Control
 from consumers.runner.here import Here, end_of
 from consumers.runner.slots import Busy, Slots
 from domain.aggregates import RUN
-from domain.connector.catalog import Catalog
+from domain.connector.catalog import Catalogs
 from domain.connector.outcome import Failed, Outcome, Postponed
 from domain.flow.course import Next
 from domain.flow.steps import ActionStep, ControlStep, ForEachStep, SetStep, Step, UnknownStep, WaitForStep, ZapStep
@@ -78,7 +78,7 @@ class Executor:
     def __init__(
         self,
         store: EventStore,
-        catalog: Catalog,
+        catalogs: Catalogs,
         targets: Targets,
         *,
         clock: Clock,
@@ -96,7 +96,6 @@ class Executor:
         self._clock = clock
         self._new_id = new_id
         self._attempts = Attempts(
-            catalog,
             targets,
             clock,
             hops=hops,
@@ -105,7 +104,7 @@ class Executor:
             credentials=credentials,
         )
         self._control = Control(rendering, clock, links)
-        self._definitions = Definitions(store, catalog)
+        self._definitions = Definitions(store, catalogs)
         self._slots = slots
         self._rendering = rendering
         self.children = Children(
@@ -202,7 +201,7 @@ class Executor:
             )
         step = here.stand.place.step
         if isinstance(step, ActionStep) and state.started:
-            doubt = self._attempts.on_unknown(step)
+            doubt = self._attempts.on_unknown(step, version)
             command: RunCommand = SettleUnknown(at=self._clock(), jitter=_jitter(), on_unknown=doubt)
             return await self._carry_out(run, command, version.definition)
         if isinstance(step, UnknownStep):
@@ -267,7 +266,7 @@ class Executor:
         given = NO_INPUT
         if not (config is None or isinstance(config, Failed)):
             given = await self._attempts.kept(state, config, context)
-        if config is None or (self._attempts.is_announced(step) and not isinstance(config, Failed)):
+        if config is None or (self._attempts.is_announced(step, version) and not isinstance(config, Failed)):
             attempt = state.attempts + 1
             announced = BeginAttempt(step_id=step.id, attempt=attempt, started_at=started_at, input=given)
             begun = await self._carry_out(run, announced, version.definition)
@@ -281,11 +280,11 @@ class Executor:
         if isinstance(config, Failed):
             return run, self._recorded(state, step, config, started_at)
         reached("runner.before_action")
-        outcome = await self._attempts.make(run.id, run.tenant_id, state, step, config)
+        outcome = await self._attempts.make(run, state, step, version, config)
         reached("runner.after_action")
         duration_ms = round((time.perf_counter() - began) * 1000, 3)
         recorded = self._recorded(state, step, outcome, started_at, given=given, duration_ms=duration_ms)
-        return run, msgspec.structs.replace(recorded, on_unknown=self._attempts.on_unknown(step))
+        return run, msgspec.structs.replace(recorded, on_unknown=self._attempts.on_unknown(step, version))
 
     def _recorded(
         self,

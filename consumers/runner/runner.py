@@ -11,6 +11,7 @@ from uuid import UUID
 import structlog
 
 from consumers.children.unstored import Requests
+from consumers.connectors import catalogs
 from consumers.credentials.credentials import Credentials
 from consumers.kafka.gaps import GapReports
 from consumers.kafka.lanes import Lanes
@@ -54,6 +55,7 @@ from sql.postgres.pool import CONNECTION_ERRORS
 from sql.postgres.queries import Queries
 from sql.process.clock import new_id, now
 from sql.process.readiness import tell_ready
+from sql.tables.connectors import ConnectorTables
 from sql.tables.memories import MemoryTables
 from sql.tables.rate_limits import RateLimits
 
@@ -97,7 +99,7 @@ class Runner:
         self._rendering = Rendering()
         self._executor = Executor(
             store,
-            catalog,
+            catalogs(catalog, ConnectorTables(store.pool)),
             targets,
             clock=clock,
             new_id=new_id,

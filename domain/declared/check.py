@@ -48,8 +48,8 @@ def loaded(value: Json) -> ConnectorFile:
 
 def _of_file(file: ConnectorFile) -> Iterator[Mistake]:
     wrong = urls.check(file.base_url) if "{" not in file.base_url else "it can't have a template"
-    if wrong or not file.base_url.startswith("https://") or "?" in file.base_url:
-        yield Mistake(("base_url",), "invalid", wrong or "must begin with https:// and have no query")
+    if wrong or "?" in file.base_url or "#" in file.base_url:
+        yield Mistake(("base_url",), "invalid", wrong or "it can't have a query")
     yield from _of_connection(file.connection, file)
     yield from _of_headers(file.headers, ("headers",))
     yield from _of_rules(file.errors, ("errors",))
@@ -147,7 +147,7 @@ def _of_request_path(path: str, at: Place, fields: Mapping[str, object], *, is_o
     for found in SEGMENT.finditer(path):
         name = found[1].split(".")[0]
         field = fields.get(name)
-        if field is None and not is_open:
+        if name not in fields and not is_open:
             yield msgspec.structs.replace(unknown(name, fields, at), at=at)
         elif field is not None and getattr(field, "required", True) is False:
             yield Mistake(at, "not_required", f"the path needs {name}, so the field has to be required")

@@ -10,6 +10,7 @@ from typing import cast
 import re2
 
 from domain.connector.config import BadConfig, is_template
+from domain.language.spelling import spelled
 from domain.values.json import Json, JsonObject
 
 MAX_PROBLEMS = 50
@@ -71,6 +72,8 @@ def _fitted(root: JsonObject, schema: Json, value: Json, depth: int) -> Json:
     match value:
         case str() if types and "string" not in types:
             return _as_said(value, types)
+        case int() | float() if types == ("string",) and not isinstance(value, bool):
+            return spelled(value)  # an id that is a number
         case dict():
             properties = known.get("properties")
             fields = properties if isinstance(properties, dict) else {}

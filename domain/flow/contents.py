@@ -131,6 +131,11 @@ def of_one_run(steps: tuple[Step, ...]) -> Iterator[Step]:
                 yield from of_one_run(scope.steps)
 
 
+def action_types(steps: tuple[Step, ...]) -> list[str]:
+    """The types of actions that steps name, those inside of other steps included, each once."""
+    return list(dict.fromkeys(step.type for _path, step, _depth in walk(steps, "") if isinstance(step, ActionStep)))
+
+
 def walk(steps: tuple[Step, ...], path: str, depth: int = 0) -> Iterator[tuple[str, Step, int]]:
     """Every step with its path and how deep it is nested, those inside of a step right after it."""
     for index, step in enumerate(steps):

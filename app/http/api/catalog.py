@@ -1,13 +1,17 @@
 """What zaps can be made of: /api/v1/triggers/available and /api/v1/actions/available."""
 
+from typing import cast
+
 import msgspec
 from litestar import Controller, get
 
+from app.accounts.auth import AuthedRequest
+from app.connectors.added import Connectors
 from app.http.inputs import Injected
 from app.http.services import Services
 from domain.connection.kinds import Kind
 from domain.connector.config import config_schema
-from domain.connector.descriptor import ActionDescriptor, TriggerDescriptor
+from domain.connector.descriptor import TriggerDescriptor
 from domain.values.json import Json, JsonObject
 
 
@@ -34,7 +38,7 @@ class CatalogItem(msgspec.Struct, frozen=True):
 
 
 class CatalogController(Controller):
-    """The catalog: the same for every user, and only for signed-in users."""
+    """The catalog of the workspace, for signed-in users only."""
 
     tags = ("Catalog",)
 
@@ -44,12 +48,13 @@ class CatalogController(Controller):
         return [_item(trigger) for trigger in services.catalog.triggers.values()]
 
     @get("/actions/available", summary="All actions", operation_id="listAvailableActions")
-    async def actions(self, services: Injected[Services]) -> list[CatalogItem]:
-        """All actions: what a step can do."""
-        return [_item(action) for action in services.catalog.actions.values()]
+    async def actions(self, request: AuthedRequest, connectors: Injected[Connectors]) -> list[CatalogItem]:
+        """All actions: what a step can do. Those of connectors that the workspace has added come last."""
+        items = [msgspec.Raw(item) for item in await connectors.items(request.user.tenant_id)]
+        return cast(list[CatalogItem], items)  # they are CatalogItems, as JSON already
 
 
-def _item(item: TriggerDescriptor | ActionDescriptor) -> CatalogItem:
+def _item(item: TriggerDescriptor) -> CatalogItem:
     uses = CatalogConnection(item.connection.kinds, item.connection.required) if item.connection else None
-    schema = item.form if isinstance(item, ActionDescriptor) else config_schema(item.config)
+    schema = config_schema(item.config)
     return CatalogItem(item.type, item.name, item.description, item.icon, schema, item.example, uses)

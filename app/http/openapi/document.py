@@ -171,6 +171,9 @@ def _parameter(parameter: Parameter, schemas: Schemas) -> Doc:
 
 
 _ABOUT = {
+    "name": "Its name",
+    "version": "Such as 1.0.0",
+    "choice": "The name that a field of an action gives under x-choices",
     "zap_id": "The id of a zap", "run_id": "The id of a run", "job_id": "The id of a job",
     "key_id": "The id of an API key", "session_id": "The id of a session", "step_id": "The id of a step",
     "connection_id": "The id of a connection",

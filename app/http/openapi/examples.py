@@ -63,7 +63,37 @@ _CONNECTION: JsonObject = {
     "expires_at": None, "last_used_at": _LATER, "last_refreshed_at": None, "used_by": 1, "position": 42,
 }  # fmt: skip
 
+_CONNECTOR: JsonObject = {
+    "name": "shop", "version": "1.0.0", "title": "Shop", "description": "Orders and customers.", "icon": "plug",
+    "source": "uploaded", "connection_kinds": ["bearer"], "actions": 1,
+}  # fmt: skip
+_CONNECTOR_ACTION: JsonObject = {
+    "type": "shop.find_order", "name": "Shop: Find an order", "description": "By its id.", "may_repeat": True,
+    "config_schema": {"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]},
+    "example": {"id": "{{ trigger.body.id }}"}, "sample": {"id": "17", "total": 250},
+}  # fmt: skip
+_CONNECTOR_FILE: JsonObject = {
+    "connector": "shop", "version": "1.0.0", "name": "Shop", "base_url": "https://api.shop.example/v2",
+    "connection": {"kind": "bearer"},
+    "actions": {"find_order": {
+        "name": "Find an order", "effect": "read", "input": {"id": {"type": "string", "required": True}},
+        "request": {"path": "/orders/{id}"}, "output": {"sample": {"id": "17", "total": 250}},
+    }},
+}  # fmt: skip
+_CHOICE: JsonObject = {"value": "C0123456789", "label": "orders", "hint": ""}
+
 EXAMPLES: Mapping[str, Json] = {
+    "ConnectorUpload": {"file": _CONNECTOR_FILE},
+    "ConnectorItem": _CONNECTOR,
+    "ConnectorAction": _CONNECTOR_ACTION,
+    "ConnectorDetail": {
+        "connector": _CONNECTOR, "versions": ["1.0.0"], "actions": [_CONNECTOR_ACTION], "triggers": {}, "choices": [],
+        "setup": {"base_url": "https://api.shop.example/v2", "connection": {"kind": "bearer"}, "limits": None},
+        "file": _CONNECTOR_FILE,
+    },
+    "ChoicesWish": {"connection_id": _OTHER, "input": {}, "search": "ord", "cursor": ""},
+    "ChoiceItem": _CHOICE,
+    "ChoicePage": {"items": [_CHOICE], "next_cursor": None, "complete": True},
     "Difference": _CHANGES,
     "AuditEntry": {
         "position": 47, "at": _LATER, "type": "zap.draft_changed",

@@ -179,6 +179,7 @@ def test_what_is_not_set_is_left_out_and_types_are_kept() -> None:
         "body_type": "json",
         "response": "json",
     }
+    assert sent(order=7, sku="A", count="3")["url"] == "https://api.shop.example/v2/orders/7/lines"
     assert sent(order="7", sku="A", count="3")["body"] == {"line": {"sku": "A", "count": 3}}
 
 

@@ -1,0 +1,1 @@
+"""Which connectors does a workspace have, and which values do their services offer?"""

@@ -1,0 +1,181 @@
+"""Connectors of a workspace: added as files, used by its zaps alone, in versions that never change."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from consumers.connectors import catalog
+from consumers.outbound.addresses import parse_networks
+from tests.support import postgres
+from tests.support.api import Person, running_api, sign_up
+from tests.support.raw_target import RawTarget, raw_target
+
+FILE = """
+connector: shop
+version: {version}
+name: Shop
+base_url: {url}
+connection: {{kind: bearer, required: false}}
+actions:
+  add_line:
+    name: Add a line
+    input:
+      order: {{type: string, required: true}}
+      sku: {{type: string, required: true, choices: skus, depends_on: [order]}}
+    request:
+      method: POST
+      path: /orders/{{order}}/lines
+      json: {{sku: "{{{{ input.sku }}}}", by: "{version}"}}
+    output: {{pick: line, sample: {{id: 1}}}}
+choices:
+  skus:
+    request: {{path: "/orders/{{order}}/skus", query: {{after: "{{{{ cursor }}}}"}}}}
+    depends_on: [order]
+    items: data
+    value: id
+    label: name
+    page: {{next: next}}
+"""
+
+
+@pytest.fixture(scope="module")
+async def api(postgres_server: str) -> AsyncIterator[httpx.AsyncClient]:
+    changes = {"catalog": catalog(), "outbound_allow": parse_networks("127.0.0.0/8")}
+    async with postgres.cloned_database(postgres_server) as dsn, running_api(dsn, **changes) as client:
+        yield client
+
+
+@pytest.fixture
+async def ada(api: httpx.AsyncClient) -> Person:
+    return await sign_up(api, name="Ada")
+
+
+@pytest.fixture
+async def bob(api: httpx.AsyncClient) -> Person:
+    return await sign_up(api, name="Bob")
+
+
+@pytest.fixture
+async def shop() -> AsyncIterator[RawTarget]:
+    async with raw_target() as opened:
+        opened.says("Content-Type: application/json", body=b'{"line": {"id": 7}}')
+        yield opened
+
+
+def file(shop: RawTarget, version: str = "1.0.0") -> str:
+    return FILE.format(version=version, url=f"{shop.url}/v2")
+
+
+def step(**more: Any) -> dict[str, Any]:
+    config = {"order": "{{ trigger.body.order }}", "sku": "A/1"}
+    return {"id": "add", "kind": "action", "type": "shop.add_line", "config": config} | more
+
+
+def zap(*steps: dict[str, Any]) -> dict[str, Any]:
+    return {"name": "Lines", "trigger": {"type": "webhook.catch", "config": {}}, "steps": list(steps)}
+
+
+async def test_a_workspace_adds_a_connector_and_only_its_zaps_use_it(ada: Person, bob: Person, shop: RawTarget) -> None:
+    added = await ada("POST", "/connectors", json={"file": file(shop)})
+    assert added.status_code == 201, added.text
+    detail = added.json()
+    assert detail["connector"] | {"description": ""} == {
+        "name": "shop", "version": "1.0.0", "title": "Shop", "description": "", "icon": "plug", "source": "uploaded",
+        "connection_kinds": ["bearer"], "actions": 1,
+    }  # fmt: skip
+    assert (await ada("POST", "/connectors", json={"file": file(shop)})).json() == detail
+    assert (await ada("GET", "/connectors/shop")).json() == detail
+    assert (await ada("GET", "/connectors/shop/1.0.0")).json() == detail
+    listed = (await ada("GET", "/connectors")).json()
+    assert {"shop", "slack", "http", "data"} <= {item["name"] for item in listed["items"]}
+    (item,) = [one for one in (await ada("GET", "/actions/available")).json() if one["type"] == "shop.add_line"]
+    assert item["config_schema"]["properties"]["sku"]["x-choices"] == {"name": "skus", "depends_on": ["order"]}
+
+    made = await ada("POST", "/zaps", json=zap(step()))
+    assert made.status_code == 201, made.text
+    tested = await ada(
+        "POST",
+        f"/zaps/{made.json()['id']}/test",
+        json={"sample": {"payload": {"order": "a b"}}, "effects": "real"},
+    )
+    assert tested.json()["steps"][0]["output"] == {"id": 7}, tested.text
+    assert shop.last.target == "/v2/orders/a%20b/lines"
+    assert shop.last.body == b'{"sku":"A/1","by":"1.0.0"}'
+
+    assert (await bob("GET", "/connectors/shop")).status_code == 404
+    assert "shop" not in [item["name"] for item in (await bob("GET", "/connectors")).json()["items"]]
+    refused = await bob("POST", "/zaps", json=zap(step()))
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["code"] == "unknown"
+    assert (await bob("POST", "/connectors", json={"file": file(shop)})).status_code == 201
+
+
+async def test_a_form_that_is_filled_in_wrongly_is_told_at_once(ada: Person, shop: RawTarget) -> None:
+    await ada("POST", "/connectors", json={"file": file(shop)})
+    refused = await ada("POST", "/zaps", json=zap(step(config={"ordr": "1", "sku": 5})))
+    found = {error["path"]: error for error in refused.json()["errors"]}
+    assert set(found) == {"steps.0.config.order", "steps.0.config.ordr", "steps.0.config.sku"}
+    assert found["steps.0.config.ordr"]["did_you_mean"] == "order"
+
+
+async def test_a_version_never_changes_and_a_step_may_name_one(ada: Person, shop: RawTarget) -> None:
+    await ada("POST", "/connectors", json={"file": file(shop)})
+    other = await ada("POST", "/connectors", json={"file": file(shop).replace("Add a line", "Add lines")})
+    assert (other.status_code, other.json()["type"].rpartition("#")[2]) == (409, "version_taken")
+    await ada("POST", "/connectors", json={"file": file(shop, "1.1.0")})
+    assert (await ada("GET", "/connectors/shop")).json()["versions"] == ["1.1.0", "1.0.0"]
+    assert (await ada("GET", "/connectors/shop/1.0.0")).json()["connector"]["version"] == "1.0.0"
+    assert (await ada("GET", "/connectors/shop/9.0.0")).status_code == 404
+    pinned = step(id="pinned", type="shop@1.0.0.add_line")
+    made = (await ada("POST", "/zaps", json=zap(step(), pinned))).json()
+    wish = {"sample": {"payload": {"order": 1}}, "effects": "real"}
+    await ada("POST", f"/zaps/{made['id']}/test", json=wish)
+    assert [request.body for request in shop.requests] == [
+        b'{"sku":"A/1","by":"1.1.0"}',
+        b'{"sku":"A/1","by":"1.0.0"}',
+    ]
+
+
+async def test_all_mistakes_of_a_file_come_by_pointer(ada: Person) -> None:
+    refused = await ada("POST", "/connectors", json={"file": "connector: Shop\nversoin: 1.0.0\nactions: {a: {}}"})
+    assert refused.status_code == 422
+    found = {error["pointer"]: error for error in refused.json()["errors"]}
+    assert set(found) == {"/connector", "/versoin", "/version", "/name", "/base_url", "/actions/a/name"}
+    assert found["/versoin"]["did_you_mean"] == "version"
+    taken = await ada("POST", "/connectors", json={"file": {**SLACK, "connector": "slack"}})
+    assert taken.json()["errors"][0]["pointer"] == "/connector"
+    bomb = "a: &a [x]\nb: [*a, *a]"
+    assert "anchors" in (await ada("POST", "/connectors", json={"file": bomb})).json()["detail"]
+
+
+SLACK = {
+    "version": "9.0.0", "name": "Mine", "base_url": "https://slack.example",
+    "actions": {"a": {"name": "A", "request": {"path": "/a"}, "output": {"sample": 1}}},
+}  # fmt: skip
+
+
+async def test_choices_come_page_by_page_and_are_kept_for_a_minute(ada: Person, bob: Person, shop: RawTarget) -> None:
+    await ada("POST", "/connectors", json={"file": file(shop)})
+    body = b'{"data": [{"id": 1, "name": "Pen"}, {"id": 2, "name": "Ink"}], "next": "p2"}'
+    shop.says("Content-Type: application/json", body=body)
+    wish = {"input": {"order": "7"}}
+    page = await ada("POST", "/connectors/shop/choices/skus", json=wish)
+    first, second = {"value": 1, "label": "Pen", "hint": ""}, {"value": 2, "label": "Ink", "hint": ""}
+    assert page.json() == {"items": [first, second], "next_cursor": "p2", "complete": False}
+    again = await ada("POST", "/connectors/shop/choices/skus", json=wish)
+    assert (again.json(), len(shop.requests)) == (page.json(), 1)
+    found = await ada("POST", "/connectors/shop/choices/skus", json={**wish, "search": "ink"})
+    assert found.json()["items"] == [second]
+    shop.says("Content-Type: application/json", body=b'{"data": []}')
+    last = await ada("POST", "/connectors/shop/choices/skus", json={**wish, "cursor": "p2"})
+    assert last.json() == {"items": [], "next_cursor": None, "complete": True}
+    assert shop.last.target == "/v2/orders/7/skus?after=p2"
+    missing = await ada("POST", "/connectors/shop/choices/skus", json={})
+    assert missing.json()["errors"][0]["pointer"] == "/input/order"
+    shop.says("Content-Type: application/json", status="500 Oops", body=b"{}")
+    failed = await ada("POST", "/connectors/shop/choices/skus", json={"input": {"order": "8"}})
+    assert (failed.status_code, failed.json()["type"].rpartition("#")[2]) == (502, "service_failed")
+    assert (await ada("POST", "/connectors/shop/choices/none", json={})).status_code == 404
+    assert (await bob("POST", "/connectors/shop/choices/skus", json=wish)).status_code == 404
