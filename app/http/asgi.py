@@ -38,6 +38,7 @@ from app.http import routing
 from app.http.api.api_keys import ApiKeyController
 from app.http.api.approvals import ApprovalController
 from app.http.api.audit import AuditController
+from app.http.api.audit_export import AuditExportController, Exports
 from app.http.api.auth import AuthController, MeController
 from app.http.api.backtests import BacktestController, BacktestResultController
 from app.http.api.catalog import CatalogController
@@ -210,6 +211,7 @@ def _api(private_guard: Guard, keeps_answers: Middleware) -> Router:
             ConnectionController,
             RunController,
             AuditController,
+            AuditExportController,
             HistoryController,
             RunCommandController,
             ApprovalController,
@@ -252,6 +254,7 @@ def _commands(services: Services, rendering: Rendering, new_id: NewId) -> dict[s
         ),
         "previews": _value(Previews(services.store, rendering, services.now, _no_links(services))),
         "samples": _value(Samples(services.store, new_id)),
+        "exports": _value(Exports()),
         "requests": _value(Requests(services.store, new_id)),
     }
 

@@ -198,6 +198,8 @@ def _answer(operation: Operation, status: int, wanted: Any, schemas: Schemas) ->
         is_stream = operation.notes.media_type == EVENT_STREAM
         media = _stream(schemas.of(wanted)) if is_stream else _media(schemas.of(wanted))
         described["content"] = {operation.notes.media_type: media}
+        if status == operation.handler.status_code:
+            described["content"] |= {text: {"schema": {"type": "string"}} for text in operation.notes.texts}
     return described
 
 

@@ -20,7 +20,8 @@ JSON, EVENT_STREAM = "application/json", "text/event-stream"
 class Notes(msgspec.Struct, frozen=True, kw_only=True):
     """`problems`: codes that its kind of route does not have anyway. `answer`: the type of the usual answer, where
     the annotation says more; `statuses`: the types of others. `replays` is off where an Idempotency-Key does nothing.
-    `media_type`: of the usual answer; of an EVENT_STREAM `answer` is the type of its events.
+    `media_type`: of the usual answer; of an EVENT_STREAM `answer` is the type of its events. `texts`: other media types
+    that it may have.
     """
 
     problems: tuple[str, ...] = ()
@@ -29,6 +30,7 @@ class Notes(msgspec.Struct, frozen=True, kw_only=True):
     statuses: Mapping[int, Any] = {}
     replays: bool = True
     media_type: str = JSON
+    texts: tuple[str, ...] = ()
 
 
 def notes(
@@ -38,6 +40,7 @@ def notes(
     statuses: Mapping[int, object] | None = None,
     replays: bool = True,
     media_type: str = JSON,
+    texts: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """The `opt` of a route with these notes."""
     return {
@@ -48,6 +51,7 @@ def notes(
             statuses=statuses or {},
             replays=replays,
             media_type=media_type,
+            texts=texts,
         )
     }
 
