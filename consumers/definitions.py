@@ -1,6 +1,7 @@
 """Published versions of zaps as the runner needs them: immutable, so each is compiled once and kept."""
 
 import asyncio
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from uuid import UUID
@@ -15,7 +16,7 @@ from domain.flow.steps import ActionStep, Step, WaitForStep
 from domain.language.condition import Condition, InvalidCondition
 from domain.language.condition import load as load_condition
 from domain.language.mistakes import SLOW
-from domain.language.template import Compiled, TemplateError, compiled
+from domain.language.template import Compiled, TemplateError, compiled, templates
 from domain.log.errors import NotFound
 from domain.log.ports import EventStore
 from domain.log.stream import load
@@ -24,6 +25,7 @@ from domain.zap.check import template_text
 from domain.zap.definition import Definition
 
 CACHE_SIZE = 2_000
+_VARS = re.compile(r"\bvars\b")
 NO_ACTIONS = Catalog({}, {})
 """For whoever looks at definitions, and renders none of their configs."""
 
@@ -40,6 +42,7 @@ class CompiledVersion(msgspec.Struct, frozen=True):
 
     `callbacks`: the steps that wait for a callback. `results`: of loops that say what they keep of an item.
     `actions`: those that its steps name, by type.
+    `variables`: whether it may name any.
     """
 
     definition: Definition
@@ -48,6 +51,7 @@ class CompiledVersion(msgspec.Struct, frozen=True):
     callbacks: tuple[str, ...] = ()
     results: Mapping[str, Compiled] = {}
     actions: Mapping[str, ActionDescriptor] = {}
+    variables: bool = False
 
 
 class Definitions:
@@ -94,7 +98,14 @@ def compile_definition(definition: Definition, catalog: Catalog) -> CompiledVers
         tuple([step.id for step in steps if isinstance(step, WaitForStep)]),
         {step.id: compiled(kept) for step in steps if (kept := result(step)) is not None},
         {type_: found for type_ in action_types(definition.steps) if (found := catalog.actions.get(type_))},
+        any(_names_variables(step) for step in steps),
     )
+
+
+def _names_variables(step: Step) -> bool:
+    found = [text for value in (templated(step)[1], result(step)) for _place, text in templates(value)]
+    found += [msgspec.json.encode(raw).decode() for _at, raw in conditions(step)]
+    return any(_VARS.search(text) for text in found)
 
 
 def _prepared(raw: JsonObject) -> Prepared:

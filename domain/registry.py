@@ -9,6 +9,7 @@ import msgspec
 
 from domain.account import identity
 from domain.connection import events as connection
+from domain.connection import variables
 from domain.failures import failures
 from domain.intake import events as intake
 from domain.job import job
@@ -78,6 +79,10 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("connection.created", 1, connection.ConnectionCreated),
     EventType("connection.changed", 1, connection.ConnectionChanged),
     EventType("connection.deleted", 1, connection.ConnectionDeleted),
+    EventType("connection.authorized", 1, connection.ConnectionAuthorized),
+    EventType("connection.lost", 1, connection.ConnectionLost),
+    EventType("variable.set", 1, variables.VariableSet),
+    EventType("variable.deleted", 1, variables.VariableDeleted),
     EventType("job.requested", 1, job.JobRequested),
     EventType("job.progressed", 1, job.JobProgressed),
     EventType("job.paused", 1, job.JobPaused),

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from consumers.children.surroundings import Surroundings
+from consumers.credentials.variables import LookUp
 from consumers.definitions import Definitions
 from consumers.rendering.rendering import Rendering
 from consumers.rendering.trigger import trigger_of
@@ -45,7 +46,8 @@ class Previews:
     knows one can carry the run on.
     """
 
-    def __init__(self, store: EventStore, rendering: Rendering, clock: Clock, links: Links) -> None:
+    def __init__(self, store: EventStore, rendering: Rendering, clock: Clock, links: Links, variables: LookUp) -> None:
+        self._variables = variables
         self._store = store
         self._links = links
         self._rendering = rendering
@@ -59,7 +61,7 @@ class Previews:
         zap = existing(await load_of(self._store, ZAP, requested.zap_id, tenant_id))
         definition = zap.state.version(requested.zap_version).definition
         stand = stands(run.state, definition)
-        given = await Surroundings(self._store, self._definitions, self._rendering).of(requested)
+        given = await Surroundings(self._store, self._definitions, self._rendering, self._variables).of(requested)
         context = template_context(run.id, run.state, given, stand)
         waits = [step.id for step in of_one_run(own_steps(run.state, definition)) if isinstance(step, WaitForStep)]
         if waits:
@@ -75,6 +77,7 @@ class Previews:
         size = sum(len(text) for _place, text in templates(template))
         if size > MAX_TEXT:
             raise Invalid(f"the templates have more than {MAX_TEXT:,} characters together")
+        context = {**context, "vars": (await self._variables(tenant_id)).shown}
         paths = tuple(written(keys) for keys, _index in zip(_paths(context, ()), range(MAX_PATHS), strict=False))
         try:
             prepared = compiled(template) if size <= SLOW else await asyncio.to_thread(compiled, template)

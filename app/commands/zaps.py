@@ -25,6 +25,7 @@ from domain.zap.definition import CALLED, Definition
 from domain.zap.zap import ChangeDraft, CreateZap, LoadedZap, PublishZap, ZapCommand, existing
 from sql.postgres.pool import CONNECTION_ERRORS
 from sql.tables.mail_addresses import MailAddresses
+from sql.tables.variables import VariableTables
 
 MOST = 100
 """Zaps that are looked at for a circle of calls; at run time the depth of calls is bounded, too."""
@@ -41,8 +42,9 @@ class Zaps:
         catalogs: Catalogs,
         live_zaps: LiveZaps,
         addresses: MailAddresses,
-        connections: Connections,
         *,
+        connections: Connections,
+        variables: VariableTables,
         now: Clock,
         new_id: NewId,
     ) -> None:
@@ -51,6 +53,7 @@ class Zaps:
         self._live_zaps = live_zaps
         self._addresses = addresses
         self._named = NamedConnections(connections)
+        self._variables = variables
         self._now = now
         self._new_id = new_id
 
@@ -60,7 +63,7 @@ class Zaps:
 
     async def check(self, principal: Principal, definition: Definition) -> None:
         """Raises Invalid for what a new zap with this definition would be refused for."""
-        await self._check(principal, self._new_id(), definition)
+        await self._check(principal, self._new_id(), definition, saves=False)
 
     async def create(self, principal: Principal, command: CreateZap) -> LoadedZap:
         """A new zap with its first draft. Raises Invalid."""
@@ -83,7 +86,7 @@ class Zaps:
             await self._check(principal, zap_id, command.definition)
         loaded = await load_of(self._store, ZAP, zap_id, principal.tenant_id)
         if isinstance(command, PublishZap) and loaded.state.status != "deleted":
-            await self._check(principal, zap_id, loaded.state.draft)  # it may be older than the rules
+            await self._check(principal, zap_id, loaded.state.draft, publishes=True)  # it may be older than the rules
         try:
             changed = await handle(
                 self._store,
@@ -104,14 +107,27 @@ class Zaps:
                 await self._addresses.want(changed.tenant_id, published.mailed_to, self._now())
         return changed
 
-    async def _check(self, principal: Principal, zap_id: UUID, definition: Definition) -> None:
-        """Raises Invalid for mistakes in a definition, wrong zaps that it names included."""
+    async def _check(
+        self,
+        principal: Principal,
+        zap_id: UUID,
+        definition: Definition,
+        *,
+        saves: bool = True,
+        publishes: bool = False,
+    ) -> None:
+        """Raises Invalid for mistakes in a definition, wrong zaps and connections that it names included.
+
+        Where it `publishes`, variables have to be there, too.
+        """
         catalog = await self._catalogs.of(principal.tenant_id, action_types(definition.steps))
+        known = await self._variables.all(principal.tenant_id) if publishes else []
+        variables = {variable.name: variable.box is not None for variable in known} if publishes else None
         if template_text(definition) > SLOW:
-            await asyncio.to_thread(validate, definition, catalog)
+            await asyncio.to_thread(validate, definition, catalog, variables)
         else:
-            validate(definition, catalog)
-        await self._named.require(principal, definition, catalog)
+            validate(definition, catalog, variables)
+        await self._named.require(principal, definition, catalog, saves=saves)
         await _require_callees(lambda callee: self.load(principal.tenant_id, callee), zap_id, definition)
         error_zap = definition.behaviour.on_failure.zap_id
         if error_zap is None:

@@ -23,9 +23,9 @@ class NamedConnections:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
-    async def require(self, principal: Principal, definition: Definition, catalog: Catalog) -> None:
+    async def require(self, principal: Principal, definition: Definition, catalog: Catalog, *, saves: bool) -> None:
         """Check what a definition names. A connection that may go nowhere yet may go to its first step's host from now
-        on. Raises Invalid.
+        on, where the definition is saved. Raises Invalid.
         """
         rows = {
             connection_id: await self._connections.tables.get(principal.tenant_id, connection_id)
@@ -35,7 +35,7 @@ class NamedConnections:
         found = list(_mistakes(definition, catalog, rows, bound))
         if found:
             raise Invalid(f"{found[0].path}: {found[0].reason}", errors=[mistake.as_json() for mistake in found])
-        for connection_id, host in bound.items():
+        for connection_id, host in bound.items() if saves else ():
             row = rows[connection_id]
             assert row is not None, "it was found"
             await self._connections.bind(principal, row, host)

@@ -29,8 +29,10 @@ from app.commands.requests import Requests
 from app.commands.runs import Runs
 from app.commands.samples import Samples
 from app.commands.zaps import Zaps
+from app.connections.consent import Consents
 from app.connections.stored import Connections
 from app.connections.trials import ConnectionTests
+from app.connections.variables import Variables
 from app.connectors.added import Connectors
 from app.connectors.choices import Choices
 from app.http import problems as refusals
@@ -59,6 +61,7 @@ from app.http.api.runs import RunController
 from app.http.api.sessions import SessionController
 from app.http.api.templates import TemplateController
 from app.http.api.triggers import TriggerController
+from app.http.api.variables import VariableController
 from app.http.api.zaps import ZapController
 from app.http.background import stop_if_ended
 from app.http.docs.pages import PAGES
@@ -67,6 +70,7 @@ from app.http.idempotency import repeatable, with_idempotency
 from app.http.inputs import MAX_BODY, AsOf, Moment
 from app.http.openapi.routes import Document, as_json, as_yaml
 from app.http.pages.approval import APPROVAL_PAGES
+from app.http.pages.oauth import oauth_callback
 from app.http.paging import provide_paging
 from app.http.problems import NO_SNIFF
 from app.http.requests import StrictRequest, check
@@ -84,7 +88,9 @@ from app.intake.request_log import RequestLog
 from app.intake.run_watch import RunWatch
 from app.live.live import Live
 from consumers.connectors import catalogs
+from consumers.credentials import variables as variable_views
 from consumers.credentials.credentials import Credentials
+from consumers.credentials.oauth import TokenSource
 from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
 from consumers.rehearsal.rehearsal import Rehearsal
@@ -99,11 +105,13 @@ from sql.log.sparing import SparingVerifier
 from sql.secrets.data_keys import DataKeys
 from sql.secrets.secret_box import SecretBox
 from sql.tables.answers import Answers
+from sql.tables.connections import ConnectionTables
 from sql.tables.connectors import ConnectorTables
 from sql.tables.hook_secrets import HookTables
 from sql.tables.identity import Identity
 from sql.tables.mail_addresses import MailAddresses
 from sql.tables.rate_limits import RateLimits
+from sql.tables.variables import VariableTables
 
 T = TypeVar("T")
 MAX_REAL = 20
@@ -127,7 +135,7 @@ def create_app(services: Services) -> Litestar:
     addresses = MailAddresses(services.store.pool)
     connections = Connections(services.store, DataKeys(services.store.pool, services.encryption_key), new_id)
     shelves = catalogs(services.catalog, ConnectorTables(services.store.pool))
-    zaps = Zaps(services.store, shelves, live_zaps, addresses, connections, now=services.now, new_id=new_id)
+    zaps = _zaps(services, shelves, live_zaps, addresses, connections=connections, new_id=new_id)
     bodies = Bodies(services.max_body)
     run_watch = RunWatch(services.store)
     links = Links(_secret(services), services.public_url)
@@ -142,6 +150,7 @@ def create_app(services: Services) -> Litestar:
             *PAGES,
             MailPages,
             *APPROVAL_PAGES,
+            oauth_callback,
             *FILES,
         ],
         dependencies={
@@ -153,9 +162,8 @@ def create_app(services: Services) -> Litestar:
             "zaps": _value(zaps),
             "live": _value(live),
             "hook_secrets": _value(secrets),
-            "connections": _value(connections),
             **_commands(services, rendering, new_id),
-            **_callers(services, shelves, rendering, outbound, connections=connections, new_id=new_id),
+            **_shared(services, shelves, rendering, outbound, connections=connections, new_id=new_id),
             "links": _value(links),
             "run_watch": _value(run_watch),
             "approvals": _value(Approvals(services.store, identity, services.now, new_id)),
@@ -179,6 +187,27 @@ def _with_edge(app: Litestar, services: Services, mounts: Mapping[str, ASGIApp])
     app.state.public_path = services.public_path
     app.asgi_handler = Edge(app.asgi_handler, app.state.routes, services.trusted_proxies, mounts)
     return app
+
+
+def _zaps(
+    services: Services,
+    shelves: Catalogs,
+    live_zaps: LiveZaps,
+    addresses: MailAddresses,
+    *,
+    connections: Connections,
+    new_id: NewId,
+) -> Zaps:
+    return Zaps(
+        services.store,
+        shelves,
+        live_zaps,
+        addresses,
+        connections=connections,
+        variables=VariableTables(services.store.pool),
+        now=services.now,
+        new_id=new_id,
+    )
 
 
 def _accounts(services: Services, identity: Identity, tokens: Tokens) -> Accounts:
@@ -209,6 +238,7 @@ def _api(private_guard: Guard, keeps_answers: Middleware) -> Router:
             BacktestResultController,
             HookController,
             ConnectionController,
+            VariableController,
             RunController,
             AuditController,
             AuditExportController,
@@ -252,14 +282,13 @@ def _commands(services: Services, rendering: Rendering, new_id: NewId) -> dict[s
         "manual_runs": _value(
             ManualRuns(services.store, rendering, new_id, _hop_keys(services), RateLimits(services.store.pool))
         ),
-        "previews": _value(Previews(services.store, rendering, services.now, _no_links(services))),
         "samples": _value(Samples(services.store, new_id)),
         "exports": _value(Exports()),
         "requests": _value(Requests(services.store, new_id)),
     }
 
 
-def _callers(
+def _shared(
     services: Services,
     shelves: Catalogs,
     rendering: Rendering,
@@ -268,10 +297,13 @@ def _callers(
     connections: Connections,
     new_id: NewId,
 ) -> dict[str, Provide]:
-    """What calls others at a user's word, with targets of its own: no test fills the runner's slots or circuits."""
-    limits = RateLimits(services.store.pool)
-    targets = Targets(outbound, limits, clock=services.now, monotonic=time.monotonic, random=random.random)
-    credentials = Credentials(services.store.pool, services.encryption_key, services.now)
+    """What works with connections and variables. Its targets are its own: tests fill no slots of the runner."""
+    pool, ring = services.store.pool, services.encryption_key
+    tables, known = VariableTables(pool), variable_views.Variables(pool, ring).of
+    targets = Targets(outbound, RateLimits(pool), clock=services.now, monotonic=time.monotonic, random=random.random)
+    source = TokenSource(ConnectionTables(pool), lambda tenant_id: targets.of(tenant_id, None), services.now)
+    credentials = Credentials(pool, ring, services.now, source)
+    consents = Consents(connections, source, SecretBox(ring), services.public_url, services.now)
     hops = _hop_keys(services)
     rehearsal = Rehearsal(
         shelves,
@@ -283,8 +315,13 @@ def _callers(
         hops=hops,
         links=_no_links(services),
         credentials=credentials,
+        variables=known,
     )
     return {
+        "previews": _value(Previews(services.store, rendering, services.now, _no_links(services), known)),
+        "connections": _value(connections),
+        "consents": _value(consents),
+        "variables": _value(Variables(services.store, tables, DataKeys(pool, ring), services.now, new_id)),
         "draft_tests": _value(DraftTests(services.store, rehearsal, new_id, hops)),
         "connection_tests": _value(ConnectionTests(connections, credentials, targets)),
         "connectors": _value(Connectors(services.catalog, ConnectorTables(services.store.pool), services.now)),

@@ -160,6 +160,7 @@ def _alone(settings: Settings) -> int:
 
 async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
     from consumers.connectors import catalog
+    from consumers.credentials.variables import Variables
     from consumers.jobs.worker import JobWorker
     from consumers.notifier.alert_channels import Channels
     from consumers.notifier.mail import Mail, MailConfig
@@ -200,7 +201,8 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
         tasks.create_task(timers.run(stop), name="scheduler")
         tasks.create_task(housekeeping.run(stop), name="housekeeping")
         tasks.create_task(notifier.run(stop), name="notifier")
-        jobs = JobWorker(store, settings.database_url, clock.new_id, catalog(), links)
+        variables = Variables(store.pool, settings.encryption_key).of
+        jobs = JobWorker(store, settings.database_url, clock.new_id, catalog(), links, variables=variables)
         tasks.create_task(jobs.run(stop), name="jobs")
 
 

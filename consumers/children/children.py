@@ -12,6 +12,7 @@ from consumers.children.ends import item_ends
 from consumers.children.loops import Loops
 from consumers.children.surroundings import Surroundings
 from consumers.children.work import Record, Work
+from consumers.credentials.variables import LookUp, none
 from consumers.definitions import CompiledVersion, Definitions
 from consumers.kafka.patience import patiently
 from consumers.rendering.rendering import Rendering
@@ -50,8 +51,9 @@ class Children:
         clock: Clock,
         new_id: NewId,
         allowance: Allowance,
+        variables: LookUp = none,
     ) -> None:
-        self.surroundings = Surroundings(store, definitions, rendering)
+        self.surroundings = Surroundings(store, definitions, rendering, variables)
         self.work = Work(store, self.surroundings, record, clock, new_id)
         self.loops = Loops(self.work, definitions)
         self._calls = Calls(store, rendering, clock, new_id, allowance)

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 
 from consumers.children.held import Held
+from consumers.credentials.variables import LookUp
 from consumers.definitions import CompiledVersion, Definitions
 from consumers.kafka.patience import patiently
 from consumers.rendering.rendering import Rendering
@@ -47,7 +48,8 @@ class Given:
 class Surroundings:
     """Looks up what items see of their parents."""
 
-    def __init__(self, store: EventStore, definitions: Definitions, rendering: Rendering) -> None:
+    def __init__(self, store: EventStore, definitions: Definitions, rendering: Rendering, variables: LookUp) -> None:
+        self._variables = variables
         self._store = store
         self._definitions = definitions
         self._rendering = rendering
@@ -86,7 +88,8 @@ class Surroundings:
     async def seen_by(self, run: LoadedRun, version: CompiledVersion) -> Mapping[str, Json]:
         """What the templates of a run's next step see."""
         stand = stands(run.state, version.definition)
-        return template_context(run.id, run.state, await self.of(run.state.requested), stand)
+        context = template_context(run.id, run.state, await self.of(run.state.requested), stand)
+        return {**context, "vars": (await self._variables(run.tenant_id)).plain} if version.variables else context
 
     async def _at(self, run_id: UUID, version: int) -> Mapping[str, Json]:
         """What the templates of a run saw after so many of its events."""

@@ -13,9 +13,8 @@ from domain.connection.credential import account_of
 from domain.connection.hosts import may_go
 from domain.connection.kinds import Account
 from domain.connector.http_client import HttpClient, HttpReply, HttpRequest, Unreachable
-from domain.connector.outcome import Failed, Outcome, Postponed, Retry, Succeeded
+from domain.connector.outcome import Outcome, blotted
 from domain.connector.url import exact, with_query
-from domain.values.json import Json
 
 
 class Armed:
@@ -33,20 +32,28 @@ class Armed:
         if request.bare:
             return self._blotted(await self._http.request(request))
         opened = await self._open()
+        reply = await self._sent(request, opened)
+        if reply.status == 401 and self._credentials is not None:
+            fresh = await self._credentials.renewed(self._tenant_id, opened)
+            if fresh is not None:  # the token was taken back before its time; nothing was done with this one
+                opened, self._blot = fresh, fresh.blot
+                reply = await self._sent(request, opened)
+        if reply.status == 401:
+            await self._note(opened, "failed")
+        else:
+            await self._note(opened, "ok" if reply.status < 400 else None)
+        return self._blotted(reply)
+
+    async def _sent(self, request: HttpRequest, opened: Opened) -> HttpReply:
         _require_host(request.url, opened)
         try:
-            reply = await self._http.request(_with(request, opened))
+            return await self._http.request(_with(request, opened))
         except Unreachable as error:
             raise Unreachable(
                 error.code, self._blot.text(error.message), permanent=error.permanent, after_s=error.after_s
             ) from None
         except Exception as error:  # noqa: BLE001 - its words may hold the credential, so it goes on without them
             raise RuntimeError(f"{type(error).__name__} while a request with a connection was sent") from None
-        if reply.status == 401:
-            await self._note(opened, "failed")
-        else:
-            await self._note(opened, "ok" if reply.status < 400 else None)
-        return self._blotted(reply)
 
     async def account(self) -> Account:
         """What a connector logs in with by itself. Raises Unreachable."""
@@ -59,16 +66,7 @@ class Armed:
 
     def blotted(self, outcome: Outcome) -> Outcome:
         """The outcome without the credential, whatever an action has made of it."""
-        if not self._blot:
-            return outcome
-        match outcome:
-            case Succeeded(output):
-                return Succeeded(self._blot.json(output))
-            case Retry(message=message, output=found) | Failed(message=message, output=found):
-                changes: dict[str, Json] = {"message": self._blot.text(message), "output": self._blot.json(found)}
-                return msgspec.structs.replace(outcome, **changes)
-            case Postponed(message=message):
-                return msgspec.structs.replace(outcome, message=self._blot.text(message))
+        return blotted(outcome, self._blot)
 
     async def _open(self) -> Opened:
         if self._credentials is None:

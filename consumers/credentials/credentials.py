@@ -10,9 +10,10 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from consumers.credentials.oauth import TokenSource
 from domain.connection.blot import Blot
 from domain.connection.credential import Credential, credential_of
-from domain.connection.kinds import OAuth2, Setup, setup_of
+from domain.connection.kinds import OAuth2, Setup, setup_of, texts_of
 from domain.connector.http_client import Unreachable
 from domain.log.ports import Clock
 from domain.values.json import JsonObject
@@ -21,6 +22,7 @@ from sql.tables.connections import ConnectionTables, SealedConnection, Status, c
 
 if TYPE_CHECKING:
     from sql.secrets.data_keys import DataKeys
+    from sql.secrets.secret_box import SecretBox
 
 log = structlog.get_logger()
 KEPT_S = 1.0
@@ -31,8 +33,6 @@ NOTED_EVERY = timedelta(minutes=1)
 AWAY_S = 5.0
 """When to try again while the database does not answer."""
 UNREADABLE_S = 60.0
-RECONNECT_S = 60.0
-_secrets = msgspec.json.Decoder(dict[str, object])
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +42,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     setup: Setup
     credential: Credential
     blot: Blot
+    token: str = ""
 
     def __repr__(self) -> str:
         return f"Opened({self.row.id})"
@@ -50,7 +51,15 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
 class Credentials:
     """The connections of all workspaces, for one process. `ring` is TRIGGERHUB_ENCRYPTION_KEY."""
 
-    def __init__(self, pool: Pool, ring: str, clock: Clock, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        ring: str,
+        clock: Clock,
+        source: TokenSource,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._source = source
         self._tables = ConnectionTables(pool)
         self._pool = pool
         self._ring = ring
@@ -88,17 +97,26 @@ class Credentials:
         except CONNECTION_ERRORS as error:
             log.warning("credentials.not_noted", error=repr(error))
 
-    async def _read(self, tenant_id: UUID, connection_id: UUID) -> Opened:
+    async def renewed(self, tenant_id: UUID, opened: Opened) -> Opened | None:
+        """The connection with another token than the one that was not let in; None where it has none to renew."""
+        if not isinstance(opened.setup, OAuth2):
+            return None
+        self._kept.pop(opened.row.id, None)
+        return await self._read(tenant_id, opened.row.id, besides=opened.token)
+
+    async def _read(self, tenant_id: UUID, connection_id: UUID, besides: str = "") -> Opened:
         row = await self._tables.get(tenant_id, connection_id)
         if row is None:
             raise Unreachable("connection_missing", "the connection named here does not exist any more", permanent=True)
-        setup = setup_of(row.kind, row.config, await self._opened(tenant_id, row))
+        box, secrets = await self._opened(tenant_id, row)
+        setup, token, old = setup_of(row.kind, row.config, secrets), "", besides
         if isinstance(setup, OAuth2):
-            raise Unreachable("needs_reconnect", f"the connection {row.name!r} has no token", after_s=RECONNECT_S)
-        credential = credential_of(setup)
-        return Opened(row=row, setup=setup, credential=credential, blot=Blot(credential.secrets))
+            token = (await self._source.tokens(tenant_id, row, setup, box, besides=besides)).access_token
+        credential = credential_of(setup, token)
+        blot = Blot([*credential.secrets, *texts_of(secrets), *([old] if old else [])])
+        return Opened(row=row, setup=setup, credential=credential, blot=blot, token=token)
 
-    async def _opened(self, tenant_id: UUID, row: SealedConnection) -> JsonObject:
+    async def _opened(self, tenant_id: UUID, row: SealedConnection) -> "tuple[SecretBox, JsonObject]":
         from sql.secrets.data_keys import DataKeys  # most runners meet no connection, and spare the memory
         from sql.secrets.secret_box import Unreadable
 
@@ -110,4 +128,4 @@ class Credentials:
             log.error("credentials.unreadable", connection_id=str(row.id))  # noqa: TRY400 - it says all there is
             message = f"no key of this installation opens the connection {row.name!r}: tell the operator"
             raise Unreachable("connection_unreadable", message, after_s=UNREADABLE_S) from None
-        return opened
+        return box, opened

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from consumers.connectors import catalogs
+from consumers.credentials.variables import LookUp, none
 from consumers.jobs.backtest import Backtest
 from consumers.jobs.kinds import Bulk, commands
 from consumers.rehearsal.rehearsal import Rehearsal
@@ -81,14 +82,25 @@ class Room(msgspec.Struct, frozen=True):
 class JobWorker:
     """Works on jobs of all tenants until it is stopped, through outages of the database."""
 
-    def __init__(self, store: PgEventStore, dsn: str, new_id: NewId, catalog: Catalog, links: Links = NO_LINKS) -> None:
+    def __init__(
+        self,
+        store: PgEventStore,
+        dsn: str,
+        new_id: NewId,
+        catalog: Catalog,
+        links: Links = NO_LINKS,
+        *,
+        variables: LookUp = none,
+    ) -> None:
         self._store = store
         self._dsn = dsn
         self._new_id = new_id
         self._rendering = Rendering()
         slots = Slots(BATCHES, BATCHES)
         shelves = catalogs(catalog, ConnectorTables(store.pool))
-        rehearsal = Rehearsal(shelves, self._rendering, clock=now, new_id=new_id, slots=slots, links=links)
+        rehearsal = Rehearsal(
+            shelves, self._rendering, clock=now, new_id=new_id, slots=slots, links=links, variables=variables
+        )
         self._bulks: dict[JobKind, Bulk] = {**commands(store, new_id), "backtest": Backtest(store, rehearsal)}
         self._room = Room(Shared(range(BATCHES)), Shared(range(1)))
 

@@ -13,6 +13,7 @@ import msgspec
 
 from consumers.children.work import Starts
 from consumers.credentials.credentials import Credentials
+from consumers.credentials.variables import LookUp, none
 from consumers.outbound.targets import Targets
 from consumers.rehearsal.answers import Answers
 from consumers.rehearsal.record import Record
@@ -112,9 +113,11 @@ class Rehearsal:
         hops: Hops = NO_HOPS,
         links: Links = NO_LINKS,
         credentials: Credentials | None = None,
+        variables: LookUp = none,
     ) -> None:
         self._credentials = credentials
         self._catalogs = catalogs
+        self._variables = variables
         self._rendering = rendering
         self._clock = clock
         self._new_id = new_id
@@ -141,6 +144,7 @@ class Rehearsal:
             hops=self._hops,
             links=self._links,
             credentials=self._credentials,
+            variables=self._variables,
         )
         await self._begin(record, wish, requested(wish, time()))
         items, timed_out = _Items(), False

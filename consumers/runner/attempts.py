@@ -12,6 +12,7 @@ from consumers.credentials.credentials import Credentials
 from consumers.definitions import CompiledVersion
 from consumers.outbound.targets import Targets
 from consumers.rendering.rendering import Rendering
+from domain.connection.blot import NOTHING, Blot
 from domain.connector.descriptor import ActionContext, ActionDescriptor
 from domain.connector.http_client import Unreachable
 from domain.connector.outcome import Failed, Outcome, Retry, unreached
@@ -79,8 +80,14 @@ class Attempts:
         except TemplateError as error:
             return _failed(error)
 
-    async def kept(self, run: ActiveRun, config: Json, context: dict[str, Json]) -> Input:
+    def calls_out(self, step: ActionStep, version: CompiledVersion) -> bool:
+        """Whether the step sends its config to somebody else: only then it may hold what is secret."""
+        action = version.actions.get(step.type)
+        return action is not None and action.connection is not None
+
+    async def kept(self, run: ActiveRun, config: Json, context: dict[str, Json], blot: Blot = NOTHING) -> Input:
         """The rendered config as the log is to keep it. A large one is reduced in a thread."""
+        config = blot.json(config) if blot else config
         if not is_large(config):
             return Input(config)
         steps = context["steps"]

@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -13,6 +14,7 @@ from consumers.children.calls import Allowance
 from consumers.children.children import Children
 from consumers.children.surroundings import Given
 from consumers.credentials.credentials import Credentials
+from consumers.credentials.variables import Known, LookUp, none
 from consumers.definitions import CompiledVersion, Definitions
 from consumers.kafka.patience import patiently
 from consumers.outbound.targets import Targets
@@ -22,8 +24,9 @@ from consumers.runner.control import Begun, Control
 from consumers.runner.here import Here, end_of
 from consumers.runner.slots import Busy, Slots
 from domain.aggregates import RUN
+from domain.connection.blot import NOTHING
 from domain.connector.catalog import Catalogs
-from domain.connector.outcome import Failed, Outcome, Postponed
+from domain.connector.outcome import Failed, Outcome, Postponed, blotted
 from domain.flow.course import Next
 from domain.flow.steps import ActionStep, ControlStep, ForEachStep, SetStep, Step, UnknownStep, WaitForStep, ZapStep
 from domain.hook.hops import NO_HOPS, Hops
@@ -51,6 +54,7 @@ from domain.run.inputs import NO_INPUT, Input
 from domain.run.links import NO_LINKS, Links
 from domain.run.state import ActiveRun, LoadedRun, stands
 from domain.zap.definition import NO_STEPS, Definition
+from sql.postgres.pool import CONNECTION_ERRORS
 from sql.process.crash_points import reached
 
 log = structlog.get_logger()
@@ -90,7 +94,9 @@ class Executor:
         memories: Memories | None = None,
         credentials: Credentials | None = None,
         allowance: Allowance = _unlimited,
+        variables: LookUp = none,
     ) -> None:
+        self._variables = variables
         self._store = store
         self._links = links
         self._clock = clock
@@ -116,6 +122,7 @@ class Executor:
             clock=clock,
             new_id=new_id,
             allowance=allowance,
+            variables=self._known,
         )
 
     async def advance(self, run: LoadedRun, enough: Callable[[LoadedRun], bool] = _never) -> LoadedRun:
@@ -194,7 +201,8 @@ class Executor:
         deadline = state.requested.deadline
         if deadline is not None and self._clock() >= deadline:
             return await self._carry_out(run, TimeOutRun(), version.definition)
-        here = Here(state, version, given, stands(state, version.definition), self._links)
+        variables = partial(self._known, run.tenant_id)
+        here = Here(state, version, given, stands(state, version.definition), self._links, variables)
         if not isinstance(here.stand.place, Next):
             return await self._carry_out(
                 run, await end_of(run, here, self._rendering, self._clock()), version.definition
@@ -261,11 +269,14 @@ class Executor:
     async def _try(self, run: LoadedRun, step: ActionStep, here: Here) -> tuple[LoadedRun, RecordAttempt] | None:
         """The outcome of the attempt, and the run with the announcement; None where another process was quicker."""
         started_at, began = self._clock(), time.perf_counter()
-        state, version, context = here.state, here.version, await here.context(run.id)
+        state, version, context, blot = here.state, here.version, await here.context(run.id), NOTHING
+        if version.variables and self._attempts.calls_out(step, version):
+            known = await here.variables()
+            context["vars"], blot = known.all, known.blot
         config = self._attempts.render_quick(step, version, context)
         given = NO_INPUT
         if not (config is None or isinstance(config, Failed)):
-            given = await self._attempts.kept(state, config, context)
+            given = await self._attempts.kept(state, config, context, blot)
         if config is None or (self._attempts.is_announced(step, version) and not isinstance(config, Failed)):
             attempt = state.attempts + 1
             announced = BeginAttempt(step_id=step.id, attempt=attempt, started_at=started_at, input=given)
@@ -276,15 +287,19 @@ class Executor:
         if config is None:
             config = await self._attempts.render(run.tenant_id, step, version, context)
             if not isinstance(config, Failed):
-                given = await self._attempts.kept(state, config, context)
+                given = await self._attempts.kept(state, config, context, blot)
         if isinstance(config, Failed):
-            return run, self._recorded(state, step, config, started_at)
+            return run, self._recorded(state, step, blotted(config, blot), started_at)
         reached("runner.before_action")
-        outcome = await self._attempts.make(run, state, step, version, config)
+        outcome = blotted(await self._attempts.make(run, state, step, version, config), blot)
         reached("runner.after_action")
         duration_ms = round((time.perf_counter() - began) * 1000, 3)
         recorded = self._recorded(state, step, outcome, started_at, given=given, duration_ms=duration_ms)
         return run, msgspec.structs.replace(recorded, on_unknown=self._attempts.on_unknown(step, version))
+
+    async def _known(self, tenant_id: UUID) -> Known:
+        """The variables of a workspace; outages are waited out."""
+        return await patiently(lambda: self._variables(tenant_id), CONNECTION_ERRORS)
 
     def _recorded(
         self,

@@ -1,12 +1,13 @@
 """Where a run is, and how it ends once its steps are done."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
 from consumers.children.surroundings import Given
+from consumers.credentials.variables import Known
 from consumers.definitions import CompiledVersion
 from consumers.rendering.rendering import Rendering
 from domain.flow.contents import result
@@ -29,6 +30,7 @@ class Here(msgspec.Struct, frozen=True):
     given: Given
     stand: Course
     links: Links
+    variables: Callable[[], Awaitable[Known]]
 
     async def context(self, run_id: UUID) -> dict[str, Json]:
         """What templates see. It may be large, so it is made when it is needed, and not before."""
@@ -36,6 +38,8 @@ class Here(msgspec.Struct, frozen=True):
         if self.version.callbacks:
             urls = {step_id: self.links.callback_url(run_id, step_id) for step_id in self.version.callbacks}
             context["callback"] = {step_id: {"url": url} for step_id, url in urls.items()}
+        if self.version.variables:
+            context["vars"] = (await self.variables()).plain
         return context
 
     def after(self, events: Sequence[RunEvent]) -> "Here | None":
@@ -45,7 +49,7 @@ class Here(msgspec.Struct, frozen=True):
             state = evolve(state, event)
         if not events or not isinstance(state, ActiveRun) or state.waits_until is not None or state.awaits is not None:
             return None
-        return Here(state, self.version, self.given, stands(state, self.version.definition), self.links)
+        return Here(state, self.version, self.given, stands(state, self.version.definition), self.links, self.variables)
 
     def ahead(self, events: Sequence[RunEvent]) -> "tuple[Here, ControlStep] | None":
         """The same, where its next step calls nobody."""

@@ -12,7 +12,8 @@ import structlog
 
 from consumers.children.unstored import Requests
 from consumers.connectors import catalogs
-from consumers.credentials.credentials import Credentials
+from consumers.credentials.losses import connected
+from consumers.credentials.variables import Variables
 from consumers.kafka.gaps import GapReports
 from consumers.kafka.lanes import Lanes
 from consumers.kafka.patience import patiently
@@ -108,8 +109,9 @@ class Runner:
             hops=hops,
             links=links,
             memories=MemoryTables(store.pool, clock).of,
-            credentials=Credentials(store.pool, encryption_key, clock),
             allowance=partial(_may_start_again, limits),
+            credentials=connected(store, encryption_key, clock, targets, new_id),
+            variables=Variables(store.pool, encryption_key).of,
         )
         self._lanes = Lanes(MAX_OPEN)
         self._rooms = Rooms()

@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from consumers.credentials.credentials import Credentials
+from consumers.credentials.losses import connected
 from consumers.definitions import Definitions
 from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
@@ -239,8 +239,8 @@ def scheduler(
     store: PgEventStore, catalog: Catalog, http: Outbound, topics: TopicReaders, encryption_key: str
 ) -> Scheduler:
     """The scheduler of a process that may call out: it polls, too."""
-    credentials = Credentials(store.pool, encryption_key, now)
     zaps = TimedZaps(store)
     targets = Targets(http, RateLimits(store.pool), clock=now, monotonic=time.monotonic, random=random.random)
+    credentials = connected(store, encryption_key, now, targets, new_id)
     sources = Sources(store, zaps, catalog, targets, topics, clock=now, new_id=new_id, credentials=credentials)
     return Scheduler(store, zaps, Polls(store, sources, now))

@@ -10,7 +10,7 @@ from domain.history.changes import Change
 
 ActorKind: TypeAlias = Literal["user", "api_key", "link", "anybody", "process"]
 """`link`: whoever has the link of an approval; `anybody`: who did not get in; `process`: TriggerHub itself."""
-EntityKind: TypeAlias = Literal["zap", "run", "request", "job", "connection", "account", "api_key", "audit"]
+EntityKind: TypeAlias = Literal["zap", "run", "request", "job", "connection", "variable", "account", "api_key", "audit"]
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):

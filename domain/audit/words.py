@@ -11,6 +11,7 @@ import msgspec
 from domain.account import identity
 from domain.audit.entry import EntityKind
 from domain.connection import events as connection
+from domain.connection import variables
 from domain.failures import failures
 from domain.intake import events as intake
 from domain.job import job
@@ -40,10 +41,9 @@ _OfZap: TypeAlias = zap.DraftTested | failures.FailuresResolved | failures.Failu
 _Run: TypeAlias = run.RunRequested | run.RunCancelled | waits.ApprovalAnswered
 _Request: TypeAlias = intake.RequestAdmitted | intake.RequestDiscarded
 _Job: TypeAlias = job.JobRequested | job.JobPaused | job.JobResumed | job.JobAborted
+_Shared: TypeAlias = connection.ConnectionEvent | variables.VariableEvent
 AUDITED: tuple[type[Event], ...] = tuple(
-    kind
-    for union in (_Zap, _OfZap, _Run, _Request, _Job, connection.ConnectionEvent, identity.IdentityEvent)
-    for kind in get_args(union)
+    kind for union in (_Zap, _OfZap, _Run, _Request, _Job, _Shared, identity.IdentityEvent) for kind in get_args(union)
 )
 """The events that entries of the audit come from. Runs are told of where somebody started, ended or answered them."""
 
@@ -63,6 +63,8 @@ def told(event: Event, stream_id: UUID) -> Told | None:
         return Told(kind="job", id=stream_id, text=_of_job(event))
     if isinstance(event, connection.ConnectionEvent):
         return Told(kind="connection", id=stream_id, text=_of_connection(event), named_by=stream_id)
+    if isinstance(event, variables.VariableEvent):
+        return Told(kind="variable", id=stream_id, text=_of_variable(event))
     return _of_account(event, stream_id) if isinstance(event, identity.IdentityEvent) else None
 
 
@@ -148,6 +150,20 @@ def _of_connection(event: connection.ConnectionEvent) -> str:
             return "changed connection {}" + (f", with new secrets: {', '.join(secrets)}" if secrets else "")
         case connection.ConnectionDeleted(forced=forced):
             return "deleted connection {}" + (", although zaps used it" if forced else "")
+        case connection.ConnectionAuthorized():
+            return "consented to connection {}"
+        case connection.ConnectionLost(reason=reason):
+            return f"connection {{}} has to be reconnected: {reason}"
+        case _:
+            assert_never(event)
+
+
+def _of_variable(event: variables.VariableEvent) -> str:
+    match event:
+        case variables.VariableSet(name=name, secret=secret):
+            return f"set variable {name}" + (", which is secret" if secret else "")
+        case variables.VariableDeleted(name=name):
+            return f"deleted variable {name}"
         case _:
             assert_never(event)
 

@@ -1,1 +1,1 @@
-"""What may a zap call others with, and where may that be sent?"""
+"""What do the zaps of a workspace share: credentials, where these may go, and variables?"""

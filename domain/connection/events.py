@@ -32,4 +32,18 @@ class ConnectionDeleted(Event, frozen=True, kw_only=True):
     forced: bool = False
 
 
-ConnectionEvent: TypeAlias = ConnectionCreated | ConnectionChanged | ConnectionDeleted
+class ConnectionAuthorized(Event, frozen=True, kw_only=True):
+    """Somebody consented to it; `scope`: what the authorization server says it may do."""
+
+    scope: str = ""
+
+
+class ConnectionLost(Event, frozen=True, kw_only=True):
+    """It gets no tokens any more until somebody reconnects it."""
+
+    reason: str
+
+
+ConnectionEvent: TypeAlias = (
+    ConnectionCreated | ConnectionChanged | ConnectionDeleted | ConnectionAuthorized | ConnectionLost
+)

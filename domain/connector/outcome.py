@@ -1,9 +1,10 @@
 """What an attempt of an action comes to."""
 
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import msgspec
 
+from domain.connection.blot import Blot
 from domain.connector.http_client import Unreachable
 from domain.values.json import Json
 
@@ -40,6 +41,23 @@ class Postponed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Outcome: TypeAlias = Succeeded | Retry | Failed | Postponed
+X = TypeVar("X", Succeeded, Retry, Failed, Postponed, Outcome)
+
+
+def blotted(outcome: X, blot: Blot) -> X:
+    """The outcome without secrets, whatever an action has made of it."""
+    if not blot:
+        return outcome
+    match outcome:
+        case Succeeded(output):
+            return msgspec.structs.replace(outcome, output=blot.json(output))
+        case Postponed(message=message):
+            return msgspec.structs.replace(outcome, message=blot.text(message))
+        case Retry() | Failed():
+            message, output = blot.text(outcome.message), blot.json(outcome.output)
+            return msgspec.structs.replace(outcome, message=message, output=output)
+        case _:
+            return outcome
 
 
 def unreached(error: Unreachable) -> Outcome:

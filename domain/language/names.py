@@ -25,7 +25,7 @@ _ALWAYS = ("now", "today")
 _ANY = frozenset({"size", "first", "last"})
 
 
-NAMES = ("trigger", "steps", "run", "zap")
+NAMES = ("trigger", "steps", "run", "zap", "vars")
 IN_LOOP = (*NAMES, "item", "loop")
 
 
@@ -33,7 +33,8 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
     """The names in use: the roots, the ids of earlier steps, and those of other steps with the reason against each.
 
     `several`: the zap has several triggers, so that there are `trigger.id` and `trigger.type`.
-    `callbacks`: the steps ahead that wait for a callback.
+    `callbacks`: the steps ahead that wait for a callback. `variables`: their names, and whether each is secret; None
+    where they are not looked at. `sends`: what is rendered goes to others only, so that it may hold secrets.
     """
 
     roots: tuple[str, ...] = NAMES
@@ -41,6 +42,8 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
     others: Mapping[str, str] = {}
     several: bool = False
     callbacks: Collection[str] = ()
+    variables: Mapping[str, bool] | None = None
+    sends: bool = False
 
     def wrong(self, keys: Keys) -> str | None:
         """The mistake in a path; None where a value may be there."""
@@ -49,6 +52,8 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
             return self._wrong_step(keys)
         if root in _FIELDS and root in self.roots:
             return self._wrong_field(str(root), keys)
+        if root == "vars" and root in self.roots:
+            return self._wrong_variable(keys)
         if root == "callback" and "steps" in self.roots:
             return self._wrong_callback(keys)
         return None if root in (*self.roots, *_ALWAYS) else self._unknown(keys)
@@ -80,6 +85,18 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
         if len(keys) == 2 or keys[2] in _STEP or keys[2] in _ANY:
             return None
         return _said(keys, "a step has output and error", written((*keys[:2], "output", *keys[2:])))
+
+    def _wrong_variable(self, keys: Keys) -> str | None:
+        if self.variables is None or len(keys) == 1:
+            return None
+        secret = self.variables.get(str(keys[1]))
+        if secret is None:
+            near = _close(keys[1], self.variables)
+            known = f"the variables are {', '.join(sorted(self.variables))}" if self.variables else "no variable is set"
+            return _said(keys, known, written(("vars", near)) if near else None)
+        if secret and not self.sends:
+            return f"{written(keys)} is secret: only what a step sends to others may hold it, as all else is on record"
+        return None
 
     def _wrong_callback(self, keys: Keys) -> str | None:
         if len(keys) > 1 and keys[1] in self.callbacks:

@@ -1,8 +1,10 @@
 """The rules that a definition keeps when it is saved or published. Definitions in the log were checked then."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from itertools import islice
+
+import msgspec
 
 from domain.connector.catalog import Catalog
 from domain.connector.descriptor import ActionDescriptor
@@ -37,9 +39,11 @@ MAX_MISTAKES = 50
 """Mistakes that one answer lists."""
 
 
-def validate(definition: Definition, catalog: Catalog) -> None:
-    """Check a definition before it is stored. Raises Invalid that lists every mistake with its path and reason."""
-    _refuse(_mistakes(definition, catalog))
+def validate(definition: Definition, catalog: Catalog, variables: Mapping[str, bool] | None = None) -> None:
+    """Check a definition before it is stored; before it is published with the `variables` that there are, and whether
+    each is secret. Raises Invalid that lists every mistake with its path and reason.
+    """
+    _refuse(_mistakes(definition, catalog, variables))
 
 
 def _refuse(what_is_wrong: Iterable[Mistake]) -> None:
@@ -58,7 +62,7 @@ def template_text(definition: Definition) -> int:
     return sum(len(text) for _path, text in _all_templates(definition))
 
 
-def _mistakes(definition: Definition, catalog: Catalog) -> Iterator[Mistake]:
+def _mistakes(definition: Definition, catalog: Catalog, variables: Mapping[str, bool] | None) -> Iterator[Mistake]:
     size = [len(text) for _path, text in _all_templates(definition)]
     if sum(size) > MAX_TEXT or len(size) > MAX_TEMPLATES:
         reason = f"a zap may have {MAX_TEMPLATES:,} templates of {MAX_TEXT:,} characters together"
@@ -70,7 +74,7 @@ def _mistakes(definition: Definition, catalog: Catalog) -> Iterator[Mistake]:
     if len(steps) > MAX_STEPS:
         yield Mistake(("steps",), "too_many", f"at most {MAX_STEPS} steps")
     yield from _of_ids(steps)
-    for place in places(definition):
+    for place in places(definition, variables):
         yield from _of_step(place, catalog)
 
 
@@ -170,9 +174,15 @@ def _of_step(place: StepPlace, catalog: Catalog) -> Iterator[Mistake]:
         for inner, reason in condition.check(wanted, place.names.wrong).items():
             yield Mistake((*at, *_keys(key), *place_of(inner)), "invalid", reason)
     field, value = templated(step)
-    yield from _of_templates(value, (*at, field) if field else at, place.names)
+    names = msgspec.structs.replace(place.names, sends=True) if _sends(step, catalog) else place.names
+    yield from _of_templates(value, (*at, field) if field else at, names)
     if isinstance(step, ForEachStep):
         yield from _of_templates(result(step), (*at, "result"), place.inside)
+
+
+def _sends(step: Step, catalog: Catalog) -> bool:
+    action = catalog.actions.get(step.type) if isinstance(step, ActionStep) else None
+    return action is not None and action.connection is not None
 
 
 def _of_templates(value: Json, at: Place, names: Names) -> Iterator[Mistake]:

@@ -29,8 +29,8 @@ class _Before(msgspec.Struct, frozen=True):
         return _Before((*self.ids, *ids), self.loops)
 
 
-def places(definition: Definition) -> Iterator[StepPlace]:
-    """Every step of a definition, those inside of steps right after them."""
+def places(definition: Definition, variables: Mapping[str, bool] | None = None) -> Iterator[StepPlace]:
+    """Every step of a definition, those inside of steps right after them. `variables`: as Names has them."""
     ids = [step.id for _path, step in definition.all_steps()]
     order = {step_id: index for index, step_id in enumerate(ids)}
     loops = _loops(definition)
@@ -59,6 +59,7 @@ def places(definition: Definition) -> Iterator[StepPlace]:
             others=others,
             callbacks=ahead,
             several=bool(definition.triggers),
+            variables=variables,
         )
 
     for path, step, before in _with_earlier(definition.steps, "steps", _Before()):

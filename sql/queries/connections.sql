@@ -35,3 +35,24 @@ where tenant_id = $1 and connection_id = any($2::uuid[])
 -- What its last use has shown, and when that was, unless the secrets have changed since.
 update iam.connections set status = coalesce($4, status), last_used_at = greatest(last_used_at, $5)
 where tenant_id = $1 and connection_id = $2 and position = $3
+
+-- name: lease_connection
+-- One process at a time gets new tokens: who gets the row may, until $4. A version that was replaced gets none.
+update iam.connections set lease_until = $4
+where connection_id = $1 and token_version = $2 and (lease_until is null or lease_until <= $3)
+returning true
+
+-- name: release_connection
+update iam.connections set lease_until = null where connection_id = $1 and token_version = $2
+
+-- name: put_tokens
+-- New tokens in the place of those of a version; no row where others were put meanwhile.
+update iam.connections
+set tokens = $3, token_version = token_version + 1, lease_until = null, status = 'ok', expires_at = $4,
+    last_refreshed_at = $5
+where connection_id = $1 and token_version = $2 returning true
+
+-- name: lose_connection
+-- Somebody has to reconnect it; no row where new tokens were put meanwhile, or that is known.
+update iam.connections set status = 'needs_reconnect', lease_until = null
+where connection_id = $1 and token_version = $2 and status <> 'needs_reconnect' returning true

@@ -105,6 +105,25 @@ class ConnectionTables:
         """What its last use has shown, and when that was; not where it was changed since it was read."""
         await self._pool.execute(_queries["note_connection"], tenant_id, known.id, known.position, status, at)
 
+    async def lease(self, connection_id: UUID, token_version: int, now: datetime, until: datetime) -> bool:
+        """Whether this process may get new tokens, until then."""
+        return bool(await self._pool.fetchval(_queries["lease_connection"], connection_id, token_version, now, until))
+
+    async def release(self, connection_id: UUID, token_version: int) -> None:
+        """Let another process try."""
+        await self._pool.execute(_queries["release_connection"], connection_id, token_version)
+
+    async def put_tokens(
+        self, connection_id: UUID, token_version: int, sealed: bytes, *, expires_at: datetime | None, at: datetime
+    ) -> bool:
+        """Keep new tokens; False where others were kept meanwhile."""
+        values = (connection_id, token_version, sealed, expires_at, at)
+        return bool(await self._pool.fetchval(_queries["put_tokens"], *values))
+
+    async def lose(self, connection_id: UUID, token_version: int) -> bool:
+        """Whether it was this call that found out that somebody has to reconnect it."""
+        return bool(await self._pool.fetchval(_queries["lose_connection"], connection_id, token_version))
+
 
 def _shown(row: Collection[object]) -> dict[str, Any]:
     """The fields that may be shown, in the order of the queries."""

@@ -125,6 +125,7 @@ def test_every_event_belongs_to_one_aggregate_and_is_folded_by_it() -> None:
 
     from domain.account import identity
     from domain.connection import events as connection
+    from domain.connection import variables
     from domain.failures import failures
     from domain.intake import events as intake
     from domain.job import job
@@ -143,6 +144,7 @@ def test_every_event_belongs_to_one_aggregate_and_is_folded_by_it() -> None:
         job.JobEvent,
         identity.IdentityEvent,
         connection.ConnectionEvent,
+        variables.VariableEvent,
     )
     unions = [*(set(get_args(union)) for union in aggregates), {ticks.TickEvent}]
     assert sum(map(len, unions)) == len(set.union(*unions)) == len(EVENT_TYPES)

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from domain.account import identity
 from domain.connection import events as connection
+from domain.connection import variables
 from domain.failures import failures
 from domain.flow.decisions import Filtered, Taken
 from domain.hook.request import Request
@@ -280,6 +281,10 @@ EXAMPLES: tuple[Event, ...] = (
     connection.ConnectionCreated(name="Orders", kind="bearer", config={"hosts": ["api.example.com"]}),
     connection.ConnectionChanged(name="Orders", config={"hosts": ["api.example.com"]}, secrets=("token",)),
     connection.ConnectionDeleted(forced=True),
+    connection.ConnectionAuthorized(scope="orders.read"),
+    connection.ConnectionLost(reason="the token endpoint answered 400: invalid_grant"),
+    variables.VariableSet(name="BASE", secret=True, value="https://api.example.com"),
+    variables.VariableDeleted(name="BASE"),
     identity.UserSignedUp(name="Ada"),
     identity.UserSignedIn(),
     identity.UserSignedOut(session_id=_ID),

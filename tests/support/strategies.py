@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from domain.account import identity
 from domain.connection import events as connection
+from domain.connection import variables
 from domain.connection.kinds import Kind
 from domain.failures import failures
 from domain.flow.decisions import Filtered, Taken
@@ -304,6 +305,12 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
         connection.ConnectionChanged, name=texts, config=json_objects, secrets=st.lists(texts, max_size=3).map(tuple)
     ),
     connection.ConnectionDeleted: st.builds(connection.ConnectionDeleted, forced=st.booleans()),
+    connection.ConnectionAuthorized: st.builds(connection.ConnectionAuthorized, scope=texts),
+    connection.ConnectionLost: st.builds(connection.ConnectionLost, reason=texts),
+    variables.VariableSet: st.builds(
+        variables.VariableSet, name=texts, secret=st.booleans(), value=st.none() | texts | numbers | st.booleans()
+    ),
+    variables.VariableDeleted: st.builds(variables.VariableDeleted, name=texts),
     identity.UserSignedUp: st.builds(identity.UserSignedUp, name=texts),
     identity.UserSignedIn: st.builds(identity.UserSignedIn),
     identity.UserSignedOut: st.builds(identity.UserSignedOut, session_id=st.uuids()),

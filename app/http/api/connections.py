@@ -9,6 +9,7 @@ from litestar import Controller, Response, delete, get, patch
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from app.accounts.auth import AuthedRequest
+from app.connections.consent import Consents
 from app.connections.stored import Connections
 from app.connections.trials import ConnectionTest, ConnectionTests
 from app.http.broken import broken_rules
@@ -73,6 +74,18 @@ class ConnectionOut(msgspec.Struct, frozen=True, kw_only=True):
     position: int
 
 
+class NewConnectionOut(ConnectionOut, frozen=True, kw_only=True):
+    """A new connection. `authorize_url`: where somebody consents to it, where that is needed."""
+
+    authorize_url: str | Unset = UNSET
+
+
+class Reconnect(msgspec.Struct, frozen=True):
+    """Where somebody consents, in a browser, within 15 minutes."""
+
+    authorize_url: str
+
+
 class ConnectionController(Controller):
     """Secrets go in, and never come out: not in answers, runs, logs or the history."""
 
@@ -81,12 +94,18 @@ class ConnectionController(Controller):
 
     @command("/", "createConnection", "Store a credential", "limit_reached", status_code=201, headers=("Location",))
     async def create(
-        self, data: JSONBody[ConnectionIn], request: AuthedRequest, connections: Injected[Connections]
-    ) -> Response[ConnectionOut]:
+        self,
+        data: JSONBody[ConnectionIn],
+        request: AuthedRequest,
+        connections: Injected[Connections],
+        consents: Injected[Consents],
+    ) -> Response[NewConnectionOut]:
         """A step names it as `connection`; then it goes along with what the step sends, and with nothing else."""
         setup = _checked(data.kind, data.config, data.secrets)
         made = await connections.create(request.user, data.name, data.kind, setup)
-        return Response(_out(made, 0), status_code=201, headers={"location": f"/api/v1/connections/{made.id}"})
+        url = consents.url(request.user, made)
+        shown = NewConnectionOut(**msgspec.structs.asdict(_out(made, 0)), authorize_url=url or UNSET)
+        return Response(shown, status_code=201, headers={"location": f"/api/v1/connections/{made.id}"})
 
     @get("/", summary="List connections", operation_id="listConnections")
     async def list_connections(
@@ -177,6 +196,13 @@ class ConnectionController(Controller):
         """Sends one GET with the credential, and says whether that was let in."""
         row = await connections.load(request.user.tenant_id, connection_id)
         return await connection_tests.test(request.user, row, data.url if data else None)
+
+    @command("/{connection_id:uuid}/reconnect", "reconnectConnection", "Consent again", "wrong_status")
+    async def reconnect(
+        self, connection_id: FromPath[UUID], request: AuthedRequest, consents: Injected[Consents]
+    ) -> Reconnect:
+        """Client id, secret and scopes stay; runs that wait for it go on once somebody has consented."""
+        return Reconnect(await consents.reconnect(request.user, connection_id))
 
     async def _shown(self, request: AuthedRequest, services: Services, row: StoredConnection) -> ConnectionOut:
         used = await count_uses(services.store.pool, request.user.tenant_id, [row.id])

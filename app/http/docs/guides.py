@@ -22,6 +22,7 @@ ORDER = (
     "http-action",
     "data",
     "connections",
+    "variables",
     "failures",
     "runs",
     "history",

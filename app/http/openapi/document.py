@@ -34,6 +34,7 @@ _TAGS = {
     "Triggers": "When zaps start by themselves, and what came of it.",
     "Templates": "What a template gives, before a zap uses it.",
     "Connections": "What zaps call others with: credentials that can be set, tried and used, and never read.",
+    "Variables": "Values with names that all zaps share.",
     "Webhooks": "The hook of a zap: its secrets, and the requests that started no run.",
     "Runs": "What happened, and how to make it happen again.",
     "History": "What things were, who changed what, and the differences.",

@@ -172,8 +172,14 @@ EXAMPLES: Mapping[str, Json] = {
         "name": "Shop", "kind": "bearer", "config": {"hosts": ["api.example.com"]},
         "secrets": {"token": "the token that the API gave you"},
     },
+    "NewVariable": {"value": "https://api.example.com", "secret": False},
+    "Variable": {
+        "name": "BASE", "value": "https://api.example.com", "secret": False, "changed_at": _AT, "position": 42,
+    },
     "ConnectionUpdate": {"secrets": {"token": "another token"}},
     "Connection": _CONNECTION,
+    "CreatedConnection": _CONNECTION,
+    "Reconnect": {"authorize_url": "https://id.example.com/authorize?response_type=code&client_id=c&state=…"},
     "ConnectionTestRequest": {"url": "https://api.example.com/me"},
     "ConnectionTest": {"ok": True, "detail": "the host let it in: it answered 200", "http_status": 200, "status": "ok"},
     "ConnectionUse": {

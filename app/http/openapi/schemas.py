@@ -32,7 +32,8 @@ _NAMES: Mapping[str, str] = {
     "TestOutcome": "DraftTestOutcome", "Refresh": "RefreshRequest",
     "PublishIn": "PublishRequest", "Checked": "DefinitionCheck",
     "ConnectionIn": "NewConnection", "ConnectionOut": "Connection", "ConnectionChange": "ConnectionUpdate",
-    "ConnectionTestIn": "ConnectionTestRequest",
+    "NewConnectionOut": "CreatedConnection", "ConnectionTestIn": "ConnectionTestRequest",
+    "VariableIn": "NewVariable", "VariableOut": "Variable",
     "Entry": "AuditEntry", "From": "AuditVia", "Actor": "AuditActor", "Entity": "AuditEntity", "KeyUsed": "AuditKey",
     "SessionOut": "Session", "AccessOut": "SessionAccess", "Changed": "DeadLetterChange",
 }  # fmt: skip
