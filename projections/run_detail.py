@@ -32,6 +32,7 @@ class RunDetail(msgspec.Struct, kw_only=True):
     turns, children), and ran for the rest. `steps` are all steps of its version, in their order, once its zap is known.
 
     `parent`: the run and step that this run is an item of, or that called its zap. An item's trigger is its parent's.
+    `depth`: how many runs have started one another before this one, `via` their zaps, the first one first.
     `reason`: why a filtered run went no further, or for what a waiting one waits: `approval` or `callback`.
     `answer`: the value of the `return` step that ended the run.
     `replays` are the newest runs that replay this one, `recovered_by` is the one that made up for it when it had not
@@ -55,6 +56,8 @@ class RunDetail(msgspec.Struct, kw_only=True):
     answer: Json | UnsetType = UNSET
     replay_of: UUID | None = None
     parent: Parent | None = None
+    depth: int = 0
+    via: tuple[UUID, ...] = ()
     item: Json | UnsetType = UNSET
     deadline: datetime | None = None
     replays: list[UUID] = []
@@ -106,6 +109,8 @@ def fold(events: Sequence[StoredEvent], body: Json | UnsetType = UNSET) -> RunDe
         started_at=events[0].recorded_at,
         replay_of=first.replay_of,
         parent=first.parent,
+        depth=first.depth,
+        via=first.via,
         item=first.item if of_loop else UNSET,
         deadline=first.deadline,
         position=events[-1].position,

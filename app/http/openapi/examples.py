@@ -217,7 +217,8 @@ EXAMPLES: Mapping[str, Json] = {
             }
         ],
         "started_at": _AT, "finished_at": _LATER, "duration_ms": 1250, "queued_ms": 3, "waiting_ms": 0, "error": None,
-        "replay_of": None, "deadline": None, "replays": [], "recovered_by": None, "position": 50,
+        "replay_of": None, "depth": 1, "via": [_ZAP], "deadline": None, "replays": [], "recovered_by": None,
+        "position": 50,
     },
     "ApprovalAnswer": {"decision": "approve", "comment": "within the budget", "data": {"amount": 20}},
     "RecordedAnswer": {
