@@ -3,9 +3,11 @@
 from consumers.connectors.http.answer import NotAsAsked, headers_of, output
 from consumers.connectors.http.body import encoded, pairs
 from consumers.connectors.http.body import problem as body_problem
-from consumers.connectors.http.config import RequestConfig, as_defined
+from consumers.connectors.http.config import MAX_BYTES, RequestConfig, as_defined
 from consumers.connectors.http.config import check as config_problems
+from consumers.connectors.http.paging import NoList, Paging, items_of, next_request
 from consumers.connectors.http.poll import HTTP_POLL
+from consumers.connectors.http.redirects import BadRedirect, sent
 from domain.connector.config import BadConfig, read
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector
 from domain.connector.http_client import HttpReply, HttpRequest, Unreachable
@@ -13,10 +15,13 @@ from domain.connector.outcome import Failed, Outcome, Retry, Succeeded, unreache
 from domain.connector.url import with_query
 from domain.connector.uses import Uses, host_at
 from domain.hook.hops import HEADER
-from domain.values.json import JsonObject
+from domain.language import condition
+from domain.values.json import Json, JsonObject
 
 LOOP_DETECTED = 508
 """RFC 5842 §7.2. A retry would only continue the loop."""
+MOST = 2_000_000
+"""Characters that a condition over an answer looks at."""
 RETRIED_STATUSES = frozenset({408, 425, 429})
 """Statuses below 500 that may pass (RFC 9110 §15.5.9, RFC 8470 §5.2, RFC 6585 §4)."""
 
@@ -27,22 +32,51 @@ async def request(config: JsonObject, context: ActionContext) -> Outcome:
         wanted = read(RequestConfig, _given(config))
         headers, body = _headers_and_body(wanted, context.idempotency_key)
         headers = _with_hop(headers, context.hop)
-    except BadConfig as error:
+        if wanted.success:
+            condition.load(wanted.success)  # a template may have made something else of it
+    except (BadConfig, condition.InvalidCondition) as error:
         return Failed(code="bad_config", message=str(error))
+    asked = HttpRequest(
+        method=wanted.method,
+        url=with_query(wanted.url, pairs(wanted.query)),
+        headers=headers,
+        body=body,
+        timeout_s=wanted.timeout_s,
+        max_bytes=wanted.max_bytes,
+    )
     try:
-        reply = await context.http.request(
-            HttpRequest(
-                method=wanted.method,
-                url=with_query(wanted.url, pairs(wanted.query)),
-                headers=headers,
-                body=body,
-                timeout_s=wanted.timeout_s,
-                max_bytes=wanted.max_bytes,
-            )
-        )
+        return await (_pages(asked, wanted, wanted.paging, context) if wanted.paging else _one(asked, wanted, context))
     except Unreachable as error:
         return unreached(error)
-    return _outcome(reply, wanted, context)
+    except BadRedirect as error:
+        return Failed(code="bad_redirect", message=str(error))
+
+
+async def _one(asked: HttpRequest, wanted: RequestConfig, context: ActionContext) -> Outcome:
+    return _outcome(await sent(context.http, asked, wanted.redirects), wanted, context)
+
+
+async def _pages(first: HttpRequest, wanted: RequestConfig, paging: Paging, context: ActionContext) -> Outcome:
+    """The items of all pages as one list. A page that fails fails the step."""
+    items: list[Json] = []
+    asked: HttpRequest | None = first
+    pages = size = 0
+    answer: JsonObject = {}
+    while asked is not None and pages < paging.max_pages and size < MAX_BYTES:
+        outcome = await _one(asked, wanted, context)
+        if not isinstance(outcome, Succeeded) or not isinstance(outcome.output, dict):
+            return outcome
+        answer, pages = outcome.output, pages + 1
+        try:
+            found = items_of(paging, answer)
+        except NoList as error:
+            return Failed(code="no_items", message=f"page {pages}: {error}", output=answer)
+        items += found
+        of_page = answer["size"]
+        size += of_page if isinstance(of_page, int) else 0
+        asked = next_request(paging, asked, answer, count=len(found))
+    stopped: JsonObject = {} if asked is None else {"stopped_at": pages}
+    return Succeeded({**answer, "body": items, "size": size, "pages": pages, **stopped})
 
 
 def check(saved: JsonObject) -> dict[str, str]:
@@ -86,20 +120,34 @@ def _with_hop(headers: list[tuple[str, str]], hop: str) -> list[tuple[str, str]]
 
 def _outcome(reply: HttpReply, wanted: RequestConfig, context: ActionContext) -> Outcome:
     code, message = f"http_{reply.status}", f"the target answered {reply.status}"
-    succeeded = 200 <= reply.status < 300
-    if succeeded and reply.truncated:
+    is_2xx = 200 <= reply.status < 300
+    if is_2xx and reply.truncated:
         return _too_large(reply, wanted)
     try:
-        found = output(reply, wanted.response if succeeded else "auto")
+        found = output(reply, wanted.response if is_2xx else "auto")
     except NotAsAsked as error:
         return Failed(code="answer_not_json", message=str(error), output=output(reply, "auto"))
-    if succeeded:
+    holds = is_2xx
+    if wanted.success:
+        decision = _decided(wanted.success, found)
+        holds, message = decision.holds, f"{message}, and it counts as a success where {decision.reason}"
+    if holds:
         return Succeeded(found)
+    if is_2xx:
+        return Failed(code="not_successful", message=message, output=found)
     if reply.status == LOOP_DETECTED:
         return Failed(code="loop_detected", message="the target says that runs start one another", output=found)
     if reply.status in RETRIED_STATUSES or reply.status >= 500:
         return Retry(code=code, message=message, after_s=reply.retry_after_s(context.clock()), output=found)
     return Failed(code=code, message=message, output=found)
+
+
+def _decided(wanted: JsonObject, found: JsonObject) -> condition.Decision:
+    """Whether an answer counts as a success."""
+    prepared = condition.load(wanted)
+    if condition.cost(prepared, found, MOST) > MOST:
+        return condition.Decision(holds=False, path="", reason="its condition has less to look at")
+    return condition.explain(prepared, found)
 
 
 def _too_large(reply: HttpReply, wanted: RequestConfig) -> Failed:

@@ -7,10 +7,15 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from multipart import parse_options_header
 
+from consumers.connectors.http.paging import Paging
+from consumers.connectors.http.paging import problems as paging_problems
+from consumers.connectors.http.redirects import MAX_REDIRECTS
 from domain.connector import headers as rules
 from domain.connector import url as urls
 from domain.connector.config import is_template, problems
 from domain.hook.hops import HEADER
+from domain.language import condition
+from domain.language.names import Names
 from domain.language.template import is_lone_path
 from domain.values.json import Json, JsonObject, MalformedJson, parse
 from domain.values.payload import is_json, plain_type
@@ -55,6 +60,19 @@ class RequestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     response: Annotated[Response, Meta(title="Read the answer as", description="auto: as its content type says")] = (
         "auto"
     )
+    success: (
+        Annotated[
+            dict[str, Json],
+            Meta(title="Success", description="A condition over status, headers and body; without it, any 2xx"),
+        ]
+        | UnsetType
+    ) = UNSET
+    paging: (
+        Annotated[Paging, Meta(title="Further pages", description="The body is the list of all items")] | UnsetType
+    ) = UNSET
+    redirects: Annotated[
+        int, Meta(title="Redirects that are followed", ge=0, le=MAX_REDIRECTS, description="Each through the guard")
+    ] = 0
     max_bytes: Annotated[
         int,
         Meta(title="Largest answer in bytes", ge=1, le=MAX_BYTES, description="A larger one fails the step"),
@@ -102,7 +120,16 @@ def check(saved: JsonObject) -> dict[str, str]:
     headers = saved.get("headers")
     if isinstance(headers, dict):
         found.update(_check_headers(headers))
+    success, paging = saved.get("success"), saved.get("paging")
+    if isinstance(success, dict):
+        wrong_parts = condition.check(success, _ANSWER.wrong)
+        found.update({f"success.{at}".rstrip("."): reason for at, reason in wrong_parts.items()})
+    if isinstance(paging, dict) and not any(path.startswith("paging") for path in found):
+        found.update(paging_problems(msgspec.convert(paging, Paging)))
     return found
+
+
+_ANSWER = Names(roots=("status", "headers", "body"))
 
 
 def _check_headers(headers: JsonObject) -> dict[str, str]:
