@@ -6,14 +6,15 @@ from uuid import UUID
 
 import msgspec
 
+from consumers.connectors.http.config import DEFAULT_BYTES
 from consumers.outbound.client import Outbound
-from consumers.trial.given import sample_of
 from consumers.trial.stand_in import StandIn
 from domain.connector.descriptor import ActionContext, ActionDescriptor
 from domain.connector.outcome import Failed, Outcome, Postponed, Retry, Succeeded
 from domain.declared.action import NO_OUTPUT, Declared, Perform, descriptor
 from domain.declared.fields import schema_of
 from domain.declared.file import ErrorRule, When
+from domain.declared.given import sample_of
 from domain.log.ports import Clock
 from domain.values.json import Json, JsonObject
 from domain.values.path import parse_path
@@ -22,7 +23,6 @@ KEY = "run.step"
 """The idempotency key of all tries."""
 SHORT_S = 0.05
 """How long a try waits for the answer that does not come."""
-HUGE = 11 * 2**20
 RETRY_AFTER_S = 7.0
 
 
@@ -104,7 +104,8 @@ class Trial:
             case "wrong content type":
                 self._stand_in.says(200, b"<html>Sign in</html>", content_type="text/html")
             case "huge answer":
-                self._stand_in.says(200, b'"' + b"x" * HUGE + b'"')
+                most = (known.action.output or NO_OUTPUT).max_bytes or DEFAULT_BYTES
+                self._stand_in.says(200, b'"' + b"x" * most + b'"')
             case status:
                 self._stand_in.says(int(status), msgspec.json.encode(body))
 

@@ -15,7 +15,7 @@ from domain.connector.uses import Uses
 from domain.declared.answers import settled
 from domain.declared.fields import schema_of
 from domain.declared.file import Action, Connection, ConnectorFile, ErrorRule, Imported, Output, Request
-from domain.declared.filling import Absent, fill, fill_fields, fill_path
+from domain.declared.filling import Absent, fill, fill_base, fill_fields, fill_path
 from domain.declared.form import problems, read
 from domain.declared.operation import bracketed, request_of
 from domain.values.json import Json, JsonObject
@@ -98,7 +98,15 @@ def _uses(known: Declared) -> Uses | None:
     if not kinds:
         return None
     fitting: tuple[Kind, ...] = tuple(kind for kind in HTTP_KINDS if kind in kinds) or HTTP_KINDS
-    return Uses(host=lambda _config: fixed_host(known.base_url), kinds=fitting, required=known.connection.required)
+    return Uses(host=lambda config: _host(known, config), kinds=fitting, required=known.connection.required)
+
+
+def _host(known: Declared, config: JsonObject) -> str:
+    """Where a config as saved leads; empty where only data can tell."""
+    try:
+        return fixed_host(fill_base(known.base_url, config))
+    except BadConfig:
+        return ""
 
 
 def request(known: Declared, given: JsonObject, key: str) -> JsonObject:
@@ -158,4 +166,5 @@ def _url(base_url: str, wanted: Request, scope: JsonObject, hosts: tuple[str, ..
             raise BadConfig(f"the address has to begin with https:// and be at {' or '.join(hosts)}")
         return url
     assert isinstance(wanted.path, str)
-    return base_url + fill_path(wanted.path, given if isinstance(given, dict) else {})
+    fields = given if isinstance(given, dict) else {}
+    return fill_base(base_url, fields) + fill_path(wanted.path, fields)

@@ -47,7 +47,9 @@ def loaded(value: Json) -> ConnectorFile:
 
 
 def _of_file(file: ConnectorFile) -> Iterator[Mistake]:
-    wrong = urls.check(file.base_url) if "{" not in file.base_url else "it can't have a template"
+    wrong = urls.check(SEGMENT.sub("x", file.base_url))
+    if any(found[2] for found in SEGMENT.finditer(file.base_url)):
+        wrong = "a part of the address is one name: {name}"
     if wrong or "?" in file.base_url or "#" in file.base_url:
         yield Mistake(("base_url",), "invalid", wrong or "it can't have a query")
     yield from _of_connection(file.connection, file)
@@ -115,7 +117,8 @@ def _of_unused(action: Action, at: Place, file: ConnectorFile) -> Iterator[Mista
     said: Json = msgspec.to_builtins(action.request)
     used = {slot.name.split(".")[1] for slot in slots(said) if slot.name.startswith("input.")}
     used |= {slot.name.split(".")[1] for slot in slots(dict(file.headers)) if slot.name.startswith("input.")}
-    used |= {found[1].split(".")[0] for found in SEGMENT.finditer(action.request.path or "")}
+    addresses = file.base_url + (action.request.path or "")
+    used |= {found[1].split(".")[0] for found in SEGMENT.finditer(addresses)}
     for name in action.input:
         if name not in used:
             yield Mistake((*at, "input", name), "unused", "the request does not use this field")
@@ -128,6 +131,10 @@ def _of_request(
         yield Mistake((*at, "path"), "required", "a request has a path below base_url, or a url that a field gives")
     if isinstance(request.path, str):
         yield from _of_request_path(request.path, (*at, "path"), fields, is_open=not roots)
+        for found in SEGMENT.finditer(file.base_url):
+            if roots and found[1] not in fields:
+                reason = f"base_url needs the field {found[1]}: declare it, or name it in depends_on"
+                yield Mistake((*at, "path"), "unknown_field", reason)
     elif request.url and not file.hosts:
         yield Mistake(("hosts",), "required", "say at which hosts the addresses may be that a field gives")
     bodies = [name for name in ("json", "form", "text") if getattr(request, name) is not msgspec.UNSET]

@@ -136,6 +136,7 @@ class Parameter(_Part, frozen=True, kw_only=True):
     style: Literal["form", "simple", "spaceDelimited", "pipeDelimited", "deepObject", "label", "matrix"] = "form"
     explode: bool = True
     reserved: bool = False
+    json_: bool = msgspec.field(default=False, name="json")
 
 
 class Imported(_Part, frozen=True, kw_only=True):

@@ -15,6 +15,8 @@ from domain.values.path import Missing, look_up, parse_path
 SLOT = re.compile(r"\{\{\s*([A-Za-z_][\w.-]*)\s*\}\}")
 SEGMENT = re.compile(r"\{([A-Za-z_][\w.-]*)(\*?)\}")
 """`{name}` is one segment of a path; `{name*}` may be several."""
+_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+"""A part of a host's name (RFC 1123 §2.1)."""
 _MARK = re.compile(r"\{\{|\}\}")
 
 
@@ -77,6 +79,18 @@ def _segment(name: str, several: bool, scope: Mapping[str, Json]) -> str:
     if any(part in {"", ".", ".."} for part in parts):
         raise BadConfig(f"{name}: {text[:50]!r} can't be a part of an address")
     return "/".join(quote(part.encode("utf-8", "replace"), safe=":@") for part in parts)
+
+
+def fill_base(base_url: str, scope: Mapping[str, Json]) -> str:
+    """The address of a service with the parts that fields give, such as a customer's own name. Raises BadConfig."""
+    return SEGMENT.sub(lambda found: _label(found[1], scope), base_url)
+
+
+def _label(name: str, scope: Mapping[str, Json]) -> str:
+    found = scope.get(name)
+    if not isinstance(found, str) or not _LABEL.fullmatch(found):
+        raise BadConfig(f"{name}: letters, digits and hyphens only, as it is a part of the address")
+    return found
 
 
 class Slot(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from domain.connector.config import BadConfig
 from domain.declared.file import Imported, Parameter
-from domain.language.spelling import spelled
+from domain.language.spelling import as_json, spelled
 from domain.values.json import Json, JsonObject
 from domain.values.payload import is_json
 
@@ -85,6 +85,9 @@ def _pairs(operation: Imported, place: str, given: JsonObject) -> Iterator[tuple
 def _written(parameter: Parameter, value: Json) -> Iterator[tuple[str, Json]]:
     name = parameter.name
     separator = {"spaceDelimited": " ", "pipeDelimited": "|"}.get(parameter.style, ",")
+    if parameter.json_:
+        yield name, as_json(value)
+        return
     match value:
         case dict() if parameter.style == "deepObject":
             yield from bracketed({name: value}).items()

@@ -21,6 +21,7 @@ ORDER = (
     "testing",
     "http-action",
     "data",
+    "connectors",
     "connections",
     "variables",
     "failures",
