@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Self
@@ -29,7 +29,8 @@ TENANTS = 500
 """Tenants whose connections are kept; beyond that, those of the tenant that was idle for longest are closed."""
 KEEP_ALIVE_S = 30
 CACHED_URL = 512
-"""Characters of a URL that is remembered, as checked."""
+"""Characters of a URL that is remembered, as checked: most steps call the same one again and again."""
+KNOWN_URLS = 4_096
 NOBODY = UUID(int=0)
 """The tenant of requests that belong to none."""
 
@@ -42,6 +43,7 @@ class Outbound:
 
     def __init__(self, allowed: Sequence[Network], names: Callable[[], AbstractResolver] = resolver) -> None:
         self._allowed = tuple(allowed)
+        self._known = lru_cache(maxsize=KNOWN_URLS)(partial(checked, allowed=self._allowed))
         self._make_names = names
         self._names: AbstractResolver | None = None
         self._exits: OrderedDict[UUID, _Exit] = OrderedDict()
@@ -62,7 +64,7 @@ class Outbound:
     async def request(self, request: HttpRequest, tenant_id: UUID = NOBODY) -> HttpReply:
         """See domain.connector.http_client.HttpClient. `tenant_id` says on whose connections."""
         url, headers = request.url, request.headers
-        target = _known(url, self._allowed) if len(url) <= CACHED_URL else checked(url, self._allowed)
+        target = self._known(url) if len(url) <= CACHED_URL else checked(url, self._allowed)
         given = list(headers.items()) if not isinstance(headers, Sequence) else list(headers)
         wrong = problem(given)
         if wrong:
@@ -121,12 +123,6 @@ def _connector(names: AbstractResolver, allowed: Sequence[Network]) -> _Connecto
     connector = _Connector(resolver=names, limit=CONNECTIONS, ttl_dns_cache=10, keepalive_timeout=KEEP_ALIVE_S)
     connector.allowed = allowed
     return connector
-
-
-@lru_cache(maxsize=4_096)
-def _known(url: str, allowed: tuple[Network, ...]) -> URL:
-    """As `checked`: most steps call the same URL again and again."""
-    return checked(url, allowed)
 
 
 def checked(url: str, allowed: Sequence[Network]) -> URL:

@@ -5,13 +5,14 @@ A target is a scheme, host and port as one tenant calls it, so that no tenant ca
 
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from uuid import UUID, uuid5
 
 import msgspec
 from yarl import URL
 
 from consumers.outbound.circuit import Circuit, Verdict
-from consumers.outbound.client import Outbound
+from consumers.outbound.client import CACHED_URL, KNOWN_URLS, Outbound
 from consumers.outbound.turns import Turns
 from domain.connector.http_client import HttpClient, HttpReply, HttpRequest, Unreachable
 from domain.log.ports import Clock, StoreUnavailable
@@ -81,7 +82,7 @@ class Targets:
         return reply
 
     def _target(self, tenant_id: UUID, url: str) -> Target:
-        key = tenant_id, _address(url)
+        key = tenant_id, _known(url) if len(url) <= CACHED_URL else _address(url)
         target = self._targets.get(key)
         if target is None:
             target = Target(Circuit(self._random), uuid5(*key), Turns(self._random))
@@ -116,6 +117,11 @@ class _Guarded(msgspec.Struct, frozen=True):
     async def request(self, request: HttpRequest) -> HttpReply:
         """See domain.connector.http_client.HttpClient."""
         return await self.targets.request(self.tenant_id, self.per_minute, request)
+
+
+@lru_cache(maxsize=KNOWN_URLS)
+def _known(url: str) -> str:
+    return _address(url)
 
 
 def _address(url: str) -> str:

@@ -26,6 +26,7 @@ NAMES = (
     "trace",
     "timers",
     "idle",
+    "memory",
     "attacks",
 )
 

@@ -115,7 +115,7 @@ async def test_of_several_answers_only_the_public_ones_are_connected_to(target: 
 async def test_who_is_connected_to_is_looked_at_before_anything_is_sent(
     target: RawTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "_known", lambda url, _allowed: checked(url, parse_networks("127.0.0.0/8")))
+    monkeypatch.setattr(client, "checked", lambda url, **_: checked(url, parse_networks("127.0.0.0/8")))
     async with Outbound(()) as http:
         assert await refused(http, target.url) == "address_refused"
     assert target.requests == []
