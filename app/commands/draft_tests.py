@@ -130,6 +130,7 @@ class DraftTests:
                     given=wish.given,
                     decided=wish.decided,
                     recorded=sample.recorded(definition),
+                    past=sample.past(self._store, test_id, definition),
                     only=only,
                     real=wish.effects == "real",
                     loops=True,

@@ -7,11 +7,12 @@ import msgspec
 
 from app.commands.requests import Requests
 from consumers.rehearsal.answers import recorded
+from consumers.rehearsal.past import Past
 from domain.aggregates import RUN, ZAP
 from domain.connector.outcome import Outcome
 from domain.hook.request import Request, json_request
 from domain.log.errors import WrongStatus
-from domain.log.ports import NewId
+from domain.log.ports import EventStore, NewId
 from domain.log.stream import load_of
 from domain.run.events import Source
 from domain.run.state import ActiveRun, EndedRun
@@ -26,6 +27,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     request: Request
     source: Source = "manual"
     position: int | None = None
+    run_id: UUID | None = None
     run: ActiveRun | EndedRun | None = None
     definition: Definition | None = None
 
@@ -34,6 +36,12 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
         if self.run is None or self.definition is None:
             return {}
         return recorded(self.run, self.definition, draft)
+
+    def past(self, store: EventStore, now: UUID, draft: Definition) -> Past | None:
+        """The same of the items of its loops, looked up as they come in the rehearsal in which `now` stands for it."""
+        if self.run_id is None or self.definition is None:
+            return None
+        return Past(store, now, self.run_id, self.definition, draft)
 
 
 class Samples:
@@ -54,6 +62,7 @@ class Samples:
             request=requested.request,
             source=requested.source,
             position=run.last.position,
+            run_id=run_id,
             run=run.state,
             definition=zap.state.version(requested.zap_version).definition,
         )

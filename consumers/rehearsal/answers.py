@@ -26,10 +26,11 @@ _CALLED_BACK: Json = {"body": {}, "headers": {}, "query": {}, "at": _SOME_TIME}
 class Answers:
     """The answers of one rehearsal, and by whom each of them was given, by idempotency key."""
 
-    def __init__(self, given: Mapping[str, Outcome], recorded: Mapping[str, Outcome], catalog: Catalog) -> None:
+    def __init__(self, given: Mapping[str, Outcome], catalog: Catalog) -> None:
         self._given = given
-        self._recorded = recorded
         self._catalog = catalog
+        self.recorded: dict[UUID, Mapping[str, Outcome]] = {}
+        """What is on record, by the run of the rehearsal and step."""
         self.by: dict[str, AnsweredBy] = {}
 
     def catalog(self, *, real: bool) -> Catalog:
@@ -45,9 +46,10 @@ class Answers:
         if step_id in self._given:
             self.by[key] = "stub"
             return self._given[step_id]
-        if step_id in self._recorded:
+        on_record = self.recorded.get(UUID(key.rpartition(".")[0]), {})
+        if step_id in on_record:
             self.by[key] = "record"
-            return self._recorded[step_id]
+            return on_record[step_id]
         self.by[key] = "sample"
         return Succeeded(UNKNOWN if sample is None else sample)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from uuid import UUID
 
 import msgspec
@@ -28,10 +28,10 @@ SPARE = 64 * 1024
 """Bytes beyond that, for the events that then end the run."""
 
 
-Prepare = Callable[[UUID, RunRequested], RunRequested]
+Prepare = Callable[[UUID, RunRequested], Awaitable[RunRequested]]
 
 
-def _as_it_is(_run_id: UUID, requested: RunRequested) -> RunRequested:
+async def _as_it_is(_run_id: UUID, requested: RunRequested) -> RunRequested:
     return requested
 
 
@@ -51,7 +51,8 @@ class Record:
         version = len(await self.read_stream(command.kind, command.stream_id))
         if command.expected not in (ANY_VERSION, version):
             return Conflict(version)
-        rows = self._rows(command, version)
+        events = [await self._begun(command.stream_id, new.event) for new in command.events]
+        rows = self._rows(command, version, events)
         size = sum(len(row.data) for row in rows)
         if size > self._room + (SPARE if size <= SPARE else 0):
             raise AppendRefused(f"a rehearsal keeps {MAX_BYTES:,} bytes")
@@ -91,9 +92,8 @@ class Record:
         """See domain.log.ports.EventStore."""
         return len(self._log)
 
-    def _rows(self, command: Append, version: int) -> list[StoredEvent]:
+    def _rows(self, command: Append, version: int, events: Sequence[Event]) -> list[StoredEvent]:
         meta, at = encode_metadata(command.metadata), self._clock()
-        events = [self._begun(command.stream_id, new.event) for new in command.events]
         return [
             StoredEvent(
                 position=len(self._log) + number,
@@ -112,5 +112,5 @@ class Record:
             for number, (new, event) in enumerate(zip(command.events, events, strict=True), 1)
         ]
 
-    def _begun(self, stream_id: UUID, event: Event) -> Event:
-        return self._prepare(stream_id, event) if isinstance(event, RunRequested) else event
+    async def _begun(self, stream_id: UUID, event: Event) -> Event:
+        return await self._prepare(stream_id, event) if isinstance(event, RunRequested) else event

@@ -130,7 +130,7 @@ class Rehearsal:
         """What the draft would do. Nothing of it is stored."""
         time = _Time(self._clock, wish.at)
         catalog = await self._catalogs.of(wish.tenant_id, action_types(wish.definition.steps))
-        answers = Answers(wish.given, wish.recorded, catalog)
+        answers = Answers(wish.given, catalog)
         record = Record(time, partial(answered, wish, answers))
         real = wish.real and self._targets is not None
         executor = Executor(

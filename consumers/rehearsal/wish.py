@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from consumers.rehearsal.answers import Answers
+from consumers.rehearsal.past import Past
 from domain.connector.outcome import Failed, Outcome, Retry, Succeeded
 from domain.flow.contents import of_one_run, walk
 from domain.flow.decisions import Decision
@@ -30,10 +31,10 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     """What to rehearse. `run_id` stands for the run that it is not: idempotency keys begin with it.
 
     `number` is the version that the draft would be. Answers that are `given` count before those that are `recorded`;
-    with `real` the targets are called instead of the latter. With `only`, just these steps are done: actions besides
-    are answered, and it is over behind the last of them. `patient`: retries are made, too, in no time. `began`: when
-    steps are said to begin, by id, and the run itself `at`. `loops`: these are done item by item, instead of being
-    answered; `items`: which ones, by the id of the loop.
+    with `real` the targets are called instead of the latter. `past` knows the recorded ones of the items of loops.
+    With `only`, just these steps are done: actions besides are answered, and it is over behind the last of them.
+    `patient`: retries are made, too, in no time. `began`: when steps are said to begin, by id, and the run itself `at`.
+    `loops`: these are done item by item, instead of being answered; `items`: which ones, by the id of the loop.
     """
 
     run_id: UUID
@@ -47,6 +48,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     given: Mapping[str, Outcome] = {}
     decided: Mapping[str, Decision] = {}
     recorded: Mapping[str, Outcome] = {}
+    past: Past | None = None
     only: frozenset[str] = frozenset()
     real: bool = False
     patient: bool = False
@@ -87,8 +89,12 @@ def requested(wish: Wish, now: datetime) -> RunRequested:
     )
 
 
-def answered(wish: Wish, answers: Answers, run_id: UUID, run: RunRequested) -> RunRequested:
+async def answered(wish: Wish, answers: Answers, run_id: UUID, run: RunRequested) -> RunRequested:
     """The run of the draft, or of an item, with the answers of those of its own steps that it does not do."""
+    if run_id == wish.run_id:
+        answers.recorded[run_id] = wish.recorded
+    elif wish.past is not None:
+        answers.recorded[run_id] = await wish.past.of_item(run_id, run)
     outputs: dict[str, Json] = {}
     errors: dict[str, Failure] = {}
     loop = run.parent.step_id if run.parent and run.parent.of_loop else None

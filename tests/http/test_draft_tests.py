@@ -14,7 +14,7 @@ from consumers.outbound.addresses import parse_networks
 from domain.hook.request import Request
 from domain.log.event import StreamKind
 from domain.registry import decode, decode_metadata
-from domain.run.children import Parent
+from domain.run.children import ChildIds, LoopStarted, Parent
 from domain.run.events import RunRequested, StepSucceeded
 from domain.zap.events import DraftTested
 from sql.log.event_store import PgEventStore
@@ -395,6 +395,30 @@ async def test_a_step_inside_a_loop_is_tested_with_the_first_item(ada: Person, t
     )
     (request,) = target.requests
     assert request.body == b'{"line":"5 a"}'
+
+
+async def test_items_of_a_past_run_answer_for_the_same_items(ada: Person, target: RawTarget, own_database: str) -> None:
+    """The first one as it was, the second one was another text then, the third one never was."""
+    zap = await draft(ada, each(line(target.url)))
+    await ada("POST", f"/zaps/{zap['id']}/publish")
+    root = UUID((await ada.api.post(zap["hook_url"], json={"lines": ["a", "b", "c"]})).json()["run_id"])
+    loop = LoopStarted(step_id="each", count=3, items_sha256="", at=now(), version=1)
+    async with PgEventStore(own_database, "test") as store:
+        await append(store, root, loop, tenant_id=UUID(ada.id), key=root)
+        for index, item in enumerate(("a", "x")):
+            above = Parent(run_id=root, step_id="each", waits=True, index=index, count=3, version=1)
+            asked = RunRequested(
+                zap_id=UUID(zap["id"]), zap_version=1, source="item", request=Request(), parent=above, item=item
+            )
+            done = StepSucceeded(step_id="add", attempt=1, started_at=now(), duration_ms=1.0, output={"id": index})
+            item_id = ChildIds(root, "each").of(index)
+            await append(store, item_id, asked, done, tenant_id=UUID(ada.id), key=root)
+    shown = await tried(ada, zap, sample={"run_id": str(root)})
+    steps = [item["steps"][0] for item in shown["steps"][0]["items"]]
+    assert [step["answered_by"] for step in steps] == ["record", "sample", "sample"]
+    assert steps[0]["output"] == {"id": 0}
+    stubbed = await tried(ada, zap, sample={"run_id": str(root)}, stubs={"add": {"id": 9}})
+    assert {item["steps"][0]["answered_by"] for item in stubbed["steps"][0]["items"]} == {"stub"}
 
 
 async def test_loops_in_loops_are_bounded_together(ada: Person, target: RawTarget) -> None:
