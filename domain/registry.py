@@ -10,6 +10,7 @@ import msgspec
 from domain.account import identity
 from domain.connection import events as connection
 from domain.connection import variables
+from domain.erasure import forgetting
 from domain.failures import failures
 from domain.intake import events as intake
 from domain.job import job
@@ -76,6 +77,7 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("zap.run.failed", 1, run_events.RunFailed),
     EventType("zap.run.timed_out", 1, run_events.RunTimedOut),
     EventType("zap.run.cancelled", 1, run_events.RunCancelled),
+    EventType("run.forgotten", 1, forgetting.RunForgotten),
     EventType("connection.created", 1, connection.ConnectionCreated),
     EventType("connection.changed", 1, connection.ConnectionChanged),
     EventType("connection.deleted", 1, connection.ConnectionDeleted),

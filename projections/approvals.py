@@ -15,7 +15,7 @@ from domain.run.events import RunCancelled, RunTimedOut
 from domain.run.waits import ApprovalAnswered, ApprovalAsked, ApprovalMailed, Asked
 from domain.values.json import Json
 from projections.engine.projection import Projection
-from projections.engine.rows import execute, storable
+from projections.engine.rows import execute, forgotten_apart, storable
 from sql.postgres.pool import Connection, Pool
 from sql.postgres.queries import Queries
 
@@ -86,7 +86,8 @@ async def mails_due(connection: Connection, moment: datetime, limit: int) -> lis
 
 async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
     ended: dict[UUID, int] = {}
-    for stored in sorted(events, key=lambda event: event.stream_id):
+    happened, forgotten = forgotten_apart(events)
+    for stored in sorted(happened, key=lambda event: event.stream_id):
         event = decode(stored.type, stored.schema_version, stored.data)
         match event:
             case ApprovalAsked():
@@ -112,6 +113,7 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
             case RunCancelled() | RunTimedOut():
                 ended[stored.stream_id] = stored.position
     await execute(connection, _queries["withdrawn"], sorted(ended.items()))
+    await execute(connection, _queries["forget"], [(stored.tenant_id, event.run_id) for stored, event in forgotten])
 
 
 def _inserted(stored: StoredEvent, asked: ApprovalAsked) -> tuple[object, ...]:
@@ -148,6 +150,7 @@ APPROVALS = Projection(
             "zap.run.approval_mailed",
             "zap.run.cancelled",
             "zap.run.timed_out",
+            "run.forgotten",
         }
     ),
     create=_queries["create"],

@@ -22,7 +22,7 @@ from domain.log.event import StoredEvent
 from domain.registry import decode
 from domain.run.events import DEADLINE, RunFailed, RunTimedOut
 from projections.engine.projection import Projection
-from projections.engine.rows import columns, storable
+from projections.engine.rows import columns, execute, forgotten_apart, storable
 from sql.postgres.pool import Connection, Pool
 from sql.postgres.queries import Queries
 
@@ -197,7 +197,8 @@ class _Changes:
 
 async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
     changes = _Changes()
-    for stored in events:
+    happened, forgotten = forgotten_apart(events)
+    for stored in happened:
         event = decode(stored.type, stored.schema_version, stored.data)
         if isinstance(event, RunFailed | RunTimedOut):
             changes.fail(stored, event)
@@ -206,6 +207,7 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
     rows = sorted(changes.groups.values(), key=lambda change: (change.tenant_id, change.group_id))
     if rows:
         await connection.execute(_queries["upsert"], *columns([msgspec.structs.astuple(row) for row in rows]))
+    await execute(connection, _queries["forget"], [(stored.tenant_id, event.run_id) for stored, event in forgotten])
 
 
 DEAD_LETTERS = Projection(
@@ -218,6 +220,7 @@ DEAD_LETTERS = Projection(
             "zap.failures.resolved",
             "zap.failures.noted",
             "zap.failures.alert_raised",
+            "run.forgotten",
         }
     ),
     create=_queries["create"],

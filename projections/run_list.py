@@ -13,8 +13,8 @@ from domain.run import waits
 from domain.run.children import LoopFinished, LoopProgressed, LoopStarted, ZapCalled
 from domain.run.state import RunStatus
 from projections.engine.projection import Projection
-from projections.engine.rows import RowChange, execute, row_changes, storable
-from sql.postgres.pool import Connection
+from projections.engine.rows import RowChange, execute, forgotten_apart, row_changes, storable
+from sql.postgres.pool import Connection, Pool
 from sql.postgres.queries import Queries
 
 _queries = Queries("projections/run_list.sql")
@@ -58,6 +58,21 @@ async def first_failed_at(connection: Connection, tenant_id: UUID, zap_id: UUID,
     return found
 
 
+async def family(pool: Pool, tenant_id: UUID, run_id: UUID, limit: int) -> list[UUID]:
+    """A run, the runs that it called or has as items, its replays, and theirs: all that hold something of it."""
+    return [row[0] for row in await pool.fetch(_queries["family"], tenant_id, run_id, limit)]
+
+
+async def runs_after(pool: Pool, tenant_id: UUID, run_id: UUID, limit: int) -> list[tuple[UUID, UUID]]:
+    """The runs that come after one, with their zaps, but for items of loops."""
+    return [(row[0], row[1]) for row in await pool.fetch(_queries["after_run"], tenant_id, run_id, limit)]
+
+
+async def tenants(pool: Pool) -> list[UUID]:
+    """All who have runs."""
+    return [row[0] for row in await pool.fetch(_queries["tenants"])]
+
+
 class _Change(RowChange):
     """What a batch does to one run; `requested` is set where the run is new."""
 
@@ -70,9 +85,11 @@ class _Change(RowChange):
 
 
 async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
-    changes = row_changes(events, _Change, _fold)
+    happened, forgotten = forgotten_apart(events)
+    changes = row_changes(happened, _Change, _fold)
     await execute(connection, _queries["insert"], [_inserted(change) for change in changes if change.requested])
     await execute(connection, _queries["update"], [_updated(change) for change in changes if not change.requested])
+    await execute(connection, _queries["forget"], [(stored.tenant_id, event.run_id) for stored, event in forgotten])
 
 
 def _fold(change: _Change, event: Event, at: datetime) -> None:
@@ -183,6 +200,7 @@ RUN_LIST = Projection(
             "zap.run.failed",
             "zap.run.timed_out",
             "zap.run.cancelled",
+            "run.forgotten",
         }
     ),
     create=_queries["create"],

@@ -117,12 +117,36 @@ def rotate_keys() -> None:
 @main.command()
 @click.option("--from", "first", type=click.IntRange(min=1), help="Check only from this position …")
 @click.option("--to", "last", type=click.IntRange(min=1), help="… to this one; the read models are left out then.")
-def verify(first: int | None, last: int | None) -> None:
+@click.option("--checkpoint", type=click.Path(exists=True, dir_okay=False), help="A file with signed checkpoints.")
+def verify(first: int | None, last: int | None, checkpoint: str | None) -> None:
     """Check the hash chain of the log, and compare the read models with it."""
     settings = _settings("verify", "database_url")
     from app.cli import operator
 
-    sys.exit(_run(operator.verify(settings, first, last)))
+    sys.exit(_run(operator.verify(settings, first, last, checkpoint)))
+
+
+@main.command()
+@click.argument("position", type=click.IntRange(min=1))
+@click.option("-o", "--output", type=click.Path(dir_okay=False), required=True, help="The file to write.")
+@click.option("--checkpoint", "size", type=click.IntRange(min=1), help="The size of a checkpoint; else the newest.")
+def proof(position: int, output: str, size: int | None) -> None:
+    """Write the proof that the event at POSITION is in the log, for verify_proof.py."""
+    settings = _settings("proof", "database_url")
+    from app.cli import proving
+
+    _run(proving.write_proof(settings, position, output, size))
+
+
+@main.command()
+@click.argument("subject")
+@click.option("--yes", is_flag=True, help="Do it; without this the runs are only counted.")
+def erase(subject: str, yes: bool) -> None:
+    """Forget the payloads of all runs that carry the data of SUBJECT, in zaps whose settings say where it stands."""
+    settings = _settings("erase", "database_url")
+    from app.cli import erasing
+
+    sys.exit(_run(erasing.erase(settings, subject, really=yes)))
 
 
 @main.command()

@@ -110,8 +110,14 @@ async def rotate_keys(settings: Settings) -> None:
     click.echo("the keys behind the first one are no longer needed for what is stored")
 
 
-async def verify(settings: Settings, first: int | None = None, last: int | None = None) -> int:
-    """Check the chain and the read models, or a range of the chain, and print what was found. Returns the exit code."""
+async def verify(
+    settings: Settings, first: int | None = None, last: int | None = None, checkpoint: str | None = None
+) -> int:
+    """Check the chain and the read models, or a range of the chain, and print what was found. Returns the exit code.
+
+    With the file of a checkpoint also that the log is still what was signed.
+    """
+    from app.cli.proving import check_checkpoints
     from projections.engine.registry import PROJECTIONS
     from projections.engine.verify import verify_read_models
     from sql.log.verify import verify_chain
@@ -122,6 +128,8 @@ async def verify(settings: Settings, first: int | None = None, last: int | None 
         click.echo(f"BROKEN: the log is not as it was written, from position {report.broken_at}: {report.reason}")
         return 1
     click.echo(f"the hash chain holds: {report.events} events up to {report.position}, the last with {report.hash}")
+    if checkpoint and not await check_checkpoints(settings, checkpoint):
+        return 1
     if first or last:
         return 0
     with _progress_bar("read models") as progress:

@@ -134,6 +134,11 @@ def jwt_secrets(text: str) -> str:
     return ",".join(secrets)
 
 
+def encryption_key(text: str) -> str:
+    """One key, of 32 bytes."""
+    return _encryption_key(text) if text else text
+
+
 def encryption_keys(text: str) -> str:
     """One key or several with commas between them: the first encrypts, each decrypts."""
     return ",".join(_encryption_key(key.strip()) for key in text.split(",")) if text else text
@@ -162,6 +167,11 @@ def networks(text: str) -> tuple[Network, ...]:
 def directory(text: str) -> Path:
     """A folder, as an absolute path."""
     return Path(text).expanduser().absolute()
+
+
+def file(text: str) -> str:
+    """A file, as an absolute path."""
+    return str(directory(text)) if text else text
 
 
 def sasl_mechanism(text: str) -> str:

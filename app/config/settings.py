@@ -82,6 +82,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_held: int = 256 * 2**20
     user_per_minute: int = 0
     requests_days: int = 90
+    checkpoint_key: Secret = Secret("")
+    checkpoint_minutes: int = 10
+    checkpoint_url: str = ""
+    checkpoint_file: str = ""
     trusted_proxies: tuple[Network, ...] = ()
     broker_memory_limit: int = 96 * 2**20
     log_level: str = "info"
@@ -170,6 +174,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             or (running.kafka_bootstrap_servers if running else ""),
             jwt_secret=self.jwt_secret or Secret(directory.existing_secret("jwt_secret")),
             encryption_key=self.encryption_key or Secret(directory.existing_secret("encryption_key")),
+            checkpoint_key=self.checkpoint_key or Secret(directory.existing_secret("checkpoint_key")),
         ).with_message_key()
         if running and not self.database_url:
             resolved = msgspec.structs.replace(
@@ -218,6 +223,10 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "max_held": parsers.parse_size,
     "user_per_minute": parsers.integer(0, 10_000_000),
     "requests_days": parsers.integer(7, 36_500),
+    "checkpoint_key": parsers.encryption_key,
+    "checkpoint_minutes": parsers.integer(1, 1_440),
+    "checkpoint_url": parsers.public_url,
+    "checkpoint_file": parsers.file,
     "trusted_proxies": parsers.networks,
     "broker_memory_limit": parsers.parse_size,
     "log_level": parsers.one_of("debug", "info", "warning", "error"),

@@ -48,6 +48,7 @@ from app.http.api.connections import ConnectionController
 from app.http.api.connectors import ConnectorController
 from app.http.api.dead_letters import DeadLetterController, HealthController
 from app.http.api.draft_tests import DraftTestController
+from app.http.api.erasures import ErasureController
 from app.http.api.history import HistoryController
 from app.http.api.hooks import HookController
 from app.http.api.jobs import BulkController, HeldController, JobController
@@ -91,6 +92,7 @@ from consumers.connectors import catalogs
 from consumers.credentials import variables as variable_views
 from consumers.credentials.credentials import Credentials
 from consumers.credentials.oauth import TokenSource
+from consumers.jobs.erasures import Erasures
 from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
 from consumers.rehearsal.rehearsal import Rehearsal
@@ -101,6 +103,7 @@ from domain.hook.hops import Hops
 from domain.log.ports import NewId
 from domain.run.links import Links
 from projections.past import Past
+from sql.log.proofs import Proofs
 from sql.log.sparing import SparingVerifier
 from sql.secrets.data_keys import DataKeys
 from sql.secrets.secret_box import SecretBox
@@ -256,6 +259,7 @@ def _api(private_guard: Guard, keeps_answers: Middleware) -> Router:
             MailAddressController,
             LiveController,
             ProofController,
+            ErasureController,
         ],
         guards=[private_guard],
         middleware=[keeps_answers],
@@ -273,8 +277,10 @@ def _api(private_guard: Guard, keeps_answers: Middleware) -> Router:
 def _commands(services: Services, rendering: Rendering, new_id: NewId) -> dict[str, Provide]:
     """What users can do, of which the routes ask for one or two."""
     return {
-        "verifier": _value(SparingVerifier(services.dsn)),
         "past": _value(Past(services.store)),
+        "verifier": _value(SparingVerifier(services.dsn)),
+        "erasures": _value(Erasures(services.store, new_id)),
+        "proofs": _value(Proofs(services.store.pool)),
         "runs": _value(Runs(services.store, new_id)),
         "jobs": _value(Jobs(services.store, new_id)),
         "backtests": _value(Backtests(services.store, Jobs(services.store, new_id))),

@@ -169,6 +169,7 @@ class _Supervisor:
             settings,
             jwt_secret=settings.jwt_secret or Secret(self._directory.secret("jwt_secret")),
             encryption_key=settings.encryption_key or Secret(self._directory.secret("encryption_key")),
+            checkpoint_key=settings.checkpoint_key or Secret(self._directory.secret("checkpoint_key")),
         ).with_message_key()
 
     async def _start_servers(self, settings: Settings) -> None:

@@ -167,9 +167,11 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
     from consumers.notifier.notifier import Notifier
     from consumers.notifier.recipients import Recipients
     from consumers.outbound.client import Outbound
+    from consumers.scheduler.checkpoints import Checkpoints, Delivery
     from consumers.scheduler.housekeeping import Housekeeping
     from consumers.scheduler.timers import scheduler
     from consumers.topics.readers import TopicReaders
+    from domain.proof.notes import signer
     from domain.run.links import Links
     from sql.log.event_store import PgEventStore
     from sql.process import clock
@@ -204,6 +206,15 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
         variables = Variables(store.pool, settings.encryption_key).of
         jobs = JobWorker(store, settings.database_url, clock.new_id, catalog(), links, variables=variables)
         tasks.create_task(jobs.run(stop), name="jobs")
+        if settings.checkpoint_key:
+            checkpoints = Checkpoints(
+                store,
+                signer(settings.checkpoint_key, public_url),
+                Delivery(http=http, url=settings.checkpoint_url, file=settings.checkpoint_file),
+                clock=clock.now,
+                every_s=60.0 * settings.checkpoint_minutes,
+            )
+            tasks.create_task(checkpoints.run(stop), name="checkpoints")
 
 
 _KAFKA = tuple(name for name in Settings.__struct_fields__ if name.startswith("kafka_") and name != "kafka_groups")
@@ -243,6 +254,7 @@ ROLES: Mapping[str, Role] = {
         needs=("database_url", "message_key", "encryption_key"),
         uses=(
             *("public_url", "outbound_allow", "requests_days"),
+            *("checkpoint_key", "checkpoint_minutes", "checkpoint_url", "checkpoint_file"),
             *("smtp_host", "smtp_port", "smtp_username", "smtp_password", "smtp_tls", "smtp_from"),
         ),
     ),

@@ -12,6 +12,7 @@ from domain.account import identity
 from domain.audit.entry import EntityKind
 from domain.connection import events as connection
 from domain.connection import variables
+from domain.erasure.forgetting import RunForgotten
 from domain.failures import failures
 from domain.intake import events as intake
 from domain.job import job
@@ -38,7 +39,7 @@ _Zap: TypeAlias = (
     | zap.ZapDeleted | zap.ZapSecretsChanged | zap.ZapFlagged | zap.ZapUnflagged
 )  # fmt: skip
 _OfZap: TypeAlias = zap.DraftTested | failures.FailuresResolved | failures.FailuresNoted
-_Run: TypeAlias = run.RunRequested | run.RunCancelled | waits.ApprovalAnswered
+_Run: TypeAlias = run.RunRequested | run.RunCancelled | waits.ApprovalAnswered | RunForgotten
 _Request: TypeAlias = intake.RequestAdmitted | intake.RequestDiscarded
 _Job: TypeAlias = job.JobRequested | job.JobPaused | job.JobResumed | job.JobAborted
 _Shared: TypeAlias = connection.ConnectionEvent | variables.VariableEvent
@@ -119,6 +120,10 @@ def _of_run(event: _Run, run_id: UUID) -> Told | None:
             return Told(kind="run", id=run_id, text=f"replayed run {replay_of} of zap {{}}", named_by=zap_id)
         case run.RunRequested():
             return None
+        case RunForgotten(run_id=forgotten, zap_id=zap_id):
+            return Told(
+                kind="run", id=forgotten, text=f"erased the payloads of run {forgotten} of zap {{}}", named_by=zap_id
+            )
         case run.RunCancelled():
             return Told(kind="run", id=run_id, text=f"cancelled run {run_id}")
         case waits.ApprovalAnswered(decision=decision, step_id=step_id):

@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 
 from domain.values.email import Email
+from domain.values.path import MAX_PATH, parse_path
 
 MAX_PARALLEL = 1_000
 MAX_DEADLINE_S = 366 * 24 * 3600
@@ -61,7 +62,8 @@ class ZapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
 
     `deadline_s`: a run that has not ended so many seconds after its request times out, whatever it does or waits
     for. `when_paused`: whether the hook of the paused zap refuses requests, or holds them to be released later. `tags`:
-    words by which its owner finds it, and by which others listen to its failures.
+    words by which its owner finds it, and by which others listen to its failures. `subject`: where in the trigger it
+    stands whose data a run carries, such as `trigger.body.customer.email`; by that one person's payloads are erased.
     """
 
     concurrency: Concurrency = Concurrency()
@@ -69,10 +71,13 @@ class ZapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     on_failure: OnFailure = OnFailure()
     when_paused: Literal["refuse", "hold"] = "refuse"
     tags: Annotated[tuple[Tag, ...], msgspec.Meta(max_length=MAX_TAGS)] = ()
+    subject: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_PATH)] | None = None
 
     def __post_init__(self) -> None:
         if len({*self.tags}) < len(self.tags):
             raise ValueError("tags: each one once")
+        if self.subject is not None and parse_path(self.subject)[0] != "trigger":
+            raise ValueError("subject is a path that begins with trigger, such as trigger.body.customer.email")
 
 
 DEFAULT = ZapSettings()

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from domain.erasure.forgetting import FORGOTTEN, RunForgotten
 from domain.log.event import Event, StoredEvent
 from domain.registry import decode
 from sql.postgres.pool import Connection
@@ -39,6 +40,18 @@ def row_changes(
         fold(change, decode(stored.type, stored.schema_version, stored.data), stored.recorded_at)
         change.updated_at, change.position, change.stream_version = stored.recorded_at, stored.position, stored.version
     return sorted(changes.values(), key=lambda change: (change.tenant_id, change.id))
+
+
+def forgotten_apart(events: Sequence[StoredEvent]) -> tuple[list[StoredEvent], list[tuple[StoredEvent, RunForgotten]]]:
+    """What happened, and which runs were forgotten: after all that happened to them, whatever the batch brings."""
+    happened = [stored for stored in events if stored.type != FORGOTTEN]
+    forgotten = []
+    for stored in events:
+        if stored.type == FORGOTTEN:
+            event = decode(stored.type, stored.schema_version, stored.data)
+            assert isinstance(event, RunForgotten)
+            forgotten.append((stored, event))
+    return happened, forgotten
 
 
 async def execute(connection: Connection, query: Query, rows: Sequence[Sequence[object]]) -> None:

@@ -112,6 +112,9 @@ async def _check_streams(connection: Connection) -> None:
     stray: int | None = await connection.fetchval(_verify["stray"])
     if stray is not None:
         raise _Broken(stray, "the event belongs to no commit")
+    unrecorded: int | None = await connection.fetchval(_verify["unrecorded"])
+    if unrecorded is not None:
+        raise _Broken(unrecorded, "the event's payload is gone, and no event says why")
     hole: int | None = await connection.fetchval(_verify["holes"])
     if hole is not None:
         raise _Broken(hole, "the versions of the stream that starts here are not 1, 2, 3 …")

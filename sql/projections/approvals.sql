@@ -47,6 +47,11 @@ update approvals a set state = 'withdrawn', mail_due_at = null, position = u.pos
 from unnest($1::uuid[], $2::bigint[]) u(run_id, position)
 where a.run_id = u.run_id and a.state = 'open' and a.position < u.position
 
+-- name: forget
+-- Who was asked what, and what they said, was all said by somebody.
+delete from approvals a using unnest($1::uuid[], $2::uuid[]) f(tenant_id, run_id)
+where a.tenant_id = f.tenant_id and a.run_id = f.run_id
+
 -- name: page
 -- A tenant's approvals at a moment, newest first. What was not answered by its deadline is expired from then on.
 select approval_id, run_id, zap_id, step_id, title, message, form,

@@ -49,6 +49,11 @@ on conflict (tenant_id, group_id) do update set
     told = greatest(d.told, excluded.told),
     told_of_alerts = greatest(d.told_of_alerts, excluded.told_of_alerts)
 
+-- name: forget
+-- The message of a group is that of its last failure.
+update dead_letters d set message = ''
+from unnest($1::uuid[], $2::uuid[]) f(tenant_id, run_id) where d.tenant_id = f.tenant_id and d.run_id = f.run_id
+
 -- name: page
 -- A tenant's groups, those with the latest failures first. Failures that a replay has made up for do not count, unless
 -- they are asked for; `since` are those of them that came after the group was resolved.

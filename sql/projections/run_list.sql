@@ -66,6 +66,41 @@ from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::text[], $
        stream_version)
 where r.tenant_id = u.tenant_id and r.run_id = u.run_id and r.stream_version < u.stream_version
 
+-- name: forget
+-- What a list shows of a payload is the message of an error.
+update run_list r set error_message = ''
+from unnest($1::uuid[], $2::uuid[]) f(tenant_id, run_id)
+where r.tenant_id = f.tenant_id and r.run_id = f.run_id and r.error_message is not null
+
+-- name: family
+-- A run, and all runs that hold something of it: what it called or had as items, and its replays, and so on.
+with recursive family (run_id) as (
+    select $2::uuid
+    union
+    select r.run_id from family f
+    cross join lateral (
+        select c.run_id from rm.run_list c where c.tenant_id = $1 and c.parent_id = f.run_id
+        union all
+        select c.run_id from rm.run_list c where c.tenant_id = $1 and c.replay_of = f.run_id
+    ) r
+)
+select run_id from family limit $3
+
+-- name: after_run
+-- The runs that come after one, but for items of loops, in the order of their ids.
+select run_id, zap_id from rm.run_list where tenant_id = $1 and source <> 'item' and run_id > $2::uuid
+order by run_id limit $3
+
+-- name: tenants
+-- All who have runs, found by skipping along an index.
+with recursive tenants (tenant_id) as (
+    (select tenant_id from rm.run_list order by tenant_id limit 1)
+    union all
+    select (select r.tenant_id from rm.run_list r where r.tenant_id > t.tenant_id order by r.tenant_id limit 1)
+    from tenants t where t.tenant_id is not null
+)
+select tenant_id from tenants where tenant_id is not null
+
 -- name: first_failed
 -- When the first of a zap's runs was asked for, of those that came after a moment and have failed; null if none has.
 select min(f.started_at)

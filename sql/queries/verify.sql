@@ -1,19 +1,22 @@
 -- name: page
 -- The events after a position and up to another: how many; of all of them version and stored hash, as they enter the
 -- commits' hashes, and times; and the first whose hash is not that of its preimage, which is put together as
--- sql/log/hashing.py does. Hashed here, payloads need not travel. Of what retention dropped there is no preimage.
+-- sql/log/hashing.py does. Hashed here, payloads need not travel. Of what retention dropped there is no preimage; of an event that was
+-- forgotten, what stays of it has a hash, too.
 select count(*), coalesce(string_agg(link, '' order by position), ''),
-       coalesce(string_agg(time, '' order by position), ''), min(position) filter (where changed)
+       coalesce(string_agg(time, '' order by position), ''),
+       min(position) filter (where hash <> now_hash and not exists (
+           select from es.forgotten_events f where f.position = found.position and f.digest = found.now_hash))
 from (
-    select position, int4send(version) || hash as link, timestamptz_send(recorded_at) as time,
-           hash <> sha256(
+    select position, int4send(version) || hash as link, timestamptz_send(recorded_at) as time, hash,
+           sha256(
                int2send(kind) || int2send(schema_version) || int4send(octet_length(type)) || int4send(octet_length(meta))
                || int4send(octet_length(data)) || uuid_send(stream_id) || uuid_send(tenant_id)
                || uuid_send(ordering_key) || uuid_send(event_id) || convert_to(type, 'UTF8') || meta || data
-           ) as changed
+           ) as now_hash
     from es.events where position > $1 and position <= $2
     union all
-    select position, int4send(version) || hash, timestamptz_send(recorded_at), false
+    select position, int4send(version) || hash, timestamptz_send(recorded_at), hash, hash
     from es.dropped_events where position > $1 and position <= $2
 ) found
 
@@ -56,3 +59,15 @@ order by position limit 1
 select min(e.position)
 from (select kind, stream_id from es.events group by kind, stream_id having count(*) <> max(version)) broken
 join es.events e using (kind, stream_id)
+
+-- name: unrecorded
+-- The first event that was forgotten although no event says so, or says of what stays that it were something else.
+select min(position) from (
+    select min(f.position) as position, f.recorded_by,
+           encode(sha256(string_agg(int8send(f.position) || f.digest, '' order by f.position)), 'hex') as digest
+    from es.forgotten_events f group by f.recorded_by
+) said
+where not exists (
+    select from es.events e where e.position = said.recorded_by and e.type = 'run.forgotten'
+      and convert_from(e.data, 'UTF8')::jsonb ->> 'digest' = said.digest
+)

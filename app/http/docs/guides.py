@@ -29,6 +29,7 @@ ORDER = (
     "history",
     "live",
     "api",
+    "proofs",
     "operating",
     "threat-model",
     "extending",

@@ -22,6 +22,7 @@ _JS, _CSS = "text/javascript", "text/css"
 _ASSETS = {
     "docs.css": ("static/docs.css", _CSS),
     "start.js": ("static/start.js", _JS),
+    "verify_proof.py": ("verify_proof.py", "text/x-python"),
     "swagger-ui.css": ("swagger_ui/swagger-ui.css.gz", _CSS),
     "swagger-ui-bundle.js": ("swagger_ui/swagger-ui-bundle.js.gz", _JS),
 }

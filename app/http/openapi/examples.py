@@ -62,6 +62,9 @@ _CONNECTION: JsonObject = {
     "id": _OTHER, "name": "Shop", "kind": "bearer", "config": {"hosts": ["api.example.com"]}, "status": "ok",
     "expires_at": None, "last_used_at": _LATER, "last_refreshed_at": None, "used_by": 1, "position": 42,
 }  # fmt: skip
+_HASH = "WlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlo="
+_KEY = "hub.example.org/log+4a1d3e52+AVpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpa"
+_NOTE = f"hub.example.org/log\n41207\n{_HASH}\n\n— hub.example.org/log c2lnbmF0dXJl\n"
 
 _CONNECTOR: JsonObject = {
     "name": "shop", "version": "1.0.0", "title": "Shop", "description": "Orders and customers.", "icon": "plug",
@@ -122,6 +125,15 @@ EXAMPLES: Mapping[str, Json] = {
     "CreatedApiKey": {"id": _OTHER, "name": "deployment", "prefix": "thk_3x7", "scopes": ["read", "write"],
                       "created_at": _AT, "key": "thk_3x7Qw0"},
     "ApiKey": {"id": _OTHER, "name": "deployment", "prefix": "thk_3x7", "scopes": ["read"], "created_at": _AT},
+    "CheckpointSummary": {"id": "00000000-0000-0000-0000-00000000a0f7", "size": 41_207, "signed_at": _AT, "note": _NOTE,
+                          "key": _KEY},
+    "EventProof": {"format": "triggerhub-event-proof-1", "position": 2, "version": 1, "recorded_us": 1_795_600_800,
+                   "event": "AAEAAQ==", "event_hash": _HASH, "inclusion": [_HASH], "checkpoint": _NOTE, "key": _KEY},
+    "ConsistencyProof": {"format": "triggerhub-consistency-proof-1", "from": _NOTE, "to": _NOTE, "consistency": [_HASH],
+                         "key": _KEY},
+    "ErasureRequest": {"subject": "grace@example.org"},
+    "SubjectErased": {"examined": 1_000, "runs": 3, "under_way": [], "next_after": _RUN},
+    "Erased": {"runs": 1, "position": 41_208},
     "Verification": {"holds": True, "events": 41_207, "head": {"position": 41_207, "hash": "5a" * 32},
                      "first_problem": None, "duration_ms": 310.5},
     "ZapInput": _INPUT,

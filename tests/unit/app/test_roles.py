@@ -22,7 +22,7 @@ ALLOWED = {
     "relay": {"database_url", "kafka_password", "message_key"},
     "runner": {"database_url", "kafka_password", "message_key", "encryption_key"},
     "projector": {"database_url", "kafka_password", "message_key"},
-    "scheduler": {"database_url", "message_key", "smtp_password", "encryption_key"},
+    "scheduler": {"database_url", "message_key", "smtp_password", "encryption_key", "checkpoint_key"},
 }
 
 

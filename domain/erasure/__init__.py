@@ -1,0 +1,1 @@
+"""What is left of a run once what it was about is forgotten?"""

@@ -1,0 +1,95 @@
+"""What stays of a run whose payloads are forgotten: what happened and when, and nothing of what was sent."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+import msgspec
+
+from domain.hook.request import Request, trigger_data
+from domain.log.event import Event
+from domain.values.json import Json, JsonObject
+from domain.values.path import look_up, parse_path
+
+FORGOTTEN = "run.forgotten"
+"""The stored name of the event below."""
+
+
+class RunForgotten(Event, frozen=True, kw_only=True):
+    """The payloads of a run that had ended were taken out of the log: the run's request, what its steps sent and got.
+
+    A stream of its own holds this, ordered with the run. `events`: how many were changed. `digest`: SHA-256 over, of
+    each of them in order, position (8 bytes) and the hash of what stays; so what stays can be proven, too.
+    """
+
+    run_id: UUID
+    zap_id: UUID
+    events: int
+    digest: str
+
+
+def subject_of(request: Request, path: str) -> str:
+    """Whose data a run carries, as its request says at a path of the zap's settings; empty where it says nothing."""
+    found = look_up({"trigger": trigger_data(request)}, parse_path(path))
+    return same(str(found)) if isinstance(found, str | int) and not isinstance(found, bool) else ""
+
+
+def same(subject: str) -> str:
+    """A subject as it is compared: upper and lower case are one, as in addresses of mail."""
+    return subject.strip().casefold()
+
+
+_STAYS = frozenset(
+    {
+        *("zap_id", "zap_version", "source", "replay_of", "deadline", "job_id", "depth", "recovers", "parent"),
+        *("reuses", "step_id", "attempt", "started_at", "duration_ms", "retry_at", "gone_for", "code", "at", "until"),
+        *("items_sha256", "version", "succeeded", "failed", "filtered", "cancelled", "run_id", "waits", "timer_id"),
+        *("required", "recipient", "user_id", "orphans", "of_alert", "returned", "index", "role", "token_sha256"),
+        *("passes", "taken", "kind", "due_at", "late_s", "trigger_id", "trigger_type", "tick", "count", "via"),
+    }
+)
+"""Fields that hold nothing of a payload, in whichever struct they stand."""
+_HOLDS = frozenset({"request", "failure", "decision"})
+"""Fields whose own fields are looked at."""
+_HOLDS_MANY = frozenset({"errors", "decisions", "failures", "to"})
+_GOES = frozenset({"input", "kept", "output", "item", "result", "local", "encoding", "raw"})
+"""Fields that may be left out, as their default says nothing."""
+
+
+def forgotten(data: bytes) -> bytes:
+    """The stored payload of a run's event, of any release, without what users and targets sent.
+
+    Whatever is not known to be harmless goes: a field that a later release adds is forgotten until it is listed here.
+    """
+    return msgspec.json.encode(_stripped(msgspec.json.decode(data, type=dict[str, Json])))
+
+
+def _stripped(fields: Mapping[str, Json]) -> JsonObject:
+    kept: JsonObject = {}
+    for name, value in fields.items():
+        if name in _STAYS:
+            kept[name] = value
+        elif name == "outputs" and isinstance(value, dict):
+            kept[name] = dict.fromkeys(value)
+        elif name not in _GOES and isinstance(value, dict | list | str | bool):
+            kept[name] = _inner(name, value)
+    return kept
+
+
+def _inner(name: str, value: Json) -> Json:
+    match value:
+        case dict() if name in _HOLDS:
+            return _stripped(value)
+        case dict() if name in _HOLDS_MANY:
+            return {key: _stripped(one) if isinstance(one, dict) else None for key, one in value.items()}
+        case list() if name in _HOLDS_MANY:
+            return [_stripped(one) if isinstance(one, dict) else None for one in value]
+        case str() if name == "decision":
+            return value
+        case dict():
+            return {}
+        case list():
+            return []
+        case str():
+            return ""
+        case _:
+            return value

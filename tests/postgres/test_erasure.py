@@ -1,0 +1,141 @@
+"""What was erased is found nowhere any more, and everything still holds."""
+
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from consumers.jobs.erasures import Erasures
+from domain.hook.request import Request
+from domain.log.errors import NotFound, WrongStatus
+from domain.log.event import Metadata, StreamKind
+from domain.run import events as run
+from domain.run.waits import ApprovalAsked, Asked
+from projections.engine.freshness import wait_until
+from projections.engine.registry import PROJECTIONS
+from projections.engine.verify import verify_read_models
+from sql.log.event_store import PgEventStore
+from sql.log.tree import Tree
+from sql.log.verify import verify_chain
+from sql.process.clock import new_id
+from tests.support.clock import START
+from tests.support.projected import PARTITIONS, append, following, live_many, tamper
+
+CANARY = "canary-4711@example.org"
+TENANT = new_id()
+BY = Metadata(actor="user:1")
+
+
+async def a_life(store: PgEventStore, **fields: Any) -> tuple[UUID, UUID]:
+    """A run that has the canary wherever a payload may be, and failed. Gives its zap and itself."""
+    zap, run_id = new_id(), new_id()
+    failure = run.Failure(code="http_503", message=f"no {CANARY}", output={"answer": CANARY})
+    attempt: dict[str, Any] = {"started_at": START, "duration_ms": 1.0, "input": {"to": CANARY}}
+    events = (
+        run.RunRequested(
+            zap_id=zap, zap_version=1, source="webhook", dedupe_id=CANARY,
+            request=Request(path=f"/{CANARY}", headers={"x": CANARY}, body=f'{{"mail": "{CANARY}"}}'), **fields,
+        ),
+        run.StepSucceeded(step_id="look", attempt=1, output={CANARY: CANARY}, **attempt),
+        ApprovalAsked(
+            zap_id=zap, step_id="ask", title=CANARY, message=CANARY, to=(Asked(email=CANARY, token_sha256="00"),),
+            required=1, until=START,
+        ),
+        run.StepFailed(step_id="send", attempt=1, failure=failure, **attempt),
+        run.RunFailed(zap_id=zap, step_id="send", code="http_503", message=f"no {CANARY}"),
+    )  # fmt: skip
+    await append(store, run_id, *events, tenant_id=TENANT, key=run_id)
+    return zap, run_id
+
+
+async def where_is(connection: "asyncpg.Connection[asyncpg.Record]", text: str) -> list[str]:
+    """All tables in which a text stands, also in bytes."""
+    tables = await connection.fetch(
+        """select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+           where c.relkind = 'r' and n.nspname not in ('pg_catalog', 'information_schema')"""
+    )
+    found = []
+    for (table,) in tables:
+        query = f"select count(*) from {table} t where t::text like $1 or t::text like $2"
+        if await connection.fetchval(query, f"%{text}%", f"%{text.encode().hex()}%"):
+            found.append(table)
+    return found
+
+
+async def test_a_canary_is_found_nowhere_after_its_run_was_erased_and_everything_holds(
+    dsn: str, store: PgEventStore, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    erasures = Erasures(store, new_id)
+    async with following(dsn, store):
+        await live_many(store, TENANT, 10)
+        _zap, run_id = await a_life(store)
+        _zap, replay = await a_life(store, replay_of=run_id)
+        head = await store.head()
+        root = await Tree(store.pool).root(head)
+        assert await wait_until(store.pool, "run_list", head, 10)
+        assert {"rm_run_list_v1.run_list", "rm_approvals_v1.approvals"} <= set(await where_is(connection, CANARY))
+        erased = await erasures.erase_run(TENANT, run_id, BY)
+        assert erased.runs == 2
+        assert (await erasures.erase_run(TENANT, replay, BY)).runs == 0
+        for projection in PROJECTIONS:
+            assert await wait_until(store.pool, projection.name, await store.head(), 10)
+        assert await where_is(connection, CANARY) == []
+        assert await verify_read_models(dsn, PROJECTIONS, PARTITIONS) == []
+    report = await verify_chain(dsn)
+    assert (report.broken_at, report.reason) == (None, "")
+    assert await Tree(store.pool).root(head) == root
+    events = await store.read_stream(StreamKind.RUN, run_id)
+    assert [event.type for event in events][-1] == "zap.run.failed"
+
+
+@pytest.mark.usefixtures("engine")
+async def test_only_a_run_that_has_ended_and_is_ones_own_can_be_erased(store: PgEventStore) -> None:
+    under_way = new_id()
+    await append(
+        store, under_way, run.RunRequested(zap_id=new_id(), zap_version=1, source="webhook", request=Request()),
+        tenant_id=TENANT, key=under_way,
+    )  # fmt: skip
+    erasures = Erasures(store, new_id)
+    with pytest.raises(WrongStatus):
+        await erasures.erase_run(TENANT, under_way, BY)
+    with pytest.raises(NotFound):
+        await erasures.erase_run(new_id(), under_way, BY)
+
+
+FAKED = {
+    "update es.events set data = '{}' where position = 1": "the event was changed",
+    "update es.events set meta = '{}' where position = (select min(position) from es.forgotten_events)": "changed",
+    "update es.events set data = data || ' ' where position in (select position from es.forgotten_events)": "changed",
+    """with f as (insert into es.forgotten_events select position, sha256(
+           int2send(kind) || int2send(schema_version) || int4send(octet_length(type)) || int4send(octet_length(meta))
+           || int4send(2) || uuid_send(stream_id) || uuid_send(tenant_id) || uuid_send(ordering_key)
+           || uuid_send(event_id) || convert_to(type, 'UTF8') || meta || '{}'), 1 from es.events where position = 1)
+       update es.events set data = '{}' where position = 1""": "no event says why",
+    "delete from es.forgotten_events where position = (select max(position) from es.forgotten_events)": "changed",
+}
+
+
+@pytest.mark.parametrize("statement", FAKED)
+async def test_an_erasure_that_is_not_on_record_or_more_than_that_is_found(
+    dsn: str, store: PgEventStore, statement: str
+) -> None:
+    async with following(dsn, store):
+        await live_many(store, TENANT, 5)
+        _zap, run_id = await a_life(store)
+        assert await wait_until(store.pool, "run_list", await store.head(), 10)
+        await Erasures(store, new_id).erase_run(TENANT, run_id, BY)
+    await tamper(dsn, statement)
+    report = await verify_chain(dsn)
+    assert report.broken_at is not None
+    assert FAKED[statement] in report.reason
+
+
+async def test_a_role_that_may_append_may_not_change_a_payload_by_itself(
+    store: PgEventStore, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    run_id = new_id()
+    requested = run.RunRequested(zap_id=new_id(), zap_version=1, source="webhook", request=Request())
+    await append(store, run_id, requested, tenant_id=TENANT, key=run_id)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await connection.execute("update es.events set data = '{}'")
