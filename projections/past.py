@@ -8,11 +8,11 @@ from uuid import UUID
 
 import msgspec
 
-from domain.aggregates import ZAP
+from domain.aggregates import RUN, ZAP
 from domain.history.point import Point
 from domain.log.errors import Invalid, NotFound
-from domain.log.event import StoredEvent, StreamKind
-from domain.log.stream import fold
+from domain.log.event import Event, StoredEvent, StreamKind
+from domain.log.stream import Aggregate, fold
 from domain.zap.zap import LoadedZap
 from projections import run_reading
 from projections.run_detail import RunDetail
@@ -22,6 +22,8 @@ from sql.log.event_store import PgEventStore
 from sql.postgres.queries import Queries
 
 T = TypeVar("T")
+S = TypeVar("S")
+E = TypeVar("E", bound=Event)
 _queries = Queries("queries/past.sql")
 QUICK = 256 * 1024
 """Bytes of events that are folded at once; more are folded in a thread."""
@@ -59,7 +61,7 @@ class Past:
         events = [StoredEvent(*row) for row in rows]
         zap = await _off_loop(lambda: fold(ZAP, events), events)
         if zap is None:
-            raise await self._not_yet(StreamKind.CORE, ZAP.noun, tenant_id, zap_id)
+            raise await self._not_yet(ZAP, tenant_id, zap_id)
         if zap.tenant_id != tenant_id:
             raise NotFound("no such zap")
         if zap.state.status == "deleted":
@@ -115,7 +117,7 @@ class Past:
     async def _events(self, tenant_id: UUID, run_id: UUID, point: Point) -> list[StoredEvent]:
         rows = await self._store.pool.fetch(_queries["stream_until"], int(StreamKind.RUN), run_id, point.position)
         if not rows:
-            raise await self._not_yet(StreamKind.RUN, "run", tenant_id, run_id)
+            raise await self._not_yet(RUN, tenant_id, run_id)
         events = [StoredEvent(*row) for row in rows]
         if events[0].tenant_id != tenant_id:
             raise NotFound("no such run")
@@ -127,12 +129,12 @@ class Past:
             place(detail, definition)
         return detail
 
-    async def _not_yet(self, kind: StreamKind, noun: str, tenant_id: UUID, stream_id: UUID) -> NotFound:
+    async def _not_yet(self, aggregate: Aggregate[S, E], tenant_id: UUID, stream_id: UUID) -> NotFound:
         """Why there is nothing: to its owner, that it came later."""
-        events, _more = await self._store.stream_page(kind, stream_id, 0, 1)
-        if not events or events[0].tenant_id != tenant_id:
-            return NotFound(f"no such {noun}")
-        return NotFound(f"this {noun} was not there yet: it begins at position {events[0].position}")
+        events, _more = await self._store.stream_page(aggregate.kind, stream_id, 0, 1)
+        if not events or events[0].tenant_id != tenant_id or events[0].type != aggregate.first:
+            return NotFound(f"no such {aggregate.noun}")
+        return NotFound(f"this {aggregate.noun} was not there yet: it begins at position {events[0].position}")
 
 
 def _to_come(name: str, how_far: str) -> Invalid:

@@ -18,6 +18,7 @@ NAMES = (
     "relay",
     "projection",
     "verify",
+    "audit",
     "accept",
     "live",
     "end_to_end",

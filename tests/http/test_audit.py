@@ -132,7 +132,7 @@ async def test_entries_are_found_by_who_what_when_and_words(ada: Person, project
     assert entry["via"]["api_key"] == {"id": key["id"], "name": "deployment"}
     assert len(entry["event_hash"]) == 64
     for query in ({"actor": "Ada Lovelace"}, {"entity": "orders"}, {"type": "published"}, {"q": ""}, {"from": "today"},
-                  {"actors": "x"}, {"q": "x" * 201}):  # fmt: skip
+                  {"actors": "x"}, {"q": "x" * 201}, {"q": "a\0b"}):  # fmt: skip
         assert (await ada("GET", "/audit", params=query)).status_code == 400, query
     assert (await ada("GET", "/audit", params={"min_position": 2**60})).headers["stale"] == "true"
 

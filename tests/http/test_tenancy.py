@@ -12,6 +12,9 @@ ROUTES = [
     ("GET", "/zaps/{zap}/versions"), ("GET", "/zaps/{zap}/versions/1"), ("GET", "/runs/{run}"),
     ("GET", "/runs/{run}/events"), ("POST", "/runs/{run}/cancel"), ("POST", "/runs/{run}/replay"),
     ("DELETE", "/api-keys/{key}"), ("GET", "/zaps/{zap}/health"), ("POST", "/runs/{run}/approvals/ok"),
+    ("GET", "/zaps/{zap}?as_of=1"), ("GET", "/zaps/{zap}/diff?from=1&to=1"), ("GET", "/zaps/{zap}/history"),
+    ("GET", "/zaps/{zap}/versions/1/diff/1"), ("GET", "/runs/{run}?as_of=1"), ("GET", "/runs/{run}/diff?from=1&to=1"),
+    ("GET", "/runs/{run}/events?state=true"),
 ]  # fmt: skip
 BODIES = {"PUT": zap_body(), "rollback": {"version": 1}, "ok": {"decision": "approve"}}
 

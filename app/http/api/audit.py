@@ -40,7 +40,12 @@ TypeOf = Annotated[
 ]
 Words = Annotated[
     str | None,
-    QueryParameter(min_length=1, max_length=200, description='Words of summaries, all of them; `"a phrase"`, `-not`'),
+    QueryParameter(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[^\x00-\x1f\x7f]*\Z",
+        description='Words of summaries, all of them; `"a phrase"`, `-not`',
+    ),
 ]
 FromTime = Annotated[Moment | None, QueryParameter(name="from", description="Inclusive")]
 ToTime = Annotated[Moment | None, QueryParameter(description="Exclusive")]
