@@ -1,7 +1,7 @@
 """The projector: takes every event from the topic to the projections."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -27,8 +27,12 @@ LOOK_S = 0.5
 class Projector:
     """Feeds batches to the engine, whose gates decide what is new; Kafka's offsets are only a hint."""
 
-    def __init__(self, engine: Engine, store: PgEventStore, config: ConsumerConfig) -> None:
+    def __init__(
+        self, engine: Engine, store: PgEventStore, config: ConsumerConfig, told: Callable[[], None] = lambda: None
+    ) -> None:
+        """`told` is called after each batch, for whoever follows the log beside this projector."""
         self._engine = engine
+        self._told = told
         self._store = store
         self._marks = Watermarks(self._gates, GapReports(store.pool, "projector"), config.message_keys)
         self._committed_at = 0.0
@@ -108,6 +112,7 @@ class Projector:
             batch.setdefault(record.partition, []).append(event)
         if batch:
             await self._apply(batch)
+            self._told()
         await self._commit()
 
     async def _event(self, value: bytes) -> StoredEvent:

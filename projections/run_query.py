@@ -36,12 +36,13 @@ class After(msgspec.Struct, frozen=True):
 class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which runs, in which order: those for which all fields that are set hold.
 
-    `from_` and `finished_from` are inclusive, `to` and `finished_to` exclusive; durations are inclusive. `step_id` and
-    `error_code` are those of the error that the list shows. `recovered`: only runs that were made up for by a replay,
-    or only the others. `parent`: only children of this run; the items of loops are listed with it, and not without.
-    By `finished_at` or `duration_ms` only runs that have ended are listed.
+    `ids`: of those that a search has found. `from_` and `finished_from` are inclusive, `to` and `finished_to` are not;
+    durations are inclusive. `step_id` and `error_code` are those of the error that the list shows. `recovered`: only
+    runs that were made up for by a replay, or only the others. `parent`: only children of this run; the items of loops
+    are listed with it, and not without. By `finished_at` or `duration_ms` only runs that have ended are listed.
     """
 
+    ids: tuple[UUID, ...] | None = None
     zap_ids: tuple[UUID, ...] | None = None
     statuses: tuple[RunStatus, ...] = ()
     source: Source | None = None
@@ -197,6 +198,7 @@ def _composed(
     each = ["each", *in_order] if chosen.startswith("each") else []
     values: dict[str, object] = {"tenant": tenant_id, "limit": wanted.limit}
     values |= {"parent": wanted.parent, "zaps": wanted.zap_ids, "statuses": possible(wanted)}
+    values["ids"] = wanted.ids
     for of_one in given.values():
         values |= of_one
     return compose(_fragments, [shown, chosen, *given, *in_order, *each, *closed], values)
@@ -213,12 +215,17 @@ def _chosen(wanted: RunFilter) -> str:
     """Where to look: along the index that passes over the fewest runs."""
     if wanted.parent:
         return "of_parent"
-    if wanted.recovered:
+    if wanted.recovered and wanted.ids is None:
         return "recovered_runs"
-    if wanted.zap_ids is not None and len(wanted.zap_ids) != 1:
+    if wanted.zap_ids is not None and len(wanted.zap_ids) != 1 and wanted.ids is None:
         return "each_zap"
     statuses = possible(wanted)
-    if len(statuses) > 1 and "completed" not in statuses and not (wanted.step_id or wanted.error_code):
+    if (
+        wanted.ids is None
+        and len(statuses) > 1
+        and "completed" not in statuses
+        and not (wanted.step_id or wanted.error_code)
+    ):
         return "each_status"
     return "runs"
 
@@ -228,7 +235,7 @@ _Given: TypeAlias = dict[str, Mapping[str, object]]
 
 
 def _filters(wanted: RunFilter, chosen: str) -> _Given:
-    found: _Given = {}
+    found: _Given = {} if wanted.ids is None else {"ids_of": {}}
     if wanted.zap_ids is not None and chosen != "each_zap":
         found |= {"zap": {"zap": wanted.zap_ids[0]}} if len(wanted.zap_ids) == 1 else {"zaps": {}}
     if chosen != "each_status":

@@ -39,17 +39,19 @@ async def migrate(settings: Settings) -> None:
 async def rebuild(settings: Settings, name: str) -> None:
     """Build a read model anew beside the live one, with its progress shown, and switch."""
     from projections.engine.rebuild import rebuild as build
-    from projections.engine.registry import LIVE_FOLDS, PROJECTIONS
+    from projections.engine.registry import BY_THEMSELVES, LIVE_FOLDS, PROJECTIONS
 
     if name in LIVE_FOLDS:
         click.echo(f"{name} is folded from the log whenever it is read: there is nothing to rebuild")
         return
-    projection = next((projection for projection in PROJECTIONS if projection.name == name), None)
+    everything = (*PROJECTIONS, *BY_THEMSELVES)
+    projection = next((projection for projection in everything if projection.name == name), None)
     if projection is None:
-        known = ", ".join([*(projection.name for projection in PROJECTIONS), *LIVE_FOLDS])
+        known = ", ".join([*(projection.name for projection in everything), *LIVE_FOLDS])
         raise OperatorError(f"There is no read model {name!r}; there are: {known}.")
     with _progress_bar(f"rebuilding {name}") as progress:
-        position = await build(settings.database_url, projection, settings.kafka_partitions, progress)
+        partitions = 1 if projection in BY_THEMSELVES else settings.kafka_partitions
+        position = await build(settings.database_url, projection, partitions, progress)
     click.echo(f"{name} holds everything up to position {position}, and is live")
 
 

@@ -60,6 +60,7 @@ from app.http.api.run_commands import RunCommandController
 from app.http.api.run_items import RunItemController
 from app.http.api.runs import RunController
 from app.http.api.sessions import SessionController
+from app.http.api.stats import StatsController
 from app.http.api.templates import TemplateController
 from app.http.api.triggers import TriggerController
 from app.http.api.variables import VariableController
@@ -249,6 +250,7 @@ def _api(private_guard: Guard, keeps_answers: Middleware) -> Router:
             RunCommandController,
             ApprovalController,
             RunItemController,
+            StatsController,
             BulkController,
             HeldController,
             JobController,

@@ -94,9 +94,9 @@ def decode_cursor(cursor: str | None) -> UUID | None:
         raise Problem("malformed", "cursor: not one that this API gave out") from None
 
 
-async def is_fresh(pool: Pool, read_model: str, min_position: int | None) -> bool:
+async def is_fresh(pool: Pool, read_model: str, min_position: int | None, patience_s: float = FRESHNESS_S) -> bool:
     """Wait a moment until a read model has come to `min_position`; whether it has."""
-    return min_position is None or await wait_until(pool, read_model, min_position, FRESHNESS_S)
+    return min_position is None or await wait_until(pool, read_model, min_position, patience_s)
 
 
 def marked(answer: T, *, fresh: bool) -> Response[T]:

@@ -134,6 +134,7 @@ async def _runner(settings: Settings, stop: asyncio.Event) -> None:
 
 
 async def _projector(settings: Settings, stop: asyncio.Event) -> None:
+    from consumers.indexing.indexing import Indexing
     from consumers.kafka.patience import again_until
     from consumers.projector import Projector
     from projections.engine.engine import Engine, NewerRelease
@@ -141,11 +142,14 @@ async def _projector(settings: Settings, stop: asyncio.Event) -> None:
     from sql.log.event_store import PgEventStore
 
     config = _consumer(settings, "projector", PROJECTOR_RECORDS, PROJECTOR_PACE_S)
-    async with PgEventStore(settings.database_url, "projector", read_connections=2) as store:
+    async with (
+        PgEventStore(settings.database_url, "projector", read_connections=2) as store,
+        aclosing(Indexing(settings.database_url)) as indexing,
+    ):
 
         async def project() -> None:
             async with Engine(settings.database_url, PROJECTIONS, settings.kafka_partitions) as engine:
-                await Projector(engine, store, config).run(stop)
+                await Projector(engine, store, config, indexing.wake).run(stop)
 
         try:
             await again_until(stop, project)

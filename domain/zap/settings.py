@@ -16,6 +16,7 @@ MAX_TAGS = 20
 _WORDS = r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?\Z"
 Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=_WORDS)]
 
+ValuePath = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_PATH)]
 Url = Annotated[str, msgspec.Meta(max_length=2_000, pattern=r"^https?://[^\s\x00-\x1f\x7f]+\Z")]
 
 
@@ -57,6 +58,16 @@ class OnFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     pause: bool = False
 
 
+class Excluding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything but what stands at or below these paths, such as `trigger.body.customer`."""
+
+    exclude: Annotated[tuple[ValuePath, ...], msgspec.Meta(min_length=1, max_length=50)]
+
+    def __post_init__(self) -> None:
+        for path in self.exclude:
+            parse_path(path)
+
+
 class ZapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Part of a zap's definition, and so of each published version.
 
@@ -64,12 +75,14 @@ class ZapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     for. `when_paused`: whether the hook of the paused zap refuses requests, or holds them to be released later. `tags`:
     words by which its owner finds it, and by which others listen to its failures. `subject`: where in the trigger it
     stands whose data a run carries, such as `trigger.body.customer.email`; by that one person's payloads are erased.
+    `index`: whether words and values of its runs are searched for.
     """
 
     concurrency: Concurrency = Concurrency()
     deadline_s: Annotated[int, msgspec.Meta(ge=1, le=MAX_DEADLINE_S)] | None = None
     on_failure: OnFailure = OnFailure()
     when_paused: Literal["refuse", "hold"] = "refuse"
+    index: Literal["on", "off"] | Excluding = "on"
     tags: Annotated[tuple[Tag, ...], msgspec.Meta(max_length=MAX_TAGS)] = ()
     subject: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_PATH)] | None = None
 

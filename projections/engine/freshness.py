@@ -30,10 +30,10 @@ async def wait_until(pool: Pool, projection: str, position: int, timeout_s: floa
     deadline = asyncio.get_running_loop().time() + timeout_s
     while True:
         gates = await gates_of(pool, projection)
-        if not gates or ordering_key is None:
+        if ordering_key is None:
             # An event that retention dropped was applied long ago; one of the future was not.
             return max(gates, default=0) >= position
-        if gates[partition_of(ordering_key, len(gates))] >= position:
+        if gates and gates[partition_of(ordering_key, len(gates))] >= position:
             return True
         if asyncio.get_running_loop().time() >= deadline:
             return False

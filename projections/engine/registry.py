@@ -9,6 +9,8 @@ from projections.job_list import JOB_LIST
 from projections.recoveries import RECOVERIES
 from projections.request_list import REQUEST_LIST
 from projections.run_list import RUN_LIST
+from projections.run_search import RUN_SEARCH
+from projections.stats import STATS
 from projections.tick_list import TICK_LIST
 from projections.zap_health import ZAP_HEALTH
 from projections.zap_list import ZAP_LIST
@@ -23,8 +25,11 @@ PROJECTIONS = (
     RECOVERIES,
     REQUEST_LIST,
     RUN_LIST,
+    STATS,
     TICK_LIST,
     ZAP_HEALTH,
     ZAP_LIST,
 )
+BY_THEMSELVES = (RUN_SEARCH,)
+"""Those that follow the log in a process of their own, as one partition: they may lag, and hold nobody up."""
 LIVE_FOLDS = frozenset({"run_detail"})

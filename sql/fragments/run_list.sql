@@ -46,6 +46,9 @@ cross join lateral (
 -- name: each
 ) l
 
+-- name: ids_of
+and l.run_id = any(:ids::uuid[])
+
 -- name: zap
 and l.zap_id = :zap::uuid
 

@@ -115,6 +115,10 @@ select pg_advisory_lock(7302, hashtext($1))
 -- The same until the end of the transaction, for who changes rows of the live build; false where one is going on.
 select pg_try_advisory_xact_lock(7302, hashtext($1))
 
+-- name: try_lock_following
+-- One process follows the log for a read model by itself; freed when its connection closes.
+select pg_try_advisory_lock(7303, hashtext($1))
+
 -- name: begin_build
 -- An empty schema for a new build; leftovers of one that was cut short go. Gives the build's number.
 select proj.begin_build($1)

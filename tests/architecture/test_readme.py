@@ -49,7 +49,9 @@ def test_examples_use_what_the_catalog_has(document: str) -> None:
     known = {*catalog().triggers, *catalog().actions}
     made = {"webhook.cough", "shop.add_line"}  # a mistake on purpose, of which the page shows the answer; one it adds
     assert types - made <= known
-    assert types or document.endswith(("operating.md", "proofs.md", "extending.md", "threat-model.md", "ui.md"))
+    assert types or document.endswith(
+        ("operating.md", "proofs.md", "extending.md", "threat-model.md", "ui.md", "search.md")
+    )
 
 
 @pytest.mark.parametrize("document", [*DOCUMENTS, *GUIDES])

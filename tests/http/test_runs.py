@@ -1,6 +1,7 @@
 """Run history: lists from the read model, details from the log."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from domain.log.event import Append, Metadata, NewEvent, StreamKind
 from domain.run.events import Failure as StepFailure
 from domain.run.events import RunFailed, StepFailed, StepSucceeded
 from projections.engine.rebuild import rebuild
-from projections.engine.registry import PROJECTIONS
+from projections.engine.registry import BY_THEMSELVES, PROJECTIONS
 from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id, now
 from tests.support.api import Person
@@ -240,3 +241,61 @@ async def test_a_cursor_of_another_order_is_refused(ada: Person, dsn: str, proje
             assert (answer.status_code == 200) == (sort == of), (sort, of, answer.text)
     for query in ("sort=name", "order=up", "status=ended", "min_duration_ms=-1", "zap_version=x", "finished_to=soon"):
         assert (await ada("GET", f"/runs?{query}")).status_code in (400, 422), query
+
+
+async def test_runs_are_searched_by_words_and_values(ada: Person, bob: Person, dsn: str, project: Project) -> None:
+    zap = await ada.live_zap()
+    first, second = [
+        (await hook(ada, zap, json={"order": {"id": n, "total": n + 0.5}, "note": f"for Grace {n}"}))["run_id"]
+        for n in (4711, 4712)
+    ]
+    await fail_run(dsn, ada, second)
+    await project()
+    for projection in BY_THEMSELVES:
+        await rebuild(dsn, projection, 1)
+    for query, expected in (
+        ("q=4711", [first]), ("q=grace", [second, first]), ("q=grace&status=failed", [second]),
+        ('q="for grace 4711"', [first]), ("q=gra*&limit=1", [second]), ("q=grace hopper", []),
+        ("where=trigger.body.order.id=4711", [first]), ("where=trigger.body.order.total>4711.5", [second]),
+        ("where=trigger.body.order.id>4000&where=trigger.body.order.id<4712", [first]),
+        ("where=steps.echo.output.text=hello", [second]), ("where=error.code=http_status", [second]),
+        ("where=steps.echo.output?&order=asc&sort=finished_at", [second]), ("q=", [second, first]),
+    ):  # fmt: skip
+        answer = await ada("GET", f"/runs?{query}")
+        assert answer.status_code == 200, answer.text
+        assert [run["id"] for run in answer.json()["items"]] == expected, query
+        assert (await bob("GET", f"/runs?{query}")).json() == {"items": [], "next_cursor": None}
+        same = query.replace("&limit=1", "").replace("&order=asc&sort=finished_at", "")
+        count = (await ada("GET", f"/runs/count?{same}")).json()
+        assert count == {"count": 2 if "limit" in query else len(expected), "exact": True}
+    refused = await ada("GET", '/runs?q="open&where=trigr.body=1&where=trigger.body=')
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
+    errors = refused.json()["errors"]
+    assert [(error["path"], error["pointer"]) for error in errors] == [
+        ("q", "/q"), ("where.0", "/where/0"), ("where.1", "/where/1"),
+    ]  # fmt: skip
+    assert errors[1]["did_you_mean"] == "trigger"
+
+
+async def test_statistics_tell_what_became_of_requests(ada: Person, bob: Person, dsn: str, project: Project) -> None:
+    zap = await ada.live_zap()
+    failed, _queued = [(await hook(ada, zap))["run_id"] for _ in range(2)]
+    await fail_run(dsn, ada, failed)
+    await project()
+    span = "from=2020-01-01&to=2024-01-01"
+    day = now().date()
+    today = f"from={day}&to={day + timedelta(days=2)}"
+    for query in (f"{today}&bucket=day", f"{today}&bucket=hour&zap_id={zap['id']}"):
+        (bucket,) = (await ada("GET", f"/stats?{query}")).json()["items"]
+        assert (bucket["requests"], bucket["runs"]) == ({"accepted": 2}, {"failed": 1})
+        assert (bucket["failure_rate"], bucket["step_id"]) == (1.0, None)
+        assert bucket["run_ms"]["p50"] >= 0
+    steps = (await ada("GET", f"/stats?{today}&by=step")).json()["items"]
+    assert [(step["step_id"], step["runs"], step["run_ms"]["p50"]) for step in steps] == [
+        ("echo", {"completed": 1}, 1.5), ("next", {"failed": 1}, 1.5),
+    ] or all(abs(step["run_ms"]["p50"] - 1.5) < 0.075 for step in steps)  # fmt: skip
+    assert (await bob("GET", f"/stats?{today}")).json() == {"items": []}
+    for query, path in ((f"{span}&bucket=minute", "from"), ("from=2026-01-02&to=2026-01-01", "to")):
+        answer = await ada("GET", f"/stats?{query}")
+        assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, path)
+    assert (await ada("GET", "/stats?to=2026-01-01")).status_code == 400

@@ -304,11 +304,13 @@ async def test_waiting_for_an_event_ends_when_the_gate_of_its_partition_passes_i
     assert await wait_until(store.pool, "run_list", position - 1, 0)
 
 
-async def test_waiting_for_the_future_or_for_an_unknown_read_model_ends_at_once(
+async def test_waiting_for_the_future_ends_at_once_and_for_a_read_model_that_is_not_built_in_time(
     engine: Engine, store: PgEventStore
 ) -> None:
     assert not await wait_until(store.pool, "run_list", 10**9, 20)
     assert not await wait_until(store.pool, "no_list", 10**9, 20)
+    position = await append(store, new_id(), requested(ZAP), tenant_id=TENANT, key=ZAP)
+    assert not await wait_until(store.pool, "no_list", position, 0.05)
     assert await wait_until(store.pool, "run_list", 0, 20)
 
 

@@ -118,7 +118,7 @@ async def rows_of(connection: "asyncpg.Connection[asyncpg.Record]") -> dict[str,
     """Everything that the read models show, by projection."""
     return {
         projection.name: [
-            tuple(row) for row in await connection.fetch(f"select * from rm.{projection.name} order by 2")
+            tuple(row) for row in await connection.fetch(f"select * from rm.{projection.name} t order by t::text")
         ]
         for projection in PROJECTIONS
     }

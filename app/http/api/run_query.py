@@ -10,11 +10,12 @@ import msgspec
 from litestar.params import FromQuery, QueryParameter
 
 from app.http.inputs import Moment
-from app.http.paging import Cursor, Limit, decode_cursor, encode_cursor
+from app.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from app.http.problems import Problem
 from domain.job.job import CODE
 from domain.run.events import Source
 from domain.run.state import RunStatus
+from domain.search.query import Search, search
 from projections.run_list import RunListItem
 from projections.run_query import After, Order, RunFilter, Sort
 
@@ -85,6 +86,27 @@ async def provide_run_filter(
     )
 
 
+async def provide_search(
+    *,
+    q: Annotated[
+        str | None,
+        QueryParameter(
+            description="Words that the trigger, an output or an error of the run has, all of them; "
+            '`"several words"` are a phrase, `begin*` is the beginning of a word'
+        ),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        QueryParameter(
+            description="A path, an operator and a value, such as `trigger.body.order.id=4711`; operators are "
+            "= != > >= < <= ~ (contains) and `path?` (is there). Repeat the name for several: all have to hold"
+        ),
+    ] = None,
+) -> Search:
+    """A Litestar dependency: what is searched for in runs. Raises Invalid."""
+    return search(q, where or ())[0]
+
+
 class RunPaging(msgspec.Struct, frozen=True):
     """The order of a list of runs, and the page of it that is asked for."""
 
@@ -96,6 +118,12 @@ class RunPaging(msgspec.Struct, frozen=True):
     def of(self, wanted: RunFilter) -> RunFilter:
         """The filter with this order and page; one more is looked for, as that tells whether there is another page."""
         return msgspec.structs.replace(wanted, sort=self.sort, order=self.order, after=self.after, limit=self.limit + 1)
+
+    def page(self, items: list[RunListItem], resume: UUID | None = None) -> Page[RunListItem]:
+        """The page of what was found; it goes on before `resume` where that is given."""
+        if len(items) > self.limit:
+            return Page(items[: self.limit], self.cursor(items[self.limit - 1]))
+        return Page(items, None if resume is None else encode_cursor(resume))
 
     def cursor(self, last: RunListItem) -> str:
         """The cursor of the page behind a run."""

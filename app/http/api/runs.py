@@ -12,13 +12,14 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 
 from app.accounts.auth import AuthedRequest
 from app.commands.runs import Runs
-from app.http.api.run_query import RunPaging, provide_run_filter, provide_run_paging
+from app.http.api.run_query import RunPaging, provide_run_filter, provide_run_paging, provide_search
 from app.http.inputs import AsOf, Injected
 from app.http.openapi.notes import notes
 from app.http.paging import MinPosition, Page, Paging, encode_cursor, is_fresh, marked
 from app.http.services import Services
 from domain.log.errors import Invalid, NotFound
 from domain.log.event import StoredEvent, StreamKind
+from domain.search.query import Search
 from domain.values.json import JsonObject
 from domain.values.path import MAX_PATH, Missing, parse_path
 from domain.values.redaction import shown
@@ -26,6 +27,7 @@ from projections import run_reading
 from projections.past import Past
 from projections.recoveries import recovered_by
 from projections.run_detail import RunDetail
+from projections.run_found import count_found, find_runs
 from projections.run_list import RunListItem
 from projections.run_query import RunFilter, count_runs, list_runs, replays_of
 from projections.run_reading import redacted
@@ -36,6 +38,8 @@ STATES_BYTES = 2**20
 """Of the states on one page of events."""
 MAX_COUNT = 10_000
 """Runs are counted up to here: a count reads each of them."""
+SEARCH_PATIENCE_S = 5.0
+"""For `min_position`: the index follows the log at its own pace."""
 
 
 class RunCount(msgspec.Struct, frozen=True):
@@ -78,48 +82,67 @@ def _event_out(event: StoredEvent) -> EventOut:
     )
 
 
+async def _is_fresh(services: Services, searched: Search, min_position: int | None) -> bool:
+    pool = services.store.pool
+    if not await is_fresh(pool, "run_list", min_position):
+        return False
+    return not searched or await is_fresh(pool, "run_search", min_position, SEARCH_PATIENCE_S)
+
+
 class RunController(Controller):
     """Reads runs."""
 
     path = "/runs"
     tags = ("Runs",)
-    dependencies = {"wanted": Provide(provide_run_filter), "run_paging": Provide(provide_run_paging)}  # noqa: RUF012 - Litestar's own declaration
+    dependencies = {  # noqa: RUF012 - Litestar's own declaration
+        "wanted": Provide(provide_run_filter),
+        "run_paging": Provide(provide_run_paging),
+        "searched": Provide(provide_search),
+    }
 
-    @get("/", summary="Search runs", operation_id="listRuns", opt=notes(headers=("Stale",)))
+    @get("/", summary="Search runs", operation_id="listRuns", opt=notes("invalid", headers=("Stale",)))
     async def list_runs(
         self,
         request: AuthedRequest,
         services: Injected[Services],
         wanted: Injected[RunFilter],
+        searched: Injected[Search],
         run_paging: Injected[RunPaging],
         *,
         min_position: MinPosition = None,
     ) -> Response[Page[RunListItem]]:
         """All filters go together. Newest first unless `sort` and `order` say otherwise.
 
-        With `min_position` the answer includes that position, or has the header `Stale: true`.
+        With `min_position` the answer includes that position, or has the header `Stale: true`. A search that takes long
+        ends with a page that is not full, and a cursor to go on with.
         """
-        pool = services.store.pool
-        fresh = await is_fresh(pool, "run_list", min_position)
-        items = await list_runs(pool, request.user.tenant_id, run_paging.of(wanted))
-        more = run_paging.cursor(items[run_paging.limit - 1]) if len(items) > run_paging.limit else None
-        return marked(Page(items[: run_paging.limit], more), fresh=fresh)
+        fresh = await _is_fresh(services, searched, min_position)
+        asked, tenant_id = run_paging.of(wanted), request.user.tenant_id
+        if searched:
+            found = await find_runs(services.store, tenant_id, asked, searched)
+            return marked(run_paging.page(found.items, found.resume), fresh=fresh)
+        return marked(run_paging.page(await list_runs(services.store.pool, tenant_id, asked)), fresh=fresh)
 
-    @get("/count", summary="Count runs", operation_id="countRuns", opt=notes(headers=("Stale",)))
+    @get("/count", summary="Count runs", operation_id="countRuns", opt=notes("invalid", headers=("Stale",)))
     async def count_runs(
         self,
         request: AuthedRequest,
         services: Injected[Services],
         wanted: Injected[RunFilter],
+        searched: Injected[Search],
         *,
         min_position: MinPosition = None,
     ) -> Response[RunCount]:
         """How many runs the same filters of the list find."""
-        pool = services.store.pool
-        fresh = await is_fresh(pool, "run_list", min_position)
-        some = msgspec.structs.replace(wanted, limit=MAX_COUNT + 1)
-        found = await count_runs(pool, request.user.tenant_id, some)
-        return marked(RunCount(min(found, MAX_COUNT), found <= MAX_COUNT), fresh=fresh)
+        fresh = await _is_fresh(services, searched, min_position)
+        tenant_id = request.user.tenant_id
+        if searched:
+            some = msgspec.structs.replace(wanted, limit=MAX_COUNT)
+            found = await count_found(services.store, tenant_id, some, searched)
+            return marked(RunCount(found.count, found.exact), fresh=fresh)
+        one_more = msgspec.structs.replace(wanted, limit=MAX_COUNT + 1)
+        count = await count_runs(services.store.pool, tenant_id, one_more)
+        return marked(RunCount(min(count, MAX_COUNT), count <= MAX_COUNT), fresh=fresh)
 
     @get("/{run_id:uuid}", summary="Read a run", operation_id="getRun")
     async def read(

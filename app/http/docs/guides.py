@@ -27,6 +27,7 @@ ORDER = (
     "failures",
     "runs",
     "history",
+    "search",
     "live",
     "api",
     "proofs",

@@ -211,6 +211,15 @@ EXAMPLES: Mapping[str, Json] = {
         "finished_at": _LATER, "duration_ms": 1250, "error": _ERROR, "attempts": 5, "replay_of": None,
         "parent_id": None, "recovered_by": None, "position": 50,
     },
+    "Stats": {
+        "items": [
+            {
+                "from": "2026-11-25T10:00:00Z", "step_id": None, "requests": {"accepted": 1200, "duplicate": 3},
+                "runs": {"completed": 1188, "failed": 12}, "failure_rate": 0.01,
+                "queue_ms": {"p50": 3.1, "p95": 8.8, "p99": 20.8}, "run_ms": {"p50": 41.2, "p95": 97.2, "p99": 251.9},
+            }
+        ]
+    },
     "RunCount": {"count": 128, "exact": True},
     "RunItem": {
         "id": _RUN, "step_id": "each", "index": 7, "status": "completed", "started_at": _AT, "finished_at": _LATER,

@@ -1,0 +1,1 @@
+"""How does the search index follow the log, and hold nobody up?"""

@@ -1,0 +1,151 @@
+"""The run list with a search: what the index finds, newest first, goes through the list's other filters."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from domain.log.errors import Invalid
+from domain.log.event import StoredEvent, StreamKind
+from domain.search.query import Search, Term, exact
+from projections.run_list import RunListItem
+from projections.run_query import RunFilter, list_runs
+from projections.run_search import zap_key
+from projections.search.asking import find
+from projections.search.reading import says, values_of
+from sql.log.event_store import PgEventStore
+from sql.postgres.queries import Queries
+
+_queries = Queries("projections/run_search.sql")
+BUDGET_S = 0.15
+"""How long runs are looked for; then a page has what was found, and says where to go on."""
+FIRST_IDS, MOST_IDS = 200, 2_000
+MAX_SORTED = 5_000
+"""Runs that a search finds and that can be sorted by something else than when they started."""
+_LEEWAY = timedelta(minutes=5)
+"""Between the time in a run's id and when it started: clocks differ, and commits take time."""
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+class FoundPage(msgspec.Struct, frozen=True):
+    """Runs of a page. `resume`: the page goes on before this id where time was over before it was full."""
+
+    items: list[RunListItem]
+    resume: UUID | None = None
+
+
+class FoundCount(msgspec.Struct, frozen=True):
+    """How many runs were found until there were enough, or time was over: then there are more."""
+
+    count: int
+    exact: bool
+
+
+class _Portion(msgspec.Struct, frozen=True):
+    """Runs that fit, newest first. All others that fit are before `resume`; None: there are none."""
+
+    items: list[RunListItem]
+    resume: UUID | None
+
+
+async def find_runs(store: PgEventStore, tenant_id: UUID, wanted: RunFilter, search: Search) -> FoundPage:
+    """A page of the runs that fit both. Raises Invalid where too many would have to be sorted."""
+    if wanted.sort != "started_at" or wanted.order != "desc":
+        return await _sorted(store, tenant_id, wanted, search)
+    deadline = asyncio.get_running_loop().time() + BUDGET_S
+    items: list[RunListItem] = []
+    async for portion in _fitting(store, tenant_id, wanted, search):
+        items += portion.items
+        if len(items) >= wanted.limit:
+            return FoundPage(items[: wanted.limit])
+        if portion.resume and asyncio.get_running_loop().time() > deadline and _is_before(portion.resume, wanted):
+            return FoundPage(items, portion.resume)
+    return FoundPage(items)
+
+
+def _is_before(resume: UUID, wanted: RunFilter) -> bool:
+    return wanted.after is None or resume < wanted.after.id
+
+
+async def count_found(store: PgEventStore, tenant_id: UUID, wanted: RunFilter, search: Search) -> FoundCount:
+    """How many runs fit both, up to the filter's limit."""
+    deadline = asyncio.get_running_loop().time() + BUDGET_S
+    count = 0
+    async for portion in _fitting(store, tenant_id, wanted, search):
+        count += len(portion.items)
+        is_late = portion.resume is not None and asyncio.get_running_loop().time() > deadline
+        if count > wanted.limit or is_late:
+            return FoundCount(min(count, wanted.limit), exact=False)
+    return FoundCount(count, exact=True)
+
+
+async def _sorted(store: PgEventStore, tenant_id: UUID, wanted: RunFilter, search: Search) -> FoundPage:
+    found: list[UUID] = []
+    in_time = msgspec.structs.replace(wanted, sort="started_at", order="desc", after=None)
+    async for portion in _fitting(store, tenant_id, in_time, search):
+        found += [item.id for item in portion.items]
+        if len(found) > MAX_SORTED:
+            reason = f"over {MAX_SORTED:,} runs match: only newest first, or with `from`, `to` or more conditions"
+            raise Invalid(f"sort: {reason}", errors=[{"path": "sort", "reason": reason, "code": "too_many"}])
+    return FoundPage(await list_runs(store.pool, tenant_id, msgspec.structs.replace(wanted, ids=tuple(found))))
+
+
+async def _fitting(store: PgEventStore, tenant_id: UUID, wanted: RunFilter, search: Search) -> AsyncIterator[_Portion]:
+    before = _before(wanted)
+    async for found in find(store.pool, tenant_id, _narrowed(search, wanted), before, _since(wanted)):
+        resume = UUID(int=found.down_to.int + 1) if found.down_to else None
+        for ids in _portions(found.ids):
+            listed = msgspec.structs.replace(wanted, ids=tuple(ids), after=None, limit=len(ids))
+            items = await _saying(store, await list_runs(store.pool, tenant_id, listed), search.phrases)
+            yield _Portion(items, resume if ids[-1] == found.ids[-1] else ids[-1])
+        if not found.ids:
+            yield _Portion([], resume)
+
+
+def _narrowed(search: Search, wanted: RunFilter) -> Search:
+    """The index knows zaps, too."""
+    if wanted.zap_ids is None:
+        return search
+    spans = tuple([exact(zap_key(zap_id)) for zap_id in wanted.zap_ids])
+    return msgspec.structs.replace(search, terms=(*search.terms, Term(spans)))
+
+
+def _before(wanted: RunFilter) -> UUID | None:
+    bounds = [wanted.after.id] if wanted.after else []
+    bounds += [_id_at(wanted.to + _LEEWAY)] if wanted.to else []
+    return min(bounds, default=None)
+
+
+def _since(wanted: RunFilter) -> UUID | None:
+    return _id_at(wanted.from_ - _LEEWAY) if wanted.from_ else None
+
+
+def _id_at(moment: datetime) -> UUID:
+    """The first id of a moment: UUIDv7 begin with its milliseconds."""
+    since = (moment - _EPOCH) // timedelta(milliseconds=1)
+    return UUID(int=min(max(since, 0), 2**48 - 1) << 80)
+
+
+def _portions(ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
+    start, many = 0, FIRST_IDS
+    while start < len(ids):
+        yield ids[start : start + many]
+        start, many = start + many, min(2 * many, MOST_IDS)
+
+
+async def _saying(store: PgEventStore, items: list[RunListItem], phrases: Sequence[str]) -> list[RunListItem]:
+    """Those that have all phrases: the index knows their words only."""
+    if not phrases or not items:
+        return items
+    rows = await store.pool.fetch(_queries["streams"], [item.id for item in items], StreamKind.RUN, 2**63 - 1)
+    events: dict[UUID, list[StoredEvent]] = {}
+    for row in rows:
+        events.setdefault(row["stream_id"], []).append(StoredEvent(*row))
+    return await asyncio.to_thread(lambda: [item for item in items if _says_all(events.get(item.id), phrases)])
+
+
+def _says_all(events: Sequence[StoredEvent] | None, phrases: Sequence[str]) -> bool:
+    values = values_of(events) if events else {}
+    return all(says(values, phrase) for phrase in phrases)

@@ -1,0 +1,165 @@
+"""The search index: by words and values of runs, which runs have them. It follows the log by itself.
+
+Each run is indexed when it is requested, when it waits, and when it ends; what a batch holds of it counts once. The
+items of loops are not: their parent's output is.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from uuid import UUID
+
+from domain.log.event import StoredEvent, StreamKind
+from domain.registry import decode
+from domain.run.events import RunRequested
+from domain.search.contents import contents_of
+from domain.values.path import parse_path
+from domain.zap.events import ZapPublished
+from domain.zap.settings import DEFAULT, Excluding, ZapSettings
+from projections.engine.projection import Projection
+from projections.engine.rows import forgotten_apart
+from projections.search.blocks import LARGEST_TIER, MERGED, Row, Segment, built, merged, tier
+from projections.search.reading import values_of
+from sql.postgres.pool import Connection
+from sql.postgres.queries import Queries
+
+_queries = Queries("projections/run_search.sql")
+AT_ONCE = 50
+"""Runs that are read at once: of each at most 1 MiB."""
+_SETTINGS_KEPT = 2_000
+_settings: dict[tuple[UUID, int], ZapSettings] = {}
+"""Of published versions, which do not change."""
+
+Indexed = dict[UUID, dict[UUID, set[bytes]]]
+"""The keys of runs, by tenant and run."""
+
+
+async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
+    until = events[-1].position
+    happened, forgotten = forgotten_apart(events)
+    found: Indexed = defaultdict(dict)
+    run_ids = sorted({event.stream_id for event in happened})
+    for start in range(0, len(run_ids), AT_ONCE):
+        some = run_ids[start : start + AT_ONCE]
+        rows = await connection.fetch(_queries["streams"], some, StreamKind.RUN, until)
+        streams = list(_streams([StoredEvent(*row) for row in rows]))
+        await _know_settings(connection, streams)
+        for tenant_id, run_id, keys in await asyncio.to_thread(_indexed, streams):
+            found[tenant_id][run_id] = keys
+    for tenant_id in sorted(found):
+        segment = await asyncio.to_thread(built, found[tenant_id])
+        await _add(connection, tenant_id, until, segment)
+        await _tidy(connection, tenant_id)
+    for stored, event in forgotten:
+        await forget_runs(connection, stored.tenant_id, [event.run_id])
+
+
+def _streams(events: Sequence[StoredEvent]) -> Iterator[tuple[RunRequested, list[StoredEvent]]]:
+    by_run: dict[UUID, list[StoredEvent]] = defaultdict(list)
+    for event in events:
+        by_run[event.stream_id].append(event)
+    for stream in by_run.values():
+        first = stream[0]
+        requested = decode(first.type, first.schema_version, first.data)
+        if isinstance(requested, RunRequested) and requested.source != "item":
+            yield requested, stream
+
+
+def _indexed(streams: Sequence[tuple[RunRequested, list[StoredEvent]]]) -> list[tuple[UUID, UUID, set[bytes]]]:
+    found = []
+    for requested, stream in streams:
+        setting = _settings[requested.zap_id, requested.zap_version].index
+        if setting == "off":
+            continue
+        excluded = [parse_path(path) for path in setting.exclude] if isinstance(setting, Excluding) else []
+        contents = contents_of(values_of(stream), excluded)
+        found.append((stream[0].tenant_id, stream[0].stream_id, contents.keys | {zap_key(requested.zap_id)}))
+    return found
+
+
+def zap_key(zap_id: UUID) -> bytes:
+    """The key that all runs of a zap have."""
+    return b"z" + zap_id.bytes
+
+
+async def _know_settings(connection: Connection, streams: Iterable[tuple[RunRequested, list[StoredEvent]]]) -> None:
+    wanted = {(requested.zap_id, requested.zap_version) for requested, _stream in streams}
+    if wanted <= _settings.keys():
+        return
+    if len(_settings) > _SETTINGS_KEPT:
+        _settings.clear()
+    rows = await connection.fetch(_queries["versions"], StreamKind.CORE, [zap_id for zap_id, _number in wanted])
+    for zap_id, schema_version, data in rows:
+        published = decode("zap.published", schema_version, data)
+        if isinstance(published, ZapPublished):
+            _settings[zap_id, published.number] = published.definition.settings or DEFAULT
+    for one in wanted:
+        _settings.setdefault(one, DEFAULT)
+
+
+async def _add(connection: Connection, tenant_id: UUID, number: int, segment: Segment) -> None:
+    if segment.ids:
+        firsts = [row.first for row in segment.rows]
+        data = [row.data for row in segment.rows]
+        span = segment.ids[0], segment.ids[-1], len(segment.ids)
+        await connection.execute(_queries["add"], tenant_id, number, *span, firsts, data)
+
+
+async def _tidy(connection: Connection, tenant_id: UUID) -> None:
+    """Make one of sixteen segments of a tier, as long as there are so many."""
+    while True:
+        tiers: dict[int, list[int]] = defaultdict(list)
+        for number, size in await connection.fetch(_queries["sizes"], tenant_id):
+            tiers[tier(size)].append(number)
+        full = [numbers for level, numbers in sorted(tiers.items()) if level < LARGEST_TIER and len(numbers) >= MERGED]
+        if not full:
+            return
+        await _replace(connection, tenant_id, full[0][-MERGED:])
+
+
+async def _replace(
+    connection: Connection, tenant_id: UUID, numbers: Sequence[int], without: frozenset[UUID] = frozenset()
+) -> None:
+    """Make one segment of several, under the highest of their numbers."""
+    rows: dict[int, list[Row]] = defaultdict(list)
+    for number, first, data in await connection.fetch(_queries["rows"], tenant_id, numbers):
+        rows[number].append(Row(first, data))
+    segment = await asyncio.to_thread(merged, list(rows.values()), without)
+    await connection.execute(_queries["drop"], tenant_id, numbers)
+    await _add(connection, tenant_id, max(numbers), segment)
+
+
+async def forget_runs(connection: Connection, tenant_id: UUID, run_ids: Iterable[UUID]) -> None:
+    """Take runs out of the index, with all words and values that only they have; in a transaction of the caller.
+
+    The connection's unqualified table names lead to the live read models, as the indexer's do.
+    """
+    forgotten = frozenset(run_ids)
+    for row in await connection.fetch(_queries["segments_of"], tenant_id, sorted(forgotten)):
+        await _replace(connection, tenant_id, [row[0]], forgotten)
+
+
+RUN_SEARCH = Projection(
+    name="run_search",
+    definition=1,
+    handles=frozenset(
+        {
+            "zap.run.requested",
+            "zap.run.step_attempt_failed",
+            "zap.run.step_postponed",
+            "zap.run.step_delayed",
+            "zap.run.approval_asked",
+            "zap.run.callback_awaited",
+            "zap.run.loop_started",
+            "zap.run.zap_called",
+            "zap.run.completed",
+            "zap.run.filtered",
+            "zap.run.failed",
+            "zap.run.timed_out",
+            "zap.run.cancelled",
+            "run.forgotten",
+        }
+    ),
+    create=_queries["create"],
+    apply=_apply,
+)

@@ -1,0 +1,1 @@
+"""How is the search index of runs kept, and how is it asked?"""
