@@ -17,6 +17,7 @@ NAMES = (
     "append",
     "relay",
     "projection",
+    "history",
     "verify",
     "audit",
     "accept",
