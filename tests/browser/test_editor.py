@@ -267,3 +267,70 @@ async def test_the_editor_and_its_dialogs_are_accessible(
     await context.close()
     assert violations == []
     assert signed.wrong == []
+
+
+async def test_a_hook_and_the_zap_have_forms_for_what_they_can_be_set_to(system: System, signed: Signed) -> None:
+    call = {"id": "call", "kind": "action", "type": "http.request", "config": {"url": f"{system.base}/healthz"}}
+    zap = await new_zap(system, "Forms", [call])
+    page = signed.page
+    await opened(page, zap)
+    await page.get_by_test_id("kind-config-verification").select_option(label="An HMAC in a header")
+    await page.get_by_label("Header", exact=True).fill("X-Signature")
+    await page.get_by_test_id("kind-config-reply").select_option(label="A text of its own")
+    await page.get_by_label("Status", exact=True).fill("202")
+    await page.get_by_test_id("step-settings").click()
+    await page.get_by_test_id("kind-concurrency").select_option(label="One run at a time")
+    await page.get_by_label("One at a time for each").fill("{{ trigger.body.customer }}")
+    await page.get_by_label("Time limit of a run").fill("60")
+    await page.get_by_label("E-mail").fill("ada@example.com\ngrace@example.com")
+    await page.get_by_test_id("step-call").click()
+    await page.get_by_text("More settings").last.click()
+    await page.get_by_test_id("kind-retry").select_option(label="Again after set delays")
+    await page.get_by_label("Delays").fill("1\n30")
+    await page.get_by_label("Requests a minute").fill("60")
+    await saved(page)
+    draft = (await system.call("GET", f"/api/v1/zaps/{zap['id']}"))["draft"]
+    config = draft["trigger"]["config"]
+    assert config["verification"] == {"preset": "hmac", "header": "X-Signature"}
+    assert config["reply"] == {"mode": "custom", "status": 202}
+    assert draft["settings"] == {
+        "concurrency": {"mode": "serial", "key": "{{ trigger.body.customer }}"},
+        "deadline_s": 60,
+        "on_failure": {"email": ["ada@example.com", "grace@example.com"]},
+    }
+    step = draft["steps"][0]
+    assert (step["retry"], step["rate_limit"]) == ({"kind": "fixed", "delays_s": [1, 30]}, {"per_minute": 60})
+    await page.get_by_test_id("step-settings").click()
+    await page.get_by_label("Time limit of a run").fill("0")
+    await page.get_by_test_id("step-trigger").click()
+    await page.get_by_test_id("problems").get_by_role("button", name="settings.deadline_s").click()
+    await expect(page.get_by_label("Time limit of a run")).to_be_focused()
+
+
+async def test_a_test_listens_for_its_sample_does_one_step_and_takes_answers_that_were_kept(
+    system: System, signed: Signed
+) -> None:
+    fails = {"id": "ask", "kind": "action", "type": "http.request", "config": {"url": f"{system.base}/nowhere"}}
+    zap = await new_zap(system, "Listens", [setting("one"), fails | {"on_error": "continue"}, setting("last")])
+    await system.call("POST", f"/api/v1/zaps/{zap['id']}/publish", {})
+    page = signed.page
+    await opened(page, zap)
+    await page.get_by_test_id("test").click()
+    await page.get_by_test_id("test-sample").select_option("listen")
+    await expect(page.get_by_test_id("listening")).to_contain_text(zap["hook_url"])
+    run_id = await system.post_hook(zap["hook_url"], {"order": "heard just now"}, key="listened")
+    await expect(page.get_by_test_id("test-sample")).to_have_value(f"run_id:{run_id}")
+    await page.get_by_test_id("test-steps").select_option("ask")
+    await page.get_by_test_id("test-effects").select_option("real")
+    await page.get_by_test_id("run-test").click()
+    await expect(page.get_by_test_id("tested-ask")).to_have_text("failed")
+    await expect(page.get_by_test_id("tested-last")).not_to_have_text("succeeded")
+    await page.get_by_test_id("step-ask").click()
+    await page.get_by_test_id("use-as-stub").click()
+    await page.get_by_test_id("test").click()
+    await expect(page.get_by_test_id("stubs")).to_contain_text("ask")
+    await page.get_by_test_id("run-test").click()
+    await expect(page.get_by_test_id("tested-last")).to_have_text("succeeded")
+    await expect(page.get_by_test_id("tested-ask")).to_have_text("failed")
+    await page.get_by_test_id("step-one").click()
+    await expect(page.get_by_test_id("tested")).to_contain_text("heard just now")

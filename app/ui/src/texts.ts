@@ -48,10 +48,10 @@ export const t = {
     rate: (completed: number, failed: number) => `${s(completed, "run")} completed, ${failed.toLocaleString("en")} failed`,
   },
   newZap: {
-    title: "New zap", kind: "Start with", name: "Name", defaultName: "My first zap", call: "Call this address", method: "Method", minutes: "Every so many minutes",
-    kinds: { hook: "A webhook that calls an API", schedule: "A schedule that calls an API", json: "A definition as JSON" },
-    ownUrl: "This TriggerHub itself, so that you see a run right away. Use your own API's address.", callHint: "It gets the body of the webhook as JSON. You can change everything later.",
-    create: "Create and turn on", createDraft: "Create as a draft", definition: "Definition", definitionHint: "As Export makes it, or as the API takes it.", file: "A file with the definition",
+    title: "New zap", kind: "Start with", name: "Name", defaultName: "My first zap", call: "Call this address", empty: "Empty zap", emptyAbout: "A draft without steps: you build it yourself.",
+    import: "Import", importAbout: "A definition as JSON, from a file or pasted.", ownUrl: "This TriggerHub itself, so that you see a run right away. Use your own API's address.", callHint: "You can change everything later.",
+    create: "Create and turn on", createDraft: "Create as a draft", definition: "Definition", definitionHint: "As Export makes it, or as the API takes it.", file: "A file with the definition", check: "Check it",
+    checked: (count: number) => (count > 0 ? "It can be saved. Look twice at:" : "It can be saved as it is."),
   },
   zap: {
     run: "Run now", pause: "Pause", enable: "Turn on", publish: "Publish", duplicate: "Duplicate", export: "Export as JSON", delete: "Delete", edit: "Edit",
@@ -72,6 +72,13 @@ export const t = {
     fresh: "New secret", old: "Secret until now", oldHint: "Still valid beside the new one, until you replace them again. Leave it empty to end it.",
   },
   draft: { json: "Definition", jsonHint: "Name, trigger, steps and settings. Runs use the published version, not the draft." },
+  backtest: {
+    tab: "Backtest", title: "Hold the draft against past runs", about: "Each run is done again with the draft, as it is saved now. Nothing is sent: actions are answered as they were then.", last: "The last runs", start: "Start",
+    count: (count: number) => (count === 0 ? "This zap has no run yet that has ended" : `${s(count, "run")} would be looked at`), none: "No backtest yet", noneAbout: "Change the draft, then see here what it would have done with the runs that were.",
+    earlier: "Backtest", of: (when: string, total: number) => `${when}, ${s(total, "run")}`, results: "What differs", show: "Show", all: (count: number) => `All ${count.toLocaleString("en")}`, verdicts: { same: "Same", different: "Different", diverging: "Sends something else" },
+    allSame: "The draft does with each of these runs what was done then.", nothing: "No run is like this.", soon: "Results appear here as they come.", becomes: "then, and now", details: "What differs", then: "Then", now: "Now", cut: "There are more changes than are shown.",
+    guess: (steps: string) => `Would send something else, or asks anew: ${steps}. What follows from the answer is a guess.`,
+  },
   diff: { none: "Nothing differs.", before: "Before", after: "After", order: "Order of the steps" },
   publish: {
     title: (name: string) => `Publish ${name}`, note: "Note", noteHint: "What changes and why, for whoever reads the versions later. It may stay empty.", first: "This is the first version: its hook takes requests from now on.",

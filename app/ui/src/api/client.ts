@@ -27,6 +27,8 @@ export type BrokenRule = Schemas["BrokenRule"];
 export type DraftTest = Schemas["DraftTest"];
 export type Approval = Schemas["Approval"];
 export type RunItem = Schemas["RunItem"];
+export type BacktestResult = Schemas["BacktestResult"];
+export type Tick = Schemas["Tick"];
 export type Json = unknown;
 
 /** Sends the access token; when it has been revoked meanwhile, tries once more with a fresh one. */

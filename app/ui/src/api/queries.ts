@@ -97,7 +97,7 @@ export const versionsQuery = (id: string, position: number) =>
 interface PageOf<Item> { items: Item[]; next_cursor?: string | null }
 
 /** A list in pages; the first one is asked for again every `pollMs`, while further ones are history. */
-function list<Item>(key: readonly unknown[], fetchPage: (cursor: string, signal: AbortSignal) => Promise<PageOf<Item>>, pollMs?: number, ask: (pollMs: number) => number = (ms) => ms) {
+function list<Page extends PageOf<unknown>>(key: readonly unknown[], fetchPage: (cursor: string, signal: AbortSignal) => Promise<Page>, pollMs?: number, ask: (pollMs: number) => number = (ms) => ms) {
   return infiniteQueryOptions({
     queryKey: key,
     queryFn: ({ pageParam, signal }) => fetchPage(pageParam, signal),
@@ -178,6 +178,14 @@ export const jobQuery = (id: string) =>
     queryFn: ({ signal }): Promise<Job> => data(api.GET("/api/v1/jobs/{job_id}", { params: { path: { job_id: id } }, signal })),
     refetchInterval: (query) => (["completed", "aborted"].includes(query.state.data?.status ?? "") ? false : 1_000),
   });
+
+export const backtestQuery = (id: string, verdict: "same" | "different" | "diverging" | undefined, isActive: boolean) =>
+  list(["backtest", "results", id, verdict], (cursor, signal) =>
+    data(api.GET("/api/v1/jobs/{job_id}/results", { params: { path: { job_id: id }, query: { ...(verdict ? { verdict } : {}), ...paged(cursor) } }, signal })), isActive ? POLL_MS : undefined);
+
+export const ticksQuery = (zapId: string) =>
+  list(["ticks", zapId], (cursor, signal) =>
+    data(api.GET("/api/v1/zaps/{zap_id}/ticks", { params: { path: { zap_id: zapId }, query: paged(cursor, 10) }, signal })), 10_000);
 
 export const sessionsQuery = list(["sessions"], (cursor, signal) => data(api.GET("/api/v1/me/sessions", { params: { query: paged(cursor) }, signal })));
 

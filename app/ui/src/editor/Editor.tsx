@@ -7,13 +7,13 @@ import { runsQuery } from "../api/queries";
 import { ago, useNow } from "../parts/time";
 import { t } from "../texts";
 import { Publish } from "../zap/Publish";
-import { type Place, at, ownerOf, placeOfPointer, placeOfStep, put, triggersOf } from "./draft";
+import { type Place, at, ownerOf, placeOfPointer, placed, placeOfStep, put, triggersOf } from "./draft";
 import { type Sample, SampleOf } from "./Insert";
 import { JsonView, type Jumping } from "./JsonView";
 import { Picker } from "./Picker";
 import { Conflict, Problems, Status } from "./Problems";
-import { StepForm, TriggerForm } from "./StepForm";
-import { Outcome, Test } from "./Test";
+import { SettingsForm, StepForm, TriggerForm } from "./StepForm";
+import { Outcome, type Stubs, Test } from "./Test";
 import { Tree } from "./Tree";
 import { type Editing, useDraft } from "./useDraft";
 import { type Work, useSteps } from "./useSteps";
@@ -29,6 +29,7 @@ export function Editor({ zap, etag }: { zap: Zap; etag: string | null }) {
   const [asked, setAsked] = useState<Asked>();
   const [test, setTest] = useState<DraftTest>();
   const [sample, setSample] = useState("");
+  const [stubs, setStubs] = useState<Stubs>({});
   const text = useRef<Jumping>(null);
   useEffect(() => {
     if (editing.saving === "conflict") setAsked("conflict");
@@ -48,9 +49,9 @@ export function Editor({ zap, etag }: { zap: Zap; etag: string | null }) {
           <Problems editing={editing} zap={zap} jump={jump} />
           {test && <Outcome test={test} clear={() => setTest(undefined)} />}
         </div>
-        {isTree ? <Columns editing={editing} work={work} test={test} /> : <JsonView ref={text} draft={editing.draft} change={editing.change} setJson={setJson} />}
+        {isTree ? <Columns editing={editing} work={work} test={test} keep={(found) => setStubs({ ...stubs, [found.id]: found.error ? { error: { code: found.error.code, message: found.error.message } } : found.output })} /> : <JsonView ref={text} draft={editing.draft} change={editing.change} setJson={setJson} />}
       </div>
-      {asked === "test" && <Test zap={zap} save={editing.flush} done={setTest} onClose={() => setAsked(undefined)} />}
+      {asked === "test" && <Test zap={zap} steps={[...placed(editing.draft.steps)].map(([step]) => step.id)} selected={work.selected} stubs={stubs} dropStub={(id) => setStubs(({ [id]: _, ...others }) => others)} save={editing.flush} done={setTest} onClose={() => setAsked(undefined)} />}
       {asked === "publish" && <Publish zap={zap} draft={editing.draft} save={editing.flush} done={editing.published} onClose={() => setAsked(undefined)} />}
       {asked === "conflict" && <Conflict editing={editing} zap={zap} onClose={() => setAsked(undefined)} />}
     </SampleOf>
@@ -109,7 +110,9 @@ function Samples({ zap, sample, setSample }: { zap: Zap; sample: string; setSamp
   );
 }
 
-function Columns({ editing, work, test }: { editing: Editing; work: Work; test: DraftTest | undefined }) {
+type Tested = NonNullable<DraftTest["steps"]>[number];
+
+function Columns({ editing, work, test, keep }: { editing: Editing; work: Work; test: DraftTest | undefined; keep: (found: Tested) => void }) {
   const { draft, rules } = editing;
   const tested = new Map((test?.steps ?? []).map((step) => [step.id, step]));
   const wrong = new Set(rules.flatMap((rule) => ownerOf(draft, placeOfPointer(rule.pointer ?? ""))?.key ?? []));
@@ -119,20 +122,21 @@ function Columns({ editing, work, test }: { editing: Editing; work: Work; test: 
         <Tree shown={{ draft, selected: work.selected, select: work.select, add: work.ask, wrong, tested }} />
         <p className="small faint keys">{w.keys}</p>
       </div>
-      <div className="editor-panel" ref={work.panel} onKeyDown={work.onPanelKey}><Form editing={editing} work={work} tested={tested} /></div>
+      <div className="editor-panel" ref={work.panel} onKeyDown={work.onPanelKey}><Form editing={editing} work={work} tested={tested} keep={keep} /></div>
       {work.adding && <Picker copied={work.copied} choose={work.add} onClose={work.stopAdding} />}
     </div>
   );
 }
 
-function Form({ editing, work, tested }: { editing: Editing; work: Work; tested: ReadonlyMap<string, NonNullable<DraftTest["steps"]>[number]> }) {
+function Form({ editing, work, tested, keep }: { editing: Editing; work: Work; tested: ReadonlyMap<string, Tested>; keep: (found: Tested) => void }) {
   const { draft, change, rules } = editing;
   const { selected } = work;
   if (selected.startsWith("trigger:")) {
     const place: Place = triggersOf(draft)[Number(selected.slice(8))]?.[1] ?? triggersOf(draft)[0]?.[1] ?? ["trigger"];
     return <TriggerForm key={selected} draft={draft} place={place} change={change} rules={rules} />;
   }
+  if (selected === "settings") return <SettingsForm draft={draft} change={change} rules={rules} />;
   const place = placeOfStep(draft, selected);
   if (!place || !at(draft, place)) return <p className="faint">{w.choose}</p>;
-  return <StepForm key={selected} draft={draft} place={place} change={change} rules={rules} verbs={work.verbs} tested={tested.get(selected)} />;
+  return <StepForm key={selected} draft={draft} place={place} change={change} rules={rules} verbs={work.verbs} tested={tested.get(selected)} keep={keep} />;
 }

@@ -7,7 +7,7 @@ import { Field } from "../parts/controls";
 import { Condition } from "./Condition";
 import { TemplateInput } from "./Insert";
 import { OnError, PathRows, Recipients } from "./flow";
-import type { Schema } from "./kinds";
+import { type Schema, resolved } from "./kinds";
 import { w } from "./words";
 
 type Loose = Record<string, unknown>;
@@ -24,7 +24,7 @@ export function Fields({ fields, required = [], value, set, wrong, prefix = "" }
   };
   const show = (name: string) => (
     <div key={name} data-field={prefix + name}>
-      <Slotted name={name} schema={fields[name] as Schema} value={value[name]} set={(next) => set(name, next)} required={required.includes(name)} wrong={wrong(prefix + name)} />
+      <Slotted name={name} schema={fields[name] as Schema} value={value[name]} set={(next) => set(name, next)} required={required.includes(name)} place={prefix + name} wrong={wrong} />
     </div>
   );
   const minor = names.filter(isMinor);
@@ -36,11 +36,77 @@ export function Fields({ fields, required = [], value, set, wrong, prefix = "" }
   );
 }
 
-function Slotted({ wrong, ...slot }: Slot & { wrong: string | undefined }) {
-  const label = slot.schema.title ?? slot.name.replaceAll("_", " ").replace(/^./, (letter) => letter.toUpperCase());
+function Slotted({ name, schema: given, value, set, required, place, wrong: wrongAt }: Slot & { place: string; wrong: (place: string) => string | undefined }) {
+  const known = w.labels[name];
+  const found = resolved(given);
+  const schema = { ...found, title: found.title ?? known?.[0], description: found.description ?? known?.[1] } as Schema;
+  const slot = { name, schema, value, set, required };
+  const label = schema.title ?? name.replaceAll("_", " ").replace(/^./, (letter) => letter.toUpperCase());
+  const wrong = wrongAt(place);
+  if (schema.by && schema.variants) return <Variant {...slot} label={label} place={place} wrong={wrongAt} />;
+  if (schema.properties) return <Group label={label} hint={schema.description} schema={schema} value={value} set={set} place={place} wrong={wrongAt} />;
   const own = special(slot, label);
   if (own) return <div className="stack close">{own}{wrong && <p className="small wrong-text">{wrong}</p>}</div>;
-  return <Field label={label} hint={slot.schema.description} wrong={wrong}>{(id, described) => control(slot, id, described)}</Field>;
+  return <Field label={label} hint={schema.description} wrong={wrong}>{(id, described) => control(slot, id, described)}</Field>;
+}
+
+const without = (value: Loose) => Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined));
+
+interface Nested { label: string; schema: Schema; value: unknown; set: (value: unknown) => void; place: string; wrong: (place: string) => string | undefined }
+
+/** An object's fields; without any of them it is not there. */
+function Group({ label, hint, schema, value, set, place, wrong }: Nested & { hint: string | undefined }) {
+  const now = (value ?? {}) as Loose;
+  const put = (name: string, next: unknown) => {
+    const meant = without({ ...now, [name]: next });
+    set(Object.keys(meant).length > 0 ? meant : undefined);
+  };
+  return (
+    <fieldset className="rows nested">
+      <legend>{label}</legend>
+      {hint && <span className="small faint">{hint}</span>}
+      <Fields fields={schema.properties ?? {}} required={schema.required ?? []} value={now} set={put} prefix={`${place}/`} wrong={wrong} />
+    </fieldset>
+  );
+}
+
+/** One of several kinds, and the fields of the one that is chosen. */
+function Variant({ label, schema, value, set, place, wrong }: Nested) {
+  const id = useId();
+  const by = schema.by as string;
+  const variants = schema.variants as Record<string, Schema>;
+  const now = (value ?? {}) as Loose;
+  const kind = value === undefined ? "" : String(now[by] ?? Object.keys(variants)[0]);
+  const chosen = variants[kind] ? resolved(variants[kind]) : undefined;
+  const fields = Object.fromEntries(Object.entries(chosen?.properties ?? {}).filter(([name]) => name !== by && !(by === "preset" && name === "dedupe")));
+  return (
+    <fieldset className="rows nested">
+      <legend>{label}</legend>
+      <div className="field" data-field={`${place}/${by}`}>
+        <label className="hidden" htmlFor={id}>{`${label}: ${w.kind}`}</label>
+        <select id={id} className="select" value={kind} onChange={(event) => set(event.target.value === "" ? undefined : { [by]: event.target.value })} data-testid={`kind-${place.replaceAll("/", "-")}`}>
+          <option value="">{w.unset}</option>
+          {Object.keys(variants).map((one) => <option key={one} value={one}>{w.variants[one] ?? one.replaceAll("_", " ").replace(/^./, (letter) => letter.toUpperCase())}</option>)}
+        </select>
+        {schema.description && <span className="hint">{schema.description}</span>}
+        {wrong(`${place}/${by}`) && <span className="wrong">{wrong(`${place}/${by}`)}</span>}
+      </div>
+      {chosen && <Fields key={kind} fields={fields} required={chosen.required ?? []} value={now} set={(name, next) => set(without({ [by]: kind, ...now, [name]: next }))} prefix={`${place}/`} wrong={wrong} />}
+    </fieldset>
+  );
+}
+
+/** Some of a few words. */
+function Several({ label, hint, words, value, set }: { label: string; hint: string | undefined; words: string[]; value: unknown; set: (value: unknown) => void }) {
+  const chosen = (value ?? []) as string[];
+  const next = (word: string, on: boolean) => words.filter((one) => (one === word ? on : chosen.includes(one)));
+  return (
+    <fieldset className="rows">
+      <legend>{label}</legend>
+      <div className="row wrap">{words.map((word) => <Check key={word} label={word} value={chosen.includes(word)} set={(on) => { const all = next(word, on); set(all.length > 0 ? all : undefined); }} />)}</div>
+      {hint && <span className="small faint">{hint}</span>}
+    </fieldset>
+  );
 }
 
 /** What is more than one control. */
@@ -53,6 +119,7 @@ function special({ schema, value, set, name }: Slot, label: string): ReactNode {
     case "frame": return <Check label={label} value={value !== undefined} set={(on) => set(on ? { steps: [] } : undefined)} />;
   }
   if (schema.type === "boolean") return <Check label={label} value={(value ?? schema.default) === true} set={(on) => set(on === schema.default ? undefined : on)} />;
+  if (schema.type === "array" && schema.items?.enum) return <Several label={label} hint={schema.description} words={schema.items.enum.map(String)} value={value} set={set} />;
   if (name === "filter" && schema.type === "object") return <Condition label={label} value={value} set={set} optional />;
   if (schema.type === "object" && isEmptyObject(schema.default) && isFlat(value)) return <Rows label={label} hint={schema.description} value={(value ?? {}) as Loose} set={set} />;
   return undefined;
@@ -61,8 +128,12 @@ function special({ schema, value, set, name }: Slot, label: string): ReactNode {
 const isEmptyObject = (value: unknown) => typeof value === "object" && value !== null && Object.keys(value).length === 0;
 const isFlat = (value: unknown) => value === undefined || (typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).every((one) => typeof one !== "object" || one === null));
 
-function control({ schema, value, set, required }: Slot, id: string, described: string): ReactNode {
+function control({ name, schema, value, set, required }: Slot, id: string, described: string): ReactNode {
   if (schema.format === "zap") return <ZapChoice id={id} value={value} set={set} />;
+  if (name === "zap_id" || schema.format === "uuid") return <ZapChoice id={id} value={value} set={(next) => set(next || undefined)} />;
+  if (schema.type === "array" && ["string", "number"].includes(resolved(schema.items ?? {}).type ?? "")) {
+    return <Written id={id} described={described} value={Array.isArray(value) ? value.join("\n") : value} set={set} read={(text) => linesOf(text, resolved(schema.items ?? {}).type === "number")} lines={3} />;
+  }
   if (schema.enum) {
     return (
       <select id={id} aria-describedby={described} className="select" value={String(value ?? "")} onChange={(event) => set(event.target.value || undefined)}>
@@ -74,6 +145,13 @@ function control({ schema, value, set, required }: Slot, id: string, described: 
   if (schema.type === "number" || schema.type === "integer") return <Written id={id} described={described} value={value} set={set} read={numberOf} />;
   if (schema.type === "string") return <Written id={id} described={described} value={value} set={set} read={(text) => text || (required ? "" : undefined)} lines={(schema.maxLength ?? 0) > 1_000 ? 4 : 1} />;
   return <Written id={id} described={described} value={value} set={set} read={jsonOf} lines={typeof value === "object" && value !== null ? 7 : schema.type ? 3 : 4} />;
+}
+
+/** Items, one a line. */
+function linesOf(text: string, areNumbers: boolean): unknown {
+  const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);
+  if (lines.length === 0) return undefined;
+  return areNumbers ? lines.map((line) => numberOf(line)) : lines;
 }
 
 const numberOf = (text: string) => (text.trim() === "" ? undefined : Number.isFinite(Number(text)) ? Number(text) : text);

@@ -7,11 +7,12 @@ import { actionsQuery, triggersQuery } from "../api/queries";
 import { Field, Note, Panel } from "../parts/controls";
 import { Json } from "../parts/Json";
 import { StepMark } from "../parts/status";
+import { toast } from "../parts/toasts";
 import { t } from "../texts";
 import { type Step, allSteps, kindName } from "../zap/steps";
 import { type Draft, type Place, type Starts, at, placeOfPointer, put, triggersOf } from "./draft";
 import { Fields } from "./Fields";
-import { ACTION_FIELDS, KINDS, ON_ERROR, type Schema } from "./kinds";
+import { ACTION_FIELDS, HOOK_FIELDS, KINDS, ON_ERROR, SETTINGS, type Schema } from "./kinds";
 import { w } from "./words";
 
 type Change = (next: Draft, key?: string) => void;
@@ -29,7 +30,7 @@ function wrongAt(rules: readonly BrokenRule[], place: Place) {
 
 export interface Verbs { move: (by: -1 | 1) => void; duplicate: () => void; copy: () => void; remove: () => void; rename: (to: string) => void }
 
-export function StepForm({ draft, place, change, rules, verbs, tested }: Formed & { verbs: Verbs; tested: RunStep | undefined }) {
+export function StepForm({ draft, place, change, rules, verbs, tested, keep }: Formed & { verbs: Verbs; tested: RunStep | undefined; keep: (found: RunStep) => void }) {
   const step = at(draft, place) as Step;
   const actions = useQuery(actionsQuery).data;
   const wrong = wrongAt(rules, place);
@@ -48,7 +49,7 @@ export function StepForm({ draft, place, change, rules, verbs, tested }: Formed 
         {action && <details className="more-fields"><summary>{w.more}</summary><div className="stack"><Fields fields={ACTION_FIELDS} value={step} set={set} wrong={wrong} /></div></details>}
         {kind && <Fields fields={kind.fields} required={kind.required ?? []} value={step} set={set} wrong={wrong} />}
         {!kind && step.kind !== "action" && <Note>{w.unknownKind}</Note>}
-        {tested && <Tested found={tested} />}
+        {tested && <Tested found={tested} keep={keep} />}
       </div>
     </Panel>
   );
@@ -83,12 +84,13 @@ function Id({ step, draft, rename }: { step: Step; draft: Draft; rename: (to: st
   );
 }
 
-function Tested({ found }: { found: RunStep }) {
+function Tested({ found, keep }: { found: RunStep; keep: (found: RunStep) => void }) {
   return (
     <section className="stack tight" aria-label={w.testOf} data-testid="tested">
       <h3 className="row"><StepMark status={found.status ?? "untouched"} />{w.testOf}: {found.status} {found.answered_by && <span className="small faint">{w.answered[found.answered_by] ?? found.answered_by}</span>}</h3>
       {found.error && <Note tone="bad">{found.error.message} <code>{found.error.code}</code></Note>}
       {found.decision && "reason" in found.decision && <p className="small soft wrap-any">{String(found.decision.reason)}</p>}
+      {!found.decision && (found.error || found.output !== undefined) && <div><button type="button" className="button small" onClick={() => { keep(found); toast(w.stubKept(found.id)); }} data-testid="use-as-stub">{w.useAsStub}</button></div>}
       {found.input !== null && found.input !== undefined && <Json value={found.input} title={w.input} path={`steps.${found.id}.input`} />}
       {found.output !== null && found.output !== undefined && <Json value={found.output} title={w.output} path={`steps.${found.id}.output`} />}
     </section>
@@ -116,8 +118,22 @@ export function TriggerForm({ draft, place, change, rules }: Formed) {
         {trigger?.id !== undefined && (
           <Field label={w.triggerId}>{(id) => <input id={id} className="input mono" value={trigger.id} onChange={(event) => change(put(draft, [...place, "id"], event.target.value), "trigger id")} />}</Field>
         )}
-        {schema && <Fields key={item?.type} fields={schema.properties ?? {}} required={schema.required ?? []} value={trigger?.config ?? {}} set={set} prefix="config/" wrong={wrongAt(rules, place)} />}
+        {schema && <Fields key={item?.type} fields={trigger?.type.startsWith("webhook.") ? { ...schema.properties, ...HOOK_FIELDS } : (schema.properties ?? {})} required={schema.required ?? []} value={trigger?.config ?? {}} set={set} prefix="config/" wrong={wrongAt(rules, place)} />}
       </div>
+    </Panel>
+  );
+}
+
+/** What holds for all runs of the zap. */
+export function SettingsForm({ draft, change, rules }: Omit<Formed, "place">) {
+  const settings = (draft.settings ?? {}) as Record<string, unknown>;
+  const set = (name: string, value: unknown) => {
+    const next = put(settings, [name], value) as Record<string, unknown>;
+    change(put(draft, ["settings"], Object.keys(next).length > 0 ? next : undefined), `settings.${name}`);
+  };
+  return (
+    <Panel title={w.settings}>
+      <div className="stack" data-testid="step-form"><Fields fields={SETTINGS} value={settings} set={set} wrong={wrongAt(rules, ["settings"])} /></div>
     </Panel>
   );
 }

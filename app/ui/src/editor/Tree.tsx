@@ -1,5 +1,5 @@
 /** The draft as a tree of nested frames, laid out by the page: nothing is dragged, and no coordinates are stored. */
-import { Bell, CornerDownRight, Filter, GitFork, Globe, Hourglass, Plus, Repeat, Reply, ShieldAlert, SquareFunction, StopCircle, TriangleAlert, UserCheck, Webhook, Workflow } from "lucide-react";
+import { Bell, CornerDownRight, Filter, GitFork, Globe, Hourglass, Plus, Repeat, Reply, Settings2, ShieldAlert, SquareFunction, StopCircle, TriangleAlert, UserCheck, Webhook, Workflow } from "lucide-react";
 import type { ReactNode } from "react";
 import type { RunStep } from "../api/client";
 import { StepMark } from "../parts/status";
@@ -30,6 +30,7 @@ export function Tree({ shown }: { shown: Shown }) {
         <Card key={place.join(".")} cardKey={`trigger:${index}`} testId={index === 0 ? "step-trigger" : `step-trigger-${trigger.id}`} shown={shown}
           icon={<Webhook aria-hidden />} name={trigger.id ? `${w.trigger} ${trigger.id}` : w.trigger} about={t.triggers[trigger.type as keyof typeof t.triggers] ?? trigger.type} />
       ))}
+      <Card cardKey="settings" testId="step-settings" shown={shown} icon={<Settings2 aria-hidden />} name={w.settings} about={w.settingsAbout(draft.settings)} />
       <Level steps={draft.steps} list={["steps"]} where={w.start} shown={shown} />
     </div>
   );

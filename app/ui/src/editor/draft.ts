@@ -123,6 +123,7 @@ export function ownerOf(draft: Draft, place: Place): { key: string; rest: Place 
     const isStep = typeof head.at(-1) === "number" && head.at(-2) === "steps" && found;
     if (isStep) return { key: String(found.id), rest: place.slice(length) };
   }
+  if (place[0] === "settings") return { key: "settings", rest: place.slice(1) };
   if (place[0] === "trigger") return { key: "trigger:0", rest: place.slice(1) };
   if (place[0] === "triggers") return { key: `trigger:${place[1] ?? 0}`, rest: place.slice(2) };
   return undefined;

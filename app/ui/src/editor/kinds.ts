@@ -1,10 +1,27 @@
 /** The step kinds that no connector offers: what a fresh one looks like, and its fields, written as the catalog writes those of actions. */
+import forms from "../api/forms.json";
 import type { Step } from "../zap/steps";
+import { w } from "./words";
 
+/** `by` and `variants`: one of several objects, told apart by the field `by`. */
 export interface Schema {
-  type?: string; enum?: unknown[]; title?: string; description?: string; default?: unknown; format?: string;
-  properties?: Record<string, Schema>; required?: string[]; $ref?: string; anyOf?: Schema[]; minimum?: number; maxLength?: number;
+  type?: string; enum?: unknown[]; const?: unknown; title?: string; description?: string; default?: unknown; format?: string;
+  properties?: Record<string, Schema>; required?: string[]; $ref?: string; anyOf?: Schema[]; items?: Schema; minimum?: number; maxLength?: number;
+  by?: string; variants?: Record<string, Schema>;
 }
+
+const DEFS = forms.defs as unknown as Record<string, Schema>;
+const GIVEN = forms.fields as unknown as Record<"retry" | "rate_limit" | "verification" | "dedupe" | "reply" | "limit" | "settings", Schema>;
+
+/** A schema without detours: what a name stands for, and what may be null as what it is otherwise. */
+export function resolved(schema: Schema): Schema {
+  if (schema.$ref && DEFS[schema.$ref]) return { ...resolved(DEFS[schema.$ref] as Schema), ...(schema.title ? { title: schema.title } : {}) };
+  const others = schema.anyOf?.filter((one) => one.type !== "null") ?? [];
+  if (others.length === 1) return { ...resolved(others[0] as Schema), ...(schema.title ? { title: schema.title } : {}) };
+  return schema;
+}
+
+const titled = (schema: Schema, title: string, description = ""): Schema => ({ ...resolved(schema), title, description });
 export interface Kind { name: string; about: string; fresh: Omit<Step, "id">; fields: Record<string, Schema>; required?: string[] }
 
 const template = (title: string, description = ""): Schema => ({ type: "string", title, description });
@@ -73,9 +90,15 @@ export const KINDS: Record<string, Kind> = {
 export const ACTION_FIELDS: Record<string, Schema> = {
   timeout_s: seconds("Time limit of an attempt", "Seconds"),
   unknown_outcome: choice("When it is unknown whether it was done", ["", "retry", "fail"]),
-  retry: { type: "object", title: "Retries", description: "Such as {\"kind\": \"exponential\", \"max_attempts\": 5}" },
-  rate_limit: { type: "object", title: "Rate limit", description: "Such as {\"per_minute\": 60}" },
+  retry: titled(GIVEN.retry, w.retry),
+  rate_limit: titled(GIVEN.rate_limit, w.rateLimit),
 };
+/** Fields of hooks, of which the catalog says no more than that they are objects. */
+export const HOOK_FIELDS: Record<string, Schema> = {
+  verification: titled(GIVEN.verification, w.verification, w.verificationAbout), dedupe: titled(GIVEN.dedupe, w.dedupe, w.dedupeAbout),
+  reply: titled(GIVEN.reply, w.reply, w.replyAbout), limit: titled(GIVEN.limit, w.limit, w.limitAbout),
+};
+export const SETTINGS = resolved(GIVEN.settings).properties ?? {};
 export const ON_ERROR: Schema = { format: "on_error" };
 
 export const OPERATORS = [

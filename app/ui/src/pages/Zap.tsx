@@ -14,6 +14,7 @@ import { RunRows } from "../parts/Runs";
 import { ZapBadge } from "../parts/status";
 import { Ago } from "../parts/time";
 import { t } from "../texts";
+import { Backtest } from "../zap/Backtest";
 import { Outline } from "../zap/Outline";
 import { Secrets } from "../zap/Secrets";
 import { Versions } from "../zap/Versions";
@@ -55,10 +56,12 @@ function Shown({ zap, etag }: { zap: Zap; etag: string | null }) {
         <Tabs.List className="tabs" aria-label={t.zap.views}>
           <Tabs.Trigger value="overview">{t.zap.overview}</Tabs.Trigger>
           <Tabs.Trigger value="draft" data-testid="tab-draft">{t.zap.draft}</Tabs.Trigger>
+          <Tabs.Trigger value="backtest" data-testid="tab-backtest">{t.backtest.tab}</Tabs.Trigger>
           <Tabs.Trigger value="versions" data-testid="tab-versions">{t.zap.versions}</Tabs.Trigger>
         </Tabs.List>
         <Tabs.Content value="overview" tabIndex={-1}><Overview zap={zap} /></Tabs.Content>
         <Tabs.Content value="draft" tabIndex={-1}><Suspense fallback={<Loading />}><Editor key={zap.id} zap={zap} etag={etag} /></Suspense></Tabs.Content>
+        <Tabs.Content value="backtest" tabIndex={-1}><Backtest zap={zap} /></Tabs.Content>
         <Tabs.Content value="versions" tabIndex={-1}><Versions zap={zap} /></Tabs.Content>
       </Tabs.Root>
     </Page>

@@ -2,7 +2,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { Plus, Search, TriangleAlert, Workflow, Zap as ZapIcon } from "lucide-react";
-import { useState } from "react";
+import { Suspense, lazy, useState } from "react";
 import type { ZapSummary } from "../api/client";
 import { zapsQuery } from "../api/queries";
 import { Empty, Failed, Loading, Page, Panel } from "../parts/controls";
@@ -10,8 +10,9 @@ import { Menu } from "../parts/overlays";
 import { ZapBadge } from "../parts/status";
 import { Ago } from "../parts/time";
 import { t } from "../texts";
-import { NewZap } from "../zap/NewZap";
 import { useZapActions } from "../zap/actions";
+
+const NewZap = lazy(async () => ({ default: (await import("../zap/NewZap")).NewZap }));
 
 export function Zaps() {
   const zaps = useQuery(zapsQuery);
@@ -63,7 +64,7 @@ export function Zaps() {
           </Panel>
         </>
       )}
-      {isNew && <NewZap onClose={() => setNew(false)} />}
+      {isNew && <Suspense><NewZap isFirst={zaps.data?.length === 0} onClose={() => setNew(false)} /></Suspense>}
     </Page>
   );
 }
