@@ -334,3 +334,38 @@ async def test_a_test_listens_for_its_sample_does_one_step_and_takes_answers_tha
     await expect(page.get_by_test_id("tested-ask")).to_have_text("failed")
     await page.get_by_test_id("step-one").click()
     await expect(page.get_by_test_id("tested")).to_contain_text("heard just now")
+
+
+async def test_what_only_one_side_has_changed_is_merged_and_the_rest_is_chosen(system: System, signed: Signed) -> None:
+    zap = await new_zap(system, "Merged", [setting("one", "1"), setting("two", "2"), setting("both", "0")])
+    page = signed.page
+    await opened(page, zap)
+    theirs = [setting("one", "theirs"), setting("two", "2"), setting("new", "theirs"), setting("both", "theirs")]
+    draft = {**zap["draft"], "steps": theirs}
+    await page.route(
+        "**/api/v1/zaps/*", lambda route: route.abort() if route.request.method == "PUT" else route.continue_()
+    )
+    await page.get_by_test_id("step-two").click()
+    await page.get_by_label("Values: Value").fill("mine")
+    await page.get_by_test_id("step-both").click()
+    await page.get_by_label("Values: Value").fill("mine")
+    await page.get_by_test_id("zap-name").fill("Mine")
+    await expect(page.get_by_test_id("saving")).to_have_attribute("data-state", "unreachable")
+    await system.call("PUT", f"/api/v1/zaps/{zap['id']}", {"name": "Merged", "draft": draft}, **{"If-Match": "*"})
+    # The tab crashes with the network away: what was written is still there, and so is what it began with.
+    await page.reload()
+    await page.unroute("**/api/v1/zaps/*")
+    await expect(page.get_by_test_id("conflict")).to_be_visible()
+    differs = page.get_by_test_id("differs")
+    await expect(differs.filter(has_text="steps.one")).to_contain_text("only they changed it")
+    await expect(differs.filter(has_text="steps.two")).to_contain_text("only you changed it")
+    await differs.filter(has_text="steps.both").get_by_role("button", name="Theirs").click()
+    await page.get_by_test_id("merge").click()
+    await saved(page)
+    found = await system.call("GET", f"/api/v1/zaps/{zap['id']}")
+    values = {step["id"]: step["values"]["value"] for step in found["draft"]["steps"]}
+    assert list(values) == ["one", "two", "new", "both"]
+    assert values == {"one": "theirs", "two": "mine", "new": "theirs", "both": "theirs"}
+    assert found["name"] == "Mine"
+    await page.get_by_test_id("undo").click()
+    await expect(page.get_by_test_id("step-new")).to_have_count(0)

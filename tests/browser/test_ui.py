@@ -69,6 +69,18 @@ async def test_a_failed_run_is_found_understood_and_replayed(system: System, sig
     await expect(page.get_by_text("Replay of")).to_be_visible()
 
 
+async def test_a_run_is_seen_as_it_was_after_each_of_its_events(system: System, signed: Signed) -> None:
+    _, run_id = await failed_run(system, "Once upon a time")
+    page = signed.page
+    await page.goto(f"/runs/{run_id}?tab=past")
+    past = page.get_by_test_id("past")
+    await expect(past.get_by_test_id("run-status")).to_have_text("Queued")
+    await expect(past.get_by_test_id("step-send")).to_have_attribute("data-status", "pending")
+    await page.get_by_test_id("past-slider").press("End")
+    await expect(past.get_by_test_id("run-status")).to_have_text("Failed")
+    await expect(past.get_by_test_id("step-send")).to_have_attribute("data-status", "failed")
+
+
 async def test_many_runs_are_counted_and_replayed_as_a_job(system: System, signed: Signed) -> None:
     zap, _ = await failed_run(system, "Again and again")
     page = signed.page
@@ -198,7 +210,8 @@ async def test_each_screen_is_accessible_and_shows_hostile_values_as_text(
         "/zaps": "zap-row", f"/zaps/{zap['id']}": "run-row", f"/zaps/{zap['id']}?tab=draft": "step-trigger",
         f"/zaps/{zap['id']}?tab=versions": "version", "/runs": "run-row", f"/runs/{run_id}": "attempt",
         f"/runs/{run_id}?step=trigger": "trigger-detail", "/inbox": "dead-letter",
-        "/approvals": "approval", "/requests": None, "/jobs": None,
+        "/approvals": "approval", "/requests": None, "/jobs": None, "/connections": "new-connection",
+        f"/zaps/{zap['id']}?tab=backtest": "backtest-start",
         "/system": None, "/settings": "new-key", "/nowhere": None,
     }  # fmt: skip
     violations = []

@@ -51,6 +51,9 @@ const requests = createRoute({
 const jobs = createRoute({
   getParentRoute: () => inside, path: "/jobs", component: lazyRouteComponent(() => import("./pages/Jobs"), "Jobs"),
 });
+const connections = createRoute({
+  getParentRoute: () => inside, path: "/connections", component: lazyRouteComponent(() => import("./pages/Connections"), "Connections"),
+});
 const system = createRoute({
   getParentRoute: () => inside, path: "/system", component: lazyRouteComponent(() => import("./pages/System"), "System"),
 });
@@ -61,7 +64,7 @@ const settings = createRoute({
 export const router = createRouter({
   routeTree: rootRoute.addChildren([
     login,
-    inside.addChildren([home, zaps, zap, runs, run, inbox, approvals, requests, jobs, system, settings]),
+    inside.addChildren([home, zaps, zap, runs, run, inbox, approvals, requests, jobs, connections, system, settings]),
   ]),
   basepath: new URL(root).pathname,
   defaultPreload: "intent",

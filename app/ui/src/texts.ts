@@ -12,7 +12,7 @@ export const t = {
     httpFailed: (status: number) => `The server answered ${status}.`,
   },
   nav: {
-    label: "Sections", zaps: "Zaps", runs: "Runs", inbox: "Failed runs", approvals: "Approvals", requests: "Requests", jobs: "Jobs", system: "System", settings: "Settings",
+    label: "Sections", zaps: "Zaps", runs: "Runs", inbox: "Failed runs", approvals: "Approvals", requests: "Requests", jobs: "Jobs", connections: "Connections", system: "System", settings: "Settings",
     jump: "Go to …", account: "Account", signOut: "Sign out",
   },
   palette: { placeholder: "A page, a zap, or the id of a run", nothing: "Nothing has this name.", run: "Run", page: "Page", zap: "Zap", command: "Command", docs: "Documentation", guide: "Guide", api: "API documentation" },
@@ -79,6 +79,8 @@ export const t = {
     allSame: "The draft does with each of these runs what was done then.", nothing: "No run is like this.", soon: "Results appear here as they come.", becomes: "then, and now", details: "What differs", then: "Then", now: "Now", cut: "There are more changes than are shown.",
     guess: (steps: string) => `Would send something else, or asks anew: ${steps}. What follows from the answer is a guess.`,
   },
+  past: { tab: "As it was", after: (number: number, all: number) => `After event ${number} of ${all}` },
+  then: { title: "As it was", at: "Moment", about: "The draft of that moment beside the draft of now.", none: "There was no such zap then.", was: (status: string, version: number) => `Then it was: ${status}${version > 0 ? `, version ${version}` : ", not published"}. Since then this has changed:` },
   diff: { none: "Nothing differs.", before: "Before", after: "After", order: "Order of the steps" },
   publish: {
     title: (name: string) => `Publish ${name}`, note: "Note", noteHint: "What changes and why, for whoever reads the versions later. It may stay empty.", first: "This is the first version: its hook takes requests from now on.",
@@ -152,6 +154,17 @@ export const t = {
     verbs: { pause: "Pause", resume: "Go on", abort: "Abort" }, progressOf: "Progress", progress: (dealt: number, total: number) => `${dealt.toLocaleString("en")} of ${total.toLocaleString("en")}`,
     counts: (done: number, skipped: number, failed: number) => `${done} done, ${skipped} skipped, ${failed} failed`,
     filters: { zap_id: "Zap", status: "Status", source: "Started by", from: "From", to: "Until", step_id: "Step", error_code: "Error", include_recovered: "Also made up for" },
+  },
+  connections: {
+    about: "Credentials that zaps call others with. They are sealed, go to their own hosts only, and are never shown.", create: "New connection", change: (name: string) => `Change ${name}`, changeIt: "Change", kind: "Kind", none: "No connections yet", noneAbout: "A connection keeps a token or a password apart from the zaps that use it: change it here once, and all of them have it.",
+    kinds: { bearer: "Bearer token", api_key: "API key", basic: "User name and password", custom: "Headers", oauth2: "OAuth 2", smtp: "Mail, to send", imap: "Mail, to read", postgres: "PostgreSQL" },
+    kindsAbout: { bearer: "Sent as Authorization: Bearer …", api_key: "In a header or in the query", basic: "HTTP Basic", custom: "Any headers, a line each", oauth2: "Tokens are fetched, and renewed before they expire", smtp: "An account at a mail server", imap: "An account at a mail server", postgres: "An account at a database" },
+    statuses: { ok: "Works", untested: "Not used yet", failed: "Refused", needs_reconnect: "Needs consent" }, usedBy: "Used by", zaps: (count: number) => s(count, "zap"), unused: "no zap", usesOf: (name: string) => `Zaps with ${name}`, inVersion: { draft: "in the draft", live: "in what is live" }, nobody: "No zap names it.",
+    deleteTitle: (name: string) => `Delete ${name}?`, deleteAbout: "Its secrets are forgotten at once. Steps that name it fail from then on.", test: "Try it", testOf: (name: string) => `Try ${name}`, testUrl: "Address to call", testAbout: "One of its hosts; without an address the first of them is called.", works: "It was let in.", refused: "It was not let in.",
+    consent: "Somebody has to consent before it can be used.", toConsent: "Go there", keptAbout: "A secret is set. Leave this empty to keep it.",
+    parts: { token: "Token", in: "Where it goes", name: "Name of the header or parameter", value: "Key", username: "User name", password: "Password", headers: "Headers", grant: "Grant", authorize_url: "Address where people consent", token_url: "Address of tokens", client_id: "Client id", scopes: "Scopes", audience: "Audience", client_secret: "Client secret", private_key: "Private key", host: "Server", port: "Port", tls: "TLS", database: "Database", read_only: "Only read", hosts: "Hosts" },
+    hints: { hosts: "The only ones it is sent to, one a line; *.example.com for all below. Empty: that of the first step which uses it.", headers: "Name: value, a line each.", scopes: "One a line.", private_key: "In PEM." },
+    choose: "Connection", without: "None",
   },
   system: {
     about: "Whether this TriggerHub works, and where it is.", state: "State", api: "API", requests: "Requests", answers: "Answers", silent: "Does not answer", takes: "Are taken and stored", refuses: (what: string) => `Are refused${what ? `: no ${what}` : ""}`,

@@ -29,6 +29,7 @@ export type Approval = Schemas["Approval"];
 export type RunItem = Schemas["RunItem"];
 export type BacktestResult = Schemas["BacktestResult"];
 export type Tick = Schemas["Tick"];
+export type Connection = Schemas["Connection"];
 export type Json = unknown;
 
 /** Sends the access token; when it has been revoked meanwhile, tries once more with a fresh one. */

@@ -133,6 +133,20 @@ export const runQuery = (id: string) =>
     refetchInterval: (query) => (query.state.data && ENDED.includes(query.state.data.status) ? false : unlessLive(1_000)),
   });
 
+/** A run as it was at a position of the log; that never changes. */
+export const runAtQuery = (id: string, position: number) =>
+  queryOptions({
+    queryKey: ["past", id, position],
+    staleTime: Number.POSITIVE_INFINITY,
+    queryFn: ({ signal }): Promise<Run> => data(api.GET("/api/v1/runs/{run_id}", { params: { path: { run_id: id }, query: { as_of: position } }, signal })),
+  });
+
+export const zapAtQuery = (id: string, moment: string) =>
+  queryOptions({
+    queryKey: ["zap", id, "at", moment],
+    queryFn: ({ signal }): Promise<Zap> => data(api.GET("/api/v1/zaps/{zap_id}", { params: { path: { zap_id: id }, query: { as_of: moment } }, signal })),
+  });
+
 export function runValue(id: string, path: string): Promise<unknown> {
   return data(api.GET("/api/v1/runs/{run_id}/value", { params: { path: { run_id: id }, query: { path } } }));
 }
@@ -186,6 +200,14 @@ export const backtestQuery = (id: string, verdict: "same" | "different" | "diver
 export const ticksQuery = (zapId: string) =>
   list(["ticks", zapId], (cursor, signal) =>
     data(api.GET("/api/v1/zaps/{zap_id}/ticks", { params: { path: { zap_id: zapId }, query: paged(cursor, 10) }, signal })), 10_000);
+
+export const connectionsQuery = list(["connections"], (cursor, signal) => data(api.GET("/api/v1/connections", { params: { query: paged(cursor, 100) }, signal })), 10_000);
+
+export const usesQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["connections", "uses", id],
+    queryFn: async ({ signal }) => (await data(api.GET("/api/v1/connections/{connection_id}/used-by", { params: { path: { connection_id: id } }, signal }))).items,
+  });
 
 export const sessionsQuery = list(["sessions"], (cursor, signal) => data(api.GET("/api/v1/me/sessions", { params: { query: paged(cursor) }, signal })));
 

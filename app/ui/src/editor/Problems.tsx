@@ -4,8 +4,10 @@ import { useState } from "react";
 import type { BrokenRule, Zap } from "../api/client";
 import { zapQuery } from "../api/queries";
 import { Failed, Note } from "../parts/controls";
+import { said } from "../parts/Diff";
 import { Dialog } from "../parts/overlays";
-import { type Draft, draftOf, placed, same } from "./draft";
+import { draftOf } from "./draft";
+import { ORDER, type Part, type Side, compared, merged } from "./merge";
 import type { Editing } from "./useDraft";
 import { w } from "./words";
 
@@ -45,22 +47,12 @@ function Rule({ rule, jump }: { rule: BrokenRule; jump: (pointer: string) => voi
   );
 }
 
-function parts(draft: Draft): Map<string, unknown> {
-  const steps = [...placed(draft.steps)].map(([step]) => [step.id, step] as const);
-  return new Map<string, unknown>([["name", draft.name], ["trigger", draft.trigger ?? draft.triggers], ["settings", draft.settings], ...steps]);
-}
-
-/** What differs, step by step. */
-function differences(theirs: Draft, mine: Draft): [string, string, string][] {
-  const said = (value: unknown) => (value === undefined ? w.missing : typeof value === "string" ? value : JSON.stringify(value).slice(0, 200));
-  const [one, other] = [parts(theirs), parts(mine)];
-  return [...new Set([...one.keys(), ...other.keys()])].filter((key) => !same(one.get(key), other.get(key))).map((key) => [key, said(one.get(key)), said(other.get(key))]);
-}
-
 export function Conflict({ editing, zap, onClose }: { editing: Editing; zap: Zap; onClose: () => void }) {
-  const theirs = useQuery({ ...zapQuery(zap.id), staleTime: 0 }).data?.zap ?? zap;
+  const found = useQuery({ ...zapQuery(zap.id), staleTime: 0 }).data ?? { zap, etag: null };
+  const [chosen, setChosen] = useState<ReadonlyMap<string, Side>>(new Map());
   const [busy, setBusy] = useState(false);
-  const rows = differences(draftOf(theirs), editing.draft);
+  const [base, theirs, mine] = [editing.base(), draftOf(found.zap), editing.draft];
+  const rows = compared(base, theirs, mine);
   const settle = (work: () => Promise<void>) => {
     setBusy(true);
     void work().finally(onClose);
@@ -69,18 +61,35 @@ export function Conflict({ editing, zap, onClose }: { editing: Editing; zap: Zap
     <Dialog title={w.conflict} onClose={onClose} wide>
       <div className="dialog-body" data-testid="conflict">
         <p>{rows.length > 0 ? w.conflictAbout : w.equal}</p>
-        {rows.length > 0 && (
-          <table className="table differences">
-            <thead><tr><th>{w.place}</th><th>{w.their}</th><th>{w.my}</th></tr></thead>
-            <tbody>{rows.map(([key, their, my]) => <tr key={key}><td className="mono">{key}</td><td className="mono wrap-any">{their}</td><td className="mono wrap-any">{my}</td></tr>)}</tbody>
-          </table>
-        )}
+        {rows.map((part) => <Both key={part.key} part={part} side={chosen.get(part.key) ?? "mine"} choose={(side) => setChosen(new Map(chosen).set(part.key, side))} />)}
       </div>
-      <footer>
+      <footer className="wrap">
         <button type="button" className="button" onClick={onClose}>{w.later}</button>
+        <button type="button" className="button" disabled={busy} onClick={() => settle(editing.takeTheirs)} data-testid="take-theirs">{w.theirs}</button>
         <button type="button" className="button" disabled={busy} onClick={() => settle(editing.keepMine)} data-testid="keep-mine">{w.mine}</button>
-        <button type="button" className="button primary" disabled={busy} onClick={() => settle(editing.takeTheirs)} data-testid="take-theirs">{w.theirs}</button>
+        <button type="button" className="button primary" disabled={busy} onClick={() => settle(() => editing.settle(merged(base, theirs, mine, chosen), theirs, found.etag))} data-testid="merge">{w.merge}</button>
       </footer>
     </Dialog>
+  );
+}
+
+/** One thing that differs: taken from whoever has changed it, chosen where both have. */
+function Both({ part, side, choose }: { part: Part; side: Side; choose: (side: Side) => void }) {
+  const shown = (value: unknown) => said(part.key === ORDER ? w.order(value) : value);
+  return (
+    <div className="stack close" data-testid="differs">
+      <div className="row wrap between">
+        <code>{part.key === ORDER ? w.orderName : part.key}</code>
+        {part.by === "both" ? (
+          <span className="segments" role="group" aria-label={w.take(part.key)}>
+            {(["theirs", "mine"] as const).map((one) => <button key={one} type="button" aria-pressed={side === one} onClick={() => choose(one)}>{one === "theirs" ? w.their : w.my}</button>)}
+          </span>
+        ) : <span className="badge">{part.by === "theirs" ? w.onlyTheirs : w.onlyMine}</span>}
+      </div>
+      <div className="diff">
+        <del><span className="hidden">{w.their}: </span>{shown(part.theirs) || w.missing}</del>
+        <ins><span className="hidden">{w.my}: </span>{shown(part.mine) || w.missing}</ins>
+      </div>
+    </div>
   );
 }

@@ -1,9 +1,11 @@
 /** The right panel: the form of the step or trigger that is selected. */
-import { useQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { ArrowDown, ArrowUp, Copy, CopyPlus, Plus, Trash2 } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import type { BrokenRule, RunStep } from "../api/client";
-import { actionsQuery, triggersQuery } from "../api/queries";
+import { actionsQuery, connectionsQuery, queryClient, triggersQuery } from "../api/queries";
+import { ConnectionForm } from "../connections/Form";
+import type { Kind } from "../connections/kinds";
 import { Field, Note, Panel } from "../parts/controls";
 import { Json } from "../parts/Json";
 import { StepMark } from "../parts/status";
@@ -45,6 +47,7 @@ export function StepForm({ draft, place, change, rules, verbs, tested, keep }: F
         {(action || kind) && <p className="small soft">{action?.description ?? kind?.about}</p>}
         <div data-field="id"><Id key={step.id} step={step} draft={draft} rename={verbs.rename} /></div>
         {schema && <Fields fields={schema.properties ?? {}} required={schema.required ?? []} value={(step.config ?? {}) as Record<string, unknown>} set={setConfig} prefix="config/" wrong={wrong} />}
+        {action?.connection && <Connected kinds={action.connection.kinds} required={action.connection.required} value={step.connection as string | undefined} set={(id) => set("connection", id)} wrong={wrong("connection")} />}
         {action && <Fields fields={{ on_error: ON_ERROR }} value={step} set={set} wrong={wrong} />}
         {action && <details className="more-fields"><summary>{w.more}</summary><div className="stack"><Fields fields={ACTION_FIELDS} value={step} set={set} wrong={wrong} /></div></details>}
         {kind && <Fields fields={kind.fields} required={kind.required ?? []} value={step} set={set} wrong={wrong} />}
@@ -65,6 +68,28 @@ function Actions({ verbs }: { verbs: Verbs }) {
       {one(w.copy, <Copy aria-hidden />, verbs.copy)}
       {one(w.remove, <Trash2 aria-hidden />, verbs.remove)}
     </>
+  );
+}
+
+/** Which credential goes along; a new one can be made on the spot. */
+function Connected({ kinds, required, value, set, wrong }: { kinds: readonly Kind[]; required: boolean; value: string | undefined; set: (id: string | undefined) => void; wrong: string | undefined }) {
+  const all = useInfiniteQuery(connectionsQuery).data?.pages.flatMap((page) => page.items) ?? [];
+  const [isNew, setNew] = useState(false);
+  const fitting = all.filter((one) => kinds.includes(one.kind));
+  return (
+    <div data-field="connection" className="stack close">
+      <Field label={t.connections.choose} wrong={wrong}>
+        {(id, described) => (
+          <select id={id} aria-describedby={described} className="select" value={value ?? ""} data-testid="connection" onChange={(event) => set(event.target.value || undefined)}>
+            <option value="">{required ? "" : t.connections.without}</option>
+            {fitting.map((one) => <option key={one.id} value={one.id}>{one.name}</option>)}
+            {value && !fitting.some((one) => one.id === value) && <option value={value}>{value}</option>}
+          </select>
+        )}
+      </Field>
+      <div><button type="button" className="button small" onClick={() => setNew(true)}><Plus aria-hidden />{t.connections.create}</button></div>
+      {isNew && <ConnectionForm kinds={kinds} onClose={() => setNew(false)} done={(made) => { setNew(false); set(made.id); void queryClient.invalidateQueries({ queryKey: ["connections"] }); }} />}
+    </div>
   );
 }
 

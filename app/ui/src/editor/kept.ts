@@ -2,7 +2,8 @@
 import { KEPT_DRAFT } from "../api/session";
 import type { Draft } from "./draft";
 
-export interface Kept { etag: string | null; draft: Draft }
+/** `base`: the draft that the server had when the changes began. */
+export interface Kept { etag: string | null; draft: Draft; base?: Draft }
 
 export function keep(id: string, kept: Kept): void {
   try {

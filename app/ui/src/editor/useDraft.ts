@@ -23,6 +23,8 @@ export interface Editing {
   /** The draft has been published as it is: what changes is the ETag. */
   published: (etag: string | null) => void;
   takeTheirs: () => Promise<void>; keepMine: () => Promise<void>;
+  /** What the changes began with, and a way to have something else than either side. */
+  base: () => Draft; settle: (merged: Draft, theirs: Draft, etag: string | null) => Promise<void>;
 }
 
 export function useDraft(zap: Zap, etag: string | null): Editing {
@@ -34,7 +36,7 @@ export function useDraft(zap: Zap, etag: string | null): Editing {
   const [saving, setSaving] = useState<Saving>(begun.left ? "changed" : "saved");
   const [error, setError] = useState<unknown>();
   const [isRestored, setRestored] = useState(saving === "changed");
-  const base = useRef({ etag: begun.left ? begun.left.etag : etag, draft: begun.saved });
+  const base = useRef({ etag: begun.left ? begun.left.etag : etag, draft: begun.left?.base ?? begun.saved });
   const newest = useRef(history.now);
   const underWay = useRef<Promise<string | null | undefined>>(undefined);
   newest.current = history.now;
@@ -74,7 +76,7 @@ export function useDraft(zap: Zap, etag: string | null): Editing {
 
   const become = useCallback((next: Draft) => {
     newest.current = next;
-    keep(zap.id, { etag: base.current.etag, draft: next });
+    keep(zap.id, { etag: base.current.etag, draft: next, base: base.current.draft });
     setSaving((now) => (now === "conflict" ? now : "changed"));
   }, [zap.id]);
   const change = useCallback((next: Draft, key = "") => {
@@ -119,6 +121,12 @@ export function useDraft(zap: Zap, etag: string | null): Editing {
       base.current = { etag: tag, draft: draftOf(theirs) };
       setHistory((old) => ({ ...old, past: [...old.past, old.now], now: base.current.draft, future: [], key: "" }));
       newest.current = base.current.draft;
+      await flush();
+    },
+    base: () => base.current.draft,
+    settle: async (merged, theirs, tag) => {
+      base.current = { etag: tag, draft: theirs };
+      change(merged);
       await flush();
     },
     keepMine: async () => {

@@ -13,6 +13,7 @@ import { RunBadge } from "../parts/status";
 import { Ago, Moment, took, useNow } from "../parts/time";
 import { StepDetail, TriggerDetail } from "../run/Detail";
 import { Events } from "../run/Events";
+import { Past } from "../run/Past";
 import { Replay } from "../run/Replay";
 import { StepTree } from "../run/StepTree";
 import { t } from "../texts";
@@ -58,6 +59,7 @@ function Shown({ run }: { run: Run }) {
         <Tabs.Root value={search.tab ?? "steps"} onValueChange={(tab) => set({ tab: tab === "steps" ? undefined : tab })}>
           <Tabs.List className="tabs" aria-label={t.run.views}>
             <Tabs.Trigger value="steps">{t.run.steps}</Tabs.Trigger>
+            <Tabs.Trigger value="past" data-testid="tab-past">{t.past.tab}</Tabs.Trigger>
             <Tabs.Trigger value="events" data-testid="tab-events">{t.run.events}</Tabs.Trigger>
           </Tabs.List>
           <Tabs.Content value="steps" tabIndex={-1}>
@@ -70,6 +72,7 @@ function Shown({ run }: { run: Run }) {
               </div>
             </div>
           </Tabs.Content>
+          <Tabs.Content value="past" tabIndex={-1}><Past run={run} steps={steps} all={all} /></Tabs.Content>
           <Tabs.Content value="events" tabIndex={-1}><Events id={run.id} /></Tabs.Content>
         </Tabs.Root>
       </div>
