@@ -210,7 +210,7 @@ async def test_each_screen_is_accessible_and_shows_hostile_values_as_text(
         "/zaps": "zap-row", f"/zaps/{zap['id']}": "run-row", f"/zaps/{zap['id']}?tab=draft": "step-trigger",
         f"/zaps/{zap['id']}?tab=versions": "version", "/runs": "run-row", f"/runs/{run_id}": "attempt",
         f"/runs/{run_id}?step=trigger": "trigger-detail", "/inbox": "dead-letter",
-        "/approvals": "approval", "/requests": None, "/jobs": None, "/connections": "new-connection",
+        "/approvals": "approval", "/requests": None, "/jobs": None,
         f"/zaps/{zap['id']}?tab=backtest": "backtest-start",
         "/system": None, "/settings": "new-key", "/nowhere": None,
     }  # fmt: skip

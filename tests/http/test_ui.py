@@ -113,7 +113,7 @@ def test_all_texts_are_in_one_file() -> None:
     assert {name: texts for name, texts in found.items() if texts} == {}
 
 
-BUDGET_FIRST_PAGE, BUDGET_ALL = 180_000, 600_000
+BUDGET_FIRST_PAGE, BUDGET_EDITOR, BUDGET_ALL = 180_000, 220_000, 600_000
 
 
 def gzipped(paths: list[Path]) -> int:
@@ -124,4 +124,5 @@ def test_the_ui_keeps_to_its_budgets() -> None:
     """Bytes as they are sent: scripts of the first page, and everything."""
     first = [DIST / name for name in files_of((DIST / "index.html").read_text("utf-8")) if name.endswith(".js")]
     assert 50_000 < gzipped(first) <= BUDGET_FIRST_PAGE
+    assert gzipped(list((DIST / "assets").glob("Editor-*.js"))) <= BUDGET_EDITOR
     assert gzipped([path for path in DIST.rglob("*") if path.is_file()]) <= BUDGET_ALL

@@ -25,7 +25,7 @@ const inside = createRoute({
 const home = createRoute({
   getParentRoute: () => inside, path: "/", beforeLoad: () => { throw redirect({ to: "/zaps", replace: true }); },
 });
-const zaps = createRoute({ getParentRoute: () => inside, path: "/zaps", validateSearch: known("q", "status"), component: Zaps });
+const zaps = createRoute({ getParentRoute: () => inside, path: "/zaps", validateSearch: known("q", "status", "tag"), component: Zaps });
 const zap = createRoute({
   getParentRoute: () => inside, path: "/zaps/$id", validateSearch: known("tab"),
   component: lazyRouteComponent(() => import("./pages/Zap"), "ZapPage"),
@@ -51,9 +51,6 @@ const requests = createRoute({
 const jobs = createRoute({
   getParentRoute: () => inside, path: "/jobs", component: lazyRouteComponent(() => import("./pages/Jobs"), "Jobs"),
 });
-const connections = createRoute({
-  getParentRoute: () => inside, path: "/connections", component: lazyRouteComponent(() => import("./pages/Connections"), "Connections"),
-});
 const system = createRoute({
   getParentRoute: () => inside, path: "/system", component: lazyRouteComponent(() => import("./pages/System"), "System"),
 });
@@ -64,7 +61,7 @@ const settings = createRoute({
 export const router = createRouter({
   routeTree: rootRoute.addChildren([
     login,
-    inside.addChildren([home, zaps, zap, runs, run, inbox, approvals, requests, jobs, connections, system, settings]),
+    inside.addChildren([home, zaps, zap, runs, run, inbox, approvals, requests, jobs, system, settings]),
   ]),
   basepath: new URL(root).pathname,
   defaultPreload: "intent",

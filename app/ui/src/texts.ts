@@ -12,7 +12,7 @@ export const t = {
     httpFailed: (status: number) => `The server answered ${status}.`,
   },
   nav: {
-    label: "Sections", zaps: "Zaps", runs: "Runs", inbox: "Failed runs", approvals: "Approvals", requests: "Requests", jobs: "Jobs", connections: "Connections", system: "System", settings: "Settings",
+    label: "Sections", zaps: "Zaps", runs: "Runs", inbox: "Failed runs", approvals: "Approvals", requests: "Requests", jobs: "Jobs", connections: "Connections", audit: "Audit", system: "System", settings: "Settings",
     jump: "Go to …", account: "Account", signOut: "Sign out",
   },
   palette: { placeholder: "A page, a zap, or the id of a run", nothing: "Nothing has this name.", run: "Run", page: "Page", zap: "Zap", command: "Command", docs: "Documentation", guide: "Guide", api: "API documentation" },
@@ -33,7 +33,7 @@ export const t = {
   jobStatus: { running: "Running", paused: "Paused", completed: "Done", aborted: "Aborted" },
   sources: { webhook: "Webhook", schedule: "Schedule", manual: "By hand", replay: "Replay", alert: "Alert", failure: "Failure of a zap", poll: "Poll", item: "Loop item", zap: "Another zap" },
   triggers: { "webhook.catch": "Webhook", "webhook.catch_raw": "Raw webhook", "schedule.cron": "Schedule", "schedule.every": "Schedule", manual: "By hand" },
-  flags: { failing: "Failing", loop: "Starts itself", target_gone: "Target gone", poll_failing: "Poll fails" },
+  flags: { failing: "Failing", loop: "Starts itself", target_gone: "Target gone", poll_failing: "Poll fails", needs_reconnect: "Needs consent" } as Record<string, string>,
   kinds: { action: "", delay: "Delay", filter: "Filter", paths: "Paths", set: "Set", stop: "Stop", return: "Return", try: "Try", unknown: "Unknown", for_each: "For each", zap: "Zap", approval: "Approval", wait_for: "Wait for" },
   steps: {
     none: "No steps yet: each request is stored as a run that ends at once.", otherwise: "Otherwise", onError: "On error", tries: "Tries", each: "For each item", rejected: "If rejected",
@@ -42,7 +42,7 @@ export const t = {
   },
   zaps: {
     about: "A zap starts a run of its steps for each webhook, at set times, or by hand.", create: "New zap", first: "Create your first zap", search: "Search by name",
-    anyStatus: "Any status", ends: "Completed", lastRun: "Last run", lastGood: "Last success", changed: "Changed", noneMatch: "No zap matches",
+    anyStatus: "Any status", tag: "Tag", anyTag: "Any tag", ends: "Completed", lastRun: "Last run", lastGood: "Last success", changed: "Changed", noneMatch: "No zap matches",
     emptyTitle: "Your first zap takes a minute", emptyAbout: "You get a live URL at once. Send it a request, and watch the run appear.",
     steps: (count: number) => s(count, "step"), actionsOf: (name: string) => `Actions: ${name}`,
     rate: (completed: number, failed: number) => `${s(completed, "run")} completed, ${failed.toLocaleString("en")} failed`,
@@ -64,7 +64,7 @@ export const t = {
     hookAbout: "Any method, any format. A 2xx means that the request is stored.", curl: "Try it from a shell", seeRequests: "Requests that started no run",
     facts: "About", trigger: "Starts by", live: "Live", never: "not published", lastGood: "Last completed", lastBad: "Last failed", id: "Id",
     draftAbout: "This zap is a draft. Publish it, and its hook takes requests.", pausedAbout: "This zap is paused.", differs: "The draft differs from what is live. Publish it to use it for new runs.",
-    noRunsOfDraft: "Publish the zap first.", noRunsOfOther: "The first run appears here by itself. “Run now” in the menu starts one at once.",
+    warnings: "Allowed in the draft, but look twice:", noRunsOfDraft: "Publish the zap first.", noRunsOfOther: "The first run appears here by itself. “Run now” in the menu starts one at once.",
     tryTitle: "Send it a first request", tryAbout: "Paste this into a terminal, or give the URL to any service that sends webhooks.", listening: "Listening. The run appears here by itself.",
   },
   secrets: {
@@ -79,6 +79,7 @@ export const t = {
     allSame: "The draft does with each of these runs what was done then.", nothing: "No run is like this.", soon: "Results appear here as they come.", becomes: "then, and now", details: "What differs", then: "Then", now: "Now", cut: "There are more changes than are shown.",
     guess: (steps: string) => `Would send something else, or asks anew: ${steps}. What follows from the answer is a guess.`,
   },
+  turns: { title: "Its own times", next: "Next:", none: "Nothing was due yet.", statuses: { fired: "Fired", missed: "Missed", failed: "Failed", empty: "Nothing new" }, runs: (count: number) => s(count, "run") },
   past: { tab: "As it was", after: (number: number, all: number) => `After event ${number} of ${all}` },
   then: { title: "As it was", at: "Moment", about: "The draft of that moment beside the draft of now.", none: "There was no such zap then.", was: (status: string, version: number) => `Then it was: ${status}${version > 0 ? `, version ${version}` : ", not published"}. Since then this has changed:` },
   diff: { none: "Nothing differs.", before: "Before", after: "After", order: "Order of the steps" },
@@ -154,6 +155,11 @@ export const t = {
     verbs: { pause: "Pause", resume: "Go on", abort: "Abort" }, progressOf: "Progress", progress: (dealt: number, total: number) => `${dealt.toLocaleString("en")} of ${total.toLocaleString("en")}`,
     counts: (done: number, skipped: number, failed: number) => `${done} done, ${skipped} skipped, ${failed} failed`,
     filters: { zap_id: "Zap", status: "Status", source: "Started by", from: "From", to: "Until", step_id: "Step", error_code: "Error", include_recovered: "Also made up for" },
+  },
+  audit: {
+    about: "Who did what, when and from where. Each entry is an event of the log, whose hashes follow from one another.", words: "Words", type: "Type of event", entity: "About", actor: "Who (id)", none: "No entry matches", what: "What", who: "Who", when: "When", from: "From", all: "All about it", hash: "Hash",
+    key: (name: string) => `with the key ${name}`, actors: { anybody: "Anybody", api_key: "An API key", link: "A link", process: "TriggerHub", user: "A user" }, verify: "Verify", verifying: "Verifying …", download: "Download", csv: "As a table (CSV)", ndjson: "As JSON lines",
+    holds: (events: number) => `The chain of ${s(events, "event")} holds.`, broken: (where: string) => `The chain does not hold: ${where}`,
   },
   connections: {
     about: "Credentials that zaps call others with. They are sealed, go to their own hosts only, and are never shown.", create: "New connection", change: (name: string) => `Change ${name}`, changeIt: "Change", kind: "Kind", none: "No connections yet", noneAbout: "A connection keeps a token or a password apart from the zaps that use it: change it here once, and all of them have it.",

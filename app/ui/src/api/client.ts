@@ -30,10 +30,12 @@ export type RunItem = Schemas["RunItem"];
 export type BacktestResult = Schemas["BacktestResult"];
 export type Tick = Schemas["Tick"];
 export type Connection = Schemas["Connection"];
+export type AuditEntry = Schemas["AuditEntry"];
+export type Verification = Schemas["Verification"];
 export type Json = unknown;
 
 /** Sends the access token; when it has been revoked meanwhile, tries once more with a fresh one. */
-async function authorised(request: Request): Promise<Response> {
+export async function authorised(request: Request): Promise<Response> {
   const again = request.clone();
   const response = await fetch(withToken(request, await token()));
   if (response.status !== 401) return response;

@@ -50,7 +50,8 @@ export function zapChanged(zap: Zap, etag?: string | null): void {
     const known = old.find((other) => other.id === zap.id);
     const { draft, ...rest } = zap;
     const health = known ?? { completed: 0, failed: 0, last_completed_at: null, last_failed_at: null };
-    const item: ZapSummary = { ...health, ...rest, trigger_type: firstTrigger(draft)?.type ?? "", step_count: draft.steps?.length ?? 0 };
+    const tags = [...((draft.settings as { tags?: string[] } | undefined)?.tags ?? [])];
+    const item: ZapSummary = { ...health, ...rest, tags, trigger_type: firstTrigger(draft)?.type ?? "", step_count: draft.steps?.length ?? 0 };
     return known ? old.map((other) => (other.id === zap.id ? item : other)) : [item, ...old];
   });
   setTimeout(() => queryClient.invalidateQueries({ queryKey: zapsQuery.queryKey }), 1_000);
@@ -200,6 +201,10 @@ export const backtestQuery = (id: string, verdict: "same" | "different" | "diver
 export const ticksQuery = (zapId: string) =>
   list(["ticks", zapId], (cursor, signal) =>
     data(api.GET("/api/v1/zaps/{zap_id}/ticks", { params: { path: { zap_id: zapId }, query: paged(cursor, 10) }, signal })), 10_000);
+
+export const auditQuery = (filter: Record<string, string | undefined>) =>
+  list(["audit", filter], (cursor, signal) =>
+    data(api.GET("/api/v1/audit", { params: { query: { ...(Object.fromEntries(Object.entries(filter).filter(([, value]) => value)) as object), ...paged(cursor, 50) } }, signal })), 10_000);
 
 export const connectionsQuery = list(["connections"], (cursor, signal) => data(api.GET("/api/v1/connections", { params: { query: paged(cursor, 100) }, signal })), 10_000);
 

@@ -17,6 +17,7 @@ import { t } from "../texts";
 import { Backtest } from "../zap/Backtest";
 import { Outline } from "../zap/Outline";
 import { Secrets } from "../zap/Secrets";
+import { Turns } from "../zap/Turns";
 import { Versions } from "../zap/Versions";
 import { useZapActions } from "../zap/actions";
 import type { Step } from "../zap/steps";
@@ -49,7 +50,7 @@ function Shown({ zap, etag }: { zap: Zap; etag: string | null }) {
     }>
       <div className="stack tight">
         {zap.flags.map((flag) => (
-          <Note key={flag.kind} tone="warn"><strong>{t.flags[flag.kind]}</strong> {flag.step_id && <code>{flag.step_id}</code>} {flag.detail} {t.zap.since} <Ago at={flag.since} />.</Note>
+          <Note key={flag.kind} tone="warn"><strong>{t.flags[flag.kind] ?? flag.kind}</strong> {flag.step_id && <code>{flag.step_id}</code>} {flag.detail} {t.zap.since} <Ago at={flag.since} />.</Note>
         ))}
       </div>
       <Tabs.Root value={tab} onValueChange={(next) => void navigate({ to: "/zaps/$id", params: { id: zap.id }, search: next === "overview" ? {} : { tab: next }, replace: true })}>
@@ -78,6 +79,9 @@ function Overview({ zap }: { zap: Zap }) {
       <div className="stack">
         {zap.status === "draft" && <Note tone="info">{t.zap.draftAbout}</Note>}
         {zap.status === "paused" && <Note tone="warn">{t.zap.pausedAbout} <Link to="/requests" search={{ zap_id: zap.id }}>{t.zap.seeRequests}</Link></Note>}
+        {zap.warnings.length > 0 && (
+          <Note tone="warn">{t.zap.warnings}<ul>{zap.warnings.map((one) => <li key={`${one.path} ${one.code}`}><code>{one.path}</code> {one.reason}</li>)}</ul></Note>
+        )}
         {zap.draft_differs && zap.status !== "draft" && <Note tone="info">{t.zap.differs}</Note>}
         <Panel title={t.zap.runs} flush actions={<Link className="button small quiet" to="/runs" search={{ zap_id: zap.id }}>{t.zap.allRuns}</Link>}>
           {runs.error && <Failed error={runs.error} again={() => void runs.refetch()} />}
@@ -105,6 +109,7 @@ function Overview({ zap }: { zap: Zap }) {
             </div>
           </Panel>
         )}
+        <Turns zap={zap} />
         <Secrets zap={zap} />
         <Panel title={t.zap.facts}>
           <dl className="facts">

@@ -16,12 +16,13 @@ const NewZap = lazy(async () => ({ default: (await import("../zap/NewZap")).NewZ
 
 export function Zaps() {
   const zaps = useQuery(zapsQuery);
-  const { q = "", status = "" } = useSearch({ strict: false }) as { q?: string; status?: string };
+  const { q = "", status = "", tag = "" } = useSearch({ strict: false }) as { q?: string; status?: string; tag?: string };
   const navigate = useNavigate();
   const [isNew, setNew] = useState(false);
-  const set = (change: { q?: string; status?: string }) =>
-    void navigate({ to: "/zaps", search: { q, status, ...change }, replace: true });
-  const shown = zaps.data?.filter((zap) => matches(zap, q, status));
+  const set = (change: { q?: string; status?: string; tag?: string }) =>
+    void navigate({ to: "/zaps", search: { q, status, tag, ...change }, replace: true });
+  const tags = [...new Set([...(zaps.data ?? []).flatMap((zap) => zap.tags), ...(tag ? [tag] : [])])].sort();
+  const shown = zaps.data?.filter((zap) => matches(zap, q, status) && (!tag || zap.tags.includes(tag)));
   const create = (
     <button type="button" className="button primary" onClick={() => setNew(true)} data-testid="new-zap">
       <Plus aria-hidden />
@@ -49,6 +50,12 @@ export function Zaps() {
               <option value="">{t.zaps.anyStatus}</option>
               {(["enabled", "paused", "draft"] as const).map((each) => <option key={each} value={each}>{t.zapStatus[each]}</option>)}
             </select>
+            {tags.length > 0 && (
+              <select className="select" aria-label={t.zaps.tag} value={tag} onChange={(event) => set({ tag: event.target.value })} data-testid="filter-tag">
+                <option value="">{t.zaps.anyTag}</option>
+                {tags.map((each) => <option key={each} value={each}>{each}</option>)}
+              </select>
+            )}
           </div>
           <Panel flush>
             <table className="table">
@@ -71,7 +78,7 @@ export function Zaps() {
 
 function matches(zap: ZapSummary, q: string, status: string): boolean {
   const words = q.toLowerCase().split(/\s+/);
-  return (!status || zap.status === status) && words.every((word) => `${zap.name} ${zap.id} ${zap.trigger_type}`.toLowerCase().includes(word));
+  return (!status || zap.status === status) && words.every((word) => `${zap.name} ${zap.id} ${zap.trigger_type} ${zap.tags.join(" ")}`.toLowerCase().includes(word));
 }
 
 function Row({ zap }: { zap: ZapSummary }) {
@@ -86,8 +93,9 @@ function Row({ zap }: { zap: ZapSummary }) {
           <span>{t.triggers[zap.trigger_type as keyof typeof t.triggers] ?? zap.trigger_type}</span>
           <span>·</span>
           <span>{t.zaps.steps(zap.step_count)}</span>
+          {zap.tags.map((tag) => <Link key={tag} className="badge" to="/zaps" search={{ tag }}>{tag}</Link>)}
           {zap.flags.map((flag) => (
-            <span key={flag.kind} className="badge warn" title={flag.detail}><TriangleAlert aria-hidden />{t.flags[flag.kind]}</span>
+            <span key={flag.kind} className="badge warn" title={flag.detail}><TriangleAlert aria-hidden />{t.flags[flag.kind] ?? flag.kind}</span>
           ))}
         </div>
       </td>

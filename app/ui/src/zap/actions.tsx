@@ -7,6 +7,7 @@ import { type Zap, type ZapSummary, api, data, whole } from "../api/client";
 import { queryClient, zapChanged, zapQuery, zapsQuery } from "../api/queries";
 import { Failed, Field, said } from "../parts/controls";
 import { Confirm, Dialog, MenuItem } from "../parts/overlays";
+import { save } from "../parts/files";
 import { toast } from "../parts/toasts";
 import { t } from "../texts";
 import { Publish } from "./Publish";
@@ -21,15 +22,6 @@ async function change(id: string, verb: "enable" | "pause"): Promise<void> {
   const { data: zap, response } = await whole<Zap>(call as never);
   zapChanged(zap, response.headers.get("etag"));
   toast(t.zap.done[verb](zap.name));
-}
-
-/** Download a text as a file. */
-function save(name: string, text: string) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1_000);
 }
 
 /** A zap's definition as POST /zaps takes it. */
@@ -70,7 +62,7 @@ export function useZapActions(zap: Pick<ZapSummary, "id" | "name" | "status" | "
       {zap.status === "paused" && <MenuItem icon={<Play aria-hidden />} onSelect={() => attempt(() => change(zap.id, "enable"))} testId="enable">{t.zap.enable}</MenuItem>}
       {zap.status === "draft" && <MenuItem icon={<Send aria-hidden />} onSelect={() => setWish("publish")}>{t.zap.publish}</MenuItem>}
       <MenuItem icon={<Copy aria-hidden />} onSelect={() => attempt(duplicate)} testId="duplicate">{t.zap.duplicate}</MenuItem>
-      <MenuItem icon={<Download aria-hidden />} onSelect={() => attempt(async () => save(`${zap.name.replace(/[^\w-]+/g, "-").toLowerCase() || "zap"}.json`, exported(await load())))}>{t.zap.export}</MenuItem>
+      <MenuItem icon={<Download aria-hidden />} onSelect={() => attempt(async () => save(`${zap.name.replace(/[^\w-]+/g, "-").toLowerCase() || "zap"}.json`, new Blob([exported(await load())], { type: "application/json" })))}>{t.zap.export}</MenuItem>
       <hr />
       <MenuItem icon={<Trash2 aria-hidden />} danger onSelect={() => setWish("delete")} testId="delete">{t.zap.delete}</MenuItem>
     </>
