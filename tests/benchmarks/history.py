@@ -38,7 +38,7 @@ ZAPS = [new_id() for _ in range(20)]
 COUNTRIES = ["DE", "FR", "IT", "ES", "SE", "NO", "PL", "NL", "BE", "AT"]
 WORDS = [f"word{n}" for n in range(50_000)]
 REPEATS = 100
-PATIENCE_S = 5.0
+PATIENCE_S = 1.0
 """For the repeats of one question."""
 
 Ask = Callable[[], Awaitable[object]]
