@@ -35,6 +35,7 @@ from app.connections.trials import ConnectionTests
 from app.connections.variables import Variables
 from app.connectors.added import Connectors
 from app.connectors.choices import Choices
+from app.connectors.imports import Imports
 from app.http import problems as refusals
 from app.http import routing
 from app.http.api.api_keys import ApiKeyController
@@ -325,6 +326,7 @@ def _shared(
         credentials=credentials,
         variables=known,
     )
+    connectors = Connectors(services.catalog, ConnectorTables(services.store.pool), services.now)
     return {
         "previews": _value(Previews(services.store, rendering, services.now, _no_links(services), known)),
         "connections": _value(connections),
@@ -332,7 +334,8 @@ def _shared(
         "variables": _value(Variables(services.store, tables, DataKeys(pool, ring), services.now, new_id)),
         "draft_tests": _value(DraftTests(services.store, rehearsal, new_id, hops)),
         "connection_tests": _value(ConnectionTests(connections, credentials, targets)),
-        "connectors": _value(Connectors(services.catalog, ConnectorTables(services.store.pool), services.now)),
+        "connectors": _value(connectors),
+        "imports": _value(Imports(connectors, targets)),
         "choices": _value(Choices(ConnectorTables(services.store.pool), credentials, targets, services.now)),
     }
 

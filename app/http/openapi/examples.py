@@ -83,6 +83,9 @@ _CONNECTOR_FILE: JsonObject = {
         "request": {"path": "/orders/{id}"}, "output": {"sample": {"id": "17", "total": 250}},
     }},
 }  # fmt: skip
+_OPERATION: JsonObject = {
+    "id": "findOrder", "method": "GET", "path": "/orders/{id}", "name": "Find an order", "tags": ["orders"],
+}  # fmt: skip
 _CHOICE: JsonObject = {"value": "C0123456789", "label": "orders", "hint": ""}
 
 EXAMPLES: Mapping[str, Json] = {
@@ -94,6 +97,15 @@ EXAMPLES: Mapping[str, Json] = {
         "setup": {"base_url": "https://api.shop.example/v2", "connection": {"kind": "bearer"}, "limits": None},
         "file": _CONNECTOR_FILE,
     },
+    "ImportWish": {"name": "shop", "url": "https://api.shop.example/openapi.json", "operations": ["findOrder"],
+                   "dry_run": True},
+    "ConnectorImport": {
+        "name": "shop", "version": "1.0.0", "dry_run": True, "base_url": "https://api.shop.example/v2",
+        "connection_kind": "bearer", "operations": [_OPERATION], "chosen": 1,
+        "changes": {"added": ["findOrder"], "changed": [], "removed": []}, "connector": None,
+    },
+    "OperationItem": _OPERATION,
+    "ImportChanges": {"added": ["findOrder"], "changed": [], "removed": []},
     "ChoicesWish": {"connection_id": _OTHER, "input": {}, "search": "ord", "cursor": ""},
     "ChoiceItem": _CHOICE,
     "ChoicePage": {"items": [_CHOICE], "next_cursor": None, "complete": True},

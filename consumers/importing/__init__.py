@@ -1,0 +1,1 @@
+"""How is a document of megabytes read without harm to whoever asks?"""

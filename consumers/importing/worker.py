@@ -1,0 +1,40 @@
+"""The process that reads one document: with limits of memory and CPU time, and nothing to lose."""
+
+import os
+import resource
+import sys
+
+import msgspec
+
+from consumers.importing.frames import Answer, Listed, OperationItem, Refused, Told, Wanted
+from domain.imported.document import Unusable, made
+
+CPU_S = 30
+MAX_MEMORY = 1_500 * 2**20
+"""Address space of the process."""
+NICE = 10
+
+
+def main() -> None:
+    """Read the wish and the document from standard input, and write the answer."""
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(NICE)
+    wanted = msgspec.json.decode(sys.stdin.buffer.readline(), type=Wanted)
+    sys.stdout.buffer.write(msgspec.json.encode(_answer(wanted, sys.stdin.buffer.read(wanted.size))))
+
+
+def _answer(wanted: Wanted, content: bytes) -> Answer:
+    try:
+        found = made(content, wanted.wish)
+    except Unusable as error:
+        return Refused(str(error), [dict(one) for one in error.errors])
+    except (MemoryError, RecursionError):
+        return Told("the document takes more memory than there is for it")
+    items = [OperationItem(one.id, one.method, one.path, one.name, one.tags) for one in found.operations]
+    return Listed(found.file, items)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""How does the description of an API become a connector?"""
