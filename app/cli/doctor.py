@@ -3,7 +3,9 @@
 import platform
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -13,7 +15,12 @@ from app.config.settings import PREFIX, Secret, Settings, unknown_variables
 from app.roles.roles import ROLES
 from domain.values.redaction import REDACTED
 
+if TYPE_CHECKING:
+    import asyncpg
+
 LEAST_DISK = 2**30
+MOST_BEHIND = 100_000
+"""Events that the relay may be behind, as long as nobody needs to look."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -70,15 +77,50 @@ async def _database(settings: Settings) -> list[Finding]:
 
 
 async def _readers(settings: Settings) -> list[Finding]:
-    """Gates and the relay's checkpoint, which are never beyond the log's head."""
+    """What the tables tell: who claims to be beyond the log or is behind it, how large they are, and what is dead."""
     from sql.postgres.pool import connect
     from sql.postgres.queries import Queries
 
+    queries = Queries("queries/doctor.sql")
     connection = await connect(settings.database_url, "doctor")
     try:
-        rows = await connection.fetch(Queries("queries/gates.sql")["beyond"])
+        beyond = await connection.fetch(Queries("queries/gates.sql")["beyond"])
+        sizes = await connection.fetchrow(queries["sizes"])
+        behind = await connection.fetchval(queries["behind"])
+        dead = await connection.fetch(queries["dead_rows"])
     finally:
         await connection.close()
+    assert sizes is not None, "an aggregate has one row"
+    return [*_beyond(beyond), _size(*sizes), *_behind(behind), *(_dead(*row) for row in dead)]
+
+
+def _size(log: int, read_models: int, rest: int, events: int, of_last_day: int) -> Finding:
+    growth = log / max(events, 1) * of_last_day
+    return Finding(
+        "size",
+        f"log {_bytes(log)} with {events:,} events, read models {_bytes(read_models)}, the rest {_bytes(rest)}; "
+        f"the log grew by {_bytes(growth)} in the last day",
+    )
+
+
+def _bytes(size: float) -> str:
+    return f"{size / 2**30:.1f} GB" if size >= 2**30 else f"{size / 2**20:.1f} MB"
+
+
+def _behind(events: int) -> list[Finding]:
+    remedy = "is a relay running, and does the broker answer?" if events > MOST_BEHIND else ""
+    return [Finding("relay", f"{events:,} events behind the log", remedy)] if remedy else []
+
+
+def _dead(table: str, dead: int, live: int) -> Finding:
+    return Finding(
+        table,
+        f"{dead:,} dead rows beside {live:,}",
+        f"vacuum (analyze) {table}; is autovacuum on?",
+    )
+
+
+def _beyond(rows: "Sequence[asyncpg.Record]") -> list[Finding]:
     return [
         Finding(
             row["consumer"],

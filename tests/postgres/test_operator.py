@@ -53,13 +53,13 @@ async def test_readers_beyond_the_log_are_found_and_mended_by_what_the_doctor_sa
     """As a forged message left them once: a gate at 10^15 takes nothing more, for good."""
     settings = Settings(database_url=Secret(dsn), kafka_partitions=PARTITIONS)
     await store.append(an_append())
-    well = {"database", "readers of the log"}
+    well = {"database", "readers of the log", "size"}
     assert set(await findings(dsn)) == well
     await connection.execute("insert into proj.gates values ('runner', 1, 0, 1), ('runner', 1, 2, 1000000000000000)")
     await connection.execute("update proj.gates set position = 5 where consumer = 'run_list' and partition = 1")
     await connection.execute("update relay.checkpoint set position = 2")
     found = await findings(dsn)
-    assert set(found) == {"database", "runner", "run_list", "relay"}
+    assert set(found) == {"database", "runner", "run_list", "relay", "size"}
     assert found["runner"].detail == "at position 1000000000000000 of partition 2, but the log ends at 1"
     assert found["relay"].detail == "at position 2, but the log ends at 1"
     assert "rebuild run_list" in found["run_list"].remedy
@@ -67,7 +67,7 @@ async def test_readers_beyond_the_log_are_found_and_mended_by_what_the_doctor_sa
     assert "rewind 0" in found["runner"].remedy
     await rebuild(settings, "run_list")
     await rewind(settings, 0)
-    assert set(await findings(dsn)) == {"database", "relay"}, "the relay mends itself when it sees the wish"
+    assert set(await findings(dsn)) == {"database", "relay", "size"}, "the relay mends itself when it sees the wish"
     gates = await connection.fetch("select partition, position from proj.gates where consumer = 'runner' order by 1")
     assert [tuple(row) for row in gates] == [(0, 1), (2, 0)]
     assert await connection.fetchval(WISH) == 0
@@ -124,3 +124,13 @@ class Nobody:
 
     async def request(self, request: HttpRequest) -> HttpReply:
         raise AssertionError(request)
+
+
+async def test_the_doctor_tells_sizes_and_how_far_the_relay_is_behind(store: PgEventStore, dsn: str) -> None:
+    await asyncio.gather(*(store.append(an_append(stream_id=new_id())) for _ in range(3)))
+    found = await findings(dsn)
+    assert "with 3 events" in found["size"].detail
+    assert not found["size"].remedy
+    assert "relay" not in found
+    await tamper(dsn, "update relay.checkpoint set position = -200000")
+    assert "relay" in (await findings(dsn))["relay"].remedy
