@@ -16,7 +16,7 @@ from domain.values.path import MAX_PATH, Path
 MAX_QUERY = 500
 """Characters of a query or a comparison."""
 MAX_TERMS = 20
-ROOTS = ("trigger", "steps", "error", "keys")
+ROOTS = ("trigger", "steps", "error")
 _END = b"\xff"
 """Behind all keys that begin alike: no key has this byte."""
 
@@ -59,15 +59,11 @@ class Search(msgspec.Struct, frozen=True):
         return bool(self.terms or self.phrases)
 
 
-def search(q: str | None, where: Sequence[str]) -> tuple[Search, list[Comparison]]:
-    """What a query and comparisons mean; comparisons of `keys` are given back, as the index does not hold those.
-
-    Raises Invalid with all that is wrong.
-    """
+def search(q: str | None, where: Sequence[str]) -> Search:
+    """What a query and comparisons mean. Raises Invalid with all that is wrong."""
     problems: list[Json] = []
     terms: list[Term] = []
     phrases: list[str] = []
-    of_keys: list[Comparison] = []
     try:
         for term, phrase in _words(q or ""):
             terms.append(term)
@@ -76,18 +72,14 @@ def search(q: str | None, where: Sequence[str]) -> tuple[Search, list[Comparison
         problems.append(mistake.at("q"))
     for number, text in enumerate(where):
         try:
-            compared = comparison(text)
-            if compared.path[0] == "keys":
-                of_keys.append(compared)
-            else:
-                terms.append(term_of(compared))
+            terms.append(term_of(comparison(text)))
         except _Mistake as mistake:
             problems.append(mistake.at(f"where.{number}"))
     if len(terms) > MAX_TERMS and not problems:
         problems.append({"path": "q", "reason": f"at most {MAX_TERMS} words and comparisons", "code": "too_many"})
     if problems:
         raise Invalid(_first(problems), errors=problems)
-    return Search(tuple(dict.fromkeys(terms)), tuple(phrases)), of_keys
+    return Search(tuple(dict.fromkeys(terms)), tuple(phrases))
 
 
 def _first(problems: Sequence[Json]) -> str:

@@ -179,3 +179,66 @@ async def test_choices_come_page_by_page_and_are_kept_for_a_minute(ada: Person, 
     assert (failed.status_code, failed.json()["type"].rpartition("#")[2]) == (502, "service_failed")
     assert (await ada("POST", "/connectors/shop/choices/none", json={})).status_code == 404
     assert (await bob("POST", "/connectors/shop/choices/skus", json=wish)).status_code == 404
+
+
+DOCUMENT = {
+    "openapi": "3.1.0",
+    "info": {"title": "Warehouse", "version": "7"},
+    "paths": {
+        "/items/{id}": {
+            "parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}],
+            "get": {"operationId": "getItem", "responses": {"200": {"description": "it"}}},
+            "put": {
+                "operationId": "putItem",
+                "requestBody": {
+                    "required": True,
+                    "content": {
+                        "application/json": {"schema": {"type": "object", "properties": {"n": {"type": "integer"}}}}
+                    },
+                },
+                "responses": {"200": {"description": "it"}},
+            },
+        }
+    },
+}
+
+
+async def test_an_api_is_imported_from_its_document_and_called(ada: Person, shop: RawTarget) -> None:
+    wish = {"name": "warehouse", "document": DOCUMENT, "base_url": shop.url, "connection_kind": "none"}
+    preview = (await ada("POST", "/connectors/import", json=wish | {"dry_run": True})).json()
+    assert [one["id"] for one in preview["operations"]] == ["getItem", "putItem"], preview
+    assert (preview["connector"], preview["changes"]["added"]) == (None, ["getItem", "putItem"])
+    assert (await ada("GET", "/connectors/warehouse")).status_code == 404, "a preview keeps nothing"
+
+    made = await ada("POST", "/connectors/import", json=wish | {"operations": ["getItem"]})
+    assert made.status_code == 200, made.text
+    again = (await ada("POST", "/connectors/import", json=wish)).json()
+    assert again["changes"] == {"added": ["putItem"], "changed": [], "removed": []}, again
+    assert (await ada("GET", "/connectors/warehouse")).json()["connector"]["version"] == again["version"]
+
+    config = {"path": {"id": "a/b"}, "body": {"n": "{{ trigger.body.n }}"}}
+    tested = zap({"id": "put", "kind": "action", "type": "warehouse.putItem", "config": config})
+    created = await ada("POST", "/zaps", json=tested)
+    assert created.status_code == 201, created.text
+    sent = await ada(
+        "POST", f"/zaps/{created.json()['id']}/test", json={"sample": {"payload": {"n": 3}}, "effects": "real"}
+    )
+    assert sent.json()["steps"][0]["status"] == "succeeded", sent.text
+    assert (shop.last.target, shop.last.body) == ("/items/a%2Fb", b'{"n":3}')
+
+
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        ("", "document"),
+        ("{", "document"),
+        ("a: &a [*a]", "document"),
+        ({"openapi": "9.9"}, "openapi"),
+        (DOCUMENT | {"paths": {"/x": {"$ref": "http://169.254.169.254/x"}}}, "ref"),
+        ({"paths": {}}, "document"),
+    ],
+)
+async def test_a_document_that_cannot_be_used_is_refused(ada: Person, document: Any, says: str) -> None:
+    wish = {"name": "broken", "document": document, "base_url": "http://127.0.0.1:1"}
+    answer = await ada("POST", "/connectors/import", json=wish)
+    assert answer.status_code == 422, answer.text

@@ -10,6 +10,7 @@ import pytest
 
 from consumers.scheduler.housekeeping import Housekeeping
 from domain.log.event import StreamKind
+from projections.audit import AUDIT
 from projections.engine.rebuild import rebuild
 from projections.engine.registry import PROJECTIONS
 from projections.engine.verify import verify_read_models
@@ -82,7 +83,7 @@ async def test_it_may_not_touch_the_log(app: Connection, statement: str) -> None
 
 async def test_it_drops_months_of_requests_that_are_old(dsn: str, app_dsn: str) -> None:
     await tamper(dsn, "select es.make_month('events_request', '2020-01-01')")
-    for projection in (REQUEST_LIST, TICK_LIST):
+    for projection in (REQUEST_LIST, TICK_LIST, AUDIT):
         await rebuild(app_dsn, projection, 2)
     async with PgEventStore(app_dsn, "test") as store:
         old = UUID("016f7000-0000-7000-8000-000000000001")

@@ -97,7 +97,7 @@ async def runs(dsn: str, store: PgEventStore) -> AsyncIterator[dict[UUID, tuple[
 
 
 def asked(q: str | None = None, *where: str) -> Search:
-    return search(q, where)[0]
+    return search(q, where)
 
 
 Fits = Callable[[Body, list[run.RunEvent]], bool]

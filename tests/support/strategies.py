@@ -10,6 +10,7 @@ from domain.account import identity
 from domain.connection import events as connection
 from domain.connection import variables
 from domain.connection.kinds import Kind
+from domain.erasure import forgetting
 from domain.failures import failures
 from domain.flow.decisions import Filtered, Taken
 from domain.flow.steps import ActionStep
@@ -317,6 +318,12 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     identity.UserPasswordChanged: st.builds(identity.UserPasswordChanged),
     identity.ApiKeyCreated: st.builds(identity.ApiKeyCreated, key_id=st.uuids(), name=texts),
     identity.ApiKeyDeleted: st.builds(identity.ApiKeyDeleted, key_id=st.uuids()),
+    identity.SignInFailed: st.builds(identity.SignInFailed, reason=st.sampled_from(("wrong_password", "too_many"))),
+    identity.AccessRefused: st.builds(identity.AccessRefused, method=texts, path=texts, needs=texts),
+    identity.AuditExported: st.builds(identity.AuditExported, format=st.sampled_from(("ndjson", "csv"))),
+    forgetting.RunForgotten: st.builds(
+        forgetting.RunForgotten, run_id=st.uuids(), zap_id=st.uuids(), events=st.integers(1, 99), digest=texts
+    ),
 }
 events: st.SearchStrategy[Event] = st.one_of(*EVENTS.values())
 metadata = st.builds(

@@ -104,7 +104,7 @@ async def provide_search(
     ] = None,
 ) -> Search:
     """A Litestar dependency: what is searched for in runs. Raises Invalid."""
-    return search(q, where or ())[0]
+    return search(q, where or ())
 
 
 class RunPaging(msgspec.Struct, frozen=True):
