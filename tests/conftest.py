@@ -24,6 +24,7 @@ PARTS = {
     "tests/e2e/test_intake.py": "alone",
     "tests/e2e/test_spine.py": "alone",
     "tests/e2e/test_supervisor.py": "waiting",
+    "tests/browser/": "browser",
     "tests/faults/": "broken",
     "tests/faults/test_fair_shares.py": "alone",
     "tests/soak/": "alone",
@@ -36,10 +37,11 @@ PARTS = {
 waiting: they mostly wait for servers and processes, so one process works through them while others do the rest.
 long: each runs other programs for seconds, whatever goes on beside it; a second process works through them.
 broken: one system that is broken again and again; a third process works through them, as others can be busy meanwhile.
+browser: one system and one browser for all pages.
 alone: a whole system under load, or how long something takes. They come last, with nothing beside them.
 """
 
-ORDER = {"waiting": 0, "long": 1, "broken": 1, "alone": 3}
+ORDER = {"waiting": 0, "long": 1, "broken": 1, "browser": 1, "alone": 3}
 """Any other test is 2."""
 
 # How fast this machine is says nothing about the code.
