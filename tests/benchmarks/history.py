@@ -203,9 +203,7 @@ def _questions(store: PgEventStore, ids: list[UUID]) -> Iterator[tuple[str, Ask]
         yield f"{what}; failed, of a zap", partial(_search, store, failed, given)
     yield (
         "count: where, 1 in 10",
-        lambda: count_found(
-            store, TENANT, RunFilter(limit=10_000), search(None, ["trigger.body.customer.country=SE"])
-        ),
+        lambda: count_found(store, TENANT, RunFilter(limit=10_000), search(None, ["trigger.body.customer.country=SE"])),
     )
     tomorrow = now() + timedelta(days=1)
     for width, zap in (("day", None), ("hour", None), ("hour", ZAPS[3])):
