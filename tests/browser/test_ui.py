@@ -32,26 +32,6 @@ async def failed_run(system: System, name: str) -> tuple[dict[str, Any], str]:
     return zap, str(run_id)
 
 
-async def test_from_the_first_account_to_a_run_that_appears_by_itself(
-    system: System, welcomed: str, signed: Signed
-) -> None:
-    assert welcomed == f"{system.base}/zaps"
-    page = signed.page
-    await page.get_by_test_id("new-zap").click()
-    await page.get_by_test_id("zap-name").fill("My very first zap")
-    await page.get_by_test_id("create-zap").click()
-    hook_url = await page.get_by_test_id("hook-url").inner_text()
-    await expect(page.get_by_test_id("zap-status")).to_have_text("On")
-    await expect(page.get_by_test_id("first-run")).to_contain_text(hook_url)
-    await system.post_hook(hook_url, {"total": 42.5}, key="first")
-    row = page.get_by_test_id("run-row")
-    await expect(row.get_by_test_id("run-status")).to_have_text("Completed")
-    await row.get_by_role("link").click()
-    await expect(page.get_by_test_id("trigger-detail")).to_contain_text("42.5")
-    await page.get_by_test_id("step-call").click()
-    await expect(page.get_by_test_id("step-detail")).to_contain_text("200")
-
-
 async def test_a_failed_run_is_found_understood_and_replayed(system: System, signed: Signed) -> None:
     _, run_id = await failed_run(system, "Finds nobody")
     page = signed.page
