@@ -47,7 +47,6 @@ async def shared_house(postgres_server: str) -> AsyncIterator[FailingHouse]:
 @pytest.fixture
 async def house(shared_house: FailingHouse) -> AsyncIterator[FailingHouse]:
     """The same, with nothing left in it that another test would have to do with."""
-    shared_house.begin()
     yield shared_house
     await shared_house.clear()
 

@@ -43,7 +43,7 @@ SETTLED_S = 5.0
 
 
 class FailingHouse(msgspec.Struct, kw_only=True, eq=False):
-    """A log with its read models, and what looks after failures. `elapsed_s` is how much later than its start it is."""
+    """A log with its read models, and what looks after failures. `elapsed_s` is how much later than now it is."""
 
     store: PgEventStore
     engine: Engine
@@ -52,25 +52,21 @@ class FailingHouse(msgspec.Struct, kw_only=True, eq=False):
     http: Outbound
     sink: Sink
     mails: MailServer
-    started_at: datetime = msgspec.field(default_factory=now)
     elapsed_s: float = 0.0
     _taken: int = 0
     _zaps: dict[UUID, UUID] = msgspec.field(default_factory=dict)
 
     @property
     def moment(self) -> datetime:
-        """What the notifier takes for now: a slow machine makes nothing later."""
-        return self.started_at + timedelta(seconds=self.elapsed_s)
-
-    def begin(self) -> None:
-        """A test starts."""
-        self.started_at, self.elapsed_s = now(), 0.0
+        """What the notifier takes for now."""
+        return now() + timedelta(seconds=self.elapsed_s)
 
     async def clear(self) -> None:
         """No zap of a test that is over is told of any more."""
         for zap_id, tenant in self._zaps.items():
             await self.on_zap(zap_id, ZapDeleted(), tenant=tenant)
         self._zaps.clear()
+        self.elapsed_s = 0.0
         self.sink.deliveries.clear()
         self.sink.arrived.clear()
         self.sink.status, self.sink.delay_s = 200, 0.0
