@@ -142,7 +142,7 @@ def _json(value: object) -> str:
 
 APPROVALS = Projection(
     name="approvals",
-    definition=1,
+    definition=2,
     handles=frozenset(
         {
             "zap.run.approval_asked",

@@ -212,7 +212,7 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
 
 DEAD_LETTERS = Projection(
     name="dead_letters",
-    definition=2,
+    definition=3,
     handles=frozenset(
         {
             "zap.run.failed",

@@ -177,7 +177,7 @@ def _updated(change: _Change) -> tuple[object, ...]:
 
 RUN_LIST = Projection(
     name="run_list",
-    definition=6,
+    definition=7,
     handles=frozenset(
         {
             "zap.run.requested",
