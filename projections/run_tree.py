@@ -1,6 +1,5 @@
 """The steps of a run as a tree: each with its place among the others, also those that the run did not come to."""
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from uuid import UUID
 
@@ -21,6 +20,7 @@ from domain.values.json import Json
 from domain.zap.definition import Definition
 from projections.run_detail import RunDetail
 from projections.step_detail import StepDetail, StepStatus
+from sql.process.recent import Recent
 
 CACHED = 200
 """Versions of zaps that are remembered: they never change."""
@@ -38,23 +38,21 @@ class Versions:
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
-        self._known: OrderedDict[tuple[UUID, int], Definition] = OrderedDict()
+        self._known = Recent[tuple[UUID, int], Definition](CACHED)
 
     async def get(self, zap_id: UUID, number: int) -> Definition | None:
         """The definition of a version, None where there is none."""
         key = zap_id, number
-        if key in self._known:
-            self._known.move_to_end(key)
-            return self._known[key]
+        known = self._known.get(key)
+        if known is not None:
+            return known
         loaded = await load(self._store, ZAP, zap_id)
         try:
             found = loaded.state.version(number).definition if loaded else None
         except NotFound:
             found = None
         if found is not None:
-            self._known[key] = found
-            if len(self._known) > CACHED:
-                self._known.popitem(last=False)
+            self._known.put(key, found)
         return found
 
 

@@ -1,14 +1,13 @@
 """Values for a field, asked of the service while somebody fills in a form: a page at a time, kept for a minute."""
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
 
+from app.connectors.added import Connectors
 from consumers.connectors.http import request
-from consumers.connectors.shipped import names, shipped
 from consumers.credentials.armed import Armed
 from consumers.credentials.credentials import Credentials
 from consumers.outbound.targets import Targets
@@ -17,14 +16,13 @@ from domain.connector.descriptor import ActionContext
 from domain.connector.outcome import Succeeded
 from domain.declared.action import filled
 from domain.declared.answers import settled
-from domain.declared.check import load
 from domain.declared.file import Choice, ConnectorFile, Output
 from domain.language.spelling import spelled
 from domain.log.errors import DomainError, Invalid, NotFound
 from domain.log.ports import Clock
 from domain.values.json import Json, JsonObject
 from domain.values.path import Missing, look_up, parse_path
-from sql.tables.connectors import ConnectorTables
+from sql.process.recent import Recent
 
 TIMEOUT_S = 10.0
 KEPT_S = 60.0
@@ -65,16 +63,16 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 class Choices:
     """Asks services of all tenants."""
 
-    def __init__(self, tables: ConnectorTables, credentials: Credentials, targets: Targets, now: Clock) -> None:
-        self._tables = tables
+    def __init__(self, connectors: Connectors, credentials: Credentials, targets: Targets, now: Clock) -> None:
+        self._connectors = connectors
         self._credentials = credentials
         self._targets = targets
         self._now = now
-        self._pages: OrderedDict[bytes, tuple[float, ChoicePage]] = OrderedDict()
+        self._pages = Recent[bytes, ChoicePage](MAX_KEPT, KEPT_S, lambda: now().timestamp())
 
     async def page(self, tenant_id: UUID, name: str, choice_name: str, asked: Asked) -> ChoicePage:
         """A page of values. Raises NotFound, Invalid, ServiceFailed."""
-        file = await self._file(tenant_id, name)
+        file = await self._connectors.file(tenant_id, name)
         choice = file.choices.get(choice_name)
         if choice is None:
             raise NotFound(f"{name} has no choices of this name; it has: {', '.join(file.choices) or 'none'}")
@@ -82,23 +80,12 @@ class Choices:
         if missing:
             raise Invalid(f"input.{missing[0]}: required", errors=[_required(field) for field in missing])
         key = _key(tenant_id, file, choice_name, asked, choice)
-        moment = self._now().timestamp()
         known = self._pages.get(key)
-        if known is not None and known[0] > moment:
-            return known[1]
+        if known is not None:
+            return known
         page = await self._asked(tenant_id, file, choice, asked)
-        self._pages[key] = moment + KEPT_S, page
-        if len(self._pages) > MAX_KEPT:
-            self._pages.popitem(last=False)
+        self._pages.put(key, page)
         return page
-
-    async def _file(self, tenant_id: UUID, name: str) -> ConnectorFile:
-        if name in names():
-            return shipped(name)
-        found = await self._tables.get(tenant_id, name, None)
-        if found is None:
-            raise NotFound("no such connector")
-        return load(found[1])
 
     async def _asked(self, tenant_id: UUID, file: ConnectorFile, choice: Choice, asked: Asked) -> ChoicePage:
         own = {"search": asked.search, "cursor": asked.cursor}

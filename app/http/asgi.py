@@ -336,7 +336,7 @@ def _shared(
         "connection_tests": _value(ConnectionTests(connections, credentials, targets)),
         "connectors": _value(connectors),
         "imports": _value(Imports(connectors, targets)),
-        "choices": _value(Choices(ConnectorTables(services.store.pool), credentials, targets, services.now)),
+        "choices": _value(Choices(connectors, credentials, targets, services.now)),
     }
 
 

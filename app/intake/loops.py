@@ -1,7 +1,5 @@
 """A zap whose runs start one another is flagged, so that its owner hears of it."""
 
-import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 from uuid import UUID
@@ -15,6 +13,7 @@ from domain.log.ports import Clock, EventStore, NewId, StoreUnavailable
 from domain.log.stream import handle, load
 from domain.zap.events import Flag
 from domain.zap.zap import FlagZap, decide
+from sql.process.recent import Recent
 
 log = structlog.get_logger()
 AGAIN_S = 60.0
@@ -27,14 +26,12 @@ FlagLoop: TypeAlias = Callable[[UUID, UUID, str], Awaitable[None]]
 
 def loop_flags(store: EventStore, now: Clock, new_id: NewId) -> FlagLoop:
     """How this process flags zaps. It never raises: the request is refused even if the flag fails."""
-    flagged: OrderedDict[UUID, float] = OrderedDict()
+    flagged = Recent[UUID, bool](_REMEMBERED, AGAIN_S)
 
     async def flag(zap_id: UUID, owner: UUID, detail: str) -> None:
-        if flagged.get(zap_id, 0) > time.monotonic():
+        if flagged.get(zap_id):
             return
-        flagged[zap_id] = time.monotonic() + AGAIN_S
-        if len(flagged) > _REMEMBERED:
-            flagged.popitem(last=False)
+        flagged.put(zap_id, value=True)
         command = FlagZap(Flag(kind="loop", detail=detail, since=now()))
         try:
             zap = await load(store, ZAP, zap_id)

@@ -1,7 +1,6 @@
 """Connections as those open them who send: read when they are needed, sealed until then, and kept for a second."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from domain.connector.http_client import Unreachable
 from domain.log.ports import Clock
 from domain.values.json import JsonObject
 from sql.postgres.pool import CONNECTION_ERRORS, Pool
+from sql.process.recent import Recent
 from sql.tables.connections import ConnectionTables, SealedConnection, Status, connection_context
 
 if TYPE_CHECKING:
@@ -64,25 +64,21 @@ class Credentials:
         self._pool = pool
         self._ring = ring
         self._clock = clock
-        self._monotonic = monotonic
         self._keys: DataKeys | None = None
-        self._kept: OrderedDict[UUID, tuple[float, UUID, Opened]] = OrderedDict()
+        self._kept = Recent[tuple[UUID, UUID], Opened](MOST, KEPT_S, monotonic)
 
     async def open(self, tenant_id: UUID, connection_id: UUID) -> Opened:
         """A tenant's connection. Raises Unreachable where it cannot be used (now)."""
-        kept = self._kept.get(connection_id)
-        if kept is not None and kept[0] > self._monotonic() and kept[1] == tenant_id:
-            return kept[2]
+        kept = self._kept.get((tenant_id, connection_id))
+        if kept is not None:
+            return kept
         try:
             opened = await self._read(tenant_id, connection_id)
         except CONNECTION_ERRORS as error:
             log.warning("credentials.store_unavailable", error=repr(error))
             message = "the connection can not be read right now"
             raise Unreachable("connection_unreadable", message, after_s=AWAY_S) from None
-        self._kept[connection_id] = (self._monotonic() + KEPT_S, tenant_id, opened)
-        self._kept.move_to_end(connection_id)
-        if len(self._kept) > MOST:
-            self._kept.popitem(last=False)
+        self._kept.put((tenant_id, connection_id), opened)
         return opened
 
     async def note(self, tenant_id: UUID, opened: Opened, status: Status | None) -> None:
@@ -91,7 +87,7 @@ class Credentials:
         is_news = status is not None and status != row.status
         if not is_news and row.last_used_at is not None and now - row.last_used_at < NOTED_EVERY:
             return
-        self._kept.pop(row.id, None)
+        self._kept.forget((tenant_id, row.id))
         try:
             await self._tables.note(tenant_id, row, status if is_news else None, now)
         except CONNECTION_ERRORS as error:
@@ -101,7 +97,7 @@ class Credentials:
         """The connection with another token than the one that was not let in; None where it has none to renew."""
         if not isinstance(opened.setup, OAuth2):
             return None
-        self._kept.pop(opened.row.id, None)
+        self._kept.forget((tenant_id, opened.row.id))
         return await self._read(tenant_id, opened.row.id, besides=opened.token)
 
     async def _read(self, tenant_id: UUID, connection_id: UUID, besides: str = "") -> Opened:

@@ -4,7 +4,6 @@ Secret ones are only for what a step sends to others: nothing else may hold them
 """
 
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -16,6 +15,7 @@ from domain.connection.blot import NOTHING, Blot
 from domain.values.json import Json, JsonObject
 from domain.values.redaction import REDACTED
 from sql.postgres.pool import Pool
+from sql.process.recent import Recent
 from sql.tables.variables import StoredVariable, VariableTables, variable_context
 
 if TYPE_CHECKING:
@@ -62,23 +62,19 @@ class Variables:
         self._tables = VariableTables(pool)
         self._pool = pool
         self._ring = ring
-        self._monotonic = monotonic
         self._keys: DataKeys | None = None
-        self._kept: OrderedDict[UUID, tuple[float, Known]] = OrderedDict()
+        self._kept = Recent[UUID, Known](MOST, KEPT_S, monotonic)
 
     async def of(self, tenant_id: UUID) -> Known:
         """A workspace's variables as they are. Raises sql.postgres.pool.CONNECTION_ERRORS."""
         kept = self._kept.get(tenant_id)
-        if kept is not None and kept[0] > self._monotonic():
-            return kept[1]
+        if kept is not None:
+            return kept
         rows = await self._tables.all(tenant_id)
         secret = await self._opened(tenant_id, [row for row in rows if row.box is not None])
         plain: JsonObject = {row.name: row.value for row in rows if row.box is None}
         known = Known(plain, dict(secret), Blot(secret.values()))
-        self._kept[tenant_id] = (self._monotonic() + KEPT_S, known)
-        self._kept.move_to_end(tenant_id)
-        if len(self._kept) > MOST:
-            self._kept.popitem(last=False)
+        self._kept.put(tenant_id, known)
         return known
 
     async def _opened(self, tenant_id: UUID, rows: list[StoredVariable]) -> dict[str, str]:

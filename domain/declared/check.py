@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from domain.connection.hosts import fixed_host
 from domain.connector import headers as header_rules
 from domain.connector import url as urls
 from domain.declared import form
@@ -206,8 +205,3 @@ def _of_headers(headers: Mapping[str, Json], at: Place) -> Iterator[Mistake]:
 
 def _keys(path: str) -> Place:
     return tuple(key for key in path.split(".") if key)
-
-
-def hosts_of(file: ConnectorFile) -> tuple[str, ...]:
-    """The hosts to which the connector's calls go."""
-    return (fixed_host(file.base_url), *file.hosts)

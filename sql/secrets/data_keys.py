@@ -5,11 +5,11 @@ Only data keys are sealed with the installation's ring, so that replacing its ke
 
 import base64
 import os
-from collections import OrderedDict
 from uuid import UUID
 
 from sql.postgres.pool import Pool
 from sql.postgres.queries import Queries
+from sql.process.recent import Recent
 from sql.secrets.secret_box import SecretBox
 
 _queries = Queries("queries/data_keys.sql")
@@ -28,7 +28,7 @@ class DataKeys:
     def __init__(self, pool: Pool, ring: str) -> None:
         self._pool = pool
         self._ring = SecretBox(ring)
-        self._open: OrderedDict[UUID, SecretBox] = OrderedDict()
+        self._open = Recent[UUID, SecretBox](MOST)
 
     async def of(self, tenant_id: UUID) -> SecretBox:
         """What seals and opens a workspace's secrets; its key is made when it is first asked for.
@@ -39,10 +39,7 @@ class DataKeys:
         if found is None:
             sealed = await self._pool.fetchval(_queries["data_key"], tenant_id) or await self._made(tenant_id)
             found = SecretBox(self._ring.open(sealed, key_context(tenant_id)))
-        self._open[tenant_id] = found
-        self._open.move_to_end(tenant_id)
-        if len(self._open) > MOST:
-            self._open.popitem(last=False)
+            self._open.put(tenant_id, found)
         return found
 
     async def _made(self, tenant_id: UUID) -> bytes:
