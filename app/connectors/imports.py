@@ -8,11 +8,11 @@ import msgspec
 from app.accounts.auth import Principal
 from app.connectors.added import ConnectorDetail, Connectors
 from consumers.importing.child import imported
-from consumers.importing.frames import OperationItem
 from consumers.outbound.targets import Targets
 from domain.connector.http_client import HttpRequest, Unreachable
 from domain.declared.file import ConnectorFile
 from domain.imported.document import MAX_DOCUMENT, Unusable, Wish, difference
+from domain.imported.operations import OperationItem
 from domain.log.errors import Invalid, NotFound
 from domain.values.json import JsonObject
 

@@ -1,17 +1,16 @@
 """One import, in a process of its own that ends with it: whatever a document does, it does it there."""
 
 import asyncio
-import os
-import sys
-from contextlib import suppress
 
 import msgspec
 
 from consumers.importing.frames import Answer, Listed, Refused, Told, Wanted
+from consumers.rendering.process import Died, Process
 from domain.imported.document import Unusable, Wish
 
 WALL_S = 60.0
 MAX_ANSWER = 64 * 2**20
+TOO_MUCH = "reading the document takes more time or memory than there is for it"
 
 _answers: "msgspec.json.Decoder[Answer]" = msgspec.json.Decoder(Answer)
 AT_ONCE = asyncio.Semaphore(1)
@@ -21,35 +20,21 @@ AT_ONCE = asyncio.Semaphore(1)
 async def imported(content: bytes, wish: Wish) -> Listed:
     """The connector of a document. Raises Unusable."""
     async with AT_ONCE:
-        answer = await _ask(msgspec.json.encode(Wanted(wish, len(content))) + b"\n" + content)
-    match answer:
-        case Listed():
-            return answer
+        body = await _asked(msgspec.json.encode(Wanted(wish)) + b"\n" + content)
+    match await asyncio.to_thread(_answers.decode, body):
+        case Listed() as listed:
+            return listed
         case Refused(reason, errors):
             raise Unusable(reason, list(errors))
         case Told(reason):
             raise Unusable(reason)
 
 
-async def _ask(frame: bytes) -> Answer:
-    child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "consumers.importing.worker",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        limit=MAX_ANSWER,
-        env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},  # without this process's secrets
-    )
+async def _asked(frame: bytes) -> bytes:
+    process = Process("consumers.importing.worker", WALL_S, MAX_ANSWER)
     try:
-        async with asyncio.timeout(WALL_S):
-            output, _nothing = await child.communicate(frame)
-        return _answers.decode(output)
-    except (TimeoutError, msgspec.DecodeError, ConnectionError):
-        return Told("reading the document takes more time or memory than there is for it")
+        return await process.ask(frame)
+    except Died:
+        raise Unusable(TOO_MUCH) from None
     finally:
-        if child.returncode is None:
-            with suppress(ProcessLookupError):
-                child.kill()
-            await child.wait()
+        await process.aclose()

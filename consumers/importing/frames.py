@@ -1,4 +1,4 @@
-"""What goes to the process that reads a document, and what comes back: JSON, then the document itself."""
+"""What goes to the process that reads a document, and what comes back: JSON in frames as rendering has them."""
 
 from typing import TypeAlias
 
@@ -6,24 +6,14 @@ import msgspec
 
 from domain.declared.file import ConnectorFile
 from domain.imported.document import Wish
+from domain.imported.operations import OperationItem
 from domain.values.json import Json, JsonObject  # noqa: F401 - JsonObject stands for a type that names Json
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """What to make of the bytes that follow."""
+    """What to make of the document: it follows on the next line, as it came."""
 
     wish: Wish
-    size: int
-
-
-class OperationItem(msgspec.Struct, frozen=True):
-    """An operation as people choose it."""
-
-    id: str
-    method: str
-    path: str
-    name: str
-    tags: tuple[str, ...]
 
 
 class Listed(msgspec.Struct, frozen=True, tag="listed"):

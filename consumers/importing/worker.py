@@ -6,7 +6,8 @@ import sys
 
 import msgspec
 
-from consumers.importing.frames import Answer, Listed, OperationItem, Refused, Told, Wanted
+from consumers.importing.frames import Answer, Listed, Refused, Told, Wanted
+from consumers.rendering.frames import HEAD, head
 from domain.imported.document import Unusable, made
 
 CPU_S = 30
@@ -21,8 +22,12 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(NICE)
-    wanted = msgspec.json.decode(sys.stdin.buffer.readline(), type=Wanted)
-    sys.stdout.buffer.write(msgspec.json.encode(_answer(wanted, sys.stdin.buffer.read(wanted.size))))
+    length = int.from_bytes(sys.stdin.buffer.read(HEAD))
+    wanted = sys.stdin.buffer.readline()
+    content = sys.stdin.buffer.read(length - len(wanted))
+    body = msgspec.json.encode(_answer(msgspec.json.decode(wanted, type=Wanted), content))
+    sys.stdout.buffer.write(head(body) + body)
+    sys.stdout.buffer.flush()
 
 
 def _answer(wanted: Wanted, content: bytes) -> Answer:
@@ -32,8 +37,7 @@ def _answer(wanted: Wanted, content: bytes) -> Answer:
         return Refused(str(error), [dict(one) for one in error.errors])
     except (MemoryError, RecursionError):
         return Told("the document takes more memory than there is for it")
-    items = [OperationItem(one.id, one.method, one.path, one.name, one.tags) for one in found.operations]
-    return Listed(found.file, items)
+    return Listed(found.file, [one.item for one in found.operations])
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """The process that keeps the search index, as the projector sees it: it is there while runs go on."""
 
 import asyncio
-import os
-import sys
 from contextlib import suppress
 
 import structlog
+
+from consumers.rendering.process import python
 
 log = structlog.get_logger()
 AGAIN_S = 10.0
@@ -42,14 +42,7 @@ class Indexing:
                 await asyncio.sleep(AGAIN_S)
 
     async def _serve(self) -> int:
-        child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "consumers.indexing.worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
+        child = await python("consumers.indexing.worker", stdout=asyncio.subprocess.DEVNULL)
         assert child.stdin is not None
         try:
             with suppress(OSError):

@@ -22,22 +22,40 @@ class Died(Exception):
         self.by_limit = by_limit
 
 
-class Process:
-    """At most one child at a time, and one job in it. The module is what it runs."""
+async def python(module: str, stdout: int = asyncio.subprocess.PIPE, limit: int = 2**16) -> asyncio.subprocess.Process:
+    """A child that runs a module, without this process's secrets. `limit`: bytes of its output that are buffered."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        module,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=stdout,
+        limit=limit,
+        env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
 
-    def __init__(self, module: str) -> None:
+
+class Process:
+    """At most one child at a time, and one job in it.
+
+    The module is what it runs. It has `wall_s` seconds for an answer (WALL_S, unless given), of so many bytes at most.
+    """
+
+    def __init__(self, module: str, wall_s: float | None = None, max_answer: int = MAX_FRAME) -> None:
         self._module = module
+        self._wall_s = wall_s
+        self._max_answer = max_answer
         self._child: asyncio.subprocess.Process | None = None
 
     async def ask(self, frame: bytes) -> bytes:
         """The answer to a job. Raises Died."""
-        child = await self._started()
+        child, wall_s = await self._started(), self._wall_s or WALL_S
         try:
-            async with asyncio.timeout(WALL_S):
-                return await _exchange(child, frame)
+            async with asyncio.timeout(wall_s):
+                return await _exchange(child, frame, self._max_answer)
         except TimeoutError:
             await self.aclose()
-            raise Died(f"no answer within {WALL_S:g} s", by_limit=True) from None
+            raise Died(f"no answer within {wall_s:g} s", by_limit=True) from None
         except (asyncio.IncompleteReadError, OSError):
             await self.aclose()
             raise Died(f"exit code {child.returncode}", by_limit=child.returncode in _LIMITS) from None
@@ -56,19 +74,11 @@ class Process:
 
     async def _started(self) -> asyncio.subprocess.Process:
         if self._child is None or self._child.returncode is not None:
-            self._child = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                self._module,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                limit=MAX_FRAME,
-                env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},  # without this process's secrets
-            )
+            self._child = await python(self._module, limit=self._max_answer)
         return self._child
 
 
-async def _exchange(child: asyncio.subprocess.Process, frame: bytes) -> bytes:
+async def _exchange(child: asyncio.subprocess.Process, frame: bytes, max_answer: int) -> bytes:
     """Raises IncompleteReadError and OSError when the child ends."""
     assert child.stdin is not None
     assert child.stdout is not None
@@ -76,6 +86,6 @@ async def _exchange(child: asyncio.subprocess.Process, frame: bytes) -> bytes:
     child.stdin.write(frame)
     await child.stdin.drain()
     length = int.from_bytes(await child.stdout.readexactly(HEAD))
-    if length > MAX_FRAME:
+    if length > max_answer:
         raise asyncio.IncompleteReadError(b"", length)
     return await child.stdout.readexactly(length)

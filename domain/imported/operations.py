@@ -23,15 +23,26 @@ _EFFECTS: Mapping[str, Effect] = {
 _OF_THE_CONNECTION = frozenset({"accept", "content-type", "authorization", "content-length", "host"})
 
 
-class Operation(msgspec.Struct, frozen=True):
-    """One operation: its id and what a list shows of it, and the action that it makes."""
+class OperationItem(msgspec.Struct, frozen=True):
+    """An operation as people choose it."""
 
     id: str
     method: str
     path: str
     name: str
     tags: tuple[str, ...]
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """One operation: what a list shows of it, and the action that it makes."""
+
+    item: OperationItem
     action: Action
+
+    @property
+    def id(self) -> str:
+        """Its name within the connector."""
+        return self.item.id
 
 
 def operations(document: JsonObject) -> Iterator[Operation]:
@@ -102,7 +113,7 @@ class _Reader:
             operation=call,
             output=Output(sample=self._sample(operation), response="auto"),
         )
-        return Operation(id_, method.upper(), path, name[:200], labels, action)
+        return Operation(OperationItem(id_, method.upper(), path, name[:200], labels), action)
 
     def resolved(self, value: Json, depth: int = 0) -> JsonObject:
         """What a local reference leads to; an empty object where it leads nowhere."""
