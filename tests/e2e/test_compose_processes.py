@@ -197,7 +197,8 @@ def test_it_does_not_start_without_each_secret(dotenv: Mapping[str, str]) -> Non
 
 
 def test_each_container_gets_the_secrets_of_its_role_and_no_others(dotenv: Mapping[str, str]) -> None:
-    everything = {**dotenv, "TRIGGERHUB_SMTP_USERNAME": "ada", "TRIGGERHUB_SMTP_PASSWORD": "x"}
+    optional = {"SMTP_USERNAME": "ada", "SMTP_PASSWORD": "x", "CHECKPOINT_KEY": dotenv["TRIGGERHUB_ENCRYPTION_KEY"]}
+    everything = {**dotenv, **{f"TRIGGERHUB_{name}": value for name, value in optional.items()}}
     roles = {name: (role.needs, role.settings) for name, role in ROLES_TABLE.items()}
     jobs = {"migrate": (MIGRATION, MIGRATION), "topics": (("kafka_password",), KAFKA)}
     for name, (needs, known) in {**roles, **jobs}.items():

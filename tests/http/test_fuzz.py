@@ -1,7 +1,7 @@
 """The API as its document says it is: Schemathesis makes requests of all kinds, and holds every answer against it.
 
 It follows the document's links too, from what an answer names to the routes behind it, in an account that has zaps,
-runs, held requests, failures and jobs. For longer: `make fuzz`.
+runs, held requests, failures, jobs, variables and connections. For longer: `make fuzz`.
 """
 
 import os
@@ -69,6 +69,9 @@ async def live(dsn: str, person: Person) -> None:
     holds = await published(person, {}, settings={"when_paused": "hold"})
     await done(person, "POST", f"/zaps/{holds['id']}/pause")
     await person.api.post(holds["hook_url"], json={"n": 0})
+    await done(person, "PUT", "/variables/REGION", json={"value": "eu"})
+    bearer = {"name": "A", "kind": "bearer", "config": {}, "secrets": {"token": "t"}}
+    await done(person, "POST", "/connections", json=bearer)
     async with PgEventStore(dsn, "test") as store:
         run_id, zap_id = new_id(), UUID(zap["id"])
         failed = RunFailed(zap_id=zap_id, step_id="send", code="http_503", message="no answer")
