@@ -22,6 +22,7 @@ from domain.run.state import EndedRun, LoadedRun
 from domain.values.json import Json
 from domain.zap.definition import CALLED, Definition
 from domain.zap.zap import LoadedZap
+from sql.process.recent import Recent
 
 PAUSED_S = 60.0
 """How long a call waits until it asks again whether a paused zap that holds its requests was enabled."""
@@ -42,6 +43,7 @@ class Calls:
         self._clock = clock
         self._new_id = new_id
         self._zaps: dict[UUID, LoadedZap] = {}
+        self._allowed = Recent[UUID, bool](REMEMBERED)
 
     async def begin(self, run: LoadedRun, step: ZapStep, given: Json) -> CallZap | Outcome:
         """What is to be called, or why nothing is."""
@@ -54,14 +56,15 @@ class Calls:
             return refused
         if zap.state.status == "paused":
             return _paused(definition)
-        if step.zap_id in run.state.requested.via and not await patiently(lambda: self._allowance(step.zap_id)):
+        child_id = ChildIds(run.id, step.id).of(0)
+        if step.zap_id in run.state.requested.via and not await self._is_allowed(step.zap_id, child_id):
             message = f"runs that come from the zap {step.zap_id} call it more than {OWN_PER_MINUTE} times a minute"
             return Failed(code="loop_detected", message=message)
         at = self._clock()
         return CallZap(
             ZapCalled(
                 step_id=step.id,
-                run_id=ChildIds(run.id, step.id).of(0),
+                run_id=child_id,
                 zap_id=step.zap_id,
                 zap_version=zap.state.live,
                 at=at,
@@ -69,6 +72,15 @@ class Calls:
                 until=at + timedelta(seconds=step.timeout_s) if step.timeout_s else None,
             )
         )
+
+    async def _is_allowed(self, zap_id: UUID, child_id: UUID) -> bool:
+        """Whether the zap may be called once more. A call that is decided anew, as its run has moved, counts once."""
+        if self._allowed.get(child_id):
+            return True
+        allowed = await patiently(lambda: self._allowance(zap_id))
+        if allowed:
+            self._allowed.put(child_id, value=True)
+        return allowed
 
     async def _unfit(self, tenant_id: UUID, definition: Definition, given: Json) -> Failed | None:
         """Why the called zap does not take this input, None where it does."""
