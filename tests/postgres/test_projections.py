@@ -26,9 +26,10 @@ TENANT = new_id()
 ALL = range(PARTITIONS)
 
 
-async def parked(connection: Connection) -> list[tuple[str, int]]:
+async def parked(connection: Connection, projection: str | None = None) -> list[tuple[str, int]]:
+    """What is parked, of one projection or of all: each that takes an event parks it by itself."""
     rows = await connection.fetch("select consumer, position from proj.parked order by position, consumer")
-    return [(row[0], row[1]) for row in rows]
+    return [(row[0], row[1]) for row in rows if projection in (None, row[0])]
 
 
 def ends(log: list[StoredEvent]) -> dict[int, int]:
@@ -156,7 +157,8 @@ async def test_a_poison_event_parks_its_stream_and_nothing_else(
     log = await store.read_log(0, 100)
     await engine.apply(batch_of([broken(event) if event.position == 4 else event for event in log]))
     assert {run.id for run in await list_runs(store.pool, TENANT, RunFilter())} == {*good}
-    assert await parked(connection) == [("run_list", 4), ("run_list", 8), ("run_list", 9)]
+    assert await parked(connection, "run_list") == [("run_list", 4), ("run_list", 8), ("run_list", 9)]
+    assert {position for _projection, position in await parked(connection)} == {4, 8, 9}
     assert set((await engine.gates(ALL)).values()) == {0, 9}
 
     later = new_id()
@@ -164,7 +166,7 @@ async def test_a_poison_event_parks_its_stream_and_nothing_else(
     await append(store, later, requested(zap), tenant_id=TENANT, key=zap)
     await engine.apply(batch_of(await store.read_log(9, 100)))
     assert {run.id for run in await list_runs(store.pool, TENANT, RunFilter())} == {later, *good}
-    assert await parked(connection) == [("run_list", position) for position in (4, 8, 9, 10)]
+    assert await parked(connection, "run_list") == [("run_list", position) for position in (4, 8, 9, 10)]
 
 
 async def test_parked_events_are_taken_again_in_order_once_the_cause_is_gone(
@@ -183,7 +185,7 @@ async def test_parked_events_are_taken_again_in_order_once_the_cause_is_gone(
     await engine.apply(batch_of(await store.read_log(2, 100)))
     (listed,) = await list_runs(store.pool, TENANT, RunFilter())
     assert listed.status == "completed"
-    assert await parked(connection) == []
+    assert await parked(connection, "run_list") == []
 
 
 async def test_what_is_still_poison_stays_parked(engine: Engine, store: PgEventStore, connection: Connection) -> None:
@@ -194,7 +196,7 @@ async def test_what_is_still_poison_stays_parked(engine: Engine, store: PgEventS
     await connection.execute("set session_replication_role = replica")
     await connection.execute("update es.events set data = '{}' where position = 1")
     assert await engine.retry_parked("run_list") == 2
-    assert await parked(connection) == [("run_list", 1), ("run_list", 2)]
+    assert await parked(connection, "run_list") == [("run_list", 1), ("run_list", 2)]
 
 
 async def test_a_value_that_postgres_refuses_is_poison_too(
@@ -237,7 +239,7 @@ async def test_an_event_of_a_later_schema_version_is_parked_not_misread(
     await append(store, new_id(), requested(zap), tenant_id=TENANT, key=zap)
     (event,) = await store.read_log(0, 1)
     await engine.apply(batch_of([msgspec.structs.replace(event, schema_version=99)]))
-    assert await parked(connection) == [("run_list", 1)]
+    assert await parked(connection, "run_list") == [("run_list", 1)]
 
 
 async def test_gates_that_went_back_are_noticed_instead_of_leaving_a_hole(
