@@ -17,6 +17,7 @@ from domain.account.identity import AccessRefused, SignInFailed
 from domain.log.event import Append, Metadata, NewEvent
 from domain.log.ports import AppendRefused, Clock, EventStore, NewId, StoreUnavailable
 from domain.log.stream import facts
+from sql.process.patience import rest
 
 log = structlog.get_logger()
 ONE_BY_ONE = 10
@@ -41,7 +42,7 @@ class _Minute(msgspec.Struct):
 
 
 class Refusals:
-    """The record of this process. Run `write` beside the server, and `flush` at its end."""
+    """The record of this process. Run `write` beside the server."""
 
     def __init__(
         self, store: EventStore, now: Clock, new_id: NewId, monotonic: Callable[[], float] = time.monotonic
@@ -68,15 +69,14 @@ class Refusals:
         minute.counted += 1
         minute.last, minute.metadata = refused, metadata
 
-    async def write(self) -> None:
-        """Write what there is, and counts once their minute is over, for as long as the task runs."""
-        while True:
-            await asyncio.sleep(TICK_S)
+    async def write(self, ending: asyncio.Event) -> None:
+        """Write what there is, counts once their minute is over, and at the end all that is left.
+
+        Do not cancel it: an event would be lost that is on its way.
+        """
+        while not await rest(ending, TICK_S):
             self._close_minutes(self._monotonic() - MINUTE_S)
             await self._write()
-
-    async def flush(self) -> None:
-        """Write everything now, as far as the log takes it."""
         self._close_minutes(float("inf"))
         await self._write()
 

@@ -20,7 +20,7 @@ from domain.connection.kinds import OAuth2, setup_of
 from domain.connection.oauth import Refused, consent, exchange
 from domain.connector.http_client import Unreachable
 from domain.connector.url import with_query
-from domain.log.errors import DomainError, NotFound, WrongStatus
+from domain.log.errors import NotFound, WrongStatus
 from domain.log.event import Metadata
 from domain.log.ports import Clock
 from sql.secrets.secret_box import SecretBox, Unreadable
@@ -31,8 +31,8 @@ LASTS = timedelta(minutes=15)
 _CONTEXT = b"oauth state"
 
 
-class ConsentFailed(DomainError, code="consent_failed"):
-    """Nobody has consented, or the authorization server gave no tokens."""
+class ConsentFailed(Exception):
+    """Nobody has consented, or the authorization server gave no tokens. The message is for the page that says so."""
 
 
 class _State(msgspec.Struct, frozen=True, array_like=True):

@@ -66,7 +66,7 @@ from app.http.api.templates import TemplateController
 from app.http.api.triggers import TriggerController
 from app.http.api.variables import VariableController
 from app.http.api.zaps import ZapController
-from app.http.background import stop_if_ended
+from app.http.background import stop_if_failed
 from app.http.docs.pages import PAGES
 from app.http.health import healthz, readyz
 from app.http.idempotency import repeatable, with_idempotency
@@ -414,22 +414,21 @@ def _background(
 ) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
-        tasks = [
-            asyncio.create_task(live_zaps.follow(), name="live zaps"),
-            asyncio.create_task(request_log.write_counts(), name="request counts"),
-            asyncio.create_task(accounts.refusals.write(), name="refusals"),
+        ending = asyncio.Event()
+        following = asyncio.create_task(live_zaps.follow(), name="live zaps")
+        writing = [
+            asyncio.create_task(request_log.write_counts(ending), name="request counts"),
+            asyncio.create_task(accounts.refusals.write(ending), name="refusals"),
         ]
-        for task in tasks:
-            task.add_done_callback(stop_if_ended)
+        for task in (following, *writing):
+            task.add_done_callback(stop_if_failed)
         try:
             async with outbound:
                 yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await request_log.flush()
-            await accounts.refusals.flush()
+            following.cancel()
+            ending.set()
+            await asyncio.gather(following, *writing, return_exceptions=True)
             accounts.passwords.close()
             await rendering.aclose()
 

@@ -17,6 +17,7 @@ from domain.intake.events import Reason, RequestRejected, RequestsCounted
 from domain.log.event import Metadata, NewEvent, StreamKind
 from domain.log.ports import Clock, EventStore, NewId, StoreUnavailable
 from domain.log.stream import facts
+from sql.process.patience import rest
 
 log = structlog.get_logger()
 
@@ -48,7 +49,7 @@ class _Account(msgspec.Struct):
 
 
 class RequestLog:
-    """Accounts of this process. Run `write_counts` beside the server, and `flush` at its end."""
+    """Accounts of this process. Run `write_counts` beside the server."""
 
     def __init__(
         self, store: EventStore, now: Clock, new_id: NewId, monotonic: Callable[[], float] = time.monotonic
@@ -88,11 +89,11 @@ class RequestLog:
             if run in account.repeats or len(account.repeats) < MAX_REPEATS:
                 account.repeats[run] = account.repeats.get(run, 0) + 1
 
-    async def write_counts(self) -> None:
-        """Write what is due, for as long as the task runs."""
-        while True:
-            await asyncio.sleep(TICK_S)
+    async def write_counts(self, ending: asyncio.Event) -> None:
+        """Write what is due, and at the end all that is left. Do not cancel it: counts on their way would be lost."""
+        while not await rest(ending, TICK_S):
             await self._write(self._monotonic())
+        await self.flush()
 
     async def flush(self) -> None:
         """Write all counts now, as far as the log takes them."""

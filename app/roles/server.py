@@ -11,7 +11,7 @@ import uvicorn
 
 from app.config.errors import OperatorError
 from app.http.asgi import create_app
-from app.http.background import stop_if_ended
+from app.http.background import stop_if_failed
 from app.http.services import Services
 from app.live.live import Live
 from app.roles.connections import MAX_CONNECTIONS, BoundedProtocol, Connections
@@ -69,7 +69,7 @@ async def serve(services: Services, host: str, port: int, stop: asyncio.Event) -
     )
     server = _Server(config, connections, app.state.live, stop)
     sweep = asyncio.create_task(connections.sweep(), name="connections")
-    sweep.add_done_callback(stop_if_ended)
+    sweep.add_done_callback(stop_if_failed)
     with _listen(host, port) as listener:
         log.info("api.listening", host=host, port=port, connections=connections.limit)
         await server.serve(sockets=[listener])

@@ -176,7 +176,7 @@ async def test_what_the_catalog_offers_is_described(ada: Person) -> None:
     ]
     (action,) = (await ada("GET", "/actions/available")).json()
     assert action["config_schema"]["required"] == ["text"]
-    assert set(action) == {"type", "name", "description", "icon", "config_schema", "example"}
+    assert set(action) == {"type", "name", "description", "icon", "connection", "config_schema", "example"}
 
 
 async def test_a_note_is_kept_with_the_version_that_it_speaks_of(ada: Person) -> None:

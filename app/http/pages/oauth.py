@@ -18,7 +18,7 @@ async def oauth_callback(request: Request[Any, Any, Any], consents: Injected[Con
     try:
         row = await consents.come_back(given.get("state", ""), given.get("code", ""), error)
     except ConsentFailed as failed:
-        return layout.form_page("Not connected", f"<p>{escape(failed.message)}.</p>", 400)
+        return layout.form_page("Not connected", f"<p>{escape(str(failed))}.</p>", 400)
     return layout.form_page(
         "Connected", f"<p><strong>{escape(row.name)}</strong> is connected. You can close this page.</p>"
     )

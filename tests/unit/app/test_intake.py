@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from app.http.background import stop_if_ended
+from app.http.background import stop_if_failed
 from app.http.problems import refused_by_hook
 from app.intake.bodies import Bodies
 from app.intake.held_room import HeldRoom
@@ -209,7 +209,7 @@ async def test_a_background_task_that_ends_stops_the_process() -> None:
         raise KeyError("x")
 
     task = asyncio.create_task(fail())
-    task.add_done_callback(stop_if_ended)
+    task.add_done_callback(stop_if_failed)
     await asyncio.wait_for(stopped.wait(), 5)
     asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
 
@@ -217,7 +217,7 @@ async def test_a_background_task_that_ends_stops_the_process() -> None:
 async def test_a_background_task_that_is_cancelled_does_not() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, pytest.fail)
     task: asyncio.Task[None] = asyncio.create_task(NeverEnding().outcome(ZAP, 1))
-    task.add_done_callback(stop_if_ended)
+    task.add_done_callback(stop_if_failed)
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
