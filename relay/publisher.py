@@ -19,6 +19,7 @@ from domain import envelope
 from domain.log.event import StoredEvent
 from domain.log.partitioning import partition_of
 from domain.seal import HEADER, seal
+from relay.leader import Sent
 from relay.topic import KafkaConfig, TopicEnds, ensure_topic
 
 log = structlog.get_logger()
@@ -46,15 +47,16 @@ class Acknowledged(msgspec.Struct, frozen=True):
 
 
 class Publisher:
-    """A producer on the topic, which it creates when it is missing. Open it with `async with`."""
+    """A producer on the topic, which it creates when it is missing. `sent`: what that took. Open it with `async with`."""
 
-    def __init__(self, config: KafkaConfig) -> None:
+    def __init__(self, config: KafkaConfig, sent: Sent) -> None:
         self._config = config
+        self._sent = sent
         self._ends = TopicEnds(config)
         self._producer: AIOKafkaProducer
 
     async def __aenter__(self) -> Self:
-        await ensure_topic(self._config)
+        await ensure_topic(self._config, self._sent)
         self._producer = AIOKafkaProducer(
             **self._config.client_options(),
             client_id="triggerhub-relay",

@@ -68,7 +68,7 @@ async def _lead_once(dsn: str, config: KafkaConfig, stop: asyncio.Event) -> None
         log.info("relay.leading", epoch=leader.epoch, position=leader.checkpoint.position)
         while not stop.is_set():
             try:
-                async with Publisher(config) as publisher:
+                async with Publisher(config, leader.checkpoint.sent) as publisher:
                     await Relay(leader, publisher, wake).publish_until(stop)
             except TopicLost as error:
                 # Stay leader: the next Publisher creates the topic again.

@@ -10,6 +10,14 @@ def lost_messages(sent: Sent, ends: Mapping[int, int]) -> bool:
     return any(ends.get(partition, 0) <= offset for partition, (offset, _position) in sent.items())
 
 
+def is_needed(sent: Sent, ends: Mapping[int, int]) -> bool:
+    """Whether a topic holds what nobody would publish again: what it had acknowledged, or what somebody else sent."""
+    if not any(ends.values()):
+        return False
+    is_new = all(offset < 0 for offset, _position in sent.values())  # as `rewound` leaves it
+    return not sent or not (is_new or lost_messages(sent, ends))
+
+
 def rewind_position(position: int, sent: Sent, gates: Mapping[str, Mapping[int, int]]) -> int:
     """The position after which everything has to be published again, at most `position`.
 

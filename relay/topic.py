@@ -13,6 +13,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError, KafkaError, NoError, TopicAlreadyExistsError, for_code
 from aiokafka.structs import TopicPartition
 
+from relay.leader import Sent
+from relay.rewind import is_needed
+
 log = structlog.get_logger()
 _TIMEOUT_MS = 5_000
 _HOUR_MS = 3_600_000
@@ -59,11 +62,12 @@ class TopicState(msgspec.Struct, frozen=True):
     replication_factor: int
 
 
-async def ensure_topic(config: KafkaConfig) -> None:
+async def ensure_topic(config: KafkaConfig, sent: Sent) -> None:
     """Create the topic if it is missing. Raises TopicMissing when that is not wanted, WrongPartitionCount, KafkaError.
 
     A broker that came back empty makes the topic by itself, as it likes, for any client that asks for it, and aiokafka
-    can not be told to ask otherwise. One that never held a message is made again as it should be.
+    can not be told to ask otherwise. It is made again as it should be, unless it holds what was `sent` before, or
+    messages of somebody else. What the relay itself has published there meanwhile is published again.
     """
     async with _admin(config) as admin:
         for _ in range(_TRIES):
@@ -71,15 +75,15 @@ async def ensure_topic(config: KafkaConfig) -> None:
             if found == config.partitions:
                 return
             if found:
-                await _delete_unused(admin, config, found)
+                await _delete(admin, config, found, sent)
             elif not config.create:
                 raise TopicMissing(f"there is no topic {config.topic}: `triggerhub topics` creates it")
             await _create(admin, config)
     raise KafkaError(f"somebody makes topic {config.topic} again and again with another number of partitions")
 
 
-async def _delete_unused(admin: AIOKafkaAdminClient, config: KafkaConfig, found: int) -> None:
-    if not config.create or await _is_used(config, found):
+async def _delete(admin: AIOKafkaAdminClient, config: KafkaConfig, found: int, sent: Sent) -> None:
+    if not config.create or is_needed(sent, await _ends(config, found)):
         raise WrongPartitionCount(f"topic {config.topic} has {found} partitions instead of {config.partitions}")
     log.warning("relay.topic_made_again", topic=config.topic, found=found, partitions=config.partitions)
     await admin.delete_topics([config.topic])
@@ -169,13 +173,13 @@ class TopicEnds:
         return {partition.partition: offset for partition, offset in ends.items()}
 
 
-async def _is_used(config: KafkaConfig, partitions: int) -> bool:
-    """Whether the topic ever held a message."""
+async def _ends(config: KafkaConfig, partitions: int) -> dict[int, int]:
+    """The next offset of each of so many partitions."""
     consumer = AIOKafkaConsumer(**config.client_options(), request_timeout_ms=_TIMEOUT_MS, client_id="triggerhub-relay")
     try:
         await consumer.start()
         ends = await consumer.end_offsets([TopicPartition(config.topic, number) for number in range(partitions)])
-        return any(ends.values())
+        return {partition.partition: offset for partition, offset in ends.items()}
     finally:
         await consumer.stop()
 

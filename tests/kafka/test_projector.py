@@ -20,7 +20,7 @@ PARTITIONS = 4
 async def test_read_models_of_a_newer_release_end_a_projector_in_one_line(dsn: str, broker: Broker) -> None:
     """A release is rolled back while its read models stay: trying again each second would help nobody."""
     topic = topic_name()
-    await ensure_topic(KafkaConfig(broker.servers, topic, PARTITIONS))
+    await ensure_topic(KafkaConfig(broker.servers, topic, PARTITIONS), {})
     newer = [msgspec.structs.replace(projection, definition=projection.definition + 1) for projection in PROJECTIONS]
     async with Engine(dsn, newer, PARTITIONS) as upgraded:
         await upgraded.start()

@@ -11,13 +11,17 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from structlog.testing import capture_logs
 
 from domain import envelope
 from domain.log.partitioning import partition_of
+from projections.engine.engine import Engine
+from projections.engine.registry import BY_THEMSELVES
 from relay import relay
 from relay.leader import Deposed, lead
+from relay.rewind import rewound
 from relay.topic import KafkaConfig
 from sql.log.event_store import PgEventStore
 from sql.postgres.queries import Queries
@@ -128,7 +132,10 @@ async def test_a_wiped_broker_gets_again_what_no_consumer_has_taken(dsn: str, br
 
 
 async def test_what_every_consumer_has_taken_is_not_published_again(dsn: str, broker: Broker) -> None:
+    """Those that follow the log by themselves may be far behind: they want nothing of the topic."""
     topic = topic_name()
+    async with Engine(dsn, BY_THEMSELVES, 1) as engine:
+        await engine.start()
     async with relaying(dsn, broker, topic):
         taken = await append(dsn, 30)
         await published(broker, topic, taken)
@@ -321,6 +328,33 @@ async def test_a_topic_that_holds_messages_is_left_alone_and_the_relay_ends_with
     assert process.returncode == 2
     assert f"has {PARTITIONS} partitions" in said.decode()
     assert "TRIGGERHUB_KAFKA_PARTITIONS" in said.decode()
+
+
+@pytest.mark.parametrize("noticed", [False, True])
+async def test_a_topic_that_came_back_otherwise_and_took_a_batch_is_made_as_it_should_be(
+    dsn: str, broker: Broker, noticed: bool
+) -> None:
+    """A broker forgot the topic, a client had it made, and the relay published once before it noticed, or died."""
+    topic = topic_name()
+    async with relaying(dsn, broker, topic):
+        await published(broker, topic, stored := await append(dsn, 20))
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.servers)
+    producer = AIOKafkaProducer(bootstrap_servers=broker.servers)
+    await admin.start()
+    await admin.delete_topics([topic])
+    await admin.create_topics([NewTopic(topic, 2, 1)])
+    await producer.start()
+    await producer.send_and_wait(topic, key=b"the relay's", partition=1)
+    await producer.stop()
+    if noticed:
+        async with lead(dsn, asyncio.Event(), asyncio.Event()) as leader:
+            assert leader is not None
+            await leader.rewind(0, rewound(leader.checkpoint.sent, 0))
+    async with relaying(dsn, broker, topic):
+        await published(broker, topic, stored)
+    found = {each["topic"]: len(each["partitions"]) for each in await admin.describe_topics()}
+    assert found[topic] == PARTITIONS
+    await admin.close()
 
 
 async def test_a_standby_takes_over_within_five_seconds_of_a_kill(dsn: str, broker: Broker) -> None:
