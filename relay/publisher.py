@@ -47,7 +47,7 @@ class Acknowledged(msgspec.Struct, frozen=True):
 
 
 class Publisher:
-    """A producer on the topic, which it creates when it is missing. `sent`: what that took. Open it with `async with`."""
+    """A producer on the topic, which it creates when missing. `sent`: what that took. Open it with `async with`."""
 
     def __init__(self, config: KafkaConfig, sent: Sent) -> None:
         self._config = config
