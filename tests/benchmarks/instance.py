@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -186,7 +186,9 @@ def _cpu(process: psutil.Process, roots: set[int]) -> float:
 
 
 def _memory(process: psutil.Process) -> tuple[int, int]:
-    """The supervisor's children have rows of their own."""
-    parts = [process, *process.children()] if process.name() == "postgres" else [process]
-    found = [part.memory_full_info() for part in parts]
+    """The supervisor's children have rows of their own. A backend of PostgreSQL may end while we look."""
+    found = [process.memory_full_info()]
+    for part in process.children() if process.name() == "postgres" else ():
+        with suppress(psutil.NoSuchProcess):
+            found.append(part.memory_full_info())
     return sum(info.rss for info in found), sum(getattr(info, "pss", info.rss) for info in found)
