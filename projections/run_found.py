@@ -8,17 +8,15 @@ from uuid import UUID
 import msgspec
 
 from domain.log.errors import Invalid
-from domain.log.event import StoredEvent, StreamKind
+from domain.log.event import StoredEvent
 from domain.search.query import Search, Term, exact
 from projections.run_list import RunListItem
 from projections.run_query import RunFilter, list_runs
 from projections.run_search import zap_key
 from projections.search.asking import find
-from projections.search.reading import says, values_of
+from projections.search.reading import says, streams_of, values_of
 from sql.log.event_store import PgEventStore
-from sql.postgres.queries import Queries
 
-_queries = Queries("projections/run_search.sql")
 BUDGET_S = 0.15
 """How long runs are looked for; then a page has what was found, and says where to go on."""
 FIRST_IDS, MOST_IDS = 200, 2_000
@@ -52,6 +50,8 @@ class _Portion(msgspec.Struct, frozen=True):
 
 async def find_runs(store: PgEventStore, tenant_id: UUID, wanted: RunFilter, search: Search) -> FoundPage:
     """A page of the runs that fit both. Raises Invalid where too many would have to be sorted."""
+    if wanted.zap_ids == ():
+        return FoundPage([])
     if wanted.sort != "started_at" or wanted.order != "desc":
         return await _sorted(store, tenant_id, wanted, search)
     deadline = asyncio.get_running_loop().time() + BUDGET_S
@@ -71,6 +71,8 @@ def _is_before(resume: UUID, wanted: RunFilter) -> bool:
 
 async def count_found(store: PgEventStore, tenant_id: UUID, wanted: RunFilter, search: Search) -> FoundCount:
     """How many runs fit both, up to the filter's limit."""
+    if wanted.zap_ids == ():
+        return FoundCount(0, exact=True)
     deadline = asyncio.get_running_loop().time() + BUDGET_S
     count = 0
     async for portion in _fitting(store, tenant_id, wanted, search):
@@ -139,10 +141,7 @@ async def _saying(store: PgEventStore, items: list[RunListItem], phrases: Sequen
     """Those that have all phrases: the index knows their words only."""
     if not phrases or not items:
         return items
-    rows = await store.pool.fetch(_queries["streams"], [item.id for item in items], StreamKind.RUN, 2**63 - 1)
-    events: dict[UUID, list[StoredEvent]] = {}
-    for row in rows:
-        events.setdefault(row["stream_id"], []).append(StoredEvent(*row))
+    events = await streams_of(store.pool, [item.id for item in items], 2**63 - 1)
     return await asyncio.to_thread(lambda: [item for item in items if _says_all(events.get(item.id), phrases)])
 
 

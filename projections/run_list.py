@@ -32,6 +32,7 @@ class RunError(msgspec.Struct, frozen=True):
 
 class RunListItem(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the list. `duration_ms` is from the request to the end; `attempts` counts all attempts of all steps.
+    `keys` are the search keys that its zap declares, those that the run has.
 
     `recovered_by`: the run did not complete, but this replay of it has, or a replay of a replay.
     """
@@ -50,6 +51,7 @@ class RunListItem(msgspec.Struct, frozen=True, kw_only=True):
     parent_id: UUID | None
     recovered_by: UUID | None
     position: int
+    keys: dict[str, str | float | bool] = {}
 
 
 async def first_failed_at(connection: Connection, tenant_id: UUID, zap_id: UUID, after: datetime) -> datetime | None:

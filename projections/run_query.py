@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -10,19 +10,27 @@ import msgspec
 from domain.job.job import Selection
 from domain.run.events import Source
 from domain.run.state import RunStatus
+from domain.search.keys import stored_key
+from domain.search.query import KeyTerm
 from projections.engine.projection import BEING_BUILT
-from projections.engine.rows import struct_of
+from projections.engine.rows import columns, struct_of
 from projections.run_list import RunError, RunListItem
 from sql.postgres.composed import Composed, compose
 from sql.postgres.pool import Pool
 from sql.postgres.queries import Queries
 
+if TYPE_CHECKING:
+    import asyncpg
+
 _queries = Queries("projections/run_list.sql")
 _fragments = Queries("fragments/run_list.sql")
 _DAWN = datetime(1970, 1, 2, tzinfo=UTC)
+_keys = msgspec.json.Decoder(dict[str, str | float | bool])
 MAX_REPLAYS = 100
+MOST_SPANS = 2
+"""Of values of one key, for which it is asked by an index; more are looked through."""
 
-Sort: TypeAlias = Literal["started_at", "finished_at", "duration_ms"]
+Sort: TypeAlias = Literal["started_at", "finished_at", "duration_ms", "key"]
 Order: TypeAlias = Literal["desc", "asc"]
 
 
@@ -30,7 +38,7 @@ class After(msgspec.Struct, frozen=True):
     """The run behind which a page starts: its id, and what it is sorted by where that is not when it started."""
 
     id: UUID
-    value: datetime | float | None = None
+    value: datetime | float | bytes | None = None
 
 
 class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +47,8 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     `ids`: of those that a search has found. `from_` and `finished_from` are inclusive, `to` and `finished_to` are not;
     durations are inclusive. `step_id` and `error_code` are those of the error that the list shows. `recovered`: only
     runs that were made up for by a replay, or only the others. `parent`: only children of this run; the items of loops
-    are listed with it, and not without. By `finished_at` or `duration_ms` only runs that have ended are listed.
+    are listed with it, and not without. By `finished_at` or `duration_ms` only runs that have ended are listed, by
+    `key` only those that have the search key `sort_key`. `keys`: what search keys have to be.
     """
 
     ids: tuple[UUID, ...] | None = None
@@ -57,16 +66,18 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     error_code: str | None = None
     recovered: bool | None = None
     parent: UUID | None = None
+    keys: tuple[KeyTerm, ...] = ()
     sort: Sort = "started_at"
+    sort_key: str = ""
     order: Order = "desc"
     after: After | None = None
     limit: int = 20
 
     @property
     def in_ranges(self) -> bool:
-        """Whether ends or durations are asked for: it depends on their values which index is the best."""
+        """Whether ends, durations or keys are asked for: it depends on their values which index is the best."""
         ranges = self.finished_from, self.finished_to, self.min_duration_ms, self.max_duration_ms
-        return self.sort != "started_at" or any(bound is not None for bound in ranges)
+        return self.sort != "started_at" or bool(self.keys) or any(bound is not None for bound in ranges)
 
     @classmethod
     def of(cls, selection: Selection, statuses: Sequence[RunStatus]) -> Self:
@@ -85,27 +96,29 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 async def list_runs(pool: Pool, tenant_id: UUID, wanted: RunFilter) -> list[RunListItem]:
     """A page of a tenant's runs."""
-    page = page_query(tenant_id, wanted)
-    if wanted.in_ranges:
-        async with pool.acquire() as connection, connection.transaction(readonly=True):
-            await connection.execute(_fragments["plan_for_values"])
-            rows = await connection.fetch(page.query, *page.arguments)
-    else:
-        rows = await pool.fetch(page.query, *page.arguments)
+    rows = await _rows(pool, page_query(tenant_id, wanted), for_values=wanted.in_ranges)
     return [_item(tuple(row)) for row in rows]
+
+
+async def _rows(pool: Pool, asked: Composed, *, for_values: bool) -> "list[asyncpg.Record]":
+    if not for_values:
+        return await pool.fetch(asked.query, *asked.arguments)
+    async with pool.acquire() as connection, connection.transaction(readonly=True):
+        await connection.execute(_fragments["plan_for_values"])
+        return await connection.fetch(asked.query, *asked.arguments)
 
 
 def _item(row: tuple[object, ...]) -> RunListItem:
     code, message, step_id = row[8:11]
     error = RunError(str(code), str(message), None if step_id is None else str(step_id)) if code else None
-    return struct_of(RunListItem, (*row[:8], error, *row[11:]))
+    keys = _keys.decode(row[16]) if isinstance(row[16], str) else {}
+    return struct_of(RunListItem, (*row[:8], error, *row[11:16], keys))
 
 
 async def count_runs(pool: Pool, tenant_id: UUID, wanted: RunFilter) -> int:
     """How many runs a filter finds, counted up to its limit."""
     counted = count_query(tenant_id, wanted)
-    count: int = await pool.fetchval(counted.query, *counted.arguments)
-    return count
+    return int((await _rows(pool, counted, for_values=bool(wanted.keys)))[0][0])
 
 
 async def oldest_runs(
@@ -213,6 +226,8 @@ def possible(wanted: RunFilter) -> tuple[RunStatus, ...]:
 
 def _chosen(wanted: RunFilter) -> str:
     """Where to look: along the index that passes over the fewest runs."""
+    if terms := _terms(wanted):
+        return "keyed" if len(terms) == 1 else "keyed_twice"
     if wanted.parent:
         return "of_parent"
     if wanted.recovered and wanted.ids is None:
@@ -244,9 +259,45 @@ def _filters(wanted: RunFilter, chosen: str) -> _Given:
         found["source"] = {"source": wanted.source}
         if wanted.source != "webhook":
             found["not_webhook"] = {}
+    if wanted.parent is not None and chosen != "of_parent":
+        found["parent"] = {}
     if wanted.recovered is not None and chosen != "recovered_runs":
         found["recovered" if wanted.recovered else "not_recovered"] = {}
-    return found | dict(_plain(wanted))
+    return found | dict(_plain(wanted)) | _keys_given(wanted)
+
+
+def _keys_given(wanted: RunFilter) -> _Given:
+    """What search keys have to be: two of them, that of the order first, are joined, others are asked of each run."""
+    terms = _terms(wanted)
+    given: _Given = {}
+    for alias, term in zip(("key", "other"), terms, strict=False):
+        given |= _where(alias, term)
+    rest = [term for n, term in enumerate(terms) if n > 1 or term.inside or len(term.spans) > MOST_SPANS]
+    spans = [(n, term.name, *span, term.inside) for n, term in enumerate(rest) for span in term.spans]
+    if rest:
+        names = "term_numbers", "term_names", "term_lows", "term_highs", "term_texts"
+        given["keys"] = {"key_terms": len(rest), **dict(zip(names, columns(spans), strict=True))}
+    return given
+
+
+def _terms(wanted: RunFilter) -> list[KeyTerm]:
+    """That of the order first, then those that say what a key is, then others."""
+    by = wanted.sort_key if wanted.sort == "key" else ""
+    terms = sorted(wanted.keys, key=lambda term: (term.name != by, not term.exact))
+    if by and not (terms and terms[0].name == by):
+        terms.insert(0, KeyTerm(by, ((stored_key(by, b""), stored_key(by, b"\xff")),)))
+    return terms
+
+
+def _where(alias: str, term: KeyTerm) -> _Given:
+    name: Mapping[str, object] = {f"{alias}_name": term.name}
+    if term.exact:
+        return {f"{alias}_is": {**name, f"{alias}_values": term.exact}}
+    (low, high), (also_low, also_high) = term.spans[0], term.spans[-1]
+    if len(term.spans) != MOST_SPANS:
+        return {f"{alias}_between": {**name, f"{alias}_low": low, f"{alias}_high": also_high}}
+    either = {"low": low, "high": high, "also_low": also_low, "also_high": also_high}
+    return {f"{alias}_between_either": {**name, **{f"{alias}_{side}": key for side, key in either.items()}}}
 
 
 def _statuses(wanted: RunFilter) -> _Given:

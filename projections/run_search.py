@@ -19,7 +19,7 @@ from domain.zap.settings import DEFAULT, Excluding, ZapSettings
 from projections.engine.projection import Projection
 from projections.engine.rows import forgotten_apart
 from projections.search.blocks import LARGEST_TIER, MERGED, Row, Segment, built, merged, tier
-from projections.search.reading import values_of
+from projections.search.reading import streams_of, values_of
 from sql.postgres.pool import Connection
 from sql.postgres.queries import Queries
 
@@ -41,8 +41,7 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
     run_ids = sorted({event.stream_id for event in happened})
     for start in range(0, len(run_ids), AT_ONCE):
         some = run_ids[start : start + AT_ONCE]
-        rows = await connection.fetch(_queries["streams"], some, StreamKind.RUN, until)
-        streams = list(_streams([StoredEvent(*row) for row in rows]))
+        streams = list(_requested((await streams_of(connection, some, until)).values()))
         await _know_settings(connection, streams)
         for tenant_id, run_id, keys in await asyncio.to_thread(_indexed, streams):
             found[tenant_id][run_id] = keys
@@ -54,11 +53,8 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
         await forget_runs(connection, stored.tenant_id, [event.run_id])
 
 
-def _streams(events: Sequence[StoredEvent]) -> Iterator[tuple[RunRequested, list[StoredEvent]]]:
-    by_run: dict[UUID, list[StoredEvent]] = defaultdict(list)
-    for event in events:
-        by_run[event.stream_id].append(event)
-    for stream in by_run.values():
+def _requested(streams: Iterable[list[StoredEvent]]) -> Iterator[tuple[RunRequested, list[StoredEvent]]]:
+    for stream in streams:
         first = stream[0]
         requested = decode(first.type, first.schema_version, first.data)
         if isinstance(requested, RunRequested) and requested.source != "item":

@@ -67,6 +67,11 @@ async def list_zaps(
     return [struct_of(ZapListItem, (*row[:9], _by_age(_flags.decode(row[9])), *row[10:])) for row in rows]
 
 
+async def zaps_tagged(pool: Pool, tenant_id: UUID, tag: str) -> list[UUID]:
+    """A tenant's zaps that have a tag in their draft, deleted ones included: their runs are still there."""
+    return [row[0] for row in await pool.fetch(_queries["tagged"], tenant_id, tag)]
+
+
 async def zaps_until(
     pool: Pool, tenant_id: UUID, position: int, *, tags: Sequence[str] = (), before: UUID | None, limit: int
 ) -> list[ZapListItem]:

@@ -68,6 +68,14 @@ class Jobs:
         await self._store.append(facts(job_id, tenant_id, *events, metadata=metadata, expected=0))
         return await self.load(tenant_id, job_id)
 
+    async def read_search_keys(self, tenant_id: UUID, zap_id: UUID, metadata: Metadata) -> None:
+        """A new job that reads what the zap declares from its runs of before, however many jobs there are."""
+        selection = Selection(zap_id=zap_id, include_recovered=True)
+        count = await count_runs(self._store.pool, tenant_id, RunFilter(zap_ids=(zap_id,), limit=MAX_COUNT))
+        requested = JobRequested(kind="search_keys", filter=selection, total=count, rate_per_s=job.MAX_RATE_PER_S)
+        event = NewEvent(self._new_id(), requested)
+        await self._store.append(facts(self._new_id(), tenant_id, event, metadata=metadata, expected=0))
+
     async def load(self, tenant_id: UUID, job_id: UUID) -> LoadedJob:
         """The job as it is now. Raises NotFound."""
         return await load_of(self._store, JOB, job_id, tenant_id)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from uuid import UUID
 
 from app.accounts.auth import Principal
+from app.commands.jobs import Jobs
 from app.connections.named import NamedConnections
 from app.connections.stored import Connections
 from app.intake.live_zaps import LiveZaps
@@ -22,7 +23,8 @@ from domain.values.json import Json
 from domain.zap import zap
 from domain.zap.check import template_text, validate
 from domain.zap.definition import CALLED, Definition
-from domain.zap.zap import ChangeDraft, CreateZap, LoadedZap, PublishZap, ZapCommand, existing
+from domain.zap.settings import SearchKey
+from domain.zap.zap import ChangeDraft, CreateZap, LoadedZap, PublishZap, RollBackZap, ZapCommand, existing
 from sql.postgres.pool import CONNECTION_ERRORS
 from sql.tables.mail_addresses import MailAddresses
 from sql.tables.variables import VariableTables
@@ -45,6 +47,7 @@ class Zaps:
         *,
         connections: Connections,
         variables: VariableTables,
+        jobs: Jobs,
         now: Clock,
         new_id: NewId,
     ) -> None:
@@ -54,6 +57,7 @@ class Zaps:
         self._addresses = addresses
         self._named = NamedConnections(connections)
         self._variables = variables
+        self._jobs = jobs
         self._now = now
         self._new_id = new_id
 
@@ -101,6 +105,8 @@ class Zaps:
             self._live_zaps.invalidate(zap_id)
         if isinstance(command, ChangeDraft):
             await self._named.settle(principal.tenant_id, command.definition, changed.last.position)
+        if isinstance(command, PublishZap | RollBackZap) and _search_keys(changed) != _search_keys(loaded):
+            await self._jobs.read_search_keys(changed.tenant_id, zap_id, principal.metadata)
         if isinstance(command, PublishZap):
             with suppress(*CONNECTION_ERRORS):  # then the first mail has the addresses asked
                 published = changed.state.version(changed.state.live).definition
@@ -154,6 +160,12 @@ async def _require_callees(load: Load, zap_id: UUID, definition: Definition) -> 
         first = errors[0]
         assert isinstance(first, dict)
         raise Invalid(f"{first['path']}: {first['reason']}", errors=errors)
+
+
+def _search_keys(zap: LoadedZap) -> tuple[SearchKey, ...]:
+    """Those of the version that new runs use."""
+    live = _live(zap)
+    return live.behaviour.search_keys if live else ()
 
 
 def _calls(definition: Definition) -> Iterator[tuple[str, ZapStep]]:

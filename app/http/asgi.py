@@ -210,6 +210,7 @@ def _zaps(
         addresses,
         connections=connections,
         variables=VariableTables(services.store.pool),
+        jobs=Jobs(services.store, new_id),
         now=services.now,
         new_id=new_id,
     )

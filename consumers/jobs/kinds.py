@@ -22,6 +22,7 @@ from domain.run.replay import Replay, replay_append
 from domain.run.state import EndedRun, LoadedRun
 from domain.zap.zap import LoadedZap, existing
 from projections.request_list import oldest_held
+from projections.run_keys import reread
 from projections.run_query import oldest_runs
 from sql.log.event_store import PgEventStore
 
@@ -148,6 +149,29 @@ class CancelRuns(_OfRuns):
         await handle(self._store, self._new_id, run, stop, metadata)
 
 
+class ReadSearchKeys:
+    """Reads the search keys of all runs of a zap, as it declares them now."""
+
+    read_models: Sequence[str] = ("run_list", "run_keys")
+    stream_kinds: Collection[StreamKind] = (StreamKind.RUN,)
+    leaves: str | None = None
+
+    def __init__(self, store: PgEventStore) -> None:
+        self._store = store
+
+    async def next(self, loaded: LoadedJob, after: UUID | None, limit: int) -> list[UUID]:
+        """The ids that follow one, in order."""
+        every = msgspec.structs.replace(loaded.state.requested.filter, include_recovered=True)
+        return await oldest_runs(
+            self._store.pool, loaded.tenant_id, every, (), after=after, before=loaded.id, limit=limit
+        )
+
+    async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
+        """Read each anew; a repeat finds the same."""
+        await reread(self._store.pool, loaded.tenant_id, batch)
+        return [None] * len(batch)
+
+
 class _OfHeldRequests:
     """Takes the held requests of a zap in the order of their arrival."""
 
@@ -225,6 +249,7 @@ def commands(store: PgEventStore, new_id: NewId) -> dict[JobKind, Bulk]:
         "cancel": CancelRuns(store, new_id),
         "release": ReleaseRequests(store, new_id),
         "discard": DiscardRequests(store, new_id),
+        "search_keys": ReadSearchKeys(store),
     }
 
 

@@ -18,8 +18,11 @@ from domain.run.replay import ReplayVersion
 from domain.run.state import RunStatus
 
 RunJobKind: TypeAlias = Literal["replay", "cancel"]
-JobKind: TypeAlias = Literal["replay", "cancel", "release", "discard", "backtest"]
-"""What is done: to runs, or to the held requests of one zap. `backtest`: runs are held against a draft."""
+JobKind: TypeAlias = Literal["replay", "cancel", "release", "discard", "backtest", "search_keys"]
+"""What is done: to runs, or to the held requests of one zap. `backtest`: runs are held against a draft.
+
+`search_keys`: what a zap declares is read from its runs of before.
+"""
 JobStatus: TypeAlias = Literal["running", "paused", "completed", "aborted"]
 
 MAX_RATE_PER_S = 1_000

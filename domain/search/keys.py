@@ -8,6 +8,7 @@ hash of the whole keeps two of them apart.
 import hashlib
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from domain.values.json import Json
@@ -108,6 +109,16 @@ def number_key(number: Decimal) -> bytes:
     if not sign:
         return b"n2" + exponent.encode() + figures.encode()
     return b"n0" + exponent.translate(_COMPLEMENT).encode() + figures.translate(_COMPLEMENT).encode() + b"~"
+
+
+def date_key(moment: datetime) -> bytes:
+    """Of a moment; only search keys have these, as JSON has no dates."""
+    return b"d" + moment.astimezone(UTC).isoformat(timespec="microseconds")[:26].encode()
+
+
+def stored_key(name: str, key: bytes) -> bytes:
+    """The value of a search key among those of all names, so that statistics of them are about name and value."""
+    return name.encode() + b"\0" + key
 
 
 def clean(text: str) -> str:

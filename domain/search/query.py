@@ -3,6 +3,7 @@
 import difflib
 import re
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Literal, TypeAlias
 
@@ -16,7 +17,7 @@ from domain.values.path import MAX_PATH, Path
 MAX_QUERY = 500
 """Characters of a query or a comparison."""
 MAX_TERMS = 20
-ROOTS = ("trigger", "steps", "error")
+ROOTS = ("trigger", "steps", "error", "keys")
 _END = b"\xff"
 """Behind all keys that begin alike: no key has this byte."""
 
@@ -49,11 +50,28 @@ class Comparison(msgspec.Struct, frozen=True):
     quoted: bool = False
 
 
+class KeyTerm(msgspec.Struct, frozen=True):
+    """What a run's search key has to be: in one of the spans, which are exact or not, with a text that has `inside`."""
+
+    name: str
+    spans: tuple[Span, ...]
+    inside: str = ""
+
+    @property
+    def exact(self) -> tuple[bytes, ...]:
+        """The values that it may have, where they can be listed."""
+        return tuple(low for low, high in self.spans) if all(high == low + b"\0" for low, high in self.spans) else ()
+
+
 class Search(msgspec.Struct, frozen=True):
-    """All terms, and all phrases as their words: the index knows the words, their order is looked up in the run."""
+    """All terms, and all phrases as their words: the index knows the words, their order is looked up in the run.
+
+    `keys` are asked of the run list, not of the index.
+    """
 
     terms: tuple[Term, ...] = ()
     phrases: tuple[str, ...] = ()
+    keys: tuple[KeyTerm, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.terms or self.phrases)
@@ -64,6 +82,7 @@ def search(q: str | None, where: Sequence[str]) -> Search:
     problems: list[Json] = []
     terms: list[Term] = []
     phrases: list[str] = []
+    of_keys: list[KeyTerm] = []
     try:
         for term, phrase in _words(q or ""):
             terms.append(term)
@@ -72,14 +91,18 @@ def search(q: str | None, where: Sequence[str]) -> Search:
         problems.append(mistake.at("q"))
     for number, text in enumerate(where):
         try:
-            terms.append(term_of(comparison(text)))
+            compared = comparison(text)
+            if compared.path[0] == "keys":
+                of_keys.append(key_term_of(compared))
+            else:
+                terms.append(term_of(compared))
         except _Mistake as mistake:
             problems.append(mistake.at(f"where.{number}"))
-    if len(terms) > MAX_TERMS and not problems:
+    if len(terms) + len(of_keys) > MAX_TERMS and not problems:
         problems.append({"path": "q", "reason": f"at most {MAX_TERMS} words and comparisons", "code": "too_many"})
     if problems:
         raise Invalid(_first(problems), errors=problems)
-    return Search(tuple(dict.fromkeys(terms)), tuple(phrases))
+    return Search(tuple(dict.fromkeys(terms)), tuple(phrases), tuple(dict.fromkeys(of_keys)))
 
 
 def _first(problems: Sequence[Json]) -> str:
@@ -154,6 +177,8 @@ def comparison(text: str) -> Comparison:
         raise _Mistake(
             f"a path begins with one of {', '.join(ROOTS)}", start, "unknown_path", near[0] if near else None
         )
+    if names[0] == "keys" and len(names) != 2:
+        raise _Mistake("a search key is keys and its name, such as keys.order", start, "no_path")
     operator = _OPERATOR.match(text, path.end())
     if not operator:
         raise _Mistake("an operator follows the path: = != > >= < <= ~ or ?", path.end(), "no_operator")
@@ -195,6 +220,49 @@ def term_of(compared: Comparison) -> Term:
             return Term(((leaf + b"t", leaf + b"u"),), inside=compared.value.casefold())
         case _:
             return Term((_side(leaf, equal[0], compared.operator),))
+
+
+def key_term_of(compared: Comparison) -> KeyTerm:
+    """What a search key has to be for a comparison to hold: a value of any type that is written so."""
+    compared = msgspec.structs.replace(compared, value=compared.value[: keys.MAX_TEXT])
+    name, equal = compared.path[1], _equal(compared)
+    if not compared.quoted:
+        equal += _moment(compared.value)
+    spans: Sequence[Span]
+    match compared.operator:
+        case "=":
+            spans = [exact(key) for key in equal]
+        case "!=":
+            spans = list(_between(sorted(equal)))
+        case "?":
+            spans = [(b"", _END)]
+        case "~":
+            spans = [(b"t", b"u")]
+        case _:
+            spans = [_side(b"", bound, compared.operator) for bound in equal]
+    inside = compared.value.casefold() if compared.operator == "~" else ""
+    stored = [(keys.stored_key(name, low), keys.stored_key(name, high)) for low, high in spans]
+    return KeyTerm(name, tuple(stored), inside)
+
+
+def _moment(text: str) -> list[bytes]:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return []
+    try:
+        return [keys.date_key(moment if moment.tzinfo else moment.replace(tzinfo=UTC))] if "-" in text else []
+    except OverflowError:
+        return []
+
+
+def _between(points: Sequence[bytes]) -> Iterator[Span]:
+    """All but these points."""
+    low = b""
+    for point in points:
+        yield low, point
+        low = point + b"\0"
+    yield low, _END
 
 
 def _equal(compared: Comparison) -> list[bytes]:

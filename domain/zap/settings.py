@@ -12,6 +12,7 @@ MAX_PARALLEL = 1_000
 MAX_DEADLINE_S = 366 * 24 * 3600
 MAX_RECIPIENTS = 10
 MAX_TAGS = 20
+MAX_SEARCH_KEYS = 10
 
 _WORDS = r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?\Z"
 Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=_WORDS)]
@@ -68,6 +69,22 @@ class Excluding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             parse_path(path)
 
 
+class SearchKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A value that the run list shows and can be filtered and sorted by, as `keys.<name>`.
+
+    `path` leads to it, such as `trigger.body.order.id` or `steps.charge.output.body.amount`. What is of another type
+    counts where it can be read as one of this type: the text `12.50` is a number. `date`: a moment, kept in UTC.
+    """
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,39}\Z")]
+    path: ValuePath
+    type: Literal["string", "number", "date", "boolean"] = "string"
+
+    def __post_init__(self) -> None:
+        if parse_path(self.path)[0] not in ("trigger", "steps", "error"):
+            raise ValueError("path begins with trigger, steps or error, such as trigger.body.order.id")
+
+
 class ZapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Part of a zap's definition, and so of each published version.
 
@@ -75,7 +92,8 @@ class ZapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     for. `when_paused`: whether the hook of the paused zap refuses requests, or holds them to be released later. `tags`:
     words by which its owner finds it, and by which others listen to its failures. `subject`: where in the trigger it
     stands whose data a run carries, such as `trigger.body.customer.email`; by that one person's payloads are erased.
-    `index`: whether words and values of its runs are searched for.
+    `index`: whether words and values of its runs are searched for. `search_keys`: values that the run list shows; those
+    of the version that is live count for all runs of the zap, past ones included.
     """
 
     concurrency: Concurrency = Concurrency()
@@ -85,10 +103,13 @@ class ZapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     index: Literal["on", "off"] | Excluding = "on"
     tags: Annotated[tuple[Tag, ...], msgspec.Meta(max_length=MAX_TAGS)] = ()
     subject: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_PATH)] | None = None
+    search_keys: Annotated[tuple[SearchKey, ...], msgspec.Meta(max_length=MAX_SEARCH_KEYS)] = ()
 
     def __post_init__(self) -> None:
         if len({*self.tags}) < len(self.tags):
             raise ValueError("tags: each one once")
+        if len({key.name for key in self.search_keys}) < len(self.search_keys):
+            raise ValueError("search_keys: each name once")
         if self.subject is not None and parse_path(self.subject)[0] != "trigger":
             raise ValueError("subject is a path that begins with trigger, such as trigger.body.customer.email")
 

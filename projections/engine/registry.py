@@ -8,6 +8,7 @@ from projections.gone_targets import GONE_TARGETS
 from projections.job_list import JOB_LIST
 from projections.recoveries import RECOVERIES
 from projections.request_list import REQUEST_LIST
+from projections.run_keys import RUN_KEYS
 from projections.run_list import RUN_LIST
 from projections.run_search import RUN_SEARCH
 from projections.stats import STATS
@@ -24,6 +25,7 @@ PROJECTIONS = (
     JOB_LIST,
     RECOVERIES,
     REQUEST_LIST,
+    RUN_KEYS,
     RUN_LIST,
     STATS,
     TICK_LIST,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -12,6 +12,10 @@ from domain.log.event import Event, StoredEvent
 from domain.registry import decode
 from sql.postgres.pool import Connection
 from sql.postgres.queries import Query
+
+if TYPE_CHECKING:
+    import asyncpg
+    from asyncpg.pool import PoolConnectionProxy
 
 
 class RowChange(msgspec.Struct):
@@ -54,7 +58,9 @@ def forgotten_apart(events: Sequence[StoredEvent]) -> tuple[list[StoredEvent], l
     return happened, forgotten
 
 
-async def execute(connection: Connection, query: Query, rows: Sequence[Sequence[object]]) -> None:
+async def execute(
+    connection: "Connection | PoolConnectionProxy[asyncpg.Record]", query: Query, rows: Sequence[Sequence[object]]
+) -> None:
     """Run a query that takes rows as columns, if there are any."""
     if rows:
         await connection.execute(query, *columns(rows))

@@ -1,12 +1,34 @@
 """Reads what a run can be found by from its events: what started it, what its steps gave, what went wrong."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+from uuid import UUID
 
-from domain.log.event import StoredEvent
+from domain.log.event import StoredEvent, StreamKind
 from domain.values.json import Json, JsonObject
 from domain.values.redaction import shown, shown_fields
 from projections.run_detail import fold
 from projections.step_detail import StepDetail
+from sql.postgres.pool import Connection, Pool
+from sql.postgres.queries import Queries
+
+if TYPE_CHECKING:
+    import asyncpg
+    from asyncpg.pool import PoolConnectionProxy
+
+_queries = Queries("projections/run_search.sql")
+FIRST = "zap.run.requested"
+
+
+async def streams_of(
+    source: "Connection | PoolConnectionProxy[asyncpg.Record] | Pool", run_ids: Sequence[UUID], until: int
+) -> dict[UUID, list[StoredEvent]]:
+    """Runs up to a position, each in order; of each the first mebibyte, and none whose request is above 256 KiB."""
+    streams: dict[UUID, list[StoredEvent]] = {}
+    for row in await source.fetch(_queries["streams"], run_ids, StreamKind.RUN, until):
+        event = StoredEvent(*row)
+        streams.setdefault(event.stream_id, []).append(event)
+    return {run_id: events for run_id, events in streams.items() if events[0].type == FIRST}
 
 
 def values_of(events: Sequence[StoredEvent]) -> JsonObject:

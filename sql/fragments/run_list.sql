@@ -5,7 +5,10 @@
 select l.run_id, l.zap_id, l.zap_version, l.status, l.source, l.started_at, l.finished_at, l.duration_ms, l.error_code,
        l.error_message, l.error_step, l.attempts, l.replay_of, l.parent_id,
        (select c.recovered_by from rm.recoveries c where c.tenant_id = l.tenant_id and c.run_id = l.run_id),
-       l.position
+       l.position,
+       (select json_object_agg(n.name, case when get_byte(n.key, octet_length(n.name) + 1) in (98, 110) then n.value::json
+                                            else to_json(n.value) end)::text
+        from rm.run_keys n where n.tenant_id = l.tenant_id and n.run_id = l.run_id)
 
 -- name: ids
 select l.run_id
@@ -24,6 +27,9 @@ where l.tenant_id = :tenant and l.source <> 'item'
 -- name: of_parent
 from rm.run_list l
 where l.tenant_id = :tenant and l.parent_id = :parent::uuid
+
+-- name: parent
+and l.parent_id = :parent::uuid
 
 -- name: recovered_runs
 -- They are few, and listed by themselves.
@@ -45,6 +51,46 @@ cross join lateral (
 
 -- name: each
 ) l
+
+-- name: keyed
+-- Runs that have a search key. The planner knows which values are rare.
+from rm.run_keys k join rm.run_list l on l.tenant_id = k.tenant_id and l.run_id = k.run_id
+where k.tenant_id = :tenant and k.name = :key_name::text and l.tenant_id = :tenant and l.source <> 'item'
+
+-- name: keyed_twice
+from rm.run_keys k
+join rm.run_keys other on other.tenant_id = k.tenant_id and other.run_id = k.run_id
+join rm.run_list l on l.tenant_id = k.tenant_id and l.run_id = k.run_id
+where k.tenant_id = :tenant and k.name = :key_name::text and l.tenant_id = :tenant and l.source <> 'item'
+  and other.tenant_id = :tenant and other.name = :other_name::text
+
+-- name: key_is
+and k.key = any(:key_values::bytea[])
+
+-- name: key_between
+and k.key >= :key_low::bytea and k.key < :key_high::bytea
+
+-- name: key_between_either
+and (k.key >= :key_low::bytea and k.key < :key_high::bytea or k.key >= :key_also_low::bytea and k.key < :key_also_high::bytea)
+
+-- name: other_is
+and other.key = any(:other_values::bytea[])
+
+-- name: other_between
+and other.key >= :other_low::bytea and other.key < :other_high::bytea
+
+-- name: other_between_either
+and (other.key >= :other_low::bytea and other.key < :other_high::bytea
+     or other.key >= :other_also_low::bytea and other.key < :other_also_high::bytea)
+
+-- name: keys
+-- Each comparison holds for one of its spans.
+and :key_terms::int = (
+    select count(distinct w.n)
+    from unnest(:term_numbers::int[], :term_names::text[], :term_lows::bytea[], :term_highs::bytea[], :term_texts::text[])
+         w(n, name, low, high, inside)
+    join rm.run_keys m on m.tenant_id = l.tenant_id and m.run_id = l.run_id and m.name = w.name
+    where m.key >= w.low and m.key < w.high and (w.inside = '' or strpos(lower(m.value), w.inside) > 0))
 
 -- name: ids_of
 and l.run_id = any(:ids::uuid[])
@@ -130,6 +176,18 @@ and (l.duration_ms, l.run_id) < (:value::float8, :before_id::uuid)
 
 -- name: after_duration_ms
 and (l.duration_ms, l.run_id) > (:value::float8, :after_id::uuid)
+
+-- name: before_key
+and (k.key, k.run_id) < (:value::bytea, :before_id::uuid)
+
+-- name: after_key
+and (k.key, k.run_id) > (:value::bytea, :after_id::uuid)
+
+-- name: key_desc
+order by k.key desc, k.run_id desc
+
+-- name: key_asc
+order by k.key, k.run_id
 
 -- name: started_at_desc
 order by l.run_id desc

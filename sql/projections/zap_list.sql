@@ -56,6 +56,9 @@ where tenant_id = $1 and status <> 'deleted' and tags @> $4::text[]
   and zap_id < coalesce($2::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
 order by zap_id desc limit $3
 
+-- name: tagged
+select zap_id from rm.zap_list where tenant_id = $1 and tags @> array[$2::text]
+
 -- name: listeners
 -- Enabled zaps of a tenant, one version of which at least listens to failures.
 select zap_id from rm.zap_list where tenant_id = $1 and listens and status = 'enabled' order by zap_id limit $2

@@ -23,6 +23,7 @@ from projections import run_reading
 from projections.engine.rebuild import rebuild
 from projections.recoveries import RECOVERIES
 from projections.run_found import count_found, find_runs
+from projections.run_keys import RUN_KEYS
 from projections.run_list import RUN_LIST
 from projections.run_query import After, RunFilter, count_runs, list_runs
 from projections.run_search import RUN_SEARCH
@@ -51,7 +52,10 @@ async def run(*, quick: bool) -> Report:
     async with instance() as running:
         async with PgEventStore(running.dsn, "history", read_connections=4, patience_s=60) as store:
             ids = await _fill(store, events // EVENTS_PER_RUN)
-            rows = [await _built(running.dsn, projection) for projection in (RECOVERIES, RUN_LIST, STATS, RUN_SEARCH)]
+            rows = [
+                await _built(running.dsn, projection)
+                for projection in (RECOVERIES, RUN_KEYS, RUN_LIST, STATS, RUN_SEARCH)
+            ]
             await _spread(running.dsn)
             for what, ask in _questions(store, ids):
                 rows.append(Row(what=what, latencies_s=await _asked(ask)))

@@ -22,6 +22,7 @@ from domain.run.events import RunCompleted
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import Connection, connect
 from sql.process.clock import new_id
+from sql.process.patience import rest
 from tests.support.api import Person, sign_up
 from tests.support.event_stream import Stream, Told, follow
 from tests.support.eventually import eventually
@@ -298,7 +299,7 @@ class Reading:
                         self.last = stream.id
                         if told.event != "closed":
                             self.found.append(int(told.id))
-            await asyncio.sleep(0.02)  # as clients do before they come again: the server shares this loop
+            await rest(asyncio.Event(), 0.02)  # as clients do before they come again: the server shares this loop
 
 
 async def test_through_restarts_of_the_process_each_listener_has_everything_once(dsn: str) -> None:

@@ -22,6 +22,7 @@ from projections.engine.rebuild import rebuild
 from projections.engine.registry import BY_THEMSELVES
 from projections.recoveries import RECOVERIES
 from projections.run_found import count_found, find_runs
+from projections.run_keys import RUN_KEYS
 from projections.run_list import RUN_LIST
 from projections.run_query import After, RunFilter
 from projections.run_search import RUN_SEARCH, forget_runs
@@ -90,7 +91,7 @@ async def runs(dsn: str, store: PgEventStore) -> AsyncIterator[dict[UUID, tuple[
                 await append(store, run_id, *rest, tenant_id=TENANT, key=made[run_id][0])
                 await catch_up(reader, engine)
         await catch_up(reader, engine)
-        for projection in (RUN_LIST, RECOVERIES):
+        for projection in (RUN_LIST, RUN_KEYS, RECOVERIES):
             await rebuild(dsn, projection, PARTITIONS)
         yield made
     await reader.close()
@@ -271,7 +272,7 @@ async def test_a_zap_says_what_of_its_runs_is_indexed(dsn: str, store: PgEventSt
         requested = run.RunRequested(zap_id=zap_id, zap_version=1, source="webhook", request=json_request(body))
         await append(store, new_id(), requested, tenant_id=TENANT, key=zap_id)
     await rebuild(dsn, RUN_SEARCH, 1)
-    for projection in (RUN_LIST, RECOVERIES):
+    for projection in (RUN_LIST, RUN_KEYS, RECOVERIES):
         await rebuild(dsn, projection, PARTITIONS)
     counts = [
         (await count_found(store, TENANT, RunFilter(), wanted)).count

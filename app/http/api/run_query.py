@@ -2,22 +2,29 @@
 
 import base64
 import binascii
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, TypeAlias
+from typing import Annotated, TypeAlias, assert_never
 from uuid import UUID
 
 import msgspec
 from litestar.params import FromQuery, QueryParameter
 
-from app.http.inputs import Moment
+from app.accounts.auth import AuthedRequest
+from app.http.inputs import Injected, Moment
 from app.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from app.http.problems import Problem
+from app.http.services import Services
 from domain.job.job import CODE
 from domain.run.events import Source
 from domain.run.state import RunStatus
-from domain.search.query import Search, search
+from domain.search.query import KeyTerm, Search, search
+from projections.engine.rows import storable
+from projections.run_keys import key_of
 from projections.run_list import RunListItem
 from projections.run_query import After, Order, RunFilter, Sort
+from projections.zap_list import zaps_tagged
+from sql.postgres.pool import Pool
 
 DEFAULT_LIMIT = 20
 MAX_MS = 2**53
@@ -30,22 +37,26 @@ Exclusive = Annotated[Moment | None, QueryParameter(description="Exclusive")]
 Milliseconds = Annotated[
     int | None, QueryParameter(ge=0, le=MAX_MS, description="From the request to the end, of runs that have ended")
 ]
+SearchKeyColumn = Annotated[str, msgspec.Meta(pattern=r"^keys\.[a-z][a-z0-9_]{0,39}\Z")]
 Statuses = Annotated[list[RunStatus] | None, QueryParameter(description="Any of these; repeat the name for several")]
 
 
 class _Cursor(msgspec.Struct, frozen=True, array_like=True):
     """Behind which run a page starts, where runs are not sorted by when they started."""
 
-    sort: Sort
+    sort: str
     order: Order
     id: UUID
     value: datetime | float
+    key: bytes = b""
 
 
 _cursors = msgspec.msgpack.Decoder(_Cursor)
 
 
 async def provide_run_filter(
+    request: AuthedRequest,
+    services: Injected[Services],
     *,
     zap_id: FromQuery[UUID | None] = None,
     status: Statuses = None,
@@ -56,6 +67,9 @@ async def provide_run_filter(
     finished_to: Exclusive = None,
     min_duration_ms: Milliseconds = None,
     max_duration_ms: Milliseconds = None,
+    tag: Annotated[
+        str | None, QueryParameter(min_length=1, max_length=50, description="Only runs of zaps with this tag")
+    ] = None,
     zap_version: Annotated[int | None, QueryParameter(ge=0, le=2**31 - 1)] = None,
     step_id: Code = None,
     error_code: Code = None,
@@ -68,8 +82,12 @@ async def provide_run_filter(
     ] = None,
 ) -> RunFilter:
     """A Litestar dependency: which runs are asked for, in no particular order."""
+    zap_ids: tuple[UUID, ...] | None = None if zap_id is None else (zap_id,)
+    if tag is not None:
+        tagged = await zaps_tagged(services.store.pool, request.user.tenant_id, storable(tag))
+        zap_ids = tuple(tagged) if zap_ids is None else tuple(one for one in zap_ids if one in tagged)
     return RunFilter(
-        zap_ids=None if zap_id is None else (zap_id,),
+        zap_ids=zap_ids,
         statuses=tuple(dict.fromkeys(status or ())),
         source=source,
         from_=from_.at if from_ else None,
@@ -99,7 +117,8 @@ async def provide_search(
         list[str] | None,
         QueryParameter(
             description="A path, an operator and a value, such as `trigger.body.order.id=4711`; operators are "
-            "= != > >= < <= ~ (contains) and `path?` (is there). Repeat the name for several: all have to hold"
+            "= != > >= < <= ~ (contains) and `path?` (is there). `keys.NAME` is a search key of the zap. Repeat the "
+            "name for several: all have to hold"
         ),
     ] = None,
 ) -> Search:
@@ -108,47 +127,94 @@ async def provide_search(
 
 
 class RunPaging(msgspec.Struct, frozen=True):
-    """The order of a list of runs, and the page of it that is asked for."""
+    """The order of a list of runs, and the page of it that is asked for. `key`: the search key that it is sorted by.
+
+    `columns`: which search keys the items carry; None: all.
+    """
 
     sort: Sort
+    key: str
     order: Order
     after: After | None
     limit: int
+    columns: frozenset[str] | None = None
 
-    def of(self, wanted: RunFilter) -> RunFilter:
+    def of(self, wanted: RunFilter, keys: Sequence[KeyTerm] = ()) -> RunFilter:
         """The filter with this order and page; one more is looked for, as that tells whether there is another page."""
-        return msgspec.structs.replace(wanted, sort=self.sort, order=self.order, after=self.after, limit=self.limit + 1)
+        return msgspec.structs.replace(
+            wanted,
+            keys=tuple(keys),
+            sort=self.sort,
+            sort_key=self.key,
+            order=self.order,
+            after=self.after,
+            limit=self.limit + 1,
+        )
 
-    def page(self, items: list[RunListItem], resume: UUID | None = None) -> Page[RunListItem]:
+    async def page(
+        self, pool: Pool, tenant_id: UUID, items: list[RunListItem], resume: UUID | None = None
+    ) -> Page[RunListItem]:
         """The page of what was found; it goes on before `resume` where that is given."""
+        shown = items[: self.limit]
         if len(items) > self.limit:
-            return Page(items[: self.limit], self.cursor(items[self.limit - 1]))
-        return Page(items, None if resume is None else encode_cursor(resume))
+            cursor = await self._cursor(pool, tenant_id, shown[-1])
+        else:
+            cursor = None if resume is None else encode_cursor(resume)
+        return Page([self._shown(item) for item in shown], cursor)
 
-    def cursor(self, last: RunListItem) -> str:
-        """The cursor of the page behind a run."""
-        if self.sort == "started_at":
-            return encode_cursor(last.id)
-        value = last.finished_at if self.sort == "finished_at" else last.duration_ms
-        assert value is not None, "only runs that have ended are in this order"
-        packed = msgspec.msgpack.encode(_Cursor(self.sort, self.order, last.id, value))
+    def _shown(self, item: RunListItem) -> RunListItem:
+        if self.columns is None or self.columns >= item.keys.keys():
+            return item
+        kept = {name: value for name, value in item.keys.items() if name in self.columns}
+        return msgspec.structs.replace(item, keys=kept)
+
+    async def _cursor(self, pool: Pool, tenant_id: UUID, last: RunListItem) -> str | None:
+        """The cursor of the page behind a run; none where it was erased meanwhile."""
+        value: datetime | float | None = 0.0
+        key: bytes | None = b""
+        match self.sort:
+            case "started_at":
+                return encode_cursor(last.id)
+            case "finished_at":
+                value = last.finished_at
+            case "duration_ms":
+                value = last.duration_ms
+            case "key":
+                key = await key_of(pool, tenant_id, last.id, self.key)
+            case _:
+                assert_never(self.sort)
+        if value is None or key is None:
+            return None
+        packed = msgspec.msgpack.encode(_Cursor(f"{self.sort}.{self.key}", self.order, last.id, value, key))
         return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
 async def provide_run_paging(
     *,
     sort: Annotated[
-        Sort, QueryParameter(description="By `finished_at` and `duration_ms` only runs that have ended are listed")
+        str,
+        QueryParameter(
+            pattern=r"^(started_at|finished_at|duration_ms|keys\.[a-z][a-z0-9_]{0,39})\Z",
+            description="`started_at`, `finished_at`, `duration_ms` or `keys.NAME`, a search key of the zap. Only "
+            "runs are listed that have what they are sorted by",
+        ),
     ] = "started_at",
     order: FromQuery[Order] = "desc",
+    columns: Annotated[
+        list[SearchKeyColumn] | None,
+        QueryParameter(max_items=20, description="Search keys, as `keys.NAME`, that items carry; all without it"),
+    ] = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> RunPaging:
     """A Litestar dependency. Raises Problem `malformed`."""
-    return RunPaging(sort, order, _after(cursor, sort, order), limit)
+    by, _, key = sort.partition(".")
+    chosen: Sort = "key" if key else by  # type: ignore[assignment]  # one of those that the pattern lists
+    shown = None if columns is None else frozenset(column.partition(".")[2] for column in columns)
+    return RunPaging(chosen, key, order, _after(cursor, chosen, key, order), limit, shown)
 
 
-def _after(cursor: str | None, sort: Sort, order: Order) -> After | None:
+def _after(cursor: str | None, sort: Sort, key: str, order: Order) -> After | None:
     if sort == "started_at":
         last = decode_cursor(cursor)
         return None if last is None else After(last)
@@ -160,6 +226,6 @@ def _after(cursor: str | None, sort: Sort, order: Order) -> After | None:
     except (binascii.Error, ValueError, msgspec.DecodeError):
         raise Problem("malformed", "cursor: not one that this list gave out") from None
     is_time = isinstance(read.value, datetime)
-    if (read.sort, read.order, is_time) != (sort, order, sort == "finished_at"):
+    if (read.sort, read.order, is_time) != (f"{sort}.{key}", order, sort == "finished_at"):
         raise Problem("malformed", "cursor: of a list in another order; send `sort` and `order` as for the first page")
-    return After(read.id, read.value)
+    return After(read.id, read.key if sort == "key" else read.value)

@@ -84,8 +84,9 @@ def _event_out(event: StoredEvent) -> EventOut:
 
 async def _is_fresh(services: Services, searched: Search, min_position: int | None) -> bool:
     pool = services.store.pool
-    if not await is_fresh(pool, "run_list", min_position):
-        return False
+    for name in ("run_list", "run_keys"):
+        if not await is_fresh(pool, name, min_position):
+            return False
     return not searched or await is_fresh(pool, "run_search", min_position, SEARCH_PATIENCE_S)
 
 
@@ -117,11 +118,12 @@ class RunController(Controller):
         ends with a page that is not full, and a cursor to go on with.
         """
         fresh = await _is_fresh(services, searched, min_position)
-        asked, tenant_id = run_paging.of(wanted), request.user.tenant_id
+        asked, tenant_id, pool = run_paging.of(wanted, searched.keys), request.user.tenant_id, services.store.pool
         if searched:
             found = await find_runs(services.store, tenant_id, asked, searched)
-            return marked(run_paging.page(found.items, found.resume), fresh=fresh)
-        return marked(run_paging.page(await list_runs(services.store.pool, tenant_id, asked)), fresh=fresh)
+            return marked(await run_paging.page(pool, tenant_id, found.items, found.resume), fresh=fresh)
+        listed = await list_runs(pool, tenant_id, asked)
+        return marked(await run_paging.page(pool, tenant_id, listed), fresh=fresh)
 
     @get("/count", summary="Count runs", operation_id="countRuns", opt=notes("invalid", headers=("Stale",)))
     async def count_runs(
@@ -136,6 +138,7 @@ class RunController(Controller):
         """How many runs the same filters of the list find."""
         fresh = await _is_fresh(services, searched, min_position)
         tenant_id = request.user.tenant_id
+        wanted = msgspec.structs.replace(wanted, keys=searched.keys)
         if searched:
             some = msgspec.structs.replace(wanted, limit=MAX_COUNT)
             found = await count_found(services.store, tenant_id, some, searched)

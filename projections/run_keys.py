@@ -1,0 +1,140 @@
+"""Search keys: of each run the values that its zap names for the run list, as its live version names them.
+
+They are read when a run is requested and when it has ended. What a zap declares counts for the runs of before, too: a
+job reads those again (`reread`), so that this list is always what a rebuild would make of the log.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+from uuid import UUID
+
+import msgspec
+
+from domain.log.event import StoredEvent, StreamKind
+from domain.log.ports import StoreUnavailable
+from domain.registry import decode
+from domain.run.events import RunRequested
+from domain.search.keys import stored_key
+from domain.zap.events import ZapPublished
+from domain.zap.settings import DEFAULT, ZapSettings
+from projections.engine.projection import Projection
+from projections.engine.rows import execute, forgotten_apart
+from projections.search.declared import Found, found_keys
+from projections.search.reading import streams_of, values_of
+from sql.postgres.pool import Connection, Pool
+from sql.postgres.queries import Queries
+
+if TYPE_CHECKING:
+    import asyncpg
+    from asyncpg.pool import PoolConnectionProxy
+
+_queries = Queries("projections/run_keys.sql")
+_gates = Queries("queries/gates.sql")
+_ENDS = frozenset({"zap.run.completed", "zap.run.filtered", "zap.run.failed", "zap.run.timed_out", "zap.run.cancelled"})
+AT_ONCE = 50
+"""Runs that are read at once: of each at most 1 MiB."""
+
+
+Writer: TypeAlias = "Connection | PoolConnectionProxy[asyncpg.Record]"
+
+
+class _OfZap(msgspec.Struct, frozen=True):
+    """Of the first event of a run, only what is looked for."""
+
+    zap_id: UUID
+    source: str
+
+
+_of_zap = msgspec.json.Decoder(_OfZap)
+
+
+async def key_of(pool: Pool, tenant_id: UUID, run_id: UUID, name: str) -> bytes | None:
+    """What a run is sorted by, by this key."""
+    found: bytes | None = await pool.fetchval(_queries["key_of"], tenant_id, run_id, name)
+    return found
+
+
+async def reread(pool: Pool, tenant_id: UUID, run_ids: Sequence[UUID]) -> None:
+    """Read the keys of a tenant's runs anew, by what their zaps declare now.
+
+    Raises StoreUnavailable while a rebuild, which may have read what is declared already, goes on.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("set local search_path = rm")
+        if not await connection.fetchval(_gates["try_lock_rebuild"], RUN_KEYS.name):
+            raise StoreUnavailable("the list of search keys is being built anew")
+        await connection.execute(_queries["lock"])
+        for some in _portions(run_ids):
+            streams = await streams_of(connection, some, 2**63 - 1)
+            mine = {run_id: events for run_id, events in streams.items() if events[0].tenant_id == tenant_id}
+            await _write(connection, mine)
+
+
+async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
+    happened, forgotten = forgotten_apart(events)
+    await connection.execute(_queries["lock_shared"])
+    last = {event.stream_id: event.position for event in happened}
+    for some in _portions(await _declaring(connection, happened)):
+        until = max(last[run_id] for run_id in some)
+        streams = await streams_of(connection, some, until)
+        # A run as it was at its last event that counts here, whatever came since: a rebuild does the same.
+        cut = {run_id: [e for e in streams.get(run_id, ()) if e.position <= last[run_id]] for run_id in some}
+        await _write(connection, {run_id: stream for run_id, stream in cut.items() if stream})
+    await execute(connection, _queries["clear"], [(stored.tenant_id, event.run_id) for stored, event in forgotten])
+
+
+async def _declaring(connection: Connection, events: Sequence[StoredEvent]) -> list[UUID]:
+    """Those of the runs whose zaps declare keys."""
+    zaps: dict[UUID, UUID] = {}
+    for event in events:
+        if event.type == "zap.run.requested":
+            zaps[event.stream_id] = _of_zap.decode(event.data).zap_id
+    missing = {event.stream_id for event in events} - zaps.keys()
+    if missing:
+        rows = await connection.fetch(_queries["zaps_of"], StreamKind.RUN, sorted(missing))
+        zaps |= {row[0]: row[1] for row in rows}
+    settings = await _settings(connection, zaps.values())
+    return sorted(run_id for run_id, zap_id in zaps.items() if settings.get(zap_id, DEFAULT).search_keys)
+
+
+async def _settings(connection: Writer, zap_ids: Iterable[UUID]) -> dict[UUID, ZapSettings]:
+    rows = await connection.fetch(_queries["declared"], StreamKind.CORE, sorted(set(zap_ids)))
+    found: dict[UUID, ZapSettings] = {}
+    for zap_id, schema_version, data in rows:
+        published = decode("zap.published", schema_version, data)
+        if isinstance(published, ZapPublished):
+            found[zap_id] = published.definition.settings or DEFAULT
+    return found
+
+
+async def _write(connection: Writer, streams: Mapping[UUID, Sequence[StoredEvent]]) -> None:
+    first = {run_id: _of_zap.decode(events[0].data) for run_id, events in streams.items()}
+    settings = await _settings(connection, [one.zap_id for one in first.values()])
+    tenants = {run_id: events[0].tenant_id for run_id, events in streams.items()}
+    rows = [
+        (tenants[run_id], run_id, found.name, stored_key(found.name, found.key), found.text)
+        for run_id, events in sorted(streams.items())
+        if first[run_id].source != "item"
+        for found in _found(settings.get(first[run_id].zap_id, DEFAULT), events)
+    ]
+    await execute(connection, _queries["clear"], [(tenants[run_id], run_id) for run_id in sorted(streams)])
+    await execute(connection, _queries["add"], rows)
+
+
+def _found(settings: ZapSettings, events: Sequence[StoredEvent]) -> Iterator[Found]:
+    first = decode(events[0].type, events[0].schema_version, events[0].data)
+    if settings.search_keys and isinstance(first, RunRequested):
+        yield from found_keys(settings, values_of(events))
+
+
+def _portions(run_ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
+    return (run_ids[start : start + AT_ONCE] for start in range(0, len(run_ids), AT_ONCE))
+
+
+RUN_KEYS = Projection(
+    name="run_keys",
+    definition=1,
+    handles=frozenset({"zap.run.requested", *_ENDS, "run.forgotten"}),
+    create=_queries["create"],
+    apply=_apply,
+)

@@ -1,0 +1,55 @@
+-- name: create
+-- The search keys of runs that have any. `key` is name and value as bytes that sort and compare as values do
+-- (domain/search/keys.py), `value` its text. A page goes along by_value where few runs have the value, along by_run where many have.
+create table run_keys (
+    tenant_id uuid not null,
+    run_id    uuid not null,
+    name      text not null,
+    key       bytea not null,
+    value     text not null,
+    primary key (tenant_id, run_id, name)
+) with (fillfactor = 90);
+create index run_keys_by_value on run_keys (tenant_id, key, run_id);
+create index run_keys_by_run on run_keys (tenant_id, name, run_id) include (key);
+
+-- name: lock_shared
+-- Whoever reads what is declared writes it before a job does that was asked for by a later declaration.
+select pg_advisory_xact_lock_shared(7304, 1)
+
+-- name: lock
+select pg_advisory_xact_lock(7304, 1)
+
+-- name: declared
+-- The versions of some zaps that new runs use: those published last, or gone back to.
+select z.id, p.schema_version, p.data
+from unnest($2::uuid[]) z(id)
+cross join lateral (
+    select e.version, case e.type when 'zap.rolled_back' then convert_from(e.data, 'UTF8')::jsonb ->> 'number' end as number
+    from es.events e
+    where e.kind = $1 and e.stream_id = z.id and e.type in ('zap.published', 'zap.rolled_back')
+    order by e.version desc limit 1
+) last
+cross join lateral (
+    select e.schema_version, e.data from es.events e
+    where e.kind = $1 and e.stream_id = z.id and e.type = 'zap.published'
+      and (e.version = last.version or last.number = convert_from(e.data, 'UTF8')::jsonb ->> 'number')
+    order by e.version desc limit 1
+) p
+
+-- name: zaps_of
+-- The zaps of runs that belong to a tenant.
+select stream_id, (convert_from(data, 'UTF8')::jsonb ->> 'zap_id')::uuid from es.events
+where kind = $1 and stream_id = any($2::uuid[]) and version = 1
+
+-- name: clear
+delete from run_keys k using unnest($1::uuid[], $2::uuid[]) r(tenant_id, run_id)
+where k.tenant_id = r.tenant_id and k.run_id = r.run_id
+
+-- name: add
+insert into run_keys (tenant_id, run_id, name, key, value)
+select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[])
+on conflict (tenant_id, run_id, name) do update set key = excluded.key, value = excluded.value
+
+-- name: key_of
+-- The key of a run, to begin the next page behind it.
+select key from rm.run_keys where tenant_id = $1 and run_id = $2 and name = $3
