@@ -1,7 +1,7 @@
 """A config that is declared as one struct: its JSON Schema, its checks and its reading follow from that."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import TypeVar, get_args, get_origin
 
@@ -24,12 +24,27 @@ def is_template(text: Json) -> bool:
 
 
 def config_schema(config: type[msgspec.Struct]) -> JsonObject:
-    """The struct as a JSON Schema object, as the catalog shows it."""
+    """The struct as a JSON Schema object, as the catalog shows it; structs inside of it stand where they are named."""
     (reference,), components = msgspec.json.schema_components([config], ref_template="{name}")
-    schema: JsonObject = dict(components[str(reference["$ref"])])
+    schema = _whole(components[str(reference["$ref"])], components)
+    assert isinstance(schema, dict), "a struct's schema is an object"
     schema.pop("title")
     schema.pop("description", None)
     return {"required": [], "additionalProperties": False, **schema}
+
+
+def _whole(schema: Json, components: Mapping[str, JsonObject]) -> Json:
+    """A schema without references. What stands beside a reference counts more than what it leads to."""
+    if isinstance(schema, list):
+        return [_whole(part, components) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    others = {key: _whole(part, components) for key, part in schema.items() if key != "$ref"}
+    if "$ref" not in schema:
+        return others
+    known = {key: part for key, part in components[str(schema["$ref"])].items() if key != "title"}
+    named = _whole(known, components)
+    return {**named, **others} if isinstance(named, dict) else others
 
 
 def problems(config: type[msgspec.Struct], saved: JsonObject) -> dict[str, str]:

@@ -27,11 +27,21 @@ class Paging(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     parameter that says which page is asked for.
     """
 
-    kind: Literal["cursor", "page", "offset", "link", "next_url"]
-    items: Place = "body"
-    cursor: Place = ""
-    param: Annotated[str, Meta(max_length=100)] = ""
-    max_pages: Annotated[int, Meta(ge=1, le=MAX_PAGES)] = 10
+    kind: Annotated[
+        Literal["cursor", "page", "offset", "link", "next_url"],
+        Meta(title="How pages follow", description="By a cursor, a number, an offset, the header Link, or a whole URL"),
+    ]
+    items: Annotated[Place, Meta(title="Where the items are", description="In an answer: body, or body.data")] = "body"
+    cursor: Annotated[
+        Place, Meta(title="Where the next cursor or URL is", description="Such as body.next; for cursor and next_url")
+    ] = ""
+    param: Annotated[
+        str,
+        Meta(max_length=100, title="Query parameter", description="For cursor, page and offset; without it their name"),
+    ] = ""
+    max_pages: Annotated[
+        int, Meta(ge=1, le=MAX_PAGES, title="Pages at most", description="Where it stops there, stopped_at says so")
+    ] = 10
 
 
 class NoList(ValueError):

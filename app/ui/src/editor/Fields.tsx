@@ -4,6 +4,7 @@ import { Plus, X } from "lucide-react";
 import { type ReactNode, useId, useRef, useState } from "react";
 import { zapsQuery } from "../api/queries";
 import { Field } from "../parts/controls";
+import { Choices } from "./Choices";
 import { Condition } from "./Condition";
 import { TemplateInput } from "./Insert";
 import { OnError, PathRows, Recipients } from "./flow";
@@ -13,21 +14,23 @@ import { w } from "./words";
 type Loose = Record<string, unknown>;
 export interface Slot { name: string; schema: Schema; value: unknown; set: (value: unknown) => void; required: boolean }
 
-export function Fields({ fields, required = [], value, set, wrong, prefix = "" }: {
-  fields: Record<string, Schema>; required?: string[]; value: Loose; set: (name: string, value: unknown) => void; wrong: (place: string) => string | undefined; prefix?: string;
+/** `whole`: none of them is set aside under further settings. */
+export function Fields({ fields, required = [], value, set, wrong, prefix = "", whole = false }: {
+  fields: Record<string, Schema>; whole?: boolean; required?: string[]; value: Loose; set: (name: string, value: unknown) => void; wrong: (place: string) => string | undefined; prefix?: string;
 }) {
   const names = Object.keys(fields);
   const isMinor = (name: string, index: number) => {
     const schema = fields[name] as Schema;
     const isScalar = ["string", "number", "boolean"].includes(typeof schema.default) || schema.type === "integer" || schema.type === "number";
-    return index > 1 && isScalar && value[name] === undefined && !required.includes(name) && !wrong(prefix + name);
+    const isGroup = !schema.by && Boolean(resolved(schema).properties);
+    return index > 1 && (isScalar || isGroup) && value[name] === undefined && !required.includes(name) && !wrong(prefix + name);
   };
   const show = (name: string) => (
     <div key={name} data-field={prefix + name}>
       <Slotted name={name} schema={fields[name] as Schema} value={value[name]} set={(next) => set(name, next)} required={required.includes(name)} place={prefix + name} wrong={wrong} />
     </div>
   );
-  const minor = names.filter(isMinor);
+  const minor = whole ? [] : names.filter(isMinor);
   return (
     <>
       {names.filter((name) => !minor.includes(name)).map(show)}
@@ -65,7 +68,7 @@ function Group({ label, hint, schema, value, set, place, wrong }: Nested & { hin
     <fieldset className="rows nested">
       <legend>{label}</legend>
       {hint && <span className="small faint">{hint}</span>}
-      <Fields fields={schema.properties ?? {}} required={schema.required ?? []} value={now} set={put} prefix={`${place}/`} wrong={wrong} />
+      <Fields whole fields={schema.properties ?? {}} required={value === undefined ? [] : (schema.required ?? [])} value={now} set={put} prefix={`${place}/`} wrong={wrong} />
     </fieldset>
   );
 }
@@ -120,7 +123,7 @@ function special({ schema, value, set, name }: Slot, label: string): ReactNode {
   }
   if (schema.type === "boolean") return <Check label={label} value={(value ?? schema.default) === true} set={(on) => set(on === schema.default ? undefined : on)} />;
   if (schema.type === "array" && schema.items?.enum) return <Several label={label} hint={schema.description} words={schema.items.enum.map(String)} value={value} set={set} />;
-  if (name === "filter" && schema.type === "object") return <Condition label={label} value={value} set={set} optional />;
+  if ((name === "filter" || name === "success") && schema.type === "object") return <Condition label={label} value={value} set={set} optional />;
   if (schema.type === "object" && isEmptyObject(schema.default) && isFlat(value)) return <Rows label={label} hint={schema.description} value={(value ?? {}) as Loose} set={set} />;
   return undefined;
 }
@@ -129,6 +132,7 @@ const isEmptyObject = (value: unknown) => typeof value === "object" && value !==
 const isFlat = (value: unknown) => value === undefined || (typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).every((one) => typeof one !== "object" || one === null));
 
 function control({ name, schema, value, set, required }: Slot, id: string, described: string): ReactNode {
+  if (schema["x-choices"]) return <Choices id={id} described={described} of={schema["x-choices"]} value={value} set={set} type={schema.type} required={required} />;
   if (schema.format === "zap") return <ZapChoice id={id} value={value} set={set} />;
   if (name === "zap_id" || schema.format === "uuid") return <ZapChoice id={id} value={value} set={(next) => set(next || undefined)} />;
   if (schema.type === "array" && ["string", "number"].includes(resolved(schema.items ?? {}).type ?? "")) {
@@ -154,7 +158,7 @@ function linesOf(text: string, areNumbers: boolean): unknown {
   return areNumbers ? lines.map((line) => numberOf(line)) : lines;
 }
 
-const numberOf = (text: string) => (text.trim() === "" ? undefined : Number.isFinite(Number(text)) ? Number(text) : text);
+export const numberOf = (text: string) => (text.trim() === "" ? undefined : Number.isFinite(Number(text)) ? Number(text) : text);
 /** Texts that are JSON are that; others are texts, which templates are, too. */
 function jsonOf(text: string): unknown {
   if (text.trim() === "") return undefined;

@@ -3,10 +3,13 @@ import forms from "../api/forms.json";
 import type { Step } from "../zap/steps";
 import { w } from "./words";
 
+/** Where a field's values come from, and which other fields they depend on. */
+export interface ChoiceOf { name: string; depends_on: string[] }
 /** `by` and `variants`: one of several objects, told apart by the field `by`. */
 export interface Schema {
   type?: string; enum?: unknown[]; const?: unknown; title?: string; description?: string; default?: unknown; format?: string;
   properties?: Record<string, Schema>; required?: string[]; $ref?: string; anyOf?: Schema[]; items?: Schema; minimum?: number; maxLength?: number;
+  "x-choices"?: ChoiceOf;
   by?: string; variants?: Record<string, Schema>;
 }
 

@@ -20,6 +20,7 @@ export const w = {
   rule: { field: "Field", operator: "Comparison", value: "Value", add: "Add a condition", remove: "Remove this condition", all: "All of these hold", any: "Any of these holds", join: "When", json: "This condition is nested. Change it as JSON:" },
   path: { name: "Name of the path", add: "Add a path", remove: "Remove this path", one: (number: number) => `Path ${number}`, otherwise: "Steps for when no path is taken" },
   recipients: { label: "Who is asked", hint: "E-mail addresses, one a line; or a role: owner, admin, editor, viewer" },
+  choices: { open: "Choose from the service", search: "Type to search", none: "The service has nothing like this.", more: "Show more", first: (count: number) => `The first ${count}: type to search.`, asking: "Asking the service …" },
   insert: "Insert a value", paths: "Values of the sample", noPaths: "The sample has no such value.", gives: "Gives", givesType: (type: string) => `Gives (${type})`, filterPaths: "Search values",
   sample: "Sample", noSample: "No sample", pasted: "A pasted body", runAt: (when: string, status: string) => `Run ${when}, ${status}`, sampleBody: "Body of the sample", sampleHint: "JSON, as trigger.body",
   listen: "The next request: listen now", listening: "Listening. Send a request to this URL, and it becomes the sample.", listeningDraft: "The hook of a zap that was never published takes no requests: publish it first, or paste a body.", listeningPaused: "Listening. The zap is paused: a request starts no run, and is kept as a sample.",
