@@ -14,6 +14,7 @@ import click
 import msgspec
 from aiohttp import web
 
+from app.cli.remote import NothingRunning, installation
 from app.config.errors import OperatorError
 from app.config.settings import LOOPBACK, PREFIX, Settings
 from domain.values.json import Json, JsonObject
@@ -56,15 +57,9 @@ class Zap(msgspec.Struct):
     hook_url: str
 
 
-class NothingRunning(OperatorError):
-    """There is no API at the public URL."""
-
-    exit_code = 2
-
-
 async def run(settings: Settings, url: str | None = None) -> None:
     """Show one run from the webhook to its record. Raises OperatorError when it cannot."""
-    url = (url or _installation(settings)).rstrip("/")
+    url = (url or installation(settings)).rstrip("/")
     async with aiohttp.ClientSession() as http, _target() as target:
         api = _Api(http, url)
         await api.check_ready()
@@ -78,18 +73,6 @@ async def run(settings: Settings, url: str | None = None) -> None:
             ) from None
         except aiohttp.ClientError as error:
             raise OperatorError(f"{api.url} hung up: {error}") from None
-
-
-def _installation(settings: Settings) -> str:
-    """The address of the installation that is meant: a stranger's on the usual port must not get an account.
-
-    A database is known where it is set, or where `up` runs with the data directory.
-    """
-    if settings.database_url or settings.is_public_url_set:
-        return settings.public_url
-    raise NothingRunning(
-        f"Nothing is running with {settings.data_dir}: start `triggerhub up`, or name an installation with --url."
-    )
 
 
 async def _demonstrate(api: "_Api", target: "_Target") -> None:

@@ -88,6 +88,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_file: str = ""
     trusted_proxies: tuple[Network, ...] = ()
     broker_memory_limit: int = 96 * 2**20
+    api_key: Secret = Secret("")
     log_level: str = "info"
     log_format: LogFormat = "json"
     crash_at: str = ""

@@ -7,6 +7,7 @@ import msgspec
 
 from app.accounts.auth import Principal
 from app.connectors.added import ConnectorDetail, Connectors
+from app.connectors.affected import AffectedZap, affected_by
 from consumers.importing.child import imported
 from consumers.outbound.targets import Targets
 from domain.connector.http_client import HttpRequest, Unreachable
@@ -15,6 +16,7 @@ from domain.imported.document import MAX_DOCUMENT, Unusable, Wish, difference
 from domain.imported.operations import OperationItem
 from domain.log.errors import Invalid, NotFound
 from domain.values.json import JsonObject
+from sql.log.event_store import PgEventStore
 
 FETCH_S = 30.0
 MAX_CHOSEN = 2_000
@@ -29,7 +31,10 @@ class ImportChanges(msgspec.Struct, frozen=True):
 
 
 class ConnectorImport(msgspec.Struct, frozen=True, kw_only=True):
-    """An import, or its preview: then `connector` is null. `operations`: all that the document has."""
+    """An import, or its preview: then `connector` is null. `operations`: all that the document has.
+
+    `affected`: the zaps whose drafts name what is changed or removed. What they have published stays as it is.
+    """
 
     name: str
     version: str
@@ -39,13 +44,15 @@ class ConnectorImport(msgspec.Struct, frozen=True, kw_only=True):
     operations: Sequence[OperationItem]
     chosen: int
     changes: ImportChanges
+    affected: Sequence[AffectedZap]
     connector: ConnectorDetail | None = None
 
 
 class Imports:
     """Imports of all tenants. Methods raise Invalid for what can't be imported."""
 
-    def __init__(self, connectors: Connectors, targets: Targets) -> None:
+    def __init__(self, store: PgEventStore, connectors: Connectors, targets: Targets) -> None:
+        self._store = store
         self._connectors = connectors
         self._targets = targets
 
@@ -67,6 +74,8 @@ class Imports:
         changes = ImportChanges(
             found.added if found else list(file.actions), found.changed if found else [], found.removed if found else []
         )
+        reached = {*changes.changed, *changes.removed}
+        affected = await affected_by(self._store, principal.tenant_id, wish.name, reached)
         detail = None
         if not dry_run and (found is None or found.added or found.changed or found.removed):
             value: JsonObject = msgspec.to_builtins(file)
@@ -82,6 +91,7 @@ class Imports:
             operations=listed.operations,
             chosen=len(file.actions),
             changes=changes,
+            affected=affected,
             connector=detail,
         )
 

@@ -336,7 +336,7 @@ def _shared(
         "draft_tests": _value(DraftTests(services.store, rehearsal, new_id, hops)),
         "connection_tests": _value(ConnectionTests(connections, credentials, targets)),
         "connectors": _value(connectors),
-        "imports": _value(Imports(connectors, targets)),
+        "imports": _value(Imports(services.store, connectors, targets)),
         "choices": _value(Choices(connectors, credentials, targets, services.now)),
     }
 

@@ -29,3 +29,8 @@ function named(name) {
 
 const fields = Object.fromEntries(Object.entries(roots).map(([name, schema]) => [name, reduced(schema)]));
 writeFileSync("src/api/forms.json", JSON.stringify({ fields, defs }, null, 1));
+
+/** And src/api/connections.json: what each kind of connection is set up with, and which parts of that are secret. */
+const whole = (schema) => (schema.$ref ? whole(schemas[schema.$ref.split("/").at(-1)]) : schema);
+const setups = schemas.NewConnection.oneOf.map((one) => whole(one).properties).map(({ kind, config, secrets }) => [kind.enum[0], { config: whole(config), secrets: whole(secrets) }]);
+writeFileSync("src/api/connections.json", JSON.stringify(Object.fromEntries(setups), (name, value) => (name === "pattern" || name === "description" ? undefined : value), 1));

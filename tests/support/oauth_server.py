@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import web
+from yarl import URL
 
 CLIENT, SECRET = "the-client", "canary-client-secret"
 
@@ -38,6 +39,15 @@ class OAuthServer:
         self._challenges[code] = asked["code_challenge"]
         return {"code": code, "state": asked["state"]}
 
+    async def authorize(self, request: web.Request) -> web.Response:
+        """The page where somebody consents: this one does at once, and sends the browser back."""
+        back = self.consent(str(request.url))
+        raise web.HTTPFound(str(URL(request.query["redirect_uri"]).with_query(back)))
+
+    def take_back(self) -> None:
+        """Somebody takes the consent back: no token of before is worth anything."""
+        self._family, self.valid = [], set()
+
     async def token(self, request: web.Request) -> web.Response:
         """The token endpoint."""
         form = dict(await request.post())
@@ -48,7 +58,7 @@ class OAuthServer:
             return web.json_response({"error": "invalid_client"}, status=401)
         grant = str(form["grant_type"])
         if not self._grants(grant, form):
-            self._family, self.valid = [], set()
+            self.take_back()
             return web.json_response({"error": "invalid_grant"}, status=400)
         self.answers[grant] += 1
         return web.json_response(self._tokens(refreshable=grant in {"authorization_code", "refresh_token"}))
@@ -90,6 +100,7 @@ async def oauth_server() -> AsyncIterator[OAuthServer]:
     """One on a free loopback port."""
     server = OAuthServer()
     app = web.Application()
+    app.router.add_get("/authorize", server.authorize)
     app.router.add_post("/token", server.token)
     app.router.add_route("*", "/api/{tail:.*}", server.api)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)

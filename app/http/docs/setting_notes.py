@@ -94,6 +94,9 @@ SETTINGS: dict[str, SettingNote] = {
     "broker_memory_limit": SettingNote(
         "`up` restarts its in-memory broker above this size; nothing is lost.", "`96MB`"
     ),
+    "api_key": SettingNote(
+        "For `triggerhub connector add` and `import`: a key with the scope `write`, made in the settings of the UI."
+    ),
     "log_level": SettingNote("`debug`, `info`, `warning` or `error`."),
     "log_format": SettingNote(
         "`console` or `json`. Without it: `console` on a terminal, `json` elsewhere.", "by terminal"

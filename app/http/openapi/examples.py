@@ -102,7 +102,10 @@ EXAMPLES: Mapping[str, Json] = {
     "ConnectorImport": {
         "name": "shop", "version": "1.0.0", "dry_run": True, "base_url": "https://api.shop.example/v2",
         "connection_kind": "bearer", "operations": [_OPERATION], "chosen": 1,
-        "changes": {"added": ["findOrder"], "changed": [], "removed": []}, "connector": None,
+        "changes": {"added": ["findOrder"], "changed": [], "removed": []}, "affected": [], "connector": None,
+    },
+    "AffectedZap": {
+        "zap_id": _ZAP, "name": _INPUT["name"], "status": "enabled", "steps": [_STEP], "operations": ["findOrder"],
     },
     "OperationItem": _OPERATION,
     "ImportChanges": {"added": ["findOrder"], "changed": [], "removed": []},

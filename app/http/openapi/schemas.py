@@ -10,6 +10,7 @@ import msgspec
 from app.http.inputs import AsOf, Moment
 from app.http.openapi.notes import Doc
 from app.http.openapi.variants import VARIANTS, Variants
+from domain.connection.kinds import Setup
 from domain.connector.catalog import Catalog
 from domain.hook.config import HookConfig
 from domain.language.operators import OPERATORS
@@ -33,6 +34,9 @@ _NAMES: Mapping[str, str] = {
     "PublishIn": "PublishRequest", "Checked": "DefinitionCheck",
     "ConnectionIn": "NewConnection", "ConnectionOut": "Connection", "ConnectionChange": "ConnectionUpdate",
     "NewConnectionOut": "CreatedConnection", "ConnectionTestIn": "ConnectionTestRequest",
+    "Reach": "HostsSetup", "ApiKeyConfig": "ApiKeySetup", "BasicConfig": "BasicSetup", "OAuth2Config": "OauthSetup",
+    "OAuth2Secrets": "OauthSecrets", "SmtpConfig": "SmtpSetup", "ImapConfig": "ImapSetup",
+    "PostgresConfig": "PostgresSetup",
     "VariableIn": "NewVariable", "VariableOut": "Variable",
     "Entry": "AuditEntry", "From": "AuditVia", "Actor": "AuditActor", "Entity": "AuditEntity", "KeyUsed": "AuditKey",
     "SessionOut": "Session", "AccessOut": "SessionAccess", "Changed": "DeadLetterChange",
@@ -55,6 +59,7 @@ class Schemas:
         _add_conditions(self.components)
         _add_triggers(self.components, catalog)
         _add_variants(self.components)
+        _add_setups(self.components)
 
     def of(self, wanted: Any) -> Doc:
         """The schema of one of the types."""
@@ -214,6 +219,25 @@ def _add_conditions(components: dict[str, Any]) -> None:
         ["field", "operator"],
         "Compares one field of the request.",
     )
+
+
+def _add_setups(components: dict[str, Any]) -> None:
+    """A connection is set up with what its kind needs; the domain checks that."""
+    (union,), parts = msgspec.json.schema_components([Setup], ref_template=REF + "{name}")
+    base = components["NewConnection"]
+    mapping: dict[str, str] = {}
+    for kind, where in union["discriminator"]["mapping"].items():
+        setup = _cleaned(parts.pop(where.removeprefix(REF)))
+        name = f"New{''.join(word.capitalize() for word in re.findall('[a-z]+', kind))}Connection"
+        fields = {"name": base["properties"]["name"]} | setup["properties"]
+        components[name] = _closed(fields, ["name", *setup["required"]], setup["description"])
+        mapping[kind] = REF + name
+    components |= {_name(name): _cleaned(schema) for name, schema in parts.items()}
+    components["NewConnection"] = {
+        "description": base["description"],
+        "oneOf": [{"$ref": where} for where in mapping.values()],
+        "discriminator": {"propertyName": "kind", "mapping": mapping},
+    }
 
 
 def _closed(properties: Doc, required: list[Any], description: str) -> Doc:

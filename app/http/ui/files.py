@@ -16,7 +16,10 @@ from app.http.problems import NO_SNIFF, Problem
 from app.http.services import Services
 
 DIST = Path(__file__).parents[2] / "ui" / "dist"
-SECTIONS = ("login", "zaps", "runs", "inbox", "approvals", "requests", "jobs", "system", "settings")
+SECTIONS = (
+    *("login", "zaps", "runs", "inbox", "approvals", "requests", "jobs"),
+    *("connections", "variables", "catalog", "system", "settings"),
+)
 """The first parts of the UI's own addresses; app/ui/src/router.tsx knows the same."""
 POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'none'; "

@@ -51,6 +51,18 @@ const requests = createRoute({
 const jobs = createRoute({
   getParentRoute: () => inside, path: "/jobs", component: lazyRouteComponent(() => import("./pages/Jobs"), "Jobs"),
 });
+const connections = createRoute({
+  getParentRoute: () => inside, path: "/connections", component: lazyRouteComponent(() => import("./pages/Connections"), "Connections"),
+});
+const variables = createRoute({
+  getParentRoute: () => inside, path: "/variables", component: lazyRouteComponent(() => import("./pages/Variables"), "Variables"),
+});
+const catalog = createRoute({
+  getParentRoute: () => inside, path: "/catalog", validateSearch: known("q", "source"), component: lazyRouteComponent(() => import("./pages/Catalog"), "Catalog"),
+});
+const connector = createRoute({
+  getParentRoute: () => inside, path: "/catalog/$name", validateSearch: known("version", "action"), component: lazyRouteComponent(() => import("./pages/Connector"), "Connector"),
+});
 const system = createRoute({
   getParentRoute: () => inside, path: "/system", component: lazyRouteComponent(() => import("./pages/System"), "System"),
 });
@@ -61,7 +73,7 @@ const settings = createRoute({
 export const router = createRouter({
   routeTree: rootRoute.addChildren([
     login,
-    inside.addChildren([home, zaps, zap, runs, run, inbox, approvals, requests, jobs, system, settings]),
+    inside.addChildren([home, zaps, zap, runs, run, inbox, approvals, requests, jobs, connections, variables, catalog, connector, system, settings]),
   ]),
   basepath: new URL(root).pathname,
   defaultPreload: "intent",

@@ -1,4 +1,4 @@
-/** Every text of the UI, in English; those of the editor are in editor/words.ts, which is loaded with it. */
+/** Every text of the UI, in English; those of the editor are in editor/words.ts, and of connections and the catalog in connections/words.ts, which are loaded with them. */
 const s = (count: number, one: string, many = `${one}s`) => `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 
 export const t = {
@@ -12,7 +12,7 @@ export const t = {
     httpFailed: (status: number) => `The server answered ${status}.`,
   },
   nav: {
-    label: "Sections", zaps: "Zaps", runs: "Runs", inbox: "Failed runs", approvals: "Approvals", requests: "Requests", jobs: "Jobs", connections: "Connections", audit: "Audit", system: "System", settings: "Settings",
+    label: "Sections", zaps: "Zaps", runs: "Runs", inbox: "Failed runs", approvals: "Approvals", requests: "Requests", jobs: "Jobs", connections: "Connections", variables: "Variables", catalog: "Catalog", audit: "Audit", system: "System", settings: "Settings",
     jump: "Go to …", account: "Account", signOut: "Sign out",
   },
   palette: { placeholder: "A page, a zap, or the id of a run", nothing: "Nothing has this name.", run: "Run", page: "Page", zap: "Zap", command: "Command", docs: "Documentation", guide: "Guide", api: "API documentation" },
@@ -160,17 +160,6 @@ export const t = {
     about: "Who did what, when and from where. Each entry is an event of the log, whose hashes follow from one another.", words: "Words", type: "Type of event", entity: "About", actor: "Who (id)", none: "No entry matches", what: "What", who: "Who", when: "When", from: "From", all: "All about it", hash: "Hash",
     key: (name: string) => `with the key ${name}`, actors: { anybody: "Anybody", api_key: "An API key", link: "A link", process: "TriggerHub", user: "A user" }, verify: "Verify", verifying: "Verifying …", download: "Download", csv: "As a table (CSV)", ndjson: "As JSON lines",
     holds: (events: number) => `The chain of ${s(events, "event")} holds.`, broken: (where: string) => `The chain does not hold: ${where}`,
-  },
-  connections: {
-    about: "Credentials that zaps call others with. They are sealed, go to their own hosts only, and are never shown.", create: "New connection", change: (name: string) => `Change ${name}`, changeIt: "Change", kind: "Kind", none: "No connections yet", noneAbout: "A connection keeps a token or a password apart from the zaps that use it: change it here once, and all of them have it.",
-    kinds: { bearer: "Bearer token", api_key: "API key", basic: "User name and password", custom: "Headers", oauth2: "OAuth 2", smtp: "Mail, to send", imap: "Mail, to read", postgres: "PostgreSQL" },
-    kindsAbout: { bearer: "Sent as Authorization: Bearer …", api_key: "In a header or in the query", basic: "HTTP Basic", custom: "Any headers, a line each", oauth2: "Tokens are fetched, and renewed before they expire", smtp: "An account at a mail server", imap: "An account at a mail server", postgres: "An account at a database" },
-    statuses: { ok: "Works", untested: "Not used yet", failed: "Refused", needs_reconnect: "Needs consent" }, usedBy: "Used by", zaps: (count: number) => s(count, "zap"), unused: "no zap", usesOf: (name: string) => `Zaps with ${name}`, inVersion: { draft: "in the draft", live: "in what is live" }, nobody: "No zap names it.",
-    deleteTitle: (name: string) => `Delete ${name}?`, deleteAbout: "Its secrets are forgotten at once. Steps that name it fail from then on.", test: "Try it", testOf: (name: string) => `Try ${name}`, testUrl: "Address to call", testAbout: "One of its hosts; without an address the first of them is called.", works: "It was let in.", refused: "It was not let in.",
-    consent: "Somebody has to consent before it can be used.", toConsent: "Go there", keptAbout: "A secret is set. Leave this empty to keep it.",
-    parts: { token: "Token", in: "Where it goes", name: "Name of the header or parameter", value: "Key", username: "User name", password: "Password", headers: "Headers", grant: "Grant", authorize_url: "Address where people consent", token_url: "Address of tokens", client_id: "Client id", scopes: "Scopes", audience: "Audience", client_secret: "Client secret", private_key: "Private key", host: "Server", port: "Port", tls: "TLS", database: "Database", read_only: "Only read", hosts: "Hosts" },
-    hints: { hosts: "The only ones it is sent to, one a line; *.example.com for all below. Empty: that of the first step which uses it.", headers: "Name: value, a line each.", scopes: "One a line.", private_key: "In PEM." },
-    choose: "Connection", without: "None",
   },
   system: {
     about: "Whether this TriggerHub works, and where it is.", state: "State", api: "API", requests: "Requests", answers: "Answers", silent: "Does not answer", takes: "Are taken and stored", refuses: (what: string) => `Are refused${what ? `: no ${what}` : ""}`,

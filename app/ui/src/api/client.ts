@@ -32,6 +32,11 @@ export type Tick = Schemas["Tick"];
 export type Connection = Schemas["Connection"];
 export type AuditEntry = Schemas["AuditEntry"];
 export type Verification = Schemas["Verification"];
+export type Variable = Schemas["Variable"];
+export type Service = Schemas["ConnectorDetail"];
+export type ConnectorItem = Schemas["ConnectorItem"];
+export type ApiImport = Schemas["ConnectorImport"];
+export type Operation = Schemas["OperationItem"];
 export type Json = unknown;
 
 /** Sends the access token; when it has been revoked meanwhile, tries once more with a fresh one. */

@@ -1,6 +1,6 @@
 /** What pages ask of the API, and how long an answer may be shown. */
 import { QueryClient, infiniteQueryOptions, queryOptions, useQuery } from "@tanstack/react-query";
-import { ApiError, type Approval, type Definition, type Job, type Run, type RunSelection, type RunSummary, type Zap, type ZapSummary, api, data } from "./client";
+import { ApiError, type Approval, type Definition, type Job, type Run, type RunSelection, type RunSummary, type Service, type Zap, type ZapSummary, api, data } from "./client";
 import { unlessLive } from "./live";
 
 const POLL_MS = 2_000;
@@ -207,6 +207,31 @@ export const auditQuery = (filter: Record<string, string | undefined>) =>
     data(api.GET("/api/v1/audit", { params: { query: { ...(Object.fromEntries(Object.entries(filter).filter(([, value]) => value)) as object), ...paged(cursor, 50) } }, signal })), 10_000);
 
 export const connectionsQuery = list(["connections"], (cursor, signal) => data(api.GET("/api/v1/connections", { params: { query: paged(cursor, 100) }, signal })), 10_000);
+
+export const connectionQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["connections", "one", id],
+    queryFn: ({ signal }) => data(api.GET("/api/v1/connections/{connection_id}", { params: { path: { connection_id: id } }, signal })),
+  });
+
+export const variablesQuery = queryOptions({
+  queryKey: ["variables"],
+  queryFn: async ({ signal }) => (await data(api.GET("/api/v1/variables", { signal }))).items,
+});
+
+export const connectorsQuery = queryOptions({
+  queryKey: ["connectors"],
+  staleTime: 60_000,
+  queryFn: async ({ signal }) => (await data(api.GET("/api/v1/connectors", { signal }))).items,
+});
+
+export const connectorQuery = (name: string, version?: string) =>
+  queryOptions({
+    queryKey: ["connectors", name, version],
+    staleTime: 60_000,
+    queryFn: ({ signal }): Promise<Service> =>
+      data(version ? api.GET("/api/v1/connectors/{name}/{version}", { params: { path: { name, version } }, signal }) : api.GET("/api/v1/connectors/{name}", { params: { path: { name } }, signal })),
+  });
 
 export const usesQuery = (id: string) =>
   queryOptions({

@@ -1,39 +1,58 @@
-/** What each kind of connection is set up with, as the guide lists it. */
-import { t } from "../texts";
+/** What each kind of connection is set up with, as the API's document describes it. */
+import setups from "../api/connections.json";
+import type { Connection } from "../api/client";
+import { c } from "./words";
 
-export type Kind = "bearer" | "api_key" | "basic" | "custom" | "oauth2" | "smtp" | "imap" | "postgres";
-export interface Part { name: string; as?: "number" | "lines" | "headers" | "text" | "check"; of?: readonly string[]; optional?: boolean; start?: unknown; secret?: boolean; when?: (config: Record<string, unknown>) => boolean }
+export type Kind = Connection["kind"];
+export type Values = Record<string, unknown>;
+interface Schema { type?: string; enum?: string[]; anyOf?: Schema[]; default?: unknown; properties?: Record<string, Schema>; required?: string[] }
+export interface Part { name: string; schema: Schema; isSecret: boolean; isNeeded: boolean }
 
-const TLS = ["starttls", "tls", "off"] as const;
-const password: Part = { name: "password", secret: true };
-const account = (port: number, tls: string): Part[] => [{ name: "host" }, { name: "port", as: "number", start: port }, { name: "username" }, { name: "tls", of: TLS, start: tls }, password];
-const is = (...grants: string[]) => (config: Record<string, unknown>) => grants.includes(String(config.grant));
+const SETUPS = setups as unknown as Record<Kind, { config: Schema; secrets: Schema }>;
+export const KINDS = Object.keys(SETUPS) as Kind[];
+/** Parts of OAuth that go with some grants only; there they are needed, but for the secret of a public client. */
+const OF_GRANT: Record<string, readonly string[]> = { authorize_url: ["authorization_code"], client_secret: ["authorization_code", "client_credentials"], private_key: ["jwt_bearer"] };
+const ORDER = Object.keys(c.parts);
 
-export const KINDS: Record<Kind, Part[]> = {
-  bearer: [{ name: "token", secret: true }],
-  api_key: [{ name: "in", of: ["header", "query"], start: "header" }, { name: "name", start: "X-Api-Key" }, { name: "value", secret: true }],
-  basic: [{ name: "username" }, password],
-  custom: [{ name: "headers", as: "headers", secret: true }],
-  oauth2: [
-    { name: "grant", of: ["authorization_code", "client_credentials", "jwt_bearer"], start: "authorization_code" }, { name: "authorize_url", when: is("authorization_code") }, { name: "token_url" }, { name: "client_id" },
-    { name: "scopes", as: "lines", optional: true }, { name: "audience", optional: true }, { name: "client_secret", secret: true, optional: true, when: is("authorization_code", "client_credentials") }, { name: "private_key", as: "text", secret: true, when: is("jwt_bearer") },
-  ],
-  smtp: account(587, "starttls"),
-  imap: account(993, "tls"),
-  postgres: [{ name: "host" }, { name: "port", as: "number", start: 5432 }, { name: "database" }, { name: "username" }, { name: "tls", as: "check", start: true }, { name: "read_only", as: "check", start: true }, password],
-};
+/** The parts that a setup of this kind has now, those last of which nobody has written the name yet. */
+export function partsOf(kind: Kind, config: Values): Part[] {
+  const { config: plain, secrets } = SETUPS[kind];
+  const all = [...listed(plain, false), ...listed(secrets, true)].filter(({ name }) => isMeant(name, config));
+  const place = ({ name }: Part) => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.length);
+  return all.sort((one, other) => place(one) - place(other)).map((part) =>
+    OF_GRANT[part.name] ? { ...part, isNeeded: !(part.name === "client_secret" && config.grant === "authorization_code") } : part);
+}
 
-export const HOSTS: Part = { name: "hosts", as: "lines", optional: true };
-export const startOf = (kind: Kind) => Object.fromEntries(KINDS[kind].filter((part) => part.start !== undefined).map((part) => [part.name, part.start]));
-export const labelOf = (part: Part): string => (t.connections.parts as Record<string, string>)[part.name] ?? part.name.replaceAll("_", " ");
+function listed(schema: Schema, isSecret: boolean): Part[] {
+  return Object.entries(schema.properties ?? {}).map(([name, one]) => ({ name, schema: flat(one), isSecret, isNeeded: (schema.required ?? []).includes(name) }));
+}
+
+/** Of several ways to write the same, the one with words. */
+const flat = (schema: Schema): Schema => ({ ...(schema.anyOf?.find((one) => one.enum) ?? schema), default: schema.default });
+const isMeant = (name: string, config: Values) => !OF_GRANT[name] || OF_GRANT[name].includes(String(config.grant));
+
+/** What a fresh setup says already. */
+export function startOf(kind: Kind): Values {
+  const given = Object.entries(SETUPS[kind].config.properties ?? {}).map(([name, schema]) => {
+    const { enum: words, default: usual } = flat(schema);
+    return [name, words && !words.includes(String(usual)) ? (SETUPS[kind].config.required?.includes(name) ? words[0] : undefined) : usual];
+  });
+  return Object.fromEntries(given.filter(([, value]) => value !== undefined && !Array.isArray(value)));
+}
+
+export const labelOf = (name: string): string => c.parts[name] ?? name.replaceAll("_", " ");
+/** Keys in PEM have lines. */
+export const hasLines = (part: Part) => part.schema.type === "array" || part.schema.type === "object" || part.name === "private_key";
 
 /** A text as a part means it. */
 export function meant(part: Part, text: string): unknown {
   const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);
-  if (part.as === "lines") return lines;
-  if (part.as === "number") return Number(text);
-  if (part.as === "headers") return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf(":")).trim(), line.slice(line.indexOf(":") + 1).trim()]));
-  return text;
+  switch (part.schema.type) {
+    case "array": return lines;
+    case "integer": return Number(text);
+    case "object": return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf(":")).trim(), line.slice(line.indexOf(":") + 1).trim()]));
+    default: return text;
+  }
 }
 
 export const asText = (value: unknown) => (value === undefined || value === null ? "" : Array.isArray(value) ? value.join("\n") : String(value));

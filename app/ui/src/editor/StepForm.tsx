@@ -1,11 +1,10 @@
 /** The right panel: the form of the step or trigger that is selected. */
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { ArrowDown, ArrowUp, Copy, CopyPlus, Plus, Trash2 } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import type { BrokenRule, RunStep } from "../api/client";
-import { actionsQuery, connectionsQuery, queryClient, triggersQuery } from "../api/queries";
-import { ConnectionForm } from "../connections/Form";
-import type { Kind } from "../connections/kinds";
+import { actionsQuery, triggersQuery } from "../api/queries";
+import { Connected } from "../connections/Connected";
 import { Field, Note, Panel } from "../parts/controls";
 import { Json } from "../parts/Json";
 import { StepMark } from "../parts/status";
@@ -13,10 +12,12 @@ import { toast } from "../parts/toasts";
 import { t } from "../texts";
 import { type Step, allSteps, kindName } from "../zap/steps";
 import { type Draft, type Place, type Starts, at, placeOfPointer, put, triggersOf } from "./draft";
+import { Asking, withoutDependents } from "./Choices";
 import { Fields } from "./Fields";
 import { ACTION_FIELDS, HOOK_FIELDS, KINDS, ON_ERROR, SETTINGS, type Schema } from "./kinds";
 import { w } from "./words";
 
+type Loose = Record<string, unknown>;
 type Change = (next: Draft, key?: string) => void;
 interface Formed { draft: Draft; place: Place; change: Change; rules: readonly BrokenRule[] }
 
@@ -37,17 +38,21 @@ export function StepForm({ draft, place, change, rules, verbs, tested, keep }: F
   const actions = useQuery(actionsQuery).data;
   const wrong = wrongAt(rules, place);
   const set = (name: string, value: unknown) => change(put(draft, [...place, name], value), [...place, name].join("."));
-  const setConfig = (name: string, value: unknown) => change(put(draft, [...place, "config", name], value), [...place, "config", name].join("."));
   const action = step.kind === "action" ? actions?.find((one) => one.type === step.type) : undefined;
   const schema = action?.config_schema as Schema | undefined;
+  const setConfig = (name: string, value: unknown) => {
+    const config = put((step.config ?? {}) as Loose, [name], value);
+    change(put(draft, [...place, "config"], withoutDependents(schema, config, name)), [...place, "config", name].join("."));
+  };
+  const asking = { connector: String(step.type).split(/[.@]/)[0] ?? "", connection: step.connection as string | undefined, input: (step.config ?? {}) as Loose };
   const kind = KINDS[step.kind];
   return (
     <Panel title={action?.name ?? kind?.name ?? kindName(step.kind)} actions={<Actions verbs={verbs} />}>
       <div className="stack" data-testid="step-form">
         {(action || kind) && <p className="small soft">{action?.description ?? kind?.about}</p>}
         <div data-field="id"><Id key={step.id} step={step} draft={draft} rename={verbs.rename} /></div>
-        {schema && <Fields fields={schema.properties ?? {}} required={schema.required ?? []} value={(step.config ?? {}) as Record<string, unknown>} set={setConfig} prefix="config/" wrong={wrong} />}
-        {action?.connection && <Connected kinds={action.connection.kinds} required={action.connection.required} value={step.connection as string | undefined} set={(id) => set("connection", id)} wrong={wrong("connection")} />}
+        {schema && <Asking.Provider value={asking}><Fields fields={schema.properties ?? {}} required={schema.required ?? []} value={asking.input} set={setConfig} prefix="config/" wrong={wrong} /></Asking.Provider>}
+        {action?.connection && <Connected service={action.type.split(/[.@]/)[0]} kinds={action.connection.kinds} required={action.connection.required} value={step.connection as string | undefined} set={(id) => set("connection", id)} wrong={wrong("connection")} />}
         {action && <Fields fields={{ on_error: ON_ERROR }} value={step} set={set} wrong={wrong} />}
         {action && <details className="more-fields"><summary>{w.more}</summary><div className="stack"><Fields fields={ACTION_FIELDS} value={step} set={set} wrong={wrong} /></div></details>}
         {kind && <Fields fields={kind.fields} required={kind.required ?? []} value={step} set={set} wrong={wrong} />}
@@ -68,28 +73,6 @@ function Actions({ verbs }: { verbs: Verbs }) {
       {one(w.copy, <Copy aria-hidden />, verbs.copy)}
       {one(w.remove, <Trash2 aria-hidden />, verbs.remove)}
     </>
-  );
-}
-
-/** Which credential goes along; a new one can be made on the spot. */
-function Connected({ kinds, required, value, set, wrong }: { kinds: readonly Kind[]; required: boolean; value: string | undefined; set: (id: string | undefined) => void; wrong: string | undefined }) {
-  const all = useInfiniteQuery(connectionsQuery).data?.pages.flatMap((page) => page.items) ?? [];
-  const [isNew, setNew] = useState(false);
-  const fitting = all.filter((one) => kinds.includes(one.kind));
-  return (
-    <div data-field="connection" className="stack close">
-      <Field label={t.connections.choose} wrong={wrong}>
-        {(id, described) => (
-          <select id={id} aria-describedby={described} className="select" value={value ?? ""} data-testid="connection" onChange={(event) => set(event.target.value || undefined)}>
-            <option value="">{required ? "" : t.connections.without}</option>
-            {fitting.map((one) => <option key={one.id} value={one.id}>{one.name}</option>)}
-            {value && !fitting.some((one) => one.id === value) && <option value={value}>{value}</option>}
-          </select>
-        )}
-      </Field>
-      <div><button type="button" className="button small" onClick={() => setNew(true)}><Plus aria-hidden />{t.connections.create}</button></div>
-      {isNew && <ConnectionForm kinds={kinds} onClose={() => setNew(false)} done={(made) => { setNew(false); set(made.id); void queryClient.invalidateQueries({ queryKey: ["connections"] }); }} />}
-    </div>
   );
 }
 
@@ -144,6 +127,7 @@ export function TriggerForm({ draft, place, change, rules }: Formed) {
           <Field label={w.triggerId}>{(id) => <input id={id} className="input mono" value={trigger.id} onChange={(event) => change(put(draft, [...place, "id"], event.target.value), "trigger id")} />}</Field>
         )}
         {schema && <Fields key={item?.type} fields={trigger?.type.startsWith("webhook.") ? { ...schema.properties, ...HOOK_FIELDS } : (schema.properties ?? {})} required={schema.required ?? []} value={trigger?.config ?? {}} set={set} prefix="config/" wrong={wrongAt(rules, place)} />}
+        {item?.connection && <Connected kinds={item.connection.kinds} required={item.connection.required} value={trigger?.connection} set={(id) => change(put(draft, [...place, "connection"], id))} wrong={wrongAt(rules, place)("connection")} />}
       </div>
     </Panel>
   );

@@ -5,7 +5,7 @@ import { type Step, allSteps, branches } from "../zap/steps";
 export type Place = readonly (string | number)[];
 type Loose = Record<string, unknown>;
 
-export interface Starts { id?: string; type: string; config?: Loose }
+export interface Starts { id?: string; type: string; config?: Loose; connection?: string }
 export interface Draft {
   name: string;
   trigger?: Starts;

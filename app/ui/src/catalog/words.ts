@@ -1,0 +1,17 @@
+/** The texts of the catalog, in English; they are loaded with it. */
+const s = (count: number, one: string) => `${count.toLocaleString("en")} ${one}${count === 1 ? "" : "s"}`;
+
+export const k = {
+  about: "What zaps can be made of: triggers that start them, and actions of connectors. Add your own as a file, or import the description of an API.",
+  search: "Search triggers and actions", source: "From", anySource: "Any source", sources: { built_in: "Comes along", uploaded: "Uploaded", imported: "Imported" },
+  upload: "Upload", import: "Import", connectors: "Connectors", triggers: "Triggers", actions: "Actions", found: (count: number) => s(count, "match").replace("matchs", "matches"),
+  count: (count: number) => s(count, "action"), nothing: "Nothing has these words", nothingAbout: "Perhaps the service publishes a description of its API: import it.", more: (count: number) => `and ${count.toLocaleString("en")} more: search for them`,
+  version: "Version", versions: "Versions", newest: "newest", needs: "Connection", kinds: "Kinds", address: "Address", limits: "Limits", connect: "New connection", again: "Import again", newVersion: "Upload a version", file: "Its file", download: "Download",
+  fields: "Fields", field: "Field", type: "Type", meaning: "Meaning", required: "required", usual: (value: string) => `as usual: ${value}`, oneOf: (values: string) => `one of ${values}`, noFields: "It needs no settings.", chosenFrom: "chosen from a list",
+  example: "Example of the settings", gives: "What it gives", repeat: "May be repeated after a failure without harm", once: "Not repeated where it may have been done already", searchHere: "Search its actions", samples: "What it sends", setup: "Set it up", events: "Events", startsBy: "To start a zap, take this trigger with these settings:",
+  uploadTitle: "Upload a connector", fileHint: "YAML or JSON, as the guide on connectors describes it.", text: "Or paste it", uploaded: (name: string, version: string) => `${name} ${version} is added`, wrong: (count: number) => `${s(count, "mistake")} in the file:`, whole: "the whole file", guide: "How to write one",
+  importTitle: "Import an API", name: "Name", nameHint: "Types of its actions begin with it: small letters, digits and _.", from: "Description of the API", fromHint: "OpenAPI 3.0 or 3.1, Swagger 2.0, or a Google discovery document, as JSON or YAML of up to 32 MB.", url: "Or its address", base: "Address of the API", baseHint: "Where the document does not say, or says it wrongly.",
+  kind: "Calls are authorized by", asSaid: "As the document says", none: "Nothing", read: "Read it", reading: "Reading …", choose: "Choose operations", searchOperations: "Search operations", all: "Take all shown", noneOf: "Take none shown", chosen: (count: number, all: number) => `${count.toLocaleString("en")} of ${s(all, "operation")} chosen`, untagged: "Others", show: "Show", hide: "Hide",
+  back: "Back", next: "See what changes", keep: "Keep as a version", changes: (version: string) => `What version ${version} changes`, added: "Added", changed: "Changed", removed: "Removed", same: "Nothing differs from the version that there is.", affected: "These zaps call what is changed or removed. What they have published stays; they use the new version once they are published anew.", noneAffected: "No zap calls what is changed or removed.",
+  imported: (name: string, version: string) => `${name} ${version} is kept`, steps: (names: string) => `at ${names}`, most: (count: number) => `At most ${count.toLocaleString("en")} operations make one connector.`,
+};

@@ -1,0 +1,244 @@
+"""Connections and variables in the browser: stored, tried, consented to, used, taken away, and never shown."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.browser.conftest import Signed, sign_in
+from tests.support.axe import violations
+from tests.support.echo_target import EchoTarget, echo_target
+from tests.support.eventually import eventually
+from tests.support.oauth_server import CLIENT, SECRET, OAuthServer, oauth_server
+from tests.support.system import System
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+CANARY = "canary-8f3a-token"
+HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script> {{ 7 }}"
+
+
+@pytest.fixture
+async def target() -> AsyncIterator[EchoTarget]:
+    async with echo_target() as target:
+        yield target
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[OAuthServer]:
+    async with oauth_server() as server:
+        yield server
+
+
+async def fill(page: Page, **parts: str) -> None:
+    for name, value in parts.items():
+        field = page.get_by_test_id("connection-name" if name == "name" else f"part-{name}")
+        if await field.evaluate("one => one.tagName") == "SELECT":
+            await field.select_option(value)
+        else:
+            await field.fill(value)
+
+
+async def open_form(page: Page, kind: str) -> None:
+    await page.goto("/connections")
+    await page.get_by_test_id("new-connection").click()
+    await page.get_by_test_id("connection-kind").select_option(kind)
+
+
+def row_of(page: Page, name: str) -> Any:
+    return page.get_by_test_id("connection-row").filter(has_text=name)
+
+
+async def wish(page: Page, name: str, verb: str) -> None:
+    await row_of(page, name).get_by_role("button", name="Actions").click()
+    await page.get_by_test_id(verb).click()
+
+
+async def uses(system: System, connection: str, name: str, url: str) -> dict[str, Any]:
+    """A zap that names the connection."""
+    step = {"id": "send", "kind": "action", "type": "http.request", "connection": connection,
+            "config": {"method": "GET", "url": url}}  # fmt: skip
+    body = {"name": name, "trigger": {"type": "webhook.catch"}, "steps": [step]}
+    zap: dict[str, Any] = await system.call("POST", "/api/v1/zaps", body)
+    return zap
+
+
+async def test_a_credential_is_stored_tried_renamed_and_taken_away(
+    system: System, signed: Signed, target: EchoTarget
+) -> None:
+    page = signed.page
+    await open_form(page, "bearer")
+    await fill(page, name="The shop", token=CANARY, hosts=target.url.removeprefix("http://"))
+    await page.get_by_test_id("save-connection").click()
+    row = row_of(page, "The shop")
+    await expect(row.get_by_test_id("connection-status")).to_have_text("Not used yet")
+    for status, words in ((200, "It was let in."), (401, "It was not let in.")):
+        target.status = status
+        await wish(page, "The shop", "test-connection")
+        await page.get_by_test_id("trial-url").fill(f"{target.url}/me")
+        await page.get_by_test_id("run-trial").click()
+        await expect(page.get_by_test_id("trial")).to_contain_text(words)
+        assert target.last.headers["Authorization"] == f"Bearer {CANARY}"
+        await page.keyboard.press("Escape")
+    await expect(row.get_by_test_id("connection-status")).to_have_text("Refused")
+    await wish(page, "The shop", "change-connection")
+    await expect(page.get_by_test_id("part-token")).to_have_value("")
+    await fill(page, name="Another shop")
+    await page.get_by_test_id("save-connection").click()
+    await expect(row_of(page, "Another shop")).to_contain_text(target.url.removeprefix("http://"))
+    made = (await system.call("GET", "/api/v1/connections"))["items"][0]
+    await uses(system, made["id"], "Needs the shop", f"{target.url}/x")
+    await wish(page, "Another shop", "delete-connection")
+    await page.get_by_test_id("confirm").click()
+    await expect(page.get_by_test_id("uses")).to_contain_text("Needs the shop in the draft: send")
+    await expect(page.get_by_test_id("confirm")).to_have_text("Delete it anyway")
+    assert CANARY not in await page.content()
+    await page.get_by_test_id("confirm").click()
+    await expect(row_of(page, "Another shop")).to_have_count(0)
+
+
+async def test_what_is_wrong_is_said_at_the_field(signed: Signed) -> None:
+    page = signed.page
+    await open_form(page, "oauth2")
+    await fill(page, name="Wrong", authorize_url="nowhere", token_url="http://x y", client_id="c", hosts="not/a/host")
+    await page.get_by_test_id("save-connection").click()
+    for part in ("authorize_url", "token_url", "hosts"):
+        await expect(page.get_by_test_id(f"part-{part}")).to_have_attribute("aria-invalid", "true")
+    await fill(page, grant="jwt_bearer")
+    await expect(page.get_by_test_id("part-authorize_url")).to_have_count(0)
+    await expect(page.get_by_test_id("part-private_key")).to_be_visible()
+
+
+async def consent(page: Page) -> None:
+    """Go to the service in another tab, come back, and find that it is connected."""
+    async with page.context.expect_page() as opened:
+        await page.get_by_test_id("to-consent").click()
+    tab = await opened.value
+    await expect(tab.get_by_text("You can close this page")).to_be_visible()
+    await tab.close()
+    await expect(page.get_by_test_id("consented")).to_be_visible()
+    await page.get_by_role("button", name="Done").click()
+
+
+async def test_somebody_consents_and_again_once_that_was_taken_back(signed: Signed, server: OAuthServer) -> None:
+    page = signed.page
+    server.lasts_s = 1
+    await open_form(page, "oauth2")
+    await fill(page, name="Calendar", grant="authorization_code", authorize_url=f"{server.url}/authorize",
+               token_url=f"{server.url}/token", client_id=CLIENT, client_secret=SECRET, scopes="a\nb",
+               hosts=server.url.removeprefix("http://"))  # fmt: skip
+    await page.get_by_test_id("save-connection").click()
+    await expect(page.get_by_test_id("consent")).to_contain_text("/oauth/callback")
+    await consent(page)
+    status = row_of(page, "Calendar").get_by_test_id("connection-status")
+    await expect(status).to_have_text("Works")
+    server.take_back()
+    await wish(page, "Calendar", "test-connection")
+    await page.get_by_test_id("trial-url").fill(f"{server.url}/api/me")
+    await page.get_by_test_id("run-trial").click()
+    await expect(page.get_by_test_id("trial")).to_contain_text("It was not let in.")
+    await page.keyboard.press("Escape")
+    await expect(status).to_have_text("Needs consent")
+    server.lasts_s = 3_600
+    await row_of(page, "Calendar").get_by_test_id("reconnect").click()
+    await consent(page)
+    await expect(status).to_have_text("Works")
+
+
+async def test_a_step_gets_a_connection_that_is_made_on_the_spot(system: System, signed: Signed) -> None:
+    secret = {"name": "The old one", "kind": "bearer", "secrets": {"token": CANARY}}
+    old = await system.call("POST", "/api/v1/connections", secret)
+    say = {"id": "say", "kind": "action", "type": "slack.post_message", "connection": old["id"],
+           "config": {"channel": "c", "text": "x"}}  # fmt: skip
+    body = {"name": "On the spot", "trigger": {"type": "webhook.catch"}, "steps": [say]}
+    zap = await system.call("POST", "/api/v1/zaps", body)
+    page = signed.page
+    await page.goto(f"/zaps/{zap['id']}?tab=draft")
+    await page.get_by_test_id("step-say").click()
+    await page.get_by_test_id("step-form").get_by_test_id("new-connection").click()
+    await expect(page.get_by_test_id("connection-name")).to_have_value("Slack")
+    await expect(page.get_by_test_id("part-hosts")).to_have_value("slack.com")
+    await fill(page, name="Our Slack", token=CANARY)
+    await page.get_by_test_id("save-connection").click()
+    await expect(page.get_by_test_id("connection").locator("option:checked")).to_have_text("Our Slack")
+    names = {one["id"]: one["name"] for one in (await system.call("GET", "/api/v1/connections"))["items"]}
+
+    async def is_saved() -> bool:
+        found = await system.call("GET", f"/api/v1/zaps/{zap['id']}")
+        return bool(names[found["draft"]["steps"][0]["connection"]] == "Our Slack")
+
+    await eventually(is_saved, 10)
+
+
+async def test_variables_are_set_replaced_and_taken_away(system: System, signed: Signed) -> None:
+    page = signed.page
+    await page.goto("/variables")
+    for name, secret, value in (("BASE", False, "https://api.example.com"), ("TOKEN", True, CANARY)):
+        await page.get_by_test_id("new-variable").click()
+        await page.get_by_test_id("variable-name").fill(name)
+        await page.get_by_test_id("variable-secret").set_checked(secret)
+        await page.get_by_test_id("variable-value").fill(value)
+        await page.get_by_test_id("save-variable").click()
+        await expect(page.get_by_test_id("variable-row").filter(has_text=name)).to_have_count(1)
+    plain_row, secret_row = (page.get_by_test_id("variable-row").filter(has_text=name) for name in ("BASE", "TOKEN"))
+    await expect(plain_row).to_contain_text("https://api.example.com")
+    await expect(secret_row).to_contain_text("never shown")
+    assert CANARY not in await page.content()
+    await plain_row.get_by_role("button", name="Actions").click()
+    await page.get_by_test_id("change-variable").click()
+    await page.get_by_label("Type").select_option("number")
+    await page.get_by_test_id("variable-value").fill("7")
+    await page.get_by_test_id("save-variable").click()
+    await expect(plain_row).to_contain_text("7")
+    assert (await system.call("GET", "/api/v1/variables/BASE"))["value"] == 7
+    await secret_row.get_by_role("button", name="Actions").click()
+    await page.get_by_test_id("delete-variable").click()
+    await page.get_by_test_id("confirm").click()
+    await expect(secret_row).to_have_count(0)
+
+
+@pytest.mark.usefixtures("welcomed")
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_their_screens_and_dialogs_are_accessible_and_show_hostile_values_as_text(
+    system: System, browser: Browser, theme: Any, width: int, tmp_path: Path
+) -> None:
+    body = {"name": f"{HOSTILE} {theme} {width}", "kind": "bearer", "secrets": {"token": CANARY},
+            "config": {"hosts": ["shop.example.com"]}}  # fmt: skip
+    made = await system.call("POST", "/api/v1/connections", body)
+    await uses(system, made["id"], HOSTILE, "https://shop.example.com/x")
+    await system.call("PUT", "/api/v1/variables/HOSTILE", {"value": HOSTILE})
+    context = await browser.new_context(
+        base_url=system.base, color_scheme=theme, bypass_csp=True, viewport={"width": width, "height": 800}
+    )
+    context.set_default_timeout(10_000)
+    signed = await sign_in(context)
+    page, found = signed.page, []
+
+    async def look(where: str, shown: str) -> None:
+        await page.get_by_test_id(shown).first.wait_for()
+        found.extend(await violations(page, where))
+        await page.screenshot(path=tmp_path / f"{where}.png")
+        assert await page.locator("img[src=x], script:not([src])").count() == 0
+        assert await page.evaluate("() => document.documentElement.scrollWidth") <= width, where
+
+    await page.goto("/connections")
+    await look("connections", "connection-row")
+    for kind in ("bearer", "oauth2", "postgres"):
+        await open_form(page, kind)
+        await look(f"connection-{kind}", "connection-form")
+    await page.goto("/connections")
+    await wish(page, f"{theme} {width}", "test-connection")
+    await look("trial", "run-trial")
+    await page.goto("/connections")
+    await wish(page, f"{theme} {width}", "delete-connection")
+    await page.get_by_test_id("confirm").click()
+    await look("removal", "uses")
+    await page.goto("/variables")
+    await look("variables", "variable-row")
+    await page.get_by_test_id("new-variable").click()
+    await look("variable", "variable-form")
+    await context.close()
+    assert found == []
+    assert signed.wrong == []

@@ -1,0 +1,18 @@
+"""What axe finds wrong with a page: rules of WCAG 2.2, A and AA."""
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page
+
+AXE = Path(__file__).parents[2] / "app/ui/node_modules/axe-core/axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]
+
+
+async def violations(page: Page, where: str) -> list[tuple[str, str, str]]:
+    """Where it is, the rule, and the first element that breaks it. The page's context has to bypass its policy."""
+    if not AXE.exists():
+        pytest.skip("axe is not here: make ui installs it")
+    await page.evaluate(AXE.read_text("utf-8"))
+    found = await page.evaluate("(rules) => axe.run({runOnly: rules})", RULES)
+    return [(where, rule["id"], rule["nodes"][0]["html"][:300]) for rule in found["violations"]]
