@@ -5,7 +5,7 @@ import os
 import re
 import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from itertools import pairwise
 from uuid import UUID
@@ -22,9 +22,8 @@ from domain.run.events import RunCompleted
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import Connection, connect
 from sql.process.clock import new_id
-from sql.process.patience import rest
 from tests.support.api import Person, sign_up
-from tests.support.event_stream import Stream, Told, follow
+from tests.support.event_stream import Reading, Stream, Told, follow
 from tests.support.eventually import eventually
 from tests.support.projected import append, attempt_failed, failed, requested, resumed, succeeded
 from tests.support.served_api import served_log
@@ -280,26 +279,6 @@ async def test_pages_are_cut_anywhere_and_nothing_is_left_out(house: House, monk
         assert all(earlier < later for earlier, later in pairwise(positions(one)))
         shared = [told for told in found[0] if one and int(told.id) >= int(one[0].id)]
         assert [told.id for told in one][: len(shared)] == [told.id for told in shared]
-
-
-class Reading:
-    """Somebody who comes again whenever the stream ends, wherever the API is then."""
-
-    def __init__(self, person: Person, begin: int, urls: Sequence[str]) -> None:
-        self.person, self.urls = person, urls
-        self.last = str(begin)
-        self.found: list[int] = []
-
-    async def read(self) -> None:
-        """Read for as long as the task lives."""
-        while True:
-            with suppress(httpx.TransportError):
-                async with follow(self.urls[-1], self.person.access_token, last_event_id=self.last) as stream:
-                    async for told in stream:
-                        self.last = stream.id
-                        if told.event != "closed":
-                            self.found.append(int(told.id))
-            await rest(asyncio.Event(), 0.02)  # as clients do before they come again: the server shares this loop
 
 
 async def test_through_restarts_of_the_process_each_listener_has_everything_once(dsn: str) -> None:

@@ -1,12 +1,14 @@
 """A client of /api/v1/live: reads a stream as browsers do, and comes again from where it was."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx
 import msgspec
+
+from tests.support.api import Person
 
 
 class Told(msgspec.Struct):
@@ -74,3 +76,23 @@ async def follow(url: str, token: str, query: str = "", last_event_id: str | Non
         if answer.status_code != 200:
             await answer.aread()
         yield Stream(answer)
+
+
+class Reading:
+    """Somebody who comes again whenever the stream ends, wherever the API is then."""
+
+    def __init__(self, person: Person, begin: int, urls: Sequence[str]) -> None:
+        self.person, self.urls = person, urls
+        self.last = str(begin)
+        self.found: list[int] = []
+
+    async def read(self) -> None:
+        """Read for as long as the task lives."""
+        while True:
+            with suppress(httpx.TransportError):
+                async with follow(self.urls[-1], self.person.access_token, last_event_id=self.last) as stream:
+                    async for told in stream:
+                        self.last = stream.id
+                        if told.event != "closed":
+                            self.found.append(int(told.id))
+            await asyncio.sleep(0.02)  # as clients do before they come again: the server shares this loop
