@@ -10,7 +10,7 @@ import msgspec
 from domain.account import identity
 from domain.connection import events as connection
 from domain.connection import variables
-from domain.erasure import forgetting
+from domain.erasure import dropping, forgetting
 from domain.failures import failures
 from domain.intake import events as intake
 from domain.job import job
@@ -78,6 +78,7 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("zap.run.timed_out", 1, run_events.RunTimedOut),
     EventType("zap.run.cancelled", 1, run_events.RunCancelled),
     EventType("run.forgotten", 1, forgetting.RunForgotten),
+    EventType("runs.dropped", 1, dropping.RunsDropped),
     EventType("connection.created", 1, connection.ConnectionCreated),
     EventType("connection.changed", 1, connection.ConnectionChanged),
     EventType("connection.deleted", 1, connection.ConnectionDeleted),

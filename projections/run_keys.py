@@ -93,11 +93,12 @@ async def _declaring(connection: Connection, events: Sequence[StoredEvent]) -> l
     if missing:
         rows = await connection.fetch(_queries["zaps_of"], StreamKind.RUN, sorted(missing))
         zaps |= {row[0]: row[1] for row in rows}
-    settings = await _settings(connection, zaps.values())
+    settings = await settings_of(connection, zaps.values())
     return sorted(run_id for run_id, zap_id in zaps.items() if settings.get(zap_id, DEFAULT).search_keys)
 
 
-async def _settings(connection: Writer, zap_ids: Iterable[UUID]) -> dict[UUID, ZapSettings]:
+async def settings_of(connection: Writer, zap_ids: Iterable[UUID]) -> dict[UUID, ZapSettings]:
+    """The settings of the live versions of zaps that have one."""
     rows = await connection.fetch(_queries["declared"], StreamKind.CORE, sorted(set(zap_ids)))
     found: dict[UUID, ZapSettings] = {}
     for zap_id, schema_version, data in rows:
@@ -109,7 +110,7 @@ async def _settings(connection: Writer, zap_ids: Iterable[UUID]) -> dict[UUID, Z
 
 async def _write(connection: Writer, streams: Mapping[UUID, Sequence[StoredEvent]]) -> None:
     first = {run_id: _of_zap.decode(events[0].data) for run_id, events in streams.items()}
-    settings = await _settings(connection, [one.zap_id for one in first.values()])
+    settings = await settings_of(connection, [one.zap_id for one in first.values()])
     tenants = {run_id: events[0].tenant_id for run_id, events in streams.items()}
     rows = [
         (tenants[run_id], run_id, found.name, stored_key(found.name, found.key), found.text)

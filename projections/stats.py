@@ -6,8 +6,8 @@ statistics are about the same. Cells are sums, so batches may come in any order.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Literal, TypeAlias
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Literal, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -18,9 +18,13 @@ from domain.log.event import Event, StoredEvent, StreamKind
 from domain.registry import decode
 from domain.run import events as run
 from projections.engine.projection import Projection
-from projections.engine.rows import execute, storable
+from projections.engine.rows import columns, execute, storable
 from sql.postgres.pool import Connection, Pool
 from sql.postgres.queries import Queries
+
+if TYPE_CHECKING:
+    import asyncpg
+    from asyncpg.pool import PoolConnectionProxy
 
 _queries = Queries("projections/stats.sql")
 ALL_ZAPS = UUID(int=0)
@@ -28,6 +32,8 @@ Width: TypeAlias = Literal["minute", "hour", "day"]
 WIDTHS: Mapping[Width, timedelta] = {
     "minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1),
 }  # fmt: skip
+KEPT_RUNS = 500
+"""Runs whose events are read at once."""
 SHARES = 0.5, 0.95, 0.99
 _FAILED = "failed", "timed_out"
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -112,12 +118,41 @@ def _percentiles(counts: Mapping[str, int]) -> Percentiles:
     return Percentiles(*percentiles({int(length): count for length, count in counts.items()}, SHARES))
 
 
-async def seal_stats(connection: Connection, before: datetime) -> None:
-    """Keep what is before a moment for good, as no rebuild brings it back; in the transaction that drops those months.
+async def seal_runs(connection: Connection, month: date, zaps: Sequence[tuple[UUID, UUID]]) -> None:
+    """Keep for good what runs of a month that are about to go have added, of some tenants' zaps.
 
-    The moment is the beginning of a month in UTC.
+    In the transaction that drops them, after the list of runs has forgotten them: what is listed yet is kept. Who holds
+    the lock of the read model's rebuilds is alone with the table in between.
     """
-    await connection.execute(_queries["seal"], before)
+    await connection.execute(_queries["write_kept"])
+    last = UUID(int=0)
+    while rows := await connection.fetch(
+        _queries["kept_events"], month, [zap for _tenant, zap in zaps], last, KEPT_RUNS
+    ):
+        events = [StoredEvent(*row) for row in rows if row["type"] in STATS.handles]
+        if events:
+            await _apply(connection, events)
+        last = rows[-1]["stream_id"]
+    await connection.execute(_queries["write_lists"])
+    await connection.execute(_queries["seal_runs"], month, *columns(zaps))
+    await connection.execute(_queries["end_kept"])
+
+
+async def seal_requests(connection: "Connection | PoolConnectionProxy[asyncpg.Record]", month: date) -> None:
+    """Keep for good what requests of a month have added that is about to be dropped; in the same transaction."""
+    await connection.execute(_queries["seal_requests"], month)
+
+
+async def unseal_runs(connection: Connection, events: Sequence[StoredEvent]) -> None:
+    """Runs came back: what the read model counts of them is kept elsewhere no more.
+
+    In the transaction that brings them back, under the lock of the read model's rebuilds.
+    """
+    await connection.execute(_queries["write_kept"])
+    await _apply(connection, [event for event in events if event.type in STATS.handles])
+    await connection.execute(_queries["unseal"])
+    await connection.execute(_queries["end_kept"])
+    await connection.execute(_queries["write_lists"])
 
 
 async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:

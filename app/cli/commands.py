@@ -150,6 +150,16 @@ def erase(subject: str, yes: bool) -> None:
 
 
 @main.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+def retention(dry_run: bool) -> None:
+    """Drop the runs whose time is over, as the settings of their zaps say; the scheduler does so every hour."""
+    settings = _settings("retention", "database_url")
+    from app.cli import retaining
+
+    _run(retaining.retention(settings, dry_run=dry_run))
+
+
+@main.command()
 @click.option("--url", help="Where it runs; without this: the installation of the data directory, or PUBLIC_URL.")
 def demo(url: str | None) -> None:
     """Show a zap at work on a running TriggerHub."""

@@ -171,6 +171,7 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
     from consumers.notifier.notifier import Notifier
     from consumers.notifier.recipients import Recipients
     from consumers.outbound.client import Outbound
+    from consumers.scheduler import retention
     from consumers.scheduler.checkpoints import Checkpoints, Delivery
     from consumers.scheduler.housekeeping import Housekeeping
     from consumers.scheduler.timers import scheduler
@@ -210,6 +211,8 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
         variables = Variables(store.pool, settings.encryption_key).of
         jobs = JobWorker(store, settings.database_url, clock.new_id, catalog(), links, variables=variables)
         tasks.create_task(jobs.run(stop), name="jobs")
+        retaining = retention.keep(settings.database_url, clock.now, clock.new_id, stop)
+        tasks.create_task(retaining, name="retention")
         if settings.checkpoint_key:
             checkpoints = Checkpoints(
                 store,

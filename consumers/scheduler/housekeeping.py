@@ -10,7 +10,7 @@ import asyncpg
 import structlog
 
 from domain.language.zones import RULES
-from projections import audit, request_list, tick_list
+from projections import audit, request_list, stats, tick_list
 from sql.postgres.pool import CONNECTION_ERRORS, Pool
 from sql.postgres.queries import Queries, Query
 from sql.process.patience import rest
@@ -111,12 +111,13 @@ class Housekeeping:
             month: date | None = await connection.fetchval(_events["oldest_request_month"], before)
             if month is None:
                 return False
-            for projection in (request_list.REQUEST_LIST, tick_list.TICK_LIST, audit.AUDIT):
+            for projection in (request_list.REQUEST_LIST, tick_list.TICK_LIST, audit.AUDIT, stats.STATS):
                 if not await connection.fetchval(_gates["try_lock_rebuild"], projection.name):
                     return False
             await request_list.forget_month(connection, month)
             await tick_list.forget_month(connection, month)
             await audit.forget_month(connection, month)
+            await stats.seal_requests(connection, month)
             dropped: int = await connection.fetchval(_events["drop_request_month"], month, timeout=DROP_S)
         log.info("housekeeping.requests_dropped", month=f"{month:%Y-%m}", events=dropped)
         return True

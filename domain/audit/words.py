@@ -12,6 +12,7 @@ from domain.account import identity
 from domain.audit.entry import EntityKind
 from domain.connection import events as connection
 from domain.connection import variables
+from domain.erasure.dropping import RunsDropped
 from domain.erasure.forgetting import RunForgotten
 from domain.failures import failures
 from domain.intake import events as intake
@@ -39,7 +40,7 @@ _Zap: TypeAlias = (
     | zap.ZapDeleted | zap.ZapSecretsChanged | zap.ZapFlagged | zap.ZapUnflagged
 )  # fmt: skip
 _OfZap: TypeAlias = zap.DraftTested | failures.FailuresResolved | failures.FailuresNoted
-_Run: TypeAlias = run.RunRequested | run.RunCancelled | waits.ApprovalAnswered | RunForgotten
+_Run: TypeAlias = run.RunRequested | run.RunCancelled | waits.ApprovalAnswered | RunForgotten | RunsDropped
 _Request: TypeAlias = intake.RequestAdmitted | intake.RequestDiscarded
 _Job: TypeAlias = job.JobRequested | job.JobPaused | job.JobResumed | job.JobAborted
 _Shared: TypeAlias = connection.ConnectionEvent | variables.VariableEvent
@@ -124,6 +125,9 @@ def _of_run(event: _Run, run_id: UUID) -> Told | None:
             return Told(
                 kind="run", id=forgotten, text=f"erased the payloads of run {forgotten} of zap {{}}", named_by=zap_id
             )
+        case RunsDropped(month=month, zaps=zaps):
+            count = sum(sum(one.runs.values()) for one in zaps)
+            return Told(kind="run", id=run_id, text=f"dropped {count:,} runs of {month}, whose time was over")
         case run.RunCancelled():
             return Told(kind="run", id=run_id, text=f"cancelled run {run_id}")
         case waits.ApprovalAnswered(decision=decision, step_id=step_id):

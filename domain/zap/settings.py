@@ -13,6 +13,7 @@ MAX_DEADLINE_S = 366 * 24 * 3600
 MAX_RECIPIENTS = 10
 MAX_TAGS = 20
 MAX_SEARCH_KEYS = 10
+MAX_KEPT_DAYS = 36_500
 
 _WORDS = r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?\Z"
 Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=_WORDS)]
@@ -85,6 +86,16 @@ class SearchKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("path begins with trigger, steps or error, such as trigger.body.order.id")
 
 
+class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How many days runs are kept, from the end of the month of their request on; null: for ever.
+
+    `completed_days` is for runs that completed or were filtered, `failed_days` for all others that have ended.
+    """
+
+    completed_days: Annotated[int, msgspec.Meta(ge=0, le=MAX_KEPT_DAYS)] | None = None
+    failed_days: Annotated[int, msgspec.Meta(ge=0, le=MAX_KEPT_DAYS)] | None = None
+
+
 class ZapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Part of a zap's definition, and so of each published version.
 
@@ -93,7 +104,7 @@ class ZapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     words by which its owner finds it, and by which others listen to its failures. `subject`: where in the trigger it
     stands whose data a run carries, such as `trigger.body.customer.email`; by that one person's payloads are erased.
     `index`: whether words and values of its runs are searched for. `search_keys`: values that the run list shows; those
-    of the version that is live count for all runs of the zap, past ones included.
+    of the version that is live count for all runs of the zap, past ones included. `retention`: how long these are kept.
     """
 
     concurrency: Concurrency = Concurrency()
@@ -103,6 +114,7 @@ class ZapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     index: Literal["on", "off"] | Excluding = "on"
     tags: Annotated[tuple[Tag, ...], msgspec.Meta(max_length=MAX_TAGS)] = ()
     subject: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_PATH)] | None = None
+    retention: Retention = Retention()
     search_keys: Annotated[tuple[SearchKey, ...], msgspec.Meta(max_length=MAX_SEARCH_KEYS)] = ()
 
     def __post_init__(self) -> None:

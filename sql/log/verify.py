@@ -115,6 +115,9 @@ async def _check_streams(connection: Connection) -> None:
     unrecorded: int | None = await connection.fetchval(_verify["unrecorded"])
     if unrecorded is not None:
         raise _Broken(unrecorded, "the event's payload is gone, and no event says why")
+    untold: int | None = await connection.fetchval(_verify["untold"])
+    if untold is not None:
+        raise _Broken(untold, "the event was dropped, and no event says so")
     hole: int | None = await connection.fetchval(_verify["holes"])
     if hole is not None:
         raise _Broken(hole, "the versions of the stream that starts here are not 1, 2, 3 …")

@@ -60,6 +60,19 @@ select min(e.position)
 from (select kind, stream_id from es.events group by kind, stream_id having count(*) <> max(version)) broken
 join es.events e using (kind, stream_id)
 
+-- name: untold
+-- The first event that was dropped although no event says so, or says so of others.
+select min(position) from (
+    select min(d.position) as position, d.drop_id,
+           encode(sha256(string_agg(int8send(d.position) || int4send(d.version) || d.hash, '' order by d.position)), 'hex')
+               as digest
+    from es.dropped_events d where d.drop_id is not null group by d.drop_id
+) said
+where not exists (
+    select from es.events e where e.kind = 0 and e.stream_id = said.drop_id and e.version = 1 and e.type = 'runs.dropped'
+      and convert_from(e.data, 'UTF8')::jsonb ->> 'digest' = said.digest
+)
+
 -- name: unrecorded
 -- The first event that was forgotten although no event says so, or says of what stays that it were something else.
 select min(position) from (

@@ -126,7 +126,7 @@ def test_every_event_belongs_to_one_aggregate_and_is_folded_by_it() -> None:
     from domain.account import identity
     from domain.connection import events as connection
     from domain.connection import variables
-    from domain.erasure import forgetting
+    from domain.erasure import dropping, forgetting
     from domain.failures import failures
     from domain.intake import events as intake
     from domain.job import job
@@ -147,7 +147,11 @@ def test_every_event_belongs_to_one_aggregate_and_is_folded_by_it() -> None:
         connection.ConnectionEvent,
         variables.VariableEvent,
     )
-    unions = [*(set(get_args(union)) for union in aggregates), {ticks.TickEvent}, {forgetting.RunForgotten}]
+    unions = [
+        *(set(get_args(union)) for union in aggregates),
+        {ticks.TickEvent},
+        {forgetting.RunForgotten, dropping.RunsDropped},
+    ]
     assert sum(map(len, unions)) == len(set.union(*unions)) == len(EVENT_TYPES)
     assert set.union(*unions) == {kind.struct for kind in EVENT_TYPES}
     then = datetime(2026, 1, 1, tzinfo=UTC)

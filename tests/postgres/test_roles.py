@@ -15,6 +15,7 @@ from projections.engine.rebuild import rebuild
 from projections.engine.registry import PROJECTIONS
 from projections.engine.verify import verify_read_models
 from projections.request_list import REQUEST_LIST
+from projections.stats import STATS
 from projections.tick_list import TICK_LIST
 from sql.log.event_store import PgEventStore
 from sql.log.verify import verify_chain
@@ -83,7 +84,7 @@ async def test_it_may_not_touch_the_log(app: Connection, statement: str) -> None
 
 async def test_it_drops_months_of_requests_that_are_old(dsn: str, app_dsn: str) -> None:
     await tamper(dsn, "select es.make_month('events_request', '2020-01-01')")
-    for projection in (REQUEST_LIST, TICK_LIST, AUDIT):
+    for projection in (REQUEST_LIST, STATS, TICK_LIST, AUDIT):
         await rebuild(app_dsn, projection, 2)
     async with PgEventStore(app_dsn, "test") as store:
         old = UUID("016f7000-0000-7000-8000-000000000001")

@@ -6,7 +6,7 @@ from uuid import UUID
 from domain.account import identity
 from domain.connection import events as connection
 from domain.connection import variables
-from domain.erasure import forgetting
+from domain.erasure import dropping, forgetting
 from domain.failures import failures
 from domain.flow.decisions import Filtered, Taken
 from domain.hook.request import Request
@@ -280,6 +280,9 @@ EXAMPLES: tuple[Event, ...] = (
     job.JobAborted(),
     job.JobCompleted(),
     forgetting.RunForgotten(run_id=_ID, zap_id=ZAP, events=3, digest="5a" * 32),
+    dropping.RunsDropped(
+        month="2026-01", zaps=[dropping.Dropped(ZAP, {"completed": 7})], events=28, digest="5a" * 32, archive="runs.gz"
+    ),
     connection.ConnectionCreated(name="Orders", kind="bearer", config={"hosts": ["api.example.com"]}),
     connection.ConnectionChanged(name="Orders", config={"hosts": ["api.example.com"]}, secrets=("token",)),
     connection.ConnectionDeleted(forced=True),

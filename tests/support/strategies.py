@@ -10,7 +10,7 @@ from domain.account import identity
 from domain.connection import events as connection
 from domain.connection import variables
 from domain.connection.kinds import Kind
-from domain.erasure import forgetting
+from domain.erasure import dropping, forgetting
 from domain.failures import failures
 from domain.flow.decisions import Filtered, Taken
 from domain.flow.steps import ActionStep
@@ -323,6 +323,14 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     identity.AuditExported: st.builds(identity.AuditExported, format=st.sampled_from(("ndjson", "csv"))),
     forgetting.RunForgotten: st.builds(
         forgetting.RunForgotten, run_id=st.uuids(), zap_id=st.uuids(), events=st.integers(1, 99), digest=texts
+    ),
+    dropping.RunsDropped: st.builds(
+        dropping.RunsDropped,
+        month=texts,
+        zaps=st.lists(st.builds(dropping.Dropped, st.uuids(), st.dictionaries(texts, st.integers(1, 99))), max_size=3),
+        events=st.integers(1, 99),
+        digest=texts,
+        archive=texts,
     ),
 }
 events: st.SearchStrategy[Event] = st.one_of(*EVENTS.values())

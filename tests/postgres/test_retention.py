@@ -1,0 +1,210 @@
+"""Retention: what is over goes from log, lists and index; chain, tree and statistics hold, and it is on record."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import pytest
+
+from consumers.indexing.following import catch_up
+from consumers.scheduler.retention import Expired, drop, expired
+from domain.erasure.dropping import RunsDropped
+from domain.hook.request import json_request
+from domain.log.event import StreamKind
+from domain.registry import decode
+from domain.run import events as run
+from domain.zap.events import ZapEnabled, ZapPublished
+from domain.zap.settings import Retention, SearchKey, ZapSettings
+from projections.engine.engine import Engine
+from projections.engine.freshness import wait_until
+from projections.engine.registry import BY_THEMSELVES, PROJECTIONS
+from projections.engine.verify import verify_read_models
+from projections.stats import Asked, Bucket, read_stats
+from sql.log.event_store import PgEventStore
+from sql.log.tree import Tree, recomputed
+from sql.log.verify import verify_chain
+from sql.postgres.pool import Connection, connect
+from sql.process.clock import new_id
+from tests.support.builders import a_definition, a_zap_created
+from tests.support.projected import PARTITIONS, append, failed, following, succeeded, tamper
+
+TENANT, OTHER = new_id(), new_id()
+SHORT, LONG, ALWAYS = new_id(), new_id(), new_id()
+MONTH, END = datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 4, 1, tzinfo=UTC)
+RULES = {
+    SHORT: Retention(completed_days=30, failed_days=30),
+    LONG: Retention(completed_days=30, failed_days=400),
+    ALWAYS: Retention(),
+}
+CANARY = "canary-of-retention"
+
+
+def id_in(month: datetime, dice: random.Random) -> UUID:
+    at = month + timedelta(seconds=dice.randrange(27 * 86_400))
+    return UUID(int=int(at.timestamp() * 1_000) << 80 | new_id().int & (1 << 80) - 1)
+
+
+async def zaps(store: PgEventStore, rules: dict[UUID, Retention], tenant_id: UUID = TENANT) -> None:
+    for zap_id, rule in rules.items():
+        keys = (SearchKey("n", "trigger.body.n", "number"),)
+        definition = msgspec.structs.replace(
+            a_definition("send"), settings=ZapSettings(retention=rule, search_keys=keys)
+        )
+        published = ZapPublished(number=1, name="Orders", definition=definition)
+        events = a_zap_created(definition=definition), published, ZapEnabled()
+        await append(store, zap_id, *events, tenant_id=tenant_id, key=zap_id, kind=StreamKind.CORE)
+
+
+async def runs(
+    store: PgEventStore, zap_id: UUID, count: int, month: datetime = MONTH, tenant_id: UUID = TENANT
+) -> list[UUID]:
+    """Runs that were requested in a month: two thirds completed, others failed."""
+    dice = random.Random(4)
+    ids = []
+    for n in range(count):
+        run_id = id_in(month, dice)
+        request = json_request({"n": n, "word": CANARY})
+        started = run.RunRequested(zap_id=zap_id, zap_version=1, source="webhook", request=request)
+        rest = failed() if n % 3 == 0 else (succeeded(), run.RunCompleted())
+        ended = [msgspec.structs.replace(e, zap_id=zap_id) if isinstance(e, run.RunEnd) else e for e in rest]
+        await append(store, run_id, started, *ended, tenant_id=tenant_id, key=run_id)
+        ids.append(run_id)
+    return ids
+
+
+async def statistics(store: PgEventStore, tenant_id: UUID = TENANT) -> list[list[Bucket]]:
+    found = []
+    for zap_id in (None, SHORT, LONG, ALWAYS):
+        for by_step in (False, True):
+            since, until = MONTH - timedelta(days=40), END + timedelta(days=1)
+            asked = Asked(zap_id=zap_id, width="day", since=since, until=until, by_step=by_step)
+            found.append(await read_stats(store.pool, tenant_id, asked))
+    return found
+
+
+@asynccontextmanager
+async def indexed(dsn: str) -> AsyncIterator[None]:
+    """A search index that has come to the head of the log."""
+    reader = await connect(dsn, "test")
+    async with Engine(dsn, BY_THEMSELVES, 1) as engine:
+        await engine.start()
+        await catch_up(reader, engine)
+        yield
+    await reader.close()
+
+
+@pytest.fixture
+async def months(dsn: str) -> None:
+    await tamper(dsn, "select es.make_month('events_run', m) from unnest('{2025-02-01,2025-03-01}'::timestamp[]) m")
+
+
+async def due(dsn: str, at: datetime) -> list[Expired]:
+    return [gone async for gone in expired(dsn, at)]
+
+
+async def test_what_is_over_goes_and_everything_still_verifies(
+    dsn: str, store: PgEventStore, connection: Connection, months: None
+) -> None:
+    await zaps(store, RULES)
+    short, long, always = [await runs(store, zap_id, 12) for zap_id in (SHORT, LONG, ALWAYS)]
+    under_way = id_in(MONTH, random.Random(9))
+    started = run.RunRequested(zap_id=SHORT, zap_version=1, source="webhook", request=json_request({"n": 1}))
+    await append(store, under_way, started, tenant_id=TENANT, key=under_way)
+    before_head = await store.head()
+    root = (await recomputed(connection, [before_head]))[before_head]
+    async with following(dsn, store), indexed(dsn):
+        assert await wait_until(store.pool, "run_list", before_head, 10)
+        stats = await statistics(store)
+        assert await due(dsn, END + timedelta(days=29)) == []
+        (gone,) = await due(dsn, END + timedelta(days=30))
+        expected = {*short, *(run_id for n, run_id in enumerate(long) if n % 3)}
+        assert {one[1] for one in gone.runs} == expected
+        assert gone.counts() == {TENANT: {SHORT: {"completed": 8, "failed": 4}, LONG: {"completed": 8}}}
+        assert await drop(dsn, gone, new_id)
+        assert await wait_until(store.pool, "run_list", await store.head(), 10)
+        assert await verify_read_models(dsn, PROJECTIONS, PARTITIONS) == []
+    assert await statistics(store) == stats
+    left = await connection.fetch("select distinct stream_id from es.events where kind = 1")
+    assert {row[0] for row in left} == {*long, *always, under_way} - expected
+    for table in ("rm.run_list", "rm.run_keys"):
+        assert expected.isdisjoint({row[0] for row in await connection.fetch(f"select run_id from {table}")})
+    report = await verify_chain(dsn)
+    assert (report.broken_at, report.events) == (None, await store.head()), report.reason
+    assert (await recomputed(connection, [before_head]))[before_head] == root
+    told = (await store.read_log(before_head, 10))[0]
+    event = decode(told.type, told.schema_version, told.data)
+    assert isinstance(event, RunsDropped)
+    assert (event.month, event.events, sum(sum(zap.runs.values()) for zap in event.zaps)) == ("2025-03", 60, 20)
+    assert await due(dsn, END + timedelta(days=30)) == []
+    # What it says is held against what is on record.
+    first = "(select min(position) from es.dropped_events)"
+    await tamper(dsn, f"update es.dropped_events set drop_id = gen_random_uuid() where position = {first}")
+    assert (await verify_chain(dsn)).reason == "the event was dropped, and no event says so"
+
+
+async def test_a_month_of_which_nothing_is_kept_goes_as_its_leaf(
+    dsn: str, store: PgEventStore, connection: Connection, months: None
+) -> None:
+    await zaps(store, {SHORT: RULES[SHORT]})
+    other_zap = new_id()
+    await zaps(store, {other_zap: RULES[SHORT]}, OTHER)
+    await runs(store, SHORT, 9)
+    kept = await runs(store, SHORT, 3, END - timedelta(days=59))
+    await runs(store, other_zap, 6, MONTH, OTHER)
+    async with following(dsn, store), indexed(dsn):
+        assert await wait_until(store.pool, "run_list", await store.head(), 10)
+        segments = await connection.fetchval("select count(*) from rm.run_search")
+        stats = await statistics(store), await statistics(store, OTHER)
+        late = [gone for gone in await due(dsn, END + timedelta(days=30)) if gone.month == MONTH.date()]
+        assert await drop(dsn, late[0], new_id)
+        assert await wait_until(store.pool, "run_list", await store.head(), 10)
+        assert await verify_read_models(dsn, PROJECTIONS, PARTITIONS) == []
+    assert segments
+    assert await connection.fetchval("select to_regclass('es.events_run_202503')") is None
+    assert {row[0] for row in await connection.fetch("select run_id from rm.run_list")} == set(kept)
+    assert (await statistics(store), await statistics(store, OTHER)) == stats
+    told = await connection.fetch("select tenant_id from es.events where type = 'runs.dropped' order by 1")
+    assert [row[0] for row in told] == sorted([TENANT, OTHER])
+    report = await verify_chain(dsn)
+    assert (report.broken_at, report.events) == (None, await store.head()), report.reason
+    assert await Tree(store.pool).inclusion(1, await store.head()) is not None
+
+
+async def test_appends_go_on_while_a_month_is_dropped_behind_a_reader(
+    dsn: str, store: PgEventStore, months: None
+) -> None:
+    """Who reads the month holds the drop up, and nobody else; a run that is under way is never dropped."""
+    await zaps(store, {SHORT: RULES[SHORT]})
+    mine = await runs(store, SHORT, 6)
+    async with following(dsn, store), indexed(dsn):
+        assert await wait_until(store.pool, "run_list", await store.head(), 10)
+        (gone,) = await due(dsn, END + timedelta(days=30))
+        reader = await connect(dsn, "backup")
+        async with reader.transaction():
+            await reader.execute("select * from es.events_run_202503 limit 1")
+            dropping = asyncio.create_task(drop(dsn, gone, new_id))
+            waits: list[float] = []
+            while len(waits) < 200:
+                began = asyncio.get_running_loop().time()
+                await append(store, new_id(), run.RunRequested(
+                    zap_id=SHORT, zap_version=1, source="webhook", request=json_request({})
+                ), tenant_id=TENANT, key=SHORT)  # fmt: skip
+                waits.append(asyncio.get_running_loop().time() - began)
+            assert not dropping.done()
+        await reader.close()
+        assert await dropping
+        assert max(waits) < 1.0, "it is waited for 100 ms at a time"
+        assert await store.read_stream(StreamKind.RUN, mine[0]) == []
+    open_run = id_in(MONTH, random.Random(2))
+    await tamper(dsn, "select es.make_month('events_run', '2025-03-01')")
+    started = run.RunRequested(zap_id=SHORT, zap_version=1, source="webhook", request=json_request({}))
+    await append(store, open_run, started, tenant_id=TENANT, key=SHORT)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await store.pool.fetch(
+            "select * from es.set_runs_aside('2025-03-01', array[$1::uuid], array[$1::uuid])", open_run
+        )
