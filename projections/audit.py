@@ -184,11 +184,11 @@ def _told(stored: StoredEvent) -> Told | None:
 
 
 def _is_of_people(found: Told, type_: str, by: Metadata) -> bool:
-    """Whether an entry is due: of runs and requests, what people do to one of them.
+    """Whether an entry is due: of runs and requests, what people do to one of them, and what was erased or dropped.
 
     What a job does, the job tells: it is the cause of that. A replay names its job, and has a cause anyway.
     """
-    if found.kind not in ("run", "request"):
+    if found.kind not in ("run", "request") or type_ in ("runs.dropped", "run.forgotten"):
         return True
     by_person = by.actor.startswith(("user:", "key:")) or by.actor == "link"
     return by_person and (by.causation_id is None or type_ == "zap.run.requested")
@@ -267,7 +267,7 @@ def _handled() -> Iterator[str]:
 
 AUDIT = Projection(
     name="audit",
-    definition=4,
+    definition=5,
     handles=frozenset(_handled()),
     create=_queries["create"],
     apply=_apply,

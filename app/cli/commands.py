@@ -8,6 +8,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from typing import NoReturn, TypeVar
 
 import click
@@ -157,6 +158,29 @@ def retention(dry_run: bool) -> None:
     from app.cli import retaining
 
     _run(retaining.retention(settings, dry_run=dry_run))
+
+
+@main.command()
+@click.argument("month", type=click.DateTime(["%Y-%m"]))
+@click.option("--to", help="A directory, or s3://BUCKET/PREFIX; else that of the settings.")
+@click.option("--drop", "drops", is_flag=True, help="Also drop them from the log.")
+def archive(month: datetime, to: str | None, drops: bool) -> None:
+    """Write all runs of MONTH (such as 2026-01) that have ended to a compressed file."""
+    settings = _settings("archive", "database_url")
+    from app.cli import retaining
+
+    _run(retaining.archive(settings, month, to, drops=drops))
+
+
+@main.command("import")
+@click.argument("name")
+@click.option("--from", "from_", help="A directory, or s3://BUCKET/PREFIX; else that of the settings.")
+def bring_back(name: str, from_: str | None) -> None:
+    """Bring back the runs that were dropped behind the file NAME; each event is held against its hash."""
+    settings = _settings("import", "database_url")
+    from app.cli import retaining
+
+    _run(retaining.bring_back(settings, name, from_))
 
 
 @main.command()

@@ -1,12 +1,16 @@
-"""`triggerhub retention`: runs whose time is over leave the log."""
+"""`triggerhub retention`, `archive` and `import`: runs leave the log, to a file or for good, and come back."""
+
+from datetime import datetime
 
 import click
 
-from app.config.settings import Settings
+from app.config.errors import OperatorError
+from app.config.settings import PREFIX, Settings
 
 
 async def retention(settings: Settings, *, dry_run: bool) -> None:
     """Drop them, as a scheduler does every hour, or only say what would go."""
+    from consumers.scheduler.archive import place, write
     from consumers.scheduler.retention import drop, expired
     from sql.process.clock import new_id, now
 
@@ -17,9 +21,48 @@ async def retention(settings: Settings, *, dry_run: bool) -> None:
                 ends = ", ".join(f"{count:,} {status}" for status, count in sorted(runs.items()))
                 click.echo(f"{gone.month:%Y-%m} workspace {tenant_id} zap {zap_id}: {ends}")
         if not dry_run:
-            dropped = await drop(settings.database_url, gone, new_id)
+            name = ""
+            if settings.archive:
+                name = await write(settings.database_url, place(settings.archive), gone.month, gone.run_ids)
+            dropped = await drop(settings.database_url, gone, new_id, name)
             click.echo("dropped" if dropped else "a read model is being built anew: try again later")
     if not months:
         click.echo("no run's time is over")
     elif dry_run:
         click.echo("without --dry-run these are dropped")
+
+
+async def archive(settings: Settings, month: datetime, to: str | None, *, drops: bool) -> None:
+    """Write all runs of a month that have ended to a file; drop them where that is asked for."""
+    from consumers.scheduler.archive import place, write
+    from consumers.scheduler.retention import drop, ended
+    from sql.process.clock import new_id
+
+    gone = await ended(settings.database_url, month.date())
+    if not gone.runs:
+        raise OperatorError(f"No run of {month:%Y-%m} has ended.")
+    name = await write(settings.database_url, place(_where(settings, to)), gone.month, gone.run_ids)
+    click.echo(f"{name} has {len(gone.runs):,} runs")
+    if drops and not await drop(settings.database_url, gone, new_id, name):
+        raise OperatorError("A read model is being built anew, so nothing was dropped: try again later.")
+    if drops:
+        click.echo(f"they were dropped: triggerhub import {name} brings them back")
+
+
+async def bring_back(settings: Settings, name: str, from_: str | None) -> None:
+    """Bring the runs of a file back."""
+    from consumers.scheduler.archive import NotAnArchive, place
+    from consumers.scheduler.archive import bring_back as bring
+
+    try:
+        events = await bring(settings.database_url, place(_where(settings, from_)), name)
+    except NotAnArchive as error:
+        raise OperatorError(f"{name}: {error}.") from None
+    click.echo(f"{events:,} events came back, each as the log had known it")
+
+
+def _where(settings: Settings, given: str | None) -> str:
+    where = given or settings.archive
+    if not where:
+        raise OperatorError(f"Say where archives are: a directory or s3://BUCKET/PREFIX, here or as {PREFIX}ARCHIVE.")
+    return where

@@ -174,6 +174,15 @@ def file(text: str) -> str:
     return str(directory(text)) if text else text
 
 
+def archive(text: str) -> str:
+    """A directory, as an absolute path, or a place in an S3-compatible store."""
+    if "://" not in text:
+        return file(text)
+    if not re.fullmatch(r"s3://[^/\s]+(/\S*)?", text):
+        raise ValueError("must be a directory or s3://BUCKET/PREFIX")
+    return text
+
+
 def sasl_mechanism(text: str) -> str:
     """How to log in to the broker."""
     return one_of(*SASL_MECHANISMS)(text).upper()

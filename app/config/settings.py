@@ -86,6 +86,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_minutes: int = 10
     checkpoint_url: str = ""
     checkpoint_file: str = ""
+    archive: str = ""
     trusted_proxies: tuple[Network, ...] = ()
     broker_memory_limit: int = 96 * 2**20
     api_key: Secret = Secret("")
@@ -228,6 +229,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "checkpoint_minutes": parsers.integer(1, 1_440),
     "checkpoint_url": parsers.public_url,
     "checkpoint_file": parsers.file,
+    "archive": parsers.archive,
     "trusted_proxies": parsers.networks,
     "broker_memory_limit": parsers.parse_size,
     "log_level": parsers.one_of("debug", "info", "warning", "error"),

@@ -211,7 +211,7 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
         variables = Variables(store.pool, settings.encryption_key).of
         jobs = JobWorker(store, settings.database_url, clock.new_id, catalog(), links, variables=variables)
         tasks.create_task(jobs.run(stop), name="jobs")
-        retaining = retention.keep(settings.database_url, clock.now, clock.new_id, stop)
+        retaining = retention.keep(settings.database_url, settings.archive, clock.now, clock.new_id, stop)
         tasks.create_task(retaining, name="retention")
         if settings.checkpoint_key:
             checkpoints = Checkpoints(
@@ -261,7 +261,7 @@ ROLES: Mapping[str, Role] = {
         needs=("database_url", "message_key", "encryption_key"),
         uses=(
             *("public_url", "outbound_allow", "requests_days"),
-            *("checkpoint_key", "checkpoint_minutes", "checkpoint_url", "checkpoint_file"),
+            *("checkpoint_key", "checkpoint_minutes", "checkpoint_url", "checkpoint_file", "archive"),
             *("smtp_host", "smtp_port", "smtp_username", "smtp_password", "smtp_tls", "smtp_from"),
         ),
     ),

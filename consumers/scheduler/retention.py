@@ -15,7 +15,9 @@ from uuid import UUID
 import asyncpg
 import msgspec
 import structlog
+from obstore.exceptions import BaseError
 
+from consumers.scheduler.archive import place, write
 from domain.erasure.dropping import Dropped, RunsDropped
 from domain.log.event import Metadata, StreamKind
 from domain.log.ports import Clock, NewId
@@ -56,6 +58,11 @@ class Expired(msgspec.Struct, frozen=True):
     month: date
     runs: Sequence[tuple[UUID, UUID, UUID, str]]
 
+    @property
+    def run_ids(self) -> list[UUID]:
+        """The ids alone."""
+        return [run[1] for run in self.runs]
+
     def counts(self) -> Mapping[UUID, Mapping[UUID, Mapping[str, int]]]:
         """How many, by tenant, zap and status."""
         found: dict[UUID, dict[UUID, Counter[str]]] = {}
@@ -75,14 +82,15 @@ class _Part(msgspec.Struct, frozen=True):
         return self.expired.runs[0][0]
 
 
-async def keep(dsn: str, clock: Clock, new_id: NewId, stop: asyncio.Event) -> None:
-    """Drop what is over, now and every hour, until `stop`. Any number may race."""
+async def keep(dsn: str, archive: str, clock: Clock, new_id: NewId, stop: asyncio.Event) -> None:
+    """Archive, where that is wanted, and drop what is over, now and every hour, until `stop`. Any number may race."""
     while not stop.is_set():
         try:
             async with aclosing(expired(dsn, clock())) as months:
                 async for gone in months:
-                    await drop(dsn, gone, new_id)
-        except (*CONNECTION_ERRORS, asyncpg.PostgresError) as error:
+                    name = await write(dsn, place(archive), gone.month, gone.run_ids) if archive else ""
+                    await drop(dsn, gone, new_id, name)
+        except (*CONNECTION_ERRORS, asyncpg.PostgresError, BaseError) as error:
             log.warning("retention.failed", error=repr(error))
         await rest(stop, EVERY_S)
 
@@ -102,15 +110,28 @@ async def expired(dsn: str, at: datetime) -> AsyncGenerator[Expired, None]:
         connection.terminate()
 
 
-async def drop(dsn: str, gone: Expired, new_id: NewId) -> bool:
-    """Drop them. False where a read model is being built anew: later, then. Raises what connections raise."""
+async def ended(dsn: str, month: date) -> Expired:
+    """All runs of a month that have ended, whatever their zaps say."""
+    connection = await connect(dsn, "retention plans", statement_timeout="0")
+    try:
+        rows = await connection.fetch(_queries["ended"], month)
+    finally:
+        connection.terminate()
+    return Expired(month, [(row[0], row[1], row[2], row[3]) for row in rows])
+
+
+async def drop(dsn: str, gone: Expired, new_id: NewId, archive: str = "") -> bool:
+    """Drop them; `archive` is the file that has them. False where a read model is being built anew: later, then.
+
+    Raises what connections raise.
+    """
     connection = await connect(dsn, "retention", statement_timeout="0", search_path="rm")
     try:
         async with connection.transaction():
             for projection in CHANGED:
                 if not await connection.fetchval(_gates["try_lock_rebuild"], projection.name):
                     return False
-            whole = await _drop(connection, gone, new_id)
+            whole = await _drop(connection, gone, new_id, archive)
     finally:
         connection.terminate()
     log.info("retention.dropped", month=f"{gone.month:%Y-%m}", runs=len(gone.runs), whole_month=whole)
@@ -141,10 +162,10 @@ def _passed(days: int | None, end: datetime, at: datetime) -> bool:
     return days is not None and end + timedelta(days=days) <= at
 
 
-async def _drop(connection: Connection, gone: Expired, new_id: NewId) -> bool:
+async def _drop(connection: Connection, gone: Expired, new_id: NewId, archive: str) -> bool:
     parts = list(_parts(gone, new_id))
     drops = [part.drop_id for part in parts for _run in part.expired.runs]
-    run_ids = [run[1] for run in gone.runs]
+    run_ids = gone.run_ids
     told = {
         row[0]: (row[1], row[2]) for row in await connection.fetch(_queries["set_aside"], gone.month, run_ids, drops)
     }
@@ -154,7 +175,7 @@ async def _drop(connection: Connection, gone: Expired, new_id: NewId) -> bool:
     await connection.execute(_queries["forget_told"], tenants, run_ids, gone.month)
     await _forget_indexed(connection, gone)
     await seal_runs(connection, gone.month, sorted({(run[0], run[2]) for run in gone.runs}))
-    events = [_event(part, *told[part.drop_id], new_id) for part in parts]
+    events = [_event(_told(part, *told[part.drop_id], archive), part, new_id) for part in parts]
     kind = event_type(RunsDropped(month="", zaps=[], events=0, digest=""))
     whole: bool = await connection.fetchval(
         _queries["drop"], gone.month, run_ids, [part.drop_id for part in parts], [part.tenant_id for part in parts],
@@ -180,10 +201,13 @@ def _parts(gone: Expired, new_id: NewId) -> Iterator[_Part]:
             start = end
 
 
-def _event(part: _Part, events: int, digest: str, new_id: NewId) -> tuple[UUID, bytes, bytes, bytes]:
-    """The event's id, metadata, payload and hash."""
+def _told(part: _Part, events: int, digest: str, archive: str) -> RunsDropped:
     zaps = [Dropped(zap_id, dict(runs)) for zap_id, runs in part.expired.counts()[part.tenant_id].items()]
-    told = RunsDropped(month=f"{part.expired.month:%Y-%m}", zaps=zaps, events=events, digest=digest)
+    return RunsDropped(month=f"{part.expired.month:%Y-%m}", zaps=zaps, events=events, digest=digest, archive=archive)
+
+
+def _event(told: RunsDropped, part: _Part, new_id: NewId) -> tuple[UUID, bytes, bytes, bytes]:
+    """The event's id, metadata, payload and hash."""
     kind, event_id = event_type(told), new_id()
     meta, data = encode_metadata(Metadata(actor="retention")), encode(told)
     digest_of = event_hash(

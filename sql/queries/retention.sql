@@ -61,3 +61,35 @@ where first = ''::bytea and highest >= es.first_uuid_at($1::date at time zone 'U
 -- For how many partitions a read model is built.
 select count(*)::int from proj.gates g join proj.projections p on p.projection = g.consumer and p.version = g.version
 where g.consumer = $1
+
+-- name: ended
+-- All runs of a month that have ended, with the items of their loops where these have ended, too.
+select l.tenant_id, l.run_id, l.zap_id, l.status from rm.run_list l
+left join rm.run_list p on l.source = 'item' and p.tenant_id = l.tenant_id and p.run_id = l.parent_id
+where l.run_id >= es.first_uuid_at($1::date at time zone 'UTC')
+  and l.run_id < es.first_uuid_at(($1::date + interval '1 month') at time zone 'UTC')
+  and l.finished_at is not null and (p.run_id is null or p.finished_at is not null)
+order by l.tenant_id, l.run_id
+
+-- name: of_runs
+-- The events of some runs in the order of the log.
+select position, kind, stream_id, version, tenant_id, ordering_key, event_id, type, schema_version, recorded_at,
+       meta, data
+from es.events where kind = $1 and stream_id = any($2::uuid[]) order by position
+
+-- name: make_month
+-- Make the leaf of a month that was dropped.
+select es.make_run_month($1::date)
+
+-- name: take_back
+-- Bring back events that were dropped; see the migration that made es.take_runs_back.
+select es.take_runs_back($1::uuid[], $2::int[], $3::bigint[], $4::uuid[], $5::uuid[], $6::uuid[], $7::text[],
+                         $8::smallint[], $9::timestamptz[], $10::bytea[], $11::bytea[])
+
+-- name: drops_of
+-- With which drops the events at some positions went.
+select distinct drop_id from es.dropped_events where position = any($1::bigint[])
+
+-- name: left_of
+-- Whether something is gone yet that went with these.
+select exists (select from es.dropped_events where drop_id = any($1::uuid[]))

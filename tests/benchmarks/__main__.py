@@ -18,6 +18,7 @@ NAMES = (
     "relay",
     "projection",
     "history",
+    "retention",
     "verify",
     "audit",
     "accept",

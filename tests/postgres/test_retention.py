@@ -1,10 +1,12 @@
 """Retention: what is over goes from log, lists and index; chain, tree and statistics hold, and it is on record."""
 
 import asyncio
+import gzip
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 import asyncpg
@@ -12,18 +14,22 @@ import msgspec
 import pytest
 
 from consumers.indexing.following import catch_up
-from consumers.scheduler.retention import Expired, drop, expired
+from consumers.scheduler import archive
+from consumers.scheduler.retention import Expired, drop, ended, expired
 from domain.erasure.dropping import RunsDropped
 from domain.hook.request import json_request
 from domain.log.event import StreamKind
 from domain.registry import decode
 from domain.run import events as run
+from domain.search.query import search
 from domain.zap.events import ZapEnabled, ZapPublished
 from domain.zap.settings import Retention, SearchKey, ZapSettings
 from projections.engine.engine import Engine
 from projections.engine.freshness import wait_until
 from projections.engine.registry import BY_THEMSELVES, PROJECTIONS
 from projections.engine.verify import verify_read_models
+from projections.run_found import find_runs
+from projections.run_query import RunFilter
 from projections.stats import Asked, Bucket, read_stats
 from sql.log.event_store import PgEventStore
 from sql.log.tree import Tree, recomputed
@@ -31,7 +37,8 @@ from sql.log.verify import verify_chain
 from sql.postgres.pool import Connection, connect
 from sql.process.clock import new_id
 from tests.support.builders import a_definition, a_zap_created
-from tests.support.projected import PARTITIONS, append, failed, following, succeeded, tamper
+from tests.support.object_store import object_store
+from tests.support.projected import PARTITIONS, append, failed, following, rows_of, succeeded, tamper
 
 TENANT, OTHER = new_id(), new_id()
 SHORT, LONG, ALWAYS = new_id(), new_id(), new_id()
@@ -208,3 +215,101 @@ async def test_appends_go_on_while_a_month_is_dropped_behind_a_reader(
         await store.pool.fetch(
             "select * from es.set_runs_aside('2025-03-01', array[$1::uuid], array[$1::uuid])", open_run
         )
+
+
+async def archived(dsn: str, store: PgEventStore, folder: Path) -> tuple[str, set[UUID]]:
+    """All runs of the month, dropped behind a file that has them. Gives its name, and their ids."""
+    gone = await ended(dsn, MONTH.date())
+    name = await archive.write(dsn, archive.place(str(folder)), gone.month, [run[1] for run in gone.runs])
+    assert await drop(dsn, gone, new_id, name)
+    return name, {run[1] for run in gone.runs}
+
+
+async def test_what_was_archived_and_dropped_comes_back_and_verifies(
+    dsn: str, store: PgEventStore, connection: Connection, months: None, tmp_path: Path
+) -> None:
+    await zaps(store, RULES)
+    for zap_id in RULES:
+        await runs(store, zap_id, 12)
+    async with following(dsn, store), indexed(dsn):
+        assert await wait_until(store.pool, "run_list", await store.head(), 10)
+        before, stats = await rows_of(connection), await statistics(store)
+        log = await connection.fetch("select * from es.events where kind = 1 order by position")
+        name, ids = await archived(dsn, store, tmp_path)
+        assert len(ids) == 36
+        assert await connection.fetchval("select to_regclass('es.events_run_202503')") is None
+        assert (await verify_chain(dsn)).broken_at is None
+        assert await wait_until(store.pool, "run_list", await store.head(), 10)
+        assert await archive.bring_back(dsn, archive.place(str(tmp_path)), name) == len(log)
+        assert await connection.fetch("select * from es.events where kind = 1 order by position") == log
+        report = await verify_chain(dsn)
+        assert (report.broken_at, report.events) == (None, await store.head()), report.reason
+        assert await verify_read_models(dsn, PROJECTIONS, PARTITIONS) == []
+        assert await statistics(store) == stats
+        now = await rows_of(connection)
+        assert {name: rows for name, rows in now.items() if name != "audit"} == {
+            name: rows for name, rows in before.items() if name != "audit"
+        }
+        found = await find_runs(store, TENANT, RunFilter(limit=50), search(f"{CANARY}", []))
+        assert {item.id for item in found.items} == ids
+        # It is there again, so it can be dropped again, and cannot come back twice.
+        with pytest.raises(archive.NotAnArchive):
+            await archive.bring_back(dsn, archive.place(str(tmp_path)), name)
+        await archived(dsn, store, tmp_path)
+        assert await archive.bring_back(dsn, archive.place(str(tmp_path)), name) == len(log)
+
+
+async def test_a_file_that_was_changed_brings_nothing_back(
+    dsn: str, store: PgEventStore, connection: Connection, months: None, tmp_path: Path
+) -> None:
+    await zaps(store, RULES)
+    await runs(store, SHORT, 6)
+    async with following(dsn, store), indexed(dsn):
+        assert await wait_until(store.pool, "run_list", await store.head(), 10)
+        name, _ids = await archived(dsn, store, tmp_path)
+    whole = (tmp_path / name).read_bytes()
+    lines = gzip.decompress(whole).splitlines(keepends=True)
+    place = archive.place(str(tmp_path))
+    changed = {
+        "a value": [*lines[:2], lines[2].replace(b'"version":2', b'"version":3'), *lines[3:]],
+        "a payload": [line.replace(CANARY.encode(), b"another") for line in lines],
+        "the tenant": [line.replace(str(TENANT).encode(), str(OTHER).encode()) for line in lines],
+        "a time": [line.replace(b'"recorded_us":1', b'"recorded_us":2') for line in lines],
+        "twice": lines + lines[-1:],
+        "no header": lines[1:],
+        "another format": [lines[0].replace(archive.FORMAT.encode(), b"x"), *lines[1:]],
+        "no JSON": [*lines, b"x\n"],
+        "a line less": lines[:-1],
+    }
+    files = {what: gzip.compress(b"".join(rows)) for what, rows in changed.items()}
+    files |= {"cut": whole[: len(whole) // 2], "no gzip": b"x" * 100, "empty": b""}
+    for what, content in files.items():
+        (tmp_path / "changed").write_bytes(content)
+        with pytest.raises(archive.NotAnArchive):
+            await archive.bring_back(dsn, place, "changed")
+        assert await connection.fetchval("select count(*) from es.events where kind = 1") == 0, what
+    with pytest.raises(archive.NotAnArchive):
+        await archive.bring_back(dsn, place, "nothing")
+    assert (await verify_chain(dsn)).broken_at is None
+
+
+async def test_an_object_store_holds_archives_as_a_directory_does(
+    dsn: str, store: PgEventStore, months: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await zaps(store, RULES)
+    mine = await runs(store, SHORT, 6)
+    async with object_store() as (endpoint, objects), following(dsn, store), indexed(dsn):
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "me", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "eu-1",
+            "AWS_ENDPOINT": endpoint, "AWS_ALLOW_HTTP": "true",
+        }.items():  # fmt: skip
+            monkeypatch.setenv(name, value)
+        assert await wait_until(store.pool, "run_list", await store.head(), 10)
+        gone = await ended(dsn, MONTH.date())
+        place = archive.place("s3://history/runs")
+        name = await archive.write(dsn, place, gone.month, gone.run_ids)
+        assert list(objects) == [f"/history/runs/{name}"]
+        assert await drop(dsn, gone, new_id, name)
+        assert await archive.bring_back(dsn, place, name) == 18
+        assert await store.read_stream(StreamKind.RUN, mine[0])
+    assert (await verify_chain(dsn)).broken_at is None

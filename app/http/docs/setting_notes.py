@@ -86,6 +86,11 @@ SETTINGS: dict[str, SettingNote] = {
     "checkpoint_minutes": SettingNote("How often a checkpoint is signed while the log grows."),
     "checkpoint_url": SettingNote("Where each checkpoint is sent, in a POST as plain text.", "nowhere"),
     "checkpoint_file": SettingNote("The file to whose end each checkpoint is written, for a disk elsewhere.", "none"),
+    "archive": SettingNote(
+        "Where runs are written before retention drops them: a directory, or `s3://BUCKET/PREFIX`, for which "
+        "`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION` and `AWS_ENDPOINT` say the rest.",
+        "nowhere",
+    ),
     "trusted_proxies": SettingNote(
         "The proxies before the API, as CIDRs: from them, and from nobody else, `X-Forwarded-For` is believed. "
         "Limits by client and the preset `ip_allow` then see the client's address, otherwise the proxy's.",

@@ -1,0 +1,241 @@
+"""Archives: runs of a month as a compressed file in a directory or an S3-compatible store, and the way back.
+
+A file is gzip of lines of JSON: a header, then each event in the order of the log, whole. Whoever brings one back has
+each event held against the hash that the log has kept of it, and all of a file comes back, or nothing.
+"""
+
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import obstore
+import structlog
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from domain.log.event import StoredEvent, StreamKind
+from projections.engine.registry import BY_THEMSELVES, PROJECTIONS
+from projections.stats import unseal_runs
+from sql.postgres.pool import Connection, connect
+from sql.postgres.queries import Queries
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+_queries = Queries("queries/retention.sql")
+_gates = Queries("queries/gates.sql")
+FORMAT = "triggerhub-archive-1"
+EVENTS = 2_000
+"""Events that are read, or brought back, at once."""
+PART = 8 * 2**20
+"""Bytes that are written at once."""
+LEVEL = 3
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """The first line. `month`: of the runs, `2026-01` (UTC)."""
+
+    format: str = FORMAT
+    month: str
+    runs: int
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """An event. `recorded_us`: microseconds since 1970. `meta` and `data` are JSON as it is stored."""
+
+    position: int
+    version: int
+    recorded_us: int
+    stream_id: UUID
+    tenant_id: UUID
+    ordering_key: UUID
+    event_id: UUID
+    type: str
+    schema_version: int
+    meta: str
+    data: str
+
+
+class NotAnArchive(Exception):
+    """What is wrong with a file."""
+
+
+_header, _line = msgspec.json.Decoder(Header), msgspec.json.Decoder(Line)
+
+
+def place(url: str) -> ObjectStore:
+    """Where archives are: a directory, or `s3://bucket/prefix` with the AWS_… variables of the environment."""
+    if "://" not in url:
+        return LocalStore(Path(url).absolute(), mkdir=True)
+    return from_url(url)
+
+
+async def write(dsn: str, store: ObjectStore, month: date, runs: Sequence[UUID]) -> str:
+    """Write the events of runs of a month to a file of its own. Gives its name."""
+    name = f"runs-{month:%Y-%m}-{max(runs).hex[-12:]}-{len(runs)}.ndjson.gz"
+    connection = await connect(dsn, "archive", statement_timeout="0")
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            header = Header(month=f"{month:%Y-%m}", runs=len(runs))
+            await obstore.put_async(store, name, _compressed(_lines(connection, header, runs)), use_multipart=True)
+    finally:
+        connection.terminate()
+    log.info("archive.written", name=name, runs=len(runs))
+    return name
+
+
+async def _lines(connection: Connection, header: Header, runs: Sequence[UUID]) -> AsyncIterator[bytes]:
+    yield msgspec.json.encode(header) + b"\n"
+    rows: list[bytes] = []
+    async for row in connection.cursor(_queries["of_runs"], StreamKind.RUN, runs, prefetch=EVENTS):
+        event = StoredEvent(*row)
+        rows.append(msgspec.json.encode(_line_of(event)))
+        if len(rows) == EVENTS:
+            yield b"\n".join([*rows, b""])
+            rows.clear()
+    yield b"\n".join([*rows, b""])
+
+
+def _line_of(event: StoredEvent) -> Line:
+    return Line(
+        position=event.position,
+        version=event.version,
+        recorded_us=(event.recorded_at - _EPOCH) // timedelta(microseconds=1),
+        stream_id=event.stream_id,
+        tenant_id=event.tenant_id,
+        ordering_key=event.ordering_key,
+        event_id=event.event_id,
+        type=event.type,
+        schema_version=event.schema_version,
+        meta=event.meta.decode(),
+        data=event.data.decode(),
+    )
+
+
+async def _compressed(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    packer, part = zlib.compressobj(LEVEL, wbits=31), bytearray()
+    async for some in lines:
+        part += packer.compress(some)
+        if len(part) >= PART:
+            yield bytes(part)
+            part.clear()
+    yield bytes(part) + packer.flush()
+
+
+async def bring_back(dsn: str, store: ObjectStore, name: str) -> int:
+    """Bring all events of a file back to the log and to the read models. Gives how many.
+
+    Raises NotAnArchive where it is none, or has other events than those that were dropped; then nothing has changed.
+    """
+    connection = await connect(dsn, "import", statement_timeout="0", search_path="rm")
+    try:
+        async with aclosing(_read(store, name)) as pages:
+            header = await anext(pages)
+            assert isinstance(header, Header), "the first comes first"
+            month = date.fromisoformat(f"{header.month}-01")
+            await connection.execute(_queries["make_month"], month)
+            async with connection.transaction():
+                await _lock(connection)
+                count, drops = 0, set[UUID]()
+                async for page in pages:
+                    assert isinstance(page, list), "the others are events"
+                    positions = [event.position for event in page]
+                    drops |= {row[0] for row in await connection.fetch(_queries["drops_of"], positions)}
+                    await _take(connection, page)
+                    count += len(page)
+                if await connection.fetchval(_queries["left_of"], sorted(drops)):
+                    raise NotAnArchive("events are missing that were dropped with these")
+    finally:
+        connection.terminate()
+    log.info("archive.brought_back", name=name, events=count)
+    return count
+
+
+async def _lock(connection: Connection) -> None:
+    for projection in (*PROJECTIONS, *BY_THEMSELVES):
+        if not await connection.fetchval(_gates["try_lock_rebuild"], projection.name):
+            raise NotAnArchive(f"the read model {projection.name} is being built anew: try again later")
+
+
+async def _take(connection: Connection, events: list[StoredEvent]) -> None:
+    try:
+        await connection.execute(
+            _queries["take_back"],
+            [e.stream_id for e in events], [e.version for e in events], [e.position for e in events],
+            [e.tenant_id for e in events], [e.ordering_key for e in events], [e.event_id for e in events],
+            [e.type for e in events], [e.schema_version for e in events], [e.recorded_at for e in events],
+            [e.meta for e in events], [e.data for e in events],
+        )  # fmt: skip
+    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+        raise NotAnArchive(str(error)) from None
+    for projection in (*PROJECTIONS, *BY_THEMSELVES):
+        handled = [event for event in events if event.type in projection.handles]
+        if handled:
+            await projection.apply(connection, handled)
+    await unseal_runs(connection, events)
+
+
+async def _read(store: ObjectStore, name: str) -> AsyncGenerator[Header | list[StoredEvent], None]:
+    """The header, then the events in portions. Raises NotAnArchive."""
+    found: list[StoredEvent] = []
+    async with aclosing(_unpacked(store, name)) as lines:
+        header = _decoded(_header, await anext(lines, b""))
+        if header.format != FORMAT:
+            raise NotAnArchive(f"the file is of the format {header.format!r}, not {FORMAT!r}")
+        yield header
+        async for line in lines:
+            try:
+                found.append(_event_of(_decoded(_line, line)))
+            except OverflowError:
+                raise NotAnArchive("a line has a time that there is not") from None
+            if len(found) == EVENTS:
+                yield found
+                found = []
+    if found:
+        yield found
+
+
+def _decoded(decoder: "msgspec.json.Decoder[T]", line: bytes) -> T:
+    try:
+        return decoder.decode(line)
+    except msgspec.DecodeError as error:
+        raise NotAnArchive(f"a line is not as in an archive: {error}") from None
+
+
+async def _unpacked(store: ObjectStore, name: str) -> AsyncGenerator[bytes, None]:
+    """The lines of a file."""
+    unpacker, rest = zlib.decompressobj(wbits=31), b""
+    try:
+        async for part in (await obstore.get_async(store, name)).stream():
+            *lines, rest = (rest + unpacker.decompress(bytes(part))).split(b"\n")
+            for line in lines:
+                yield line
+    except FileNotFoundError:
+        raise NotAnArchive(f"there is no file {name}") from None
+    except zlib.error as error:
+        raise NotAnArchive(f"the file is damaged: {error}") from None
+    if rest or not unpacker.eof:
+        raise NotAnArchive("the file ends in the middle")
+
+
+def _event_of(line: Line) -> StoredEvent:
+    return StoredEvent(
+        position=line.position,
+        kind=StreamKind.RUN,
+        stream_id=line.stream_id,
+        version=line.version,
+        tenant_id=line.tenant_id,
+        ordering_key=line.ordering_key,
+        event_id=line.event_id,
+        type=line.type,
+        schema_version=line.schema_version,
+        recorded_at=_EPOCH + timedelta(microseconds=line.recorded_us),
+        meta=line.meta.encode(),
+        data=line.data.encode(),
+    )
