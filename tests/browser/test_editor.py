@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import Signed, sign_in
 from tests.browser.test_ui import AXE
@@ -37,6 +37,97 @@ async def saved(page: Page) -> None:
 async def stored_ids(system: System, zap: dict[str, Any]) -> list[str]:
     found = await system.call("GET", f"/api/v1/zaps/{zap['id']}")
     return [step["id"] for step in found["draft"]["steps"]]
+
+
+async def test_a_zap_is_built_from_nothing_by_keyboard_published_and_run(system: System, signed: Signed) -> None:
+    zap = await new_zap(system, "By keyboard")
+    page = signed.page
+    keys = page.keyboard
+    await opened(page, zap)
+    await page.get_by_test_id("step-trigger").focus()
+    await keys.press("a")
+    await expect(page.get_by_test_id("picker")).to_be_focused()
+    await keys.type("filter")
+    await keys.press("Enter")
+    await expect(page.get_by_test_id("step-filter")).to_have_attribute("aria-pressed", "true")
+    await expect(page.get_by_label("Field", exact=True)).to_be_focused()
+    await keys.press("Escape")
+    await expect(page.get_by_test_id("step-filter")).to_be_focused()
+    await keys.press("a")
+    await keys.type("http")
+    await keys.press("Enter")
+    await expect(page.get_by_test_id("step-request")).to_have_attribute("aria-pressed", "true")
+    await page.get_by_label("Method", exact=True).select_option("GET")
+    await page.get_by_label("URL", exact=True).focus()
+    await keys.type(f"{system.base}/healthz")
+    await keys.press("Escape")
+    await saved(page)
+    assert await stored_ids(system, zap) == ["filter", "request"]
+    await page.get_by_test_id("publish").focus()
+    await keys.press("Enter")
+    await expect(page.get_by_test_id("publish-note")).to_be_focused()
+    await keys.press("Tab")
+    await keys.press("Tab")
+    await keys.press("Enter")
+    await expect(page.get_by_test_id("zap-status")).to_have_text("On")
+    await expect(page.get_by_test_id("publish")).to_be_disabled()
+    run_id = await system.post_hook(zap["hook_url"], {"total": 1}, key="editor")
+    await system.settled([run_id], 20)
+    run = await system.call("GET", f"/api/v1/runs/{run_id}")
+    assert run["status"] == "completed"
+    assert [step["status"] for step in run["steps"]] == ["succeeded", "succeeded"]
+
+
+async def test_a_step_that_is_chosen_before_the_catalog_has_come_is_added_once_it_has(
+    system: System, signed: Signed
+) -> None:
+    zap = await new_zap(system, "Fast typist")
+    page = signed.page
+    held: list[Route] = []
+    await page.route("**/api/v1/actions/available", lambda route: held.append(route))  # noqa: PLW0108 - a built-in method cannot be inspected
+    await opened(page, zap)
+    await page.get_by_test_id("step-trigger").focus()
+    await page.keyboard.press("a")
+    await page.keyboard.type("http request")
+    await expect(page.get_by_role("dialog").get_by_text("Loading")).to_be_visible()
+    await page.keyboard.press("Enter")
+    for route in held:
+        await route.continue_()
+    await expect(page.get_by_test_id("step-request")).to_have_attribute("aria-pressed", "true")
+
+
+async def test_steps_are_walked_moved_doubled_copied_deleted_and_all_of_it_is_undone(
+    system: System, signed: Signed
+) -> None:
+    zap = await new_zap(system, "Moves", [setting("one"), setting("two", "{{ steps.one.output.value }}")])
+    page = signed.page
+    keys = page.keyboard
+    await opened(page, zap)
+    await page.get_by_test_id("step-trigger").focus()
+    for _ in ("settings", "one", "two"):
+        await keys.press("ArrowDown")
+    await expect(page.get_by_test_id("step-two")).to_be_focused()
+    await keys.press("ArrowUp")
+    await keys.press("d")
+    await expect(page.get_by_test_id("step-one_2")).to_be_focused()
+    await keys.press("Alt+ArrowDown")
+    await expect(page.get_by_test_id("step-one_2")).to_be_focused()
+    await saved(page)
+    assert await stored_ids(system, zap) == ["one", "two", "one_2"]
+    await keys.press("Control+x")
+    await expect(page.get_by_test_id("step-one_2")).to_have_count(0)
+    await keys.press("Control+v")
+    await saved(page)
+    assert await stored_ids(system, zap) == ["one", "two", "one_2"]
+    await keys.press("Delete")
+    await keys.press("Delete")
+    await saved(page)
+    assert await stored_ids(system, zap) == ["one"]
+    for _ in range(2):
+        await keys.press("Control+z")
+    await keys.press("Control+Shift+z")
+    await saved(page)
+    assert await stored_ids(system, zap) == ["one", "two"]
 
 
 async def test_a_step_by_another_name_keeps_what_names_it(system: System, signed: Signed) -> None:

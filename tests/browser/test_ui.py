@@ -32,6 +32,26 @@ async def failed_run(system: System, name: str) -> tuple[dict[str, Any], str]:
     return zap, str(run_id)
 
 
+async def test_from_the_first_account_to_a_run_that_appears_by_itself(
+    system: System, welcomed: str, signed: Signed
+) -> None:
+    assert welcomed == f"{system.base}/zaps"
+    page = signed.page
+    await page.get_by_test_id("new-zap").click()
+    await page.get_by_test_id("zap-name").fill("My very first zap")
+    await page.get_by_test_id("create-zap").click()
+    hook_url = await page.get_by_test_id("hook-url").inner_text()
+    await expect(page.get_by_test_id("zap-status")).to_have_text("On")
+    await expect(page.get_by_test_id("first-run")).to_contain_text(hook_url)
+    await system.post_hook(hook_url, {"total": 42.5}, key="first")
+    row = page.get_by_test_id("run-row")
+    await expect(row.get_by_test_id("run-status")).to_have_text("Completed")
+    await row.get_by_role("link").click()
+    await expect(page.get_by_test_id("trigger-detail")).to_contain_text("42.5")
+    await page.get_by_test_id("step-call").click()
+    await expect(page.get_by_test_id("step-detail")).to_contain_text("200")
+
+
 async def test_a_failed_run_is_found_understood_and_replayed(system: System, signed: Signed) -> None:
     _, run_id = await failed_run(system, "Finds nobody")
     page = signed.page
@@ -134,6 +154,21 @@ async def test_a_run_is_followed_by_the_stream_and_not_by_polling(system: System
     await expect(page.get_by_test_id("run-status")).to_have_text("Waiting")
     await expect(page.get_by_test_id("run-status")).to_have_text("Completed", timeout=20_000)
     assert len([url for url in asked if url.endswith(run_id)]) <= 6  # the page itself is one; polling would be ten
+
+
+async def test_a_list_that_is_read_because_a_run_has_ended_waits_for_that_end(system: System, signed: Signed) -> None:
+    page = signed.page
+    zap = await failing_zap(system, "Ends")
+    async with page.expect_response("**/api/v1/live*"):
+        await page.goto(f"/zaps/{zap['id']}")
+    await expect(page.get_by_test_id("first-run")).to_be_visible()
+    asked: list[int] = []
+    page.on("request", lambda request: asked.append(int(request.url.partition("min_position=")[2].split("&")[0] or 0)))
+    run_id = await system.post_hook(zap["hook_url"], {}, key="ends")
+    await system.settled([run_id], 20)
+    await expect(page.get_by_test_id("run-row").get_by_test_id("run-status")).to_have_text("Failed")
+    events = await system.call("GET", f"/api/v1/runs/{run_id}/events?limit=100")
+    assert max(asked) >= max(event["position"] for event in events["items"])
 
 
 async def test_without_a_stream_the_page_asks_again_and_again(system: System, signed: Signed) -> None:

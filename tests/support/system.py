@@ -4,6 +4,7 @@ Where TRIGGERHUB_TEST_KAFKA says `apache` its broker is Apache Kafka instead of 
 """
 
 import asyncio
+import io
 import json
 import os
 import signal
@@ -107,7 +108,7 @@ class System:
         headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
         while True:
             try:
-                async with self.http.post(url, data=data, headers=headers) as response:
+                async with self.http.post(url, data=io.BytesIO(data), headers=headers) as response:
                     run_id = UUID((await response.json())["run_id"]) if response.status == 200 else None
                     self.answers.append(Answer(key, response.status, run_id))
                     if run_id is not None:

@@ -21,6 +21,16 @@ export function unlessLive(pollMs: number): number {
   return isConnected ? SILENT_MS : pollMs;
 }
 
+/** How far the log is known to be: a list that is asked for because something happened waits for that. */
+export function position(): { min_position?: number } {
+  return last ? { min_position: Number(last) } : {};
+}
+
+/** A list says that it has not come so far yet: it is asked again, as nothing else may happen that would do so. */
+export function stale(response: Response): void {
+  if (response.headers.has("stale")) touch(["runs"]);
+}
+
 /** Listens until it is told to stop; hidden tabs let go of their connection, of which browsers have few. */
 export function live(of: QueryClient): () => void {
   client = of;

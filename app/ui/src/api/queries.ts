@@ -1,7 +1,7 @@
 /** What pages ask of the API, and how long an answer may be shown. */
 import { QueryClient, infiniteQueryOptions, queryOptions, useQuery } from "@tanstack/react-query";
-import { ApiError, type Approval, type Definition, type Job, type Run, type RunSelection, type RunSummary, type Service, type Zap, type ZapSummary, api, data } from "./client";
-import { unlessLive } from "./live";
+import { ApiError, type Approval, type Definition, type Job, type Run, type RunSelection, type RunSummary, type Service, type Zap, type ZapSummary, api, data, whole } from "./client";
+import { position, stale, unlessLive } from "./live";
 
 const POLL_MS = 2_000;
 const MAX_PAGES = 10;
@@ -115,8 +115,12 @@ function paged(cursor: string, limit = 20): { limit: number; cursor?: string } {
 export type RunFilter = Omit<RunSelection, "include_recovered"> & { recovered?: boolean };
 
 export const runsQuery = (filter: RunFilter, limit = 25) =>
-  list(["runs", filter, limit], (cursor, signal) =>
-    data(api.GET("/api/v1/runs", { params: { query: { ...asked(filter), ...paged(cursor, limit) } }, signal })), POLL_MS, unlessLive);
+  list(["runs", filter, limit], async (cursor, signal) => {
+    const query = { ...asked(filter), ...paged(cursor, limit), ...(cursor ? {} : position()) };
+    const answered = await whole(api.GET("/api/v1/runs", { params: { query }, signal }));
+    stale(answered.response);
+    return answered.data;
+  }, POLL_MS, unlessLive);
 
 /** The list takes several statuses, the filter of the page has one. */
 function asked({ status, ...others }: RunFilter) {

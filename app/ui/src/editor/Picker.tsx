@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { ClipboardPaste } from "lucide-react";
 import { type KeyboardEvent, type ReactNode, useEffect, useId, useRef, useState } from "react";
 import { actionsQuery } from "../api/queries";
+import { t } from "../texts";
 import type { Step } from "../zap/steps";
 import { KINDS } from "./kinds";
 import { iconOf } from "./Tree";
@@ -18,13 +19,19 @@ export function Picker({ copied, choose, onClose }: {
   const [text, setText] = useState("");
   const [at, setAt] = useState(0);
   const list = useId();
-  const items = useItems(text, copied);
+  const { items, isPending } = useItems(text, copied);
+  const isWished = useRef(false);
   useEffect(() => {
     ref.current?.showModal();
   }, []);
   useEffect(() => {
     void document.getElementById(`${list}-${at}`)?.scrollIntoView({ block: "nearest" });
   }, [at, list]);
+  // Who types faster than the catalog comes has what they chose as soon as it is there.
+  useEffect(() => {
+    if (isWished.current && !isPending) take(items[at]);
+    if (!isPending) isWished.current = false;
+  });
   // The dialog gives the focus back as it closes: what is added takes it after that.
   const take = (item: Item | undefined) => {
     if (!item) return;
@@ -39,8 +46,10 @@ export function Picker({ copied, choose, onClose }: {
   const onKey = (event: KeyboardEvent) => {
     if (event.key === "ArrowDown") setAt((now) => Math.min(now + 1, items.length - 1));
     else if (event.key === "ArrowUp") setAt((now) => Math.max(now - 1, 0));
-    else if (event.key === "Enter") take(items[at]);
-    else return;
+    else if (event.key === "Enter") {
+      isWished.current = isPending;
+      take(items[at]);
+    } else return;
     event.preventDefault();
   };
   return (
@@ -54,13 +63,13 @@ export function Picker({ copied, choose, onClose }: {
           </li>
         ))}
       </ul>
-      {items.length === 0 && <p className="faint" style={{ padding: "8px 18px 16px" }}>{w.nothing}</p>}
+      {items.length === 0 && <p className="faint" style={{ padding: "8px 18px 16px" }}>{isPending ? t.common.loading : w.nothing}</p>}
     </dialog>
   );
 }
 
-function useItems(text: string, copied: Step | undefined): Item[] {
-  const actions = useQuery(actionsQuery).data ?? [];
+function useItems(text: string, copied: Step | undefined): { items: Item[]; isPending: boolean } {
+  const { data: actions = [], isPending } = useQuery(actionsQuery);
   const all: Item[] = [
     ...(copied ? [{ name: w.pasteStep(copied.id), about: w.pasteAbout, icon: <ClipboardPaste aria-hidden />, make: () => "paste" as const }] : []),
     ...actions.map((action) => ({
@@ -69,6 +78,14 @@ function useItems(text: string, copied: Step | undefined): Item[] {
     })),
     ...Object.entries(KINDS).map(([kind, { name, about, fresh }]) => ({ name, about, icon: iconOf(kind), make: () => ({ wanted: kind, step: structuredClone(fresh) as Omit<Step, "id"> }) })),
   ];
-  const words = text.toLowerCase().split(/\s+/);
-  return all.filter((item) => words.every((word) => `${item.name} ${item.about}`.toLowerCase().includes(word)));
+  const typed = text.trim().toLowerCase();
+  const words = typed.split(/\s+/);
+  const found = all.filter((item) => words.every((word) => `${item.name} ${item.about}`.toLowerCase().includes(word)));
+  return { items: found.toSorted((one, other) => distance(one, typed) - distance(other, typed)), isPending };
+}
+
+/** What is called just so comes first, then what begins so, then what has it in its name. */
+function distance({ name }: Item, typed: string): number {
+  const at = name.toLowerCase().indexOf(typed);
+  return at === 0 ? Math.min(name.length - typed.length, 1) : at > 0 ? 2 : 3;
 }

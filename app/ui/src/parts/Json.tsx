@@ -87,6 +87,7 @@ function Tree({ value, title, path, load }: {
     <div className="json">
       <div className="bar">
         <span className="title">{title}</span>
+        {Array.isArray(value) && <span>{t.json.items(value.length)}</span>}
         <CopyButton text={() => JSON.stringify(value, null, 2)} label={t.json.copyJson(title)} />
       </div>
       <div className="lines" ref={scroller} tabIndex={0} role="region" aria-label={title}>
@@ -183,7 +184,9 @@ function Leaf({ value, load }: { value: unknown; load?: ((path: string) => Promi
 
 function LargeLeaf({ left, load }: { left: Large; load?: ((path: string) => Promise<unknown>) | undefined }) {
   const [found, setFound] = useState<unknown>();
-  if (found !== undefined) return <span className="text">{JSON.stringify(found, null, 2)}</span>;
+  // In the place of the line, and only the lines in view: 5 MB of text at once would hold the page up.
+  if (typeof found === "object" && found !== null) return <Tree value={found} title={left.path} path={left.path} load={load} />;
+  if (found !== undefined) return <Leaf value={found} />;
   return (
     <span>
       <span className="faint">{left.beginning.slice(0, 120)}… </span>
