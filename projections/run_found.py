@@ -9,6 +9,7 @@ import msgspec
 
 from domain.log.errors import Invalid
 from domain.log.event import StoredEvent
+from domain.search.matches import Match, matches_of
 from domain.search.query import Search, Term, exact
 from projections.run_list import RunListItem
 from projections.run_query import RunFilter, list_runs
@@ -22,6 +23,9 @@ BUDGET_S = 0.15
 FIRST_IDS, MOST_IDS = 200, 2_000
 MAX_SORTED = 5_000
 """Runs that a search finds and that can be sorted by something else than when they started."""
+MATCHED_AT_ONCE = 10
+"""Runs that are read at once to tell where a search found something: of each at most 1 MiB."""
+_Streams = dict[UUID, list[StoredEvent]]
 _LEEWAY = timedelta(minutes=5)
 """Between the time in a run's id and when it started: clocks differ, and commits take time."""
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -67,6 +71,24 @@ async def find_runs(store: PgEventStore, tenant_id: UUID, wanted: RunFilter, sea
 
 def _is_before(resume: UUID, wanted: RunFilter) -> bool:
     return wanted.after is None or resume < wanted.after.id
+
+
+async def with_matches(store: PgEventStore, items: list[RunListItem], search: Search) -> list[RunListItem]:
+    """The runs with where in them the search found something; those for which there is no time left stay without."""
+    deadline = asyncio.get_running_loop().time() + BUDGET_S
+    shown: list[RunListItem] = []
+    for start in range(0, len(items), MATCHED_AT_ONCE):
+        some = items[start : start + MATCHED_AT_ONCE]
+        if asyncio.get_running_loop().time() > deadline:
+            return shown + items[start:]
+        streams = await streams_of(store.pool, [item.id for item in some], 2**63 - 1)
+        found = await asyncio.to_thread(_matches, some, streams, search)
+        shown += [msgspec.structs.replace(item, matches=matches) for item, matches in zip(some, found, strict=True)]
+    return shown
+
+
+def _matches(items: Sequence[RunListItem], streams: _Streams, search: Search) -> list[list[Match]]:
+    return [matches_of(values_of(streams[item.id]), search) if item.id in streams else [] for item in items]
 
 
 async def count_found(store: PgEventStore, tenant_id: UUID, wanted: RunFilter, search: Search) -> FoundCount:

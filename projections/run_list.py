@@ -12,6 +12,7 @@ from domain.run import events as run
 from domain.run import waits
 from domain.run.children import LoopFinished, LoopProgressed, LoopStarted, ZapCalled
 from domain.run.state import RunStatus
+from domain.search.matches import Match
 from projections.engine.projection import Projection
 from projections.engine.rows import RowChange, execute, forgotten_apart, row_changes, storable
 from sql.postgres.pool import Connection, Pool
@@ -34,7 +35,8 @@ class RunListItem(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the list. `duration_ms` is from the request to the end; `attempts` counts all attempts of all steps.
     `keys` are the search keys that its zap declares, those that the run has.
 
-    `recovered_by`: the run did not complete, but this replay of it has, or a replay of a replay.
+    `recovered_by`: the run did not complete, but this replay of it has, or a replay of a replay. `matches`: where in
+    the run a search found something, if that was asked for.
     """
 
     id: UUID
@@ -52,6 +54,7 @@ class RunListItem(msgspec.Struct, frozen=True, kw_only=True):
     recovered_by: UUID | None
     position: int
     keys: dict[str, str | float | bool] = {}
+    matches: list[Match] | msgspec.UnsetType = msgspec.UNSET
 
 
 async def first_failed_at(connection: Connection, tenant_id: UUID, zap_id: UUID, after: datetime) -> datetime | None:

@@ -112,7 +112,7 @@ def _item(row: tuple[object, ...]) -> RunListItem:
     code, message, step_id = row[8:11]
     error = RunError(str(code), str(message), None if step_id is None else str(step_id)) if code else None
     keys = _keys.decode(row[16]) if isinstance(row[16], str) else {}
-    return struct_of(RunListItem, (*row[:8], error, *row[11:16], keys))
+    return struct_of(RunListItem, (*row[:8], error, *row[11:16], keys, msgspec.UNSET))
 
 
 async def count_runs(pool: Pool, tenant_id: UUID, wanted: RunFilter) -> int:

@@ -59,6 +59,7 @@ from app.http.api.mail_pages import MailPages
 from app.http.api.proofs import ProofController
 from app.http.api.run_commands import RunCommandController
 from app.http.api.run_items import RunItemController
+from app.http.api.run_paths import RunPathController
 from app.http.api.runs import RunController
 from app.http.api.sessions import SessionController
 from app.http.api.stats import StatsController
@@ -252,6 +253,7 @@ def _api(private_guard: Guard, keeps_answers: Middleware) -> Router:
             RunCommandController,
             ApprovalController,
             RunItemController,
+            RunPathController,
             StatsController,
             BulkController,
             HeldController,

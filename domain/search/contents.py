@@ -48,10 +48,11 @@ def _collect(
             for index, inner in enumerate(value):
                 _collect(inner, (*path, str(index)), contents, left_out, speaks=speaks)
         case _:
-            _add(value, path, contents, speaks=speaks)
+            add(value, path, contents, speaks=speaks)
 
 
-def _add(value: Json, path: Path, contents: Contents, *, speaks: bool) -> None:
+def add(value: Json, path: Path, contents: Contents, *, speaks: bool) -> None:
+    """Add the keys of a text, number, true, false or null. `speaks`: its words count."""
     leaf = leaf_key(path)
     if len(leaf) > MAX_PATH_BYTES:
         contents.cut = True

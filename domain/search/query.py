@@ -40,6 +40,14 @@ class Term(msgspec.Struct, frozen=True):
     others: frozenset[bytes] = frozenset()
     inside: str = ""
 
+    def holds(self, key: bytes) -> bool:
+        """Whether a run that has this key is one that is looked for."""
+        return any(low <= key < high for low, high in self.spans) and self.takes(key)
+
+    def takes(self, key: bytes) -> bool:
+        """The same for a key in one of the spans."""
+        return key not in self.others and (not self.inside or self.inside in keys.text_of(key).casefold())
+
 
 class Comparison(msgspec.Struct, frozen=True):
     """A comparison as it was given. `quoted`: the value is a text, even where it looks like a number."""

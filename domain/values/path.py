@@ -21,6 +21,7 @@ MISSING: Final = Missing()
 
 _PATH = re.compile(r"""[\w-]+(?:\.[\w-]+|\[\d{1,9}\]|\["[^"]*"\]|\['[^']*'\])*""")
 _KEYS = re.compile(r"""\["([^"]*)"\]|\['([^']*)'\]|([\w-]+)""")
+_NAME = re.compile(r"[\w-]+")
 _INDEX = re.compile(r"[0-9]{1,9}")
 
 
@@ -29,6 +30,21 @@ def parse_path(text: str) -> Path:
     if len(text) > MAX_PATH or not _PATH.fullmatch(text):
         raise ValueError(f'{text[:50]!r} is not a path like body.items[0]["x-id"]')
     return tuple("".join(key) for key in _KEYS.findall(text))
+
+
+def written(path: Sequence[str]) -> str | None:
+    """The text of a path, which `parse_path` reads as this path; None where there is none."""
+    text = "".join(_part(key) for key in path).removeprefix(".")
+    return text if len(text) <= MAX_PATH and _PATH.fullmatch(text) and parse_path(text) == tuple(path) else None
+
+
+def _part(key: str) -> str:
+    if _INDEX.fullmatch(key):
+        return f"[{key}]"
+    if _NAME.fullmatch(key):
+        return f".{key}"
+    quote = "'" if '"' in key else '"'
+    return f"[{quote}{key}{quote}]"
 
 
 def look_up(value: Json | Mapping[str, Json], path: Path) -> Json | Missing:

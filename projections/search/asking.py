@@ -5,12 +5,15 @@ ones, so a run is given only once no segment that is still to be looked at can h
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Literal, TypeAlias
 from uuid import UUID
 
 import msgspec
 
-from domain.search.query import Search, Term
+from domain.search.keys import path_of
+from domain.search.query import ROOTS, Comparison, Search, Span, Term, term_of
+from domain.values.path import Path
 from projections.search.blocks import ID_BYTES, Block, decoded, ids_of, places_of
 from sql.postgres.pool import Pool
 from sql.postgres.queries import Queries
@@ -19,6 +22,12 @@ _queries = Queries("projections/run_search.sql")
 FIRST_SEGMENTS, MOST_SEGMENTS = 2, 32
 FEW_PLACES = 64
 """Ids are read one by one up to here, and whole segments of them beyond."""
+PATH_SEGMENTS, PATH_BLOCKS = 8, 12
+"""Where paths are looked for: the newest segments, and of each 0.2 MiB of keys below each path."""
+MAX_PATHS = 500
+Kind: TypeAlias = Literal["text", "number", "other"]
+KINDS: dict[bytes, Kind] = {b"t": "text", b"n": "number", b"b": "other"}
+"""By the letter in a key; `other` is true, false and null."""
 MAX_BLOCKS = 200
 """Of one span in one segment: 3 MiB of values. What lies behind them is not found."""
 
@@ -51,6 +60,35 @@ async def find(
         pending -= ready
         in_order = sorted((one for one in ready if before is None or one < before), reverse=True)
         yield Found(in_order, down_to)
+
+
+async def known_paths(pool: Pool, tenant_id: UUID, under: Path) -> dict[Path, set[Kind]]:
+    """Paths of values at or below one, of the newest runs, with the types of what stands there. At most MAX_PATHS.
+
+    Of lists the first item stands for all.
+    """
+    segments = [row[0] for row in await pool.fetch(_queries["segments"], tenant_id, None, None)][:PATH_SEGMENTS]
+    roots = [under] if under else [(root,) for root in ROOTS]
+    spans = [span for path in roots for span in term_of(Comparison(path, "?")).spans]
+    low, high = zip(*spans, strict=True)
+    rows = await pool.fetch(_queries["blocks"], tenant_id, segments, range(len(spans)), low, high, PATH_BLOCKS)
+    return await asyncio.to_thread(_paths, {row[2] for row in rows}, spans)
+
+
+def _paths(rows: Iterable[bytes], spans: Sequence[Span]) -> dict[Path, set[Kind]]:
+    found: dict[Path, set[Kind]] = {}
+    for data in rows:
+        for key in decoded(data).keys:
+            if not any(low <= key < high for low, high in spans):
+                continue
+            path, kind = tuple(path_of(key)), KINDS[key[key.index(b"\0") + 1 : key.index(b"\0") + 2]]
+            if any(name.isdecimal() and name != "0" for name in path):
+                continue
+            if path in found:
+                found[path].add(kind)
+            elif len(found) < MAX_PATHS:
+                found[path] = {kind}
+    return found
 
 
 async def _matches(pool: Pool, tenant_id: UUID, terms: Sequence[Term], segments: Sequence[_Segment]) -> set[UUID]:

@@ -134,20 +134,10 @@ def places_of(term: Term, blocks: Sequence[Block]) -> set[int]:
     for span in term.spans:
         for block in blocks:
             for index in _within(span, block):
-                if _holds(term, block.keys[index]):
+                if term.takes(block.keys[index]):
                     found.update(array("H", block.places[index]))
     return found
 
 
 def _within(span: Span, block: Block) -> range:
     return range(bisect_left(block.keys, span[0]), bisect_left(block.keys, span[1]))
-
-
-def _holds(term: Term, key: bytes) -> bool:
-    if key in term.others:
-        return False
-    return not term.inside or term.inside in _text(key)
-
-
-def _text(key: bytes) -> str:
-    return key[key.index(b"\0") + 2 :].partition(b"\0")[0].decode("utf-8", "replace").casefold()

@@ -268,6 +268,27 @@ async def test_runs_are_searched_by_words_and_values(ada: Person, bob: Person, d
         same = query.replace("&limit=1", "").replace("&order=asc&sort=finished_at", "")
         count = (await ada("GET", f"/runs/count?{same}")).json()
         assert count == {"count": 2 if "limit" in query else len(expected), "exact": True}
+    for query, run_id, matches in (
+        ("q=grace 4711", first, [
+            {"path": "trigger.body.order.id", "text": "4711"}, {"path": "trigger.body.note", "text": "for Grace 4711"},
+        ]),
+        ("q=HEL*&where=error.code=http_status", second, [
+            {"path": "steps.echo.output.text", "text": "hello"}, {"path": "error.code", "text": "http_status"},
+        ]),
+    ):  # fmt: skip
+        (item,) = (await ada("GET", f"/runs?{query}&matches=true")).json()["items"]
+        assert (item["id"], item["matches"]) == (run_id, matches)
+        assert "matches" not in (await ada("GET", f"/runs?{query}")).json()["items"][0]
+    assert "matches" not in (await ada("GET", "/runs?matches=true")).json()["items"][0]
+    known = {path["path"]: path["types"] for path in (await ada("GET", "/runs/paths")).json()["items"]}
+    assert known["trigger.body.order.id"] == ["number"]
+    assert known["steps.echo.output.text"] == known["error.code"] == ["text"]
+    below = (await ada("GET", "/runs/paths?under=trigger.body.order")).json()["items"]
+    assert [path["path"] for path in below] == ["trigger.body.order.id", "trigger.body.order.total"]
+    assert (await bob("GET", "/runs/paths")).json() == {"items": []}
+    for under in ("body", "a b", "trigger.body."):
+        answer = await ada("GET", f"/runs/paths?under={under}")
+        assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "under"), under
     refused = await ada("GET", '/runs?q="open&where=trigr.body=1&where=trigger.body=')
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
     errors = refused.json()["errors"]

@@ -26,6 +26,8 @@ from projections.run_keys import RUN_KEYS
 from projections.run_list import RUN_LIST
 from projections.run_query import After, RunFilter
 from projections.run_search import RUN_SEARCH, forget_runs
+from projections.search import asking
+from projections.search.asking import known_paths
 from projections.search.blocks import decoded, ids_of
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import Connection, connect
@@ -114,6 +116,23 @@ def failed(rest: list[run.RunEvent]) -> bool:
 
 def said(body: Body) -> str:
     return " ".join([body["note"], *body["tags"]]).lower()
+
+
+async def test_paths_are_those_that_runs_have_up_to_a_bound(
+    store: PgEventStore, runs: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = await known_paths(store.pool, TENANT, ())
+    assert everything["trigger", "body", "customer", "vip"] == {"other"}
+    assert everything["trigger", "body", "tags", "0"] == {"text"}
+    assert ("trigger", "body", "tags", "1") not in everything
+    assert everything["steps", "charge", "output", "body", "amount"] == {"number"}
+    assert set(await known_paths(store.pool, TENANT, ("trigger", "body", "customer"))) == {
+        ("trigger", "body", "customer", "id"), ("trigger", "body", "customer", "vip"),
+    }  # fmt: skip
+    assert await known_paths(store.pool, TENANT, ("trigger", "bod")) == {}
+    assert await known_paths(store.pool, UUID(int=9), ()) == {}
+    monkeypatch.setattr(asking, "MAX_PATHS", 2)
+    assert len(await known_paths(store.pool, TENANT, ())) == 2
 
 
 SEARCHES: dict[str, tuple[Search, Fits]] = {

@@ -27,7 +27,7 @@ from projections import run_reading
 from projections.past import Past
 from projections.recoveries import recovered_by
 from projections.run_detail import RunDetail
-from projections.run_found import count_found, find_runs
+from projections.run_found import count_found, find_runs, with_matches
 from projections.run_list import RunListItem
 from projections.run_query import RunFilter, count_runs, list_runs, replays_of
 from projections.run_reading import redacted
@@ -110,6 +110,7 @@ class RunController(Controller):
         searched: Injected[Search],
         run_paging: Injected[RunPaging],
         *,
+        matches: Annotated[bool, QueryParameter(description="Tell where in each run a search found something")] = False,
         min_position: MinPosition = None,
     ) -> Response[Page[RunListItem]]:
         """All filters go together. Newest first unless `sort` and `order` say otherwise.
@@ -121,7 +122,10 @@ class RunController(Controller):
         asked, tenant_id, pool = run_paging.of(wanted, searched.keys), request.user.tenant_id, services.store.pool
         if searched:
             found = await find_runs(services.store, tenant_id, asked, searched)
-            return marked(await run_paging.page(pool, tenant_id, found.items, found.resume), fresh=fresh)
+            page = await run_paging.page(pool, tenant_id, found.items, found.resume)
+            if matches:
+                page = msgspec.structs.replace(page, items=await with_matches(services.store, page.items, searched))
+            return marked(page, fresh=fresh)
         listed = await list_runs(pool, tenant_id, asked)
         return marked(await run_paging.page(pool, tenant_id, listed), fresh=fresh)
 

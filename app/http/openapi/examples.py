@@ -235,6 +235,11 @@ EXAMPLES: Mapping[str, Json] = {
             }
         ]
     },
+    "KnownPaths": {
+        "items": [
+            {"path": "trigger.body.order.id", "types": ["number"]}, {"path": "trigger.body.vip", "types": ["other"]},
+        ]
+    },
     "RunCount": {"count": 128, "exact": True},
     "RunItem": {
         "id": _RUN, "step_id": "each", "index": 7, "status": "completed", "started_at": _AT, "finished_at": _LATER,

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from domain.log.errors import Invalid
 from domain.search.contents import MAX_KEYS, contents_of
 from domain.search.keys import MAX_TEXT, leaf_key, number_key, path_key, path_of, text_key, value_key, words
+from domain.search.matches import matches_of
 from domain.search.query import MAX_QUERY, Comparison, comparison, search
 from domain.values.json import Json
+from domain.values.path import parse_path, written
 
 numbers = st.one_of(
     st.integers(-(10**30), 10**30), st.floats(allow_nan=False, allow_infinity=False), st.sampled_from([0, -0.0, 1e-300])
@@ -150,3 +152,29 @@ def test_mistakes_say_where_they_are(q: str | None, where: list[str], path: str,
 def test_any_text_is_a_search_or_a_mistake(q: str, where: list[str]) -> None:
     with suppress(Invalid):
         search(q, where)
+
+
+def test_matches_say_where_each_term_is_found() -> None:
+    values: dict[str, Any] = {
+        "trigger": {"body": {"note": "x " * 100 + "for Grace", "n": [1, 2]}, "headers": {"x-by": "grace"}},
+        "steps": {"a b": {"output": "Grace again"}},
+    }
+
+    def told(q: str, *where: str) -> list[tuple[str, str]]:
+        return [(match.path, match.text) for match in matches_of(values, search(q, where))]
+
+    (note,) = told("grace")
+    assert note[0] == "trigger.body.note"
+    assert note[1].startswith("…")
+    assert "Grace" in note[1]
+    assert told("again") == [('steps["a b"].output', "Grace again")]
+    assert told("", "trigger.body.n[1]>1", "trigger.headers.X-By~RAC") == [
+        ("trigger.body.n[1]", "2"), ("trigger.headers.x-by", "grace"),
+    ]  # fmt: skip
+    assert told("", "trigger.body.n[0]!=1") == told("nowhere") == []
+
+
+@given(st.lists(st.text(max_size=8), min_size=1, max_size=5))
+def test_a_path_that_is_written_is_read_as_itself(path: list[str]) -> None:
+    text = written(path)
+    assert text is None or parse_path(text) == tuple(path)
