@@ -4,7 +4,6 @@ import { restore, root } from "./api/session";
 import { Frame } from "./parts/Frame";
 import { Broken, NotFound } from "./parts/broken";
 import { Login } from "./pages/Login";
-import { Runs } from "./pages/Runs";
 import { Zaps } from "./pages/Zaps";
 
 type Search = Record<string, string | undefined>;
@@ -30,8 +29,10 @@ const zap = createRoute({
   getParentRoute: () => inside, path: "/zaps/$id", validateSearch: known("tab"),
   component: lazyRouteComponent(() => import("./pages/Zap"), "ZapPage"),
 });
-export const RUN_FILTERS = ["zap_id", "status", "source", "from", "to", "step_id", "error_code", "recovered"] as const;
-const runs = createRoute({ getParentRoute: () => inside, path: "/runs", validateSearch: known(...RUN_FILTERS), component: Runs });
+const runs = createRoute({
+  getParentRoute: () => inside, path: "/runs", validateSearch: known("q", "where", "zap_id", "status", "source", "from", "to", "finished_from", "finished_to", "min_duration_ms", "max_duration_ms", "step_id", "error_code", "tag", "recovered", "sort"),
+  component: lazyRouteComponent(() => import("./pages/Runs"), "Runs"),
+});
 const run = createRoute({
   getParentRoute: () => inside, path: "/runs/$id", validateSearch: known("step", "tab"),
   component: lazyRouteComponent(() => import("./pages/Run"), "RunPage"),
@@ -63,6 +64,12 @@ const catalog = createRoute({
 const connector = createRoute({
   getParentRoute: () => inside, path: "/catalog/$name", validateSearch: known("version", "action"), component: lazyRouteComponent(() => import("./pages/Connector"), "Connector"),
 });
+const stats = createRoute({
+  getParentRoute: () => inside, path: "/stats", validateSearch: known("zap_id", "range", "bucket"), component: lazyRouteComponent(() => import("./pages/Stats"), "Stats"),
+});
+const audit = createRoute({
+  getParentRoute: () => inside, path: "/audit", validateSearch: known("q", "type", "entity", "actor", "from", "to", "tab"), component: lazyRouteComponent(() => import("./pages/Audit"), "Audit"),
+});
 const system = createRoute({
   getParentRoute: () => inside, path: "/system", component: lazyRouteComponent(() => import("./pages/System"), "System"),
 });
@@ -73,18 +80,21 @@ const settings = createRoute({
 export const router = createRouter({
   routeTree: rootRoute.addChildren([
     login,
-    inside.addChildren([home, zaps, zap, runs, run, inbox, approvals, requests, jobs, connections, variables, catalog, connector, system, settings]),
+    inside.addChildren([home, zaps, zap, runs, run, inbox, approvals, requests, jobs, connections, variables, catalog, connector, stats, audit, system, settings]),
   ]),
   basepath: new URL(root).pathname,
   defaultPreload: "intent",
   defaultErrorComponent: Broken,
   defaultNotFoundComponent: NotFound,
   scrollRestoration: true,
-  // Values are plain texts: an address can be read, typed and shared.
-  parseSearch: (text) => Object.fromEntries(new URLSearchParams(text)),
+  // Values are plain texts: an address can be read, typed and shared. Several of one name are lines of one text.
+  parseSearch: (text) => {
+    const given = new URLSearchParams(text);
+    return Object.fromEntries([...given.keys()].map((name) => [name, given.getAll(name).join("\n")]));
+  },
   stringifySearch: (search) => {
     const given = Object.entries(search).filter(([, value]) => value !== undefined && value !== "");
-    const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
+    const text = new URLSearchParams(given.flatMap(([name, value]) => String(value).split("\n").map((line) => [name, line]))).toString();
     return text && `?${text}`;
   },
 });

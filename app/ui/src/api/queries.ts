@@ -1,6 +1,6 @@
 /** What pages ask of the API, and how long an answer may be shown. */
 import { QueryClient, infiniteQueryOptions, queryOptions, useQuery } from "@tanstack/react-query";
-import { ApiError, type Approval, type Definition, type Job, type Run, type RunSelection, type RunSummary, type Service, type Zap, type ZapSummary, api, data, whole } from "./client";
+import { ApiError, type Approval, type Definition, type Difference, type Job, type Run, type RunSelection, type RunSummary, type Service, type Zap, type ZapSummary, api, data, whole } from "./client";
 import { position, stale, unlessLive } from "./live";
 
 const POLL_MS = 2_000;
@@ -112,15 +112,49 @@ function paged(cursor: string, limit = 20): { limit: number; cursor?: string } {
   return cursor ? { limit, cursor } : { limit };
 }
 
-export type RunFilter = Omit<RunSelection, "include_recovered"> & { recovered?: boolean };
+export type RunFilter = Omit<RunSelection, "include_recovered"> & {
+  recovered?: boolean; tag?: string; q?: string; where?: string[]; sort?: "finished_at" | "duration_ms"; finished_from?: string; finished_to?: string; min_duration_ms?: number; max_duration_ms?: number;
+};
+
+const isSearch = (filter: RunFilter) => Boolean(filter.q || filter.where?.length);
 
 export const runsQuery = (filter: RunFilter, limit = 25) =>
   list(["runs", filter, limit], async (cursor, signal) => {
-    const query = { ...asked(filter), ...paged(cursor, limit), ...(cursor ? {} : position()) };
+    // The index of searches follows at its own pace: they are not held up for what has just happened.
+    const query = { ...asked(filter), ...paged(cursor, limit), ...(isSearch(filter) ? { matches: true } : cursor ? {} : position()) };
     const answered = await whole(api.GET("/api/v1/runs", { params: { query }, signal }));
     stale(answered.response);
     return answered.data;
   }, POLL_MS, unlessLive);
+
+/** How many runs a filter finds; of many only that there are more. */
+export const countQuery = ({ sort: _, ...filter }: RunFilter) =>
+  queryOptions({
+    queryKey: ["runs", "count", filter],
+    retry: false,
+    queryFn: ({ signal }) => data(api.GET("/api/v1/runs/count", { params: { query: asked(filter) }, signal })),
+  });
+
+/** Whether the index of searches lacks what has happened up to now. */
+export const lagQuery = ({ q, where }: RunFilter) =>
+  queryOptions({
+    queryKey: ["lag", q, where],
+    refetchInterval: 10_000,
+    retry: false,
+    queryFn: async ({ signal }) => {
+      const query = { ...set({ q, where }), limit: 1, ...position() };
+      return (await whole(api.GET("/api/v1/runs", { params: { query }, signal }))).response.headers.has("stale");
+    },
+  });
+
+/** Paths that the newest runs have, at one of theirs or below. */
+export const pathsQuery = (under: string) =>
+  queryOptions({
+    queryKey: ["paths", under],
+    staleTime: 60_000,
+    retry: false,
+    queryFn: async ({ signal }) => (await data(api.GET("/api/v1/runs/paths", { params: { query: under ? { under } : {} }, signal }))).items,
+  });
 
 /** The list takes several statuses, the filter of the page has one. */
 function asked({ status, ...others }: RunFilter) {
@@ -146,10 +180,12 @@ export const runAtQuery = (id: string, position: number) =>
     queryFn: ({ signal }): Promise<Run> => data(api.GET("/api/v1/runs/{run_id}", { params: { path: { run_id: id }, query: { as_of: position } }, signal })),
   });
 
-export const zapAtQuery = (id: string, moment: string) =>
+/** A zap as it was at a position of the log. */
+export const zapAtQuery = (id: string, position: number) =>
   queryOptions({
-    queryKey: ["zap", id, "at", moment],
-    queryFn: ({ signal }): Promise<Zap> => data(api.GET("/api/v1/zaps/{zap_id}", { params: { path: { zap_id: id }, query: { as_of: moment } }, signal })),
+    queryKey: ["zap", id, "at", position],
+    staleTime: Number.POSITIVE_INFINITY,
+    queryFn: ({ signal }): Promise<Zap> => data(api.GET("/api/v1/zaps/{zap_id}", { params: { path: { zap_id: id }, query: { as_of: position } }, signal })),
   });
 
 export function runValue(id: string, path: string): Promise<unknown> {
@@ -209,6 +245,38 @@ export const ticksQuery = (zapId: string) =>
 export const auditQuery = (filter: Record<string, string | undefined>) =>
   list(["audit", filter], (cursor, signal) =>
     data(api.GET("/api/v1/audit", { params: { query: { ...(Object.fromEntries(Object.entries(filter).filter(([, value]) => value)) as object), ...paged(cursor, 50) } }, signal })), 10_000);
+
+export const checkpointsQuery = list(["checkpoints"], (cursor, signal) => data(api.GET("/api/v1/audit/checkpoints", { params: { query: paged(cursor) }, signal })));
+
+/** Buckets of a time, of one zap or all, of runs or of each step. */
+export const statsQuery = (zapId: string | undefined, { from, to, width }: { from: number; to: number; width: "minute" | "hour" | "day" }, by?: "step") =>
+  queryOptions({
+    queryKey: ["stats", zapId, from, to, width, by],
+    refetchInterval: 10_000,
+    queryFn: async ({ signal }) => {
+      const query = { ...position(), from: new Date(from).toISOString(), to: new Date(to).toISOString(), bucket: width, ...(zapId ? { zap_id: zapId } : {}), ...(by ? { by } : {}) };
+      return (await data(api.GET("/api/v1/stats", { params: { query }, signal }))).items;
+    },
+  });
+
+/** Who changed a zap, newest first. */
+export const zapHistoryQuery = (id: string, position: number) =>
+  list(["history", id, position], (cursor, signal) =>
+    data(api.GET("/api/v1/zaps/{zap_id}/history", { params: { path: { zap_id: id }, query: { ...paged(cursor, 100), ...(cursor ? {} : { min_position: position }) } }, signal })));
+
+export const zapDiffQuery = (id: string, from: number, to: number) =>
+  queryOptions({
+    queryKey: ["diff", "zap", id, from, to],
+    staleTime: Number.POSITIVE_INFINITY,
+    queryFn: ({ signal }): Promise<Difference> => data(api.GET("/api/v1/zaps/{zap_id}/diff", { params: { path: { zap_id: id }, query: { from, to } }, signal })),
+  });
+
+export const runDiffQuery = (id: string, from: number, to: number) =>
+  queryOptions({
+    queryKey: ["diff", "run", id, from, to],
+    staleTime: Number.POSITIVE_INFINITY,
+    queryFn: ({ signal }): Promise<Difference> => data(api.GET("/api/v1/runs/{run_id}/diff", { params: { path: { run_id: id }, query: { from, to } }, signal })),
+  });
 
 export const connectionsQuery = list(["connections"], (cursor, signal) => data(api.GET("/api/v1/connections", { params: { query: paged(cursor, 100) }, signal })), 10_000);
 

@@ -17,6 +17,7 @@ import { t } from "../texts";
 import { Backtest } from "../zap/Backtest";
 import { Outline } from "../zap/Outline";
 import { Secrets } from "../zap/Secrets";
+import { Then } from "../zap/Then";
 import { Turns } from "../zap/Turns";
 import { Versions } from "../zap/Versions";
 import { useZapActions } from "../zap/actions";
@@ -59,11 +60,13 @@ function Shown({ zap, etag }: { zap: Zap; etag: string | null }) {
           <Tabs.Trigger value="draft" data-testid="tab-draft">{t.zap.draft}</Tabs.Trigger>
           <Tabs.Trigger value="backtest" data-testid="tab-backtest">{t.backtest.tab}</Tabs.Trigger>
           <Tabs.Trigger value="versions" data-testid="tab-versions">{t.zap.versions}</Tabs.Trigger>
+          <Tabs.Trigger value="history" data-testid="tab-history">{t.then.tab}</Tabs.Trigger>
         </Tabs.List>
         <Tabs.Content value="overview" tabIndex={-1}><Overview zap={zap} /></Tabs.Content>
         <Tabs.Content value="draft" tabIndex={-1}><Suspense fallback={<Loading />}><Editor key={zap.id} zap={zap} etag={etag} /></Suspense></Tabs.Content>
         <Tabs.Content value="backtest" tabIndex={-1}><Backtest zap={zap} /></Tabs.Content>
         <Tabs.Content value="versions" tabIndex={-1}><Versions zap={zap} /></Tabs.Content>
+        <Tabs.Content value="history" tabIndex={-1}><Then zap={zap} /></Tabs.Content>
       </Tabs.Root>
     </Page>
   );

@@ -64,6 +64,12 @@ function Row({ run, withZap }: { run: RunSummary; withZap: boolean }) {
             {run.error.step_id && <><code>{run.error.step_id}</code>: </>}{run.error.message}
           </div>
         )}
+        {Object.keys(run.keys ?? {}).length > 0 && (
+          <div className="small clip soft" data-testid="keys">{Object.entries(run.keys ?? {}).map(([name, value]) => <span key={name}><span className="faint">{name}</span> {String(value)}{"  "}</span>)}</div>
+        )}
+        {run.matches?.map((match) => (
+          <div key={match.path} className="small clip soft" data-testid="match"><code>{match.path}</code> {match.text}</div>
+        ))}
         {run.recovered_by && <div className="small soft">{t.runs.recovered}</div>}
       </td>
       <td className="fit soft">{t.sources[run.source] ?? run.source}</td>

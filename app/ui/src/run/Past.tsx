@@ -1,9 +1,10 @@
 /** A run as it was after each of its events. */
 import { keepPreviousData, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useState } from "react";
-import type { Run } from "../api/client";
-import { eventsQuery, runAtQuery } from "../api/queries";
+import type { Run, RunEvent } from "../api/client";
+import { eventsQuery, runAtQuery, runDiffQuery } from "../api/queries";
 import { Failed, Loading, Panel } from "../parts/controls";
+import { Differences } from "../parts/Diff";
 import { More } from "../parts/More";
 import { RunBadge } from "../parts/status";
 import { Moment } from "../parts/time";
@@ -16,6 +17,7 @@ export function Past({ run, steps, all }: { run: Run; steps: readonly Step[] | u
   const events = useInfiniteQuery(eventsQuery(run.id));
   const items = (events.data?.pages.flatMap((page) => page.items) ?? []).toSorted((one, other) => one.position - other.position);
   const [chosen, setChosen] = useState<number>();
+  const [against, setAgainst] = useState<number>();
   const [selected, setSelected] = useState("trigger");
   const at = Math.min(chosen ?? 0, Math.max(0, items.length - 1));
   const event = items[at];
@@ -31,10 +33,18 @@ export function Past({ run, steps, all }: { run: Run; steps: readonly Step[] | u
             <input type="range" min={0} max={items.length - 1} step={1} value={at} aria-valuetext={`${event.type}, ${event.recorded_at}`} onChange={(change) => setChosen(Number(change.target.value))} data-testid="past-slider" />
           </label>
           <div className="row wrap"><code>{event.type}</code><span className="small soft"><Moment at={event.recorded_at} /></span>{past.data && <RunBadge status={past.data.status} />}</div>
+          <label className="row wrap">
+            <span className="label">{t.past.against}</span>
+            <select className="select" style={{ width: "auto", maxWidth: "100%" }} value={against ?? ""} onChange={(change) => setAgainst(change.target.value === "" ? undefined : Number(change.target.value))} data-testid="past-against">
+              <option value="">{t.past.nothing}</option>
+              {items.map((one, index) => index !== at && <option key={one.id} value={index}>{t.past.event(index + 1, one.type)}</option>)}
+            </select>
+          </label>
           {events.hasNextPage && <More shown={items.length} query={events} />}
         </div>
       </Panel>
       {past.error && <Failed error={past.error} />}
+      {against !== undefined && against !== at && <Compared id={run.id} items={items} one={Math.min(against, at)} other={Math.max(against, at)} />}
       {past.data && (
         <div className="run-columns">
           <StepTree run={past.data} steps={steps} selected={selected} select={setSelected} />
@@ -44,5 +54,17 @@ export function Past({ run, steps, all }: { run: Run; steps: readonly Step[] | u
         </div>
       )}
     </div>
+  );
+}
+
+/** What happened to the run between two of its events. */
+function Compared({ id, items, one, other }: { id: string; items: readonly RunEvent[]; one: number; other: number }) {
+  const found = useQuery(runDiffQuery(id, items[one]?.position ?? 0, items[other]?.position ?? 0));
+  return (
+    <Panel title={t.past.changes(one + 1, other + 1)}>
+      {found.error && <Failed error={found.error} />}
+      {found.isPending && !found.error && <Loading />}
+      {found.data && <Differences found={found.data} />}
+    </Panel>
   );
 }

@@ -12,7 +12,6 @@ import { Confirm } from "../parts/overlays";
 import { Moment } from "../parts/time";
 import { toast } from "../parts/toasts";
 import { t } from "../texts";
-import { Then } from "./Then";
 import { type Written, differences } from "./diff";
 
 const written = (of: { name: string; definition: unknown }): Written => ({ name: of.name, ...(of.definition as Written) });
@@ -35,7 +34,6 @@ export function Versions({ zap }: { zap: Zap }) {
     <div className="stack">
       <ol className="stack tight">{items.map((version) => <One key={version.number} zap={zap} version={version} roll={() => setBack(version)} />)}</ol>
       <More shown={items.length} query={versions} />
-      <Then zap={zap} />
       {back && (
         <Confirm title={t.versions.backTitle(back.number)} action={t.versions.back} wide onClose={() => setBack(undefined)} onConfirm={() => rollBack(back.number)}>
           <p>{t.versions.backAbout}</p>

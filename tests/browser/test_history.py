@@ -1,0 +1,236 @@
+"""History in a real browser: searching runs, statistics, the audit, and how things were."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.browser.conftest import Signed, sign_in
+from tests.browser.test_editor import new_zap, setting
+from tests.browser.test_ui import AXE, HOSTILE, failed_run
+from tests.support.eventually import eventually
+from tests.support.system import System
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+
+
+async def orders(system: System, name: str, numbers: list[int]) -> tuple[dict[str, Any], list[str]]:
+    """A zap with a run for each order."""
+    zap = await new_zap(system, name, [setting("note", "sent to {{ trigger.body.customer }}")])
+    await system.call("POST", f"/api/v1/zaps/{zap['id']}/publish", {})
+    runs = [
+        await system.post_hook(
+            zap["hook_url"], {"order": {"id": n, "total": n / 2}, "customer": f"Mary Allen {n}"}, key=f"{name} {n}"
+        )
+        for n in numbers
+    ]
+    await system.settled(runs, 20)
+    return zap, [str(run) for run in runs]
+
+
+async def changed(system: System, zap: dict[str, Any], name: str, value: str) -> None:
+    """Give a zap with one step another name, and the step another value."""
+    draft = {**zap["draft"], "steps": [setting("one", value)]}
+    await system.call("PUT", f"/api/v1/zaps/{zap['id']}", {"name": name, "draft": draft}, **{"If-Match": "*"})
+
+
+async def indexed(system: System, number: int) -> None:
+    """Wait until the index of searches has a run."""
+
+    async def found() -> bool:
+        counted = await system.call("GET", f"/api/v1/runs/count?where=trigger.body.order.id={number}")
+        return bool(counted["count"])
+
+    await eventually(found, 20)
+
+
+async def test_a_run_is_found_by_a_value_that_is_suggested_and_the_address_says_how(
+    system: System, signed: Signed
+) -> None:
+    _, runs = await orders(system, "Orders", [4711, 4712])
+    await indexed(system, 4712)
+    page = signed.page
+    await page.goto("/runs")
+    box = page.get_by_test_id("search")
+    await box.press_sequentially("order.i")
+    await expect(page.get_by_role("listbox").get_by_role("option")).to_contain_text("trigger.body.order.id")
+    await box.press("ArrowDown")
+    await box.press("Enter")
+    await expect(page.get_by_role("listbox").get_by_role("option").first).to_contain_text("trigger.body.order.id =")
+    await box.press("ArrowDown")
+    await box.press("Enter")
+    await box.press_sequentially("4711")
+    await box.press("Enter")
+    row = page.get_by_test_id("run-row")
+    await expect(row).to_have_count(1)
+    await expect(row.get_by_role("link")).to_have_attribute("href", f"/runs/{runs[0]}")
+    await expect(row.get_by_test_id("match")).to_have_text("trigger.body.order.id 4711")
+    await expect(page.get_by_test_id("count")).to_have_text("1 run matches")
+    await page.get_by_test_id("filter-status").select_option("completed")
+    await page.reload()
+    await expect(page.get_by_test_id("chip")).to_have_count(2)
+    await expect(row).to_have_count(1)
+    await page.get_by_role("button", name="Without: trigger.body.order.id = 4711").click()
+    await expect(page).to_have_url(f"{system.base}/runs?status=completed")
+
+
+async def test_words_are_searched_as_they_are_typed_and_a_view_keeps_them(system: System, signed: Signed) -> None:
+    await orders(system, "Views", [5811])
+    await indexed(system, 5811)
+    page = signed.page
+    await page.goto("/runs")
+    await page.get_by_test_id("search").press_sequentially("allen 5811")
+    await expect(page.get_by_test_id("run-row")).to_have_count(1)
+    await expect(page.get_by_test_id("match").first).to_contain_text("5811")
+    await page.get_by_test_id("views").click()
+    await page.get_by_test_id("view-edit").click()
+    await page.get_by_test_id("view-name").fill("Of Allen")
+    await page.get_by_test_id("view-save").click()
+    await page.get_by_test_id("clear").click()
+    await expect(page).to_have_url(f"{system.base}/runs")
+    await page.get_by_test_id("views").click()
+    await page.get_by_test_id("view").filter(has_text="Of Allen").click()
+    await expect(page).to_have_url(f"{system.base}/runs?q=allen+5811")
+    await page.get_by_test_id("search").fill("nobody 5811")
+    await expect(page.get_by_text("No run matches")).to_be_visible()
+    await page.get_by_test_id("search").fill('"open')
+    await expect(page.get_by_role("alert")).to_contain_text("a phrase that begins with")
+
+
+async def test_statistics_are_drawn_and_stand_in_a_table(system: System, signed: Signed) -> None:
+    zap, _ = await orders(system, "Counted", [1, 2, 3])
+    page = signed.page
+    await page.goto(f"/stats?zap_id={zap['id']}")
+    await expect(page.get_by_test_id("totals")).to_contain_text("Accepted3")
+    await expect(page.get_by_test_id("totals")).to_contain_text("Runs that ended3", timeout=25_000)
+    chart = page.get_by_role("img", name="Runs by outcome.").locator("xpath=..")
+    await expect(chart.locator("path.bar.good")).to_have_count(1)
+    await chart.get_by_text("As a table").click()
+    await expect(chart.get_by_role("row").last.get_by_role("cell")).to_have_text("3")
+    await expect(page.get_by_test_id("step-stats")).to_contain_text("note")
+    await page.get_by_test_id("range").select_option("week")
+    await page.get_by_test_id("bucket").select_option("day")
+    await expect(page).to_have_url(f"{system.base}/stats?zap_id={zap['id']}&range=week&bucket=day")
+    await expect(page.get_by_test_id("totals")).to_contain_text("Accepted3")
+
+
+async def test_the_audit_says_who_changed_what_and_gives_proofs_away(system: System, signed: Signed) -> None:
+    zap = await new_zap(system, "Audited", [setting("one", "first")])
+    await changed(system, zap, "Audited anew", "second")
+    page = signed.page
+    await page.goto(f"/audit?entity={zap['id']}&type=zap.draft_changed")
+    row = page.get_by_test_id("audit-row")
+    await expect(row).to_have_count(1)
+    await expect(row).to_contain_text("Grace Hopper")
+    await expect(row).to_contain_text("127.0.0.1")
+    await row.get_by_role("button").click()
+    details = page.get_by_test_id("audit-details")
+    await expect(details.locator("del").first).to_contain_text("Audited")
+    await expect(details.locator("ins").first).to_contain_text("Audited anew")
+    await page.get_by_test_id("search").fill("nothing like it")
+    await expect(page.get_by_text("No entry matches")).to_be_visible()
+    await page.get_by_test_id("tab-proof").click()
+    await page.get_by_test_id("verify").click()
+    await expect(page.get_by_test_id("verified")).to_contain_text("holds", timeout=30_000)
+
+
+async def test_the_audit_is_saved_as_a_file(system: System, signed: Signed) -> None:
+    await new_zap(system, "Saved elsewhere")
+    page = signed.page
+    await page.add_init_script("delete window.showSaveFilePicker")  # its dialog is the browser's own
+    await page.goto("/audit")
+    await page.get_by_test_id("export").click()
+    async with page.expect_download() as saving:
+        await page.get_by_test_id("export-csv").click()
+    saved = await saving.value
+    assert saved.suggested_filename == "audit.csv"
+    written = Path(await saved.path()).read_text("utf-8")
+    assert written.startswith("position,")
+    assert "Saved elsewhere" in written
+
+
+async def test_a_zap_is_seen_after_each_of_its_changes_and_two_of_them_are_compared(
+    system: System, signed: Signed
+) -> None:
+    zap = await new_zap(system, "Back then", [setting("one", "first")])
+    await changed(system, zap, "Back then", "second")
+    await changed(system, zap, "Back now", "third")
+    page = signed.page
+    await page.goto(f"/zaps/{zap['id']}?tab=history")
+    then = page.get_by_test_id("then")
+    await expect(then).to_contain_text("Nothing differs")
+    await page.get_by_test_id("then-slider").press("Home")
+    await expect(then.locator("ins").first).to_contain_text("Back now")
+    await expect(then.locator("del").last).to_contain_text("first")
+    await expect(then.locator("ins").last).to_contain_text("third")
+    await page.get_by_test_id("then-against").select_option(index=1)
+    await expect(then.locator("ins")).to_have_count(1)
+    await expect(then.locator("ins")).to_have_text("After: second")
+
+
+async def test_a_run_is_compared_with_itself_at_another_moment(system: System, signed: Signed) -> None:
+    _, (run,) = await orders(system, "Twice", [9])
+    page = signed.page
+    await page.goto(f"/runs/{run}?tab=past")
+    await page.get_by_test_id("past-against").select_option(index=1)
+    await expect(page.get_by_test_id("diff")).to_contain_text("steps")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_each_page_of_history_is_accessible_narrow_and_magnified_and_shows_hostile_values_as_text(
+    system: System, browser: Browser, welcomed: str, theme: Any
+) -> None:
+    if not AXE.exists():
+        pytest.skip("axe is not here: make ui installs it")
+    zap, run = await failed_run(system, f"{HOSTILE} of {theme}")
+    await changed(system, zap, f"{HOSTILE} of {theme}", HOSTILE)
+    screens = {
+        "/runs?q=img&where=trigger.body%3F&status=failed": "chip", f"/stats?zap_id={zap['id']}": "totals",
+        f"/audit?entity={zap['id']}": "audit-row", "/audit?tab=proof": "verify",
+        f"/zaps/{zap['id']}?tab=history": "then", f"/runs/{run}?tab=past": "past",
+    }  # fmt: skip
+    opened = {
+        "/stats": "text=As a table",
+        "/audit?entity": "[data-testid=audit-row] button",
+        "/zaps": "",
+        "/runs?": "[data-testid=views]",
+    }
+    found: list[object] = []
+    for width, scale in ((1280, 1), (360, 1), (640, 2)):
+        context = await browser.new_context(
+            base_url=system.base,
+            color_scheme=theme,
+            bypass_csp=True,
+            viewport={"width": width, "height": 800},
+            device_scale_factor=scale,
+        )
+        context.set_default_timeout(10_000)
+        signed = await sign_in(context)
+        for path, awaited in screens.items():
+            await signed.page.goto(path)
+            await signed.page.get_by_test_id(awaited).first.wait_for()
+            for beginning, more in opened.items():
+                if more and path.startswith(beginning):
+                    await signed.page.locator(more).first.click()
+            found += await violations(signed.page, f"{path} {width}")
+            assert await signed.page.evaluate("() => document.documentElement.scrollWidth") <= width, (path, width)
+            assert await signed.page.locator("img[src=x], script:not([src])").count() == 0
+            if shots := os.environ.get("TRIGGERHUB_TEST_SHOTS"):
+                await signed.page.screenshot(
+                    path=f"{shots}/{theme}-{width}-{path.partition('?')[0].replace('/', '_')[:9]}-{awaited}.png",
+                    full_page=True,
+                )
+        await signed.page.goto("/audit")
+        await signed.page.get_by_test_id("export").click()
+        found += await violations(signed.page, "export")
+        await context.close()
+        assert signed.wrong == []
+    assert found == []
+
+
+async def violations(page: Page, where: str) -> list[object]:
+    await page.evaluate(AXE.read_text("utf-8"))
+    told = await page.evaluate("() => axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']})")
+    return [(where, rule["id"], rule["nodes"][0]["html"][:200]) for rule in told["violations"]]
