@@ -19,7 +19,7 @@ from domain.intake.events import (
 from domain.log.event import StoredEvent
 from domain.registry import decode
 from projections.engine.projection import Projection
-from projections.engine.rows import execute, struct_of
+from projections.engine.rows import execute, forgotten_apart, struct_of
 from sql.postgres.pool import Connection, Pool
 from sql.postgres.queries import Queries
 
@@ -86,6 +86,12 @@ async def forget_month(connection: "Connection | PoolConnectionProxy[asyncpg.Rec
     await connection.execute(_queries["forget_month"], month, timeout=FORGET_S)
 
 
+async def request_of(pool: Pool, tenant_id: UUID, zap_id: UUID, run_id: UUID) -> int | None:
+    """The position of the request that became a run after it had been held or refused; None where there was none."""
+    found: int | None = await pool.fetchval(_queries["of_run"], tenant_id, zap_id, run_id)
+    return found
+
+
 async def held_bytes(pool: Pool, tenant_id: UUID) -> dict[UUID, int]:
     """How many bytes of the log a tenant's zaps hold, by zap."""
     return {row[0]: row[1] for row in await pool.fetch(_queries["held_bytes"], tenant_id)}
@@ -105,7 +111,8 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
     rows: list[tuple[object, ...]] = []
     admitted: list[tuple[object, ...]] = []
     discarded: list[tuple[object, ...]] = []
-    for stored in events:
+    happened, forgotten = forgotten_apart(events)
+    for stored in happened:
         event = cast(IntakeEvent, decode(stored.type, stored.schema_version, stored.data))
         match event:
             case RequestRejected():
@@ -119,6 +126,8 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
     await execute(connection, _queries["insert"], sorted(rows, key=lambda row: cast(tuple[UUID], row[:3])))
     await execute(connection, _queries["admit"], admitted)
     await execute(connection, _queries["discard"], discarded)
+    gone = [(stored.tenant_id, event.zap_id, event.run_id) for stored, event in forgotten]
+    await execute(connection, _queries["forget"], gone)
 
 
 def _rejected(stored: StoredEvent, event: RequestRejected) -> tuple[object, ...]:
@@ -145,8 +154,16 @@ def _text(text: str) -> str:
 
 REQUEST_LIST = Projection(
     name="request_list",
-    definition=3,
-    handles=frozenset({"zap.request.rejected", "zap.request.counted", "zap.request.admitted", "zap.request.discarded"}),
+    definition=4,
+    handles=frozenset(
+        {
+            "zap.request.rejected",
+            "zap.request.counted",
+            "zap.request.admitted",
+            "zap.request.discarded",
+            "run.forgotten",
+        }
+    ),
     create=_queries["create"],
     apply=_apply,
 )

@@ -4,6 +4,7 @@ Everything about a run counts at the moment of its request, which its id carries
 statistics are about the same. Cells are sums, so batches may come in any order.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -89,9 +90,15 @@ async def read_stats(pool: Pool, tenant_id: UUID, asked: Asked) -> list[Bucket]:
     since = _floor(asked.since, asked.width)
     of = asked.zap_id or ALL_ZAPS
     rows = await pool.fetch(_queries["read"], tenant_id, of, asked.width, since, asked.until, asked.by_step)
-    cells: dict[tuple[datetime, str], dict[str, int]] = {}
-    for at, step_id, cell, count in rows:
-        cells.setdefault((at, step_id), {})[cell] = count
+    return await asyncio.to_thread(_buckets, [tuple(row) for row in rows])
+
+
+def _buckets(rows: Sequence[tuple[datetime, str, list[str], list[int]]]) -> list[Bucket]:
+    cells: dict[tuple[datetime, str], Counter[str]] = {}
+    for at, step_id, names, counts in rows:
+        found = cells.setdefault((at, step_id), Counter())
+        for name, count in zip(names, counts, strict=True):
+            found[name] += count
     return [_bucket(at, step_id, found) for (at, step_id), found in cells.items()]
 
 

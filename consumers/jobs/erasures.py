@@ -15,6 +15,7 @@ from domain.log.stream import fold, load
 from domain.registry import decode
 from domain.run.events import RunRequested
 from domain.run.state import EndedRun
+from projections.request_list import request_of
 from projections.run_list import family, runs_after
 from sql.log.event_store import PgEventStore
 from sql.log.forgetting import forget, is_forgotten
@@ -104,7 +105,12 @@ class Erasures:
     async def _forget(self, events: list[StoredEvent], metadata: Metadata) -> int:
         run = fold(RUN, events)
         assert run is not None, "it was folded before"
-        return await forget(self._store.pool, self._new_id, events, run.state.requested.zap_id, metadata)
+        zap_id = run.state.requested.zap_id
+        position = await request_of(self._store.pool, run.tenant_id, zap_id, run.id)
+        request = (await self._store.read_log(position - 1, 1))[0] if position else None
+        if request and await is_forgotten(self._store.pool, request.position):
+            request = None
+        return await forget(self._store.pool, self._new_id, events, zap_id, metadata, request=request)
 
     async def _require_ended_parent(self, run_id: UUID) -> None:
         """Raises WrongStatus where the run above still needs what this one came to."""

@@ -51,6 +51,7 @@ _STAYS = frozenset(
 _HOLDS = frozenset({"request", "failure", "decision"})
 """Fields whose own fields are looked at."""
 _HOLDS_MANY = frozenset({"errors", "decisions", "failures", "to"})
+_OF_REQUEST = frozenset({"zap_id", "reason", "status", "size", "zap_version"})
 _GOES = frozenset({"input", "kept", "output", "item", "result", "local", "encoding", "raw"})
 """Fields that may be left out, as their default says nothing."""
 
@@ -61,6 +62,15 @@ def forgotten(data: bytes) -> bytes:
     Whatever is not known to be harmless goes: a field that a later release adds is forgotten until it is listed here.
     """
     return msgspec.json.encode(_stripped(msgspec.json.decode(data, type=dict[str, Json])))
+
+
+def forgotten_request(data: bytes) -> bytes:
+    """The stored payload of a request that became a run later, with nothing but why and when it was not one at once."""
+    fields = msgspec.json.decode(data, type=dict[str, Json])
+    kept: JsonObject = {}
+    for name, value in fields.items():
+        kept[name] = value if name in _OF_REQUEST or value is None else {} if isinstance(value, dict) else ""
+    return msgspec.json.encode(kept)
 
 
 def _stripped(fields: Mapping[str, Json]) -> JsonObject:

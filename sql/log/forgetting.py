@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from domain.erasure.forgetting import RunForgotten, forgotten
+from domain.erasure.forgetting import RunForgotten, forgotten, forgotten_request
 from domain.log.event import Metadata, StoredEvent, StreamKind
 from domain.log.ports import NewId, StoreUnavailable
 from domain.registry import encode, encode_metadata, event_type
@@ -23,14 +23,28 @@ async def is_forgotten(pool: Pool, position: int) -> bool:
     return bool(await pool.fetchval(_queries["is_forgotten"], position))
 
 
-async def forget(pool: Pool, new_id: NewId, events: Sequence[StoredEvent], zap_id: UUID, metadata: Metadata) -> int:
-    """Forget a run, all of whose events are given. Gives the position of the event that says so.
+async def forget(
+    pool: Pool,
+    new_id: NewId,
+    events: Sequence[StoredEvent],
+    zap_id: UUID,
+    metadata: Metadata,
+    *,
+    request: StoredEvent | None = None,
+) -> int:
+    """Forget a run, all of whose events are given, and the request that became it after it was held or refused.
+
+    Gives the position of the event that says so.
 
     Raises StoreUnavailable, also where the run has other events by now.
     """
-    run_id, payloads = events[0].stream_id, [forgotten(event.data) for event in events]
-    told = RunForgotten(run_id=run_id, zap_id=zap_id, events=len(events), digest=_digest(events, payloads))
-    kind, stream_id, first = event_type(told), new_id(), events[0]
+    first, everything = events[0], [*([request] if request else []), *events]
+    payloads = [forgotten(event.data) for event in events]
+    if request:
+        payloads.insert(0, forgotten_request(request.data))
+    run_id, digest_of_all = first.stream_id, _digest(everything, payloads)
+    told = RunForgotten(run_id=run_id, zap_id=zap_id, events=len(everything), digest=digest_of_all)
+    kind, stream_id = event_type(told), new_id()
     data, meta = encode(told), encode_metadata(msgspec.structs.replace(metadata, correlation_id=run_id))
     event_id = new_id()
     digest = event_hash(
@@ -47,7 +61,7 @@ async def forget(pool: Pool, new_id: NewId, events: Sequence[StoredEvent], zap_i
     try:
         position: int = await pool.fetchval(
             _queries["forget"], run_id, stream_id, first.tenant_id, first.ordering_key, event_id, kind.name,
-            kind.schema_version, meta, data, digest, [event.position for event in events], payloads,
+            kind.schema_version, meta, data, digest, [event.position for event in everything], payloads,
         )  # fmt: skip
     except (*CONNECTION_ERRORS, asyncpg.SerializationError) as error:
         raise StoreUnavailable(f"the run could not be forgotten: {error!r}") from error

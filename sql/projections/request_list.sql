@@ -45,6 +45,17 @@ update request_list r set run_id = u.run_id
 from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[]) u(tenant_id, zap_id, request_id, run_id)
 where r.tenant_id = u.tenant_id and r.zap_id = u.zap_id and r.request_id = u.request_id
 
+-- name: forget
+-- Of requests whose runs were forgotten, nothing stays of what they brought.
+update request_list r set detail = '', method = '', path = '', content_type = '', excerpt = '', delivery_id = '',
+                          bytes = octet_length(e.data)
+from unnest($1::uuid[], $2::uuid[], $3::uuid[]) u(tenant_id, zap_id, run_id), es.events e
+where r.tenant_id = u.tenant_id and r.zap_id = u.zap_id and r.run_id = u.run_id and e.position = r.position
+
+-- name: of_run
+-- The request that was let in as a run.
+select position from rm.request_list where tenant_id = $1 and zap_id = $2 and run_id = $3 order by position limit 1
+
 -- name: discard
 -- Held requests that were given up.
 update request_list r set discarded = true

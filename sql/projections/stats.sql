@@ -25,15 +25,16 @@ from unnest($2::uuid[]) s(id)
 join es.events e on e.kind = $1 and e.stream_id = s.id and e.version = 1
 
 -- name: read
--- The sums of a zap or of all, of buckets of one width, in order.
-select at, step_id, cell, sum(count)::bigint from (
-    select at, step_id, cell, count from rm.stats
-    where tenant_id = $1 and zap_id = $2 and width = $3 and at >= $4 and at < $5 and (step_id = '') <> $6
-    union all
-    select at, step_id, cell, count from proj.sealed_stats
-    where tenant_id = $1 and zap_id = $2 and width = $3 and at >= $4 and at < $5 and (step_id = '') <> $6
-) both_kinds
-group by at, step_id, cell order by at, step_id
+-- The cells of a zap or of all, of buckets of one width, in order; by bucket in one row, as there are many. What is kept for
+-- good comes in rows of its own. Rows are read in the order of the keys, so nothing is sorted.
+(select at, step_id, array_agg(cell) as cells, array_agg(count) as counts from rm.stats
+ where tenant_id = $1 and zap_id = $2 and width = $3 and at >= $4 and at < $5 and (step_id = '') <> $6
+ group by at, step_id)
+union all
+(select at, step_id, array_agg(cell), array_agg(count) from proj.sealed_stats
+ where tenant_id = $1 and zap_id = $2 and width = $3 and at >= $4 and at < $5 and (step_id = '') <> $6
+ group by at, step_id)
+order by at, step_id
 
 -- name: write_kept
 -- Statistics are written elsewhere from now on, as to the read model.

@@ -6,24 +6,35 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from consumers.indexing.following import catch_up
 from consumers.jobs.erasures import Erasures
-from domain.hook.request import Request
+from domain.hook.request import Request, json_request
+from domain.intake.events import RequestAdmitted, RequestRejected
 from domain.log.errors import NotFound, WrongStatus
 from domain.log.event import Metadata, StreamKind
 from domain.run import events as run
 from domain.run.waits import ApprovalAsked, Asked
+from domain.search.query import search
+from projections.engine.engine import Engine
 from projections.engine.freshness import wait_until
-from projections.engine.registry import PROJECTIONS
+from projections.engine.rebuild import rebuild
+from projections.engine.registry import BY_THEMSELVES, PROJECTIONS
 from projections.engine.verify import verify_read_models
+from projections.run_found import find_runs
+from projections.run_query import RunFilter
+from projections.run_search import RUN_SEARCH, zap_key
 from sql.log.event_store import PgEventStore
 from sql.log.tree import Tree
 from sql.log.verify import verify_chain
+from sql.postgres.pool import connect
 from sql.process.clock import new_id
 from tests.support.clock import START
+from tests.support.index_contents import contents
 from tests.support.projected import PARTITIONS, append, following, live_many, tamper
 
 CANARY = "canary-4711@example.org"
 TENANT = new_id()
+ZAP = new_id()
 BY = Metadata(actor="user:1")
 
 
@@ -87,6 +98,66 @@ async def test_a_canary_is_found_nowhere_after_its_run_was_erased_and_everything
     assert await Tree(store.pool).root(head) == root
     events = await store.read_stream(StreamKind.RUN, run_id)
     assert [event.type for event in events][-1] == "zap.run.failed"
+
+
+async def test_with_a_run_goes_the_request_that_was_held_before(
+    dsn: str, store: PgEventStore, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    held = RequestRejected(
+        zap_id=ZAP, reason="held", status=202, detail=CANARY, method="POST", path=f"/{CANARY}", content_type=CANARY,
+        size=9, excerpt=CANARY, dedupe_id=CANARY, request=Request(body=CANARY),
+    )  # fmt: skip
+    async with following(dsn, store):
+        request_id, run_id = new_id(), new_id()
+        await append(store, request_id, held, tenant_id=TENANT, key=ZAP, kind=StreamKind.REQUEST)
+        kept = (await store.read_log(await store.head() - 1, 1))[0]
+        started = run.RunRequested(zap_id=ZAP, zap_version=1, source="webhook", request=Request(body=CANARY))
+        await append(store, run_id, started, run.RunCompleted(zap_id=ZAP), tenant_id=TENANT, key=run_id)
+        admitted = RequestAdmitted(zap_id=ZAP, request_id=kept.event_id, run_id=run_id)
+        await append(store, request_id, admitted, tenant_id=TENANT, key=ZAP, kind=StreamKind.REQUEST)
+        assert await wait_until(store.pool, "request_list", await store.head(), 10)
+        assert len(await where_is(connection, CANARY)) >= 3
+        assert (await Erasures(store, new_id).erase_run(TENANT, run_id, BY)).runs == 1
+        for projection in PROJECTIONS:
+            assert await wait_until(store.pool, projection.name, await store.head(), 10)
+        assert await where_is(connection, CANARY) == []
+        assert await verify_read_models(dsn, PROJECTIONS, PARTITIONS) == []
+    assert (await verify_chain(dsn)).broken_at is None
+
+
+async def test_the_search_index_forgets_a_run_when_it_hears_of_it_and_so_does_a_rebuild(
+    dsn: str, store: PgEventStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reader = await connect(dsn, "test", search_path="rm")
+    async with following(dsn, store), Engine(dsn, BY_THEMSELVES, 1) as engine:
+        await engine.start()
+        zap, run_id = await a_life(store)
+        other, left = new_id(), new_id()
+        await append(
+            store, left,
+            run.RunRequested(zap_id=other, zap_version=1, source="webhook", request=json_request({"a": "b"})),
+            tenant_id=TENANT, key=left,
+        )  # fmt: skip
+        await catch_up(reader, engine)
+        assert await wait_until(store.pool, "run_list", await store.head(), 10)
+        words = search(CANARY, [])
+        assert [item.id for item in (await find_runs(store, TENANT, RunFilter(), words)).items] == [run_id]
+        before = await contents(reader)
+        assert any(CANARY.encode() in key for key, _one in before)
+        await Erasures(store, new_id).erase_run(TENANT, run_id, BY)
+        await catch_up(reader, engine)
+        assert (await find_runs(store, TENANT, RunFilter(), words)).items == []
+        after = await contents(reader)
+        assert not any(CANARY.encode() in key for key, _one in after)
+        assert {one for key, one in after if key == zap_key(zap)} == set()
+        assert {entry for entry in before if entry[1] == left} == after
+        await rebuild(dsn, RUN_SEARCH, 1)
+        again = await contents(reader)
+        assert not any(CANARY.encode() in key for key, _one in again)
+        assert (await find_runs(store, TENANT, RunFilter(), words)).items == []
+    said = capsys.readouterr()
+    assert CANARY not in said.out + said.err
+    await reader.close()
 
 
 @pytest.mark.usefixtures("engine")

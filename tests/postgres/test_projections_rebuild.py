@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from projections.engine import rebuild as rebuilding
-from projections.engine.engine import Engine, GateMoved
+from projections.engine.engine import Engine, GateMoved, NewerRelease
+from projections.engine.freshness import wait_until
 from projections.engine.projection import Projection
 from projections.engine.rebuild import rebuild
 from projections.engine.registry import PROJECTIONS
@@ -16,7 +17,7 @@ from projections.run_query import RunFilter, list_runs
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import Connection
 from sql.process.clock import new_id
-from tests.support.projected import PARTITIONS, batch_of, live_many, rows_of, tamper
+from tests.support.projected import PARTITIONS, batch_of, following, live_many, rows_of, tamper
 
 TENANT = new_id()
 
@@ -157,3 +158,59 @@ async def test_another_number_of_partitions_asks_for_new_gates(
         head = await store.head()
         assert await repartitioned.gates(range(5)) == dict.fromkeys(range(5), head)
     assert await rows_of(connection) == live
+
+
+async def test_rebuilds_of_all_read_models_under_load_equal_what_is_live_row_by_row(
+    dsn: str, store: PgEventStore, connection: Connection
+) -> None:
+    """Nothing stops answering meanwhile."""
+    await live_many(store, TENANT, 10)
+    async with following(dsn, store):
+        stop, answers = asyncio.Event(), 0
+
+        async def load() -> None:
+            seed = 10
+            while not stop.is_set():
+                await live_many(store, TENANT, 10, seed=seed)
+                seed += 1
+
+        async def ask() -> None:
+            nonlocal answers
+            while not stop.is_set():
+                await list_runs(store.pool, TENANT, RunFilter())
+                answers += 1
+
+        loading, asking = asyncio.create_task(load()), asyncio.create_task(ask())
+        try:
+            for projection in PROJECTIONS:
+                assert await rebuild(dsn, projection, PARTITIONS) > 0
+        finally:
+            stop.set()
+            await asyncio.gather(loading, asking)
+        head = await store.head()
+        for projection in PROJECTIONS:
+            assert await wait_until(store.pool, projection.name, head, 20), projection.name
+        live = await rows_of(connection)
+        assert await verify_read_models(dsn, PROJECTIONS, PARTITIONS) == []
+        for projection in PROJECTIONS:
+            await rebuild(dsn, projection, PARTITIONS)
+        assert await rows_of(connection) == live
+    assert answers > len(PROJECTIONS)
+
+
+async def test_an_older_release_switches_back_to_its_definition_by_a_rebuild(
+    dsn: str, engine: Engine, store: PgEventStore, connection: Connection
+) -> None:
+    live = await ten_runs(store, engine, connection)
+    newer = msgspec.structs.replace(RUN_LIST, definition=RUN_LIST.definition + 1)
+    await rebuild(dsn, newer, PARTITIONS)
+    async with Engine(dsn, PROJECTIONS, PARTITIONS) as older:
+        await older.start()
+        with pytest.raises(NewerRelease):
+            await older.gates(range(PARTITIONS))
+        await rebuild(dsn, RUN_LIST, PARTITIONS)
+        assert await rows_of(connection) == live
+        await live_many(store, TENANT, 10, seed=4)
+        await older.gates(range(PARTITIONS))
+        await older.apply(batch_of(await store.read_log(0, 1_000)))
+    assert await verify_read_models(dsn, PROJECTIONS, PARTITIONS) == []

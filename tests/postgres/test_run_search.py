@@ -28,12 +28,12 @@ from projections.run_query import After, RunFilter
 from projections.run_search import RUN_SEARCH, forget_runs
 from projections.search import asking
 from projections.search.asking import known_paths
-from projections.search.blocks import decoded, ids_of
 from sql.log.event_store import PgEventStore
-from sql.postgres.pool import Connection, connect
+from sql.postgres.pool import connect
 from sql.postgres.queries import Queries
 from sql.process.clock import new_id
 from tests.support.clock import START
+from tests.support.index_contents import contents
 from tests.support.projected import PARTITIONS, append
 
 TENANT, OTHER = UUID("00000000-0000-7000-8000-000000000001"), UUID("00000000-0000-7000-8000-000000000008")
@@ -229,21 +229,6 @@ async def _reads_by_an_index(store: PgEventStore) -> None:
             plan = await connection.fetchval("explain (format json) " + queries[name], *arguments)
         assert "run_search_segments" in plan or "run_search_pkey" in plan, name
         assert "Seq Scan" not in plan, name
-
-
-async def contents(connection: Connection) -> set[tuple[bytes, UUID]]:
-    """Which runs have which keys, however they are laid out."""
-    rows = await connection.fetch("select tenant_id, segment, first, data from rm.run_search order by 1, 2, 3")
-    ids: list[UUID] = []
-    found: set[tuple[bytes, UUID]] = set()
-    for row in rows:
-        if row["first"] == b"":
-            ids = ids_of(row["data"])
-            continue
-        block = decoded(row["data"])
-        for key, raw in zip(block.keys, block.places, strict=True):
-            found |= {(key, ids[int.from_bytes(raw[at : at + 2], "little")]) for at in range(0, len(raw), 2)}
-    return found
 
 
 async def test_a_rebuild_holds_the_same_and_what_is_forgotten_is_nowhere(
