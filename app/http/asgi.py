@@ -95,6 +95,7 @@ from consumers.connectors import catalogs
 from consumers.credentials import variables as variable_views
 from consumers.credentials.credentials import Credentials
 from consumers.credentials.oauth import TokenSource
+from consumers.dialogues.dialogues import Dialogues
 from consumers.jobs.erasures import Erasures
 from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
@@ -134,7 +135,7 @@ def create_app(services: Services) -> Litestar:
     tokens = Tokens(services.jwt_secret)
     accounts = _accounts(services, identity, tokens)
     rendering = Rendering()
-    outbound = Outbound(services.outbound_allow)
+    outbound, dialogues = Outbound(services.outbound_allow), Dialogues(services.outbound_allow)
     authenticator = Authenticator(identity, tokens)
     keeps_answers = with_idempotency(authenticator, Answers(services.store.pool), box, services.now, services.new_id)
     new_id = repeatable(services.new_id)
@@ -169,7 +170,7 @@ def create_app(services: Services) -> Litestar:
             "live": _value(live),
             "hook_secrets": _value(secrets),
             **_commands(services, rendering, new_id),
-            **_shared(services, shelves, rendering, outbound, connections=connections, new_id=new_id),
+            **_shared(services, shelves, rendering, outbound, dialogues, connections=connections, new_id=new_id),
             "links": _value(links),
             "run_watch": _value(run_watch),
             "approvals": _value(Approvals(services.store, identity, services.now, new_id)),
@@ -177,7 +178,7 @@ def create_app(services: Services) -> Litestar:
         exception_handlers={**refusals.HANDLERS, **routing.HANDLERS},
         response_headers=NO_SNIFF,
         request_max_body_size=MAX_BODY,
-        lifespan=[_background(live_zaps, request_log, accounts, rendering, outbound)],
+        lifespan=[_background(live_zaps, request_log, accounts, (rendering, dialogues), outbound)],
         openapi_config=None,
         logging_config=None,
     )
@@ -305,6 +306,7 @@ def _shared(
     shelves: Catalogs,
     rendering: Rendering,
     outbound: Outbound,
+    dialogues: Dialogues,
     *,
     connections: Connections,
     new_id: NewId,
@@ -327,6 +329,7 @@ def _shared(
         hops=hops,
         links=_no_links(services),
         credentials=credentials,
+        dialogues=dialogues,
         variables=known,
     )
     connectors = Connectors(services.catalog, ConnectorTables(services.store.pool), services.now)
@@ -413,7 +416,11 @@ def _value(value: T) -> Provide:
 
 
 def _background(
-    live_zaps: LiveZaps, request_log: RequestLog, accounts: Accounts, rendering: Rendering, outbound: Outbound
+    live_zaps: LiveZaps,
+    request_log: RequestLog,
+    accounts: Accounts,
+    children: tuple[Rendering, Dialogues],
+    outbound: Outbound,
 ) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
@@ -433,6 +440,6 @@ def _background(
             ending.set()
             await asyncio.gather(following, *writing, return_exceptions=True)
             accounts.passwords.close()
-            await rendering.aclose()
+            await asyncio.gather(*(child.aclose() for child in children))
 
     return lifespan

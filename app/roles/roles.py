@@ -165,6 +165,7 @@ def _alone(settings: Settings) -> int:
 async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
     from consumers.connectors import catalog
     from consumers.credentials.variables import Variables
+    from consumers.dialogues.dialogues import Dialogues
     from consumers.jobs.worker import JobWorker
     from consumers.notifier.alert_channels import Channels
     from consumers.notifier.mail import Mail, MailConfig
@@ -175,7 +176,6 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
     from consumers.scheduler.checkpoints import Checkpoints, Delivery
     from consumers.scheduler.housekeeping import Housekeeping
     from consumers.scheduler.timers import scheduler
-    from consumers.topics.readers import TopicReaders
     from domain.proof.notes import signer
     from domain.run.links import Links
     from sql.log.event_store import PgEventStore
@@ -185,7 +185,7 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
     async with (
         PgEventStore(settings.database_url, "scheduler", read_connections=6) as store,
         Outbound(settings.outbound_allow) as http,
-        aclosing(TopicReaders(settings.outbound_allow)) as topics,
+        aclosing(Dialogues(settings.outbound_allow)) as dialogues,
         asyncio.TaskGroup() as tasks,
     ):
         mail = Mail(
@@ -204,7 +204,7 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
         links = Links(settings.message_key, public_url)
         notifier = Notifier(store, settings.database_url, channels, clock=clock.now, new_id=new_id, links=links)
         housekeeping = Housekeeping(store.pool, clock.now, timedelta(days=settings.requests_days))
-        timers = scheduler(store, catalog(), http, topics, settings.encryption_key)
+        timers = scheduler(store, catalog(), http, dialogues, settings.encryption_key)
         tasks.create_task(timers.run(stop), name="scheduler")
         tasks.create_task(housekeeping.run(stop), name="housekeeping")
         tasks.create_task(notifier.run(stop), name="notifier")

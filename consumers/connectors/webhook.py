@@ -1,13 +1,23 @@
-"""Webhooks: start a run for each request to the zap's catch URL."""
+"""Webhooks: start a run for each request to the zap's catch URL, and send signed ones to others."""
 
 from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from domain.connector.descriptor import Connector, TriggerDescriptor
+from domain.connection.signing import WebhookSignature
+from domain.connector import url as urls
+from domain.connector.config import BadConfig, problems, read
+from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector, TriggerDescriptor
+from domain.connector.http_client import HttpRequest
+from domain.connector.outcome import Failed, Outcome, Retry, Succeeded
+from domain.connector.uses import Uses, host_at
 from domain.hook import config as hook
+from domain.hook.hops import HEADER
 from domain.values.json import Json, JsonObject
+
+LOOP_DETECTED = 508
+"""RFC 5842 §7.2. A retry would only continue the loop."""
 
 
 class Catch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,6 +68,51 @@ class Catch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = UNSET
 
 
+class Send(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A webhook as Standard Webhooks has it."""
+
+    url: Annotated[str, Meta(title="URL", min_length=1)]
+    type: Annotated[str, Meta(title="Type of the event", max_length=200, pattern=r"^[\w.-]+\Z")]
+    data: Annotated[Json, Meta(title="Data", description="Of the event, as JSON")] = None
+    timeout_s: Annotated[float, Meta(title="Time limit in seconds", gt=0, le=60)] = 20.0
+
+
+def check_send(saved: JsonObject) -> dict[str, str]:
+    """What is wrong with a config as saved, by path."""
+    found, url = problems(Send, saved), saved.get("url")
+    if isinstance(url, str) and "url" not in found and (wrong := urls.check(url)):
+        found["url"] = wrong
+    return found
+
+
+async def send(rendered: JsonObject, context: ActionContext) -> Outcome:
+    """Send an event with the signature of the connection's secret. Raises Unreachable."""
+    try:
+        config = read(Send, {name: value for name, value in rendered.items() if value is not None})
+    except BadConfig as error:
+        return Failed(code="bad_config", message=str(error))
+    key = context.idempotency_key
+    event = {"type": config.type, "timestamp": context.clock().isoformat(), "data": config.data}
+    hop = [(HEADER, context.hop)] if context.hop else []
+    reply = await context.http.request(
+        HttpRequest(
+            method="POST",
+            url=config.url,
+            headers=[("Content-Type", "application/json"), ("Idempotency-Key", key), *hop],
+            body=msgspec.json.encode(event),
+            timeout_s=config.timeout_s,
+            signing=WebhookSignature(key),
+        )
+    )
+    code, message = f"http_{reply.status}", f"the receiver answered {reply.status}"
+    output: JsonObject = {"status": reply.status}
+    if 200 <= reply.status < 300:
+        return Succeeded({**output, "id": key})
+    if reply.status in {408, 425, 429} or (reply.status >= 500 and reply.status != LOOP_DETECTED):
+        return Retry(code=code, message=message, after_s=reply.retry_after_s(context.clock()), output=output)
+    return Failed(code=code, message=message, output=output)
+
+
 _EXAMPLE: JsonObject = {
     "method": "POST",
     "path": "",
@@ -86,5 +141,20 @@ CONNECTOR = Connector(
             example={**_EXAMPLE, "body": '{"id": "evt_1"}'},
             check=hook.problems,
         ),
-    )
+    ),
+    actions=(
+        ActionDescriptor(
+            type="webhook.send",
+            name="Send a webhook",
+            description="Sends an event, signed as Standard Webhooks has it. The connection's token is the secret, "
+            "whsec_…, which is never sent.",
+            icon="webhook",
+            run=send,
+            config=Send,
+            check=check_send,
+            example={"url": "https://example.com/hooks", "type": "order.paid", "data": "{{ trigger.body }}"},
+            sample={"status": 200, "id": "0199c0de-0003-7abc-8def-0123456789ab.send"},
+            connection=Uses(host=host_at("url"), kinds=("bearer",), required=True),
+        ),
+    ),
 )

@@ -12,6 +12,7 @@ from domain.connection.blot import NOTHING
 from domain.connection.credential import account_of
 from domain.connection.hosts import may_go
 from domain.connection.kinds import Account
+from domain.connection.signing import NoSigner, Signable, signature
 from domain.connector.http_client import HttpClient, HttpReply, HttpRequest, Unreachable
 from domain.connector.outcome import Outcome, blotted
 from domain.connector.url import exact, with_query
@@ -47,13 +48,30 @@ class Armed:
     async def _sent(self, request: HttpRequest, opened: Opened) -> HttpReply:
         _require_host(request.url, opened)
         try:
-            return await self._http.request(_with(request, opened))
+            return await self._http.request(self._with(request, opened))
         except Unreachable as error:
             raise Unreachable(
                 error.code, self._blot.text(error.message), permanent=error.permanent, after_s=error.after_s
             ) from None
         except Exception as error:  # noqa: BLE001 - its words may hold the credential, so it goes on without them
             raise RuntimeError(f"{type(error).__name__} while a request with a connection was sent") from None
+
+    def _with(self, request: HttpRequest, opened: Opened) -> HttpRequest:
+        """The request with the credential, or its signature, in the place of whatever the step has there."""
+        url, headers = request.url, opened.credential.headers
+        if request.signing is None:
+            url = with_query(url, opened.credential.query)
+        else:
+            assert self._credentials is not None, "it was opened"
+            signed = Signable(method=request.method, url=url, body=request.body or b"")
+            try:
+                headers = signature(request.signing, opened.setup, signed, self._credentials.clock())
+            except NoSigner as error:
+                raise Unreachable("connection_misfit", str(error), permanent=True) from None
+        names = {name.lower() for name, _value in headers}
+        given = request.headers.items() if isinstance(request.headers, Mapping) else request.headers
+        own = [(name, value) for name, value in given if name.lower() not in names]
+        return msgspec.structs.replace(request, url=url, headers=[*own, *headers])
 
     async def account(self) -> Account:
         """What a connector logs in with by itself. Raises Unreachable."""
@@ -62,7 +80,12 @@ class Armed:
         if account is None:
             message = f"the connection {opened.row.name!r} is of kind {opened.row.kind}, which does not fit here"
             raise Unreachable("connection_misfit", message, permanent=True)
+        await self._note(opened, None)
         return account
+
+    def text(self, text: str) -> str:
+        """A text without the credential."""
+        return self._blot.text(text)
 
     def blotted(self, outcome: Outcome) -> Outcome:
         """The outcome without the credential, whatever an action has made of it."""
@@ -107,14 +130,3 @@ def _require_host(url: str, opened: Opened) -> None:
             "name the host in `config.hosts` of the connection",
             permanent=True,
         )
-
-
-def _with(request: HttpRequest, opened: Opened) -> HttpRequest:
-    """The request with the credential in the place of whatever the step has there."""
-    credential = opened.credential
-    names = {name.lower() for name, _value in credential.headers}
-    given = request.headers.items() if isinstance(request.headers, Mapping) else request.headers
-    own = [(name, value) for name, value in given if name.lower() not in names]
-    return msgspec.structs.replace(
-        request, url=with_query(request.url, credential.query), headers=[*own, *credential.headers]
-    )

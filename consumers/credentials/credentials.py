@@ -63,7 +63,7 @@ class Credentials:
         self._tables = ConnectionTables(pool)
         self._pool = pool
         self._ring = ring
-        self._clock = clock
+        self.clock = clock
         self._keys: DataKeys | None = None
         self._kept = Recent[tuple[UUID, UUID], Opened](MOST, KEPT_S, monotonic)
 
@@ -83,7 +83,7 @@ class Credentials:
 
     async def note(self, tenant_id: UUID, opened: Opened, status: Status | None) -> None:
         """Put on record that a connection was used, and what that has shown: news at once, else once in a while."""
-        row, now = opened.row, self._clock()
+        row, now = opened.row, self.clock()
         is_news = status is not None and status != row.status
         if not is_news and row.last_used_at is not None and now - row.last_used_at < NOTED_EVERY:
             return

@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from domain.connection.blot import Blot
 from domain.connection.kinds import OAuth2
 from domain.connection.oauth import Form, Refused, Tokens, answered, claims, renewal
 from domain.connector.http_client import HttpClient, HttpRequest, Unreachable
@@ -30,6 +31,8 @@ LATER_S = 10.0
 """When to try again after an authorization server that fails."""
 RECONNECT_S = 60.0
 """How often a run looks whether somebody has consented again."""
+_SECRET = frozenset({"client_secret", "refresh_token", "code", "code_verifier", "assertion"})
+"""Fields of a request for tokens."""
 HttpOf = Callable[[UUID], HttpClient]
 """The way out of a workspace."""
 
@@ -140,7 +143,18 @@ class TokenSource:
             method="POST", url=config.token_url, headers=headers, body=urlencode(form).encode(), timeout_s=ANSWER_S
         )
         reply = await self._http_of(tenant_id).request(request)
-        return answered(reply.status, reply.body, reply.header("content-type"), self._clock(), before)
+        kind, now = reply.header("content-type"), self._clock()
+        found = answered(reply.status, reply.body, kind, now, before)
+        if isinstance(found, Tokens):
+            return found
+        return answered(reply.status, _blot(form, headers, secret).raw(reply.body), kind, now, before)
+
+
+def _blot(form: Form, headers: list[tuple[str, str]], secret: str) -> Blot:
+    """What a refusal may repeat of that which was sent, and which is told to people, logged and kept."""
+    sent = [value for name, value in form if name in _SECRET]
+    basic = [value.removeprefix("Basic ") for name, value in headers if name == "Authorization"]
+    return Blot([secret, *sent, *basic])
 
 
 def opened_tokens(row: SealedConnection, box: SecretBox) -> Tokens | None:

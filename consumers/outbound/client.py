@@ -38,12 +38,14 @@ NOBODY = UUID(int=0)
 class Outbound:
     """domain.connector.http_client.HttpClient over aiohttp. Open it with `async with`.
 
+    `allowed`: the networks that may be reached besides public ones.
+
     Each tenant has connections of its own, so nothing that one leaves on a connection meets another's request.
     """
 
     def __init__(self, allowed: Sequence[Network], names: Callable[[], AbstractResolver] = resolver) -> None:
-        self._allowed = tuple(allowed)
-        self._known = lru_cache(maxsize=KNOWN_URLS)(partial(checked, allowed=self._allowed))
+        self.allowed = tuple(allowed)
+        self._known = lru_cache(maxsize=KNOWN_URLS)(partial(checked, allowed=self.allowed))
         self._make_names = names
         self._names: AbstractResolver | None = None
         self._exits: OrderedDict[UUID, _Exit] = OrderedDict()
@@ -64,7 +66,7 @@ class Outbound:
     async def request(self, request: HttpRequest, tenant_id: UUID = NOBODY) -> HttpReply:
         """See domain.connector.http_client.HttpClient. `tenant_id` says on whose connections."""
         url, headers = request.url, request.headers
-        target = self._known(url) if len(url) <= CACHED_URL else checked(url, self._allowed)
+        target = self._known(url) if len(url) <= CACHED_URL else checked(url, self.allowed)
         given = list(headers.items()) if not isinstance(headers, Sequence) else list(headers)
         wrong = problem(given)
         if wrong:
@@ -90,7 +92,7 @@ class Outbound:
             return found
         if self._names is None:
             raise RuntimeError("Outbound is used outside its `async with`")
-        self._exits[tenant_id] = found = _Exit(_connector(GuardedResolver(self._names, self._allowed), self._allowed))
+        self._exits[tenant_id] = found = _Exit(_connector(GuardedResolver(self._names, self.allowed), self.allowed))
         idle = [known for known, exit_ in self._exits.items() if not exit_.users and known != tenant_id]
         if len(self._exits) > TENANTS and idle:
             await self._exits.pop(idle[0]).exchanges.close()

@@ -14,6 +14,7 @@ import msgspec
 from consumers.children.work import Starts
 from consumers.credentials.credentials import Credentials
 from consumers.credentials.variables import LookUp, none
+from consumers.dialogues.dialogues import Dialogues
 from consumers.outbound.targets import Targets
 from consumers.rehearsal.answers import Answers
 from consumers.rehearsal.record import Record
@@ -113,9 +114,11 @@ class Rehearsal:
         hops: Hops = NO_HOPS,
         links: Links = NO_LINKS,
         credentials: Credentials | None = None,
+        dialogues: Dialogues | None = None,
         variables: LookUp = none,
     ) -> None:
         self._credentials = credentials
+        self._dialogues = dialogues
         self._catalogs = catalogs
         self._variables = variables
         self._rendering = rendering
@@ -144,6 +147,7 @@ class Rehearsal:
             hops=self._hops,
             links=self._links,
             credentials=self._credentials,
+            dialogues=self._dialogues if real else None,
             variables=self._variables,
         )
         await self._begin(record, wish, requested(wish, time()))

@@ -10,6 +10,7 @@ import structlog
 from consumers.credentials.armed import Armed
 from consumers.credentials.credentials import Credentials
 from consumers.definitions import CompiledVersion
+from consumers.dialogues.dialogues import Dialogues
 from consumers.outbound.targets import Targets
 from consumers.rendering.rendering import Rendering
 from domain.connection.blot import NOTHING, Blot
@@ -43,7 +44,9 @@ class Attempts:
         rendering: Rendering,
         memories: Memories,
         credentials: Credentials | None,
+        dialogues: Dialogues | None,
     ) -> None:
+        self._dialogues = dialogues
         self._credentials = credentials
         self._hops = hops
         self._memories = memories
@@ -114,6 +117,7 @@ class Attempts:
             self._clock,
             hop,
             account=armed.account if armed else None,
+            dialogue=self._dialogues.of(tenant_id) if self._dialogues else None,
             shape=partial(self._shape, tenant_id),
             memory=self._memories(tenant_id, state.requested.zap_id),
         )
@@ -125,7 +129,7 @@ class Attempts:
                 outcome = await action.run(config, context)
                 return armed.blotted(outcome) if armed else outcome
         except Unreachable as error:
-            return unreached(error)
+            return armed.blotted(unreached(error)) if armed else unreached(error)
         except TimeoutError as error:
             if timer.expired():
                 return Retry(code="timeout", message=f"the step had not ended after {limit_s:g} s")

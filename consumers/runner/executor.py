@@ -16,6 +16,7 @@ from consumers.children.surroundings import Given
 from consumers.credentials.credentials import Credentials
 from consumers.credentials.variables import Known, LookUp, none
 from consumers.definitions import CompiledVersion, Definitions
+from consumers.dialogues.dialogues import Dialogues
 from consumers.kafka.patience import patiently
 from consumers.outbound.targets import Targets
 from consumers.rendering.rendering import Rendering
@@ -93,6 +94,7 @@ class Executor:
         links: Links = NO_LINKS,
         memories: Memories | None = None,
         credentials: Credentials | None = None,
+        dialogues: Dialogues | None = None,
         allowance: Allowance = _unlimited,
         variables: LookUp = none,
     ) -> None:
@@ -108,6 +110,7 @@ class Executor:
             rendering=rendering,
             memories=memories or scratch(clock),
             credentials=credentials,
+            dialogues=dialogues,
         )
         self._control = Control(rendering, clock, links)
         self._definitions = Definitions(store, catalogs)

@@ -14,6 +14,7 @@ from consumers.children.unstored import Requests
 from consumers.connectors import catalogs
 from consumers.credentials.losses import connected
 from consumers.credentials.variables import Variables
+from consumers.dialogues.dialogues import Dialogues
 from consumers.kafka.gaps import GapReports
 from consumers.kafka.lanes import Lanes
 from consumers.kafka.patience import patiently
@@ -98,6 +99,7 @@ class Runner:
         limits = RateLimits(store.pool)
         targets = Targets(http, limits, clock=clock, monotonic=monotonic, random=random.random)
         self._rendering = Rendering()
+        self._dialogues = Dialogues(http.allowed)
         self._executor = Executor(
             store,
             catalogs(catalog, ConnectorTables(store.pool)),
@@ -111,6 +113,7 @@ class Runner:
             memories=MemoryTables(store.pool, clock).of,
             allowance=partial(_may_start_again, limits),
             credentials=connected(store, encryption_key, clock, targets, new_id),
+            dialogues=self._dialogues,
             variables=Variables(store.pool, encryption_key).of,
         )
         self._lanes = Lanes(MAX_OPEN)
@@ -153,6 +156,7 @@ class Runner:
             await self._lanes.drain(DRAIN_S)
             await self._save()
             await self._rendering.aclose()
+            await self._dialogues.aclose()
 
     async def _assigned(self, partitions: Sequence[int]) -> None:
         await self._marks.ensure(partitions)

@@ -14,14 +14,14 @@ import structlog
 
 from consumers.credentials.armed import Armed
 from consumers.credentials.credentials import Credentials
+from consumers.dialogues.dialogues import Dialogues
 from consumers.outbound.targets import Targets
 from consumers.scheduler.timed_zaps import Timed, TimedZap, TimedZaps
-from consumers.topics.readers import TopicReaders
 from domain.aggregates import ZAP
 from domain.connector.catalog import Catalog
 from domain.connector.descriptor import TriggerDescriptor
 from domain.connector.poll import MAX_ITEM, Found, Item, Poll, PollContext, PollFailed
-from domain.connector.topic import Skipped
+from domain.dialogue.topic import Skipped
 from domain.hook.request import json_request
 from domain.log.event import Append, AppendResult, DueTimer, Metadata, stream_of
 from domain.log.ports import Clock, NewId, StoreUnavailable
@@ -85,7 +85,7 @@ class Sources:
         zaps: TimedZaps,
         catalog: Catalog,
         targets: Targets,
-        topics: TopicReaders,
+        dialogues: Dialogues,
         *,
         clock: Clock,
         new_id: NewId,
@@ -96,7 +96,7 @@ class Sources:
         self._zaps = zaps
         self._catalog = catalog
         self._targets = targets
-        self._topics = topics
+        self._dialogues = dialogues
         self._tables = PollTables(store.pool)
         self._clock = clock
         self._new_id = new_id
@@ -127,9 +127,11 @@ class Sources:
         """What the source has. Raises PollFailed."""
         known, tenant_id, trigger = asked.memory.known, asked.source.tenant_id, asked.turn.timed.trigger
         http = self._targets.of(tenant_id, None)
+        armed = Armed(http, self._credentials, tenant_id, trigger.connection) if trigger.connection else None
         context = PollContext(
-            http=Armed(http, self._credentials, tenant_id, trigger.connection) if trigger.connection else http,
-            topics=self._topics.of(tenant_id),
+            http=armed or http,
+            account=armed.account if armed else None,
+            dialogue=self._dialogues.of(tenant_id),
             place=asked.memory.place,
             moment=asked.told.moment,
             clock=self._clock,
@@ -139,6 +141,10 @@ class Sources:
         try:
             async with asyncio.timeout(ANSWER_S):
                 found = await asked.poll.run(trigger.config, context)
+        except PollFailed as error:
+            raise PollFailed(
+                error.code, armed.text(error.message) if armed else error.message, after_s=error.after_s
+            ) from None
         except TimeoutError:
             raise PollFailed("timeout", f"the source took more than {ANSWER_S:g} s for all of its pages") from None
         _require_small(found.items)

@@ -13,13 +13,13 @@ import structlog
 
 from consumers.credentials.losses import connected
 from consumers.definitions import Definitions
+from consumers.dialogues.dialogues import Dialogues
 from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
 from consumers.scheduler.polls import Polls
 from consumers.scheduler.schedules import Schedules, Turn
 from consumers.scheduler.source import PollTurn, Sources
 from consumers.scheduler.timed_zaps import TimedZap, TimedZaps
-from consumers.topics.readers import TopicReaders
 from domain.aggregates import RUN
 from domain.connector.catalog import Catalog
 from domain.language.template import TemplateError
@@ -236,11 +236,11 @@ class Scheduler:
 
 
 def scheduler(
-    store: PgEventStore, catalog: Catalog, http: Outbound, topics: TopicReaders, encryption_key: str
+    store: PgEventStore, catalog: Catalog, http: Outbound, dialogues: Dialogues, encryption_key: str
 ) -> Scheduler:
     """The scheduler of a process that may call out: it polls, too."""
     zaps = TimedZaps(store)
     targets = Targets(http, RateLimits(store.pool), clock=now, monotonic=time.monotonic, random=random.random)
     credentials = connected(store, encryption_key, now, targets, new_id)
-    sources = Sources(store, zaps, catalog, targets, topics, clock=now, new_id=new_id, credentials=credentials)
+    sources = Sources(store, zaps, catalog, targets, dialogues, clock=now, new_id=new_id, credentials=credentials)
     return Scheduler(store, zaps, Polls(store, sources, now))

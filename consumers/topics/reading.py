@@ -17,7 +17,7 @@ from consumers.topics.batches import Batch, Unreadable, batches, records
 from consumers.topics.bodies import Record, body, size
 from domain.connector.http_client import Unreachable
 from domain.connector.poll import MAX_ITEM
-from domain.connector.topic import Message, Position, Skipped, TopicReading, TopicRequest
+from domain.dialogue.topic import Message, Position, Skipped, TopicReading, TopicRequest
 
 ANSWER_MS = 2_000
 """How long a broker may take for one answer."""

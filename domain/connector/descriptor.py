@@ -13,6 +13,7 @@ from domain.connector.http_client import HttpClient
 from domain.connector.outcome import Outcome
 from domain.connector.poll import Poll
 from domain.connector.uses import Uses
+from domain.dialogue.questions import Dialogue
 from domain.log.ports import Clock
 from domain.memory.memory import Memory, Scratch
 from domain.values.json import Json, JsonObject
@@ -66,6 +67,7 @@ class ActionContext(msgspec.Struct, frozen=True):
     `hop` is the value of the header TriggerHub-Depth for what the action sends, empty for none.
     The step's connection goes along with what `http` sends, which the action never sees. Only an action that speaks
     another protocol gets what it logs in with, from `account`, which raises Unreachable.
+    `dialogue` speaks with servers that speak no HTTP.
     `shape` does data steps that are too much for an event loop; it raises Unfit and TooMuchWork. `memory` is what
     the zap remembers from run to run.
     """
@@ -76,6 +78,7 @@ class ActionContext(msgspec.Struct, frozen=True):
     clock: Clock
     hop: str = ""
     account: Callable[[], Awaitable[Account]] | None = None
+    dialogue: Dialogue | None = None
     shape: Shape = no_shape
     memory: Memory = _FORGETFUL
 

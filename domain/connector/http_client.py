@@ -7,6 +7,8 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
+from domain.connection.signing import Signing
+
 MAX_REPLY_BYTES = 256 * 1024
 """Of an answer, where whoever asks sets no limit."""
 Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
@@ -22,6 +24,8 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float
     max_bytes: int = MAX_REPLY_BYTES
     """Of the answer; what comes beyond that is dropped."""
+    signing: Signing | None = None
+    """How the connection's secret signs the request, instead of going along with it."""
     bare: bool = False
     """Without the credential of the connection: the request goes where somebody's answer leads."""
 

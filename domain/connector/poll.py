@@ -10,8 +10,10 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 from msgspec import Meta
 
+from domain.connection.kinds import Account
 from domain.connector.http_client import HttpClient, HttpReply, HttpRequest, Unreachable
-from domain.connector.topic import Position, Skipped, TopicReader
+from domain.dialogue.questions import Dialogue
+from domain.dialogue.topic import Position, Skipped
 from domain.log.ports import Clock
 from domain.values.json import Json, JsonObject
 
@@ -91,16 +93,18 @@ class PollContext(msgspec.Struct, frozen=True, kw_only=True):
     """What a poll may use. `is_known` tells whether an item is no news, so that paging can stop.
 
     `place` is how far the source was read before; `moment` is when the poll began. `beginning`: it is the first one,
-    or goes on with that.
+    or goes on with that. `account`: what the trigger's connection logs in with, where it is of such a kind; it raises
+    Unreachable.
     """
 
     http: HttpClient
-    topics: TopicReader
+    dialogue: Dialogue
     place: Place
     moment: datetime
     clock: Clock
     beginning: bool
     is_known: Callable[[Item], bool]
+    account: Callable[[], Awaitable[Account]] | None = None
 
 
 class Poll(msgspec.Struct, frozen=True, kw_only=True):

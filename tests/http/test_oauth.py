@@ -231,3 +231,21 @@ async def test_a_server_that_fails_only_delays(world: World, ada: Person, server
     assert (await shown(ada, connection))["status"] == "ok"
     server.broken = 0
     assert await worker.call(server) == 200
+
+
+async def test_a_refusal_that_repeats_what_was_sent_tells_no_secret(
+    world: World, ada: Person, server: OAuthServer, http: Outbound
+) -> None:
+    server.lasts_s = 30
+    connection = await connected(ada, server)
+    server.refusal = "no"
+    worker = Worker(world._store, http, ada, connection)
+    told: list[str] = []
+    worker.source.lost = lambda _tenant, _row, why: told.append(why)
+    assert await worker.call(server) == "needs_reconnect"
+    assert told[0].startswith("the token endpoint answered 400: invalid_grant, no: {'grant_type': 'refresh_token'")
+    assert "canary" not in told[0]
+    again = (await ada("POST", f"/connections/{connection}/reconnect")).json()
+    back = await ada.api.get("/oauth/callback", params=server.consent(again["authorize_url"]))
+    assert back.status_code == 400
+    assert "canary" not in back.text

@@ -9,16 +9,20 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
+from consumers.connectors import kafka
+from consumers.dialogues.dialogues import Dialogues
 from consumers.outbound.addresses import parse_networks
 from consumers.outbound.client import Outbound
-from consumers.topics import guarded_loop
-from consumers.topics.guarded_loop import GuardedLoop
-from consumers.topics.readers import TopicReaders
+from consumers.topics import kafka_loop
+from consumers.topics.kafka_loop import KafkaLoop
 from consumers.topics.reading import Reading
 from domain.aggregates import ZAP
+from domain.connector.descriptor import ActionContext
 from domain.connector.http_client import Unreachable
-from domain.connector.topic import TopicReading, TopicRequest
+from domain.connector.outcome import Succeeded
+from domain.dialogue.topic import TopicReading, TopicRequest
 from domain.log.stream import load_of
+from domain.values.json import Json, JsonObject
 from domain.zap.definition import Definition, Trigger
 from domain.zap.zap import ChangeDraft, EnableZap, PauseZap, PublishZap
 from sql.log.event_store import PgEventStore
@@ -46,9 +50,9 @@ async def world(postgres_server: str) -> AsyncIterator[World]:
         cloned_database(postgres_server) as dsn,
         PgEventStore(dsn, "test") as store,
         Outbound(()) as http,
-        aclosing(TopicReaders(LOCAL, processes=2)) as topics,
+        aclosing(Dialogues(LOCAL, processes=2)) as dialogues,
     ):
-        yield World(store, http, topics, PolledApi())
+        yield World(store, http, dialogues, PolledApi())
 
 
 async def skipped(world: World) -> list[str]:
@@ -256,9 +260,9 @@ async def test_a_broker_that_is_down_is_told_of_flagged_and_read_once_it_is_back
 
 async def problem_of(servers: Sequence[str], topic: str = "t", allowed: str = "") -> Unreachable:
     request = TopicRequest(servers=tuple(servers), topic=topic, max_bytes=1, max_messages=1)
-    async with aclosing(TopicReaders(parse_networks(allowed), processes=1)) as topics:
+    async with aclosing(Dialogues(parse_networks(allowed), processes=1)) as dialogues:
         with pytest.raises(Unreachable) as raised:
-            await topics.of(UUID(int=1)).read(request)
+            await dialogues.of(UUID(int=1)).read(request)
     return raised.value
 
 
@@ -317,17 +321,19 @@ async def test_brokers_that_hang_end_a_reading_within_its_time_and_the_next_one_
         writer.close()
 
     server = await asyncio.start_server(hangs, "127.0.0.1", 0)
-    async with server, aclosing(TopicReaders(LOCAL, processes=1)) as topics:
+    async with server, aclosing(Dialogues(LOCAL, processes=1)) as dialogues:
         own = server.sockets[0].getsockname()[1]
         request = TopicRequest(servers=(f"127.0.0.1:{own}",) * 9, topic=topic.name, max_bytes=9, max_messages=1)
         began = asyncio.get_running_loop().time()
         with pytest.raises(Unreachable) as raised:
-            await topics.of(TENANT).read(request)
+            await dialogues.of(TENANT).read(request)
         assert raised.value.code in {"timeout", "connect"}
         assert asyncio.get_running_loop().time() - began < 10
         await topic.write(1)
         good = TopicRequest(servers=(topic.servers,), topic=topic.name, max_bytes=9, max_messages=1)
-        assert [message.key for message in (await topics.of(TENANT).read(good)).messages] == [f"kafka/{topic.name}/0/0"]
+        assert [message.key for message in (await dialogues.of(TENANT).read(good)).messages] == [
+            f"kafka/{topic.name}/0/0"
+        ]
         held.set()
 
 
@@ -344,14 +350,14 @@ async def test_an_answer_that_is_larger_than_may_be_read_is_passed_over(
     topic: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Message by message, and whatever lies behind is read."""
-    monkeypatch.setattr(guarded_loop, "MAX_ANSWER", 100_000)
+    monkeypatch.setattr(kafka_loop, "MAX_ANSWER", 100_000)
     await topic.write("a")
     await topic.write("x" * 300_000)
     await topic.write("b")
     request = TopicRequest(servers=(topic.servers,), topic=topic.name, max_bytes=2**20, max_messages=9)
 
     def read() -> TopicReading:
-        loop = GuardedLoop(LOCAL)
+        loop = KafkaLoop(LOCAL)
 
         async def reading() -> TopicReading:
             return await Reading(request, lambda: loop.too_large).read()
@@ -364,3 +370,31 @@ async def test_an_answer_that_is_larger_than_may_be_read_is_passed_over(
     assert [one.reason for one in found.skipped] == [
         "the message at offset 1 of partition 0 is too large to be read; it starts no run"
     ]
+
+
+async def test_a_step_writes_what_a_trigger_reads(topic: Topic) -> None:
+    async with aclosing(Dialogues(LOCAL, processes=1)) as dialogues:
+        context = ActionContext(None, "run.step", UUID(int=1), now, dialogue=dialogues.of(TENANT))  # type: ignore[arg-type]  # it sends no HTTP
+        place: JsonObject = {"bootstrap_servers": [topic.servers], "topic": topic.name}
+        values: list[Json] = [{"id": 1}, "plain", None]
+        for value in values:
+            config: JsonObject = {**place, "value": value, "key": "k", "headers": {"a": "é"}}
+            assert kafka.check_produce(config) == {}
+            outcome = await kafka.produce(config, context)
+            assert isinstance(outcome, Succeeded), outcome
+        request = TopicRequest(servers=(topic.servers,), topic=topic.name, max_bytes=999, max_messages=9)
+        found = [message.body for message in (await dialogues.of(TENANT).read(request)).messages]
+    assert [body["value"] for body in found] == [{"id": 1}, "plain", None]  # type: ignore[index, call-overload]  # objects
+    assert found[0]["headers"] == {"idempotency-key": "run.step", "a": "é"}  # type: ignore[index, call-overload]
+    assert kafka.check_produce({"bootstrap_servers": ["x"], "topic": "t", "value": 1}) == {
+        "bootstrap_servers.0": "a host and a port, such as kafka.example.com:9092"
+    }
+
+
+async def test_a_step_writes_to_no_internal_address(topic: Topic) -> None:
+    async with aclosing(Dialogues((), processes=1)) as dialogues:
+        context = ActionContext(None, "run.step", UUID(int=1), now, dialogue=dialogues.of(TENANT))  # type: ignore[arg-type]  # it sends no HTTP
+        config: JsonObject = {"bootstrap_servers": [topic.servers], "topic": topic.name, "value": 1}
+        with pytest.raises(Unreachable) as raised:
+            await kafka.produce(config, context)
+    assert raised.value.code == "address_refused"

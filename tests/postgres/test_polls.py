@@ -13,9 +13,9 @@ from aiohttp import web
 
 from consumers.connectors import catalog
 from consumers.connectors.http import poll as http_poll
+from consumers.dialogues.dialogues import Dialogues
 from consumers.outbound.addresses import parse_networks
 from consumers.outbound.client import Outbound
-from consumers.topics.readers import TopicReaders
 from domain.aggregates import ZAP
 from domain.log.stream import load_of
 from domain.values.json import JsonObject
@@ -34,9 +34,9 @@ async def world(dsn: str) -> AsyncIterator[World]:
         PgEventStore(dsn, "test") as store,
         Outbound(parse_networks("127.0.0.0/8")) as http,
         polled_api() as api,
-        aclosing(TopicReaders(())) as topics,
+        aclosing(Dialogues(())) as dialogues,
     ):
-        yield World(store, http, topics, api)
+        yield World(store, http, dialogues, api)
 
 
 def config(api: PolledApi, **fields: Any) -> JsonObject:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 
 class EchoTarget:
-    """All requests in order of arrival. `status` is answered; `location` sends callers on from /away."""
+    """All requests in order of arrival. `status` is answered, or that of /status/N; `location` sends on from /away."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -39,7 +39,8 @@ class EchoTarget:
             "items": [{"id": 1, "said": said}],
         }
         headers = {"X-Seen": " ".join(text for text in said if text.isascii() and text.isprintable())[:4_000]}
-        return web.json_response(body, status=self.status, headers=headers)
+        named = request.path.removeprefix("/status/")
+        return web.json_response(body, status=int(named) if named.isdigit() else self.status, headers=headers)
 
 
 @asynccontextmanager

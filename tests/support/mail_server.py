@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email import message_from_bytes, policy
@@ -48,7 +49,7 @@ class MailServer:
 
 @asynccontextmanager
 async def running_mail_server(tls: ssl.SSLContext | None = None, *, login: bool = False) -> AsyncIterator[MailServer]:
-    """A server on a free port; with a context it insists on STARTTLS, with `login` also on the user above."""
+    """A server on a free port; with a context it insists on STARTTLS, with `login` on the user above."""
     mails = MailServer()
 
     def authenticate(
@@ -58,15 +59,18 @@ async def running_mail_server(tls: ssl.SSLContext | None = None, *, login: bool 
         return AuthResult(success=known, handled=False)
 
     def serve() -> SMTP:
-        return SMTP(
-            mails,
-            hostname="mail.example.com",
-            tls_context=tls,
-            require_starttls=tls is not None,
-            authenticator=authenticate if login else None,
-            auth_required=login,
-            enable_SMTPUTF8=True,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of log-ins without TLS, which are for tests
+            return SMTP(
+                mails,
+                hostname="mail.example.com",
+                tls_context=tls,
+                require_starttls=tls is not None,
+                authenticator=authenticate if login else None,
+                auth_required=login,
+                auth_require_tls=tls is not None,
+                enable_SMTPUTF8=True,
+            )
 
     server = await asyncio.get_running_loop().create_server(serve, "127.0.0.1", 0)
     mails.port = server.sockets[0].getsockname()[1]

@@ -16,10 +16,15 @@ CLIENT, SECRET = "the-client", "canary-client-secret"
 
 
 class OAuthServer:
-    """`lasts_s` of access tokens; `answers` counts by grant. `broken`: the status that is answered instead."""
+    """`lasts_s` of access tokens; `answers` counts by grant. `broken`: the status that is answered instead.
+
+    With a `refusal` it grants nothing any more, and repeats what it was sent beside these words.
+    """
 
     def __init__(self) -> None:
         self.url = ""
+        self.secret = SECRET
+        self.refusal = ""
         self.lasts_s = 3_600
         self.delay_s = 0.0
         self.broken = 0
@@ -54,6 +59,9 @@ class OAuthServer:
         await asyncio.sleep(self.delay_s)
         if self.broken:
             return web.json_response({"error": "server_error"}, status=self.broken)
+        if self.refusal:
+            said = f"{self.refusal}: {form} {request.headers.get('Authorization')}"
+            return web.json_response({"error": "invalid_grant", "error_description": said}, status=400)
         if not self._is_client(request, form):
             return web.json_response({"error": "invalid_client"}, status=401)
         grant = str(form["grant_type"])
@@ -71,8 +79,8 @@ class OAuthServer:
     def _is_client(self, request: web.Request, form: dict[str, Any]) -> bool:
         if form["grant_type"].startswith("urn:"):
             return True
-        basic = "Basic " + base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
-        by_form = form.get("client_id") == CLIENT and form.get("client_secret") == SECRET
+        basic = "Basic " + base64.b64encode(f"{CLIENT}:{self.secret}".encode()).decode()
+        by_form = form.get("client_id") == CLIENT and form.get("client_secret") == self.secret
         return request.headers.get("Authorization") == basic or (by_form and not self.only_basic)
 
     def _grants(self, grant: str, form: dict[str, Any]) -> bool:

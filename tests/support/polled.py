@@ -10,13 +10,13 @@ from uuid import UUID
 from aiohttp import web
 
 from consumers.connectors import catalog
+from consumers.dialogues.dialogues import Dialogues
 from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
 from consumers.scheduler.polls import Polls
 from consumers.scheduler.source import Sources
 from consumers.scheduler.timed_zaps import TimedZaps
 from consumers.scheduler.timers import Scheduler
-from consumers.topics.readers import TopicReaders
 from domain.aggregates import ZAP
 from domain.hook.request import trigger_data
 from domain.log.event import Metadata, NewEvent
@@ -92,10 +92,10 @@ EVENTS = "select type, schema_version, data from es.events where type = $1 order
 class World:
     """A scheduler that polls, at a moment that tests set, and what it polls."""
 
-    def __init__(self, store: PgEventStore, http: Outbound, topics: TopicReaders, api: PolledApi) -> None:
+    def __init__(self, store: PgEventStore, http: Outbound, dialogues: Dialogues, api: PolledApi) -> None:
         self.store = store
         self.api = api
-        self.topics = topics
+        self.dialogues = dialogues
         self.http = http
         self.moment = now()
         self.polls, self.scheduler = self.another()
@@ -105,7 +105,7 @@ class World:
         zaps = TimedZaps(self.store)
         limits = RateLimits(self.store.pool)
         targets = Targets(self.http, limits, clock=now, monotonic=self._seconds, random=random.random)
-        sources = Sources(self.store, zaps, catalog(), targets, self.topics, clock=self._now, new_id=new_id)
+        sources = Sources(self.store, zaps, catalog(), targets, self.dialogues, clock=self._now, new_id=new_id)
         polls = Polls(self.store, sources, self._now)
         return polls, Scheduler(self.store, zaps, polls)
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from consumers.connectors import catalog
 from consumers.topics.batches import MAX_INFLATED, Unreadable, batches, records
 from consumers.topics.bodies import body, size
-from consumers.topics.guarded_loop import MAX_ANSWER, _Bounded
+from consumers.topics.kafka_loop import MAX_ANSWER, _Bounded
 from consumers.topics.reading import Reading
 from domain.connector.poll import Place
-from domain.connector.topic import Position, TopicRequest
+from domain.dialogue.topic import Position, TopicRequest
 from domain.zap.news import fingerprint
 
 GOOD: dict[str, Any] = {"bootstrap_servers": ["kafka.example.com:9092"], "topic": "orders"}

@@ -1,7 +1,6 @@
-"""What a trigger may ask of a topic of somebody else's Kafka; consumers/topics is what stands behind the Protocol."""
+"""What a trigger may ask of a topic of somebody else's Kafka; see domain.dialogue.questions."""
 
 from collections.abc import Mapping
-from typing import Protocol
 
 import msgspec
 
@@ -15,7 +14,7 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
     era: int = 0
 
 
-class TopicRequest(msgspec.Struct, frozen=True, kw_only=True):
+class TopicRequest(msgspec.Struct, frozen=True, kw_only=True, tag="topic_request"):
     """Which messages are asked for. A partition without a position is read from its end where `from_end`.
 
     `max_bytes` bounds the key, value and headers of one message, `max_messages` the messages of this answer.
@@ -43,19 +42,10 @@ class Skipped(msgspec.Struct, frozen=True):
     reason: str
 
 
-class TopicReading(msgspec.Struct, frozen=True, kw_only=True):
+class TopicReading(msgspec.Struct, frozen=True, kw_only=True, tag="topic_reading"):
     """What was found, and where each partition is read next. `more`: there is more already."""
 
     messages: tuple[Message, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     positions: Mapping[int, Position] = {}
     more: bool = False
-
-
-class TopicReader(Protocol):
-    """Reads topics under the rules for outbound addresses, bounded in time and memory.
-
-    Raises domain.connector.http_client.Unreachable, and nothing else.
-    """
-
-    async def read(self, request: TopicRequest) -> TopicReading: ...

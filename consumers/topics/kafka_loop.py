@@ -1,56 +1,27 @@
-"""An event loop that connects to allowed addresses only, and takes answers of a bounded size.
-
-A Kafka client connects to whatever addresses the brokers advertise, and reads answers of whatever length they announce.
-So both are checked where no client can pass by: in the loop that makes its connections.
-"""
+"""The guarded loop of a Kafka client: answers have a bounded size, whatever length a broker announces."""
 
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from consumers.outbound.addresses import Network
-from consumers.outbound.names import AddressRefused, GuardedResolver, resolver
+from consumers.outbound.guarded_loop import GuardedLoop
 
 MAX_ANSWER = 32 * 2**20
 """Bytes of one answer of a broker."""
 _LENGTH = 4
 
 
-class GuardedLoop(asyncio.SelectorEventLoop):
-    """`refused` names the last host that led to an internal address; `too_large` counts answers that were cut off."""
+class KafkaLoop(GuardedLoop):
+    """`too_large` counts answers that were cut off."""
 
     def __init__(self, allowed: Sequence[Network]) -> None:
-        super().__init__()
-        self._allowed = allowed
-        self.refused = ""
+        super().__init__(allowed)
         self.too_large = 0
 
-    async def create_connection(  # type: ignore[override]  # a Kafka client makes all of its connections like this
-        self, factory: Callable[[], Any], host: Any = None, port: Any = None, **named: Any
-    ) -> Any:
-        """Connect to the first address that answers, of those that the name leads to and that are allowed."""
-        failure: OSError = OSError(f"{host} has no address")
-        names = resolver()
-        try:
-            found = await GuardedResolver(names, self._allowed).resolve(str(host), int(port))
-        except AddressRefused:
-            self.refused = str(host)
-            raise
-        finally:
-            await names.close()
-        for answer in found:
-            try:
-                return await super().create_connection(
-                    lambda: _Bounded(factory(), self._cut_off), answer["host"], port, **named
-                )
-            except OSError as error:
-                failure = error
-        raise failure
-
-    async def getaddrinfo(self, host: Any, port: Any, **_named: Any) -> Any:
-        """Names are looked up above, and nowhere else."""
-        self.refused = f"{host}:{port}"
-        raise AddressRefused(f"{host} was to be looked up past the guard")
+    def wrapped(self, protocol: Any) -> Any:
+        """Looks at the lengths of answers."""
+        return _Bounded(protocol, self._cut_off)
 
     def _cut_off(self) -> None:
         self.too_large += 1

@@ -1,0 +1,104 @@
+"""Runs one statement in somebody's PostgreSQL, within a transaction of its own. Data are parameters, always."""
+
+import ssl
+from typing import Literal
+
+import asyncpg
+import msgspec
+
+from consumers.dialogues.columns import given, shown
+from domain.connector.http_client import Unreachable
+from domain.dialogue.questions import SqlQuery, SqlRows
+from domain.values.json import Json, JsonObject
+from sql.postgres.queries import Queries
+
+MAX_BYTES = 4 * 2**20
+"""Of rows, about as their JSON is long."""
+PREFETCH = 50
+MAX_WORDS = 500
+_BROKEN = "the connection broke, or the answer was larger than there is room for"
+_foreign = Queries("queries/foreign.sql")
+
+
+async def query(wanted: SqlQuery) -> SqlRows:
+    """Raises Unreachable where the server refuses something, and OSError where there is none."""
+    try:
+        connection = await asyncpg.connect(
+            host=wanted.host,
+            port=wanted.port,
+            user=wanted.username,
+            password=wanted.password,
+            database=wanted.database,
+            ssl=_tls(wanted.tls),
+            timeout=wanted.timeout_s,
+            command_timeout=wanted.timeout_s,
+            statement_cache_size=0,
+            server_settings={
+                "application_name": "triggerhub",
+                "statement_timeout": str(int(wanted.timeout_s * 1_000)),
+                "default_transaction_read_only": "on" if wanted.read_only else "off",
+            },
+        )
+        try:
+            for kind in ("json", "jsonb"):
+                await connection.set_type_codec(kind, schema="pg_catalog", encoder=str, decoder=msgspec.json.decode)
+            async with connection.transaction(readonly=wanted.read_only):
+                if await connection.fetchval(_foreign["is_ours"]):
+                    raise Unreachable("own_database", "this is a database of TriggerHub itself", permanent=True)
+                return await _run(connection, wanted)
+        finally:
+            connection.terminate()
+    except asyncpg.InvalidAuthorizationSpecificationError:
+        raise Unreachable("login_refused", "the database did not let the account in", permanent=True) from None
+    except asyncpg.QueryCanceledError:
+        raise Unreachable("timeout", f"the statement took more than {wanted.timeout_s:g} s") from None
+    except asyncpg.ConnectionDoesNotExistError:
+        raise Unreachable("broken", _BROKEN) from None
+    except asyncpg.PostgresError as error:
+        raise _refused(error) from None
+    except asyncpg.InterfaceError as error:
+        if "connection is closed" in str(error):
+            raise Unreachable("broken", _BROKEN) from None
+        raise Unreachable("sql_error", f"the statement can not be run: {error}"[:MAX_WORDS], permanent=True) from None
+
+
+async def _run(connection: "asyncpg.Connection[asyncpg.Record]", wanted: SqlQuery) -> SqlRows:
+    statement = await connection.prepare(wanted.sql)
+    parameters = given(wanted.parameters, [kind.name for kind in statement.get_parameters()])
+    if not statement.get_attributes():
+        await statement.fetch(*parameters)
+        return SqlRows(rows=[], affected=_count(statement.get_statusmsg()))
+    rows: list[JsonObject] = []
+    size = 0
+    async for record in statement.cursor(*parameters, prefetch=PREFETCH):
+        row: dict[str, Json] = {name: shown(value) for name, value in record.items()}
+        size += len(str(row))
+        if len(rows) >= wanted.max_rows or size > MAX_BYTES:
+            return SqlRows(rows=rows, truncated=True)
+        rows.append(row)
+    return SqlRows(rows=rows)
+
+
+def _count(status: str | None) -> int:
+    """The rows that a command tag counts, such as `UPDATE 3`."""
+    last = (status or "").rpartition(" ")[2]
+    return int(last) if last.isdigit() else 0
+
+
+def _tls(mode: Literal["verify", "require", "off"]) -> ssl.SSLContext | bool:
+    if mode == "off":
+        return False
+    context = ssl.create_default_context()
+    if mode == "require":
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def _refused(error: asyncpg.PostgresError) -> Unreachable:
+    """What the database says. Serialization failures, lack of resources and shutdowns heal (classes 40, 53, 57)."""
+    state = error.sqlstate or ""
+    return Unreachable(
+        "sql_error",
+        f"the database answered {state}: {error}"[:MAX_WORDS],
+        permanent=state[:2] not in {"40", "53", "57"},
+    )

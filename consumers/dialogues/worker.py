@@ -1,0 +1,118 @@
+"""The process that speaks with servers: one dialogue at a time, in memory and time that are bounded. It ends when idle.
+
+What strangers' servers send is taken apart here, and nowhere else. Nothing in this process is secret but the account
+of the dialogue under way.
+"""
+
+import asyncio
+import logging
+import os
+import resource
+import select
+import signal
+import sys
+from typing import assert_never
+
+import msgspec
+from aiokafka.errors import BrokerResponseError, KafkaError
+
+from consumers.dialogues.frames import Answer, Failure, Job
+from consumers.outbound.addresses import parse_networks
+from consumers.outbound.client import refused
+from consumers.outbound.guarded_loop import GuardedLoop
+from consumers.rendering.frames import HEAD, head
+from consumers.topics.kafka_loop import KafkaLoop
+from domain.connector.http_client import Unreachable
+from domain.dialogue.questions import MailboxRequest, MailToSend, SqlQuery, TopicMessage
+from domain.dialogue.topic import TopicRequest
+
+MAX_MEMORY = 768 * 2**20
+"""Address space of the process."""
+READING_S = 7.0
+"""For a whole reading of a topic, connections included."""
+IDLE_S = 60.0
+NICE = 10
+_decoder = msgspec.json.Decoder(Job)
+
+
+def main() -> None:
+    """Serve jobs from standard input until it ends, or none has come for a while."""
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(NICE)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.disable()  # the clients'; the answer says what went wrong
+    while select.select([sys.stdin], [], [], IDLE_S)[0]:
+        length = sys.stdin.buffer.read(HEAD)
+        if len(length) < HEAD:
+            return
+        body = msgspec.json.encode(_answer(sys.stdin.buffer.read(int.from_bytes(length))))
+        sys.stdout.buffer.write(head(body) + body)
+        sys.stdout.buffer.flush()
+
+
+def _answer(frame: bytes) -> Answer:
+    job = _decoder.decode(frame)
+    speaks_kafka = isinstance(job.question, TopicRequest | TopicMessage)
+    loop = (KafkaLoop if speaks_kafka else GuardedLoop)(parse_networks(",".join(job.allowed)))
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        try:
+            return runner.run(_spoken(job, loop))
+        except Exception as error:  # noqa: BLE001 - whatever strange bytes lead to, it is their sender's fault
+            if loop.refused and not isinstance(error, Unreachable):
+                error = refused(loop.refused)
+            return _explained(error, "Kafka" if speaks_kafka else "")
+
+
+async def _spoken(job: Job, loop: GuardedLoop) -> Answer:
+    """Each protocol is imported when it is first spoken: most processes meet one of them."""
+    question = job.question
+    limit_s = READING_S if isinstance(question, TopicRequest) else question.timeout_s
+    async with asyncio.timeout(limit_s):
+        match question:
+            case TopicRequest():
+                from consumers.topics.reading import Reading
+
+                assert isinstance(loop, KafkaLoop)
+                return await Reading(question, lambda: loop.too_large).read()
+            case TopicMessage():
+                from consumers.topics.writing import write
+
+                return await write(question)
+            case MailToSend():
+                from consumers.dialogues.sending import send
+
+                return await send(question)
+            case MailboxRequest():
+                from consumers.dialogues.mailbox import look
+
+                return await look(question, loop)
+            case SqlQuery():
+                from consumers.dialogues.querying import query
+
+                return await query(question)
+            case _:
+                assert_never(question)
+
+
+def _explained(error: Exception, protocol: str) -> Failure:
+    """The class of failure. The texts stay general, because precise ones would make this a port scanner."""
+    match error:
+        case Unreachable():
+            return Failure(error.code, error.message, error.permanent)
+        case TimeoutError():
+            return Failure("timeout", "the server took too long")
+        case BrokerResponseError():
+            return Failure("kafka_error", f"a broker answered {error.message}")
+        case KafkaError():
+            return Failure("connect", "no broker could be reached, or none that speaks Kafka without password and TLS")
+        case OSError():
+            what = "no broker could be reached, or none" if protocol else "the server could not be reached, or is none"
+            return Failure("connect", f"{what} that speaks {protocol or 'this protocol'} as it was said to")
+        case MemoryError():
+            return Failure("too_much", "the answer takes more memory than there is for it")
+    return Failure("not_understood", f"what answers there does not speak {protocol or 'this protocol'}")
+
+
+if __name__ == "__main__":
+    main()
