@@ -1,5 +1,6 @@
 """The connectors of a workspace: those that everybody has, and those that it has added."""
 
+import asyncio
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from domain.log.ports import Clock
 from domain.values.json import Json, JsonObject
 from sql.tables.connectors import ConnectorTables, Full, KeptAction, KeptConnector, NewConnector, Source
 
+_kept_files = msgspec.json.Decoder(ConnectorFile)
 OWN_VERSION = "1.0.0"
 """Of the connectors that are code: they come with each release."""
 
@@ -79,13 +81,13 @@ class Connectors:
         self._catalog = catalog
         self._tables = tables
         self._now = now
-        self._everybodys: Sequence[bytes] | None = None
+        self._everybodys: bytes | None = None
         self._modules: dict[str, list[ActionDescriptor]] | None = None
 
     async def list(self, tenant_id: UUID) -> Sequence[ConnectorItem]:
         """All, by name."""
         kept = [_of_kept(one) for one in await self._tables.list(tenant_id)]
-        built_in = [_of_file(shipped(name), "built_in") for name in names()]
+        built_in = await asyncio.to_thread(lambda: [_of_file(shipped(name), "built_in") for name in names()])
         modules = [_of_module(name, actions) for name, actions in self._code().items()]
         return sorted([*built_in, *modules, *kept], key=lambda one: one.name)
 
@@ -110,7 +112,8 @@ class Connectors:
         if found is None:
             raise NotFound("no such connector, or no such version of it")
         kept, content, _sha256 = found
-        return _detail(_of_kept(kept), load(content), await self._tables.versions(tenant_id, name), shown=True)
+        versions = await self._tables.versions(tenant_id, name)
+        return await asyncio.to_thread(lambda: _detail(_of_kept(kept), _checked(content), versions, shown=True))
 
     async def file(self, tenant_id: UUID, name: str) -> ConnectorFile:
         """The file of the newest version. Raises NotFound."""
@@ -119,21 +122,26 @@ class Connectors:
         found = await self._tables.get(tenant_id, name, None)
         if found is None:
             raise NotFound("no such connector")
-        return load(found[1])
+        return await asyncio.to_thread(_checked, found[1])
 
-    async def add(
-        self, principal: Principal, given: str | dict[str, Json], source: Source = "uploaded"
-    ) -> ConnectorDetail:
-        """Keep a file as a version. The same file again changes nothing. Raises Invalid, VersionTaken, LimitReached."""
+    async def add(self, principal: Principal, given: str | dict[str, Json]) -> ConnectorDetail:
+        """Keep a file as a version. The same file again changes nothing. Raises Invalid, VersionTaken, LimitReached.
+
+        Here as below, files are read and written in a thread: one of a thousand actions takes a second.
+        """
         try:
-            file = load(given.encode("utf-8", "replace")) if isinstance(given, str) else loaded(given)
+            file = await asyncio.to_thread(_given, given)
         except BadFile as error:
             raise Invalid(str(error), errors=[mistake.as_json() for mistake in error.mistakes]) from None
+        return await self.keep(principal, file, "uploaded")
+
+    async def keep(self, principal: Principal, file: ConnectorFile, source: Source) -> ConnectorDetail:
+        """The same for a file that was checked."""
         if file.connector in names() or file.connector in self._code():
             reason = f"{file.connector} is a connector that everybody has: choose another name"
             at: JsonObject = {"path": "connector", "pointer": "/connector"}
             raise Invalid(reason, errors=[{**at, "code": "taken", "reason": reason}])
-        new = _new(file, source)
+        new = await asyncio.to_thread(_new, file, source)
         try:
             added = await self._tables.add(principal.tenant_id, new)
         except Full:
@@ -145,12 +153,12 @@ class Connectors:
                 raise VersionTaken(f"{taken} is another file: give this one a new version")
         return await self.detail(principal.tenant_id, file.connector, file.version)
 
-    async def items(self, tenant_id: UUID) -> Sequence[bytes]:
-        """What the catalog lists, each as JSON: the actions that everybody has, and those of the workspace."""
+    async def items(self, tenant_id: UUID) -> bytes:
+        """What the catalog lists, as a JSON array: the actions that everybody has, and those of the workspace."""
         if self._everybodys is None:
-            actions = self._catalog.actions.values()
-            self._everybodys = [msgspec.json.encode(catalog_item(action)) for action in actions]
-        return [*self._everybodys, *await self._tables.items(tenant_id)]
+            self._everybodys = await asyncio.to_thread(_items, self._catalog)
+        own = await self._tables.items(tenant_id)
+        return b"[%s]" % b",".join(filter(None, (self._everybodys, own)))
 
     def _code(self) -> dict[str, Sequence[ActionDescriptor]]:
         """The connectors that are code, by the first part of their types."""
@@ -161,6 +169,15 @@ class Connectors:
                     found[type_.partition(".")[0]].append(action)
             self._modules = dict(found)
         return dict(self._modules)
+
+
+def _given(given: str | dict[str, Json]) -> ConnectorFile:
+    return load(given.encode("utf-8", "replace")) if isinstance(given, str) else loaded(given)
+
+
+def _checked(content: bytes) -> ConnectorFile:
+    """A file as it is kept: it was checked before it was."""
+    return _kept_files.decode(content)
 
 
 def _new(file: ConnectorFile, source: Source) -> NewConnector:
@@ -182,6 +199,11 @@ def _new(file: ConnectorFile, source: Source) -> NewConnector:
 def _kept(known: Declared) -> KeptAction:
     item = msgspec.json.encode(catalog_item(descriptor(known, request)))
     return KeptAction(known.id, msgspec.json.encode(known), item)
+
+
+def _items(catalog: Catalog) -> bytes:
+    """The files of all connectors are read for it, which takes a second."""
+    return b",".join(msgspec.json.encode(catalog_item(action)) for action in catalog.actions.values())
 
 
 def catalog_item(action: ActionDescriptor) -> JsonObject:

@@ -15,7 +15,6 @@ from domain.declared.file import ConnectorFile
 from domain.imported.document import MAX_DOCUMENT, Unusable, Wish, difference
 from domain.imported.operations import OperationItem
 from domain.log.errors import Invalid, NotFound
-from domain.values.json import JsonObject
 from sql.log.event_store import PgEventStore
 
 FETCH_S = 30.0
@@ -78,8 +77,7 @@ class Imports:
         affected = await affected_by(self._store, principal.tenant_id, wish.name, reached)
         detail = None
         if not dry_run and (found is None or found.added or found.changed or found.removed):
-            value: JsonObject = msgspec.to_builtins(file)
-            detail = await self._connectors.add(principal, value, "imported")
+            detail = await self._connectors.keep(principal, file, "imported")
         elif not dry_run:
             detail = await self._connectors.detail(principal.tenant_id, wish.name, None)
         return ConnectorImport(

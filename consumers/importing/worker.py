@@ -8,6 +8,7 @@ import msgspec
 
 from consumers.importing.frames import Answer, Listed, Refused, Told, Wanted
 from consumers.rendering.frames import HEAD, head
+from domain.declared.check import BadFile, loaded
 from domain.imported.document import Unusable, made
 
 CPU_S = 30
@@ -33,8 +34,11 @@ def main() -> None:
 def _answer(wanted: Wanted, content: bytes) -> Answer:
     try:
         found = made(content, wanted.wish)
+        loaded(msgspec.to_builtins(found.file))
     except Unusable as error:
         return Refused(str(error), [dict(one) for one in error.errors])
+    except BadFile as error:
+        return Refused(str(error), [mistake.as_json() for mistake in error.mistakes])
     except (MemoryError, RecursionError):
         return Told("the document takes more memory than there is for it")
     return Listed(found.file, [one.item for one in found.operations])

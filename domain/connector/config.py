@@ -3,9 +3,11 @@
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from functools import cache
 from typing import TypeVar, get_args, get_origin
 
 import msgspec
+from msgspec.structs import FieldInfo
 
 from domain.values.json import Json, JsonObject
 
@@ -16,6 +18,12 @@ _PLACE = re.compile(r" - at `\$\.?(.*)`$", re.DOTALL)
 
 class BadConfig(ValueError):
     """A rendered config that no action can work with. The message begins with the path of the field."""
+
+
+@cache
+def fields_of(kind: type[msgspec.Struct]) -> Mapping[str, FieldInfo]:
+    """The fields of a struct by their names in JSON. Cached: to work them out takes a tenth of a millisecond."""
+    return {field.encode_name: field for field in msgspec.structs.fields(kind)}
 
 
 def is_template(text: Json) -> bool:
@@ -49,7 +57,7 @@ def _whole(schema: Json, components: Mapping[str, JsonObject]) -> Json:
 
 def problems(config: type[msgspec.Struct], saved: JsonObject) -> dict[str, str]:
     """What is wrong with a config as saved, by path; a template fits any type."""
-    fields = {field.encode_name: field for field in msgspec.structs.fields(config)}
+    fields = fields_of(config)
     found = {name: _unknown(name, fields) for name in saved if name not in fields}
     for name, field in fields.items():
         value = saved.get(name)
@@ -89,7 +97,7 @@ def read(config: type[C], rendered: JsonObject, *, strict: bool = False) -> C:
         return msgspec.convert(rendered, config, strict=strict)
     except msgspec.ValidationError as error:
         path, reason = _explained(error, None)
-        field = {field.encode_name: field for field in msgspec.structs.fields(config)}.get(path)
+        field = fields_of(config).get(path)
         if field is not None:
             reason = _explained(error, field.type)[1]
         raise BadConfig(f"{path}: {reason}" if path else reason) from None

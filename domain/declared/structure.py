@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar, Union, get_args, get_orig
 
 import msgspec
 
-from domain.connector.config import problems
+from domain.connector.config import fields_of, problems
 from domain.values.json import Json, JsonObject
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -47,7 +47,7 @@ def mistakes(kind: type[msgspec.Struct], value: Json, at: Place = ()) -> Iterato
     if not isinstance(value, dict):
         yield Mistake(at, "invalid", "must be an object")
         return
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    fields = fields_of(kind)
     for name in value:
         if name not in fields:
             yield unknown(name, fields, at)

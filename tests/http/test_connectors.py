@@ -8,6 +8,7 @@ import pytest
 
 from consumers.connectors import catalog
 from consumers.outbound.addresses import parse_networks
+from domain.declared.reading import MAX_FILE
 from tests.support import postgres
 from tests.support.api import Person, running_api, sign_up
 from tests.support.raw_target import RawTarget, raw_target
@@ -226,6 +227,32 @@ async def test_an_api_is_imported_from_its_document_and_called(ada: Person, shop
     )
     assert sent.json()["steps"][0]["status"] == "succeeded", sent.text
     assert (shop.last.target, shop.last.body) == ("/items/a%2Fb", b'{"n":3}')
+
+
+async def test_a_connector_that_is_larger_than_a_file_may_be_is_kept_read_and_imported_again(ada: Person) -> None:
+    fields = {f"field_{number}": {"type": "string", "title": "x" * 60} for number in range(30)}
+    content = {"application/json": {"schema": {"type": "object", "properties": fields}}}
+    paths = {
+        f"/things/{number}": {"post": {"operationId": f"thing{number}", "requestBody": {"content": content}}}
+        for number in range(300)
+    }
+    document = {
+        "openapi": "3.0.3",
+        "info": {"title": "Large"},
+        "servers": [{"url": "https://x.example"}],
+        "paths": paths,
+    }
+    wish = {"name": "large", "document": document, "connection_kind": "none"}
+    made = await ada("POST", "/connectors/import", json=wish)
+    assert made.status_code == 200, made.text
+    shown = await ada("GET", "/connectors/large")
+    assert (shown.status_code, shown.json()["connector"]["actions"]) == (200, 300)
+    assert len(shown.content) > MAX_FILE
+    again = await ada("POST", "/connectors/import", json=wish)
+    assert again.json()["changes"] == {"added": [], "changed": [], "removed": []}
+    listed = (await ada("GET", "/actions/available")).json()
+    assert [action["type"] for action in listed][-1] == "large.thing99"
+    assert len({action["type"] for action in listed}) == len(listed) > 400
 
 
 async def test_another_import_says_which_zaps_it_reaches(postgres_server: str, shop: RawTarget) -> None:

@@ -50,7 +50,7 @@ class CatalogController(Controller):
     @get("/actions/available", summary="All actions", operation_id="listAvailableActions")
     async def actions(self, request: AuthedRequest, connectors: Injected[Connectors]) -> list[CatalogItem]:
         """All actions: what a step can do. Those of connectors that the workspace has added come last."""
-        items = [msgspec.Raw(item) for item in await connectors.items(request.user.tenant_id)]
+        items = msgspec.Raw(await connectors.items(request.user.tenant_id))
         return cast(list[CatalogItem], items)  # they are CatalogItems, as JSON already
 
 
