@@ -18,6 +18,7 @@ from domain.connection.kinds import OAuth2
 from domain.connection.oauth import Form, Refused, Tokens, answered, claims, renewal
 from domain.connector.http_client import HttpClient, HttpRequest, Unreachable
 from domain.log.ports import Clock
+from sql.process.crash_points import reached
 from sql.secrets.secret_box import SecretBox
 from sql.tables.connections import ConnectionTables, SealedConnection, connection_context
 
@@ -99,6 +100,7 @@ class TokenSource:
             await self._tables.release(row.id, row.token_version)
             raise Unreachable("token_unavailable", f"no token: {error.message}", after_s=LATER_S) from None
         if isinstance(found, Tokens):
+            reached("runner.after_token")
             await self.keep(row, box, found)
             return found
         if found.for_good:

@@ -16,6 +16,7 @@ POINTS: tuple[str, ...] = (
     "runner.before_action",
     "runner.after_action",
     "runner.after_record",
+    "runner.after_token",
     "projector.in_batch",
     "scheduler.before_firing",
     "scheduler.after_firing",

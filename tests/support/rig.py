@@ -88,7 +88,7 @@ class Rig:
 
 def points_of(role: str) -> list[str]:
     """The crash points of a role that the load of these tests passes."""
-    return [point for point in POINTS if point.startswith(f"{role}.") and not point.endswith("_callback")]
+    return [point for point in POINTS if point.startswith(f"{role}.") and not point.endswith(("_callback", "_token"))]
 
 
 @asynccontextmanager
