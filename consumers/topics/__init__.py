@@ -1,1 +1,1 @@
-"""How are messages read from somebody else's Kafka and written to it, whatever it sends?"""
+"""How are messages read from somebody else's Kafka, whatever it sends?"""

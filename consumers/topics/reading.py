@@ -15,9 +15,9 @@ from aiokafka.structs import TopicPartition
 
 from consumers.topics.batches import Batch, Unreadable, batches, records
 from consumers.topics.bodies import Record, body, size
+from domain.connection.topic import Message, Position, Skipped, TopicReading, TopicRequest
 from domain.connector.http_client import Unreachable
 from domain.connector.poll import MAX_ITEM
-from domain.dialogue.topic import Message, Position, Skipped, TopicReading, TopicRequest
 
 ANSWER_MS = 2_000
 """How long a broker may take for one answer."""

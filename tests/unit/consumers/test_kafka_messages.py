@@ -16,8 +16,8 @@ from consumers.topics.batches import MAX_INFLATED, Unreadable, batches, records
 from consumers.topics.bodies import body, size
 from consumers.topics.kafka_loop import MAX_ANSWER, _Bounded
 from consumers.topics.reading import Reading
+from domain.connection.topic import Position, TopicRequest
 from domain.connector.poll import Place
-from domain.dialogue.topic import Position, TopicRequest
 from domain.zap.news import fingerprint
 
 GOOD: dict[str, Any] = {"bootstrap_servers": ["kafka.example.com:9092"], "topic": "orders"}

@@ -11,20 +11,22 @@ import resource
 import select
 import signal
 import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import assert_never
 
 import msgspec
 from aiokafka.errors import BrokerResponseError, KafkaError
 
-from consumers.dialogues.frames import Answer, Failure, Job
 from consumers.outbound.addresses import parse_networks
 from consumers.outbound.client import refused
 from consumers.outbound.guarded_loop import GuardedLoop
 from consumers.rendering.frames import HEAD, head
+from consumers.topics.frames import Answer, Failure, Job
 from consumers.topics.kafka_loop import KafkaLoop
+from domain.connection.questions import MailboxRequest, MailToSend, Question, SqlQuery, TopicMessage
+from domain.connection.topic import TopicRequest
 from domain.connector.http_client import Unreachable
-from domain.dialogue.questions import MailboxRequest, MailToSend, SqlQuery, TopicMessage
-from domain.dialogue.topic import TopicRequest
 
 MAX_MEMORY = 768 * 2**20
 """Address space of the process."""
@@ -65,34 +67,38 @@ def _answer(frame: bytes) -> Answer:
 
 
 async def _spoken(job: Job, loop: GuardedLoop) -> Answer:
-    """Each protocol is imported when it is first spoken: most processes meet one of them."""
     question = job.question
-    limit_s = READING_S if isinstance(question, TopicRequest) else question.timeout_s
-    async with asyncio.timeout(limit_s):
-        match question:
-            case TopicRequest():
-                from consumers.topics.reading import Reading
+    speech = _speech(question, loop)
+    async with asyncio.timeout(READING_S if isinstance(question, TopicRequest) else question.timeout_s):
+        return await speech()
 
-                assert isinstance(loop, KafkaLoop)
-                return await Reading(question, lambda: loop.too_large).read()
-            case TopicMessage():
-                from consumers.topics.writing import write
 
-                return await write(question)
-            case MailToSend():
-                from consumers.dialogues.sending import send
+def _speech(question: Question, loop: GuardedLoop) -> Callable[[], Awaitable[Answer]]:
+    """What speaks a protocol. Each is imported when it is first spoken, as most processes meet one of them."""
+    match question:
+        case TopicRequest():
+            from consumers.topics.reading import Reading
 
-                return await send(question)
-            case MailboxRequest():
-                from consumers.dialogues.mailbox import look
+            assert isinstance(loop, KafkaLoop)
+            return Reading(question, lambda: loop.too_large).read
+        case TopicMessage():
+            from consumers.topics.writing import write
 
-                return await look(question, loop)
-            case SqlQuery():
-                from consumers.dialogues.querying import query
+            return partial(write, question)
+        case MailToSend():
+            from consumers.topics.sending import send
 
-                return await query(question)
-            case _:
-                assert_never(question)
+            return partial(send, question)
+        case MailboxRequest():
+            from consumers.topics.mailbox import look
+
+            return partial(look, question, loop)
+        case SqlQuery():
+            from consumers.topics.querying import query
+
+            return partial(query, question)
+        case _:
+            assert_never(question)
 
 
 def _explained(error: Exception, protocol: str) -> Failure:

@@ -1,1 +1,0 @@
-"""How is spoken with servers that speak no HTTP, whatever they answer?"""
