@@ -1,6 +1,6 @@
 # Needs make and Python >= 3.11 with venv; everything else is installed into .venv from the hash locks.
 .DEFAULT_GOAL := help
-.PHONY: up demo ui ui-dev test test-kafka test-postgres kafka-jars fuzz fuzz-parsers soak soak-faults check bench bench-compare lock format clean help
+.PHONY: up demo ui ui-dev test test-kafka test-postgres kafka-jars fuzz fuzz-parsers soak soak-faults soak-ui check bench bench-compare lock format clean help
 .DELETE_ON_ERROR:
 # Tests, and `up` too, start many processes; each would compile every module anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -45,6 +45,9 @@ soak: .venv/.dev .kafka/.jars ## load on Apache Kafka while everything is killed
 
 soak-faults: .venv/.dev ## every fault of the list, one after the other, on the embedded broker (SEED=...)
 	@TRIGGERHUB_SOAK_SEED=$(SEED) $(run) pytest tests/soak/test_faults.py -m soak -s $(ARGS)
+
+soak-ui: .venv/.dev ## the live stream through restarts, with 1,000 listeners; the web UI under load for MINUTES=3
+	@TRIGGERHUB_SOAK_MINUTES=$(or $(MINUTES),3) $(run) pytest tests/http/test_live_processes.py tests/browser -m soak -s $(ARGS)
 
 fuzz-parsers: .venv/.dev ## every parser with hostile input, guided by coverage where atheris installs (MINUTES=5, ARGS="--target url")
 	@$(python) -c 'import atheris' 2>/dev/null || $(run) uv pip install --quiet --no-config --python $(python) --require-hashes \

@@ -192,6 +192,10 @@ async def test_variables_are_set_replaced_and_taken_away(system: System, signed:
     await page.get_by_test_id("save-variable").click()
     await expect(plain_row).to_contain_text("7")
     assert (await system.call("GET", "/api/v1/variables/BASE"))["value"] == 7
+    await plain_row.get_by_role("button", name="Actions").click()
+    await page.get_by_test_id("variable-history").click()
+    await expect(page.get_by_test_id("history").get_by_role("listitem")).to_contain_text(["set variable BASE"] * 2)
+    await page.keyboard.press("Escape")
     await secret_row.get_by_role("button", name="Actions").click()
     await page.get_by_test_id("delete-variable").click()
     await page.get_by_test_id("confirm").click()
@@ -209,6 +213,11 @@ async def test_their_screens_and_dialogs_are_accessible_and_show_hostile_values_
     made = await system.call("POST", "/api/v1/connections", body)
     await uses(system, made["id"], HOSTILE, "https://shop.example.com/x")
     await system.call("PUT", "/api/v1/variables/HOSTILE", {"value": HOSTILE})
+    asked = {"name": f"Consent {theme} {width} {HOSTILE}", "kind": "oauth2", "config": {
+        "grant": "authorization_code", "client_id": "c", "authorize_url": "https://id.example.com/authorize",
+        "token_url": "https://id.example.com/token",
+    }}  # fmt: skip
+    await system.call("POST", "/api/v1/connections", asked)
     context = await browser.new_context(
         base_url=system.base, color_scheme=theme, bypass_csp=True, viewport={"width": width, "height": 800}
     )
@@ -229,16 +238,23 @@ async def test_their_screens_and_dialogs_are_accessible_and_show_hostile_values_
         await open_form(page, kind)
         await look(f"connection-{kind}", "connection-form")
     await page.goto("/connections")
-    await wish(page, f"{theme} {width}", "test-connection")
+    await wish(page, f"{{{{ 7 }}}} {theme} {width}", "test-connection")
     await look("trial", "run-trial")
     await page.goto("/connections")
-    await wish(page, f"{theme} {width}", "delete-connection")
+    await wish(page, f"Consent {theme} {width}", "consent-again")
+    await look("consent", "consent")
+    await page.goto("/connections")
+    await wish(page, f"{{{{ 7 }}}} {theme} {width}", "delete-connection")
     await page.get_by_test_id("confirm").click()
     await look("removal", "uses")
     await page.goto("/variables")
     await look("variables", "variable-row")
     await page.get_by_test_id("new-variable").click()
     await look("variable", "variable-form")
+    await page.goto("/variables")
+    await page.get_by_test_id("variable-row").first.get_by_role("button", name="Actions").click()
+    await page.get_by_test_id("variable-history").click()
+    await look("history", "history")
     await context.close()
     assert found == []
     assert signed.wrong == []

@@ -291,6 +291,16 @@ export const variablesQuery = queryOptions({
   queryFn: async ({ signal }) => (await data(api.GET("/api/v1/variables", { signal }))).items,
 });
 
+/** Who set and deleted a variable, newest first: the audit's entries that name it. */
+export const variableHistoryQuery = (name: string) =>
+  queryOptions({
+    queryKey: ["variables", "history", name],
+    queryFn: async ({ signal }) => {
+      const { items } = await data(api.GET("/api/v1/audit", { params: { query: { q: `"variable ${name}"`, limit: 100 } }, signal }));
+      return items.filter((entry) => entry.entity.kind === "variable" && entry.summary.split(/[\s,]+/).includes(name));
+    },
+  });
+
 export const connectorsQuery = queryOptions({
   queryKey: ["connectors"],
   staleTime: 60_000,

@@ -1,6 +1,6 @@
 /** A new connection, or what is to be another of one. Secrets go in and are never shown. */
 import { useQuery } from "@tanstack/react-query";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, type ReactNode, useState } from "react";
 import { ApiError, type Connection, type Service, api, data } from "../api/client";
 import { connectorQuery, connectorsQuery, queryClient } from "../api/queries";
 import { root } from "../api/session";
@@ -54,7 +54,7 @@ function hostsOf(service: Service | undefined): string[] {
   try { return [new URL(String(service?.setup.base_url)).host]; } catch { return []; }
 }
 
-function Setup({ of, kinds, service, choice, done, onClose }: { of: Connection | undefined; kinds: readonly Kind[]; service: Service | undefined; choice: React.ReactNode; done: (made: Made) => void; onClose: () => void }) {
+function Setup({ of, kinds, service, choice, done, onClose }: { of: Connection | undefined; kinds: readonly Kind[]; service: Service | undefined; choice: ReactNode; done: (made: Made) => void; onClose: () => void }) {
   const fitting = service ? kinds.filter((kind) => service.connector.connection_kinds.includes(kind)) : kinds;
   const offered = fitting.length > 0 ? fitting : kinds;
   const [kind, setKind] = useState<Kind>(of?.kind ?? (knownOf(service)?.kind as Kind | undefined) ?? offered[0] ?? "bearer");

@@ -75,7 +75,7 @@ function Row({ one }: { one: Connection }) {
         <Menu label={c.actionsOf(one.name)}>
           <MenuItem icon={<FlaskConical aria-hidden />} onSelect={() => setWish("test")} testId="test-connection">{c.test}</MenuItem>
           <MenuItem icon={<Pencil aria-hidden />} onSelect={() => setWish("change")} testId="change-connection">{c.changeIt}</MenuItem>
-          {grant === "authorization_code" && <MenuItem icon={<RefreshCw aria-hidden />} onSelect={() => void reconnect()}>{c.reconnect}</MenuItem>}
+          {grant === "authorization_code" && <MenuItem icon={<RefreshCw aria-hidden />} onSelect={() => void reconnect()} testId="consent-again">{c.reconnect}</MenuItem>}
           <hr />
           <MenuItem icon={<Trash2 aria-hidden />} danger onSelect={() => setWish("delete")} testId="delete-connection">{c.remove}</MenuItem>
         </Menu>

@@ -1,9 +1,9 @@
 /** Variables: values that templates of all zaps name. Secret ones can be replaced, and never read. */
 import { useQuery } from "@tanstack/react-query";
-import { Check, Lock, Pencil, Plus, Trash2, Variable as VariableIcon } from "lucide-react";
+import { Check, History, Lock, Pencil, Plus, Trash2, Variable as VariableIcon } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { type Variable, api, data } from "../api/client";
-import { queryClient, variablesQuery } from "../api/queries";
+import { queryClient, variableHistoryQuery, variablesQuery } from "../api/queries";
 import { c } from "../connections/words";
 import { CopyButton, Empty, Failed, Field, Loading, Page, Panel } from "../parts/controls";
 import { Confirm, Dialog, Menu, MenuItem } from "../parts/overlays";
@@ -38,7 +38,7 @@ export function Variables() {
 }
 
 function Row({ one }: { one: Variable }) {
-  const [wish, setWish] = useState<"change" | "delete">();
+  const [wish, setWish] = useState<"change" | "delete" | "history">();
   const shut = () => setWish(undefined);
   return (
     <tr data-testid="variable-row">
@@ -48,9 +48,11 @@ function Row({ one }: { one: Variable }) {
       <td className="fit end corner">
         <Menu label={c.actionsOf(one.name)}>
           <MenuItem icon={<Pencil aria-hidden />} onSelect={() => setWish("change")} testId="change-variable">{c.changeIt}</MenuItem>
+          <MenuItem icon={<History aria-hidden />} onSelect={() => setWish("history")} testId="variable-history">{c.vars.history}</MenuItem>
           <MenuItem icon={<Trash2 aria-hidden />} danger onSelect={() => setWish("delete")} testId="delete-variable">{c.remove}</MenuItem>
         </Menu>
         {wish === "change" && <VariableForm of={one} onClose={shut} />}
+        {wish === "history" && <Past name={one.name} onClose={shut} />}
         {wish === "delete" && (
           <Confirm title={c.vars.removeTitle(one.name)} action={c.remove} danger onClose={shut} onConfirm={async () => {
             await data(api.DELETE("/api/v1/variables/{name}", { params: { path: { name: one.name } } }));
@@ -61,6 +63,24 @@ function Row({ one }: { one: Variable }) {
         )}
       </td>
     </tr>
+  );
+}
+
+/** Who has set it and when, as the audit has it; values are not repeated there. */
+function Past({ name, onClose }: { name: string; onClose: () => void }) {
+  const { data: entries, error } = useQuery(variableHistoryQuery(name));
+  return (
+    <Dialog title={c.vars.historyOf(name)} onClose={onClose}>
+      <div className="dialog-body">
+        {error && <Failed error={error} />}
+        {!entries && !error && <Loading />}
+        {entries?.length === 0 && <p className="soft">{c.vars.noHistory}</p>}
+        <ul className="stack tight" data-testid="history">
+          {entries?.map((entry) => <li key={entry.position} className="row between"><span className="wrap-any">{entry.actor.name} {entry.summary}</span><span className="soft small"><Ago at={entry.at} /></span></li>)}
+        </ul>
+      </div>
+      <footer><button type="button" className="button primary" onClick={onClose}>{t.common.close}</button></footer>
+    </Dialog>
   );
 }
 
