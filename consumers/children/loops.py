@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from consumers.children.ends import ItemEnd, failure_of
 from consumers.children.window import Loop
 from consumers.children.work import Work
@@ -22,8 +24,8 @@ from domain.log.stream import load
 from domain.run.children import LoopStarted, Parent, item_status
 from domain.run.state import ActiveRun, EndedRun, LoadedRun
 
-MOST = 1_000
-"""Loops that are remembered. Of others the log is asked once an item ends."""
+ROOM = 128 * 2**20
+"""Bytes of the runs whose loops are remembered. Of others the log is asked once an item ends."""
 Opening = Callable[[], Coroutine[Any, Any, Loop | None]]
 
 
@@ -43,7 +45,7 @@ class Loops:
         `is_new`: the loop has just been started, by this very process.
         """
         loop = await self._of(run.id, started.step_id, lambda: self._open(run, started, version, is_new=is_new))
-        return await loop.settle() if loop else None
+        return await self._settled(loop) if loop else None
 
     async def ended(self, item: LoadedRun, parent: Parent) -> LoadedRun | None:
         """An item has ended. Gives its parent where that can go on, as the loop is over, and None otherwise."""
@@ -63,7 +65,7 @@ class Loops:
                 stops=end if end.stops else None,
             )
         )
-        return await loop.settle(requests_first=False)
+        return await self._settled(loop, requests_first=False)
 
     async def close(self, run_id: UUID, step_id: str) -> None:
         """Begin no more items of a loop whose run has ended, and have those under way in the log."""
@@ -86,14 +88,22 @@ class Loops:
             if loop is None or partition_of(loop.run.ordering_key, of) in partitions:
                 self.forget(run_id, step_id)
 
+    async def _settled(self, loop: Loop, *, requests_first: bool = True) -> LoadedRun | None:
+        """Do what follows from the ends so far. A loop that is over by that is remembered no longer."""
+        try:
+            return await loop.settle(requests_first=requests_first)
+        finally:
+            task = self._loops.get(loop.key)
+            if loop.is_closed and task is not None and _result(task) is loop:
+                del self._loops[loop.key]
+
     async def _of(self, run_id: UUID, step_id: str, opening: Opening) -> Loop | None:
         """The loop, looked up once however many ask for it."""
         key = run_id, step_id
         task = self._loops.get(key)
         if task is None:
             task = self._loops[key] = asyncio.create_task(opening())
-            while len(self._loops) > MOST:
-                self._loops.popitem(last=False)
+            self._make_room()
         self._loops.move_to_end(key)
         try:
             loop = await asyncio.shield(task)
@@ -105,13 +115,23 @@ class Loops:
             return None
         return loop
 
+    def _make_room(self) -> None:
+        """Forget the loops that had nothing to do for the longest, for the one that came last."""
+        room = ROOM
+        for key, task in reversed(list(self._loops.items())[:-1]):
+            loop = _result(task)
+            room -= loop.size if loop else 0
+            if room < 0:
+                del self._loops[key]
+
     async def _open(
         self, run: LoadedRun, started: LoopStarted, version: CompiledVersion, *, is_new: bool
     ) -> Loop | None:
         step = version.definition.step(started.step_id)
         if not isinstance(step, ForEachStep):
             return None
-        loop = Loop(self._work, run, started, step, version)
+        size = await asyncio.to_thread(lambda: len(msgspec.json.encode(run.state)))
+        loop = Loop(self._work, run, started, step, version, size=size)
         await loop.look(is_new=is_new)
         return loop
 

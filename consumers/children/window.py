@@ -51,11 +51,20 @@ PROGRESS_PARTS = 200
 
 
 class Loop:
-    """Which items of a loop are under way, and what is to be done next."""
+    """Which items of a loop are under way, and what is to be done next. `size`: bytes of its run."""
 
     def __init__(
-        self, work: Work, run: LoadedRun, started: LoopStarted, step: ForEachStep, version: CompiledVersion
+        self,
+        work: Work,
+        run: LoadedRun,
+        started: LoopStarted,
+        step: ForEachStep,
+        version: CompiledVersion,
+        *,
+        size: int,
     ) -> None:
+        self.key = run.id, step.id
+        self.size = size
         self.run = run
         self.tally = Tally(started.count)
         self.is_closed = False

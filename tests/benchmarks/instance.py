@@ -43,7 +43,7 @@ class Instance:
     def processes(self) -> dict[str, psutil.Process]:
         """The processes by name."""
         pids = msgspec.json.decode((self._data / "pids.json").read_bytes(), type=dict[str, int])
-        return {name: psutil.Process(pid) for name, pid in (pids | self._others).items()}
+        return {name: psutil.Process(pid) for name, pid in (pids | self._others).items() if psutil.pid_exists(pid)}
 
     def cpu_seconds(self) -> dict[str, float]:
         """CPU time so far of each process with its children, those that ended included."""
@@ -52,8 +52,15 @@ class Instance:
         return {name: _cpu(process, roots) for name, process in processes.items()}
 
     def memory(self) -> dict[str, tuple[int, int]]:
-        """RSS and PSS (shared pages split among their users) of each process, PostgreSQL's with its backends."""
-        return {name: _memory(process) for name, process in self.processes().items()}
+        """RSS and PSS (shared pages split among their users) of each process, PostgreSQL's with its backends.
+
+        The broker is left out in the moment in which it is recycled.
+        """
+        found = {}
+        for name, process in self.processes().items():
+            with suppress(psutil.NoSuchProcess):
+                found[name] = _memory(process)
+        return found
 
     async def published_hook(self, target: str, *first: Mapping[str, object]) -> str:
         """The hook of a zap that posts the body it gets to `target`, after other steps if any."""

@@ -167,6 +167,7 @@ class Town:
             waiting = await self.waiting()
             if not waiting:
                 assert not self._open, "messages were left"
+                assert not runner.remembers_loops, "loops that are over take memory"
                 return True
             await self._outside(self.dice.choice(waiting))
 
@@ -264,6 +265,11 @@ class _Runner:
     def is_dead(self) -> bool:
         """Whether it takes nothing any more."""
         return self._fuse.is_out
+
+    @property
+    def remembers_loops(self) -> bool:
+        """Whether there is a loop that it would go on with."""
+        return bool(self._executor.children.loops._loops)
 
     def take(self, event: StoredEvent) -> None:
         """A message."""
