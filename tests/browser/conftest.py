@@ -23,7 +23,7 @@ async def system() -> AsyncIterator[System]:
     """Without any account: the first test of a person makes the first one."""
     if not CHROMIUM.exists():
         pytest.skip("Chromium is not on this machine: on Debian, apt-get install chromium")
-    async with running_system() as running:
+    async with running_system(TRIGGERHUB_CHECKPOINT_MINUTES="1") as running:
         yield running
 
 

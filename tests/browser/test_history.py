@@ -1,6 +1,8 @@
 """History in a real browser: searching runs, statistics, the audit, and how things were."""
 
+import asyncio
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from tests.browser.test_ui import AXE, HOSTILE, failed_run
 from tests.support.eventually import eventually
 from tests.support.system import System
 
+CHECKER = Path(__file__).parents[2] / "app/http/docs/verify_proof.py"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
@@ -76,6 +79,21 @@ async def test_a_run_is_found_by_a_value_that_is_suggested_and_the_address_says_
     await expect(page).to_have_url(f"{system.base}/runs?status=completed")
 
 
+async def test_a_failed_run_is_found_from_the_start_page_by_a_number_or_its_id(system: System, signed: Signed) -> None:
+    _, run_id = await failed_run(system, "Customer 77123")
+    page = signed.page
+    await page.goto("/zaps")
+    await page.keyboard.press("Control+k")
+    await page.get_by_test_id("palette").press_sequentially("nothing is called so")
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(f"{system.base}/runs?q=nothing+is+called+so")
+    await expect(page.get_by_text("No run matches")).to_be_visible()
+    await page.get_by_test_id("search").fill(run_id)
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_test_id("run-id")).to_have_text(run_id)
+
+
 async def test_words_are_searched_as_they_are_typed_and_a_view_keeps_them(system: System, signed: Signed) -> None:
     await orders(system, "Views", [5811])
     await indexed(system, 5811)
@@ -134,6 +152,31 @@ async def test_the_audit_says_who_changed_what_and_gives_proofs_away(system: Sys
     await page.get_by_test_id("tab-proof").click()
     await page.get_by_test_id("verify").click()
     await expect(page.get_by_test_id("verified")).to_contain_text("holds", timeout=30_000)
+
+
+async def test_a_checkpoint_and_the_proof_of_an_event_are_saved_and_the_checker_takes_them(
+    system: System, signed: Signed, tmp_path: Path
+) -> None:
+    async def is_signed() -> bool:
+        return bool((await system.call("GET", "/api/v1/audit/checkpoints"))["items"])
+
+    await eventually(is_signed, 90)
+    page = signed.page
+    await page.goto("/audit?tab=proof")
+    note = await saved(page, "checkpoint-save")
+    assert note.count("\n\n") == 1
+    await page.goto("/audit?type=user.signed_up")
+    await page.get_by_test_id("audit-row").get_by_role("button").click()
+    (tmp_path / "proof.json").write_text(await saved(page, "prove"), "utf-8")
+    checked = await asyncio.create_subprocess_exec(sys.executable, CHECKER, tmp_path / "proof.json")
+    assert await checked.wait() == 0
+
+
+async def saved(page: Page, button: str) -> str:
+    """What a click saves as a file."""
+    async with page.expect_download() as saving:
+        await page.get_by_test_id(button).first.click()
+    return Path(await (await saving.value).path()).read_text("utf-8")
 
 
 async def test_the_audit_is_saved_as_a_file(system: System, signed: Signed) -> None:
@@ -225,6 +268,14 @@ async def test_each_page_of_history_is_accessible_narrow_and_magnified_and_shows
         await signed.page.goto("/audit")
         await signed.page.get_by_test_id("export").click()
         found += await violations(signed.page, "export")
+        await signed.page.goto("/runs")
+        await signed.page.get_by_test_id("search").press_sequentially("trigger.body.")
+        await signed.page.get_by_role("listbox").wait_for()
+        found += await violations(signed.page, "suggestions")
+        await signed.page.get_by_test_id("views").click()
+        await signed.page.get_by_test_id("view-edit").click()
+        await signed.page.get_by_test_id("view-name").wait_for()
+        found += await violations(signed.page, "views")
         await context.close()
         assert signed.wrong == []
     assert found == []

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from app.http.ui.files import DIST, SECTIONS
+from projections.audit import AUDIT
 from tests.support.api import running_api
 
 PAGES = [
@@ -102,6 +103,12 @@ async def test_the_licences_of_what_it_is_made_of_are_there(api: httpx.AsyncClie
 def test_the_router_and_the_server_know_the_same_addresses() -> None:
     router = (DIST.parent / "src" / "router.tsx").read_text("utf-8")
     assert {path.split("/")[1] for path in re.findall(r'path: "(/\w[^"]*)"', router)} == set(SECTIONS)
+
+
+def test_the_audit_is_filtered_by_each_type_of_event_that_it_has() -> None:
+    page = (DIST.parent / "src" / "pages" / "Audit.tsx").read_text("utf-8")
+    offered = page[page.index("const TYPES = [") : page.index("];")]
+    assert set(re.findall(r'"([a-z_.]+)"', offered)) == AUDIT.handles
 
 
 def test_all_texts_are_in_one_file() -> None:

@@ -15,7 +15,7 @@ export const t = {
     label: "Sections", zaps: "Zaps", runs: "Runs", inbox: "Failed runs", approvals: "Approvals", requests: "Requests", jobs: "Jobs", stats: "Statistics", connections: "Connections", variables: "Variables", catalog: "Catalog", audit: "Audit", system: "System", settings: "Settings",
     jump: "Go to …", account: "Account", signOut: "Sign out",
   },
-  palette: { placeholder: "A page, a zap, or the id of a run", nothing: "Nothing has this name.", run: "Run", page: "Page", zap: "Zap", command: "Command", docs: "Documentation", guide: "Guide", api: "API documentation" },
+  palette: { placeholder: "A page, a zap, a run by its id, or words to search runs for", search: "Search runs", nothing: "Nothing has this name.", run: "Run", page: "Page", zap: "Zap", command: "Command", docs: "Documentation", guide: "Guide", api: "API documentation" },
   theme: { toLight: "Use the light theme", toDark: "Use the dark theme", system: "As the system says", light: "Light", dark: "Dark" },
   time: { justNow: "just now", soon: "in moments", never: "never" },
   notFound: { title: "There is no such page", about: "It may have been deleted, or it belongs to somebody else.", back: "To the zaps" },
@@ -110,7 +110,7 @@ export const t = {
     none: "No runs yet", noneAbout: "They appear here as soon as a zap starts one.", noneMatch: "No run matches", noneMatchAbout: "Take a filter away to see more.",
   },
   search: {
-    label: "Search runs", placeholder: "Words, or a value: trigger.body.order.id = 4711", suggestions: "Suggestions", enter: "Enter searches by this value", goOn: "An operator and a value go on: = != > >= < <= ~ or ?",
+    label: "Search runs", open: "open this run", placeholder: "Words, or a value: trigger.body.order.id = 4711", suggestions: "Suggestions", enter: "Enter searches by this value", goOn: "An operator and a value go on: = != > >= < <= ~ or ?",
     operators: { "=": "is", "!=": "is there, and another", ">": "is more than", "<": "is less than", "~": "contains", "?": "is there" } as Record<string, string>, types: { text: "text", number: "number", other: "true, false or null" },
     behind: "The search index follows the log, and is behind it now: the newest runs may be missing here. It is asked again.", goesOn: "Looking further back …", noneAbout: "Nothing that was indexed fits. Of each run 600 words and values are kept; take a word or a filter away to see more.",
   },
@@ -177,7 +177,7 @@ export const t = {
   audit: {
     about: "Who did what, when and from where. Each entry is an event of the log, whose hashes follow from one another.", words: "Words", type: "Type of event", entity: "About (id)", subject: "About", actor: "Who", where: "From where",
     views: "Views of the audit", entries: "Entries", proof: "Proof", event: "Event", agent: "Program", correlation: "Belongs together as", causation: "Because of event", gone: "The event itself is gone by retention", allBy: (name: string) => `All by ${name || "them"}`, proofOf: "Proof of this event",
-    processes: ["scheduler", "runner", "triggers", "jobs", "retention"], types: ["zap.created", "zap.draft_changed", "zap.published", "zap.enabled", "zap.paused", "zap.rolled_back", "zap.deleted", "run.requested", "user.signed_up", "user.signed_in", "audit.exported"],
+    everybody: "Everybody", processes: { operator: "The operator", scheduler: "The scheduler", runner: "The runner", notifier: "The notifier", retention: "Retention", link: "Whoever had a link", anybody: "Who did not get in" },
     entities: { account: "Account", api_key: "API key", audit: "Audit", connection: "Connection", job: "Job", request: "Request", run: "Run", variable: "Variable", zap: "Zap" },
     downloadAbout: "Every entry of the time that is chosen, oldest first, whatever the other filters say. The download is itself in the audit.", allTime: "All of it, from the first entry on. Choose a time with the filters to have less.", shell: "Large ones are better fetched from a shell, with an API key",
     verifyTitle: "The chain of hashes", verifyAbout: "Recomputes the hash of every event of the log, from the first one on, and names the first that does not fit.", verified: (events: number) => `${s(events, "event")} recomputed`, upTo: (position: number, time: string) => `Up to position ${position.toLocaleString("en")}, in ${time} of the server's time.`,

@@ -15,6 +15,8 @@ import { t } from "../texts";
 
 /** Events of one call: some seconds on a slow machine. */
 const PART = 200_000;
+const AGAIN = 10;
+const AGAIN_MS = 2_000;
 
 export function Proof() {
   return (
@@ -61,23 +63,28 @@ function Verify() {
 /** The chain from its beginning, a part at a time, each from where the one before has ended. */
 async function* parts(signal: AbortSignal): AsyncGenerator<Progress> {
   let [events, reached, ms] = [0, 0, 0];
-  yield { events, reached, ms, done: false };
-  while (true) {
-    const found = await part(reached + 1, signal);
-    if (!found) return yield { events, reached, ms, done: true };
-    [events, reached, ms] = [events + found.events, Math.max(reached + 1, found.head.position), ms + found.duration_ms];
+  for (let done = false; !done; ) {
+    yield { events, reached, ms, done };
+    const to = reached + PART;
+    const found = await part(reached + 1, to, signal);
+    if (!found) break;
+    [events, reached, ms] = [events + found.events, Math.max(reached, found.head.position), ms + found.duration_ms];
     if (!found.holds) return yield { events, reached, ms, broken: found.first_problem, done: true };
-    yield { events, reached, ms, done: false };
+    done = reached < to;
   }
+  yield { events, reached, ms, done: true };
 }
 
-/** Undefined: the log ends before. */
-async function part(from: number, signal: AbortSignal): Promise<Verification | undefined> {
-  try {
-    return await data(api.GET("/api/v1/audit/verify", { params: { query: { from, to: from + PART - 1 } }, signal }));
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 422 && from > 1) return undefined;
-    throw error;
+/** Undefined: the log ends before. Where others are verifying, it is this one's turn a little later. */
+async function part(from: number, to: number, signal: AbortSignal): Promise<Verification | undefined> {
+  for (let again = 0; ; again++) {
+    try {
+      return await data(api.GET("/api/v1/audit/verify", { params: { query: { from, to } }, signal }));
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 422 && from > 1) return undefined;
+      if (!(error instanceof ApiError && error.status === 503 && again < AGAIN)) throw error;
+      await new Promise((done) => setTimeout(done, AGAIN_MS));
+    }
   }
 }
 

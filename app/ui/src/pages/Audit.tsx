@@ -17,6 +17,17 @@ import { toast } from "../parts/toasts";
 import { Choice, Typed, When } from "../run/Filters";
 import { t } from "../texts";
 
+/** Of events that are in the audit, as the API names them. */
+const TYPES = [
+  "connection.authorized", "connection.changed", "connection.created", "connection.deleted", "connection.lost",
+  "job.aborted", "job.paused", "job.requested", "job.resumed", "run.forgotten",
+  "runs.dropped", "user.access_refused", "user.api_key_created", "user.api_key_deleted", "user.audit_exported",
+  "user.password_changed", "user.sign_in_failed", "user.signed_in", "user.signed_out", "user.signed_up",
+  "variable.deleted", "variable.set", "zap.created", "zap.deleted", "zap.draft_changed",
+  "zap.draft_tested", "zap.enabled", "zap.failures.noted", "zap.failures.resolved", "zap.flagged",
+  "zap.paused", "zap.published", "zap.request.admitted", "zap.request.discarded", "zap.rolled_back",
+  "zap.run.approval_answered", "zap.run.cancelled", "zap.run.requested", "zap.secrets_changed", "zap.unflagged",
+];
 export type AuditSearch = Partial<Record<"q" | "type" | "entity" | "actor" | "from" | "to" | "tab", string>>;
 type Set = (change: AuditSearch) => void;
 
@@ -48,16 +59,16 @@ function Filters({ filter, set, clear }: { filter: AuditSearch; set: Set; clear:
     <div className="filters">
       <Typed label={t.audit.words} value={filter.q} set={(q) => set({ q })} testId="search" />
       <Choice label={t.audit.actor} value={filter.actor} set={(actor) => set({ actor })} testId="filter-actor">
-        <option value="">{t.audit.actors.anybody}</option>
-        {t.audit.processes.map((name) => <option key={name} value={name}>{name}</option>)}
-        {filter.actor && !(t.audit.processes as readonly string[]).includes(filter.actor) && <option value={filter.actor}>{filter.actor}</option>}
+        <option value="">{t.audit.everybody}</option>
+        {Object.entries(t.audit.processes).map(([actor, name]) => <option key={actor} value={actor}>{name}</option>)}
+        {filter.actor && !(filter.actor in t.audit.processes) && <option value={filter.actor}>{filter.actor}</option>}
       </Choice>
       <Field label={t.audit.type}>
         {(id) => (
           <>
             <input id={id} key={filter.type} className="input" list={list} defaultValue={filter.type ?? ""} data-testid="filter-type"
               onBlur={(event) => event.target.value.trim() !== (filter.type ?? "") && set({ type: event.target.value.trim() })} onKeyDown={(event) => event.key === "Enter" && event.currentTarget.blur()} />
-            <datalist id={list}>{t.audit.types.map((type) => <option key={type} value={type} />)}</datalist>
+            <datalist id={list}>{TYPES.map((type) => <option key={type} value={type} />)}</datalist>
           </>
         )}
       </Field>

@@ -43,7 +43,7 @@ export function Runs() {
         <button type="button" className="button" onClick={() => setBulk("cancel")} data-testid="bulk-cancel"><Ban aria-hidden />{t.runs.cancelAll}</button>
       </>
     }>
-      <SearchBox q={search.q ?? ""} setWords={(q) => set({ q })} compare={compare} />
+      <SearchBox q={search.q ?? ""} setWords={(q) => set({ q })} compare={compare} open={(id) => void navigate({ to: "/runs/$id", params: { id } })} />
       <Filters search={search} set={set} />
       <Chips search={search} set={set} clear={() => go({})} />
       <List search={search} />

@@ -1,7 +1,7 @@
 /** Go anywhere from the keyboard: pages, zaps by name, runs by id. */
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { Activity, BookOpen, Moon, Workflow } from "lucide-react";
+import { Activity, BookOpen, Moon, Search, Workflow } from "lucide-react";
 import { type KeyboardEvent, type ReactNode, useEffect, useId, useMemo, useRef, useState } from "react";
 import { zapsQuery } from "../api/queries";
 import { root } from "../api/session";
@@ -79,6 +79,7 @@ function useItems(text: string): Item[] {
     ];
     const words = text.toLowerCase().split(/\s+/);
     found.push(...all.filter((item) => words.every((word) => item.name.toLowerCase().includes(word))));
-    return found.slice(0, MOST);
+    const search = text ? [{ name: text, about: t.palette.search, icon: <Search aria-hidden />, go: () => navigate({ to: "/runs", search: { q: text } }) }] : [];
+    return [...found.slice(0, MOST), ...search];
   }, [text, zaps, navigate]);
 }

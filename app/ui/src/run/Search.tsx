@@ -8,6 +8,7 @@ import { t } from "../texts";
 const QUIET_MS = 300;
 const MOST = 12;
 const PATH = /^(?:trigger|steps|error|keys)(?:\.[\w-]+|\[\d+\]|\["[^"]*"\]|\['[^']*'\])*/;
+const ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const COMPARISON = new RegExp(`${PATH.source}\\s*(?:(?:!=|>=|<=|=|>|<|~)\\s*\\S.*|\\?\\s*)$`);
 /** What can be asked of a value, by its type. */
 const OPERATORS: Record<string, string[]> = { number: [" = ", " > ", " < ", "?"], text: [" = ", " ~ ", " != ", "?"], other: [" = ", "?"] };
@@ -15,7 +16,7 @@ const OPERATORS: Record<string, string[]> = { number: [" = ", " > ", " < ", "?"]
 interface Suggestion { text: string; about: string }
 
 /** `q` follows the typing after a moment; a comparison is added with Enter. */
-export function SearchBox({ q, setWords, compare }: { q: string; setWords: (q: string) => void; compare: (where: string) => void }) {
+export function SearchBox({ q, setWords, compare, open }: { q: string; setWords: (q: string) => void; compare: (where: string) => void; open: (id: string) => void }) {
   const [text, setText] = useState(q);
   const [at, setAt] = useState(-1);
   const [isOpen, setOpen] = useState(false);
@@ -45,6 +46,7 @@ export function SearchBox({ q, setWords, compare }: { q: string; setWords: (q: s
   };
   // What was typed of a path is no word to search for.
   const take = (suggestion: Suggestion) => {
+    if (ID.test(suggestion.text)) return open(suggestion.text);
     say("");
     type(suggestion.text);
     if (COMPARISON.test(suggestion.text)) enter(suggestion.text);
@@ -93,6 +95,7 @@ function useSuggestions(text: string, isOpen: boolean): Suggestion[] {
   const under = above && PATH.exec(above)?.[0] === above ? above : "";
   const typed = text.trim().toLowerCase();
   const { data: paths } = useQuery({ ...pathsQuery(under), enabled: isOpen && typed !== "", placeholderData: keepPreviousData });
+  if (ID.test(typed)) return [{ text: typed, about: t.search.open }];
   if (!typed || !paths) return [];
   const known = paths.find((one) => one.path === text.trim());
   if (known) return [...new Set(known.types.flatMap((type) => OPERATORS[type] ?? []))].map((sign) => ({ text: known.path + sign, about: t.search.operators[sign.trim()] ?? "" }));
