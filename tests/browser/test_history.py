@@ -121,7 +121,7 @@ async def test_statistics_are_drawn_and_stand_in_a_table(system: System, signed:
     zap, _ = await orders(system, "Counted", [1, 2, 3])
     page = signed.page
     await page.goto(f"/stats?zap_id={zap['id']}")
-    await expect(page.get_by_test_id("totals")).to_contain_text("Accepted3")
+    await expect(page.get_by_test_id("totals")).to_contain_text("Accepted3", timeout=25_000)
     await expect(page.get_by_test_id("totals")).to_contain_text("Runs that ended3", timeout=25_000)
     chart = page.get_by_role("img", name="Runs by outcome.").locator("xpath=..")
     await expect(chart.locator("path.bar.good")).to_have_count(1)
@@ -140,7 +140,7 @@ async def test_the_audit_says_who_changed_what_and_gives_proofs_away(system: Sys
     page = signed.page
     await page.goto(f"/audit?entity={zap['id']}&type=zap.draft_changed")
     row = page.get_by_test_id("audit-row")
-    await expect(row).to_have_count(1)
+    await expect(row).to_have_count(1, timeout=25_000)
     await expect(row).to_contain_text("Grace Hopper")
     await expect(row).to_contain_text("127.0.0.1")
     await row.get_by_role("button").click()

@@ -244,7 +244,7 @@ export const ticksQuery = (zapId: string) =>
 
 export const auditQuery = (filter: Record<string, string | undefined>) =>
   list(["audit", filter], (cursor, signal) =>
-    data(api.GET("/api/v1/audit", { params: { query: { ...(Object.fromEntries(Object.entries(filter).filter(([, value]) => value)) as object), ...paged(cursor, 50) } }, signal })), 10_000);
+    data(api.GET("/api/v1/audit", { params: { query: { ...(Object.fromEntries(Object.entries(filter).filter(([, value]) => value)) as object), ...paged(cursor, 50) } }, signal })), 5_000);
 
 export const checkpointsQuery = list(["checkpoints"], (cursor, signal) => data(api.GET("/api/v1/audit/checkpoints", { params: { query: paged(cursor) }, signal })));
 
@@ -252,7 +252,7 @@ export const checkpointsQuery = list(["checkpoints"], (cursor, signal) => data(a
 export const statsQuery = (zapId: string | undefined, { from, to, width }: { from: number; to: number; width: "minute" | "hour" | "day" }, by?: "step") =>
   queryOptions({
     queryKey: ["stats", zapId, from, to, width, by],
-    refetchInterval: 10_000,
+    refetchInterval: 5_000,
     queryFn: async ({ signal }) => {
       const query = { ...position(), from: new Date(from).toISOString(), to: new Date(to).toISOString(), bucket: width, ...(zapId ? { zap_id: zapId } : {}), ...(by ? { by } : {}) };
       return (await data(api.GET("/api/v1/stats", { params: { query }, signal }))).items;
