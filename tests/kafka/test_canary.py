@@ -7,8 +7,9 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -18,6 +19,8 @@ from tests.support.broker import Broker, topic_name, topic_records
 from tests.support.deployment import ROLES, Deployment, deployment
 from tests.support.echo_target import EchoTarget, echo_target
 from tests.support.eventually import eventually
+from tests.support.mail_server import running_mail_server
+from tests.support.mailbox_server import mailbox_server
 from tests.support.oauth_server import CLIENT, OAuthServer, oauth_server
 from tests.support.system import PARTITIONS, PASSWORD
 
@@ -36,9 +39,12 @@ SECRETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "api_key": ({"in": "query", "name": "key"}, {"value": canary("apikey")}),
     "basic": ({"username": "ada"}, {"password": canary("basic")}),
     "custom": ({}, {"headers": {"X-One": canary("custom")}}),
-    "smtp": ({"host": "localhost", "username": "ada"}, {"password": canary("smtp")}),
-    "imap": ({"host": "localhost", "username": "ada"}, {"password": canary("imap")}),
-    "postgres": ({"host": "localhost", "database": "shop", "username": "ada"}, {"password": canary("postgres")}),
+    "smtp": ({"host": "127.0.0.1", "username": "hub", "tls": "off"}, {"password": canary("smtp")}),
+    "imap": ({"host": "127.0.0.1", "username": "ada", "tls": "off"}, {"password": canary("imap")}),
+    "postgres": (
+        {"host": "127.0.0.1", "database": "postgres", "username": "triggerhub", "tls": False},
+        {"password": canary("postgres")},
+    ),
 }
 
 
@@ -62,13 +68,15 @@ def found_in(text: str) -> list[str]:
 class Aviary:
     """The deployment, and what was made in it."""
 
-    def __init__(self, system: Deployment, target: EchoTarget, server: OAuthServer) -> None:
+    def __init__(self, system: Deployment, target: EchoTarget, server: OAuthServer, ports: dict[str, int]) -> None:
         self.system = system
+        self.ports = ports
         self.target = target
         self.server = server
         self.connections: dict[str, str] = {}
         self.runs: list[UUID] = []
         self.zap: dict[str, Any] = {}
+        self.polls: list[str] = []
 
     async def connect(self, kind: str, config: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         body = {"name": kind, "kind": kind, "config": config, "secrets": given}
@@ -94,7 +102,7 @@ class Aviary:
     def steps(self) -> Iterator[dict[str, Any]]:
         """Each kind meets what lets it in, what refuses it, what fails twice, and what is not there."""
         for kind, connection in self.connections.items():
-            if kind in ("smtp", "imap", "postgres"):
+            if kind in self.ports:
                 continue
             for name, url in (
                 ("fine", f"{self.target.url}/x"),
@@ -109,6 +117,18 @@ class Aviary:
                           "headers": {"X-V": "{{ vars.SECRET }}"}, "query": {"v": "{{ vars.SECRET }}"}}  # fmt: skip
                 step = {"id": f"{kind}_{name}", "kind": "action", "type": "http.request", "config": config}
                 yield step | ONCE | {"connection": connection}
+        mail = {"to": "ada@example.com", "from": "hub@example.com", "text": "{{ vars.SECRET }}"}
+        yield (
+            {"id": "mail", "kind": "action", "type": "email.send", "config": mail}
+            | ONCE
+            | {"connection": self.connections["smtp"]}
+        )
+        sql = {"sql": "select $1::text as v", "parameters": ["{{ vars.SECRET }}"]}
+        yield (
+            {"id": "query", "kind": "action", "type": "postgres.query", "config": sql}
+            | ONCE
+            | {"connection": self.connections["postgres"]}
+        )
         config = {"url": f"{self.target.url}/last", "body": "{{ steps.bearer_fine.output.body | json }}"}
         yield {"id": "last", "kind": "action", "type": "http.request", "config": config}
 
@@ -116,7 +136,7 @@ class Aviary:
         call = self.system.call
         hosts = [self.target.url[7:], "127.0.0.1:9"]
         for kind, (config, given) in SECRETS.items():
-            more = {"hosts": hosts} if kind not in ("smtp", "imap", "postgres") else {}
+            more: dict[str, Any] = {"port": self.ports[kind]} if kind in self.ports else {"hosts": hosts}
             await self.connect(kind, config | more, given)
         await self.consented()
         await call("PUT", "/api/v1/variables/SECRET", {"value": canary("variable"), "secret": True})
@@ -136,11 +156,13 @@ class Aviary:
             assert answer.status == 200, await answer.text()
             self.runs.append(UUID((await answer.json())["run_id"]))
 
-    async def poll(self) -> str:
+    async def poll(self, kind: str = "http.poll") -> str:
         """A zap that asks a source with a connection."""
         request = {"url": f"{self.target.url}/items"}
-        config = {"request": request, "items": "body.items", "every_s": 10, "start_from": "all"}
-        trigger = {"type": "http.poll", "config": config, "connection": self.connections["bearer"]}
+        config: dict[str, Any] = {"every_s": 10, "start_from": "all"}
+        config |= {"request": request, "items": "body.items"} if kind == "http.poll" else {}
+        connection = self.connections["bearer" if kind == "http.poll" else "imap"]
+        trigger = {"type": kind, "config": config, "connection": connection}
         step = {"id": "set", "kind": "set", "values": {"item": "{{ trigger.body }}"}}
         zap = await self.system.call("POST", "/api/v1/zaps", {"name": "Polls", "trigger": trigger, "steps": [step]})
         await self.system.call("POST", f"/api/v1/zaps/{zap['id']}/publish", {})
@@ -160,22 +182,29 @@ async def aviary(postgres_server: str, broker: Broker) -> AsyncIterator[Aviary]:
         target = await stack.enter_async_context(echo_target())
         server = await stack.enter_async_context(oauth_server())
         server.secret = canary("client")
+        mails = await stack.enter_async_context(running_mail_server(login=True))
+        mailbox = await stack.enter_async_context(mailbox_server())
+        mailbox.password = canary("imap")
+        mailbox.mails[1] = b"From: ada@example.com\r\nSubject: order\r\n\r\nTwo of them, please."
+        ports = {"smtp": mails.port, "imap": mailbox.port, "postgres": urlsplit(postgres_server).port or 0}
         system = await stack.enter_async_context(
             deployment(dsn, broker.servers, topic_name(), TRIGGERHUB_LOG_LEVEL="debug")
         )
         names = {role: await system.start(role) for role in ROLES}
         await system.ready()
         await system.sign_up()
-        aviary = Aviary(system, target, server)
+        aviary = Aviary(system, target, server, ports)
         await aviary.make()
-        polls = await aviary.poll()
+        polls = [await aviary.poll(kind) for kind in ("http.poll", "email.received")]
         await system.restart(names["runner"], TRIGGERHUB_CRASH_AT="runner.after_action:3")
         await aviary.send(1)
         await system.ended(names["runner"], 60)
         await system.restart(names["runner"])
         await aviary.send(2)
         await system.settled(aviary.runs, 60)
-        await eventually(lambda: aviary.ticked(polls), 30)
+        for zap_id in polls:
+            await eventually(partial(aviary.ticked, zap_id), 30)
+        aviary.polls = polls
         server.refusal = "not any more"
         server.valid.clear()
         await aviary.send(3)
@@ -194,6 +223,12 @@ async def test_each_canary_has_reached_whom_it_is_meant_for(aviary: Aviary) -> N
         assert value in sent, value
     assert aviary.server.answers["refresh_token"] >= 1
     assert any(request.path == "/items" for request in aviary.target.requests)
+    for zap_id in aviary.polls:
+        assert [tick["status"] for tick in await aviary.ticked(zap_id)][-1] == "fired"
+    detail = await aviary.system.call("GET", f"/api/v1/runs/{aviary.runs[1]}")
+    errors = {step["id"]: (step["error"] or {}).get("code") for step in detail["steps"]}
+    assert (errors["mail"], errors["query"]) == ("login_refused", "login_refused"), "their servers want other passwords"
+    assert (errors["bearer_fine"], errors["bearer_refused"], errors["last"]) == (None, "http_401", None)
 
 
 async def test_no_table_has_one(aviary: Aviary) -> None:

@@ -15,6 +15,7 @@ class MailboxServer:
 
     def __init__(self) -> None:
         self.port = 0
+        self.password = PASSWORD
         self.validity = 17
         self.mails: dict[int, bytes] = {}
         self.seen: list[str] = []
@@ -32,7 +33,7 @@ class MailboxServer:
         writer.close()
 
     def _status(self, command: str) -> str:
-        quoted = PASSWORD.replace("\\", "\\\\").replace('"', '\\"')
+        quoted = self.password.replace("\\", "\\\\").replace('"', '\\"')
         if command.startswith("LOGIN") and command != f'LOGIN {USERNAME} "{quoted}"':
             return f"NO {command} is wrong"
         if command.startswith("EXAMINE") and command != 'EXAMINE "INBOX"':
