@@ -211,7 +211,7 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
         variables = Variables(store.pool, settings.encryption_key).of
         jobs = JobWorker(store, settings.database_url, clock.new_id, catalog(), links, variables=variables)
         tasks.create_task(jobs.run(stop), name="jobs")
-        retaining = retention.keep(settings.database_url, settings.archive, clock.now, clock.new_id, stop)
+        retaining = retention.keep(settings.database_url, settings.archive, stop)
         tasks.create_task(retaining, name="retention")
         if settings.checkpoint_key:
             checkpoints = Checkpoints(

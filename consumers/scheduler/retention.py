@@ -8,19 +8,18 @@ Read models of sums are built anew afterwards.
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
-import asyncpg
 import msgspec
 import structlog
-from obstore.exceptions import BaseError
 
+from consumers.rendering.process import python
 from consumers.scheduler.archive import place, write
 from domain.erasure.dropping import Dropped, RunsDropped
 from domain.log.event import Metadata, StreamKind
-from domain.log.ports import Clock, NewId
+from domain.log.ports import NewId
 from domain.registry import encode, encode_metadata, event_type
 from domain.zap.settings import Retention
 from projections.approvals import APPROVALS
@@ -36,7 +35,7 @@ from projections.run_search import RUN_SEARCH, forget_runs
 from projections.stats import STATS, seal_runs
 from projections.zap_health import ZAP_HEALTH
 from sql.log.hashing import event_hash
-from sql.postgres.pool import CONNECTION_ERRORS, Connection, connect
+from sql.postgres.pool import Connection, connect
 from sql.postgres.queries import Queries
 from sql.process.patience import rest
 
@@ -45,6 +44,8 @@ _queries = Queries("queries/retention.sql")
 _gates = Queries("queries/gates.sql")
 EVERY_S = 3_600.0
 ZAPS_AT_ONCE = 500
+AT_ONCE = 5_000
+"""Runs that are read at once."""
 RUNS_TOLD = 500_000
 """Runs that one event tells of."""
 _NOBODY = UUID(int=0)
@@ -82,17 +83,42 @@ class _Part(msgspec.Struct, frozen=True):
         return self.expired.runs[0][0]
 
 
-async def keep(dsn: str, archive: str, clock: Clock, new_id: NewId, stop: asyncio.Event) -> None:
-    """Archive, where that is wanted, and drop what is over, now and every hour, until `stop`. Any number may race."""
+async def keep(dsn: str, archive: str, stop: asyncio.Event) -> None:
+    """Archive, where that is wanted, and drop what is over, now and every hour, until `stop`. Any number may race.
+
+    A child does it, as a million runs keep a process busy for seconds; it is ended with this process.
+    """
     while not stop.is_set():
-        try:
-            async with aclosing(expired(dsn, clock())) as months:
-                async for gone in months:
-                    name = await write(dsn, place(archive), gone.month, gone.run_ids) if archive else ""
-                    await drop(dsn, gone, new_id, name)
-        except (*CONNECTION_ERRORS, asyncpg.PostgresError, BaseError) as error:
-            log.warning("retention.failed", error=repr(error))
+        code = await _served(dsn, archive, stop)
+        if code != 0 and not stop.is_set():
+            log.warning("retention.failed", code=code)
         await rest(stop, EVERY_S)
+
+
+async def _served(dsn: str, archive: str, stop: asyncio.Event) -> int | None:
+    child = await python("consumers.scheduler.retaining", stdout=asyncio.subprocess.DEVNULL)
+    assert child.stdin is not None
+    stopping = asyncio.create_task(stop.wait())
+    ending = asyncio.create_task(child.wait())
+    try:
+        with suppress(OSError):
+            child.stdin.write(f"{dsn}\n{archive}\n".encode())
+            await child.stdin.drain()
+        await asyncio.wait({stopping, ending}, return_when=asyncio.FIRST_COMPLETED)
+        return child.returncode
+    finally:
+        stopping.cancel()
+        with suppress(ProcessLookupError):
+            child.kill()
+        await ending
+
+
+async def drop_all(dsn: str, archive: str, at: datetime, new_id: NewId) -> None:
+    """Archive, where that is wanted, and drop what is over at a moment."""
+    async with aclosing(expired(dsn, at)) as months:
+        async for gone in months:
+            name = await write(dsn, place(archive), gone.month, gone.run_ids) if archive else ""
+            await drop(dsn, gone, new_id, name)
 
 
 async def expired(dsn: str, at: datetime) -> AsyncGenerator[Expired, None]:
@@ -103,9 +129,9 @@ async def expired(dsn: str, at: datetime) -> AsyncGenerator[Expired, None]:
         for (month,) in await connection.fetch(_queries["months"], at):
             over = [(zap_id, *_is_over(rule, month, at)) for zap_id, rule in kept.items()]
             if over:
-                rows = await connection.fetch(_queries["expired"], month, *columns(over))
-                if rows:
-                    yield Expired(month, [(row[0], row[1], row[2], row[3]) for row in rows])
+                gone = await _found(connection, "expired", month, *columns(over))
+                if gone.runs:
+                    yield gone
     finally:
         connection.terminate()
 
@@ -114,10 +140,16 @@ async def ended(dsn: str, month: date) -> Expired:
     """All runs of a month that have ended, whatever their zaps say."""
     connection = await connect(dsn, "retention plans", statement_timeout="0")
     try:
-        rows = await connection.fetch(_queries["ended"], month)
+        return await _found(connection, "ended", month)
     finally:
         connection.terminate()
-    return Expired(month, [(row[0], row[1], row[2], row[3]) for row in rows])
+
+
+async def _found(connection: Connection, query: str, month: date, *values: object) -> Expired:
+    """Portion by portion: who is busy with a million rows for four seconds, and reads nothing, loses its connection."""
+    async with connection.transaction(readonly=True):
+        rows = connection.cursor(_queries[query], month, *values, prefetch=AT_ONCE)
+        return Expired(month, [(row[0], row[1], row[2], row[3]) async for row in rows])
 
 
 async def drop(dsn: str, gone: Expired, new_id: NewId, archive: str = "") -> bool:

@@ -14,13 +14,17 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from domain.hook.request import json_request
 from domain.log.event import Append, Appended, Event, Metadata, NewEvent, StreamKind
 from domain.run import events as run_events
 from domain.search.query import search
+from domain.zap.events import ZapPublished
+from domain.zap.settings import SearchKey, ZapSettings
 from projections import run_reading
 from projections.engine.rebuild import rebuild
+from projections.past import Past
 from projections.recoveries import RECOVERIES
 from projections.run_found import count_found, find_runs
 from projections.run_keys import RUN_KEYS
@@ -32,6 +36,7 @@ from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id, now
 from tests.benchmarks.instance import instance
 from tests.benchmarks.support import PARTITIONS, TENANT, Report, Row, database_settings
+from tests.support.builders import a_definition, a_zap_created
 
 EVENTS = int(os.environ.get("HISTORY_EVENTS", "400000"))
 EVENTS_PER_RUN = 4
@@ -51,6 +56,7 @@ async def run(*, quick: bool) -> Report:
     events = 20_000 if quick else EVENTS
     async with instance() as running:
         async with PgEventStore(running.dsn, "history", read_connections=4, patience_s=60) as store:
+            await _declare(store)
             ids = await _fill(store, events // EVENTS_PER_RUN)
             rows = [
                 await _built(running.dsn, projection)
@@ -64,6 +70,26 @@ async def run(*, quick: bool) -> Report:
             f"{await database_settings(running.dsn)}; {events:,} events, {len(ids):,} runs of 20 zaps, one tenant."
         )
     return Report(settings, rows)
+
+
+async def _declare(store: PgEventStore) -> None:
+    """All zaps have two search keys."""
+    keys = SearchKey("order", "trigger.body.order.id", "number"), SearchKey("country", "trigger.body.customer.country")
+    definition = msgspec.structs.replace(a_definition("send"), settings=ZapSettings(search_keys=keys))
+    for zap_id in ZAPS:
+        events = a_zap_created(definition=definition), ZapPublished(number=1, name="Orders", definition=definition)
+        appended = await store.append(
+            Append(
+                kind=StreamKind.CORE,
+                stream_id=zap_id,
+                expected=0,
+                tenant_id=TENANT,
+                ordering_key=zap_id,
+                events=tuple(NewEvent(new_id(), event) for event in events),
+                metadata=Metadata(actor="test"),
+            )
+        )
+        assert isinstance(appended, Appended)
 
 
 async def _fill(store: PgEventStore, runs: int) -> list[UUID]:
@@ -157,6 +183,10 @@ async def _search(store: PgEventStore, wanted: RunFilter, given: Given) -> objec
     return await find_runs(store, TENANT, wanted, search(*given()))
 
 
+async def _as_of(past: Past, run_id: UUID, position: int) -> object:
+    return await past.run(TENANT, run_id, await past.point(position))
+
+
 def _questions(store: PgEventStore, ids: list[UUID]) -> Iterator[tuple[str, Ask]]:
     dice = random.Random(2)
     pool = store.pool
@@ -179,12 +209,19 @@ def _questions(store: PgEventStore, ids: list[UUID]) -> Iterator[tuple[str, Ask]
         "longer than": RunFilter(min_duration_ms=1e9),
         "slowest first": RunFilter(sort="duration_ms"),
         "last ended first": RunFilter(sort="finished_at"),
+        "a search key, one run": RunFilter(keys=search(None, [f"keys.order={len(ids) // 3}"]).keys),
+        "a search key, 1 in 10": RunFilter(keys=search(None, ["keys.country=SE"]).keys),
+        "a search key, 0.1 % by a range": RunFilter(keys=search(None, [f"keys.order<{len(ids) // 1_000}"]).keys),
+        "two search keys": RunFilter(keys=search(None, ["keys.country=SE", f"keys.order>{len(ids) // 2}"]).keys),
+        "sorted by a search key": RunFilter(sort="key", sort_key="order"),
         "slowest of a zap": RunFilter(sort="duration_ms", zap_ids=(ZAPS[3],)),
     }
     for what, wanted in filters.items():
         yield f"list: {what}", partial(list_runs, pool, TENANT, wanted)
     yield "count: all, to 10,000", lambda: count_runs(pool, TENANT, RunFilter(limit=10_001))
     yield "detail", lambda: run_reading.get(store, TENANT, dice.choice(ids))
+    past = Past(store)
+    yield "detail, as of a position", lambda: _as_of(past, dice.choice(ids), EVENTS_PER_RUN * len(ids))
     searches: dict[str, Given] = {
         "where: one run": lambda: (None, [f"trigger.body.order.id={dice.randrange(len(ids))}"]),
         "where: 1 in 1,000": lambda: (None, [f"trigger.body.customer.id=c-{dice.randrange(997)}"]),
@@ -221,6 +258,7 @@ async def _sizes(dsn: str, runs: int) -> list[Row]:
     found = []
     for what, pattern in (
         ("the log", "es.%"), ("the run list", "rm_run_list_v%"), ("the search index", "rm_run_search_v%"),
+        ("two search keys", "rm_run_keys_v%"),
         ("statistics", "rm_stats_v%"),
     ):  # fmt: skip
         size = await connection.fetchval(

@@ -15,7 +15,7 @@ import pytest
 
 from consumers.indexing.following import catch_up
 from consumers.scheduler import archive
-from consumers.scheduler.retention import Expired, drop, ended, expired
+from consumers.scheduler.retention import Expired, drop, ended, expired, keep
 from domain.erasure.dropping import RunsDropped
 from domain.hook.request import json_request
 from domain.log.event import StreamKind
@@ -37,6 +37,7 @@ from sql.log.verify import verify_chain
 from sql.postgres.pool import Connection, connect
 from sql.process.clock import new_id
 from tests.support.builders import a_definition, a_zap_created
+from tests.support.eventually import eventually
 from tests.support.object_store import object_store
 from tests.support.projected import PARTITIONS, append, failed, following, rows_of, succeeded, tamper
 
@@ -312,4 +313,26 @@ async def test_an_object_store_holds_archives_as_a_directory_does(
         assert await drop(dsn, gone, new_id, name)
         assert await archive.bring_back(dsn, place, name) == 18
         assert await store.read_stream(StreamKind.RUN, mine[0])
+    assert (await verify_chain(dsn)).broken_at is None
+
+
+async def test_a_scheduler_archives_and_drops_what_is_over_by_a_child(
+    dsn: str, store: PgEventStore, months: None, tmp_path: Path
+) -> None:
+    await zaps(store, RULES)
+    short, always = await runs(store, SHORT, 6), await runs(store, ALWAYS, 3)
+    stop = asyncio.Event()
+    async with following(dsn, store), indexed(dsn):
+        assert await wait_until(store.pool, "run_list", await store.head(), 10)
+        keeping = asyncio.create_task(keep(dsn, str(tmp_path), stop))
+
+        async def gone() -> bool:
+            return await store.read_stream(StreamKind.RUN, short[0]) == []
+
+        await eventually(gone, 30)
+        stop.set()
+        await keeping
+        assert await store.read_stream(StreamKind.RUN, always[0])
+        (file,) = tmp_path.iterdir()
+        assert await archive.bring_back(dsn, archive.place(str(tmp_path)), file.name) == 18
     assert (await verify_chain(dsn)).broken_at is None
