@@ -20,9 +20,13 @@ from domain.declared.file import ConnectorFile, Preset
 from domain.log.errors import DomainError, Invalid, LimitReached, NotFound
 from domain.log.ports import Clock
 from domain.values.json import Json, JsonObject
+from sql.process.recent import Recent
 from sql.tables.connectors import ConnectorTables, Full, KeptAction, KeptConnector, NewConnector, Source
 
 _kept_files = msgspec.json.Decoder(ConnectorFile)
+MOST_KEPT = 16
+KEPT_S = 600.0
+"""How many workspaces' lists of actions are kept, and for how long: each may have megabytes."""
 OWN_VERSION = "1.0.0"
 """Of the connectors that are code: they come with each release."""
 
@@ -82,6 +86,7 @@ class Connectors:
         self._tables = tables
         self._now = now
         self._everybodys: bytes | None = None
+        self._own = Recent[tuple[UUID, str], bytes](MOST_KEPT, KEPT_S)
         self._modules: dict[str, list[ActionDescriptor]] | None = None
 
     async def list(self, tenant_id: UUID) -> Sequence[ConnectorItem]:
@@ -157,8 +162,12 @@ class Connectors:
         """What the catalog lists, as a JSON array: the actions that everybody has, and those of the workspace."""
         if self._everybodys is None:
             self._everybodys = await asyncio.to_thread(_items, self._catalog)
-        own = await self._tables.items(tenant_id)
-        return b"[%s]" % b",".join(filter(None, (self._everybodys, own)))
+        stamp = await self._tables.stamp(tenant_id)
+        known = self._own.get((tenant_id, stamp))
+        if known is None:  # of thousands of imported actions it has megabytes
+            known = await self._tables.items(tenant_id)
+            self._own.put((tenant_id, stamp), known)
+        return b"[%s]" % b",".join(filter(None, (self._everybodys, known)))
 
     def _code(self) -> dict[str, Sequence[ActionDescriptor]]:
         """The connectors that are code, by the first part of their types."""

@@ -25,6 +25,10 @@ order by number desc limit 1
 -- name: connector_versions
 select version from proj.connectors where tenant_id = $1 and name = $2 order by number desc
 
+-- name: connectors_stamp
+-- Another value whenever a version is added.
+select count(*)::text || ' ' || coalesce(max(created_at)::text, '') from proj.connectors where tenant_id = $1
+
 -- name: connector_items
 -- Of the newest version of each, with commas between them: one value, as thousands of rows cost more than what is in them.
 select string_agg(a.item, ','::bytea order by a.name, a.id)

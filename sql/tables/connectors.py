@@ -104,6 +104,11 @@ class ConnectorTables:
         """All versions, newest first."""
         return [row["version"] for row in await self._pool.fetch(_queries["connector_versions"], tenant_id, name)]
 
+    async def stamp(self, tenant_id: UUID) -> str:
+        """What tells whether the workspace has added something since."""
+        found: str = await self._pool.fetchval(_queries["connectors_stamp"], tenant_id)
+        return found
+
     async def items(self, tenant_id: UUID) -> bytes:
         """What the catalog lists of the newest version of each: JSON objects with commas between them."""
         found: bytes | None = await self._pool.fetchval(_queries["connector_items"], tenant_id)
