@@ -95,13 +95,13 @@ from consumers.connectors import catalogs
 from consumers.credentials import variables as variable_views
 from consumers.credentials.credentials import Credentials
 from consumers.credentials.oauth import TokenSource
+from consumers.dialogues.dialogues import Dialogues
 from consumers.jobs.erasures import Erasures
 from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
 from consumers.rehearsal.rehearsal import Rehearsal
 from consumers.rendering.rendering import Rendering
 from consumers.runner.slots import Slots
-from consumers.topics.dialogues import Dialogues
 from domain.connector.catalog import Catalogs
 from domain.hook.hops import Hops
 from domain.log.ports import NewId

@@ -165,6 +165,7 @@ def _alone(settings: Settings) -> int:
 async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
     from consumers.connectors import catalog
     from consumers.credentials.variables import Variables
+    from consumers.dialogues.dialogues import Dialogues
     from consumers.jobs.worker import JobWorker
     from consumers.notifier.alert_channels import Channels
     from consumers.notifier.mail import Mail, MailConfig
@@ -175,7 +176,6 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
     from consumers.scheduler.checkpoints import Checkpoints, Delivery
     from consumers.scheduler.housekeeping import Housekeeping
     from consumers.scheduler.timers import scheduler
-    from consumers.topics.dialogues import Dialogues
     from domain.proof.notes import signer
     from domain.run.links import Links
     from sql.log.event_store import PgEventStore

@@ -7,8 +7,6 @@ import msgspec
 from msgspec import Meta
 
 from domain.connection.kinds import Imap, Smtp
-from domain.connection.questions import MailboxRequest, MailToSend
-from domain.connection.topic import Skipped
 from domain.connector.config import BadConfig, fixed_problems, read
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector, TriggerDescriptor
 from domain.connector.http_client import Unreachable
@@ -16,6 +14,8 @@ from domain.connector.mail import MailConfig, given, letter
 from domain.connector.outcome import Failed, Outcome, Succeeded
 from domain.connector.poll import Every, Found, Item, Place, Poll, PollContext, PollFailed
 from domain.connector.uses import Uses
+from domain.dialogue.questions import MailboxRequest, MailToSend
+from domain.dialogue.topic import Skipped
 from domain.values.json import Json, JsonObject
 
 TIMEOUT_S = 30.0

@@ -6,13 +6,13 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from domain.connection.questions import TopicMessage
-from domain.connection.topic import TopicRequest
 from domain.connector.config import BadConfig, fixed_problems, is_template, problems, read
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector, TriggerDescriptor
 from domain.connector.http_client import Unreachable
 from domain.connector.outcome import Failed, Outcome, Succeeded
 from domain.connector.poll import MAX_EVERY_S, MAX_ITEM, Found, Item, Most, Place, Poll, PollContext, PollFailed
+from domain.dialogue.questions import TopicMessage
+from domain.dialogue.topic import TopicRequest
 from domain.values.json import Json, JsonObject
 
 _SERVER = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]{}]+):(\d{1,5})")

@@ -6,11 +6,11 @@ import msgspec
 from msgspec import Meta
 
 from domain.connection.kinds import Postgres
-from domain.connection.questions import SqlQuery
 from domain.connector.config import BadConfig, is_template, problems, read
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector
 from domain.connector.outcome import Failed, Outcome, Succeeded
 from domain.connector.uses import Uses
+from domain.dialogue.questions import SqlQuery
 from domain.values.json import Json, JsonObject
 
 MAX_ROWS = 10_000

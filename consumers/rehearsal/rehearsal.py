@@ -14,6 +14,7 @@ import msgspec
 from consumers.children.work import Starts
 from consumers.credentials.credentials import Credentials
 from consumers.credentials.variables import LookUp, none
+from consumers.dialogues.dialogues import Dialogues
 from consumers.outbound.targets import Targets
 from consumers.rehearsal.answers import Answers
 from consumers.rehearsal.record import Record
@@ -21,7 +22,6 @@ from consumers.rehearsal.wish import Chosen, Wish, answered, requested, watch
 from consumers.rendering.rendering import Rendering
 from consumers.runner.executor import Executor
 from consumers.runner.slots import Slots
-from consumers.topics.dialogues import Dialogues
 from domain.aggregates import RUN, ZAP
 from domain.connector.catalog import Catalogs
 from domain.connector.http_client import HttpClient, HttpReply, HttpRequest

@@ -10,9 +10,9 @@ import structlog
 from consumers.credentials.armed import Armed
 from consumers.credentials.credentials import Credentials
 from consumers.definitions import CompiledVersion
+from consumers.dialogues.dialogues import Dialogues
 from consumers.outbound.targets import Targets
 from consumers.rendering.rendering import Rendering
-from consumers.topics.dialogues import Dialogues
 from domain.connection.blot import NOTHING, Blot
 from domain.connector.descriptor import ActionContext, ActionDescriptor
 from domain.connector.http_client import Unreachable

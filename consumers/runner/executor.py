@@ -16,6 +16,7 @@ from consumers.children.surroundings import Given
 from consumers.credentials.credentials import Credentials
 from consumers.credentials.variables import Known, LookUp, none
 from consumers.definitions import CompiledVersion, Definitions
+from consumers.dialogues.dialogues import Dialogues
 from consumers.kafka.patience import patiently
 from consumers.outbound.targets import Targets
 from consumers.rendering.rendering import Rendering
@@ -23,7 +24,6 @@ from consumers.runner.attempts import Attempts
 from consumers.runner.control import Begun, Control
 from consumers.runner.here import Here, end_of
 from consumers.runner.slots import Busy, Slots
-from consumers.topics.dialogues import Dialogues
 from domain.aggregates import RUN
 from domain.connection.blot import NOTHING
 from domain.connector.catalog import Catalogs

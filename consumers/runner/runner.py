@@ -14,6 +14,7 @@ from consumers.children.unstored import Requests
 from consumers.connectors import catalogs
 from consumers.credentials.losses import connected
 from consumers.credentials.variables import Variables
+from consumers.dialogues.dialogues import Dialogues
 from consumers.kafka.gaps import GapReports
 from consumers.kafka.lanes import Lanes
 from consumers.kafka.patience import patiently
@@ -40,7 +41,6 @@ from consumers.runner.wake_ups import (
     sizes_of,
     states_of,
 )
-from consumers.topics.dialogues import Dialogues
 from domain import envelope
 from domain.aggregates import RUN
 from domain.connector.catalog import Catalog

@@ -14,14 +14,14 @@ import structlog
 
 from consumers.credentials.armed import Armed
 from consumers.credentials.credentials import Credentials
+from consumers.dialogues.dialogues import Dialogues
 from consumers.outbound.targets import Targets
 from consumers.scheduler.timed_zaps import Timed, TimedZap, TimedZaps
-from consumers.topics.dialogues import Dialogues
 from domain.aggregates import ZAP
-from domain.connection.topic import Skipped
 from domain.connector.catalog import Catalog
 from domain.connector.descriptor import TriggerDescriptor
 from domain.connector.poll import MAX_ITEM, Found, Item, Poll, PollContext, PollFailed
+from domain.dialogue.topic import Skipped
 from domain.hook.request import json_request
 from domain.log.event import Append, AppendResult, DueTimer, Metadata, stream_of
 from domain.log.ports import Clock, NewId, StoreUnavailable

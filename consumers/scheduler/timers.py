@@ -13,13 +13,13 @@ import structlog
 
 from consumers.credentials.losses import connected
 from consumers.definitions import Definitions
+from consumers.dialogues.dialogues import Dialogues
 from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
 from consumers.scheduler.polls import Polls
 from consumers.scheduler.schedules import Schedules, Turn
 from consumers.scheduler.source import PollTurn, Sources
 from consumers.scheduler.timed_zaps import TimedZap, TimedZaps
-from consumers.topics.dialogues import Dialogues
 from domain.aggregates import RUN
 from domain.connector.catalog import Catalog
 from domain.language.template import TemplateError

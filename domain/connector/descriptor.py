@@ -8,12 +8,12 @@ from uuid import UUID
 import msgspec
 
 from domain.connection.kinds import Account
-from domain.connection.questions import Dialogue
 from domain.connector.config import config_schema, problems
 from domain.connector.http_client import HttpClient
 from domain.connector.outcome import Outcome
 from domain.connector.poll import Poll
 from domain.connector.uses import Uses
+from domain.dialogue.questions import Dialogue
 from domain.log.ports import Clock
 from domain.memory.memory import Memory, Scratch
 from domain.values.json import Json, JsonObject

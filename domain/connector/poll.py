@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Meta
 
 from domain.connection.kinds import Account
-from domain.connection.questions import Dialogue
-from domain.connection.topic import Position, Skipped
 from domain.connector.http_client import HttpClient, HttpReply, HttpRequest, Unreachable
+from domain.dialogue.questions import Dialogue
+from domain.dialogue.topic import Position, Skipped
 from domain.log.ports import Clock
 from domain.values.json import Json, JsonObject
 

@@ -10,17 +10,17 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from consumers.connectors import kafka
+from consumers.dialogues import kafka_loop
+from consumers.dialogues.dialogues import Dialogues
+from consumers.dialogues.kafka_loop import KafkaLoop
+from consumers.dialogues.reading import Reading
 from consumers.outbound.addresses import parse_networks
 from consumers.outbound.client import Outbound
-from consumers.topics import kafka_loop
-from consumers.topics.dialogues import Dialogues
-from consumers.topics.kafka_loop import KafkaLoop
-from consumers.topics.reading import Reading
 from domain.aggregates import ZAP
-from domain.connection.topic import TopicReading, TopicRequest
 from domain.connector.descriptor import ActionContext
 from domain.connector.http_client import Unreachable
 from domain.connector.outcome import Succeeded
+from domain.dialogue.topic import TopicReading, TopicRequest
 from domain.log.stream import load_of
 from domain.values.json import Json, JsonObject
 from domain.zap.definition import Definition, Trigger

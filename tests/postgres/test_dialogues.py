@@ -11,14 +11,14 @@ import asyncpg
 import pytest
 
 from consumers.connectors import email, postgres
+from consumers.dialogues.dialogues import Dialogues
 from consumers.outbound.addresses import parse_networks
-from consumers.topics.dialogues import Dialogues
 from domain.connection.kinds import Account, setup_of
-from domain.connection.questions import SqlQuery
 from domain.connector.descriptor import ActionContext
 from domain.connector.http_client import Unreachable
 from domain.connector.outcome import Failed, Outcome, Succeeded
 from domain.connector.poll import Found, Place, PollContext, PollFailed
+from domain.dialogue.questions import SqlQuery
 from domain.values.json import JsonObject
 from sql.process.clock import now
 from tests.support.mail_server import PASSWORD as MAIL_PASSWORD

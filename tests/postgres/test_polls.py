@@ -13,9 +13,9 @@ from aiohttp import web
 
 from consumers.connectors import catalog
 from consumers.connectors.http import poll as http_poll
+from consumers.dialogues.dialogues import Dialogues
 from consumers.outbound.addresses import parse_networks
 from consumers.outbound.client import Outbound
-from consumers.topics.dialogues import Dialogues
 from domain.aggregates import ZAP
 from domain.log.stream import load_of
 from domain.values.json import JsonObject

@@ -10,13 +10,13 @@ from uuid import UUID
 from aiohttp import web
 
 from consumers.connectors import catalog
+from consumers.dialogues.dialogues import Dialogues
 from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
 from consumers.scheduler.polls import Polls
 from consumers.scheduler.source import Sources
 from consumers.scheduler.timed_zaps import TimedZaps
 from consumers.scheduler.timers import Scheduler
-from consumers.topics.dialogues import Dialogues
 from domain.aggregates import ZAP
 from domain.hook.request import trigger_data
 from domain.log.event import Metadata, NewEvent

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.connectors import catalog
-from consumers.topics.batches import MAX_INFLATED, Unreadable, batches, records
-from consumers.topics.bodies import body, size
-from consumers.topics.kafka_loop import MAX_ANSWER, _Bounded
-from consumers.topics.reading import Reading
-from domain.connection.topic import Position, TopicRequest
+from consumers.dialogues.batches import MAX_INFLATED, Unreadable, batches, records
+from consumers.dialogues.bodies import body, size
+from consumers.dialogues.kafka_loop import MAX_ANSWER, _Bounded
+from consumers.dialogues.reading import Reading
 from domain.connector.poll import Place
+from domain.dialogue.topic import Position, TopicRequest
 from domain.zap.news import fingerprint
 
 GOOD: dict[str, Any] = {"bootstrap_servers": ["kafka.example.com:9092"], "topic": "orders"}

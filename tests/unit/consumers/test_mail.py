@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.topics.mails import MAX_FILE, body_of
+from consumers.dialogues.mails import MAX_FILE, body_of
 from domain.connector.config import BadConfig, read
 from domain.connector.mail import Letter, MailConfig, letter
 

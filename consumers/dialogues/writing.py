@@ -2,7 +2,7 @@
 
 from aiokafka import AIOKafkaProducer
 
-from domain.connection.questions import MessageTaken, TopicMessage
+from domain.dialogue.questions import MessageTaken, TopicMessage
 
 CLIENT = "triggerhub-action"
 

@@ -12,8 +12,8 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from domain.connection.questions import SqlQuery, SqlRows
 from domain.connector.http_client import Unreachable
+from domain.dialogue.questions import SqlQuery, SqlRows
 from domain.values.json import Json, JsonObject
 from sql.postgres.queries import Queries
 

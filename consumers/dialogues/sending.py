@@ -2,8 +2,8 @@
 
 import aiosmtplib
 
-from domain.connection.questions import MailTaken, MailToSend
 from domain.connector.http_client import Unreachable
+from domain.dialogue.questions import MailTaken, MailToSend
 
 MAX_ANSWER = 500
 """Characters of a server's words."""

@@ -11,8 +11,8 @@ import cramjam
 import msgspec
 from aiokafka.record.default_records import DefaultRecordBatch
 
+from consumers.dialogues.bodies import Record
 from consumers.outbound.coding import undone
-from consumers.topics.bodies import Record
 from domain.values.inflate import TooLarge
 
 MAX_INFLATED = 32 * 2**20

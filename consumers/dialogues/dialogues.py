@@ -8,10 +8,11 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from consumers.dialogues.frames import Answer, Failure, Job
 from consumers.outbound.addresses import Network
 from consumers.rendering.process import Died, Process
-from consumers.topics.frames import Answer, Failure, Job
-from domain.connection.questions import (
+from domain.connector.http_client import Unreachable
+from domain.dialogue.questions import (
     Dialogue,
     MailboxReading,
     MailboxRequest,
@@ -23,8 +24,7 @@ from domain.connection.questions import (
     SqlRows,
     TopicMessage,
 )
-from domain.connection.topic import TopicReading, TopicRequest
-from domain.connector.http_client import Unreachable
+from domain.dialogue.topic import TopicReading, TopicRequest
 from sql.process.sharing import Shared
 
 log = structlog.get_logger()
@@ -41,7 +41,7 @@ class Dialogues:
 
     def __init__(self, allowed: Sequence[Network], processes: int = PROCESSES) -> None:
         self._allowed = tuple(map(str, allowed))
-        self._all = tuple(Process("consumers.topics.worker", WALL_S) for _ in range(processes))
+        self._all = tuple(Process("consumers.dialogues.worker", WALL_S) for _ in range(processes))
         self._processes = Shared(self._all)
 
     def of(self, tenant_id: UUID) -> Dialogue:
@@ -66,7 +66,7 @@ class Dialogues:
 
 
 class _Dialogue(msgspec.Struct, frozen=True):
-    """See domain.connection.questions.Dialogue."""
+    """See domain.dialogue.questions.Dialogue."""
 
     dialogues: Dialogues
     tenant_id: UUID

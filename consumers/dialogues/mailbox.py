@@ -6,10 +6,10 @@ import re
 import socket
 import ssl
 
+from consumers.dialogues.mails import MAX_MAIL, body_of
 from consumers.outbound.guarded_loop import GuardedLoop
-from consumers.topics.mails import MAX_MAIL, body_of
-from domain.connection.questions import Mail, MailboxReading, MailboxRequest
 from domain.connector.http_client import Unreachable
+from domain.dialogue.questions import Mail, MailboxReading, MailboxRequest
 
 ANSWER_S = 10.0
 """For one answer of the server."""

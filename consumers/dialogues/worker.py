@@ -18,15 +18,15 @@ from typing import assert_never
 import msgspec
 from aiokafka.errors import BrokerResponseError, KafkaError
 
+from consumers.dialogues.frames import Answer, Failure, Job
+from consumers.dialogues.kafka_loop import KafkaLoop
 from consumers.outbound.addresses import parse_networks
 from consumers.outbound.client import refused
 from consumers.outbound.guarded_loop import GuardedLoop
 from consumers.rendering.frames import HEAD, head
-from consumers.topics.frames import Answer, Failure, Job
-from consumers.topics.kafka_loop import KafkaLoop
-from domain.connection.questions import MailboxRequest, MailToSend, Question, SqlQuery, TopicMessage
-from domain.connection.topic import TopicRequest
 from domain.connector.http_client import Unreachable
+from domain.dialogue.questions import MailboxRequest, MailToSend, Question, SqlQuery, TopicMessage
+from domain.dialogue.topic import TopicRequest
 
 MAX_MEMORY = 768 * 2**20
 """Address space of the process."""
@@ -77,24 +77,24 @@ def _speech(question: Question, loop: GuardedLoop) -> Callable[[], Awaitable[Ans
     """What speaks a protocol. Each is imported when it is first spoken, as most processes meet one of them."""
     match question:
         case TopicRequest():
-            from consumers.topics.reading import Reading
+            from consumers.dialogues.reading import Reading
 
             assert isinstance(loop, KafkaLoop)
             return Reading(question, lambda: loop.too_large).read
         case TopicMessage():
-            from consumers.topics.writing import write
+            from consumers.dialogues.writing import write
 
             return partial(write, question)
         case MailToSend():
-            from consumers.topics.sending import send
+            from consumers.dialogues.sending import send
 
             return partial(send, question)
         case MailboxRequest():
-            from consumers.topics.mailbox import look
+            from consumers.dialogues.mailbox import look
 
             return partial(look, question, loop)
         case SqlQuery():
-            from consumers.topics.querying import query
+            from consumers.dialogues.querying import query
 
             return partial(query, question)
         case _:

@@ -1,6 +1,6 @@
 """What a connector may ask of servers that speak another protocol than HTTP: mail, databases, somebody else's Kafka.
 
-consumers/topics is what stands behind the Protocol.
+consumers/dialogues is what stands behind the Protocol.
 """
 
 from typing import Literal, Protocol, TypeAlias
@@ -8,7 +8,7 @@ from typing import Literal, Protocol, TypeAlias
 import msgspec
 
 from domain.connection.kinds import MailTls
-from domain.connection.topic import TopicReading, TopicRequest
+from domain.dialogue.topic import TopicReading, TopicRequest
 from domain.values.json import Json, JsonObject
 
 

@@ -4,8 +4,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from domain.connection.questions import MailboxReading, MailTaken, MessageTaken, Question, SqlRows
-from domain.connection.topic import TopicReading
+from domain.dialogue.questions import MailboxReading, MailTaken, MessageTaken, Question, SqlRows
+from domain.dialogue.topic import TopicReading
 
 
 class Job(msgspec.Struct, frozen=True):

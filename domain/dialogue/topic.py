@@ -1,4 +1,4 @@
-"""What a trigger may ask of a topic of somebody else's Kafka; see domain.connection.questions."""
+"""What a trigger may ask of a topic of somebody else's Kafka; see domain.dialogue.questions."""
 
 from collections.abc import Mapping
 

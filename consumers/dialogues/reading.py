@@ -13,11 +13,11 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.structs import TopicPartition
 
-from consumers.topics.batches import Batch, Unreadable, batches, records
-from consumers.topics.bodies import Record, body, size
-from domain.connection.topic import Message, Position, Skipped, TopicReading, TopicRequest
+from consumers.dialogues.batches import Batch, Unreadable, batches, records
+from consumers.dialogues.bodies import Record, body, size
 from domain.connector.http_client import Unreachable
 from domain.connector.poll import MAX_ITEM
+from domain.dialogue.topic import Message, Position, Skipped, TopicReading, TopicRequest
 
 ANSWER_MS = 2_000
 """How long a broker may take for one answer."""

@@ -1,0 +1,1 @@
+"""How is spoken with servers that speak no HTTP, whatever they answer?"""

@@ -1,1 +1,0 @@
-"""How are messages read from somebody else's Kafka, whatever it sends?"""

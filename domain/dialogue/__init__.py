@@ -1,0 +1,1 @@
+"""What can be asked of servers that speak no HTTP?"""
