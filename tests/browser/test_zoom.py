@@ -9,7 +9,7 @@ from tests.support.system import System
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 PAGES = ("/zaps", "/runs", "/inbox", "/approvals", "/requests", "/jobs", "/connections", "/variables", "/catalog",
-         "/catalog/slack", "/system", "/settings")  # fmt: skip
+         "/catalog/slack", "/stats", "/audit", "/system", "/settings")  # fmt: skip
 CUT = """() => [...document.querySelectorAll('main button, main a, main input, main select')].filter((one) => {
   const {left, right, width} = one.getBoundingClientRect();
   return width > 0 && one.checkVisibility() && !one.closest('.hidden') && (left < 0 || right > innerWidth + 1);
