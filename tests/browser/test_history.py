@@ -83,6 +83,7 @@ async def test_a_failed_run_is_found_from_the_start_page_by_a_number_or_its_id(s
     _, run_id = await failed_run(system, "Customer 77123")
     page = signed.page
     await page.goto("/zaps")
+    await page.get_by_test_id("user-menu").wait_for()
     await page.keyboard.press("Control+k")
     await page.get_by_test_id("palette").press_sequentially("nothing is called so")
     await page.keyboard.press("Enter")

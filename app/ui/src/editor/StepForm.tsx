@@ -54,7 +54,7 @@ export function StepForm({ draft, place, change, rules, verbs, tested, keep }: F
         {schema && <Asking.Provider value={asking}><Fields fields={schema.properties ?? {}} required={schema.required ?? []} value={asking.input} set={setConfig} prefix="config/" wrong={wrong} /></Asking.Provider>}
         {action?.connection && <Connected service={action.type.split(/[.@]/)[0]} kinds={action.connection.kinds} required={action.connection.required} value={step.connection as string | undefined} set={(id) => set("connection", id)} wrong={wrong("connection")} />}
         {action && <Fields fields={{ on_error: ON_ERROR }} value={step} set={set} wrong={wrong} />}
-        {action && <details className="more-fields"><summary>{w.more}</summary><div className="stack"><Fields fields={ACTION_FIELDS} value={step} set={set} wrong={wrong} /></div></details>}
+        {action && <details className="more-fields"><summary>{w.more}</summary><div className="stack"><Fields whole fields={ACTION_FIELDS} value={step} set={set} wrong={wrong} /></div></details>}
         {kind && <Fields fields={kind.fields} required={kind.required ?? []} value={step} set={set} wrong={wrong} />}
         {!kind && step.kind !== "action" && <Note>{w.unknownKind}</Note>}
         {tested && <Tested found={tested} keep={keep} />}
