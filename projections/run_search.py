@@ -47,7 +47,8 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
             found[tenant_id][run_id] = keys
     for tenant_id in sorted(found):
         segment = await asyncio.to_thread(built, found[tenant_id])
-        await _add(connection, tenant_id, until, segment)
+        number: int = await connection.fetchval(_queries["free_number"], tenant_id, until)
+        await _add(connection, tenant_id, number, segment)
         await _tidy(connection, tenant_id)
     for stored, event in forgotten:
         await forget_runs(connection, stored.tenant_id, [event.run_id])

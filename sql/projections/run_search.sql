@@ -39,6 +39,12 @@ select $1, $2, u.first, case when u.first = ''::bytea then $3::uuid end, case wh
        case when u.first = ''::bytea then $5::int end, u.data
 from unnest($6::bytea[], $7::bytea[]) u(first, data)
 
+-- name: free_number
+-- The highest number up to one that no segment of a tenant has: what comes back from an archive may end at the same event.
+select n from generate_series($2::bigint, $2::bigint - 1000, -1) n
+where not exists (select from run_search r where r.tenant_id = $1 and r.segment = n and r.first = ''::bytea)
+limit 1
+
 -- name: sizes
 -- The segments of a tenant, newest first.
 select segment, size from run_search where tenant_id = $1 and first = ''::bytea order by segment desc

@@ -336,3 +336,19 @@ async def test_a_scheduler_archives_and_drops_what_is_over_by_a_child(
         (file,) = tmp_path.iterdir()
         assert await archive.bring_back(dsn, archive.place(str(tmp_path)), file.name) == 18
     assert (await verify_chain(dsn)).broken_at is None
+
+
+async def test_what_is_brought_back_beside_runs_that_were_kept_is_found_with_them(
+    dsn: str, store: PgEventStore, months: None, tmp_path: Path
+) -> None:
+    await zaps(store, RULES)
+    mine = [*await runs(store, SHORT, 6), *await runs(store, LONG, 6)]
+    async with following(dsn, store), indexed(dsn):
+        assert await wait_until(store.pool, "run_list", await store.head(), 10)
+        (gone,) = await due(dsn, END + timedelta(days=30))
+        place = archive.place(str(tmp_path))
+        name = await archive.write(dsn, place, gone.month, gone.run_ids)
+        assert await drop(dsn, gone, new_id, name)
+        assert await archive.bring_back(dsn, place, name) > 0
+        found = await find_runs(store, TENANT, RunFilter(limit=50), search(CANARY, []))
+        assert {item.id for item in found.items} == set(mine)
