@@ -15,7 +15,7 @@ from domain.log.ports import AppendRefused, StoreUnavailable
 from sql.log.append_queue import AppendQueue
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import Connection, connect
-from sql.postgres.queries import Queries, all_queries
+from sql.postgres.queries import Queries
 from sql.process.clock import new_id
 from tests.support.builders import a_run_requested, a_zap_created, an_append
 from tests.support.chain import assert_log_is_whole
@@ -40,15 +40,6 @@ async def fill(store: PgEventStore) -> None:
         an_append(stream_id=type(old)(int=old.int & (2**80 - 1) | 1 << 80)),
     ):
         assert isinstance(await store.append(command), Appended)
-
-
-async def test_every_named_query_prepares_on_the_migrated_schema(connection: Connection) -> None:
-    for name, sql in all_queries().items():
-        try:
-            await connection.prepare(sql)
-        except asyncpg.PostgresError as error:
-            if not name.startswith("projections/"):  # these speak of tables that a rebuild makes
-                pytest.fail(f"{name}: {error}")
 
 
 @pytest.mark.parametrize("action", ["update {} set data = '{{}}'", "delete from {}", "truncate {}"])
