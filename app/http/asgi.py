@@ -26,11 +26,11 @@ from app.http.api.router import api
 from app.http.background import stop_if_failed
 from app.http.dependencies import commands, hop_keys, secret, shared, value
 from app.http.docs.pages import PAGES
-from app.http.health import healthz, readyz
 from app.http.idempotency import repeatable, with_idempotency
 from app.http.inputs import MAX_BODY
 from app.http.openapi.routes import Document, as_json, as_yaml
 from app.http.pages.approval import APPROVAL_PAGES
+from app.http.pages.health import healthz, readyz
 from app.http.pages.oauth import oauth_callback
 from app.http.paging import provide_paging
 from app.http.problems import NO_SNIFF

@@ -194,7 +194,9 @@ async def test_variables_are_set_replaced_and_taken_away(system: System, signed:
     assert (await system.call("GET", "/api/v1/variables/BASE"))["value"] == 7
     await plain_row.get_by_role("button", name="Actions").click()
     await page.get_by_test_id("variable-history").click()
-    await expect(page.get_by_test_id("history").get_by_role("listitem")).to_contain_text(["set variable BASE"] * 2)
+    await expect(page.get_by_test_id("history").get_by_role("listitem")).to_contain_text(
+        ["set variable BASE"] * 2, timeout=25_000
+    )
     await page.keyboard.press("Escape")
     await secret_row.get_by_role("button", name="Actions").click()
     await page.get_by_test_id("delete-variable").click()
