@@ -159,11 +159,11 @@ class TestApproval:
         await fired
         for run, status in zip(runs, statuses, strict=True):
             if status == 200:
-                events = await bench.has(run, ApprovalAsked, ApprovalAnswered, StepSucceeded, RunCompleted)
+                events = await bench.has(run, ApprovalAsked, ApprovalAnswered, StepSucceeded, RunCompleted, within_s=30)
                 assert isinstance(events[-1], RunCompleted)
             else:
                 assert status == 410
-                await bench.has(run, ApprovalAsked, RunResumed, StepFailed, RunFailed)
+                await bench.has(run, ApprovalAsked, RunResumed, StepFailed, RunFailed, within_s=30)
 
 
 def calls_back(answer: Callable[[str], Awaitable[None]]) -> Fault:

@@ -121,7 +121,9 @@ class Bench:
         """Wait until the history is of exactly these types after the request."""
 
         async def so() -> bool:
-            return [type(event) for event in (await self.events(run_id))[1:]] == list(types)
+            found = [type(event) for event in (await self.events(run_id))[1:]]
+            assert found == list(types)
+            return True
 
         await eventually(so, within_s)
         return (await self.events(run_id))[1:]
