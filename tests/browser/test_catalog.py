@@ -134,8 +134,7 @@ async def test_an_api_is_imported_and_imported_again(system: System, signed: Sig
 
 
 @pytest.mark.usefixtures("welcomed")
-@pytest.mark.parametrize("width", [1280, 360])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 360)])
 async def test_its_screens_and_dialogs_are_accessible_and_show_hostile_values_as_text(
     system: System, browser: Browser, theme: Any, width: int, tmp_path: Path
 ) -> None:

@@ -205,8 +205,7 @@ async def test_variables_are_set_replaced_and_taken_away(system: System, signed:
 
 
 @pytest.mark.usefixtures("welcomed")
-@pytest.mark.parametrize("width", [1280, 360])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 360)])
 async def test_their_screens_and_dialogs_are_accessible_and_show_hostile_values_as_text(
     system: System, browser: Browser, theme: Any, width: int, tmp_path: Path
 ) -> None:
