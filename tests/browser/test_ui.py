@@ -7,6 +7,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from tests.browser.conftest import EMAIL, Signed, sign_in
+from tests.support.eventually import eventually
 from tests.support.system import PASSWORD, System
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
