@@ -10,8 +10,7 @@ from app.config.settings import PREFIX, Settings
 
 async def retention(settings: Settings, *, dry_run: bool) -> None:
     """Drop them, as a scheduler does every hour, or only say what would go."""
-    from consumers.scheduler.archive import place, write
-    from consumers.scheduler.retention import drop, expired
+    from consumers.scheduler.retention import archive_and_drop, expired
     from sql.process.clock import new_id, now
 
     months = [gone async for gone in expired(settings.database_url, now())]
@@ -21,10 +20,7 @@ async def retention(settings: Settings, *, dry_run: bool) -> None:
                 ends = ", ".join(f"{count:,} {status}" for status, count in sorted(runs.items()))
                 click.echo(f"{gone.month:%Y-%m} workspace {tenant_id} zap {zap_id}: {ends}")
         if not dry_run:
-            name = ""
-            if settings.archive:
-                name = await write(settings.database_url, place(settings.archive), gone.month, gone.run_ids)
-            dropped = await drop(settings.database_url, gone, new_id, name)
+            dropped = await archive_and_drop(settings.database_url, settings.archive, gone, new_id)
             click.echo("dropped" if dropped else "a read model is being built anew: try again later")
     if not months:
         click.echo("no run's time is over")

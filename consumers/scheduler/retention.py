@@ -117,8 +117,13 @@ async def drop_all(dsn: str, archive: str, at: datetime, new_id: NewId) -> None:
     """Archive, where that is wanted, and drop what is over at a moment."""
     async with aclosing(expired(dsn, at)) as months:
         async for gone in months:
-            name = await write(dsn, place(archive), gone.month, gone.run_ids) if archive else ""
-            await drop(dsn, gone, new_id, name)
+            await archive_and_drop(dsn, archive, gone, new_id)
+
+
+async def archive_and_drop(dsn: str, archive: str, gone: Expired, new_id: NewId) -> bool:
+    """Drop them, once they are in the archive where there is one. False and raises: see `drop`."""
+    name = await write(dsn, place(archive), gone.month, gone.run_ids) if archive else ""
+    return await drop(dsn, gone, new_id, name)
 
 
 async def expired(dsn: str, at: datetime) -> AsyncGenerator[Expired, None]:

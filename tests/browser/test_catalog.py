@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.conftest import Signed, sign_in
-from tests.support.axe import violations
+from tests.browser.conftest import Signed
+from tests.browser.examined import examined
 from tests.support.system import System
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -141,40 +141,24 @@ async def test_its_screens_and_dialogs_are_accessible_and_show_hostile_values_as
     name, file = f"hostile_{theme}_{width}", tmp_path / "openapi.json"
     await system.call("POST", "/api/v1/connectors", {"file": FILE.format(name=name, version="1.0.0", about=HOSTILE)})
     file.write_text(json.dumps(document(6)))
-    context = await browser.new_context(
-        base_url=system.base, color_scheme=theme, bypass_csp=True, viewport={"width": width, "height": 800}
-    )
-    context.set_default_timeout(10_000)
-    signed = await sign_in(context)
-    page, found = signed.page, []
-
-    async def look(where: str, shown: str) -> None:
-        await page.get_by_test_id(shown).first.wait_for()
-        found.extend(await violations(page, where))
-        await page.screenshot(path=tmp_path / f"{where}.png")
-        assert await page.locator("img[src=x], script:not([src])").count() == 0
-        assert await page.evaluate("() => document.documentElement.scrollWidth") <= width, where
-
-    await page.goto("/catalog")
-    await look("catalog", "connector")
-    await page.goto("/catalog?q=line")
-    await look("found", "catalog-row")
-    await page.goto(f"/catalog/{name}?action={name}.add_line")
-    await look("connector", "fields")
-    await page.goto("/catalog/stripe")
-    await page.get_by_test_id("preset").first.click()
-    await look("preset", "preset")
-    await upload(page, HOSTILE)
-    await look("upload", "mistakes")
-    await page.goto("/catalog")
-    await page.get_by_test_id("import").click()
-    await look("import-read", "import-read")
-    await page.get_by_test_id("import-name").fill(f"{name}_api")
-    await read(page, file)
-    await look("import-choose", "operations")
-    await page.get_by_test_id("take-all").click()
-    await page.get_by_test_id("import-next").click()
-    await look("import-review", "import-review")
-    await context.close()
-    assert found == []
-    assert signed.wrong == []
+    async with examined(browser, system.base, theme, width, tmp_path) as (page, look):
+        await page.goto("/catalog")
+        await look("catalog", "connector")
+        await page.goto("/catalog?q=line")
+        await look("found", "catalog-row")
+        await page.goto(f"/catalog/{name}?action={name}.add_line")
+        await look("connector", "fields")
+        await page.goto("/catalog/stripe")
+        await page.get_by_test_id("preset").first.click()
+        await look("preset", "preset")
+        await upload(page, HOSTILE)
+        await look("upload", "mistakes")
+        await page.goto("/catalog")
+        await page.get_by_test_id("import").click()
+        await look("import-read", "import-read")
+        await page.get_by_test_id("import-name").fill(f"{name}_api")
+        await read(page, file)
+        await look("import-choose", "operations")
+        await page.get_by_test_id("take-all").click()
+        await page.get_by_test_id("import-next").click()
+        await look("import-review", "import-review")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.conftest import Signed, sign_in
-from tests.support.axe import violations
+from tests.browser.conftest import Signed
+from tests.browser.examined import examined
 from tests.support.echo_target import EchoTarget, echo_target
 from tests.support.eventually import eventually
 from tests.support.oauth_server import CLIENT, SECRET, OAuthServer, oauth_server
@@ -219,43 +219,27 @@ async def test_their_screens_and_dialogs_are_accessible_and_show_hostile_values_
         "token_url": "https://id.example.com/token",
     }}  # fmt: skip
     await system.call("POST", "/api/v1/connections", asked)
-    context = await browser.new_context(
-        base_url=system.base, color_scheme=theme, bypass_csp=True, viewport={"width": width, "height": 800}
-    )
-    context.set_default_timeout(10_000)
-    signed = await sign_in(context)
-    page, found = signed.page, []
-
-    async def look(where: str, shown: str) -> None:
-        await page.get_by_test_id(shown).first.wait_for()
-        found.extend(await violations(page, where))
-        await page.screenshot(path=tmp_path / f"{where}.png")
-        assert await page.locator("img[src=x], script:not([src])").count() == 0
-        assert await page.evaluate("() => document.documentElement.scrollWidth") <= width, where
-
-    await page.goto("/connections")
-    await look("connections", "connection-row")
-    for kind in ("bearer", "oauth2", "postgres"):
-        await open_form(page, kind)
-        await look(f"connection-{kind}", "connection-form")
-    await page.goto("/connections")
-    await wish(page, f"{{{{ 7 }}}} {theme} {width}", "test-connection")
-    await look("trial", "run-trial")
-    await page.goto("/connections")
-    await wish(page, f"Consent {theme} {width}", "consent-again")
-    await look("consent", "consent")
-    await page.goto("/connections")
-    await wish(page, f"{{{{ 7 }}}} {theme} {width}", "delete-connection")
-    await page.get_by_test_id("confirm").click()
-    await look("removal", "uses")
-    await page.goto("/variables")
-    await look("variables", "variable-row")
-    await page.get_by_test_id("new-variable").click()
-    await look("variable", "variable-form")
-    await page.goto("/variables")
-    await page.get_by_test_id("variable-row").first.get_by_role("button", name="Actions").click()
-    await page.get_by_test_id("variable-history").click()
-    await look("history", "history")
-    await context.close()
-    assert found == []
-    assert signed.wrong == []
+    async with examined(browser, system.base, theme, width, tmp_path) as (page, look):
+        await page.goto("/connections")
+        await look("connections", "connection-row")
+        for kind in ("bearer", "oauth2", "postgres"):
+            await open_form(page, kind)
+            await look(f"connection-{kind}", "connection-form")
+        await page.goto("/connections")
+        await wish(page, f"{{{{ 7 }}}} {theme} {width}", "test-connection")
+        await look("trial", "run-trial")
+        await page.goto("/connections")
+        await wish(page, f"Consent {theme} {width}", "consent-again")
+        await look("consent", "consent")
+        await page.goto("/connections")
+        await wish(page, f"{{{{ 7 }}}} {theme} {width}", "delete-connection")
+        await page.get_by_test_id("confirm").click()
+        await look("removal", "uses")
+        await page.goto("/variables")
+        await look("variables", "variable-row")
+        await page.get_by_test_id("new-variable").click()
+        await look("variable", "variable-form")
+        await page.goto("/variables")
+        await page.get_by_test_id("variable-row").first.get_by_role("button", name="Actions").click()
+        await page.get_by_test_id("variable-history").click()
+        await look("history", "history")

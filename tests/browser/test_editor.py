@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import Signed, sign_in
-from tests.browser.test_ui import AXE
+from tests.support.axe import violations
 from tests.support.system import System
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -237,8 +237,6 @@ async def test_values_of_a_past_run_are_inserted_and_a_test_shows_each_step(syst
 async def test_the_editor_and_its_dialogs_are_accessible(
     system: System, browser: Browser, welcomed: str, theme: Any
 ) -> None:
-    if not AXE.exists():
-        pytest.skip("axe is not here: make ui installs it")
     rule = {"field": "trigger.body.total", "operator": "greater_than", "value": 100}
     inner = [setting("each_one")]
     call = {"id": "call", "kind": "action", "type": "http.request", "config": {"url": f"{system.base}/healthz"}}
@@ -255,12 +253,10 @@ async def test_the_editor_and_its_dialogs_are_accessible(
     context.set_default_timeout(10_000)
     signed = await sign_in(context)
     page = signed.page
-    violations: list[Any] = []
+    found: list[object] = []
 
     async def examine(what: str) -> None:
-        await page.evaluate(AXE.read_text("utf-8"))
-        found = await page.evaluate("() => axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']})")
-        violations.extend((what, one["id"], one["nodes"][0]["html"][:200]) for one in found["violations"])
+        found.extend(await violations(page, what))
 
     await opened(page, zap)
     for name in ("trigger", "only", "choose", "call", "loop", "ask"):
@@ -283,7 +279,7 @@ async def test_the_editor_and_its_dialogs_are_accessible(
     await page.get_by_test_id("conflict").wait_for()
     await examine("conflict")
     await context.close()
-    assert violations == []
+    assert found == []
     assert signed.wrong == []
 
 

@@ -11,7 +11,8 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import Signed, sign_in
 from tests.browser.test_editor import new_zap, setting
-from tests.browser.test_ui import AXE, HOSTILE, failed_run
+from tests.browser.test_ui import HOSTILE, failed_run
+from tests.support.axe import violations
 from tests.support.eventually import eventually
 from tests.support.system import System
 
@@ -226,8 +227,6 @@ async def test_a_run_is_compared_with_itself_at_another_moment(system: System, s
 async def test_each_page_of_history_is_accessible_narrow_and_magnified_and_shows_hostile_values_as_text(
     system: System, browser: Browser, welcomed: str, theme: Any
 ) -> None:
-    if not AXE.exists():
-        pytest.skip("axe is not here: make ui installs it")
     zap, run = await failed_run(system, f"{HOSTILE} of {theme}")
     await changed(system, zap, f"{HOSTILE} of {theme}", HOSTILE)
     screens = {
@@ -280,9 +279,3 @@ async def test_each_page_of_history_is_accessible_narrow_and_magnified_and_shows
         await context.close()
         assert signed.wrong == []
     assert found == []
-
-
-async def violations(page: Page, where: str) -> list[object]:
-    await page.evaluate(AXE.read_text("utf-8"))
-    told = await page.evaluate("() => axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']})")
-    return [(where, rule["id"], rule["nodes"][0]["html"][:200]) for rule in told["violations"]]

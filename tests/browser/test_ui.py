@@ -1,17 +1,16 @@
 """The web UI in a real browser, against a whole TriggerHub."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser, expect
 
 from tests.browser.conftest import EMAIL, Signed, sign_in
+from tests.support.axe import violations
 from tests.support.eventually import eventually
 from tests.support.system import PASSWORD, System
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
-AXE = Path(__file__).parents[2] / "app/ui/node_modules/axe-core/axe.min.js"
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script> {{ 7 }}"
 ANSI = "\x1b[31mred\x1b[0m"
 
@@ -215,8 +214,6 @@ async def test_everything_can_be_reached_by_keyboard(signed: Signed) -> None:
 async def test_each_screen_is_accessible_and_shows_hostile_values_as_text(
     system: System, browser: Browser, welcomed: str, theme: Any
 ) -> None:
-    if not AXE.exists():
-        pytest.skip("axe is not here: make ui installs it")
     zap, run_id = await failed_run(system, f"{HOSTILE} {theme}")
     await asked(system, f"May this go on? {theme}")
     # axe is put into the page as a script; that the policy holds, the other tests see.
@@ -231,17 +228,15 @@ async def test_each_screen_is_accessible_and_shows_hostile_values_as_text(
         f"/zaps/{zap['id']}?tab=backtest": "backtest-start",
         "/system": None, "/settings": "new-key", "/nowhere": None,
     }  # fmt: skip
-    violations = []
+    found = []
     for path, awaited in screens.items():
         await signed.page.goto(path)
         shown = signed.page.get_by_test_id(awaited) if awaited else signed.page.locator("h1, h2")
         await shown.first.wait_for()
-        await signed.page.evaluate(AXE.read_text("utf-8"))
-        found = await signed.page.evaluate("() => axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']})")
-        violations += [(path, rule["id"], rule["nodes"][0]["html"][:200]) for rule in found["violations"]]
+        found += await violations(signed.page, path)
         assert await signed.page.locator("img[src=x], script:not([src])").count() == 0
     await context.close()
-    assert violations == []
+    assert found == []
     assert signed.wrong == []
 
 
