@@ -106,7 +106,7 @@ export const t = {
     finishedFrom: "Ended from", finishedTo: "Ended until", atLeast: "Took at least (ms)", atMost: "Took at most (ms)", sort: "Order", sorts: { started_at: "Newest first", finished_at: "Last ended first", duration_ms: "Longest first" },
     narrowed: "What the list is narrowed by", drop: (what: string) => `Without: ${what}`, counted: (count: number) => (count === 1 ? "1 run matches" : `${count.toLocaleString("en")} runs match`), countedOver: (count: number) => `More than ${count.toLocaleString("en")} runs match`,
     filters: { q: "Words", where: "Values", zap_id: "Zap", status: "Status", source: "Started by", from: "From", to: "Until", finished_from: "Ended from", finished_to: "Ended until", min_duration_ms: "Took at least (ms)", max_duration_ms: "Took at most (ms)", step_id: "Failed at step", error_code: "Error code", tag: "Tag", recovered: "Made up for" },
-    moreFilters: "More filters", clear: "Clear all", replayAll: "Replay all …", cancelAll: "Cancel all …", deletedZap: "A deleted zap", fresh: (count: number) => `${s(count, "new run")} – show`,
+    moreFilters: "More filters", clear: "Clear all", replayAll: "Replay all …", cancelAll: "Cancel all …", deletedZap: "A deleted zap", fresh: (count: number) => `${s(count, "new run")} – show`, pause: "Pause", goOn: "Go on", isLive: "New runs appear by themselves.", isPaused: "Paused: new runs wait.",
     none: "No runs yet", noneAbout: "They appear here as soon as a zap starts one.", noneMatch: "No run matches", noneMatchAbout: "Take a filter away to see more.",
   },
   search: {

@@ -3,11 +3,13 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { FlaskConical, Redo2, Send, Undo2 } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import type { DraftTest, Zap } from "../api/client";
-import { runsQuery } from "../api/queries";
+import { queryClient, runsQuery, versionQuery } from "../api/queries";
+import { said } from "../parts/controls";
 import { ago, useNow } from "../parts/time";
+import { toast } from "../parts/toasts";
 import { t } from "../texts";
 import { Publish } from "../zap/Publish";
-import { type Place, at, ownerOf, placeOfPointer, placed, placeOfStep, put, triggersOf } from "./draft";
+import { type Place, at, draftOf, ownerOf, placeOfPointer, placed, placeOfStep, put, triggersOf } from "./draft";
 import { type Sample, SampleOf } from "./Insert";
 import { JsonView, type Jumping } from "./JsonView";
 import { Picker } from "./Picker";
@@ -88,9 +90,20 @@ function Bar({ zap, editing, isTree, setTree, isJson, ask, sample, setSample }: 
         <button type="button" className="button" onClick={() => ask("test")} data-testid="test"><FlaskConical aria-hidden />{w.test}</button>
         <button type="button" className="button primary" disabled={!isNew || !isJson} title={isNew ? w.publishAbout : w.isLive} onClick={() => ask("publish")} data-testid="publish"><Send aria-hidden />{isNew ? w.publish : w.published}</button>
       </div>
-      <div className="row wrap small"><Status editing={editing} zap={zap} isJson={isJson} />{editing.saving === "conflict" && <button type="button" className="linkish" onClick={() => ask("conflict")}>{w.decide}</button>}</div>
+      <div className="row wrap small"><Status editing={editing} zap={zap} isJson={isJson} />{editing.saving === "conflict" && <button type="button" className="linkish" onClick={() => ask("conflict")}>{w.decide}</button>}{zap.version > 0 && isNew && <button type="button" className="linkish" onClick={() => void backToLive(zap, editing)} data-testid="back-to-live">{w.backToLive}</button>}</div>
     </div>
   );
+}
+
+/** What was changed since the last publish is taken back, which can be undone itself. */
+async function backToLive(zap: Zap, editing: Editing) {
+  try {
+    const live = await queryClient.fetchQuery(versionQuery(zap.id, zap.version));
+    editing.change(draftOf({ name: live.name, draft: live.definition }));
+    toast(w.isAsLive);
+  } catch (problem) {
+    toast(said(problem));
+  }
 }
 
 /** The run whose values can be inserted, and that previews are rendered with. */

@@ -14,7 +14,7 @@ export interface Draft {
   settings?: unknown;
 }
 
-export function draftOf(zap: Zap): Draft {
+export function draftOf(zap: Pick<Zap, "name" | "draft">): Draft {
   const { steps, ...others } = zap.draft;
   return { name: zap.name, ...(others as Partial<Draft>), steps: (steps ?? []) as unknown as Step[] };
 }

@@ -3,7 +3,7 @@ const s = (count: number, one: string) => `${count.toLocaleString("en")} ${count
 
 export const w = {
   views: "Views of the draft", tree: "Steps", json: "JSON", name: "Name of the zap", undo: "Undo", redo: "Redo", steps: "Steps of the zap",
-  keys: "↑ ↓ walk · Enter opens · A adds · Alt ↑ ↓ moves · D duplicates · Del deletes", discard: "Discard draft",
+  keys: "↑ ↓ walk · Enter opens · A adds · Alt ↑ ↓ moves · D duplicates · Del deletes", discard: "Discard draft", backToLive: "Back to what is live", isAsLive: "The draft is what is live again. Undo brings your changes back.",
   saved: (position: number) => `Saved as draft, position ${position}`, saving: "Saving …", notSaved: "Not saved yet. Your changes are kept in this browser.",
   wrong: (count: number) => `Not saved: ${s(count, "problem")}. Your changes are kept in this browser.`, unreachable: "The server does not answer. Your changes are kept in this browser, and saved as soon as it does.",
   notJson: "Not saved: this is not valid JSON yet.", restored: "These changes were not saved when you left. They are from this browser.",

@@ -1,34 +1,41 @@
 /** Runs as rows, for the list and for a zap's page. */
 import { Link, useNavigate } from "@tanstack/react-router";
-import { useRef, useState } from "react";
+import { Pause, Play } from "lucide-react";
+import { useState } from "react";
 import type { RunSummary } from "../api/client";
 import { useZapNames } from "../api/queries";
 import { t } from "../texts";
 import { RunBadge } from "./status";
 import { Ago, took } from "./time";
 
-/** Rows that came while the pointer is over the list wait, so that no row moves away from under it. */
+/** Rows that come while the list is paused, or while the pointer is over it, wait: no row moves away from where it is read. */
 function useHeld(runs: readonly RunSummary[]) {
   const [held, setHeld] = useState<ReadonlySet<string> | undefined>();
+  const [isPaused, setPaused] = useState(false);
   const shown = held ? runs.filter((run) => held.has(run.id)) : runs;
-  const waiting = runs.length - shown.length;
+  const show = () => setHeld(undefined);
+  const hold = () => setHeld((old) => old ?? new Set(runs.map((run) => run.id)));
   return {
-    shown, waiting,
-    hold: () => setHeld(new Set(runs.map((run) => run.id))),
-    release: () => setHeld(undefined),
+    shown, isPaused, waiting: runs.length - shown.length, hold,
+    /** What waits is shown, and what comes next waits again while the list is paused. */
+    showWaiting: () => (isPaused ? setHeld(new Set(runs.map((run) => run.id))) : show()),
+    leave: () => { if (!isPaused) show(); },
+    pause: () => { setPaused(true); hold(); },
+    goOn: () => { setPaused(false); show(); },
   };
 }
 
 export function RunRows({ runs, withZap, paged }: { runs: readonly RunSummary[]; withZap: boolean; paged?: boolean }) {
-  const { shown, waiting, hold, release } = useHeld(runs);
-  const isOver = useRef(false);
+  const { shown, isPaused, waiting, hold, showWaiting, leave, pause, goOn } = useHeld(runs);
   return (
-    <div
-      onPointerEnter={() => { isOver.current = true; if (!paged) hold(); }}
-      onPointerLeave={() => { isOver.current = false; release(); }}
-    >
-      {waiting > 0 && !paged && (
-        <button type="button" className="fresh" onClick={() => { release(); }}>{t.runs.fresh(waiting)}</button>
+    <div onPointerEnter={() => { if (!paged) hold(); }} onPointerLeave={leave}>
+      {!paged && (
+        <div className="row between live">
+          {waiting > 0 ? <button type="button" className="linkish" onClick={showWaiting} data-testid="fresh">{t.runs.fresh(waiting)}</button> : <span className="small faint">{isPaused ? t.runs.isPaused : t.runs.isLive}</span>}
+          <button type="button" className="button quiet small" aria-pressed={isPaused} onClick={isPaused ? goOn : pause} data-testid="pause-list">
+            {isPaused ? <Play aria-hidden /> : <Pause aria-hidden />}{isPaused ? t.runs.goOn : t.runs.pause}
+          </button>
+        </div>
       )}
       <table className="table">
         <thead>
