@@ -12,7 +12,7 @@ from uuid import UUID
 from domain.log.event import StoredEvent, StreamKind
 from domain.registry import decode
 from domain.run.events import RunRequested
-from domain.search.contents import contents_of
+from domain.search.contents import INCOMPLETE, contents_of
 from domain.values.path import parse_path
 from domain.zap.events import ZapPublished
 from domain.zap.settings import DEFAULT, Excluding, ZapSettings
@@ -70,8 +70,14 @@ def _indexed(streams: Sequence[tuple[RunRequested, list[StoredEvent]]]) -> list[
             continue
         excluded = [parse_path(path) for path in setting.exclude] if isinstance(setting, Excluding) else []
         contents = contents_of(values_of(stream), excluded)
-        found.append((stream[0].tenant_id, stream[0].stream_id, contents.keys | {zap_key(requested.zap_id)}))
+        marks = {zap_key(requested.zap_id)} | ({INCOMPLETE} if contents.cut or _has_gaps(stream) else set())
+        found.append((stream[0].tenant_id, stream[0].stream_id, contents.keys | marks))
     return found
+
+
+def _has_gaps(stream: Sequence[StoredEvent]) -> bool:
+    """Whether events between the first and the last one were too large to be looked into."""
+    return stream[-1].version - stream[0].version + 1 > len(stream)
 
 
 def zap_key(zap_id: UUID) -> bytes:

@@ -13,6 +13,8 @@ MAX_KEYS = 600
 MAX_LOOKED_AT = 20_000
 """Characters of a text whose words are found."""
 MAX_PATH_BYTES = 500
+INCOMPLETE = leaf_key(("index", "complete")) + value_key(False)
+"""The key of a run that has more than the index keeps of it: `index.complete=false` finds these."""
 _NOT_TWICE = frozenset({("trigger", "query_string"), ("trigger", "event", "data"), ("trigger", "raw")})
 """What says again what stands elsewhere."""
 

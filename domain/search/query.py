@@ -17,7 +17,8 @@ from domain.values.path import MAX_PATH, Path
 MAX_QUERY = 500
 """Characters of a query or a comparison."""
 MAX_TERMS = 20
-ROOTS = ("trigger", "steps", "error", "keys")
+ROOTS = ("trigger", "steps", "error", "keys", "index")
+"""Where paths begin. `index` tells of the index itself: `index.complete=false` are runs that it has in part."""
 _END = b"\xff"
 """Behind all keys that begin alike: no key has this byte."""
 

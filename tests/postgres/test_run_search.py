@@ -265,6 +265,22 @@ async def test_segments_are_few_however_many_batches_there_were(dsn: str, store:
     await connection.close()
 
 
+async def test_runs_that_the_index_has_in_part_can_be_listed(dsn: str, store: PgEventStore) -> None:
+    small: Body = {"id": 1}
+    long: Body = {f"field {n}": n for n in range(1_000)}
+    large_step = output(text="x" * 300_000)
+    expected: set[UUID] = set()
+    for body, events in ((small, [output()]), (long, []), (small, [large_step, run.RunCompleted()])):
+        run_id = new_id()
+        requested = run.RunRequested(zap_id=ZAPS[0], zap_version=1, source="webhook", request=json_request(body))
+        await append(store, run_id, requested, *events, tenant_id=TENANT, key=ZAPS[0])
+        expected |= set() if events == [output()] else {run_id}
+    for projection in (RUN_SEARCH, RUN_LIST, RUN_KEYS, RECOVERIES):
+        await rebuild(dsn, projection, 1 if projection is RUN_SEARCH else PARTITIONS)
+    page = await find_runs(store, TENANT, RunFilter(), asked(None, "index.complete=false"))
+    assert {item.id for item in page.items} == expected
+
+
 async def test_a_zap_says_what_of_its_runs_is_indexed(dsn: str, store: PgEventStore) -> None:
     body: Body = {"id": 7, "customer": {"mail": "ada@example.com"}}
     connection = await connect(dsn, "test")

@@ -7,7 +7,7 @@ import { t } from "../texts";
 
 const QUIET_MS = 300;
 const MOST = 12;
-const PATH = /^(?:trigger|steps|error|keys)(?:\.[\w-]+|\[\d+\]|\["[^"]*"\]|\['[^']*'\])*/;
+const PATH = /^(?:trigger|steps|error|keys|index)(?:\.[\w-]+|\[\d+\]|\["[^"]*"\]|\['[^']*'\])*/;
 const ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const COMPARISON = new RegExp(`${PATH.source}\\s*(?:(?:!=|>=|<=|=|>|<|~)\\s*\\S.*|\\?\\s*)$`);
 /** What can be asked of a value, by its type. */
