@@ -1,12 +1,11 @@
 """Statistics: how many requests and runs had which outcome, and how long they queued and took, by zap, step and time.
 
 Everything about a run counts at the moment of its request, which its id carries, so that a month of runs and its
-statistics are about the same. Cells are sums, so batches may come in any order.
+statistics are about the same. All are sums, so batches may come in any order.
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from uuid import UUID
@@ -14,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from domain.history.durations import length_of, percentiles
+from domain.history.sums import ACCEPTED, Sums, packed, unpacked
 from domain.intake.events import RequestRejected, RequestsCounted
 from domain.log.event import Event, StoredEvent, StreamKind
 from domain.registry import decode
@@ -35,6 +35,8 @@ WIDTHS: Mapping[Width, timedelta] = {
 }  # fmt: skip
 KEPT_RUNS = 500
 """Runs whose events are read at once."""
+BUCKETS = 2_000
+"""That are sealed at once."""
 SHARES = 0.5, 0.95, 0.99
 _FAILED = "failed", "timed_out"
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -46,8 +48,9 @@ _ENDS: Mapping[str, str] = {
     "zap.run.cancelled": "cancelled",
 }
 _STEPS = frozenset({"zap.run.step_succeeded", "zap.run.step_failed", "zap.run.step_attempt_failed"})
-_Cell: TypeAlias = tuple[str, str]
-"""The id of a step, empty for the run; and what is counted."""
+_Key: TypeAlias = tuple[UUID, UUID, Width, datetime, str]
+"""A bucket: of a tenant and a zap, its width and begin, and the id of a step, empty for the run."""
+_OfPool: TypeAlias = "Connection | PoolConnectionProxy[asyncpg.Record]"
 
 
 class Percentiles(msgspec.Struct, frozen=True):
@@ -93,36 +96,29 @@ async def read_stats(pool: Pool, tenant_id: UUID, asked: Asked) -> list[Bucket]:
     return await asyncio.to_thread(_buckets, [tuple(row) for row in rows])
 
 
-def _buckets(rows: Sequence[tuple[datetime, str, list[str], list[int]]]) -> list[Bucket]:
-    cells: dict[tuple[datetime, str], Counter[str]] = {}
-    for at, step_id, names, counts in rows:
-        found = cells.setdefault((at, step_id), Counter())
-        for name, count in zip(names, counts, strict=True):
-            found[name] += count
-    return [_bucket(at, step_id, found) for (at, step_id), found in cells.items()]
+def _buckets(rows: Sequence[tuple[datetime, str, bytes]]) -> list[Bucket]:
+    found: dict[tuple[datetime, str], Sums] = {}
+    for at, step_id, data in rows:
+        sums = unpacked(data)
+        if (at, step_id) in found:
+            found[at, step_id].add(sums)
+        else:
+            found[at, step_id] = sums
+    return [_bucket(at, step_id, sums) for (at, step_id), sums in found.items()]
 
 
-def _bucket(at: datetime, step_id: str, cells: Mapping[str, int]) -> Bucket:
-    kinds: dict[str, dict[str, int]] = {"requests": {}, "runs": {}, "queue": {}, "took": {}}
-    for cell, count in cells.items():
-        kind, _, value = cell.partition(":")
-        kinds[kind][value] = count
-    runs = kinds["runs"]
-    failed = sum(runs.get(status, 0) for status in _FAILED)
-    judged = failed + runs.get("completed", 0)
+def _bucket(at: datetime, step_id: str, sums: Sums) -> Bucket:
+    failed = sum(sums.runs.get(status, 0) for status in _FAILED)
+    judged = failed + sums.runs.get("completed", 0)
     return Bucket(
         from_=at,
         step_id=step_id or None,
-        requests=kinds["requests"],
-        runs=runs,
+        requests=sums.requests,
+        runs=sums.runs,
         failure_rate=round(failed / judged, 6) if judged else None,
-        queue_ms=_percentiles(kinds["queue"]),
-        run_ms=_percentiles(kinds["took"]),
+        queue_ms=Percentiles(*percentiles(sums.queue, SHARES)),
+        run_ms=Percentiles(*percentiles(sums.took, SHARES)),
     )
-
-
-def _percentiles(counts: Mapping[str, int]) -> Percentiles:
-    return Percentiles(*percentiles({int(length): count for length, count in counts.items()}, SHARES))
 
 
 async def seal_runs(connection: Connection, month: date, zaps: Sequence[tuple[UUID, UUID]]) -> None:
@@ -141,13 +137,39 @@ async def seal_runs(connection: Connection, month: date, zaps: Sequence[tuple[UU
             await _apply(connection, events)
         last = rows[-1]["stream_id"]
     await connection.execute(_queries["write_lists"])
-    await connection.execute(_queries["seal_runs"], month, *columns(zaps))
+    for tenant_id, zap_id in zaps:
+        await _seal(connection, month, tenant_id, zap_id, Sums.of_runs)
     await connection.execute(_queries["end_kept"])
 
 
-async def seal_requests(connection: "Connection | PoolConnectionProxy[asyncpg.Record]", month: date) -> None:
-    """Keep for good what requests of a month have added that is about to be dropped; in the same transaction."""
-    await connection.execute(_queries["seal_requests"], month)
+async def seal_requests(connection: "_OfPool", month: date) -> None:
+    """Keep for good what requests of a month have added that is about to be dropped; in the same transaction.
+
+    The connection's unqualified table names lead to the live read models from then on.
+    """
+    await connection.execute(_queries["write_lists"])
+    for tenant_id, zap_id in await connection.fetch(_queries["zaps_of_month"], month):
+        await _seal(connection, month, tenant_id, zap_id, Sums.of_requests)
+
+
+async def _seal(
+    connection: "_OfPool", month: date, tenant_id: UUID, zap_id: UUID, part_of: Callable[[Sums], Sums]
+) -> None:
+    """Bring that part of a zap's sums from the read model to where it is kept, but for what is to stay."""
+    last: tuple[str, datetime, str] = ("", _EPOCH, "")
+    while rows := await connection.fetch(_queries["of_month"], tenant_id, zap_id, month, *last, BUCKETS):
+        gone: dict[_Key, Sums] = {}
+        for width, at, step_id, data, kept in rows:
+            sums = part_of(unpacked(data))
+            if kept:
+                sums.take_out(unpacked(kept))
+            if not sums.is_empty():
+                gone |= {(tenant_id, of, width, at, step_id): sums for of in (zap_id, ALL_ZAPS)}
+        await _take_out(connection, gone)
+        await connection.execute(_queries["write_sealed"])
+        await _add(connection, gone)
+        await connection.execute(_queries["write_lists"])
+        last = rows[-1][:3]
 
 
 async def unseal_runs(connection: Connection, events: Sequence[StoredEvent]) -> None:
@@ -155,25 +177,71 @@ async def unseal_runs(connection: Connection, events: Sequence[StoredEvent]) -> 
 
     In the transaction that brings them back, under the lock of the read model's rebuilds.
     """
-    await connection.execute(_queries["write_kept"])
-    await _apply(connection, [event for event in events if event.type in STATS.handles])
-    await connection.execute(_queries["unseal"])
-    await connection.execute(_queries["end_kept"])
+    sums = await _counted(connection, [event for event in events if event.type in STATS.handles])
+    await connection.execute(_queries["write_sealed"])
+    await _take_out(connection, sums)
     await connection.execute(_queries["write_lists"])
 
 
 async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
+    await _add(connection, await _counted(connection, events))
+
+
+async def _counted(connection: Connection, events: Sequence[StoredEvent]) -> dict[_Key, Sums]:
+    """What events add to each bucket: by minute first, as most of a batch are of one minute."""
     decoded = [(stored, decode(stored.type, stored.schema_version, stored.data)) for stored in events]
     zaps = await _zaps(connection, decoded)
-    sums: Counter[tuple[UUID, UUID, str, datetime, str, str]] = Counter()
+    minutes: dict[tuple[UUID, UUID, datetime, str], Sums] = {}
     for stored, event in decoded:
-        zap_id = _zap_of(stored, event, zaps)
         at = _asked_at(stored)
-        for (step_id, cell), count in _cells(stored, event, at):
-            for width in WIDTHS:
-                for of in (zap_id, ALL_ZAPS):
-                    sums[stored.tenant_id, of, width, _floor(at, width), step_id, cell] += count
-    await execute(connection, _queries["add"], [(*key, sums[key]) for key in sorted(sums)])
+        for step_id, sums in _sums(stored, event, at):
+            key = stored.tenant_id, _zap_of(stored, event, zaps), _floor(at, "minute"), step_id
+            if key in minutes:
+                minutes[key].add(sums)
+            else:
+                minutes[key] = sums
+    found: dict[_Key, Sums] = {}
+    for (tenant_id, zap_id, minute, step_id), sums in minutes.items():
+        for width in WIDTHS:
+            for of in {zap_id, ALL_ZAPS}:
+                found.setdefault((tenant_id, of, width, _floor(minute, width), step_id), Sums()).add(sums)
+    return found
+
+
+async def _add(connection: "_OfPool", sums: Mapping[_Key, Sums]) -> None:
+    """Count them, too. What somebody else inserts meanwhile is there at the next look."""
+    left = sums
+    while left:
+        keys = sorted(left)
+        held = {keys[place]: data for place, data in await connection.fetch(_queries["held"], *columns(keys))}
+        changed = []
+        for key, data in held.items():
+            now = unpacked(data)
+            now.add(left[key])
+            changed.append((*key, packed(now)))
+        await execute(connection, _queries["change"], changed)
+        new = [(*key, packed(left[key])) for key in keys if key not in held]
+        made = await connection.fetch(_queries["insert"], *columns(new)) if new else []
+        done = held.keys() | {tuple(row) for row in made}
+        left = {key: one for key, one in left.items() if key not in done}
+
+
+async def _take_out(connection: "_OfPool", sums: Mapping[_Key, Sums]) -> None:
+    """Count them no more."""
+    if not sums:
+        return
+    keys = sorted(sums)
+    changed: list[tuple[object, ...]] = []
+    emptied: list[_Key] = []
+    for place, data in await connection.fetch(_queries["held"], *columns(keys)):
+        now = unpacked(data)
+        now.take_out(sums[keys[place]])
+        if now.is_empty():
+            emptied.append(keys[place])
+        else:
+            changed.append((*keys[place], packed(now)))
+    await execute(connection, _queries["change"], changed)
+    await execute(connection, _queries["delete"], emptied)
 
 
 def _floor(moment: datetime, width: Width) -> datetime:
@@ -202,36 +270,38 @@ def _zap_of(stored: StoredEvent, event: Event, zaps: Mapping[UUID, UUID]) -> UUI
     return zaps.get(stored.stream_id, ALL_ZAPS)
 
 
-def _cells(stored: StoredEvent, event: Event, at: datetime) -> Iterator[tuple[_Cell, int]]:
+def _sums(stored: StoredEvent, event: Event, at: datetime) -> Iterator[tuple[str, Sums]]:
+    """What an event adds to the run, under an empty id, and to its step."""
     match event:
         case RequestRejected():
-            yield ("", f"requests:{event.reason}"), 1
+            yield "", Sums(requests={event.reason: 1})
         case RequestsCounted():
-            yield ("", f"requests:{event.reason}"), event.count
+            yield "", Sums(requests={event.reason: event.count})
         case run.RunRequested() if event.source == "webhook":
-            yield ("", "requests:accepted"), 1
+            yield "", Sums(requests={ACCEPTED: 1})
         case run.StepSucceeded() | run.StepFailed() | run.StepAttemptFailed():
             yield from _step(stored, event, at)
         case _ if stored.type in _ENDS:
-            yield ("", f"runs:{_ENDS[stored.type]}"), 1
-            yield ("", f"took:{length_of(_ms(stored.recorded_at - at))}"), 1
+            yield "", Sums(runs={_ENDS[stored.type]: 1}, took={length_of(_ms(stored.recorded_at - at)): 1})
         case _:
             pass
 
 
 def _step(
     stored: StoredEvent, event: run.StepSucceeded | run.StepFailed | run.StepAttemptFailed, at: datetime
-) -> Iterator[tuple[_Cell, int]]:
-    queued = length_of(_ms(event.started_at - at))
-    step_id = storable(event.step_id)
+) -> Iterator[tuple[str, Sums]]:
+    queued = {length_of(_ms(event.started_at - at)): 1}
     if stored.version == 2:
-        yield ("", f"queue:{queued}"), 1
+        yield "", Sums(queue=queued)
+    step = Sums()
     if not isinstance(event, run.StepAttemptFailed):
-        yield (step_id, "runs:completed" if isinstance(event, run.StepSucceeded) else "runs:failed"), 1
+        step.runs = {"completed" if isinstance(event, run.StepSucceeded) else "failed": 1}
     if event.attempt == 1:
-        yield (step_id, f"queue:{queued}"), 1
+        step.queue = dict(queued)
     if event.attempt:
-        yield (step_id, f"took:{length_of(event.duration_ms)}"), 1
+        step.took = {length_of(event.duration_ms): 1}
+    if not step.is_empty():
+        yield storable(event.step_id), step
 
 
 def _ms(span: timedelta) -> float:
@@ -240,7 +310,7 @@ def _ms(span: timedelta) -> float:
 
 STATS = Projection(
     name="stats",
-    definition=1,
+    definition=2,
     handles=frozenset({"zap.run.requested", *_STEPS, *_ENDS, "zap.request.rejected", "zap.request.counted"}),
     create=_queries["create"],
     apply=_apply,

@@ -5,7 +5,10 @@ than five in a hundred (as in DDSketch, Masson et al. 2019).
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from functools import cache
+from itertools import accumulate
 
 GROWTH = 1.1
 LEAST_MS = 0.01
@@ -18,6 +21,7 @@ def length_of(milliseconds: float) -> int:
     return max(0, math.ceil(math.log(max(milliseconds, LEAST_MS) / LEAST_MS) / _LOG - 1e-9))
 
 
+@cache  # there are a few hundred
 def milliseconds_of(length: int) -> float:
     """What a stretch stands for, in milliseconds."""
     return float(f"{LEAST_MS * GROWTH**length * 2 / (1 + GROWTH):.4g}") if length else LEAST_MS
@@ -25,16 +29,9 @@ def milliseconds_of(length: int) -> float:
 
 def percentiles(counts: Mapping[int, int], wanted: Sequence[float]) -> list[float | None]:
     """The duration below which each share of all lies; None where there are none."""
-    total = sum(counts.values())
-    if not total:
+    lengths = sorted(counts)
+    seen = list(accumulate(map(counts.__getitem__, lengths)))
+    if not seen or not seen[-1]:
         return [None for _ in wanted]
-    return [milliseconds_of(_at(counts, max(1, math.ceil(share * total)))) for share in wanted]
-
-
-def _at(counts: Mapping[int, int], rank: int) -> int:
-    seen = 0
-    for length in sorted(counts):
-        seen += counts[length]
-        if seen >= rank:
-            return length
-    raise ValueError(rank)
+    ranks = (max(1, math.ceil(share * seen[-1])) for share in wanted)
+    return [milliseconds_of(lengths[bisect_left(seen, rank)]) for rank in ranks]

@@ -45,7 +45,7 @@ async def rebuild(dsn: str, projection: Projection, partitions: int, progress: P
         return await _rebuild(builder, dsn, projection, partitions, progress)
 
 
-async def ensure_built(dsn: str, projection: Projection, partitions: int) -> None:
+async def ensure_built(dsn: str, projection: Projection, partitions: int, progress: Progress = silent) -> None:
     """Build what was never built, or for an older definition or another number of partitions. Any number may race.
 
     What is built is seen without the lock, which a verification or a rebuild may hold for long.
@@ -55,7 +55,7 @@ async def ensure_built(dsn: str, projection: Projection, partitions: int) -> Non
             return
         await builder.execute(_gates["lock_rebuild"], projection.name)
         if not await _is_built(builder, projection, partitions):
-            await _rebuild(builder, dsn, projection, partitions, silent)
+            await _rebuild(builder, dsn, projection, partitions, progress)
 
 
 async def _is_built(connection: Connection, projection: Projection, partitions: int) -> bool:

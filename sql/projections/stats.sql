@@ -1,22 +1,44 @@
 -- name: create
--- Sums by zap, and of all zaps of a tenant under the nil id; by minute, hour and day; of the run, and of each step. A cell
--- counts an outcome, or durations of about one length (domain/history/durations.py). So rows add up in any order.
+-- Sums of a zap, and of all zaps of a tenant under the nil id; by minute, hour and day; of the run, and of each step. All of a
+-- bucket is one row (domain/history/sums.py), so that a month by hour is 744 rows.
 create table stats (
     tenant_id uuid not null,
     zap_id    uuid not null,
     width     text not null,
     at        timestamptz not null,
     step_id   text not null,
-    cell      text not null,
-    count     bigint not null,
-    primary key (tenant_id, zap_id, width, at, step_id, cell)
-) with (fillfactor = 85);
+    sums      bytea not null,
+    primary key (tenant_id, zap_id, width, at, step_id)
+) with (fillfactor = 70);
+alter table stats alter sums set storage main;
 
--- name: add
--- Keys come sorted, so that concurrent writers cannot deadlock.
-insert into stats as s (tenant_id, zap_id, width, at, step_id, cell, count)
-select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::bigint[])
-on conflict (tenant_id, zap_id, width, at, step_id, cell) do update set count = s.count + excluded.count
+-- name: held
+-- Those of some buckets that are there, with the place of each among the keys; nobody else changes them until the end of the
+-- transaction. Keys come sorted, so that concurrent writers cannot deadlock.
+select u.place::int - 1, s.sums
+from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::text[])
+     with ordinality u(tenant_id, zap_id, width, at, step_id, place)
+join stats s on s.tenant_id = u.tenant_id and s.zap_id = u.zap_id and s.width = u.width and s.at = u.at
+            and s.step_id = u.step_id
+order by u.place for update of s
+
+-- name: change
+update stats s set sums = u.sums
+from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::text[], $6::bytea[])
+     u(tenant_id, zap_id, width, at, step_id, sums)
+where s.tenant_id = u.tenant_id and s.zap_id = u.zap_id and s.width = u.width and s.at = u.at and s.step_id = u.step_id
+
+-- name: insert
+-- New buckets; those that somebody else has made meanwhile stay as they are, and are not given back.
+insert into stats (tenant_id, zap_id, width, at, step_id, sums)
+select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::text[], $6::bytea[])
+on conflict (tenant_id, zap_id, width, at, step_id) do nothing
+returning tenant_id, zap_id, width, at, step_id
+
+-- name: delete
+delete from stats s
+using unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::text[]) u(tenant_id, zap_id, width, at, step_id)
+where s.tenant_id = u.tenant_id and s.zap_id = u.zap_id and s.width = u.width and s.at = u.at and s.step_id = u.step_id
 
 -- name: zaps_of
 -- The zaps of runs, by their first events.
@@ -25,20 +47,20 @@ from unnest($2::uuid[]) s(id)
 join es.events e on e.kind = $1 and e.stream_id = s.id and e.version = 1
 
 -- name: read
--- The cells of a zap or of all, of buckets of one width, in order; by bucket in one row, as there are many. What is kept for
--- good comes in rows of its own. Rows are read in the order of the keys, so nothing is sorted.
-(select at, step_id, array_agg(cell) as cells, array_agg(count) as counts from rm.stats
- where tenant_id = $1 and zap_id = $2 and width = $3 and at >= $4 and at < $5 and (step_id = '') <> $6
- group by at, step_id)
+-- The buckets of a zap or of all, of one width, in order; what is kept for good comes in rows of its own.
+(select at, step_id, sums from rm.stats
+ where tenant_id = $1 and zap_id = $2 and width = $3 and at >= $4 and at < $5 and (step_id = '') <> $6)
 union all
-(select at, step_id, array_agg(cell), array_agg(count) from proj.sealed_stats
- where tenant_id = $1 and zap_id = $2 and width = $3 and at >= $4 and at < $5 and (step_id = '') <> $6
- group by at, step_id)
+(select at, step_id, sums from proj.stats
+ where tenant_id = $1 and zap_id = $2 and width = $3 and at >= $4 and at < $5 and (step_id = '') <> $6)
 order by at, step_id
 
 -- name: write_kept
 -- Statistics are written elsewhere from now on, as to the read model.
 set local search_path = kept, rm
+
+-- name: write_sealed
+set local search_path = proj, rm
 
 -- name: write_lists
 set local search_path = rm
@@ -59,53 +81,19 @@ from (
 join es.events on kind = 1 and stream_id = kept.run_id
 order by stream_id, version
 
--- name: seal_runs
--- Take what runs of a month have added, but for those that are kept, out of the read model; of zaps, and of all of them.
-with gone as (
-    select s.tenant_id, s.zap_id, s.width, s.at, s.step_id, s.cell, s.count - coalesce(k.count, 0) as count
-    from unnest($2::uuid[], $3::uuid[]) z(tenant_id, zap_id)
-    join rm.stats s on s.tenant_id = z.tenant_id and s.zap_id = z.zap_id
-    left join kept.stats k on k.tenant_id = s.tenant_id and k.zap_id = s.zap_id and k.width = s.width and k.at = s.at
-                             and k.step_id = s.step_id and k.cell = s.cell
-    where s.at >= $1::date at time zone 'UTC' and s.at < ($1::date + interval '1 month') at time zone 'UTC'
-      and (s.cell = 'requests:accepted' or s.cell not like 'requests:%') and s.count > coalesce(k.count, 0)
-), moved as materialized (
-    select * from gone
-    union all
-    select tenant_id, '00000000-0000-0000-0000-000000000000', width, at, step_id, cell, sum(count)::bigint
-    from gone group by tenant_id, width, at, step_id, cell
-), emptied as (
-    delete from rm.stats s using moved b
-    where s.tenant_id = b.tenant_id and s.zap_id = b.zap_id and s.width = b.width and s.at = b.at
-      and s.step_id = b.step_id and s.cell = b.cell and s.count = b.count
-), lowered as (
-    update rm.stats s set count = s.count - b.count from moved b
-    where s.tenant_id = b.tenant_id and s.zap_id = b.zap_id and s.width = b.width and s.at = b.at
-      and s.step_id = b.step_id and s.cell = b.cell and s.count > b.count
-)
-insert into proj.sealed_stats as t (tenant_id, zap_id, width, at, step_id, cell, count)
-select * from moved
-on conflict (tenant_id, zap_id, width, at, step_id, cell) do update set count = t.count + excluded.count
+-- name: of_month
+-- The next buckets of a zap in a month behind one, and what runs that are kept have added to each.
+select s.width, s.at, s.step_id, s.sums, k.sums
+from rm.stats s
+left join kept.stats k on k.tenant_id = s.tenant_id and k.zap_id = s.zap_id and k.width = s.width and k.at = s.at
+                         and k.step_id = s.step_id
+where s.tenant_id = $1 and s.zap_id = $2
+  and s.at >= $3::date at time zone 'UTC' and s.at < ($3::date + interval '1 month') at time zone 'UTC'
+  and (s.width, s.at, s.step_id) > ($4::text, $5::timestamptz, $6::text)
+order by s.width, s.at, s.step_id limit $7
 
--- name: seal_requests
--- The same of requests that started no run.
-with gone as (
-    delete from rm.stats
-    where at >= $1::date at time zone 'UTC' and at < ($1::date + interval '1 month') at time zone 'UTC'
-      and cell like 'requests:%' and cell <> 'requests:accepted'
-    returning tenant_id, zap_id, width, at, step_id, cell, count
-)
-insert into proj.sealed_stats as t (tenant_id, zap_id, width, at, step_id, cell, count)
-select * from gone
-on conflict (tenant_id, zap_id, width, at, step_id, cell) do update set count = t.count + excluded.count
-
--- name: unseal
--- What came back, which the read model has counted as new, is kept elsewhere no more.
-with gone as (
-    delete from proj.sealed_stats t using kept.stats k
-    where t.tenant_id = k.tenant_id and t.zap_id = k.zap_id and t.width = k.width and t.at = k.at
-      and t.step_id = k.step_id and t.cell = k.cell and t.count <= k.count
-)
-update proj.sealed_stats t set count = t.count - k.count from kept.stats k
-where t.tenant_id = k.tenant_id and t.zap_id = k.zap_id and t.width = k.width and t.at = k.at
-  and t.step_id = k.step_id and t.cell = k.cell and t.count > k.count
+-- name: zaps_of_month
+-- Whoever has buckets in a month, but for all zaps of a tenant together.
+select distinct tenant_id, zap_id from rm.stats
+where width = 'day' and step_id = '' and zap_id <> '00000000-0000-0000-0000-000000000000'
+  and at >= $1::date at time zone 'UTC' and at < ($1::date + interval '1 month') at time zone 'UTC'

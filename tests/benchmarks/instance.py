@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 
 import aiohttp
@@ -79,9 +79,9 @@ class Instance:
 
 
 @asynccontextmanager
-async def instance(*roles: str) -> AsyncIterator[Instance]:
-    """Start it in a folder of its own on free ports; all is gone afterwards."""
-    async with started((sys.executable, "-m", "tests.benchmarks.start", *roles), ROOT) as running:
+async def instance(*roles: str, kept: Path | None = None) -> AsyncIterator[Instance]:
+    """Start it in a folder of its own on free ports; all is gone afterwards, but for what is in a `kept` folder."""
+    async with started((sys.executable, "-m", "tests.benchmarks.start", *roles), ROOT, kept=kept) as running:
         await migrate(running.dsn)
         if "api" in roles:
             await _serving(running)
@@ -104,10 +104,12 @@ async def started(
     checkout: Path,
     env: Mapping[str, str] | None = None,
     others: Mapping[str, int] | None = None,
+    kept: Path | None = None,
 ) -> AsyncIterator[Instance]:
     """Run the command with a data directory of its own, and come back when it has said where it listens."""
-    with data_folder() as folder:
+    with _folder(kept) as folder:
         data = folder / "data"
+        (data / "runtime.json").unlink(missing_ok=True)
         output = folder / "output"
         with output.open("wb") as file:
             process = await asyncio.create_subprocess_exec(
@@ -126,6 +128,13 @@ async def started(
             if process.returncode is None:
                 process.terminate()
             await process.wait()
+
+
+def _folder(kept: Path | None) -> AbstractContextManager[Path]:
+    if kept is None:
+        return data_folder()
+    kept.mkdir(parents=True, exist_ok=True)
+    return nullcontext(kept)
 
 
 def usage(before: Mapping[str, float], after: Mapping[str, float], count: int) -> tuple[float, str]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+from domain.history.sums import Sums, unpacked
 from sql.postgres import migrate as module
 from sql.postgres.migrate import Migration, MigrationEdited, migrate, migrations
 from sql.postgres.pool import connect
@@ -60,6 +61,36 @@ async def test_a_later_release_adds_only_what_is_new(empty: str, monkeypatch: py
     assert await migrate(empty) == ["0001_a.sql"]
     use(monkeypatch, one, two)
     assert await migrate(empty) == ["0002_b.sql"]
+
+
+async def test_statistics_that_were_kept_cell_by_cell_are_packed(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = migrations()
+    at = next(n for n, step in enumerate(steps) if step.name.startswith("0030_"))
+    use(monkeypatch, *steps[:at])
+    await migrate(empty)
+    connection = await connect(empty, "test")
+    tenant, zap = new_id(), new_id()
+    cells = {
+        "requests:accepted": 3,
+        "requests:paused": 1,
+        "runs:completed": 2,
+        "runs:failed": 1,
+        "queue:7": 3,
+        "took:90": 2,
+    }
+    for step_id, found in (("", cells), ("send", {"runs:completed": 2, "took:12": 2, "took:7": 1})):
+        await connection.executemany(
+            "insert into proj.sealed_stats values ($1, $2, 'day', '2025-03-01Z', $3, $4, $5)",
+            [(tenant, zap, step_id, cell, count) for cell, count in found.items()],
+        )
+    use(monkeypatch, *steps)
+    await migrate(empty)
+    rows = await connection.fetch("select step_id, sums from proj.stats order by step_id")
+    assert [(row[0], unpacked(row[1])) for row in rows] == [
+        ("", Sums({"accepted": 3, "paused": 1}, {"completed": 2, "failed": 1}, {7: 3}, {90: 2})),
+        ("send", Sums({}, {"completed": 2}, {}, {7: 1, 12: 2})),
+    ]
+    await connection.close()
 
 
 async def test_an_edited_file_is_refused_and_nothing_changes(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:

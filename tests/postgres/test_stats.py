@@ -1,5 +1,6 @@
 """Statistics: sums that equal a plain count of the log, in any order of batches."""
 
+import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -13,6 +14,7 @@ from sql.log.event_store import PgEventStore
 from sql.postgres.pool import connect
 from sql.postgres.queries import Queries
 from sql.process.clock import new_id
+from tests.support.eventually import eventually
 from tests.support.projected import PARTITIONS, append, batch_of, live_many
 
 TENANT = UUID("00000000-0000-7000-8000-000000000001")
@@ -58,3 +60,25 @@ async def test_statistics_equal_a_plain_count(engine: Engine, store: PgEventStor
     )  # fmt: skip
     assert "stats_pkey" in "\n".join(row[0] for row in rows)
     await connection.close()
+
+
+async def test_two_projectors_that_make_the_same_buckets_lose_nothing(
+    engine: Engine, store: PgEventStore, dsn: str
+) -> None:
+    await live_many(store, TENANT, 20)
+    events = [event for event in await store.read_log(0, 10_000) if event.type in STATS.handles]
+    half = len(events) // 2
+    one, other = [await connect(dsn, "test", search_path="rm") for _ in range(2)]
+    pid = await other.fetchval("select pg_backend_pid()")
+    async with one.transaction():
+        await STATS.apply(one, events[:half])
+        waiting = asyncio.ensure_future(STATS.apply(other, events[half:]))
+        # It waits for the rows that the first has made, and finds them then.
+        waits = "select exists (select from pg_locks where not granted and pid = $1)"
+        await eventually(lambda: one.fetchval(waits, pid))
+    await waiting
+    rows = await one.fetch("select * from rm.stats order by 1, 2, 3, 4, 5")
+    await rebuild(dsn, STATS, PARTITIONS)
+    assert rows == await one.fetch("select * from rm.stats order by 1, 2, 3, 4, 5")
+    await one.close()
+    await other.close()
