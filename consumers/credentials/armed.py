@@ -1,6 +1,6 @@
 """The way out of one step: its connection's credential goes into each request as that leaves, and to no other host."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Literal
 from uuid import UUID
 
@@ -13,9 +13,18 @@ from domain.connection.credential import account_of
 from domain.connection.hosts import may_go
 from domain.connection.kinds import Account
 from domain.connection.signing import NoSigner, Signable, signature
-from domain.connector.http_client import HttpClient, HttpReply, HttpRequest, Unreachable
+from domain.connector.http_client import (
+    HttpClient,
+    HttpReply,
+    HttpRequest,
+    Keep,
+    ReplyHeaders,
+    Unreachable,
+    Upload,
+)
 from domain.connector.outcome import Outcome, blotted
 from domain.connector.url import exact, with_query
+from domain.files.file import File, FileError
 
 
 class Armed:
@@ -31,7 +40,8 @@ class Armed:
     async def request(self, request: HttpRequest) -> HttpReply:
         """Send a request with the credential, and take that out of the answer wherever it comes back."""
         if request.bare:
-            return self._blotted(await self._http.request(request))
+            bare = msgspec.structs.replace(request, keep=self._keep(request.keep) if request.keep else None)
+            return self._blotted(await self._http.request(bare))
         opened = await self._open()
         reply = await self._sent(request, opened)
         if reply.status == 401 and self._credentials is not None:
@@ -53,6 +63,8 @@ class Armed:
             raise Unreachable(
                 error.code, self._blot.text(error.message), permanent=error.permanent, after_s=error.after_s
             ) from None
+        except FileError:
+            raise
         except Exception as error:  # noqa: BLE001 - its words may hold the credential, so it goes on without them
             raise RuntimeError(f"{type(error).__name__} while a request with a connection was sent") from None
 
@@ -63,15 +75,24 @@ class Armed:
             url = with_query(url, opened.credential.query)
         else:
             assert self._credentials is not None, "it was opened"
-            signed = Signable(method=request.method, url=url, body=request.body or b"")
             try:
+                signed = _signable(request, url)
                 headers = signature(request.signing, opened.setup, signed, self._credentials.clock())
             except NoSigner as error:
                 raise Unreachable("connection_misfit", str(error), permanent=True) from None
         names = {name.lower() for name, _value in headers}
         given = request.headers.items() if isinstance(request.headers, Mapping) else request.headers
         own = [(name, value) for name, value in given if name.lower() not in names]
-        return msgspec.structs.replace(request, url=url, headers=[*own, *headers])
+        keep = self._keep(request.keep) if request.keep else None
+        return msgspec.structs.replace(request, url=url, headers=[*own, *headers], keep=keep)
+
+    def _keep(self, keep: Keep) -> Keep:
+        """The same, of which the credential is taken out."""
+
+        async def take(headers: ReplyHeaders, content: AsyncIterator[bytes]) -> File:
+            return await keep.take(self._headers(headers), self._blot.stream(content) if self._blot else content)
+
+        return msgspec.structs.replace(keep, take=take)
 
     async def account(self) -> Account:
         """What a connector logs in with by itself. Raises Unreachable."""
@@ -105,12 +126,22 @@ class Armed:
     def _blotted(self, reply: HttpReply) -> HttpReply:
         if not self._blot:
             return reply
+        return msgspec.structs.replace(reply, headers=self._headers(reply.headers), body=self._blot.raw(reply.body))
+
+    def _headers(self, headers: ReplyHeaders) -> ReplyHeaders:
         text = self._blot.text
-        headers = {
+        return {
             text(name): text(value) if isinstance(value, str) else [text(one) for one in value]
-            for name, value in reply.headers.items()
+            for name, value in headers.items()
         }
-        return msgspec.structs.replace(reply, headers=headers, body=self._blot.raw(reply.body))
+
+
+def _signable(request: HttpRequest, url: str) -> Signable:
+    if not isinstance(request.body, Upload):
+        return Signable(method=request.method, url=url, body=request.body or b"")
+    if not request.body.sha256:
+        raise NoSigner("a body of several parts can't be signed while it is sent")
+    return Signable(method=request.method, url=url, body=b"", sha256=request.body.sha256)
 
 
 def _require_host(url: str, opened: Opened) -> None:

@@ -1,6 +1,7 @@
 """Reads an answer: bounded in bytes, with its content coding undone, off the event loop where that takes long."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import aiohttp
 import msgspec
@@ -8,7 +9,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDictProxy
 
 from consumers.outbound.coding import codings_of, undone
-from domain.connector.http_client import MAX_REPLY_BYTES, HttpReply
+from domain.connector.http_client import MAX_REPLY_BYTES, HttpReply, Keep
 from domain.values.inflate import Corrupt, TooLarge
 
 THREAD_BYTES = 64 * 1024
@@ -28,21 +29,57 @@ class Answer(msgspec.Struct, frozen=True):
     content: aiohttp.StreamReader
 
 
-async def read(response: Answer, max_bytes: int) -> HttpReply:
-    """The answer, of which at most `max_bytes` are kept. Raises Unreadable, and what aiohttp raises."""
+async def read(response: Answer, max_bytes: int, keep: Keep | None = None) -> HttpReply:
+    """The answer, of which at most `max_bytes` are kept, unless it is to be kept as a file.
+
+    Raises Unreadable, FileError, and what aiohttp raises.
+    """
     headers = _headers(response)
     given = response.headers
     codings = codings_of(",".join([*given.getall("Content-Encoding", []), *given.getall("Transfer-Encoding", [])]))
     limit = max_bytes if response.status < 300 else min(max_bytes, MAX_REPLY_BYTES)
+    wants = keep is not None and response.status < 300 and response.method != "HEAD" and keep.wants(headers)
     try:
+        if keep and wants and not codings:
+            return await _streamed(response, headers, keep)
         content, size = await _content(response, limit)
     except aiohttp.ClientPayloadError as error:
         if _is_malformed(error):
             raise Unreadable("its content is not framed as HTTP asks") from error
         raise
+    reply = HttpReply(status=response.status, headers=headers, body=content[:limit], size=size, truncated=size > limit)
     if size <= limit and codings and content:
-        return await _decoded(response.status, headers, content, codings, limit)
-    return HttpReply(status=response.status, headers=headers, body=content[:limit], size=size, truncated=size > limit)
+        reply = await _decoded(response.status, headers, content, codings, limit)
+    if not (keep and wants) or reply.truncated or len(reply.body) <= keep.above:
+        return reply
+    file = await keep.take(headers, _once(reply.body))
+    return msgspec.structs.replace(reply, body=b"", file=file, size=file.size)
+
+
+async def _streamed(response: Answer, headers: dict[str, str | list[str]], keep: Keep) -> HttpReply:
+    """An answer that becomes a file as it comes, if it is large enough."""
+    first: list[bytes] = []
+    size, chunks = 0, response.content.iter_any()
+    async for chunk in chunks:
+        first.append(chunk)
+        size += len(chunk)
+        if size > keep.above:
+            break
+    else:
+        return HttpReply(status=response.status, headers=headers, body=b"".join(first), size=size)
+    file = await keep.take(headers, _chained(first, chunks))
+    return HttpReply(status=response.status, headers=headers, body=b"", size=file.size, file=file)
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+async def _chained(first: list[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    while first:
+        yield first.pop(0)
+    async for chunk in rest:
+        yield chunk
 
 
 async def _content(response: Answer, limit: int) -> tuple[bytes, int]:

@@ -5,14 +5,19 @@ writer and a response of each exchange, and look for cookies, proxies and redire
 else a runner does for a run.
 """
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import TypeAlias
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import RawResponseMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from consumers.outbound.answers import Answer, Unreadable, read
-from domain.connector.http_client import HttpReply, HttpRequest
+from domain.connector.http_client import HttpReply, HttpRequest, Upload
 
 MAX_HEADER_LINE = 64 * 1024
 READ_BYTES = 64 * 1024
@@ -30,6 +35,8 @@ _NOT_CONNECTED = (
     aiohttp.ClientConnectorCertificateError,
     aiohttp.ClientConnectorSSLError,
 )
+
+_Answered: TypeAlias = tuple[RawResponseMessage, aiohttp.StreamReader]
 
 
 class Exchanges:
@@ -79,12 +86,15 @@ class Exchanges:
                 max_line_size=MAX_HEADER_LINE,
                 max_field_size=MAX_HEADER_LINE,
             )
-            transport.writelines((head, request.body or b""))
-            message, content = await protocol.read()
-            while 100 <= message.code < 200 and message.code != 101:
-                message, content = await protocol.read()
-            reply = await read(Answer(request.method, message.code, message.headers, content), request.max_bytes)
-            if transport.get_write_buffer_size():
+            if isinstance(request.body, Upload):
+                whole, answer = await _sent(protocol, transport, head, request.body)
+            else:
+                transport.writelines((head, request.body or b""))
+                whole, answer = True, await _final(protocol)
+            message, content = answer
+            found = Answer(request.method, message.code, message.headers, content)
+            reply = await read(found, request.max_bytes, request.keep)
+            if not whole or transport.get_write_buffer_size():
                 protocol.force_close()
                 transport.abort()  # it answered before it had read the request
         except BaseException as error:
@@ -96,6 +106,34 @@ class Exchanges:
             raise
         connection.release()  # which closes it where the answer was not read to its end
         return reply
+
+
+async def _final(protocol: ResponseHandler) -> _Answered:
+    """The head of the answer, after those that only say that there will be one."""
+    message, content = await protocol.read()
+    while 100 <= message.code < 200 and message.code != 101:
+        message, content = await protocol.read()
+    return message, content
+
+
+async def _sent(
+    protocol: ResponseHandler, transport: asyncio.Transport, head: bytes, body: Upload
+) -> tuple[bool, _Answered]:
+    """Send a body as fast as it is taken, until there is an answer. Gives whether it went out whole, and the answer."""
+    answering = asyncio.create_task(_final(protocol))
+    try:
+        transport.write(head)
+        left = body.size
+        async for piece in body.read():
+            if answering.done() or transport.is_closing():
+                break
+            transport.write(piece)
+            left -= len(piece)
+            with suppress(aiohttp.ClientError, OSError):  # the answer, or its absence, says more
+                await protocol._drain_helper()  # noqa: SLF001 - aiohttp's own writer waits so, too
+        return left == 0, await answering
+    finally:
+        answering.cancel()
 
 
 def _head(request: HttpRequest, url: URL, headers: Sequence[tuple[str, str]], target: aiohttp.ClientRequest) -> bytes:
@@ -110,7 +148,8 @@ def _head(request: HttpRequest, url: URL, headers: Sequence[tuple[str, str]], ta
             raise ValueError("the URL and a header both say who is calling")
         lines.append(f"Authorization: {target.headers['Authorization']}")
     if request.body or request.method not in _WITHOUT_BODY:
-        lines.append(f"Content-Length: {len(request.body or b'')}")
+        size = request.body.size if isinstance(request.body, Upload) else len(request.body or b"")
+        lines.append(f"Content-Length: {size}")
     return "\r\n".join([*lines, "", ""]).encode()
 
 

@@ -15,6 +15,7 @@ from consumers.outbound.circuit import Circuit, Verdict
 from consumers.outbound.client import CACHED_URL, KNOWN_URLS, Outbound
 from consumers.outbound.turns import Turns
 from domain.connector.http_client import HttpClient, HttpReply, HttpRequest, Unreachable
+from domain.files.file import FileError
 from domain.log.ports import Clock, StoreUnavailable
 from sql.tables.rate_limits import RateLimits
 
@@ -76,6 +77,9 @@ class Targets:
             retry_after_s = reply.retry_after_s(self._clock()) if reply.status in (429, 503) else None
         except Unreachable as error:
             verdict = "unknown" if error.permanent else verdict
+            raise
+        except FileError:
+            verdict = "unknown"  # the target has done nothing wrong
             raise
         finally:
             target.circuit.leave(call, self._monotonic(), verdict, retry_after_s)

@@ -11,12 +11,14 @@ from consumers.credentials.armed import Armed
 from consumers.credentials.credentials import Credentials
 from consumers.definitions import CompiledVersion
 from consumers.dialogues.dialogues import Dialogues
+from consumers.files.run_files import AllFiles
 from consumers.outbound.targets import Targets
 from consumers.rendering.rendering import Rendering
 from domain.connection.blot import NOTHING, Blot
 from domain.connector.descriptor import ActionContext, ActionDescriptor
 from domain.connector.http_client import Unreachable
-from domain.connector.outcome import Failed, Outcome, Retry, unreached
+from domain.connector.outcome import Failed, Outcome, Retry, unkept, unreached
+from domain.files.file import FileError
 from domain.flow.steps import ActionStep, OnUnknown
 from domain.hook.hops import Hop, Hops
 from domain.language.scope import Context, Heavy
@@ -45,7 +47,9 @@ class Attempts:
         memories: Memories,
         credentials: Credentials | None,
         dialogues: Dialogues | None,
+        files: AllFiles | None,
     ) -> None:
+        self._files = files
         self._dialogues = dialogues
         self._credentials = credentials
         self._hops = hops
@@ -98,17 +102,27 @@ class Attempts:
         return await asyncio.to_thread(keep, config, {**context, "steps": own}, run.room_for_input)
 
     async def make(
-        self, run: LoadedRun, state: ActiveRun, step: ActionStep, version: CompiledVersion, config: Json
+        self,
+        run: LoadedRun,
+        step: ActionStep,
+        version: CompiledVersion,
+        config: Json,
+        *,
+        blot: Blot = NOTHING,
     ) -> Outcome:
-        """Run the action. Never raises: a connector's bug becomes the run's visible failure."""
+        """Run the action. Never raises: a connector's bug becomes the run's visible failure.
+
+        `blot`: what no file may keep.
+        """
         run_id, tenant_id, action = run.id, run.tenant_id, version.actions.get(step.type)
         if action is None:
             return Failed(code="unknown_action", message=f"no connector offers {step.type}")
         if not isinstance(config, dict):
             return Failed(code="template", message="the config is not an object")
+        assert isinstance(run.state, ActiveRun), "it has a step to do"
         http = self._targets.of(tenant_id, step.rate_limit.per_minute if step.rate_limit else None)
         armed = Armed(http, self._credentials, tenant_id, step.connection) if step.connection else None
-        requested = state.requested
+        requested = run.state.requested
         hop = self._hops.write(Hop(requested.depth + 1, requested.zap_id, requested.via))
         context = ActionContext(
             armed or http,
@@ -119,9 +133,10 @@ class Attempts:
             account=armed.account if armed else None,
             dialogue=self._dialogues.of(tenant_id) if self._dialogues else None,
             shape=partial(self._shape, tenant_id),
-            memory=self._memories(tenant_id, state.requested.zap_id),
+            memory=self._memories(tenant_id, requested.zap_id),
+            files=self._files.of(tenant_id, run_id, requested, blot) if self._files else None,
         )
-        limit_s = self._limit_s(step, state.requested.deadline)
+        limit_s = self._limit_s(step, requested.deadline)
         timer = asyncio.timeout(limit_s)
         try:
             async with timer:
@@ -130,6 +145,8 @@ class Attempts:
                 return armed.blotted(outcome) if armed else outcome
         except Unreachable as error:
             return armed.blotted(unreached(error)) if armed else unreached(error)
+        except FileError as error:
+            return unkept(error)
         except TimeoutError as error:
             if timer.expired():
                 return Retry(code="timeout", message=f"the step had not ended after {limit_s:g} s")

@@ -17,6 +17,7 @@ from consumers.credentials.credentials import Credentials
 from consumers.credentials.variables import Known, LookUp, none
 from consumers.definitions import CompiledVersion, Definitions
 from consumers.dialogues.dialogues import Dialogues
+from consumers.files.run_files import AllFiles
 from consumers.kafka.patience import patiently
 from consumers.outbound.targets import Targets
 from consumers.rendering.rendering import Rendering
@@ -95,6 +96,7 @@ class Executor:
         memories: Memories | None = None,
         credentials: Credentials | None = None,
         dialogues: Dialogues | None = None,
+        files: AllFiles | None = None,
         allowance: Allowance = _unlimited,
         variables: LookUp = none,
     ) -> None:
@@ -111,6 +113,7 @@ class Executor:
             memories=memories or scratch(clock),
             credentials=credentials,
             dialogues=dialogues,
+            files=files,
         )
         self._control = Control(rendering, clock, links)
         self._definitions = Definitions(store, catalogs)
@@ -294,7 +297,7 @@ class Executor:
         if isinstance(config, Failed):
             return run, self._recorded(state, step, blotted(config, blot), started_at)
         reached("runner.before_action")
-        outcome = blotted(await self._attempts.make(run, state, step, version, config), blot)
+        outcome = blotted(await self._attempts.make(run, step, version, config, blot=blot), blot)
         reached("runner.after_action")
         duration_ms = round((time.perf_counter() - began) * 1000, 3)
         recorded = self._recorded(state, step, outcome, started_at, given=given, duration_ms=duration_ms)

@@ -15,6 +15,7 @@ from consumers.connectors import catalogs
 from consumers.credentials.losses import connected
 from consumers.credentials.variables import Variables
 from consumers.dialogues.dialogues import Dialogues
+from consumers.files.run_files import AllFiles
 from consumers.kafka.gaps import GapReports
 from consumers.kafka.lanes import Lanes
 from consumers.kafka.patience import patiently
@@ -51,6 +52,7 @@ from domain.log.ports import Clock
 from domain.log.stream import load
 from domain.run.links import NO_LINKS, Links
 from domain.run.state import LoadedRun
+from sql.files.store import FileStore
 from sql.log.event_store import PgEventStore
 from sql.log.pages import PAGE_BYTES
 from sql.postgres.pool import CONNECTION_ERRORS
@@ -91,6 +93,7 @@ class Runner:
         hops: Hops = NO_HOPS,
         links: Links = NO_LINKS,
         encryption_key: str = "",
+        files: FileStore | None = None,
         clock: Clock = now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -114,6 +117,7 @@ class Runner:
             allowance=partial(_may_start_again, limits),
             credentials=connected(store, encryption_key, clock, targets, new_id),
             dialogues=self._dialogues,
+            files=AllFiles(files or FileStore(store.pool, clock, new_id), store),
             variables=Variables(store.pool, encryption_key).of,
         )
         self._lanes = Lanes(MAX_OPEN)

@@ -4,7 +4,7 @@ A part of base64 depends on what stands before it, so a secret has three spellin
 """
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
 import msgspec
@@ -40,6 +40,18 @@ class Blot:
             if form in content:
                 content = content.replace(form, instead)
         return content
+
+    async def stream(self, content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Content without them, as it comes: what may be the beginning of one is held until more is known."""
+        most, held = max((len(form) for form, _instead in self._raw), default=1) - 1, b""
+        async for piece in content:
+            held = self.raw(held + piece)
+            ready = max(0, len(held) - most)
+            if ready:
+                yield held[:ready]
+                held = held[ready:]
+        if held:
+            yield held
 
     def json(self, value: Json) -> Json:
         """The value without them, in texts and names, however deep."""

@@ -35,11 +35,12 @@ Signing: TypeAlias = AwsSignature | WebhookSignature
 
 
 class Signable(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a request is signed. The URL is as it goes out."""
+    """What of a request is signed. The URL is as it goes out. `sha256`: of a body that is not here, in hex."""
 
     method: str
     url: str
     body: bytes
+    sha256: str = ""
 
 
 class NoSigner(ValueError):
@@ -77,7 +78,7 @@ def _aws(signing: AwsSignature, key_id: str, secret: str, request: Signable, at:
     moment = at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     scope = f"{moment[:8]}/{signing.region}/{signing.service}/aws4_request"
     parts = urlsplit(request.url)
-    content = hashlib.sha256(request.body).hexdigest()
+    content = request.sha256 or hashlib.sha256(request.body).hexdigest()
     headers = (("host", parts.netloc), ("x-amz-content-sha256", content), ("x-amz-date", moment))
     names = ";".join(name for name, _value in headers)
     canonical = "\n".join(

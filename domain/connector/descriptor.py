@@ -14,6 +14,7 @@ from domain.connector.outcome import Outcome
 from domain.connector.poll import Poll
 from domain.connector.uses import Uses
 from domain.dialogue.questions import Dialogue
+from domain.files.file import Files
 from domain.log.ports import Clock
 from domain.memory.memory import Memory, Scratch
 from domain.values.json import Json, JsonObject
@@ -69,7 +70,7 @@ class ActionContext(msgspec.Struct, frozen=True):
     another protocol gets what it logs in with, from `account`, which raises Unreachable.
     `dialogue` speaks with servers that speak no HTTP.
     `shape` does data steps that are too much for an event loop; it raises Unfit and TooMuchWork. `memory` is what
-    the zap remembers from run to run.
+    the zap remembers from run to run. `files` are those of the run; there are none where a draft is tested.
     """
 
     http: HttpClient
@@ -81,6 +82,7 @@ class ActionContext(msgspec.Struct, frozen=True):
     dialogue: Dialogue | None = None
     shape: Shape = no_shape
     memory: Memory = _FORGETFUL
+    files: Files | None = None
 
 
 class ActionDescriptor(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """The one way out that actions and alerts have, as a Protocol; consumers/outbound is what stands behind it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Protocol, TypeAlias
@@ -8,10 +8,31 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from domain.connection.signing import Signing
+from domain.files.file import File
 
 MAX_REPLY_BYTES = 256 * 1024
 """Of an answer, where whoever asks sets no limit."""
 Headers: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
+ReplyHeaders: TypeAlias = Mapping[str, str | list[str]]
+
+
+class Upload(msgspec.Struct, frozen=True, kw_only=True):
+    """A body that is read while it is sent, anew each time. `sha256`, in hex, where the whole body is one file."""
+
+    size: int
+    read: Callable[[], AsyncIterator[bytes]]
+    sha256: str = ""
+
+
+class Keep(msgspec.Struct, frozen=True, kw_only=True):
+    """Keeps the content of a successful answer as a file, where it `wants` that by its headers.
+
+    Content of `above` bytes at most is given as it is. `take` raises FileError.
+    """
+
+    wants: Callable[[ReplyHeaders], bool]
+    above: int
+    take: Callable[[ReplyHeaders, AsyncIterator[bytes]], Awaitable[File]]
 
 
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,7 +41,7 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     url: str
     headers: Headers = ()
-    body: bytes | None = None
+    body: bytes | Upload | None = None
     timeout_s: float
     max_bytes: int = MAX_REPLY_BYTES
     """Of the answer; what comes beyond that is dropped."""
@@ -28,24 +49,26 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     """How the connection's secret signs the request, instead of going along with it."""
     bare: bool = False
     """Without the credential of the connection: the request goes where somebody's answer leads."""
+    keep: Keep | None = None
 
 
 class HttpReply(msgspec.Struct, frozen=True, kw_only=True):
     """An answer of a target, with its content coding undone; a header that came several times is a list.
 
     `truncated`: it was larger than was asked for. `size` is then as much as is known of its size.
+    `file`: its content was kept as that, and `body` is empty.
     """
 
     status: int
-    headers: Mapping[str, str | list[str]]
+    headers: ReplyHeaders
     body: bytes
     size: int = 0
     truncated: bool = False
+    file: File | None = None
 
     def header(self, name: str) -> str:
         """A header's value, the first where there are several; empty where it isn't there."""
-        found = self.headers.get(name, "")
-        return found if isinstance(found, str) else found[0]
+        return header_of(self.headers, name)
 
     def retry_after_s(self, at: datetime) -> float | None:
         """The target's wish in seconds: a number or a date (RFC 9110 §10.2.3); None where it makes no sense."""
@@ -58,10 +81,17 @@ class HttpReply(msgspec.Struct, frozen=True, kw_only=True):
             return None
 
 
+def header_of(headers: ReplyHeaders, name: str) -> str:
+    """A header's value, the first where there are several; empty where it isn't there."""
+    found = headers.get(name, "")
+    return found if isinstance(found, str) else found[0]
+
+
 class HttpClient(Protocol):
     """The one way out: guarded against internal addresses, no redirects, bounded in time and size.
 
-    Raises domain.connector.http_client.Unreachable (class of failure in `.code`), and nothing else.
+    Raises domain.connector.http_client.Unreachable (class of failure in `.code`), FileError where a file is sent or
+    kept, and nothing else.
     """
 
     async def request(self, request: HttpRequest) -> HttpReply: ...

@@ -6,6 +6,7 @@ import msgspec
 
 from domain.connection.blot import Blot
 from domain.connector.http_client import Unreachable
+from domain.files.file import FileError
 from domain.values.json import Json
 
 
@@ -58,6 +59,11 @@ def blotted(outcome: X, blot: Blot) -> X:
             return msgspec.structs.replace(outcome, message=message, output=output)
         case _:
             return outcome
+
+
+def unkept(error: FileError) -> Outcome:
+    """What an attempt comes to whose file could not be kept or used."""
+    return (Retry if error.retry else Failed)(code=error.code, message=error.message)
 
 
 def unreached(error: Unreachable) -> Outcome:

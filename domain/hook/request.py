@@ -32,6 +32,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `raw` where templates see that text as well, whatever its format. `tick`: a schedule started the run, and nobody
     sent anything. `trigger_id` and `trigger_type` say which trigger it was, where the zap has several.
+    `kept`: what the body was taken to pieces to, where it came as files (domain.files); `body` is empty then.
     """
 
     method: str = "POST"
@@ -44,6 +45,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tick: Tick | None = None
     trigger_id: str = ""
     trigger_type: str = ""
+    kept: Json = None
 
     def raw_body(self) -> bytes:
         """The bytes that were received."""
@@ -86,7 +88,9 @@ def trigger_data(request: Request) -> JsonObject:
         "headers": headers,
         "body": request.body,
     }
-    if not request.raw:
+    if request.kept is not None:
+        data["body"] = request.kept
+    elif not request.raw:
         content = _content(request)
         data["body"] = _parsed(request, content)
         event = _cloud_event(request, content)

@@ -1,6 +1,6 @@
 """How is a request sent to any API, and what is made of its answer?"""
 
-from consumers.connectors.http.answer import NotAsAsked, headers_of, output
+from consumers.connectors.http.answer import NotAsAsked, headers_of, keep_of, most_of, output
 from consumers.connectors.http.body import encoded, pairs
 from consumers.connectors.http.body import problem as body_problem
 from consumers.connectors.http.config import MAX_BYTES, RequestConfig, as_defined
@@ -8,12 +8,14 @@ from consumers.connectors.http.config import check as config_problems
 from consumers.connectors.http.paging import NoList, Paging, items_of, next_request
 from consumers.connectors.http.poll import HTTP_POLL
 from consumers.connectors.http.redirects import BadRedirect, sent
+from consumers.connectors.http.upload import Found, found
 from domain.connector.config import BadConfig, read
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector
-from domain.connector.http_client import HttpReply, HttpRequest, Unreachable
-from domain.connector.outcome import Failed, Outcome, Retry, Succeeded, unreached
+from domain.connector.http_client import HttpReply, HttpRequest, Unreachable, Upload
+from domain.connector.outcome import Failed, Outcome, Retry, Succeeded, unkept, unreached
 from domain.connector.url import with_query
 from domain.connector.uses import Uses, host_at
+from domain.files.file import FileError
 from domain.hook.hops import HEADER
 from domain.language import condition
 from domain.values.json import Json, JsonObject
@@ -30,24 +32,30 @@ async def request(config: JsonObject, context: ActionContext) -> Outcome:
     """Send one request; the step's idempotency key goes along, so that a repeat can be recognised."""
     try:
         wanted = read(RequestConfig, _given(config))
-        headers, body = _headers_and_body(wanted, context.idempotency_key)
+        files = await found(wanted.body, context.files)
+        headers, body = _headers_and_body(wanted, context.idempotency_key, files)
         headers = _with_hop(headers, context.hop)
         if wanted.success:
             condition.load(wanted.success)  # a template may have made something else of it
     except (BadConfig, condition.InvalidCondition) as error:
         return Failed(code="bad_config", message=str(error))
+    except FileError as error:
+        return unkept(error)
     asked = HttpRequest(
         method=wanted.method,
         url=with_query(wanted.url, pairs(wanted.query)),
         headers=headers,
         body=body,
         timeout_s=wanted.timeout_s,
-        max_bytes=wanted.max_bytes,
+        max_bytes=most_of(wanted),
+        keep=keep_of(wanted, context.files),
     )
     try:
         return await (_pages(asked, wanted, wanted.paging, context) if wanted.paging else _one(asked, wanted, context))
     except Unreachable as error:
         return unreached(error)
+    except FileError as error:
+        return _unkept(error, wanted)
     except BadRedirect as error:
         return Failed(code="bad_redirect", message=str(error))
 
@@ -68,13 +76,13 @@ async def _pages(first: HttpRequest, wanted: RequestConfig, paging: Paging, cont
             return outcome
         answer, pages = outcome.output, pages + 1
         try:
-            found = items_of(paging, answer)
+            more = items_of(paging, answer)
         except NoList as error:
             return Failed(code="no_items", message=f"page {pages}: {error}", output=answer)
-        items += found
+        items += more
         of_page = answer["size"]
         size += of_page if isinstance(of_page, int) else 0
-        asked = next_request(paging, asked, answer, count=len(found))
+        asked = next_request(paging, asked, answer, count=len(more))
     stopped: JsonObject = {} if asked is None else {"stopped_at": pages}
     return Succeeded({**answer, "body": items, "size": size, "pages": pages, **stopped})
 
@@ -93,7 +101,9 @@ def _given(config: JsonObject) -> JsonObject:
     return {**given, "method": method.upper()} if isinstance(method, str) else given
 
 
-def _headers_and_body(wanted: RequestConfig, idempotency_key: str) -> tuple[list[tuple[str, str]], bytes | None]:
+def _headers_and_body(
+    wanted: RequestConfig, idempotency_key: str, files: Found
+) -> tuple[list[tuple[str, str]], bytes | Upload | None]:
     """The headers that the step sets and those that we add, and the body. Raises BadConfig."""
     headers = [(name, value.strip()) for name, value in pairs(wanted.headers)]
     own = {name.lower(): value for name, value in headers}
@@ -104,7 +114,7 @@ def _headers_and_body(wanted: RequestConfig, idempotency_key: str) -> tuple[list
     if wanted.body is None and wanted.body_type != "json":
         return headers, None
     content_type = own.get("content-type")
-    content = encoded(wanted.body_type or "json", wanted.body, content_type, idempotency_key)
+    content = encoded(wanted.body_type or "json", wanted.body, content_type, idempotency_key, files)
     if content_type is None:
         headers.append(("Content-Type", content.content_type))
     elif "boundary=" in content.content_type:
@@ -124,22 +134,22 @@ def _outcome(reply: HttpReply, wanted: RequestConfig, context: ActionContext) ->
     if is_2xx and reply.truncated:
         return _too_large(reply, wanted)
     try:
-        found = output(reply, wanted.response if is_2xx else "auto")
+        given = output(reply, wanted.response if is_2xx else "auto")
     except NotAsAsked as error:
         return Failed(code="answer_not_json", message=str(error), output=output(reply, "auto"))
     holds = is_2xx
     if wanted.success:
-        decision = _decided(wanted.success, found)
+        decision = _decided(wanted.success, given)
         holds, message = decision.holds, f"{message}, and it counts as a success where {decision.reason}"
     if holds:
-        return Succeeded(found)
+        return Succeeded(given)
     if is_2xx:
-        return Failed(code="not_successful", message=message, output=found)
+        return Failed(code="not_successful", message=message, output=given)
     if reply.status == LOOP_DETECTED:
-        return Failed(code="loop_detected", message="the target says that runs start one another", output=found)
+        return Failed(code="loop_detected", message="the target says that runs start one another", output=given)
     if reply.status in RETRIED_STATUSES or reply.status >= 500:
-        return Retry(code=code, message=message, after_s=reply.retry_after_s(context.clock()), output=found)
-    return Failed(code=code, message=message, output=found)
+        return Retry(code=code, message=message, after_s=reply.retry_after_s(context.clock()), output=given)
+    return Failed(code=code, message=message, output=given)
 
 
 def _decided(wanted: JsonObject, found: JsonObject) -> condition.Decision:
@@ -150,10 +160,17 @@ def _decided(wanted: JsonObject, found: JsonObject) -> condition.Decision:
     return condition.explain(prepared, found)
 
 
+def _unkept(error: FileError, wanted: RequestConfig) -> Outcome:
+    if error.code == "file_too_large" and wanted.max_bytes:
+        message = f"the answer is larger than this step's limit, max_bytes, of {wanted.max_bytes:,} bytes"
+        return Failed(code="answer_too_large", message=message)
+    return unkept(error)
+
+
 def _too_large(reply: HttpReply, wanted: RequestConfig) -> Failed:
     return Failed(
         code="answer_too_large",
-        message=f"the answer has at least {reply.size:,} bytes; this step's limit, max_bytes, is {wanted.max_bytes:,}",
+        message=f"the answer has at least {reply.size:,} bytes; this step's limit, max_bytes, is {most_of(wanted):,}",
         output={"status": reply.status, "headers": headers_of(reply), "size": reply.size},
     )
 

@@ -2,18 +2,16 @@
 
 import base64
 import re
+from collections.abc import AsyncIterator
 
-from consumers.connectors.http.config import Response, media_type_of
-from domain.connector.http_client import HttpReply
+from consumers.connectors.http.config import DEFAULT_BYTES, MAX_BYTES, RequestConfig, Response, media_type_of
+from domain.connector.http_client import HttpReply, Keep, ReplyHeaders, header_of
+from domain.files.file import INLINE_BYTES, File, Files, is_binary
 from domain.values.charset import SHOWS_ITSELF, charset_of, declared, marked, text_of
 from domain.values.disposition import filename_of
 from domain.values.json import Json, JsonObject, MalformedJson, parse
 from domain.values.payload import begins_like_json, is_json
 
-_BINARY = re.compile(
-    r"(?:image|audio|video|font)/(?!svg\+xml).*"
-    r"|application/(?:octet-stream|pdf|zip|gzip|x-gzip|x-tar|x-7z-compressed|x-bzip2?|wasm|vnd\.(?:ms-|openxml).*)"
-)
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\ufffd]")
 """Characters that show that a charset was guessed wrong."""
 MAX_FILENAME = 255
@@ -31,13 +29,15 @@ def output(reply: HttpReply, response: Response) -> JsonObject:
     media_type, options = media_type_of(reply.header("content-type"))
     found: JsonObject = {"status": reply.status, "headers": headers_of(reply)}
     why = ""
-    if not reply.body:
-        body: Json = None
+    if reply.file:
+        body: Json = reply.file.value()
+    elif not reply.body:
+        body = None
     elif response == "json" or (response == "auto" and _may_be_json(media_type, reply.body)):
         body, why = _json(reply, media_type, options)
         if why and response == "json":
             raise NotAsAsked(f"the answer was to be JSON, but {why}")
-    elif response == "binary" or (response == "auto" and _BINARY.fullmatch(media_type)):
+    elif response == "binary" or (response == "auto" and is_binary(media_type)):
         body = _kept(reply, media_type)
     else:
         body = _text(reply, media_type, options, certain=response == "text")
@@ -47,6 +47,32 @@ def output(reply: HttpReply, response: Response) -> JsonObject:
     if reply.truncated:
         found["truncated"] = True
     return found
+
+
+def most_of(wanted: RequestConfig) -> int:
+    """Bytes of an answer that is no file."""
+    return min(wanted.max_bytes or DEFAULT_BYTES, MAX_BYTES)
+
+
+def keep_of(wanted: RequestConfig, files: Files | None) -> Keep | None:
+    """How an answer becomes a file: a binary one, where it is wished for or the content is large."""
+    if files is None or wanted.response not in {"auto", "binary"}:
+        return None
+    is_asked = wanted.response == "binary"
+
+    async def take(headers: ReplyHeaders, content: AsyncIterator[bytes]) -> File:
+        return await files.keep(
+            content,
+            filename=filename_of(header_of(headers, "content-disposition")) or "",
+            content_type=media_type_of(header_of(headers, "content-type"))[0],
+            most=wanted.max_bytes or None,
+        )
+
+    return Keep(
+        wants=lambda headers: is_asked or is_binary(media_type_of(header_of(headers, "content-type"))[0]),
+        above=0 if is_asked else INLINE_BYTES,
+        take=take,
+    )
 
 
 def headers_of(reply: HttpReply) -> JsonObject:

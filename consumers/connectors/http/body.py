@@ -11,7 +11,10 @@ import msgspec
 from msgspec import Meta
 
 from consumers.connectors.http.config import FORM, MULTIPART, BodyType, content_type_of, media_type_of
+from consumers.connectors.http.upload import NO_FILES, Found, Piece
 from domain.connector.config import BadConfig, is_template
+from domain.connector.http_client import Upload
+from domain.files.file import is_file
 from domain.language.template import templates
 from domain.values.charset import charset_of
 from domain.values.json import Json, JsonObject, MalformedJson, parse
@@ -26,7 +29,7 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 class Content(msgspec.Struct, frozen=True):
     """The body, and its type where the step sets none."""
 
-    body: bytes
+    body: bytes | Upload
     content_type: str
 
 
@@ -40,8 +43,11 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     content_type: str | None = None
 
 
-def encoded(kind: BodyType, body: Json, content_type: str | None, seed: str) -> Content:
-    """The bytes of a body. `seed` is the same on each attempt, and so are the bytes. Raises BadConfig."""
+def encoded(kind: BodyType, body: Json, content_type: str | None, seed: str, files: Found = NO_FILES) -> Content:
+    """A body, as bytes or, with files, as a stream. `seed` is the same on each attempt, and so is the body.
+
+    Raises BadConfig.
+    """
     media_type, options = media_type_of(content_type)
     if kind == "json" and media_type in {FORM, MULTIPART} and isinstance(body, dict):
         kind = "form" if media_type == FORM else "multipart"  # where a template has made the content type
@@ -51,10 +57,10 @@ def encoded(kind: BodyType, body: Json, content_type: str | None, seed: str) -> 
         case "form":
             return Content(_form(body), FORM)
         case "multipart":
-            return _multipart(body, seed)
+            return _multipart(body, seed, files)
         case "binary":
-            content, found, _name = _exact(body)
-            return Content(content, found or "application/octet-stream")
+            content, found, _name = _exact(body, files)
+            return Content(files.joined([content]), found or "application/octet-stream")
         case "text":
             return Content(_text(body, media_type, options), _TEXT)
 
@@ -118,15 +124,17 @@ def _text(body: Json, media_type: str, options: dict[str, str]) -> bytes:
     return content
 
 
-def _multipart(body: Json, seed: str) -> Content:
-    parts = [_encoded_part(part) for part in _parts(body)]
-    content = b"".join(parts)
+def _multipart(body: Json, seed: str, files: Found) -> Content:
+    parts = [_encoded_part(part, files) for part in _parts(body)]
+    # What a file holds is not looked into: nobody who made it can know the hash of this attempt.
+    known = b"".join(piece for part in parts for piece in part if isinstance(piece, bytes))
     turn, boundary = 0, b""
-    while not boundary or boundary in content:
+    while not boundary or boundary in known:
         boundary = hashlib.sha256(f"{seed} {turn}".encode()).hexdigest()[:32].encode()
         turn += 1
-    joined = b"".join(b"--%s\r\n%s\r\n" % (boundary, part) for part in parts)
-    return Content(joined + b"--%s--\r\n" % boundary, f"{MULTIPART}; boundary={boundary.decode()}")
+    pieces = [piece for part in parts for piece in (b"--%s\r\n" % boundary, *part, b"\r\n")]
+    whole = files.joined([*pieces, b"--%s--\r\n" % boundary])
+    return Content(whole, f"{MULTIPART}; boundary={boundary.decode()}")
 
 
 def _parts(body: Json) -> list[Part]:
@@ -148,20 +156,22 @@ def _field(name: str, value: Json) -> Part:
     return Part(name=name, file=value) if is_exact(value) else Part(name=name, value=value)
 
 
-def _encoded_part(part: Part) -> bytes:
+def _encoded_part(part: Part, files: Found) -> tuple[bytes, Piece]:
     head = f'Content-Disposition: form-data; name="{part.name.translate(_ESCAPES)}"'
     content_type = part.content_type
+    content: Piece
     if part.file is None:
         content = text_of(part.value).encode("utf-8", "replace") if part.value is not None else b""
         filename = part.filename
     else:
-        content, found, named = _exact(part.file) if is_exact(part.file) else (_plain(part.file), "text/plain", "")
+        exact = is_exact(part.file)
+        content, found, named = _exact(part.file, files) if exact else (_plain(part.file), "text/plain", "")
         content_type, filename = content_type or found or "application/octet-stream", part.filename or named or "file"
     if filename:
         head += f'; filename="{filename.translate(_ESCAPES)}"'
     if content_type:
         head += f"\r\nContent-Type: {' '.join(content_type.split())}"
-    return f"{head}\r\n\r\n".encode("utf-8", "replace") + content
+    return f"{head}\r\n\r\n".encode("utf-8", "replace"), content
 
 
 def _plain(value: Json) -> bytes:
@@ -169,12 +179,17 @@ def _plain(value: Json) -> bytes:
 
 
 def is_exact(value: Json) -> bool:
-    """Whether a value stands for exact bytes: a file of a form, or an answer that is not text."""
+    """Whether a value stands for exact bytes: a file, or an answer that is not text."""
+    if is_file(value):
+        return True
     return isinstance(value, dict) and isinstance(value.get("content"), str) and "content_type" in value
 
 
-def _exact(value: Json) -> tuple[bytes, str, str]:
-    """Bytes, type and file name of a value that was kept exactly, or of base64 text. Raises BadConfig."""
+def _exact(value: Json, files: Found) -> tuple[Piece, str, str]:
+    """Content, type and name of a file, of a value that was kept exactly, or of base64 text. Raises BadConfig."""
+    if isinstance(value, dict) and is_file(value):
+        file = files.file(value)
+        return file, file.content_type, file.filename
     content, content_type, filename = value, "", ""
     if isinstance(value, dict) and is_exact(value):
         content, content_type, filename = (

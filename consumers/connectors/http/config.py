@@ -25,7 +25,9 @@ BodyType: TypeAlias = Literal["json", "form", "multipart", "text", "binary"]
 Response: TypeAlias = Literal["auto", "json", "text", "binary"]
 
 MAX_BYTES = 10 * 2**20
-"""The largest `max_bytes`."""
+"""The largest answer that is no file."""
+MAX_FILE_BYTES = 2**40
+"""The largest `max_bytes`: the installation's limit of a file is lower."""
 DEFAULT_BYTES = 2**20
 MAX_TIMEOUT_S = 300.0
 MAX_CONTENT_TYPE = 1_000
@@ -57,9 +59,9 @@ class RequestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             "multipart: a list of {name, value | file, filename, content_type}",
         ),
     ] = None
-    response: Annotated[Response, Meta(title="Read the answer as", description="auto: as its content type says")] = (
-        "auto"
-    )
+    response: Annotated[
+        Response, Meta(title="Read the answer as", description="auto: as its content type says. binary: as a file")
+    ] = "auto"
     success: (
         Annotated[
             dict[str, Json],
@@ -73,10 +75,19 @@ class RequestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     redirects: Annotated[
         int, Meta(title="Redirects that are followed", ge=0, le=MAX_REDIRECTS, description="Each through the guard")
     ] = 0
-    max_bytes: Annotated[
-        int,
-        Meta(title="Largest answer in bytes", ge=1, le=MAX_BYTES, description="A larger one fails the step"),
-    ] = DEFAULT_BYTES
+    max_bytes: (
+        Annotated[
+            int,
+            Meta(
+                title="Largest answer in bytes",
+                ge=1,
+                le=MAX_FILE_BYTES,
+                description=f"A larger one fails the step. Without it {DEFAULT_BYTES:,}, or what a file may have; "
+                f"more than {MAX_BYTES:,} only where the answer becomes a file",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     timeout_s: Annotated[float, Meta(title="Time limit in seconds", gt=0, le=MAX_TIMEOUT_S)] = 30.0
 
 
@@ -120,6 +131,9 @@ def check(saved: JsonObject) -> dict[str, str]:
     headers = saved.get("headers")
     if isinstance(headers, dict):
         found.update(_check_headers(headers))
+    most = saved.get("max_bytes")
+    if isinstance(most, int) and most > MAX_BYTES and saved.get("response") != "binary":
+        found.setdefault("max_bytes", f"expected int <= {MAX_BYTES}; more only where `response` is binary, a file")
     success, paging = saved.get("success"), saved.get("paging")
     if isinstance(success, dict):
         wrong_parts = condition.check(success, _ANSWER.wrong)

@@ -1,0 +1,1 @@
+"""What is a file, and how is it spoken of in JSON?"""

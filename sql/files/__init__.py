@@ -1,0 +1,1 @@
+"""Where are the bytes of files, and who says how long?"""
