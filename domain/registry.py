@@ -101,6 +101,7 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("user.sign_in_failed", 1, identity.SignInFailed),
     EventType("user.access_refused", 1, identity.AccessRefused),
     EventType("user.audit_exported", 1, identity.AuditExported),
+    EventType("user.file_downloaded", 1, identity.FileDownloaded),
 )
 
 Upcaster = Callable[[JsonObject], JsonObject]

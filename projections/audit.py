@@ -267,7 +267,7 @@ def _handled() -> Iterator[str]:
 
 AUDIT = Projection(
     name="audit",
-    definition=5,
+    definition=6,
     handles=frozenset(_handled()),
     create=_queries["create"],
     apply=_apply,

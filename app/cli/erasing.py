@@ -7,6 +7,7 @@ from app.config.settings import Settings
 
 async def erase(settings: Settings, subject: str, *, really: bool) -> int:
     """Forget the runs of a subject, or count them, and say so. Returns the exit code: 1 where some have not ended."""
+    from app.roles.roles import file_store
     from consumers.jobs.erasures import Erasures
     from domain.log.event import Metadata
     from projections.run_list import tenants
@@ -15,7 +16,7 @@ async def erase(settings: Settings, subject: str, *, really: bool) -> int:
 
     erased, waiting = 0, 0
     async with PgEventStore(settings.database_url, "erase", read_connections=1) as store:
-        erasures = Erasures(store, new_id)
+        erasures = Erasures(store, new_id, file_store(settings, store))
         for tenant_id in await tenants(store.pool):
             after = None
             while True:

@@ -13,6 +13,7 @@ from domain.log.stream import fold, load_of
 from domain.registry import decode, decode_metadata
 from domain.zap.zap import existing
 from projections.request_list import RequestListItem, get_request
+from sql.files.store import hand_over
 from sql.log.event_store import PgEventStore
 
 
@@ -36,6 +37,8 @@ class Requests:
             return before
         started = await admit(self._store, self._new_id, arrival)
         await record_admitted(self._store, self._new_id, arrival, started, metadata)
+        if arrival.request.kept is not None:
+            await hand_over(self._store.pool, request_id, started.run_id)
         return started
 
     async def kept(self, tenant_id: UUID, zap_id: UUID, request_id: UUID) -> tuple[RequestListItem, LoadedRequest]:

@@ -80,6 +80,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     signup: WhoMaySignUp = "on"
     max_body: int = 10 * 2**20
     max_held: int = 256 * 2**20
+    max_file: int = 256 * 2**20
+    max_files: int = 10 * 2**30
+    files: str = ""
     user_per_minute: int = 0
     requests_days: int = 90
     checkpoint_key: Secret = Secret("")
@@ -223,6 +226,9 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "signup": parsers.signup,
     "max_body": parsers.parse_size,
     "max_held": parsers.parse_size,
+    "max_file": parsers.parse_size,
+    "max_files": parsers.parse_size,
+    "files": parsers.archive,
     "user_per_minute": parsers.integer(0, 10_000_000),
     "requests_days": parsers.integer(7, 36_500),
     "checkpoint_key": parsers.encryption_key,

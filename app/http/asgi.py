@@ -46,6 +46,7 @@ from app.intake.loops import loop_flags
 from app.intake.replies import Replies
 from app.intake.request_log import RequestLog
 from app.intake.run_watch import RunWatch
+from app.intake.uploads.uploads import Uploads
 from app.live.live import Live
 from consumers.connectors import catalogs
 from consumers.dialogues.dialogues import Dialogues
@@ -208,6 +209,7 @@ def _hooks(
         flag_loop=loop_flags(services.store, services.now, services.new_id),
         rendering=rendering,
         refused=refusals.refused_by_hook,
+        uploads=Uploads(services.file_store, bodies),
     )
 
 

@@ -67,7 +67,7 @@ def commands(services: Services, rendering: Rendering, new_id: NewId) -> dict[st
     return {
         "past": value(Past(services.store)),
         "verifier": value(SparingVerifier(services.dsn)),
-        "erasures": value(Erasures(services.store, new_id)),
+        "erasures": value(Erasures(services.store, new_id, services.file_store)),
         "proofs": value(Proofs(services.store.pool)),
         "runs": value(Runs(services.store, new_id)),
         "jobs": value(Jobs(services.store, new_id)),
@@ -78,6 +78,8 @@ def commands(services: Services, rendering: Rendering, new_id: NewId) -> dict[st
         ),
         "samples": value(Samples(services.store, new_id)),
         "exports": value(Exports()),
+        "downloads": value(Exports()),
+        "files": value(services.file_store),
         "requests": value(Requests(services.store, new_id)),
     }
 

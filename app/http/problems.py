@@ -97,6 +97,8 @@ KINDS: Mapping[str, Kind] = {
              "Repeat the request after the seconds in `Retry-After`. Nothing was stored."),
         Kind("held_full", 507, "No more requests can be held",
              "Release or discard what your paused zaps hold, or enable them. Senders repeat the request later."),
+        Kind("files_full", 507, "No more files can be kept",
+             "Erase runs with files, or keep them for fewer days. Senders repeat the request later."),
         Kind("loop_detected", 508, "Runs start one another",
              "Look at which of your zaps calls this hook, and give one of them a filter that ends the chain."),
     )

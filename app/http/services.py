@@ -10,6 +10,7 @@ from app.accounts.passwords import OWASP
 from app.config.parsers import Network, WhoMaySignUp
 from domain.connector.catalog import Catalog
 from domain.log.ports import Clock, NewId
+from sql.files.store import FileStore
 from sql.log.event_store import PgEventStore
 from sql.process import clock
 
@@ -26,6 +27,7 @@ class Services:
     `encryption_key` is 32 bytes in URL-safe base64; it and `jwt_secret` may be several, with commas between them.
     `max_held`: bytes of requests that a paused zap may hold. `user_per_minute` limits the webhooks to all zaps of one
     user. `readiness` names the checks that fail right now.
+    `files`: where files are kept; without it, in the database.
     `has_mail`: whether the schedulers have a mail server.
     `trusted_proxies` are those whose word about the client is believed. `outbound_allow`: internal networks that tests
     of drafts may reach.
@@ -41,6 +43,7 @@ class Services:
     has_mail: bool = False
     max_body: int = 10 * 2**20
     max_held: int = 256 * 2**20
+    files: FileStore | None = None
     user_per_minute: int | None = None
     trusted_proxies: tuple[Network, ...] = ()
     outbound_allow: tuple[Network, ...] = ()
@@ -49,6 +52,11 @@ class Services:
     now: Clock = clock.now
     new_id: NewId = clock.new_id
     readiness: Callable[[], Awaitable[list[str]]] = always_ready
+
+    @property
+    def file_store(self) -> FileStore:
+        """Where files are kept."""
+        return self.files or FileStore(self.store.pool, self.now, self.new_id)
 
     @property
     def public_path(self) -> str:

@@ -5,7 +5,7 @@ Paths are /hooks/catch/{user_id}/{zap_id}, with anything that a sender appends.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from litestar.enums import ScopeType
 from litestar.types import HTTPScope, Receive, Scope, Send
 
 from app.intake import replies as intake_replies
-from app.intake.bodies import Bodies, SenderLeft, Share
+from app.intake.bodies import Bodies, SenderLeft, Share, Whose
 from app.intake.checks import (
     authenticate,
     check_content,
@@ -30,8 +30,10 @@ from app.intake.loops import FlagLoop
 from app.intake.refusals import HeldFull, LoopDetected, OverLimit, RequestTooLarge, WrongMethod, ZapPaused
 from app.intake.replies import MAX_QUERY, SAFE, Refused, Replies, Reply, send_reply
 from app.intake.request_log import RequestLog
+from app.intake.uploads.uploads import Uploads
 from consumers.rendering.rendering import Rendering
 from consumers.rendering.trigger import trigger_of
+from domain.files.file import INLINE_BYTES
 from domain.hook.compiled import Hook
 from domain.hook.hops import MAX_DEPTH, NO_HOPS, OWN_PER_MINUTE, Hop, Hops, own_runs
 from domain.hook.request import Request, request_body
@@ -42,7 +44,7 @@ from domain.language.template import TooMuchWork
 from domain.log.errors import DomainError, NotFound
 from domain.log.ports import AppendRefused, Clock, EventStore, NewId, StoreUnavailable
 from domain.registry import encode
-from domain.values.json import JsonObject
+from domain.values.json import Json, JsonObject
 from sql.process.crash_points import reached
 from sql.tables.rate_limits import RateLimits
 
@@ -56,6 +58,7 @@ _REASONS: dict[str, Reason] = {
     "unsupported_encoding": "malformed",
     "too_large": "too_large",
     "headers_too_large": "too_large",
+    "files_full": "held_full",
 }
 """Refusals of unverified requests, by their code. Each is recorded."""
 _COUNTED: dict[str, Reason] = {"method_not_allowed": "method", "too_slow": "too_slow", "unavailable": "unavailable"}
@@ -88,6 +91,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     hops: Hops = NO_HOPS
     flag_loop: FlagLoop | None = None
     rendering: Rendering = msgspec.field(default_factory=Rendering)
+    uploads: Uploads | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request; scope["path"] is the part after /hooks/catch."""
@@ -148,15 +152,10 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         if len(query) > MAX_QUERY:
             raise RequestTooLarge(f"the query string is longer than {MAX_QUERY} bytes")
         headers = stored_headers(scope["headers"], hook.proof, hook.secrets)
-        raw = await share.read(receive, headers.get("content-length"))
-        if is_plain(hook, headers):
-            delivery_id = idempotency_key(headers.get("idempotency-key"))
-        else:
-            verified = await authenticate(hook, signed_request(scope, self.public_url, raw), self.now())
-            if verified.challenge is not None:
-                self.requests.count(target.zap_id, target.zap.owner, "handshake")
-                return intake_replies.challenged(verified.challenge)
-            delivery_id = verified.delivery_id or ""
+        taken = await self._taken(scope, receive, headers, share, target)
+        if isinstance(taken, Reply):
+            return taken
+        raw, delivery_id, kept, id_ = taken
         await check_content(headers, raw, self.bodies.max_body, is_authentic=not hook.open)
         text, encoding = request_body(raw)
         trace = headers.get("traceparent")
@@ -171,6 +170,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             raw=hook.raw,
             trigger_id=target.zap.trigger_id,
             trigger_type=target.zap.trigger_type,
+            kept=kept,
         )
         return Arrival(
             zap_id=target.zap_id,
@@ -179,7 +179,48 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             delivery_id=delivery_id,
             traceparent=trace if trace and _TRACEPARENT.fullmatch(trace) else "",
             hop=self.hops.read(depth) if depth else None,
+            id=id_,
         )
+
+    async def _taken(
+        self, scope: HTTPScope, receive: Receive, headers: Mapping[str, str], share: Share, target: _Target
+    ) -> tuple[bytes, str, Json, UUID | None] | Reply:
+        """The body of an authentic request and the id of its delivery; of a body that became files what stands for it,
+        and the id of what owns them. Or the reply to a handshake.
+        """
+        zap, raw, kept, uploads, id_ = target.zap, b"", None, self.uploads, None
+        large = uploads is not None and uploads.streams(zap.hook, headers)
+        if uploads is not None and large:
+            delivery = await self._delivery(scope, headers, b"", target)
+            if isinstance(delivery, Reply):
+                return delivery
+            id_ = self.new_id()
+            whose = Whose(target.zap_id, zap.owner)
+            share.body, kept = await uploads.taken(receive, headers, id_, whose, zap.owner)
+            if kept is not None:
+                return b"", delivery, kept, id_
+            raw = share.body
+        else:
+            raw = await share.read(receive, headers.get("content-length"))
+        delivery = await self._delivery(scope, headers, raw, target)
+        if not isinstance(delivery, str):
+            return delivery
+        if uploads is not None and len(raw) > INLINE_BYTES and uploads.wants(zap.hook, headers):
+            id_ = self.new_id()
+            kept = await uploads.pieces(_once(raw), headers, id_, zap.owner)
+            return b"", delivery, kept, id_
+        return raw, delivery, None, None
+
+    async def _delivery(self, scope: HTTPScope, headers: Mapping[str, str], raw: bytes, target: _Target) -> str | Reply:
+        """The id of an authentic delivery, empty where it has none; or the reply to a handshake."""
+        hook = target.zap.hook
+        if is_plain(hook, headers):
+            return idempotency_key(headers.get("idempotency-key"))
+        verified = await authenticate(hook, signed_request(scope, self.public_url, raw), self.now())
+        if verified.challenge is not None:
+            self.requests.count(target.zap_id, target.zap.owner, "handshake")
+            return intake_replies.challenged(verified.challenge)
+        return verified.delivery_id or ""
 
     async def _committed(self, arrival: Arrival) -> Reply | Started | Held:
         """The outcome of an authentic request. One that the log does not take is recorded, too."""
@@ -254,6 +295,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     async def _acknowledge(self, arrival: Arrival, stored: Started | Held) -> Reply:
         """The answer to a committed request; repeats are counted by their run."""
         if stored.duplicate:
+            await self._forget(arrival)
             run_id = stored.run_id if isinstance(stored, Started) else None
             self.requests.count(arrival.zap_id, arrival.zap.owner, "duplicate", run_id)
         if isinstance(stored, Held):
@@ -287,13 +329,23 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     async def _turn_away(self, arrival: Arrival, reason: Reason, error: DomainError) -> DomainError:
         """The refusal to raise, after the request was recorded."""
+        await self._forget(arrival)
         with suppress(StoreUnavailable):
             refused = self.refused(error)
-            await self._keep(arrival, reason, refused.reply.status, refused.detail)
+            await self._keep(arrival, reason, refused.reply.status, refused.detail, whole=arrival.id is None)
         return error
 
-    async def _keep(self, arrival: Arrival, reason: Reason, status: int, detail: str) -> UUID | None:
-        return await self.requests.record(arrival.zap.owner, _rejected(arrival, reason, status, detail))
+    async def _forget(self, arrival: Arrival) -> None:
+        """The files of a request that starts nothing."""
+        if arrival.id is not None and self.uploads is not None:
+            await self.uploads.forget(arrival.id)
+
+    async def _keep(
+        self, arrival: Arrival, reason: Reason, status: int, detail: str, *, whole: bool = True
+    ) -> UUID | None:
+        rejected = _rejected(arrival, reason, status, detail)
+        rejected = rejected if whole else msgspec.structs.replace(rejected, request=None)
+        return await self.requests.record(arrival.zap.owner, rejected, arrival.id)
 
     async def _record(self, refused: Refused, scope: HTTPScope, body: bytes, target: _Target) -> None:
         """Record what was refused, if the log takes it: the answer does not depend on that."""
@@ -321,6 +373,10 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             await self.requests.record(target.zap.owner, rejected)
         except StoreUnavailable:
             self.requests.count(target.zap_id, target.zap.owner, reason)
+
+
+async def _once(raw: bytes) -> AsyncIterator[bytes]:
+    yield raw
 
 
 def _rejected(arrival: Arrival, reason: Reason, status: int, detail: str) -> RequestRejected:

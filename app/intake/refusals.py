@@ -43,6 +43,12 @@ class HeldFull(DomainError, code="held_full"):
     retry_after_s = 60
 
 
+class FilesFull(DomainError, code="files_full"):
+    """All files of the workspace have as many bytes as they may."""
+
+    retry_after_s = 60
+
+
 class LoopDetected(DomainError, code="loop_detected"):
     """Runs have started one another too often."""
 

@@ -60,7 +60,7 @@ class RequestLog:
         self._monotonic = monotonic
         self._accounts: dict[UUID, _Account] = {}
 
-    async def record(self, tenant_id: UUID, rejected: RequestRejected) -> UUID | None:
+    async def record(self, tenant_id: UUID, rejected: RequestRejected, request_id: UUID | None = None) -> UUID | None:
         """Record a request and give its id; None where there is no room left in this minute, so it is counted.
 
         Raises StoreUnavailable.
@@ -74,7 +74,7 @@ class RequestLog:
             account.kept += len(rejected.request.body)
             if account.kept > BYTES_PER_MINUTE:
                 rejected = msgspec.structs.replace(rejected, request=None)
-        request_id = self._new_id()
+        request_id = request_id or self._new_id()
         await self._append(tenant_id, rejected.zap_id, NewEvent(request_id, rejected))
         return request_id
 

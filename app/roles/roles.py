@@ -17,6 +17,8 @@ from app.config.settings import Settings
 
 if TYPE_CHECKING:
     from consumers.kafka.subscription import ConsumerConfig
+    from sql.files.store import FileStore
+    from sql.log.event_store import PgEventStore
 
 API_PATIENCE_S = 1.8
 """How long a request waits for the log: senders have their 503 within two seconds."""
@@ -62,12 +64,22 @@ async def _api(settings: Settings, stop: asyncio.Event) -> None:
             signup=settings.signup,
             max_body=settings.max_body,
             max_held=settings.max_held,
+            files=file_store(settings, store),
             user_per_minute=settings.user_per_minute or None,
             trusted_proxies=settings.trusted_proxies,
             outbound_allow=settings.outbound_allow,
             readiness=lambda: failing_checks(store),
         )
         await serve(services, settings.host, settings.port, stop)
+
+
+def file_store(settings: Settings, store: "PgEventStore") -> "FileStore":
+    """Where files are kept, and how large they may be."""
+    from sql.files.store import FileLimits, FileStore
+    from sql.process import clock
+
+    limits = FileLimits(settings.max_file, settings.max_files)
+    return FileStore(store.pool, clock.now, clock.new_id, url=settings.files, limits=limits)
 
 
 async def _relay(settings: Settings, stop: asyncio.Event) -> None:
@@ -127,6 +139,7 @@ async def _runner(settings: Settings, stop: asyncio.Event) -> None:
                 hops=hops,
                 links=links,
                 encryption_key=settings.encryption_key,
+                files=file_store(settings, store),
             )
             await runner.run(stop)
 
@@ -203,7 +216,8 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
         channels = Channels(store=store, http=http, recipients=recipients, new_id=new_id, public_url=public_url)
         links = Links(settings.message_key, public_url)
         notifier = Notifier(store, settings.database_url, channels, clock=clock.now, new_id=new_id, links=links)
-        housekeeping = Housekeeping(store.pool, clock.now, timedelta(days=settings.requests_days))
+        keep_requests = timedelta(days=settings.requests_days)
+        housekeeping = Housekeeping(store.pool, clock.now, keep_requests, file_store(settings, store))
         timers = scheduler(store, catalog(), http, dialogues, settings.encryption_key)
         tasks.create_task(timers.run(stop), name="scheduler")
         tasks.create_task(housekeeping.run(stop), name="housekeeping")
@@ -211,8 +225,7 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
         variables = Variables(store.pool, settings.encryption_key).of
         jobs = JobWorker(store, settings.database_url, clock.new_id, catalog(), links, variables=variables)
         tasks.create_task(jobs.run(stop), name="jobs")
-        retaining = retention.keep(settings.database_url, settings.archive, stop)
-        tasks.create_task(retaining, name="retention")
+        tasks.create_task(retention.keep(settings.database_url, settings.archive, stop), name="retention")
         if settings.checkpoint_key:
             checkpoints = Checkpoints(
                 store,
@@ -225,6 +238,7 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
 
 
 _KAFKA = tuple(name for name in Settings.__struct_fields__ if name.startswith("kafka_") and name != "kafka_groups")
+_FILES = ("files", "max_file", "max_files")
 _TOPIC = ("database_url", "kafka_bootstrap_servers", "message_key")
 
 ROLES: Mapping[str, Role] = {
@@ -234,7 +248,7 @@ ROLES: Mapping[str, Role] = {
         needs=("database_url", "jwt_secret", "encryption_key", "message_key"),
         uses=(
             *("host", "port", "public_url", "signup", "max_body", "max_held", "user_per_minute", "trusted_proxies"),
-            *("outbound_allow", "smtp_host", "smtp_from"),
+            *("outbound_allow", "smtp_host", "smtp_from", *_FILES),
         ),
     ),
     "relay": Role(
@@ -247,7 +261,7 @@ ROLES: Mapping[str, Role] = {
         help="Run the actions of zaps.",
         run=_runner,
         needs=(*_TOPIC, "encryption_key"),
-        uses=(*_KAFKA, "kafka_groups", "outbound_allow", "public_url"),
+        uses=(*_KAFKA, "kafka_groups", "outbound_allow", "public_url", *_FILES),
     ),
     "projector": Role(
         help="Keep the read models up to date.",
@@ -260,7 +274,7 @@ ROLES: Mapping[str, Role] = {
         run=_scheduler,
         needs=("database_url", "message_key", "encryption_key"),
         uses=(
-            *("public_url", "outbound_allow", "requests_days"),
+            *("public_url", "outbound_allow", "requests_days", *_FILES),
             *("checkpoint_key", "checkpoint_minutes", "checkpoint_url", "checkpoint_file", "archive"),
             *("smtp_host", "smtp_port", "smtp_username", "smtp_password", "smtp_tls", "smtp_from"),
         ),

@@ -17,8 +17,10 @@ from domain.run.events import RunRequested
 from domain.run.state import EndedRun
 from projections.request_list import request_of
 from projections.run_list import family, runs_after
+from sql.files.store import FileStore
 from sql.log.event_store import PgEventStore
 from sql.log.forgetting import forget, is_forgotten
+from sql.process.clock import now
 
 EXAMINED = 1_000
 """Runs that one request looks at for a subject."""
@@ -48,9 +50,10 @@ class SubjectErased(msgspec.Struct, frozen=True):
 class Erasures:
     """Every method takes the tenant, and raises NotFound for what is another one's."""
 
-    def __init__(self, store: PgEventStore, new_id: NewId) -> None:
+    def __init__(self, store: PgEventStore, new_id: NewId, files: FileStore | None = None) -> None:
         self._store = store
         self._new_id = new_id
+        self._files = files or FileStore(store.pool, now, new_id)
 
     async def erase_run(self, tenant_id: UUID, run_id: UUID, metadata: Metadata) -> Erased:
         """Forget a run, with the items of its loops, the runs that it called and its replays.
@@ -63,6 +66,7 @@ class Erasures:
         await self._require_ended_parent(run_id)
         async for _ in self._ended(tenant_id, runs):
             pass  # all or none, as far as can be foreseen
+        await self._files.forget_of(runs)  # first, so that whoever repeats what failed finds none left
         erased = Erased(0, 0)
         async for events in self._ended(tenant_id, runs):
             if not await is_forgotten(self._store.pool, events[0].position):
@@ -108,6 +112,8 @@ class Erasures:
         zap_id = run.state.requested.zap_id
         position = await request_of(self._store.pool, run.tenant_id, zap_id, run.id)
         request = (await self._store.read_log(position - 1, 1))[0] if position else None
+        if request:
+            await self._files.forget_of([request.stream_id])
         if request and await is_forgotten(self._store.pool, request.position):
             request = None
         return await forget(self._store.pool, self._new_id, events, zap_id, metadata, request=request)

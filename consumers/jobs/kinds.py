@@ -24,6 +24,7 @@ from domain.zap.zap import LoadedZap, existing
 from projections.request_list import oldest_held
 from projections.run_keys import reread
 from projections.run_query import oldest_runs
+from sql.files.store import hand_over
 from sql.log.event_store import PgEventStore
 
 T = TypeVar("T")
@@ -217,6 +218,9 @@ class ReleaseRequests(_OfHeldRequests):
                 if isinstance(arrival, Arrival) and isinstance(run, Started)
             ]
         )
+        for arrival, run in zip(arrivals, started, strict=True):
+            if isinstance(arrival, Arrival) and isinstance(run, Started) and arrival.request.kept is not None:
+                await hand_over(self._store.pool, arrival.request_id, run.run_id)
         return _outcomes(started)
 
     async def _zap(self, loaded: LoadedJob) -> LiveZap:

@@ -124,9 +124,8 @@ class Runner:
         self._rooms = Rooms()
         self._head_starts = HeadStarts(partitions)
         self._family = Family(self._executor, self._lanes, self._rooms, self._head_starts)
-        self._executor.children.work.starts = self._family
-        self._executor.children.work.owns = self._owns
-        self._executor.children.work.requests = Requests(store)
+        work = self._executor.children.work
+        work.starts, work.owns, work.requests = self._family, self._owns, Requests(store)
         self._serial = SerialRuns(store, self._family, partitions)
         self._marks = Watermarks(self._gates, GapReports(store.pool, "runner"), config.message_keys)
         self._saved: dict[int, int] = {}

@@ -11,8 +11,10 @@ import structlog
 
 from domain.language.zones import RULES
 from projections import audit, request_list, stats, tick_list
+from sql.files.store import FileStore, forget_files_of_requests
 from sql.postgres.pool import CONNECTION_ERRORS, Pool
 from sql.postgres.queries import Queries, Query
+from sql.process.clock import new_id
 from sql.process.patience import rest
 
 log = structlog.get_logger()
@@ -53,10 +55,13 @@ class Housekeeping:
     Months of requests that start no run are dropped once their last day is `keep_requests` ago.
     """
 
-    def __init__(self, pool: Pool, clock: Callable[[], datetime], keep_requests: timedelta) -> None:
+    def __init__(
+        self, pool: Pool, clock: Callable[[], datetime], keep_requests: timedelta, files: FileStore | None = None
+    ) -> None:
         self._pool = pool
         self._clock = clock
         self._keep_requests = keep_requests
+        self._files = files or FileStore(pool, clock, new_id)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Do each chore now and every hour, until `stop`."""
@@ -68,6 +73,7 @@ class Housekeeping:
             chores.create_task(self._repeat("backtests", lambda: self._prune_backtests(stop), stop))
             chores.create_task(self._repeat("polls", lambda: self._prune_polls(stop), stop))
             chores.create_task(self._repeat("buckets", lambda: self._prune_buckets(stop), stop))
+            chores.create_task(self._repeat("files", self._sweep_files, stop))
             chores.create_task(self._repeat("memory", lambda: self._prune_memory(stop), stop))
             chores.create_task(self._repeat("mail links", lambda: self._prune_mail_links(stop), stop))
 
@@ -114,6 +120,7 @@ class Housekeeping:
             for projection in (request_list.REQUEST_LIST, tick_list.TICK_LIST, audit.AUDIT, stats.STATS):
                 if not await connection.fetchval(_gates["try_lock_rebuild"], projection.name):
                     return False
+            await forget_files_of_requests(connection, month)
             await request_list.forget_month(connection, month)
             await tick_list.forget_month(connection, month)
             await audit.forget_month(connection, month)
@@ -121,6 +128,9 @@ class Housekeeping:
             dropped: int = await connection.fetchval(_events["drop_request_month"], month, timeout=DROP_S)
         log.info("housekeeping.requests_dropped", month=f"{month:%Y-%m}", events=dropped)
         return True
+
+    async def _sweep_files(self) -> None:
+        await self._files.sweep()
 
     async def _prune_dedupe(self, stop: asyncio.Event) -> None:
         await self._prune(_events["prune_dedupe"], self._clock(), stop)

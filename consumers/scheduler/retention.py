@@ -34,6 +34,7 @@ from projections.run_list import RUN_LIST
 from projections.run_search import RUN_SEARCH, forget_runs
 from projections.stats import STATS, seal_runs
 from projections.zap_health import ZAP_HEALTH
+from sql.files.store import forget_rows
 from sql.log.hashing import event_hash
 from sql.postgres.pool import Connection, connect
 from sql.postgres.queries import Queries
@@ -211,6 +212,7 @@ async def _drop(connection: Connection, gone: Expired, new_id: NewId, archive: s
     await connection.execute(_queries["forget_keys"], tenants, run_ids)
     await connection.execute(_queries["forget_told"], tenants, run_ids, gone.month)
     await _forget_indexed(connection, gone)
+    await forget_rows(connection, run_ids)
     await seal_runs(connection, gone.month, sorted({(run[0], run[2]) for run in gone.runs}))
     events = [_event(_told(part, *told[part.drop_id], archive), part, new_id) for part in parts]
     kind = event_type(RunsDropped(month="", zaps=[], events=0, digest=""))

@@ -76,6 +76,14 @@ class AuditExported(Event, frozen=True, kw_only=True):
     after: int = 0
 
 
+class FileDownloaded(Event, frozen=True, kw_only=True):
+    """A file of a run, or of a request that is held, was downloaded; `size` is in bytes."""
+
+    file_id: UUID
+    run_id: UUID
+    size: int
+
+
 IdentityEvent: TypeAlias = (
     UserSignedUp
     | UserSignedIn
@@ -86,4 +94,5 @@ IdentityEvent: TypeAlias = (
     | SignInFailed
     | AccessRefused
     | AuditExported
+    | FileDownloaded
 )

@@ -186,6 +186,8 @@ def _of_account(event: identity.IdentityEvent, user_id: UUID) -> Told:
             return Told(kind="api_key", id=key_id, text=f"revoked API key {key_id}")
         case identity.AuditExported(format=wanted):
             return Told(kind="audit", id=user_id, text=f"exported the audit as {wanted.upper()}")
+        case identity.FileDownloaded(file_id=file_id, run_id=run_id, size=size):
+            return Told(kind="run", id=run_id, text=f"downloaded the file {file_id}, of {size:,} bytes")
         case _:
             return Told(kind="account", id=user_id, text=_about_account(event))
 

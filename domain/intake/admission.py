@@ -84,7 +84,7 @@ async def hold(
     each is released or discarded once. Raises StoreUnavailable and TooManyItems.
     """
     require_few(items or ())
-    request_id = new_id()
+    request_id = arrival.id or new_id()
     append = facts(
         arrival.zap_id,
         arrival.zap.owner,
@@ -120,6 +120,7 @@ def run_append(new_id: NewId, arrival: Arrival) -> Append:
         metadata=Metadata(actor=arrival.actor, causation_id=arrival.request_id, traceparent=arrival.traceparent),
         dedupe_key=key_of(arrival),
         dedupe_window_s=arrival.zap.hook.dedupe_window_s,
+        run_id=arrival.id,
     )
 
 

@@ -66,7 +66,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `delivery_id` is empty where the sender gave none. `request_id` names the rejected request that is being
     admitted by hand, or the held one that is being released; `kind` is that of the stream that keeps it. `item` is the
-    number of this item in a split request.
+    number of this item in a split request. `id`: the id that the run gets, or the record, as files were kept under it.
     """
 
     zap_id: UUID
@@ -80,6 +80,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     kind: StreamKind = StreamKind.REQUEST
     item: int = 0
     hop: Hop | None = None
+    id: UUID | None = None
 
 
 class TooManyItems(DomainError, code="too_large"):

@@ -20,13 +20,7 @@ _MAX_BOUNDARY = 70  # RFC 2046 §5.1.1
 
 def parse_multipart(boundary: str, body: bytes, charset: str = "") -> Iterator[tuple[str, Json]]:
     """Each part's name and value, in order; `charset` is that of parts which name none. Raises MultipartError."""
-    parser = PushMultipartParser(
-        boundary[: _MAX_BOUNDARY + 1],
-        max_header_size=MAX_PART_HEADER,
-        max_header_count=MAX_PART_HEADERS,
-        max_segment_count=MAX_PARTS,
-        header_charset="latin-1",  # takes any bytes; names are read once they are known to be names
-    )
+    parser = parser_of(boundary)
     with parser:
         segment: MultipartSegment | None = None
         chunks: list[bytes] = []
@@ -36,11 +30,22 @@ def parse_multipart(boundary: str, body: bytes, charset: str = "") -> Iterator[t
             elif event is not None:
                 chunks.append(bytes(event))
             elif segment is not None:
-                yield _name(segment.name or "", charset), _value(segment, b"".join(chunks), charset)
+                yield text_name(segment.name or "", charset), _value(segment, b"".join(chunks), charset)
+
+
+def parser_of(boundary: str) -> PushMultipartParser:
+    """A parser that takes what comes piece by piece. Raises MultipartError, then and while it parses."""
+    return PushMultipartParser(
+        boundary[: _MAX_BOUNDARY + 1],
+        max_header_size=MAX_PART_HEADER,
+        max_header_count=MAX_PART_HEADERS,
+        max_segment_count=MAX_PARTS,
+        header_charset="latin-1",  # takes any bytes; names are read once they are known to be names
+    )
 
 
 def _value(segment: MultipartSegment, content: bytes, charset: str) -> Json:
-    filename = filename_of(segment.header("Content-Disposition", ""), lambda name: _name(name, charset))
+    filename = filename_of(segment.header("Content-Disposition", ""), lambda name: text_name(name, charset))
     if filename is None:
         return text_of(content, charset_of(segment.charset or "") or charset)
     return {
@@ -51,6 +56,6 @@ def _value(segment: MultipartSegment, content: bytes, charset: str) -> Json:
     }
 
 
-def _name(header: str, charset: str) -> str:
+def text_name(header: str, charset: str) -> str:
     """The text of a header that was read as Latin-1."""
     return header if header.isascii() else text_of(header.encode("latin-1"), charset)

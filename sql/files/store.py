@@ -6,8 +6,8 @@ the two leaves a file that nobody can use; `sweep` finds it.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
-from typing import TypeVar
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -22,6 +22,9 @@ from sql.files.objects import Objects
 from sql.files.pieces import Measured, proven
 from sql.postgres.pool import CONNECTION_ERRORS, Connection, Pool
 from sql.postgres.queries import Queries
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -128,10 +131,6 @@ class FileStore:
         await self._delete_objects(gone)
         return gone
 
-    async def hand_over(self, request_id: UUID, run_id: UUID) -> None:
-        """The files of a request that was held belong to the run that it became."""
-        await self._pool.execute(_queries["hand_over_files"], request_id, run_id)
-
     async def sweep(self) -> int:
         """Forget what crashes have left behind, and gives how many files that were."""
         left, last, began = 0, _FIRST, datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -186,10 +185,20 @@ class FileStore:
             raise _unavailable(error) from error
 
 
+async def hand_over(pool: Pool, request_id: UUID | None, run_id: UUID) -> None:
+    """The files of a request that was held, or refused, belong to the run that it became."""
+    await pool.execute(_queries["hand_over_files"], request_id, run_id)
+
+
 async def forget_rows(connection: Connection | Pool, owners: Sequence[UUID]) -> int:
     """Forget all files of some streams in a transaction of the caller's; a sweep deletes what an object store has."""
     gone: int = await connection.fetchval(_queries["forget_files_of"], list(owners))
     return gone
+
+
+async def forget_files_of_requests(connection: "Connection | PoolConnectionProxy[asyncpg.Record]", month: date) -> None:
+    """Forget the files of all requests of a month, in the transaction that drops them from the log."""
+    await connection.execute(_queries["forget_files_of_requests"], month)
 
 
 def _kept(row: "asyncpg.Record") -> Kept:

@@ -219,6 +219,7 @@ def test_links_lead_to_operations_by_parameters_that_these_have(document: Docume
         "resumeRun",
         "diffZapVersions",
         "listChoices",
+        "downloadFile",
     }
 
 

@@ -299,4 +299,5 @@ EXAMPLES: tuple[Event, ...] = (
     identity.SignInFailed(reason="wrong_password", count=7, since=START),
     identity.AccessRefused(method="DELETE", path="/api/v1/zaps/{zap_id}", needs="write", count=7, since=START),
     identity.AuditExported(format="csv", from_=START, to=START + timedelta(days=1), after=17),
+    identity.FileDownloaded(file_id=UUID(int=1), run_id=UUID(int=2), size=1_048_576),
 )

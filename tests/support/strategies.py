@@ -320,6 +320,7 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     identity.ApiKeyDeleted: st.builds(identity.ApiKeyDeleted, key_id=st.uuids()),
     identity.SignInFailed: st.builds(identity.SignInFailed, reason=st.sampled_from(("wrong_password", "too_many"))),
     identity.AccessRefused: st.builds(identity.AccessRefused, method=texts, path=texts, needs=texts),
+    identity.FileDownloaded: st.builds(identity.FileDownloaded),
     identity.AuditExported: st.builds(identity.AuditExported, format=st.sampled_from(("ndjson", "csv"))),
     forgetting.RunForgotten: st.builds(
         forgetting.RunForgotten, run_id=st.uuids(), zap_id=st.uuids(), events=st.integers(1, 99), digest=texts

@@ -74,7 +74,7 @@ class Export(msgspec.Struct, frozen=True):
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send page by page. An answer without its last chunk tells the client that it is not complete."""
-        gone = asyncio.create_task(_left(receive))
+        gone = asyncio.create_task(left(receive))
         try:
             await send({"type": "http.response.start", "status": 200, "headers": _headers(self.format)})
             async for page in pages(self.pool, self.tenant_id, self.format, self.wanted):
@@ -149,6 +149,7 @@ def _headers(wanted: Format) -> list[tuple[bytes, bytes]]:
     return [(name.encode(), value.encode()) for name, value in fields.items()]
 
 
-async def _left(receive: Receive) -> None:
+async def left(receive: Receive) -> None:
+    """Returns once the client has gone."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -15,6 +15,7 @@ from app.http.api.connectors import ConnectorController
 from app.http.api.dead_letters import DeadLetterController, HealthController
 from app.http.api.draft_tests import DraftTestController
 from app.http.api.erasures import ErasureController
+from app.http.api.files import FileController
 from app.http.api.history import HistoryController
 from app.http.api.hooks import HookController
 from app.http.api.jobs import BulkController, HeldController, JobController
@@ -71,6 +72,7 @@ def api(private_guard: Guard, keeps_answers: Middleware) -> Router:
             LiveController,
             ProofController,
             ErasureController,
+            FileController,
         ],
         guards=[private_guard],
         middleware=[keeps_answers],

@@ -73,6 +73,15 @@ SETTINGS: dict[str, SettingNote] = {
     "max_held": SettingNote(
         "What a paused zap may hold of requests; the zaps of one user may hold four times that.", "`256MB`"
     ),
+    "max_file": SettingNote("Bytes of one file: a large answer, or a large binary body or part of a form."),
+    "max_files": SettingNote(
+        "Bytes of all files of a workspace; beyond that, senders are answered 507 and steps fail."
+    ),
+    "files": SettingNote(
+        "Where the content of files is kept: a directory, or `s3://BUCKET/PREFIX` with the `AWS_...` variables as for "
+        "`ARCHIVE`. API, runner and scheduler need the same.",
+        "the database",
+    ),
     "user_per_minute": SettingNote("Webhooks a minute for all zaps of one user together. `0` is no limit."),
     "requests_days": SettingNote(
         "How many days requests that start no run are kept, also those that a zap still holds: 7 or more. "

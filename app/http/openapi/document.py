@@ -177,7 +177,7 @@ _ABOUT = {
     "choice": "The name that a field of an action gives under x-choices",
     "zap_id": "The id of a zap", "run_id": "The id of a run", "job_id": "The id of a job",
     "key_id": "The id of an API key", "session_id": "The id of a session", "step_id": "The id of a step",
-    "connection_id": "The id of a connection",
+    "connection_id": "The id of a connection", "file_id": "The id of a file: `$file` of its reference",
     "request_id": "The id of a request that started no run", "group_id": "The id of a group of failed runs",
     "number": "The number of a published version", "other": "The number of another one",
     "status": "Only those with this status",

@@ -45,6 +45,8 @@ def test_a_role_reads_what_the_table_gives_it_and_all_of_that(name: str) -> None
     code = inspect.getsource(ROLES[name].run)
     if "_consumer(settings" in code:
         code += inspect.getsource(roles._consumer)
+    if "file_store(settings" in code:
+        code += inspect.getsource(roles.file_store)
     read = set(re.findall(r"\bsettings\.(\w+)", code)) - {"message_keys"}
     if "settings.message_keys" in code or any(f"{helper}(settings)" in code for helper in HELPERS):
         read |= {"message_key"}

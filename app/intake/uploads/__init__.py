@@ -1,0 +1,1 @@
+"""How does a large body become files while it arrives?"""

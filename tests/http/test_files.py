@@ -1,0 +1,151 @@
+"""Large bodies become files as they arrive, and files can be downloaded by whom they belong to."""
+
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from sql.files.store import FileLimits, FileStore
+from sql.log.event_store import PgEventStore
+from sql.process.clock import new_id, now
+from tests.support import postgres
+from tests.support.api import Person, running_api, sign_up
+from tests.support.projected import following
+
+PHOTO = bytes(range(256)) * 2_000
+LIMIT = 4_000_000
+
+
+@pytest.fixture(scope="module")
+async def own(postgres_server: str) -> AsyncIterator[tuple[httpx.AsyncClient, PgEventStore, str]]:
+    """An application with small limits, and its database."""
+    async with postgres.cloned_database(postgres_server) as dsn, PgEventStore(dsn, "test") as store:
+        files = FileStore(store.pool, now, new_id, limits=FileLimits(LIMIT, 3 * LIMIT))
+        async with running_api(dsn, files=files) as client:
+            yield client, store, dsn
+
+
+async def body_of(person: Person, answer: httpx.Response) -> Any:
+    assert answer.status_code == 200, answer.text
+    run = await person("GET", f"/runs/{answer.json()['run_id']}")
+    return run.json()["trigger"]["body"]
+
+
+async def chunks(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), 65_536):
+        yield content[start : start + 65_536]
+
+
+async def test_large_bodies_become_files_and_small_ones_stay_as_they_are(
+    own: tuple[httpx.AsyncClient, PgEventStore, str],
+) -> None:
+    api, store, _dsn = own
+    ada, bob = await sign_up(api), await sign_up(api)
+    hook = (await ada.live_zap())["hook_url"]
+    form = {"data": {"title": "Ärger"}, "files": {"photo": ("ä b.png", PHOTO, "image/png")}}
+    body = await body_of(ada, await api.post(hook, **form))
+    photo = body["photo"]
+    assert body == {"title": "Ärger", "photo": photo}
+    described = {"sha256": sha256(PHOTO).hexdigest(), "size": len(PHOTO), "content_type": "image/png"}
+    assert photo == {"$file": photo["$file"], "filename": "ä b.png", **described}
+
+    got = await ada("GET", f"/files/{photo['$file']}")
+    assert got.content == PHOTO
+    assert got.headers["content-disposition"] == "attachment; filename=\"_ b.png\"; filename*=UTF-8''%C3%A4%20b.png"
+    assert got.headers["content-security-policy"] == "sandbox; default-src 'none'"
+    assert got.headers["x-content-type-options"] == "nosniff"
+    assert got.headers["content-type"] == "image/png"
+    assert (await bob("GET", f"/files/{photo['$file']}")).status_code == 404
+    assert (await ada("GET", f"/files/{uuid4()}")).status_code == 404
+    async with following(_dsn, store):
+        entries = (await ada("GET", "/audit?type=user.file_downloaded")).json()["items"]
+        assert [entry["summary"] for entry in entries], entries
+
+    binary = await body_of(ada, await api.post(hook, content=PHOTO, headers={"content-type": "application/pdf"}))
+    assert binary["content_type"] == "application/pdf"
+    streamed = await body_of(
+        ada, await api.post(hook, content=chunks(PHOTO), headers={"content-type": "application/octet-stream"})
+    )
+    assert streamed["sha256"] == described["sha256"]
+    small = await body_of(ada, await api.post(hook, files={"photo": ("a.png", b"\x89PNG", "image/png")}))
+    assert small["photo"]["content"] == "iVBORw=="
+    tiny = await api.post(hook, content=chunks(b"\x00\xff"), headers={"content-type": "application/octet-stream"})
+    assert await body_of(ada, tiny) == "AP8="
+
+
+async def test_what_is_refused_or_repeated_leaves_no_file(own: tuple[httpx.AsyncClient, PgEventStore, str]) -> None:
+    api, store, _dsn = own
+    ada = await sign_up(api)
+    zap = await ada.live_zap()
+    hook, binary = zap["hook_url"], {"content-type": "application/octet-stream"}
+    once = {**binary, "idempotency-key": "once"}
+    first = await api.post(hook, content=PHOTO, headers=once)
+    again = await api.post(hook, content=PHOTO, headers=once)
+    assert (again.json()["status"], again.json()["run_id"]) == ("duplicate", first.json()["run_id"])
+    large = await api.post(hook, content=chunks(bytes(LIMIT + 1)), headers=binary)
+    assert (large.status_code, large.json()["code"]) == (413, "too_large")
+    cut = b"--b\r\nContent-Disposition: form-data; name=f; filename=f\r\n\r\n" + PHOTO
+    broken = await api.post(hook, content=cut, headers={"content-type": "multipart/form-data; boundary=b"})
+    assert (broken.status_code, broken.json()["code"]) == (400, "malformed")
+    for _ in range(3):
+        await api.post(hook, content=bytes(LIMIT - 10), headers=binary)
+    full = await api.post(hook, content=bytes(LIMIT - 10), headers=binary)
+    assert (full.status_code, full.json()["code"]) == (507, "files_full")
+    await ada("POST", f"/zaps/{zap['id']}/pause")
+    kept = await store.pool.fetchval("select count(*) from proj.files where tenant_id = $1", ada.id)
+    assert kept == 3  # one of the first delivery, and two that fit beside it
+    bytes_kept = await store.pool.fetchval("select bytes from proj.file_rooms where tenant_id = $1", ada.id)
+    assert bytes_kept == len(PHOTO) + 2 * (LIMIT - 10)
+
+
+async def test_a_hook_takes_files_of_its_sender_only(own: tuple[httpx.AsyncClient, PgEventStore, str]) -> None:
+    api, store, _dsn = own
+    ada = await sign_up(api)
+    trigger = {"verification": {"preset": "header_token", "header": "x-key"}}
+    hook = (await ada.live_zap(trigger=trigger, secrets=["open sesame"]))["hook_url"]
+    binary = {"content-type": "application/octet-stream"}
+    assert (await api.post(hook, content=PHOTO, headers=binary)).status_code == 401
+    assert await store.pool.fetchval("select count(*) from proj.files where tenant_id = $1", ada.id) == 0
+    found = await body_of(ada, await api.post(hook, content=PHOTO, headers={**binary, "x-key": "open sesame"}))
+    assert found["size"] == len(PHOTO)
+
+
+async def test_an_erased_run_has_no_files_left(own: tuple[httpx.AsyncClient, PgEventStore, str]) -> None:
+    api, store, dsn = own
+    ada = await sign_up(api)
+    hook = (await ada.live_zap())["hook_url"]
+    answer = await api.post(hook, content=PHOTO, headers={"content-type": "image/png"})
+    file_id = (await body_of(ada, answer))["$file"]
+    run_id = answer.json()["run_id"]
+    async with following(dsn, store):
+        await ada("POST", f"/runs/{run_id}/cancel")
+        erased = await ada("POST", f"/runs/{run_id}/erase")
+    assert erased.json()["runs"] == 1
+    assert (await ada("GET", f"/files/{file_id}")).status_code == 404
+    chunks_left = await store.pool.fetchval("select count(*) from proj.file_chunks where file_id = $1", file_id)
+    assert chunks_left == 0
+    assert file_id not in (await ada("GET", f"/runs/{run_id}")).text
+
+
+async def test_the_files_of_a_request_that_is_admitted_go_to_its_run(
+    own: tuple[httpx.AsyncClient, PgEventStore, str],
+) -> None:
+    api, store, dsn = own
+    ada = await sign_up(api)
+    zap = await ada.live_zap(trigger={"filter": {"field": "trigger.headers.x-let-in", "operator": "exists"}})
+    refused = await api.post(zap["hook_url"], content=PHOTO, headers={"content-type": "image/png"})
+    assert refused.json()["status"] == "filtered", refused.text
+    owner = await store.pool.fetchval("select owner_id from proj.files where tenant_id = $1", ada.id)
+    async with following(dsn, store):
+        position = (await ada("GET", f"/zaps/{zap['id']}")).json()["position"]
+        requests = await ada("GET", f"/zaps/{zap['id']}/requests?min_position={position}")
+        (listed,) = requests.json()["items"]
+        assert listed["id"] == str(owner)
+        admitted = await ada("POST", f"/zaps/{zap['id']}/requests/{owner}/admit")
+    assert admitted.status_code in {200, 201, 202}, admitted.text
+    run_id = admitted.json()["run_id"]
+    moved = await store.pool.fetchval("select owner_id from proj.files where tenant_id = $1", ada.id)
+    assert str(moved) == run_id
