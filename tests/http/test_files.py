@@ -45,8 +45,8 @@ async def test_large_bodies_become_files_and_small_ones_stay_as_they_are(
     api, store, _dsn = own
     ada, bob = await sign_up(api), await sign_up(api)
     hook = (await ada.live_zap())["hook_url"]
-    form = {"data": {"title": "Ärger"}, "files": {"photo": ("ä b.png", PHOTO, "image/png")}}
-    body = await body_of(ada, await api.post(hook, **form))
+    photo_sent = ("ä b.png", PHOTO, "image/png")
+    body = await body_of(ada, await api.post(hook, data={"title": "Ärger"}, files={"photo": photo_sent}))
     photo = body["photo"]
     assert body == {"title": "Ärger", "photo": photo}
     described = {"sha256": sha256(PHOTO).hexdigest(), "size": len(PHOTO), "content_type": "image/png"}

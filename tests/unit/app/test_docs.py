@@ -173,7 +173,7 @@ class _Answers:
 
     def __init__(self, answer: HttpReply | Unreachable) -> None:
         self._answer = answer
-        self.sent: list[tuple[str, str, bytes | None, str]] = []
+        self.sent: list[tuple[str, str, object, str]] = []
 
     async def request(self, request: HttpRequest) -> HttpReply:
         self.sent.append((request.method, request.url, request.body, dict(request.headers)["Idempotency-Key"]))
