@@ -1,5 +1,6 @@
 """Fixtures that every layer of tests may use, and the order in which tests run."""
 
+import gc
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
@@ -44,9 +45,22 @@ alone: a whole system under load, or how long something takes. They come last, w
 ORDER = {"waiting": 0, "long": 1, "broken": 1, "browser": 1, "alone": 3}
 """Any other test is 2."""
 
+READ_MODELS = {"engine", "house"}
+"""Fixtures that start an engine on `dsn`."""
+
 # How fast this machine is says nothing about the code.
 settings.register_profile("triggerhub", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("triggerhub")
+
+# What is loaded here stays to the end: the collector need not look through it again and again.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """All modules are loaded, and what they made is not looked at again."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(trylast=True)
@@ -81,9 +95,10 @@ async def postgres_server() -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def dsn(postgres_server: str) -> AsyncIterator[str]:
-    """A migrated, empty database for one test."""
-    async with postgres.cloned_database(postgres_server) as dsn:
+async def dsn(postgres_server: str, request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """A migrated, empty database for one test, with read models where the test asks for their engine."""
+    built = not READ_MODELS.isdisjoint(request.fixturenames)
+    async with postgres.cloned_database(postgres_server, built=built) as dsn:
         yield dsn
 
 

@@ -21,7 +21,7 @@ from domain.log.event import StoredEvent
 from domain.registry import EVENT_TYPES
 from projections.engine.build import FEW_ROWS, Build, is_poison
 from projections.engine.projection import Projection
-from projections.engine.rebuild import ensure_built
+from projections.engine.rebuild import ensure_built, not_built
 from sql.log.pages import PAGE_BYTES, PAGE_EVENTS
 from sql.postgres.pool import Connection, connect
 from sql.postgres.queries import Queries
@@ -93,7 +93,7 @@ class Engine:
 
         Raises NewerRelease, and what connections raise.
         """
-        for projection in self._projections:
+        for projection in await not_built(self._dsn, self._projections, self._partitions):
             await ensure_built(self._dsn, projection, self._partitions)
 
     async def gates(self, partitions: Iterable[int]) -> dict[int, int]:

@@ -6,7 +6,7 @@ as no gate is beyond the head; what the topic still brings of it, the gates drop
 finds it deleted, reads the new ones, and goes on.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager, suppress
 
 import structlog
@@ -56,6 +56,15 @@ async def ensure_built(dsn: str, projection: Projection, partitions: int, progre
         await builder.execute(_gates["lock_rebuild"], projection.name)
         if not await _is_built(builder, projection, partitions):
             await _rebuild(builder, dsn, projection, partitions, progress)
+
+
+async def not_built(dsn: str, projections: Iterable[Projection], partitions: int) -> list[Projection]:
+    """Those that `ensure_built` would build, as seen over one connection."""
+    connection = await connect(dsn, "builds")
+    try:
+        return [one for one in projections if not await _is_built(connection, one, partitions)]
+    finally:
+        connection.terminate()
 
 
 async def _is_built(connection: Connection, projection: Projection, partitions: int) -> bool:

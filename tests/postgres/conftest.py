@@ -40,7 +40,7 @@ async def engine(dsn: str) -> AsyncIterator[Engine]:
 @pytest.fixture(scope="session")
 async def shared_house(postgres_server: str) -> AsyncIterator[FailingHouse]:
     """One database, with read models, a webhook and a mail server."""
-    async with postgres.cloned_database(postgres_server) as dsn, failing_house(dsn) as house:
+    async with postgres.cloned_database(postgres_server, built=True) as dsn, failing_house(dsn) as house:
         yield house
 
 

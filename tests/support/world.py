@@ -54,7 +54,7 @@ class World:
 async def running_world(postgres_server: str, **changes: Any) -> AsyncIterator[World]:
     """One on a database of its own; `changes` of its services."""
     async with AsyncExitStack() as stack:
-        dsn = await stack.enter_async_context(postgres.cloned_database(postgres_server))
+        dsn = await stack.enter_async_context(postgres.cloned_database(postgres_server, built=True))
         engine = await stack.enter_async_context(Engine(dsn, PROJECTIONS, PARTITIONS))
         await engine.start()
         store = await stack.enter_async_context(PgEventStore(dsn, "test"))
