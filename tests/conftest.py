@@ -45,9 +45,6 @@ alone: a whole system under load, or how long something takes. They come last, w
 ORDER = {"waiting": 0, "long": 1, "broken": 1, "browser": 1, "alone": 3}
 """Any other test is 2."""
 
-READ_MODELS = {"engine", "house"}
-"""Fixtures that start an engine on `dsn`."""
-
 # How fast this machine is says nothing about the code.
 settings.register_profile("triggerhub", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("triggerhub")
@@ -96,10 +93,14 @@ async def postgres_server() -> AsyncIterator[str]:
 
 @pytest.fixture
 async def dsn(postgres_server: str, request: pytest.FixtureRequest) -> AsyncIterator[str]:
-    """A migrated, empty database for one test, with read models where the test asks for their engine."""
-    built = not READ_MODELS.isdisjoint(request.fixturenames)
-    async with postgres.cloned_database(postgres_server, built=built) as dsn:
+    """A migrated, empty database for one test, with read models where the test asks for those."""
+    async with postgres.cloned_database(postgres_server, built="read_models" in request.fixturenames) as dsn:
         yield dsn
+
+
+@pytest.fixture
+def read_models() -> None:
+    """Whoever asks for this finds the read models built in `dsn`: a second template has them."""
 
 
 @pytest.fixture(scope="session")

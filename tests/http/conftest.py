@@ -5,15 +5,28 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from tests.support import postgres
+from sql.log.event_store import PgEventStore
 from tests.support.api import Person, running_api, sign_up
+from tests.support.world import World, running_world
 
 
 @pytest.fixture(scope="session")
-async def shared_api(postgres_server: str) -> AsyncIterator[httpx.AsyncClient]:
+async def shared_world(postgres_server: str) -> AsyncIterator[World]:
     """One application for all tests that look only at what their own users have."""
-    async with postgres.cloned_database(postgres_server) as dsn, running_api(dsn) as client:
-        yield client
+    async with running_world(postgres_server) as world:
+        yield world
+
+
+@pytest.fixture
+def shared_dsn(shared_world: World) -> str:
+    """Its database, for those who look there only for what their own users have."""
+    return shared_world.dsn
+
+
+@pytest.fixture
+def shared_store(shared_world: World) -> PgEventStore:
+    """The log of the same."""
+    return shared_world.store
 
 
 @pytest.fixture
@@ -23,10 +36,10 @@ def own_dsn(request: pytest.FixtureRequest) -> str | None:
 
 
 @pytest.fixture
-async def api(own_dsn: str | None, shared_api: httpx.AsyncClient) -> AsyncIterator[httpx.AsyncClient]:
+async def api(own_dsn: str | None, shared_world: World) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application."""
     if own_dsn is None:
-        yield shared_api
+        yield shared_world.api
         return
     async with running_api(own_dsn) as client:
         yield client

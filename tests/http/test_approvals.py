@@ -1,7 +1,6 @@
 """Approvals: one decision, whoever looks at the page, and however many answer at once."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -12,20 +11,18 @@ from domain.log.event import StreamKind
 from domain.run.events import RunCancelled
 from domain.run.links import Links
 from domain.run.waits import ApprovalAnswered, Asked
-from projections.engine.rebuild import rebuild
-from projections.engine.registry import PROJECTIONS
 from sql.log.event_store import PgEventStore
 from tests.support.api import HOOK_URL, Person, running_api
 from tests.support.waiting import FORM, LINKS, asking, happens, link, now_of
+from tests.support.world import World
 
 ADA, BOB, EDITOR = Asked(email="ada@example.com"), Asked(email="bob@example.com"), Asked(role="editor")
 SCANS = 100
 
 
 @pytest.fixture
-async def store(dsn: str) -> AsyncIterator[PgEventStore]:
-    async with PgEventStore(dsn, "test") as store:
-        yield store
+def store(shared_store: PgEventStore) -> PgEventStore:
+    return shared_store
 
 
 async def answers(store: PgEventStore, run_id: UUID) -> list[ApprovalAnswered]:
@@ -37,24 +34,27 @@ async def post(api: httpx.AsyncClient, url: str, **fields: str) -> httpx.Respons
     return await api.post(url, data=fields, headers={"user-agent": "a browser"})
 
 
-async def listed(dsn: str, person: Person, **query: str) -> list[dict[str, Any]]:
-    """The list of approvals, once it is built anew."""
-    for projection in PROJECTIONS:
-        if projection.name == "approvals":
-            await rebuild(dsn, projection, 1)
+async def listed(world: World, person: Person, **query: str) -> list[dict[str, Any]]:
+    """The list of approvals, once it has all that is in the log."""
+    await world.project()
     answer = await person("GET", "/approvals", params=query)
     assert answer.status_code == 200, answer.text
     items: list[dict[str, Any]] = answer.json()["items"]
     return items
 
 
-async def test_looking_at_it_changes_nothing_however_often(ada: Person, store: PgEventStore) -> None:
+async def test_looking_at_it_changes_nothing_however_often(ada: Person, dsn: str) -> None:
+    async with PgEventStore(dsn, "test") as store:
+        run = await asking(store, ada)
+        before = await store.head()
+        for method in ("GET", "HEAD"):
+            found = await asyncio.gather(*(ada.api.request(method, link(run)) for _ in range(SCANS)))
+            assert {one.status_code for one in found} == {200}
+        assert await store.head() == before
+
+
+async def test_an_answer_is_on_record_with_who_gave_it(ada: Person, store: PgEventStore) -> None:
     run = await asking(store, ada)
-    before = await store.head()
-    for method in ("GET", "HEAD"):
-        found = await asyncio.gather(*(ada.api.request(method, link(run)) for _ in range(SCANS)))
-        assert {one.status_code for one in found} == {200}
-    assert await store.head() == before
     answered = await post(ada.api, link(run), decision="approve", comment="fine")
     assert (answered.status_code, "approved this" in answered.text) == (200, True)
     (given,) = await answers(store, run.id)
@@ -81,9 +81,9 @@ async def test_a_token_with_one_character_changed_finds_nothing(ada: Person, sto
         assert (await ada.api.get(url[:at] + other + (url[at + 1 :] if at != -1 else ""))).status_code == 404
 
 
-async def test_a_key_that_may_only_read_gets_no_links(ada: Person, store: PgEventStore, dsn: str) -> None:
+async def test_a_key_that_may_only_read_gets_no_links(ada: Person, store: PgEventStore, shared_world: World) -> None:
     await asking(store, ada)
-    await listed(dsn, ada)
+    await listed(shared_world, ada)
     key = (await ada("POST", "/api-keys", json={"name": "k", "scopes": ["read"]})).json()["key"]
     answer = await ada.api.get("/api/v1/approvals", headers={"authorization": f"Bearer {key}"})
     (item,) = answer.json()["items"]
@@ -140,11 +140,11 @@ class TestPage:
             assert found.status_code == 404
 
     async def test_a_link_stays_valid_when_the_key_is_replaced(
-        self, dsn: str, ada: Person, store: PgEventStore
+        self, shared_dsn: str, ada: Person, store: PgEventStore
     ) -> None:
         run = await asking(store, ada)
         new = "another secret of this installation"
-        async with running_api(dsn, hop_secret=new) as api:
+        async with running_api(shared_dsn, hop_secret=new) as api:
             assert (await api.get(link(run))).status_code == 200
         asked = run.state.approvals["ok"].asked.to[0]
         both = Links(f"{new},{'MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY='}", HOOK_URL)
@@ -282,11 +282,13 @@ class TestApi:
         answer = await ada("POST", f"/runs/{run.id}/approvals/ok", json={"decision": "approve"})
         assert (answer.status_code, answer.json()["code"]) == (410, "gone")
 
-    async def test_somebody_else_finds_nothing(self, ada: Person, bob: Person, store: PgEventStore, dsn: str) -> None:
+    async def test_somebody_else_finds_nothing(
+        self, ada: Person, bob: Person, store: PgEventStore, shared_world: World
+    ) -> None:
         run = await asking(store, ada)
         foreign = await bob("POST", f"/runs/{run.id}/approvals/ok", json={"decision": "approve"})
         assert foreign.status_code == 404
-        assert await listed(dsn, bob) == []
+        assert await listed(shared_world, bob) == []
         assert (await ada("POST", f"/runs/{run.id}/approvals/no", json={"decision": "approve"})).status_code == 404
         assert await answers(store, run.id) == []
 
@@ -311,28 +313,28 @@ class TestApi:
 
 
 class TestList:
-    async def test_each_state_has_its_own(self, ada: Person, store: PgEventStore, dsn: str) -> None:
+    async def test_each_state_has_its_own(self, ada: Person, store: PgEventStore, shared_world: World) -> None:
         opened, decided = await asking(store, ada, ADA, BOB, form=FORM), await asking(store, ada)
         expired, withdrawn = await asking(store, ada, within_s=-1), await asking(store, ada)
         await post(ada.api, link(decided), decision="reject", comment="no")
         await happens(store, await now_of(store, withdrawn.id), RunCancelled())
-        (item,) = await listed(dsn, ada, state="open")
+        (item,) = await listed(shared_world, ada, state="open")
         assert item["run_id"] == str(opened.id)
         assert item["url"] == link(opened)
         assert item["form"] == FORM
         assert {"id", "run_id", "step_id", "title", "message", "form", "deadline", "url"} <= set(item)
         assert [one["email"] for one in item["recipients"]] == ["ada@example.com", "bob@example.com"]
-        (item,) = await listed(dsn, ada, state="decided")
+        (item,) = await listed(shared_world, ada, state="decided")
         assert (item["run_id"], item["decision"], item["by"]) == (str(decided.id), "reject", "ada@example.com")
         for state, run in (("expired", expired), ("withdrawn", withdrawn)):
-            (item,) = await listed(dsn, ada, state=state)
+            (item,) = await listed(shared_world, ada, state=state)
             assert (item["run_id"], item["state"]) == (str(run.id), state)
-        everything = await listed(dsn, ada)
+        everything = await listed(shared_world, ada)
         assert [item["run_id"] for item in everything] == [str(run.id) for run in (withdrawn, expired, decided, opened)]
 
-    async def test_it_comes_in_pages(self, ada: Person, store: PgEventStore, dsn: str) -> None:
+    async def test_it_comes_in_pages(self, ada: Person, store: PgEventStore, shared_world: World) -> None:
         runs = [await asking(store, ada) for _ in range(3)]
-        await listed(dsn, ada)
+        await listed(shared_world, ada)
         first = (await ada("GET", "/approvals", params={"limit": 2})).json()
         rest = (await ada("GET", "/approvals", params={"limit": 2, "cursor": first["next_cursor"]})).json()
         found = [item["run_id"] for item in (*first["items"], *rest["items"])]
@@ -340,11 +342,11 @@ class TestList:
         assert rest["next_cursor"] is None
 
     async def test_the_link_of_the_next_who_has_not_answered_is_shown(
-        self, ada: Person, store: PgEventStore, dsn: str
+        self, ada: Person, store: PgEventStore, shared_world: World
     ) -> None:
         run = await asking(store, ada, ADA, BOB, required=2)
         await post(ada.api, link(run), decision="approve")
-        (item,) = await listed(dsn, ada, state="open", run_id=str(run.id))
+        (item,) = await listed(shared_world, ada, state="open", run_id=str(run.id))
         assert item["url"] == link(run, 1)
         assert [one["decision"] for one in item["recipients"]] == ["approve", None]
 

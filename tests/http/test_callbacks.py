@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID
 
@@ -24,9 +23,8 @@ TIMERS = "select timer_id, due_at from es.timers where stream_id = $1"
 
 
 @pytest.fixture
-async def store(dsn: str) -> AsyncIterator[PgEventStore]:
-    async with PgEventStore(dsn, "test") as store:
-        yield store
+def store(shared_store: PgEventStore) -> PgEventStore:
+    return shared_store
 
 
 async def received(store: PgEventStore, run_id: UUID) -> CallbackReceived:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -48,11 +49,11 @@ async def test_an_accepted_request_is_in_the_log_as_it_came(ada: Person) -> None
     assert data["position"] == accepted["position"]
 
 
-async def count_runs(dsn: str) -> int:
-    """Runs in the log."""
-    connection = await asyncpg.connect(dsn)
-    count: int = await connection.fetchval("select count(*) from es.events where type = 'zap.run.requested'")
-    await connection.close()
+async def count_runs(store: PgEventStore, person: Person) -> int:
+    """Somebody's runs in the log."""
+    count: int = await store.pool.fetchval(
+        "select count(*) from es.events where type = 'zap.run.requested' and tenant_id = $1", UUID(person.id)
+    )
     return count
 
 
@@ -66,7 +67,7 @@ async def count_runs(dsn: str) -> int:
     ],
 )
 async def test_what_nobody_means_as_a_delivery_starts_nothing(
-    ada: Person, dsn: str, config: dict[str, Any], started: list[str], refused: list[str]
+    ada: Person, shared_store: PgEventStore, config: dict[str, Any], started: list[str], refused: list[str]
 ) -> None:
     zap = await ada.live_zap(trigger=config)
     for method in refused:
@@ -75,10 +76,10 @@ async def test_what_nobody_means_as_a_delivery_starts_nothing(
         assert method not in answer.headers["allow"].split(", ")
         if method != "HEAD":
             assert (answer.json()["code"], "methods" in answer.json()["detail"]) == ("method_not_allowed", True)
-    assert await count_runs(dsn) == 0
+    assert await count_runs(shared_store, ada) == 0
     for method in started:
         assert (await ada.api.request(method, zap["hook_url"])).status_code == 200
-    assert await count_runs(dsn) == len(started)
+    assert await count_runs(shared_store, ada) == len(started)
 
 
 @pytest.mark.parametrize("methods", [[], ["OPTIONS"], ["get"], "GET"])
@@ -100,13 +101,14 @@ async def test_a_preflight_is_answered_and_starts_nothing(ada: Person) -> None:
      ("nonsense", b"{"), ("application/json; charset=bogus", b"[]"),
      ("application/xml", b"<a"), ("multipart/form-data; boundary=x", b"--x")],
 )  # fmt: skip
-async def test_bodies_are_kept_byte_for_byte(ada: Person, dsn: str, content_type: str, body: bytes) -> None:
+async def test_bodies_are_kept_byte_for_byte(
+    ada: Person, shared_store: PgEventStore, content_type: str, body: bytes
+) -> None:
     zap = await ada.live_zap()
     headers = {"content-type": content_type} if content_type else {}
     answer = await ada.api.post(zap["hook_url"], content=body, headers=headers)
     assert answer.status_code == 200
-    async with PgEventStore(dsn, "reader") as store:
-        (stored,) = await store.read_stream(StreamKind.RUN, answer.json()["run_id"])
+    (stored,) = await shared_store.read_stream(StreamKind.RUN, answer.json()["run_id"])
     event = decode(stored.type, stored.schema_version, stored.data)
     assert isinstance(event, RunRequested)
     assert event.request.raw_body() == body
@@ -261,17 +263,14 @@ async def test_a_large_body_is_checked_like_a_small_one(dsn: str) -> None:
         assert (await api.post(url, content=large)).status_code == 400
 
 
-async def test_fifty_copies_of_one_delivery_are_one_run(ada: Person, dsn: str) -> None:
+async def test_fifty_copies_of_one_delivery_are_one_run(ada: Person, shared_store: PgEventStore) -> None:
     zap = await ada.live_zap()
     headers = {"idempotency-key": "delivery-1"}
     copies = [ada.api.post(zap["hook_url"], json={"n": 1}, headers=headers) for _ in range(50)]
     answers = [answer.json() for answer in await asyncio.gather(*copies)]
     assert sorted(answer["status"] for answer in answers) == ["accepted"] + ["duplicate"] * 49
     assert len({(answer["run_id"], answer["position"]) for answer in answers}) == 1
-    connection = await asyncpg.connect(dsn)
-    count = await connection.fetchval("select count(*) from es.events where type = 'zap.run.requested'")
-    await connection.close()
-    assert count == 1
+    assert await count_runs(shared_store, ada) == 1
 
 
 async def test_the_same_delivery_id_at_two_hooks_is_two_deliveries(ada: Person) -> None:

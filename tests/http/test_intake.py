@@ -18,25 +18,25 @@ from domain.hook.hops import OWN_PER_MINUTE, Hop, Hops
 from domain.hook.request import Request
 from domain.intake.events import RequestRejected
 from domain.log.event import StreamKind
-from projections.engine.rebuild import rebuild
-from projections.request_list import REQUEST_LIST
 from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id
 from tests.support.api import ENCRYPTION_KEY, Person, running_api, sign_up
 from tests.support.eventually import eventually
 from tests.support.projected import append
+from tests.support.world import World
 
 SECRET = "It's a Secret to Everybody"
 GITHUB = {"verification": {"preset": "github"}}
+THE_RUN = "select stream_id from es.events where type = 'zap.run.requested' and tenant_id = $1"
 Rejected = Callable[..., Awaitable[list[dict[str, Any]]]]
 
 
 @pytest.fixture
-def rejected(ada: Person, dsn: str) -> Rejected:
+def rejected(ada: Person, shared_world: World) -> Rejected:
     """What is listed of a zap's requests, once the read model is up to date."""
 
     async def read(zap: dict[str, Any], query: str = "") -> list[dict[str, Any]]:
-        await rebuild(dsn, REQUEST_LIST, 3)
+        await shared_world.project()
         answer = await ada("GET", f"/zaps/{zap['id']}/requests{query}")
         assert answer.status_code == 200, answer.text
         items: list[dict[str, Any]] = answer.json()["items"]
@@ -123,9 +123,9 @@ async def test_secrets_go_in_and_never_come_out(ada: Person, bob: Person, dsn: s
     await connection.close()
 
 
-async def test_other_processes_see_changed_secrets_within_a_second(ada: Person, dsn: str) -> None:
+async def test_other_processes_see_changed_secrets_within_a_second(ada: Person, shared_dsn: str) -> None:
     zap = await ada.live_zap(trigger=GITHUB, secrets=["first secret"])
-    async with running_api(dsn) as other:
+    async with running_api(shared_dsn) as other:
         for secret in ("second secret", "third secret"):
             assert (await other.post(zap["hook_url"], headers=signed(b"", secret))).status_code == 401
             await ada("PUT", f"/zaps/{zap['id']}/secrets", json={"secrets": [secret]})
@@ -229,7 +229,7 @@ def _basic() -> dict[str, Any]:
     ],
 )
 async def test_what_a_preset_verifies_with_reaches_nothing(
-    ada: Person, dsn: str, verification: dict[str, Any], options: dict[str, Any]
+    ada: Person, shared_store: PgEventStore, verification: dict[str, Any], options: dict[str, Any]
 ) -> None:
     config = {"verification": verification, "reply": {"mode": "custom", "body": "{{ trigger }}"}}
     zap = await ada.live_zap(trigger=config, secrets=[CANARY])
@@ -237,21 +237,18 @@ async def test_what_a_preset_verifies_with_reaches_nothing(
     answer = await ada.api.post(url, json={"n": 1}, **options)
     assert answer.status_code == 200
     assert "redacted" in answer.text
-    connection = await asyncpg.connect(dsn)
-    log = [value for row in await connection.fetch("select data, meta from es.events") for value in row]
-    run_id = await connection.fetchval("select stream_id from es.events where type = 'zap.run.requested'")
-    await connection.close()
+    pool, person = shared_store.pool, UUID(ada.id)
+    log = [v for row in await pool.fetch("select data, meta from es.events where tenant_id = $1", person) for v in row]
+    run_id = await pool.fetchval(THE_RUN, person)
     pages = [(await ada("GET", f"/runs/{run_id}{page}")).content for page in ("", "/events")]
     encoded = base64.b64encode(f"ada:{CANARY}".encode())
     leaks = (CANARY.encode(), CANARY.replace("-", "%2D").encode(), encoded)
     assert not [text for text in [*log, *pages, answer.content] if any(leak in text for leak in leaks)]
     refused = await ada.api.post(zap["hook_url"], content=f"n={CANARY}".encode())
     assert refused.status_code == 401
-    connection = await asyncpg.connect(dsn)
-    assert not await connection.fetch(
-        "select 1 from es.events where position(convert_to($1, 'UTF8') in data) > 0", CANARY
+    assert not await pool.fetch(
+        "select 1 from es.events where tenant_id = $1 and position(convert_to($2, 'UTF8') in data) > 0", person, CANARY
     )
-    await connection.close()
 
 
 async def test_a_raw_hook_parses_nothing(ada: Person) -> None:
@@ -273,7 +270,7 @@ async def test_a_compressed_body_is_unpacked_for_templates_and_kept_as_it_came(a
     assert (await ada.api.post(zap["hook_url"], content=bomb, headers=headers)).status_code == 413
 
 
-async def test_a_filtered_request_is_on_record_and_can_be_let_in(ada: Person, dsn: str, rejected: Rejected) -> None:
+async def test_a_filtered_request_is_on_record_and_can_be_let_in(ada: Person, rejected: Rejected) -> None:
     wanted = {"field": "trigger.body.amount", "operator": "greater_than", "value": 100}
     zap = await ada.live_zap(trigger={"filter": wanted})
     assert (await ada.api.post(zap["hook_url"], json={"amount": 101})).json()["status"] == "accepted"
@@ -292,7 +289,7 @@ async def test_a_filtered_request_is_on_record_and_can_be_let_in(ada: Person, ds
     assert item["run_id"] == let_in[0]["run_id"]
 
 
-async def test_a_paused_zap_keeps_what_it_refuses(ada: Person, bob: Person, dsn: str, rejected: Rejected) -> None:
+async def test_a_paused_zap_keeps_what_it_refuses(ada: Person, bob: Person, rejected: Rejected) -> None:
     zap = await ada.live_zap()
     await ada("POST", f"/zaps/{zap['id']}/pause")
     answer = await ada.api.post(zap["hook_url"], json={"n": 1}, headers={"idempotency-key": "d1"})
@@ -306,42 +303,40 @@ async def test_a_paused_zap_keeps_what_it_refuses(ada: Person, bob: Person, dsn:
 
 
 async def test_a_request_is_let_in_once_also_when_its_key_is_forgotten(
-    ada: Person, dsn: str, rejected: Rejected
+    ada: Person, shared_store: PgEventStore, rejected: Rejected
 ) -> None:
     zap = await ada.live_zap(trigger={"filter": {"field": "trigger.body.n", "operator": "equals", "value": 1}})
     await ada.api.post(zap["hook_url"], json={"n": 2}, headers={"idempotency-key": "d1"})
     (item,) = await rejected(zap)
     path = f"/zaps/{zap['id']}/requests/{item['id']}/admit"
-    connection = await asyncpg.connect(dsn)
+    pool = shared_store.pool
     answers = []
     for _ in range(3):
         answers.append((await ada("POST", path)).json())
-        await connection.execute("delete from es.dedupe")
+        await pool.execute("delete from es.dedupe")
     await rejected(zap)
     answers.append((await ada("POST", path)).json())
     assert [answer["status"] for answer in answers] == ["accepted", "duplicate", "duplicate", "duplicate"]
     assert len({answer["run_id"] for answer in answers}) == 1
-    assert await connection.fetchval("select count(*) from es.events where type = 'zap.run.requested'") == 1
-    await connection.close()
+    assert [str(row[0]) for row in await pool.fetch(THE_RUN, UUID(ada.id))] == [answers[0]["run_id"]]
 
 
 async def test_what_an_earlier_release_refused_can_still_be_let_in_once(
-    ada: Person, dsn: str, rejected: Rejected
+    ada: Person, shared_store: PgEventStore, rejected: Rejected
 ) -> None:
     """It is in the part of the log that is kept for ever, and shares a stream with others of its zap."""
     zap = await ada.live_zap()
     zap_id, of_before = UUID(zap["id"]), new_id()
     refused = RequestRejected(zap_id=zap_id, reason="paused", status=409, method="POST", request=Request(body="1"))
-    async with PgEventStore(dsn, "test") as store:
-        for _ in range(2):
-            await append(store, of_before, refused, tenant_id=UUID(ada.id), key=zap_id, kind=StreamKind.CORE)
+    for _ in range(2):
+        await append(shared_store, of_before, refused, tenant_id=UUID(ada.id), key=zap_id, kind=StreamKind.CORE)
     paths = [f"/zaps/{zap['id']}/requests/{item['id']}/admit" for item in await rejected(zap)] * 2
     let_in = [(await ada("POST", path)).json() for path in paths]
     assert [one["status"] for one in let_in] == ["accepted", "accepted", "duplicate", "duplicate"]
     assert [one["run_id"] for one in let_in[:2]] == [one["run_id"] for one in let_in[2:]]
 
 
-async def test_what_the_log_does_not_take_is_on_record(ada: Person, dsn: str, rejected: Rejected) -> None:
+async def test_what_the_log_does_not_take_is_on_record(ada: Person, rejected: Rejected) -> None:
     zap = await ada.live_zap(trigger={"split": True})
     answer = await ada.api.post(zap["hook_url"], json=[1] * 1_001)
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
@@ -349,7 +344,7 @@ async def test_what_the_log_does_not_take_is_on_record(ada: Person, dsn: str, re
     assert (item["reason"], item["status"], item["admissible"]) == ("too_large", 413, False)
 
 
-async def test_requests_of_another_method_are_counted(ada: Person, dsn: str, rejected: Rejected) -> None:
+async def test_requests_of_another_method_are_counted(ada: Person, rejected: Rejected) -> None:
     zap = await ada.live_zap()
     for _ in range(3):
         await ada.api.get(zap["hook_url"])
@@ -366,7 +361,7 @@ def hop(depth: int, zap_id: str, *via: str) -> dict[str, str]:
     return {"triggerhub-depth": Hops(ENCRYPTION_KEY).write(Hop(depth, UUID(zap_id), tuple(map(UUID, via))))}
 
 
-async def test_a_chain_of_runs_has_an_end(ada: Person, dsn: str, rejected: Rejected) -> None:
+async def test_a_chain_of_runs_has_an_end(ada: Person, rejected: Rejected) -> None:
     zap, other = await ada.live_zap(), str(new_id())
     for depth in (1, 10):
         answer = await ada.api.post(zap["hook_url"], headers=hop(depth, other))
@@ -402,7 +397,7 @@ async def test_a_zap_starts_itself_so_often_through_others_and_no_more(ada: Pers
     assert (asked["data"]["depth"], asked["data"]["via"]) == (1, [zap["id"]])
 
 
-async def test_each_item_counts_against_the_limit(ada: Person, dsn: str) -> None:
+async def test_each_item_counts_against_the_limit(ada: Person) -> None:
     zap = await ada.live_zap(trigger={"split": True, "limit": {"per_minute": 10}})
     assert (await ada.api.post(zap["hook_url"], json=list(range(8)))).status_code == 200
     assert (await ada.api.post(zap["hook_url"], json=list(range(8)))).status_code == 200
@@ -418,7 +413,7 @@ async def test_a_list_in_any_charset_is_split(ada: Person, encoding: str) -> Non
     assert [(await context(ada, run_id))["body"] for run_id in first["run_ids"]] == ["ü", 2.5]
 
 
-async def test_forgeries_are_on_record_and_can_not_be_let_in(ada: Person, dsn: str, rejected: Rejected) -> None:
+async def test_forgeries_are_on_record_and_can_not_be_let_in(ada: Person, rejected: Rejected) -> None:
     zap = await ada.live_zap(trigger=GITHUB, secrets=[SECRET])
     await ada.api.post(zap["hook_url"] + "/x", content=b"token=canary&a=\x00" + b"y" * 5_000)
     (item,) = await rejected(zap)
@@ -430,7 +425,7 @@ async def test_forgeries_are_on_record_and_can_not_be_let_in(ada: Person, dsn: s
     assert (await ada("POST", f"/zaps/{zap['id']}/requests/{new_id()}/admit")).status_code == 404
 
 
-async def test_every_refusal_has_its_reason(ada: Person, dsn: str, rejected: Rejected) -> None:
+async def test_every_refusal_has_its_reason(ada: Person, rejected: Rejected) -> None:
     zap = await ada.live_zap()
     for options in (
         {"content": b"{", "headers": {"content-type": "application/json"}},
@@ -444,9 +439,7 @@ async def test_every_refusal_has_its_reason(ada: Person, dsn: str, rejected: Rej
     assert len(await rejected(zap, "?reason=malformed")) == 2
 
 
-async def test_a_flood_is_counted_and_does_not_fill_the_log(
-    ada: Person, dsn: str, rejected: Rejected, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_flood_is_counted_and_does_not_fill_the_log(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(request_log, "PER_MINUTE", 5)
     async with running_api(dsn) as api:
         zap = await (await sign_up(api)).live_zap(trigger=GITHUB, secrets=[SECRET])
@@ -462,7 +455,7 @@ async def test_a_flood_is_counted_and_does_not_fill_the_log(
     assert '"count":45' in counted
 
 
-async def test_repeats_are_counted_under_their_run(ada: Person, dsn: str, rejected: Rejected) -> None:
+async def test_repeats_are_counted_under_their_run(ada: Person, rejected: Rejected) -> None:
     zap = await ada.live_zap()
     headers = {"idempotency-key": "d1"}
     runs = {(await ada.api.post(zap["hook_url"], headers=headers)).json()["run_id"] for _ in range(4)}
@@ -488,17 +481,13 @@ async def test_a_custom_reply(ada: Person) -> None:
     assert (await ada.api.post(zap["hook_url"], json={"a": [1]})).json() == {"a": [1]}
 
 
-async def test_a_waiting_sender_hears_of_the_run(ada: Person, dsn: str) -> None:
+async def test_a_waiting_sender_hears_of_the_run(ada: Person, shared_store: PgEventStore) -> None:
     from tests.http.test_runs import fail_run
 
     zap = await ada.live_zap(trigger={"reply": {"mode": "wait", "timeout_s": 5}})
     waiting = asyncio.create_task(ada.api.post(zap["hook_url"]))
-    connection = await asyncpg.connect(dsn)
-    run_id = await eventually(
-        lambda: connection.fetchval("select stream_id::text from es.events where type = 'zap.run.requested'")
-    )
-    await connection.close()
-    await fail_run(dsn, ada, run_id)
+    run_id = str(await eventually(lambda: shared_store.pool.fetchval(THE_RUN, UUID(ada.id))))
+    await fail_run(shared_store.dsn, ada, run_id)
     answer = await waiting
     assert (answer.status_code, answer.json()["status"], answer.json()["run_id"]) == (200, "failed", run_id)
     assert answer.json()["error"]["code"] == "http_status"
@@ -521,9 +510,9 @@ async def test_a_list_becomes_a_run_per_item(ada: Person) -> None:
     assert "run_ids" not in alone
 
 
-async def test_a_limit_is_shared_by_all_processes(ada: Person, dsn: str, rejected: Rejected) -> None:
+async def test_a_limit_is_shared_by_all_processes(ada: Person, shared_dsn: str, rejected: Rejected) -> None:
     zap = await ada.live_zap(trigger={"limit": {"per_minute": 100}})
-    async with running_api(dsn) as one, running_api(dsn) as two, running_api(dsn) as three:
+    async with running_api(shared_dsn) as one, running_api(shared_dsn) as two, running_api(shared_dsn) as three:
         apis = (ada.api, one, two, three)
         answers = await asyncio.gather(*(apis[n % 4].post(zap["hook_url"], json={"n": n}) for n in range(200)))
     accepted = [answer for answer in answers if answer.status_code == 200]
@@ -534,8 +523,8 @@ async def test_a_limit_is_shared_by_all_processes(ada: Person, dsn: str, rejecte
     assert {item["reason"] for item in await rejected(zap)} == {"over_limit"}
 
 
-async def test_a_user_s_zaps_share_a_limit(dsn: str) -> None:
-    async with running_api(dsn, user_per_minute=10) as api:
+async def test_a_user_s_zaps_share_a_limit(shared_dsn: str) -> None:
+    async with running_api(shared_dsn, user_per_minute=10) as api:
         ada = await sign_up(api)
         zaps = [await ada.live_zap() for _ in range(2)]
         statuses = [(await api.post(zaps[n % 2]["hook_url"])).status_code for n in range(14)]

@@ -8,10 +8,9 @@ import pytest
 from app.commands import jobs
 from app.commands.jobs import MAX_OPEN
 from app.http.api import jobs as http_jobs
-from sql.log.event_store import PgEventStore
 from tests.support.api import Person
 from tests.support.eventually import eventually
-from tests.support.projected import following
+from tests.support.world import World
 
 AT_ANY_TIME = {"from": "1970-01-01T00:00:00Z"}
 BULK = ("/runs/replay", "/runs/cancel")
@@ -33,8 +32,8 @@ async def counted(person: Person, path: str, filter_: dict[str, Any]) -> int:
     return count
 
 
-async def test_a_preview_counts_and_does_nothing(ada: Person, dsn: str) -> None:
-    async with PgEventStore(dsn, "test") as store, following(dsn, store):
+async def test_a_preview_counts_and_does_nothing(ada: Person, shared_world: World) -> None:
+    async with shared_world.followed():
         zap = await queued(ada, 3)
         await queued(ada, 2)
 
@@ -42,21 +41,21 @@ async def test_a_preview_counts_and_does_nothing(ada: Person, dsn: str) -> None:
             return await counted(ada, "/runs/cancel", AT_ANY_TIME) == 5
 
         await eventually(seen)
-        head = await store.head()
+        head = await shared_world.store.head()
         assert await counted(ada, "/runs/cancel", {"zap_id": zap["id"]}) == 3
         assert await counted(ada, "/runs/cancel", {"zap_id": zap["id"], "status": "queued", "source": "webhook"}) == 3
         assert await counted(ada, "/runs/cancel", {"zap_id": zap["id"], "source": "replay"}) == 0
         assert await counted(ada, "/runs/cancel", {"error_code": "http_503"}) == 0
         assert await counted(ada, "/runs/replay", {"zap_id": zap["id"]}) == 0
-        assert (await store.head(), (await ada("GET", "/jobs")).json()["items"]) == (head, [])
+        assert (await shared_world.store.head(), (await ada("GET", "/jobs")).json()["items"]) == (head, [])
 
 
 async def test_a_preview_says_when_there_are_more_than_it_counts(
-    ada: Person, dsn: str, monkeypatch: pytest.MonkeyPatch
+    ada: Person, shared_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (jobs, http_jobs):
         monkeypatch.setattr(module, "MAX_COUNT", 2)
-    async with PgEventStore(dsn, "test") as store, following(dsn, store):
+    async with shared_world.followed():
         for count, more in ((2, False), (3, True)):
             zap = await queued(ada, count)
             await eventually(partial(_are, ada, zap, count))
@@ -64,8 +63,8 @@ async def test_a_preview_says_when_there_are_more_than_it_counts(
             assert (await ada("POST", "/runs/cancel", json=body)).json() == {"count": 2, "more": more}
 
 
-async def test_a_job_is_made_read_listed_paused_resumed_and_aborted(ada: Person, dsn: str) -> None:
-    async with PgEventStore(dsn, "test") as store, following(dsn, store):
+async def test_a_job_is_made_read_listed_paused_resumed_and_aborted(ada: Person, shared_world: World) -> None:
+    async with shared_world.followed():
         zap = await queued(ada, 2)
         await eventually(lambda: _are(ada, zap, 2))
         made = await ada("POST", "/runs/cancel", json={"filter": {"zap_id": zap["id"]}, "rate_per_s": 7})
@@ -97,8 +96,10 @@ async def _are(person: Person, zap: dict[str, Any], count: int) -> bool:
     return len((await person("GET", f"/runs?zap_id={zap['id']}")).json()["items"]) == count
 
 
-async def test_jobs_are_listed_newest_first_page_by_page_and_only_ones_own(ada: Person, bob: Person, dsn: str) -> None:
-    async with PgEventStore(dsn, "test") as store, following(dsn, store):
+async def test_jobs_are_listed_newest_first_page_by_page_and_only_ones_own(
+    ada: Person, bob: Person, shared_world: World
+) -> None:
+    async with shared_world.followed():
         made = [
             (await ada("POST", path, json={"filter": {"error_code": f"e{n}"}})).json()["id"]
             for n, path in enumerate(BULK * 2)
@@ -115,8 +116,8 @@ async def test_jobs_are_listed_newest_first_page_by_page_and_only_ones_own(ada: 
         assert (await bob("GET", "/jobs")).json() == {"items": [], "next_cursor": None}
 
 
-async def test_there_are_only_so_many_open_jobs(ada: Person, bob: Person, dsn: str) -> None:
-    async with PgEventStore(dsn, "test") as store, following(dsn, store):
+async def test_there_are_only_so_many_open_jobs(ada: Person, bob: Person, shared_world: World) -> None:
+    async with shared_world.followed():
         body = {"filter": {"status": "failed"}}
         made = [(await ada("POST", "/runs/replay", json=body)).json()["id"] for _ in range(MAX_OPEN)]
 
@@ -137,8 +138,8 @@ async def test_there_are_only_so_many_open_jobs(ada: Person, bob: Person, dsn: s
         assert (await ada("POST", f"/jobs/{made[0]}/resume")).status_code == 200
 
 
-async def test_a_filter_never_selects_what_is_anothers(ada: Person, bob: Person, dsn: str) -> None:
-    async with PgEventStore(dsn, "test") as store, following(dsn, store):
+async def test_a_filter_never_selects_what_is_anothers(ada: Person, bob: Person, shared_world: World) -> None:
+    async with shared_world.followed():
         zap = await queued(ada, 3)
         await eventually(lambda: _are(ada, zap, 3))
         for filter_ in ({"zap_id": zap["id"]}, {"status": "queued"}, {"source": "webhook"}, AT_ANY_TIME):
@@ -146,8 +147,8 @@ async def test_a_filter_never_selects_what_is_anothers(ada: Person, bob: Person,
             assert await counted(ada, "/runs/cancel", filter_) == 3
 
 
-async def test_nobody_steers_the_job_of_another(ada: Person, bob: Person, dsn: str) -> None:
-    async with PgEventStore(dsn, "test") as store, following(dsn, store):
+async def test_nobody_steers_the_job_of_another(ada: Person, bob: Person, shared_world: World) -> None:
+    async with shared_world.followed():
         job = (await ada("POST", "/runs/replay", json={"filter": {"status": "failed"}})).json()["id"]
         for method, path in (("GET", ""), ("POST", "/pause"), ("POST", "/resume"), ("POST", "/abort")):
             for id_ in (job, ada.id, "01890000-0000-7000-8000-000000000000"):
@@ -190,8 +191,8 @@ async def test_a_status_that_the_command_can_not_have_is_refused_with_those_it_c
     assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "filter.status")
 
 
-async def test_moments_are_utc_unless_they_say_otherwise_and_may_be_far_away(ada: Person, dsn: str) -> None:
-    async with PgEventStore(dsn, "test") as store, following(dsn, store):
+async def test_moments_are_utc_unless_they_say_otherwise_and_may_be_far_away(ada: Person, shared_world: World) -> None:
+    async with shared_world.followed():
         for moment in ("0001-01-01T00:00:00", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59"):
             for bound in ("from", "to"):
                 assert await counted(ada, "/runs/cancel", {bound: moment}) == 0

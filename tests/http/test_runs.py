@@ -12,24 +12,19 @@ from domain.log.event import Append, Metadata, NewEvent, StreamKind
 from domain.run.events import Failure as StepFailure
 from domain.run.events import RunFailed, StepFailed, StepSucceeded
 from projections.engine.rebuild import rebuild
-from projections.engine.registry import BY_THEMSELVES, PROJECTIONS
+from projections.engine.registry import BY_THEMSELVES
 from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id, now
 from tests.support.api import Person
+from tests.support.world import World
 
-PARTITIONS = 3
 Project = Callable[[], Awaitable[None]]
 
 
 @pytest.fixture
-def project(dsn: str) -> Project:
+def project(shared_world: World) -> Project:
     """Brings the read models up to the head of the log."""
-
-    async def bring_up_to_date() -> None:
-        for projection in PROJECTIONS:
-            await rebuild(dsn, projection, PARTITIONS)
-
-    return bring_up_to_date
+    return shared_world.project
 
 
 async def hook(person: Person, zap: dict[str, Any], **options: Any) -> dict[str, Any]:
@@ -87,11 +82,11 @@ async def test_runs_are_listed_newest_first_page_by_page(ada: Person, project: P
     assert seen == started[::-1]
 
 
-async def test_runs_are_filtered(ada: Person, bob: Person, dsn: str, project: Project) -> None:
+async def test_runs_are_filtered(ada: Person, bob: Person, shared_dsn: str, project: Project) -> None:
     zap, other = await ada.live_zap(), await ada.live_zap()
     await hook(bob, await bob.live_zap())
     failed, queued, third = [(await hook(ada, one))["run_id"] for one in (zap, zap, other)]
-    await fail_run(dsn, ada, failed)
+    await fail_run(shared_dsn, ada, failed)
     await project()
     all_runs = (await ada("GET", "/runs")).json()["items"]
     middle = next(run["started_at"] for run in all_runs if run["id"] == queued)
@@ -125,19 +120,19 @@ async def test_a_list_waits_for_what_its_reader_has_written_or_says_that_it_is_s
     assert beyond.headers["stale"] == "true"
 
 
-async def test_a_read_model_that_is_not_built_yet_is_unavailable_for_now(ada: Person) -> None:
+async def test_a_read_model_that_is_not_built_yet_is_unavailable_for_now(ada: Person, dsn: str) -> None:
     for path in ("/zaps", "/runs"):
         answer = await ada("GET", path)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
 
-async def test_a_run_shows_its_trigger_and_what_each_step_did(ada: Person, dsn: str) -> None:
+async def test_a_run_shows_its_trigger_and_what_each_step_did(ada: Person, shared_dsn: str) -> None:
     zap = await ada.live_zap()
     run_id = (await hook(ada, zap, json={"who": "Ada"}))["run_id"]
     queued = (await ada("GET", f"/runs/{run_id}")).json()
     assert (queued["status"], queued["trigger"]["body"]) == ("queued", {"who": "Ada"})
     assert [(step["id"], step["status"], step["replayable"]) for step in queued["steps"]] == [("echo", "pending", True)]
-    await fail_run(dsn, ada, run_id)
+    await fail_run(shared_dsn, ada, run_id)
     run = (await ada("GET", f"/runs/{run_id}")).json()
     assert (run["id"], run["status"], run["error"]["code"]) == (run_id, "failed", "http_status")
     first, second = run["steps"]
@@ -147,9 +142,9 @@ async def test_a_run_shows_its_trigger_and_what_each_step_did(ada: Person, dsn: 
     assert (second["status"], second["attempts"][0]["duration_ms"]) == ("failed", 1.5)
 
 
-async def test_one_value_of_a_run_is_read_by_its_path(ada: Person, bob: Person, dsn: str) -> None:
+async def test_one_value_of_a_run_is_read_by_its_path(ada: Person, bob: Person, shared_dsn: str) -> None:
     run_id = (await hook(ada, await ada.live_zap(), json={"who": "Ada", "none": None}))["run_id"]
-    await fail_run(dsn, ada, run_id)
+    await fail_run(shared_dsn, ada, run_id)
     for path, value in (
         ("trigger.body", {"who": "Ada", "none": None}), ("trigger.body.who", "Ada"), ("trigger.body.none", None),
         ("steps.echo.output.text", "hello"), ('steps["echo"].input', {"text": "hello"}),
@@ -162,10 +157,10 @@ async def test_one_value_of_a_run_is_read_by_its_path(ada: Person, bob: Person, 
         assert (await person("GET", f"/runs/{run_id}/value", params={"path": path})).status_code == status
 
 
-async def test_a_run_shows_its_events_in_order(api: httpx.AsyncClient, ada: Person, dsn: str) -> None:
+async def test_a_run_shows_its_events_in_order(api: httpx.AsyncClient, ada: Person, shared_dsn: str) -> None:
     zap = await ada.live_zap()
     run_id = (await hook(ada, zap))["run_id"]
-    await fail_run(dsn, ada, run_id)
+    await fail_run(shared_dsn, ada, run_id)
     events = (await ada("GET", f"/runs/{run_id}/events")).json()["items"]
     assert [(event["version"], event["type"]) for event in events] == [
         (1, "zap.run.requested"), (2, "zap.run.step_succeeded"), (3, "zap.run.step_failed"), (4, "zap.run.failed"),
@@ -179,7 +174,7 @@ async def test_a_run_shows_its_events_in_order(api: httpx.AsyncClient, ada: Pers
     assert (await ada("GET", f"/runs/{run_id}/events", params=strange)).status_code == 400
 
 
-async def test_a_run_knows_its_replays_as_soon_as_the_list_does(ada: Person, dsn: str, project: Project) -> None:
+async def test_a_run_knows_its_replays_as_soon_as_the_list_does(ada: Person, shared_dsn: str, project: Project) -> None:
     run_id = (await hook(ada, await ada.live_zap()))["run_id"]
     replays = [(await ada("POST", f"/runs/{run_id}/replay")).json()["id"] for _ in range(2)]
     assert (await ada("GET", f"/runs/{run_id}")).json()["replays"] == []
@@ -191,12 +186,12 @@ async def test_a_run_knows_its_replays_as_soon_as_the_list_does(ada: Person, dsn
 
 
 async def test_runs_are_sorted_and_paged_by_when_they_ended_and_how_long_they_took_and_are_counted(
-    ada: Person, dsn: str, project: Project
+    ada: Person, shared_dsn: str, project: Project
 ) -> None:
     zap = await ada.live_zap()
     started = [(await hook(ada, zap, json={}))["run_id"] for _ in range(5)]
     for run_id in (started[2], started[0], started[4]):
-        await fail_run(dsn, ada, run_id)
+        await fail_run(shared_dsn, ada, run_id)
     await project()
     for sort, expected in (
         ("sort=finished_at", [started[4], started[0], started[2]]),
@@ -226,10 +221,10 @@ async def test_runs_are_sorted_and_paged_by_when_they_ended_and_how_long_they_to
         assert len((await ada("GET", f"/runs?{query}")).json()["items"]) == count, query
 
 
-async def test_a_cursor_of_another_order_is_refused(ada: Person, dsn: str, project: Project) -> None:
+async def test_a_cursor_of_another_order_is_refused(ada: Person, shared_dsn: str, project: Project) -> None:
     zap = await ada.live_zap()
     for _ in range(2):
-        await fail_run(dsn, ada, (await hook(ada, zap))["run_id"])
+        await fail_run(shared_dsn, ada, (await hook(ada, zap))["run_id"])
     await project()
     cursors = {
         sort: (await ada("GET", f"/runs?limit=1&sort={sort}")).json()["next_cursor"]
@@ -243,16 +238,18 @@ async def test_a_cursor_of_another_order_is_refused(ada: Person, dsn: str, proje
         assert (await ada("GET", f"/runs?{query}")).status_code in (400, 422), query
 
 
-async def test_runs_are_searched_by_words_and_values(ada: Person, bob: Person, dsn: str, project: Project) -> None:
+async def test_runs_are_searched_by_words_and_values(
+    ada: Person, bob: Person, shared_dsn: str, project: Project
+) -> None:
     zap = await ada.live_zap()
     first, second = [
         (await hook(ada, zap, json={"order": {"id": n, "total": n + 0.5}, "note": f"for Grace {n}"}))["run_id"]
         for n in (4711, 4712)
     ]
-    await fail_run(dsn, ada, second)
+    await fail_run(shared_dsn, ada, second)
     await project()
     for projection in BY_THEMSELVES:
-        await rebuild(dsn, projection, 1)
+        await rebuild(shared_dsn, projection, 1)
     for query, expected in (
         ("q=4711", [first]), ("q=grace", [second, first]), ("q=grace&status=failed", [second]),
         ('q="for grace 4711"', [first]), ("q=gra*&limit=1", [second]), ("q=grace hopper", []),
@@ -298,10 +295,12 @@ async def test_runs_are_searched_by_words_and_values(ada: Person, bob: Person, d
     assert errors[1]["did_you_mean"] == "trigger"
 
 
-async def test_statistics_tell_what_became_of_requests(ada: Person, bob: Person, dsn: str, project: Project) -> None:
+async def test_statistics_tell_what_became_of_requests(
+    ada: Person, bob: Person, shared_dsn: str, project: Project
+) -> None:
     zap = await ada.live_zap()
     failed, _queued = [(await hook(ada, zap))["run_id"] for _ in range(2)]
-    await fail_run(dsn, ada, failed)
+    await fail_run(shared_dsn, ada, failed)
     await project()
     span = "from=2020-01-01&to=2024-01-01"
     day = now().date()

@@ -30,7 +30,7 @@ async def connection(dsn: str) -> AsyncIterator[Connection]:
 
 
 @pytest.fixture
-async def engine(dsn: str) -> AsyncIterator[Engine]:
+async def engine(dsn: str, read_models: None) -> AsyncIterator[Engine]:
     """An engine whose read models are built, while the log is still empty."""
     async with Engine(dsn, PROJECTIONS, PARTITIONS) as started:
         await started.start()

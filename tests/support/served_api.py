@@ -35,7 +35,7 @@ async def served_log(dsn: str) -> AsyncIterator[str]:
             serve(services(store, dsn, public_url=url, catalog=catalog()), "127.0.0.1", port, stop)
         )
         try:
-            await eventually(lambda: _answers(port))
+            await eventually(lambda: _answers(port), 30)
             yield url
         finally:
             stop.set()

@@ -1,5 +1,6 @@
 """An application whose read models follow the log when a test says so."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -15,7 +16,7 @@ from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id
 from tests.support import postgres
 from tests.support.api import Person, running_api
-from tests.support.projected import PARTITIONS, append, batch_of, requested
+from tests.support.projected import PARTITIONS, append, batch_of, note_sent, requested
 
 
 class World:
@@ -23,15 +24,37 @@ class World:
 
     def __init__(self, api: httpx.AsyncClient, store: PgEventStore, engine: Engine) -> None:
         self.api = api
-        self._store = store
+        self.store = store
         self._engine = engine
         self._taken = 0
 
+    @property
+    def dsn(self) -> str:
+        """Its database."""
+        return self.store.dsn
+
     async def project(self) -> None:
         """Bring the read models up to the log."""
-        while events := await self._store.read_log(self._taken, 5_000):
+        while events := await self.store.read_log(self._taken, 5_000):
+            async with self.store.pool.acquire() as connection:
+                await note_sent(connection, events)
             await self._engine.apply(batch_of(events))
             self._taken = events[-1].position
+
+    @asynccontextmanager
+    async def followed(self) -> AsyncIterator[None]:
+        """Meanwhile the read models follow by themselves."""
+
+        async def follow() -> None:
+            while True:
+                await self.project()
+                await asyncio.sleep(0.01)
+
+        task = asyncio.create_task(follow())
+        try:
+            yield
+        finally:
+            task.cancel()
 
     async def fail(self, person: Person, zap_id: str, count: int = 1, code: str = "http_503") -> None:
         """Runs of a zap fail."""
@@ -39,14 +62,14 @@ class World:
         for _ in range(count):
             run_id = new_id()
             failed = RunFailed(zap_id=zap, step_id="echo", code=code, message="no answer")
-            await append(self._store, run_id, requested(zap), failed, tenant_id=tenant, key=run_id)
+            await append(self.store, run_id, requested(zap), failed, tenant_id=tenant, key=run_id)
         await self.project()
 
     async def record(
         self, person: Person, stream_id: UUID, key: str, *events: Any, kind: StreamKind = StreamKind.CORE
     ) -> None:
         """Something happens to a thing of somebody's."""
-        await append(self._store, stream_id, *events, tenant_id=UUID(person.id), key=UUID(key), kind=kind)
+        await append(self.store, stream_id, *events, tenant_id=UUID(person.id), key=UUID(key), kind=kind)
         await self.project()
 
 
