@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from consumers.connectors import catalog
+from consumers.outbound.addresses import parse_networks
 from sql.log.event_store import PgEventStore
 from tests.support.api import Person, running_api, sign_up
 from tests.support.world import World, running_world
@@ -14,6 +16,13 @@ from tests.support.world import World, running_world
 async def shared_world(postgres_server: str) -> AsyncIterator[World]:
     """One application for all tests that look only at what their own users have."""
     async with running_world(postgres_server) as world:
+        yield world
+
+
+@pytest.fixture(scope="session")
+async def calling_world(postgres_server: str) -> AsyncIterator[World]:
+    """Another one, with all shipped connectors, whose requests reach servers of tests on this machine."""
+    async with running_world(postgres_server, catalog=catalog(), outbound_allow=parse_networks("127.0.0.0/8")) as world:
         yield world
 
 

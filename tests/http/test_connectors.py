@@ -6,13 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
-from consumers.connectors import catalog
-from consumers.outbound.addresses import parse_networks
 from domain.declared.reading import MAX_FILE
-from tests.support import postgres
-from tests.support.api import Person, running_api, sign_up
+from tests.support.api import Person, sign_up
 from tests.support.raw_target import RawTarget, raw_target
-from tests.support.world import running_world
+from tests.support.world import World
 
 FILE = """
 connector: shop
@@ -42,11 +39,9 @@ choices:
 """
 
 
-@pytest.fixture(scope="module")
-async def api(postgres_server: str) -> AsyncIterator[httpx.AsyncClient]:
-    changes = {"catalog": catalog(), "outbound_allow": parse_networks("127.0.0.0/8")}
-    async with postgres.cloned_database(postgres_server) as dsn, running_api(dsn, **changes) as client:
-        yield client
+@pytest.fixture
+def api(calling_world: World) -> httpx.AsyncClient:
+    return calling_world.api
 
 
 @pytest.fixture
@@ -255,30 +250,29 @@ async def test_a_connector_that_is_larger_than_a_file_may_be_is_kept_read_and_im
     assert len({action["type"] for action in listed}) == len(listed) > 400
 
 
-async def test_another_import_says_which_zaps_it_reaches(postgres_server: str, shop: RawTarget) -> None:
+async def test_another_import_says_which_zaps_it_reaches(
+    ada: Person, bob: Person, calling_world: World, shop: RawTarget
+) -> None:
     wish = {"name": "warehouse", "document": DOCUMENT, "base_url": shop.url, "connection_kind": "none"}
-    changes = {"catalog": catalog(), "outbound_allow": parse_networks("127.0.0.0/8")}
-    async with running_world(postgres_server, **changes) as world:
-        ada, bob = await sign_up(world.api, name="Ada"), await sign_up(world.api, name="Bob")
-        for person in (ada, bob):
-            assert (await person("POST", "/connectors/import", json=wish)).status_code == 200
-        put = {"id": "put", "kind": "action", "type": "warehouse.putItem", "config": {"path": {"id": "1"}, "body": {}}}
-        get = put | {"id": "get", "type": "warehouse.getItem", "config": {"path": {"id": "1"}}}
-        pinned = {"id": "old", "type": "warehouse@1.0.0.putItem"}
-        inside = {"id": "each", "kind": "for_each", "items": "{{ trigger.body }}", "steps": [put]}
-        zaps = []
-        for person, step_ in ((ada, inside), (ada, get), (ada, put | pinned), (bob, put)):
-            made = await person("POST", "/zaps", json=zap(step_))
-            assert made.status_code == 201, made.text
-            zaps.append(made.json()["id"])
+    for person in (ada, bob):
+        assert (await person("POST", "/connectors/import", json=wish)).status_code == 200
+    put = {"id": "put", "kind": "action", "type": "warehouse.putItem", "config": {"path": {"id": "1"}, "body": {}}}
+    get = put | {"id": "get", "type": "warehouse.getItem", "config": {"path": {"id": "1"}}}
+    pinned = {"id": "old", "type": "warehouse@1.0.0.putItem"}
+    inside = {"id": "each", "kind": "for_each", "items": "{{ trigger.body }}", "steps": [put]}
+    zaps = []
+    for person, step_ in ((ada, inside), (ada, get), (ada, put | pinned), (bob, put)):
+        made = await person("POST", "/zaps", json=zap(step_))
+        assert made.status_code == 201, made.text
+        zaps.append(made.json()["id"])
 
-        await world.project()
-        fewer = wish | {"operations": ["getItem"], "dry_run": True}
-        assert (await ada("POST", "/connectors/import", json=fewer)).json()["affected"] == [
-            {"zap_id": zaps[0], "name": "Lines", "status": "draft", "steps": ["put"], "operations": ["putItem"]}
-        ]
-        same = await ada("POST", "/connectors/import", json=wish | {"dry_run": True})
-        assert same.json()["affected"] == []
+    await calling_world.project()
+    fewer = wish | {"operations": ["getItem"], "dry_run": True}
+    assert (await ada("POST", "/connectors/import", json=fewer)).json()["affected"] == [
+        {"zap_id": zaps[0], "name": "Lines", "status": "draft", "steps": ["put"], "operations": ["putItem"]}
+    ]
+    same = await ada("POST", "/connectors/import", json=wish | {"dry_run": True})
+    assert same.json()["affected"] == []
 
 
 @pytest.mark.parametrize(

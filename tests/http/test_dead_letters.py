@@ -1,6 +1,5 @@
 """The inbox of failed runs over HTTP: listed, resolved, open again, noted; and what settings of failures may say."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -14,13 +13,12 @@ from domain.zap.events import Flag, ZapFlagged
 from sql.process.clock import new_id, now
 from tests.support.api import Person, zap_body
 from tests.support.projected import requested
-from tests.support.world import World, running_world
+from tests.support.world import World
 
 
-@pytest.fixture(scope="module")
-async def world(postgres_server: str) -> AsyncIterator[World]:
-    async with running_world(postgres_server) as world:
-        yield world
+@pytest.fixture
+def world(shared_world: World) -> World:
+    return shared_world
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from consumers.connectors import catalog
 from consumers.credentials import oauth
 from consumers.credentials.armed import Armed
 from consumers.credentials.credentials import Credentials
@@ -26,15 +25,14 @@ from sql.process.clock import now
 from sql.tables.connections import ConnectionTables
 from tests.support.api import ENCRYPTION_KEY, Person, sign_up
 from tests.support.oauth_server import CLIENT, SECRET, OAuthServer, oauth_server
-from tests.support.world import World, running_world
+from tests.support.world import World
 
 LOCAL = parse_networks("127.0.0.0/8")
 
 
-@pytest.fixture(scope="module")
-async def world(postgres_server: str) -> AsyncIterator[World]:
-    async with running_world(postgres_server, catalog=catalog(), outbound_allow=LOCAL) as world:
-        yield world
+@pytest.fixture
+def world(calling_world: World) -> World:
+    return calling_world
 
 
 @pytest.fixture
@@ -172,7 +170,7 @@ async def test_twenty_workers_refresh_an_expired_token_once(
     server.lasts_s, server.delay_s = 30, 0.2  # which is within the margin: expired at once
     connection = await connected(ada, server)
     server.lasts_s = 3_600
-    workers = [Worker(world._store, http, ada, connection) for _ in range(10)]
+    workers = [Worker(world.store, http, ada, connection) for _ in range(10)]
     calls = [worker.call(server) for worker in workers for _ in range(2)]
     assert Counter(await asyncio.gather(*calls)) == {200: 20}
     assert server.answers["refresh_token"] == 1
@@ -187,7 +185,7 @@ async def test_a_worker_that_dies_with_the_answer_costs_a_consent_and_no_run(
     server.lasts_s = 30
     connection = await connected(ada, server)
     server.lasts_s = 3_600
-    dying = Worker(world._store, http, ada, connection)
+    dying = Worker(world.store, http, ada, connection)
 
     class Killed(BaseException):
         pass
@@ -200,7 +198,7 @@ async def test_a_worker_that_dies_with_the_answer_costs_a_consent_and_no_run(
         await dying.call(server)
     monkeypatch.setattr(oauth, "PATIENCE_S", 10.0)
     lost: list[str] = []
-    workers = [Worker(world._store, http, ada, connection) for _ in range(20)]
+    workers = [Worker(world.store, http, ada, connection) for _ in range(20)]
     for worker in workers:
         worker.source.lost = lambda _tenant, _row, why: lost.append(why)
     assert Counter(await asyncio.gather(*(worker.call(server) for worker in workers))) == {"needs_reconnect": 20}
@@ -215,7 +213,7 @@ async def test_a_token_that_was_taken_back_early_is_replaced(
     world: World, ada: Person, server: OAuthServer, http: Outbound
 ) -> None:
     connection = await connected(ada, server)
-    worker = Worker(world._store, http, ada, connection)
+    worker = Worker(world.store, http, ada, connection)
     assert await worker.call(server) == 200
     server.valid.clear()
     assert await worker.call(server) == 200
@@ -226,7 +224,7 @@ async def test_a_server_that_fails_only_delays(world: World, ada: Person, server
     server.lasts_s = 30
     connection = await connected(ada, server)
     server.broken = 503
-    worker = Worker(world._store, http, ada, connection)
+    worker = Worker(world.store, http, ada, connection)
     assert await worker.call(server) == "token_unavailable"
     assert (await shown(ada, connection))["status"] == "ok"
     server.broken = 0
@@ -239,7 +237,7 @@ async def test_a_refusal_that_repeats_what_was_sent_tells_no_secret(
     server.lasts_s = 30
     connection = await connected(ada, server)
     server.refusal = "no"
-    worker = Worker(world._store, http, ada, connection)
+    worker = Worker(world.store, http, ada, connection)
     told: list[str] = []
     worker.source.lost = lambda _tenant, _row, why: told.append(why)
     assert await worker.call(server) == "needs_reconnect"

@@ -1,6 +1,5 @@
 """The items of loops over HTTP: listed by their run, and by nobody else."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +12,7 @@ from domain.run.children import ChildIds, LoopStarted, Parent
 from domain.run.events import RunCompleted, RunFailed, RunFiltered, RunRequested, Source
 from sql.process.clock import new_id, now
 from tests.support.api import Person, sign_up
-from tests.support.world import World, running_world
+from tests.support.world import World
 
 ENDS: tuple[Event | None, ...] = (
     RunCompleted(result={"n": 0}),
@@ -26,10 +25,9 @@ ENDS: tuple[Event | None, ...] = (
 """Of six items of a loop; the last is under way."""
 
 
-@pytest.fixture(scope="module")
-async def world(postgres_server: str) -> AsyncIterator[World]:
-    async with running_world(postgres_server) as world:
-        yield world
+@pytest.fixture
+def world(shared_world: World) -> World:
+    return shared_world
 
 
 @pytest.fixture

@@ -11,12 +11,10 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook
 
-from consumers.connectors import catalog
-from consumers.outbound.addresses import parse_networks
 from domain.connection.kinds import setup_of
 from domain.connection.signing import AwsSignature, Signable, signature
 from tests.support.api import Person, sign_up
-from tests.support.world import World, running_world
+from tests.support.world import World
 
 SECRET = "whsec_" + base64.b64encode(b"canary webhook secret, 32 bytes!").decode()
 KEY_ID, KEY = "AKIACANARY", "canary/s3+secret"
@@ -75,11 +73,9 @@ async def receiver() -> AsyncIterator[Receiver]:
         await runner.cleanup()
 
 
-@pytest.fixture(scope="module")
-async def world(postgres_server: str) -> AsyncIterator[World]:
-    changes = {"catalog": catalog(), "outbound_allow": parse_networks("127.0.0.0/8")}
-    async with running_world(postgres_server, **changes) as world:
-        yield world
+@pytest.fixture
+def world(calling_world: World) -> World:
+    return calling_world
 
 
 @pytest.fixture

@@ -6,21 +6,17 @@ from typing import Any
 import httpx
 import pytest
 
-from consumers.connectors import catalog
-from consumers.outbound.addresses import parse_networks
 from sql.tables.variables import MOST
 from tests.support.api import Person, sign_up
 from tests.support.echo_target import EchoTarget, echo_target
-from tests.support.world import World, running_world
+from tests.support.world import World
 
 CANARY = 'canary "8f3a/+&'
 
 
-@pytest.fixture(scope="module")
-async def world(postgres_server: str) -> AsyncIterator[World]:
-    changes = {"catalog": catalog(), "outbound_allow": parse_networks("127.0.0.0/8")}
-    async with running_world(postgres_server, **changes) as world:
-        yield world
+@pytest.fixture
+def world(calling_world: World) -> World:
+    return calling_world
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from domain.run.events import RunFailed
 from projections.engine.engine import Engine
 from projections.engine.registry import PROJECTIONS
 from sql.log.event_store import PgEventStore
+from sql.postgres.pool import Connection, connect
 from sql.process.clock import new_id
 from tests.support import postgres
 from tests.support.api import Person, running_api
@@ -22,10 +23,11 @@ from tests.support.projected import PARTITIONS, append, batch_of, note_sent, req
 class World:
     """An application whose read models follow when they are told to."""
 
-    def __init__(self, api: httpx.AsyncClient, store: PgEventStore, engine: Engine) -> None:
+    def __init__(self, api: httpx.AsyncClient, store: PgEventStore, engine: Engine, connection: Connection) -> None:
         self.api = api
         self.store = store
         self._engine = engine
+        self._connection = connection
         self._taken = 0
 
     @property
@@ -36,8 +38,7 @@ class World:
     async def project(self) -> None:
         """Bring the read models up to the log."""
         while events := await self.store.read_log(self._taken, 5_000):
-            async with self.store.pool.acquire() as connection:
-                await note_sent(connection, events)
+            await note_sent(self._connection, events)
             await self._engine.apply(batch_of(events))
             self._taken = events[-1].position
 
@@ -81,4 +82,6 @@ async def running_world(postgres_server: str, **changes: Any) -> AsyncIterator[W
         engine = await stack.enter_async_context(Engine(dsn, PROJECTIONS, PARTITIONS))
         await engine.start()
         store = await stack.enter_async_context(PgEventStore(dsn, "test"))
-        yield World(await stack.enter_async_context(running_api(dsn, **changes)), store, engine)
+        connection = await connect(dsn, "test")
+        stack.push_async_callback(connection.close)
+        yield World(await stack.enter_async_context(running_api(dsn, **changes)), store, engine, connection)
