@@ -1,15 +1,20 @@
 """Search keys: of each run the values that its zap names for the run list, as its live version names them.
 
+Whose data a run carries is a key without a name, and without its value: a keyed hash, by which an erasure finds it.
+
 They are read when a run is requested and when it has ended. What a zap declares counts for the runs of before, too: a
 job reads those again (`reread`), so that this list is always what a rebuild would make of the log.
 """
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
 import msgspec
 
+from domain.erasure.forgetting import subject_key, subject_of
 from domain.log.event import StoredEvent, StreamKind
 from domain.log.ports import StoreUnavailable
 from domain.registry import decode
@@ -31,6 +36,8 @@ if TYPE_CHECKING:
 _queries = Queries("projections/run_keys.sql")
 _gates = Queries("queries/gates.sql")
 _ENDS = frozenset({"zap.run.completed", "zap.run.filtered", "zap.run.failed", "zap.run.timed_out", "zap.run.cancelled"})
+SUBJECT = ""
+"""The name of the key that says whose data a run carries."""
 AT_ONCE = 50
 """Runs that are read at once: of each at most 1 MiB."""
 
@@ -54,6 +61,42 @@ async def key_of(pool: Pool, tenant_id: UUID, run_id: UUID, name: str) -> bytes 
     return found
 
 
+class SubjectCount(msgspec.Struct, frozen=True):
+    """How many runs of a zap with a status carry one person's data, and when the first and the last were asked for."""
+
+    zap_id: UUID
+    status: str
+    runs: int
+    oldest: datetime
+    newest: datetime
+
+
+async def subject_hash(pool: Pool, tenant_id: UUID, subject: str) -> bytes:
+    """By what the runs that carry a person's data are found."""
+    return subject_key(await subject_secret(pool), tenant_id, subject)
+
+
+async def subject_secret(source: "Pool | Writer") -> bytes:
+    """What hashes of subjects are made with."""
+    secret: bytes = await source.fetchval(_queries["subject_secret"])
+    return secret
+
+
+async def of_subject(
+    pool: Pool, tenant_id: UUID, hashed: bytes, *, after: UUID | None, before: UUID, limit: int
+) -> list[UUID]:
+    """The next runs that carry a person's data, oldest first, with ids between the two."""
+    key = stored_key(SUBJECT, hashed)
+    return [row[0] for row in await pool.fetch(_queries["of_subject"], tenant_id, key, after, before, limit)]
+
+
+async def count_of_subject(pool: Pool, tenant_id: UUID, hashed: bytes, limit: int) -> tuple[list[SubjectCount], int]:
+    """Runs that carry a person's data, up to a limit, and how many bytes of payload these have in the log."""
+    key = stored_key(SUBJECT, hashed)
+    counts = [SubjectCount(*row) for row in await pool.fetch(_queries["subject_counts"], tenant_id, key, limit)]
+    return counts, int(await pool.fetchval(_queries["subject_bytes"], tenant_id, key, limit, StreamKind.RUN))
+
+
 async def reread(pool: Pool, tenant_id: UUID, run_ids: Sequence[UUID]) -> None:
     """Read the keys of a tenant's runs anew, by what their zaps declare now.
 
@@ -67,7 +110,7 @@ async def reread(pool: Pool, tenant_id: UUID, run_ids: Sequence[UUID]) -> None:
         for some in _portions(run_ids):
             streams = await streams_of(connection, some, 2**63 - 1)
             mine = {run_id: events for run_id, events in streams.items() if events[0].tenant_id == tenant_id}
-            await _write(connection, mine)
+            await _write(connection, [run_id for run_id in some if run_id in mine or run_id not in streams], mine)
 
 
 async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
@@ -79,7 +122,7 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
         streams = await streams_of(connection, some, until)
         # A run as it was at its last event that counts here, whatever came since: a rebuild does the same.
         cut = {run_id: [e for e in streams.get(run_id, ()) if e.position <= last[run_id]] for run_id in some}
-        await _write(connection, {run_id: stream for run_id, stream in cut.items() if stream})
+        await _write(connection, some, {run_id: stream for run_id, stream in cut.items() if stream})
     await execute(connection, _queries["clear"], [(stored.tenant_id, event.run_id) for stored, event in forgotten])
 
 
@@ -94,7 +137,8 @@ async def _declaring(connection: Connection, events: Sequence[StoredEvent]) -> l
         rows = await connection.fetch(_queries["zaps_of"], StreamKind.RUN, sorted(missing))
         zaps |= {row[0]: row[1] for row in rows}
     settings = await settings_of(connection, zaps.values())
-    return sorted(run_id for run_id, zap_id in zaps.items() if settings.get(zap_id, DEFAULT).search_keys)
+    declared = {zap_id for zap_id, one in settings.items() if one.search_keys or one.subject}
+    return sorted(run_id for run_id, zap_id in zaps.items() if zap_id in declared)
 
 
 async def settings_of(connection: Writer, zap_ids: Iterable[UUID]) -> dict[UUID, ZapSettings]:
@@ -108,7 +152,8 @@ async def settings_of(connection: Writer, zap_ids: Iterable[UUID]) -> dict[UUID,
     return found
 
 
-async def _write(connection: Writer, streams: Mapping[UUID, Sequence[StoredEvent]]) -> None:
+async def _write(connection: Writer, run_ids: Sequence[UUID], streams: Mapping[UUID, Sequence[StoredEvent]]) -> None:
+    """Write the keys of runs anew; of those that are too large to be read whole, only whose data they carry."""
     first = {run_id: _of_zap.decode(events[0].data) for run_id, events in streams.items()}
     settings = await settings_of(connection, [one.zap_id for one in first.values()])
     tenants = {run_id: events[0].tenant_id for run_id, events in streams.items()}
@@ -118,7 +163,15 @@ async def _write(connection: Writer, streams: Mapping[UUID, Sequence[StoredEvent
         if first[run_id].source != "item"
         for found in _found(settings.get(first[run_id].zap_id, DEFAULT), events)
     ]
-    await execute(connection, _queries["clear"], [(tenants[run_id], run_id) for run_id in sorted(streams)])
+    secret = await subject_secret(connection)
+    for run_id in run_ids:
+        if begun := await _begun(connection, run_id, streams.get(run_id, ())):
+            zap_id = begun.requested.zap_id
+            if zap_id not in settings:
+                settings |= await settings_of(connection, [zap_id])
+            tenants[run_id] = begun.tenant_id
+            rows += await asyncio.to_thread(_subject, begun, settings.get(zap_id, DEFAULT).subject, secret)
+    await execute(connection, _queries["clear"], [(tenants[run_id], run_id) for run_id in sorted(tenants)])
     await execute(connection, _queries["add"], rows)
 
 
@@ -128,13 +181,41 @@ def _found(settings: ZapSettings, events: Sequence[StoredEvent]) -> Iterator[Fou
         yield from found_keys(settings, values_of(events))
 
 
+class _Begun(msgspec.Struct, frozen=True):
+    """How a run began."""
+
+    tenant_id: UUID
+    run_id: UUID
+    requested: RunRequested
+
+
+async def _begun(connection: Writer, run_id: UUID, events: Sequence[StoredEvent]) -> _Begun | None:
+    if events:
+        tenant_id, schema_version, data = events[0].tenant_id, events[0].schema_version, events[0].data
+    elif row := await connection.fetchrow(_queries["first_event"], StreamKind.RUN, run_id):
+        tenant_id, schema_version, data = row
+    else:
+        return None
+    requested = decode("zap.run.requested", schema_version, data)
+    return _Begun(tenant_id, run_id, requested) if isinstance(requested, RunRequested) else None
+
+
+def _subject(begun: _Begun, path: str | None, secret: bytes) -> list[tuple[UUID, UUID, str, bytes, str]]:
+    """The row that says whose data a run carries, where its zap says where that stands."""
+    if path is None or begun.requested.source == "item":
+        return []
+    subject = subject_of(begun.requested.request, path)
+    key = stored_key(SUBJECT, subject_key(secret, begun.tenant_id, subject))
+    return [(begun.tenant_id, begun.run_id, SUBJECT, key, "")] if subject else []
+
+
 def _portions(run_ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
     return (run_ids[start : start + AT_ONCE] for start in range(0, len(run_ids), AT_ONCE))
 
 
 RUN_KEYS = Projection(
     name="run_keys",
-    definition=1,
+    definition=2,
     handles=frozenset({"zap.run.requested", *_ENDS, "run.forgotten"}),
     create=_queries["create"],
     apply=_apply,

@@ -68,16 +68,6 @@ async def family(pool: Pool, tenant_id: UUID, run_id: UUID, limit: int) -> list[
     return [row[0] for row in await pool.fetch(_queries["family"], tenant_id, run_id, limit)]
 
 
-async def runs_after(pool: Pool, tenant_id: UUID, run_id: UUID, limit: int) -> list[tuple[UUID, UUID]]:
-    """The runs that come after one, with their zaps, but for items of loops."""
-    return [(row[0], row[1]) for row in await pool.fetch(_queries["after_run"], tenant_id, run_id, limit)]
-
-
-async def tenants(pool: Pool) -> list[UUID]:
-    """All who have runs."""
-    return [row[0] for row in await pool.fetch(_queries["tenants"])]
-
-
 class _Change(RowChange):
     """What a batch does to one run; `requested` is set where the run is new."""
 

@@ -114,6 +114,11 @@ def _by_age(flags: Mapping[str, zap.Flag]) -> list[zap.Flag]:
     return sorted(flags.values(), key=lambda flag: flag.since)
 
 
+async def tenants(pool: Pool) -> list[UUID]:
+    """All who have zaps."""
+    return [row[0] for row in await pool.fetch(_queries["tenants"])]
+
+
 class _Change(RowChange):
     """What a batch does to one zap; None where it changes nothing. `created_at` is set where the zap is new.
 

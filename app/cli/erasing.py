@@ -1,4 +1,4 @@
-"""`triggerhub erase`: one person's data leaves the runs of all users."""
+"""`triggerhub erase`: one person's data leaves the runs of all users, in the log and in archives."""
 
 import click
 
@@ -8,24 +8,26 @@ from app.config.settings import Settings
 async def erase(settings: Settings, subject: str, *, really: bool) -> int:
     """Forget the runs of a subject, or count them, and say so. Returns the exit code: 1 where some have not ended."""
     from app.roles.roles import file_store
+    from consumers.jobs.archived import ArchivedRuns, Wanted
     from consumers.jobs.erasures import Erasures
     from domain.log.event import Metadata
-    from projections.run_list import tenants
+    from projections.run_keys import subject_hash
+    from projections.zap_list import tenants
     from sql.log.event_store import PgEventStore
     from sql.process.clock import new_id
 
     erased, waiting = 0, 0
-    async with PgEventStore(settings.database_url, "erase", read_connections=1) as store:
+    async with PgEventStore(settings.database_url, "erase", read_connections=2) as store:
         erasures = Erasures(store, new_id, file_store(settings, store))
+        archived = ArchivedRuns(store, new_id, settings.archive, erasures.erase_run)
+        by = Metadata(actor="operator", causation_id=new_id())
         for tenant_id in await tenants(store.pool):
-            after = None
-            while True:
-                found = await erasures.erase_subject(
-                    tenant_id, subject, after, Metadata(actor="operator"), only_count=not really
-                )
-                erased, waiting, after = erased + found.runs, waiting + len(found.under_way), found.next_after
-                if after is None:
-                    break
+            hashed = await subject_hash(store.pool, tenant_id, subject)
+            found = await erasures.erase_subject(tenant_id, hashed, by, only_count=not really)
+            erased, waiting = erased + found.count, waiting + len(found.under_way)
+            if settings.archive:
+                wanted = Wanted(tenant_id, hashed, frozenset(found.runs), by)
+                erased += await (archived.erase(wanted) if really else archived.count(wanted))
     click.echo(f"{erased} runs were forgotten" if really else f"{erased} runs: with --yes they are forgotten")
     if waiting:
         click.echo(f"{waiting} runs have not ended: cancel them, then repeat this")

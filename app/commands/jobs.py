@@ -13,6 +13,7 @@ from domain.log.ports import NewId
 from domain.log.stream import facts, handle, load_of
 from projections.job_list import JobListItem, count_open
 from projections.request_list import count_held
+from projections.run_keys import SubjectCount, count_of_subject, subject_hash
 from projections.run_query import RunFilter, count_runs
 from sql.log.event_store import PgEventStore
 
@@ -75,6 +76,21 @@ class Jobs:
         requested = JobRequested(kind="search_keys", filter=selection, total=count, rate_per_s=job.MAX_RATE_PER_S)
         event = NewEvent(self._new_id(), requested)
         await self._store.append(facts(self._new_id(), tenant_id, event, metadata=metadata, expected=0))
+
+    async def count_subject(self, tenant_id: UUID, subject: str) -> tuple[list[SubjectCount], int]:
+        """The runs that carry a person's data, up to MAX_COUNT, and how many bytes they have in the log."""
+        hashed = await subject_hash(self._store.pool, tenant_id, subject)
+        return await count_of_subject(self._store.pool, tenant_id, hashed, MAX_COUNT)
+
+    async def erase_subject(self, tenant_id: UUID, subject: str, metadata: Metadata) -> LoadedJob:
+        """A new job that forgets a person. Raises LimitReached."""
+        hashed = await subject_hash(self._store.pool, tenant_id, subject)
+        counts, _size = await count_of_subject(self._store.pool, tenant_id, hashed, MAX_COUNT)
+        total = sum(count.runs for count in counts)
+        requested = JobRequested(
+            kind="erase", filter=Selection(), total=total, rate_per_s=job.MAX_RATE_PER_S, subject=hashed.hex()
+        )
+        return await self.request(tenant_id, requested, metadata)
 
     async def load(self, tenant_id: UUID, job_id: UUID) -> LoadedJob:
         """The job as it is now. Raises NotFound."""

@@ -105,7 +105,7 @@ class Zaps:
             self._live_zaps.invalidate(zap_id)
         if isinstance(command, ChangeDraft):
             await self._named.settle(principal.tenant_id, command.definition, changed.last.position)
-        if isinstance(command, PublishZap | RollBackZap) and _search_keys(changed) != _search_keys(loaded):
+        if isinstance(command, PublishZap | RollBackZap) and _keys_of_runs(changed) != _keys_of_runs(loaded):
             await self._jobs.read_search_keys(changed.tenant_id, zap_id, principal.metadata)
         if isinstance(command, PublishZap):
             with suppress(*CONNECTION_ERRORS):  # then the first mail has the addresses asked
@@ -162,10 +162,10 @@ async def _require_callees(load: Load, zap_id: UUID, definition: Definition) -> 
         raise Invalid(f"{first['path']}: {first['reason']}", errors=errors)
 
 
-def _search_keys(zap: LoadedZap) -> tuple[SearchKey, ...]:
-    """Those of the version that new runs use."""
+def _keys_of_runs(zap: LoadedZap) -> tuple[tuple[SearchKey, ...], str | None]:
+    """By what runs are found, as the version says that new runs use: search keys, and whose data they carry."""
     live = _live(zap)
-    return live.behaviour.search_keys if live else ()
+    return (live.behaviour.search_keys, live.behaviour.subject) if live else ((), None)
 
 
 def _calls(definition: Definition) -> Iterator[tuple[str, ZapStep]]:

@@ -216,14 +216,16 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
         channels = Channels(store=store, http=http, recipients=recipients, new_id=new_id, public_url=public_url)
         links = Links(settings.message_key, public_url)
         notifier = Notifier(store, settings.database_url, channels, clock=clock.now, new_id=new_id, links=links)
-        keep_requests = timedelta(days=settings.requests_days)
-        housekeeping = Housekeeping(store.pool, clock.now, keep_requests, file_store(settings, store))
+        files = file_store(settings, store)
+        housekeeping = Housekeeping(store.pool, clock.now, timedelta(days=settings.requests_days), files)
         timers = scheduler(store, catalog(), http, dialogues, settings.encryption_key)
         tasks.create_task(timers.run(stop), name="scheduler")
         tasks.create_task(housekeeping.run(stop), name="housekeeping")
         tasks.create_task(notifier.run(stop), name="notifier")
         variables = Variables(store.pool, settings.encryption_key).of
-        jobs = JobWorker(store, settings.database_url, clock.new_id, catalog(), links, variables=variables)
+        jobs = JobWorker(
+            store, store.dsn, new_id, catalog(), links, variables=variables, archive=settings.archive, files=files
+        )
         tasks.create_task(jobs.run(stop), name="jobs")
         tasks.create_task(retention.keep(settings.database_url, settings.archive, stop), name="retention")
         if settings.checkpoint_key:

@@ -1,29 +1,26 @@
 """Erasure: payloads of a run, or of all runs that carry one person's data, are taken out of log and read models."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from uuid import UUID
 
 import msgspec
 
-from domain.aggregates import RUN, ZAP
-from domain.erasure.forgetting import same, subject_of
+from domain.aggregates import RUN
 from domain.log.errors import LimitReached, NotFound, WrongStatus
 from domain.log.event import Metadata, StoredEvent, StreamKind
 from domain.log.ports import NewId
 from domain.log.stream import fold, load
-from domain.registry import decode
-from domain.run.events import RunRequested
 from domain.run.state import EndedRun
 from projections.request_list import request_of
-from projections.run_list import family, runs_after
+from projections.run_keys import of_subject
+from projections.run_list import family
 from sql.files.store import FileStore
 from sql.log.event_store import PgEventStore
 from sql.log.forgetting import forget, is_forgotten
 from sql.process.clock import now
 
-EXAMINED = 1_000
-"""Runs that one request looks at for a subject."""
+AT_ONCE = 500
+"""Runs that are looked up at once."""
 MOST_RUNS = 10_000
 """Runs that one erasure takes together: a run with its items and replays."""
 
@@ -36,15 +33,11 @@ class Erased(msgspec.Struct, frozen=True):
 
 
 class SubjectErased(msgspec.Struct, frozen=True):
-    """`examined` runs were looked at, and those of the subject forgotten. `under_way`: some that have not ended.
+    """The runs of a subject, `count` with all that came of them, and those that have not ended."""
 
-    With a `next_after` there are more to look at.
-    """
-
-    examined: int
-    runs: int
+    runs: list[UUID]
     under_way: list[UUID]
-    next_after: UUID | None
+    count: int
 
 
 class Erasures:
@@ -74,37 +67,26 @@ class Erasures:
         return erased
 
     async def erase_subject(
-        self, tenant_id: UUID, subject: str, after: UUID | None, metadata: Metadata, *, only_count: bool = False
+        self, tenant_id: UUID, hashed: bytes, metadata: Metadata, *, only_count: bool = False
     ) -> SubjectErased:
-        """Forget the next runs that carry the data of a subject, in zaps whose settings say where that stands.
+        """Forget the runs that carry the data of a subject, in zaps whose settings say where that stands.
 
-        `only_count`: look for them, and leave them as they are.
+        `hashed`: the subject's keyed hash. `only_count`: leave them as they are. What archives have is left to
+        `ArchivedRuns`.
         """
-        examined = await runs_after(self._store.pool, tenant_id, after or UUID(int=0), EXAMINED)
-        paths = {zap_id: await self._path(tenant_id, zap_id) for zap_id in {zap_id for _, zap_id in examined}}
-        erased, under_way = 0, []
-        for run_id, zap_id in examined:
-            path = paths[zap_id]
-            if path is None or not await self._is_of(run_id, path, same(subject)):
-                continue
-            try:
-                erased += 1 if only_count else (await self.erase_run(tenant_id, run_id, metadata)).runs
-            except WrongStatus:
-                under_way.append(run_id)
-        more = len(examined) == EXAMINED
-        return SubjectErased(len(examined), erased, under_way, examined[-1][0] if more else None)
-
-    async def _path(self, tenant_id: UUID, zap_id: UUID) -> str | None:
-        zap = await load(self._store, ZAP, zap_id)
-        return zap.state.behaviour.subject if zap and zap.tenant_id == tenant_id else None
-
-    async def _is_of(self, run_id: UUID, path: str, subject: str) -> bool:
-        first, _more = await self._store.stream_page(StreamKind.RUN, run_id, 0, 1)
-        if not first:
-            return False
-        requested = decode(first[0].type, first[0].schema_version, first[0].data)
-        assert isinstance(requested, RunRequested)
-        return await asyncio.to_thread(subject_of, requested.request, path) == subject
+        runs: list[UUID] = []
+        under_way: list[UUID] = []
+        count = 0
+        after, until = None, self._new_id()
+        while found := await of_subject(self._store.pool, tenant_id, hashed, after=after, before=until, limit=AT_ONCE):
+            for run_id in found:
+                try:
+                    count += 1 if only_count else (await self.erase_run(tenant_id, run_id, metadata)).runs
+                    runs.append(run_id)
+                except WrongStatus:
+                    under_way.append(run_id)
+            after = found[-1]
+        return SubjectErased(runs, under_way, count)
 
     async def _forget(self, events: list[StoredEvent], metadata: Metadata) -> int:
         run = fold(RUN, events)

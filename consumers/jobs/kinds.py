@@ -105,7 +105,7 @@ class ReplayRuns(_OfRuns):
         """All are appended together, so that the new runs are stored in the order of the old ones."""
         runs = await self._load(loaded, batch)
         ids = {one.state.requested.zap_id for one in runs.values()}
-        zaps = {zap_id: await _tried(self._zap(loaded, zap_id)) for zap_id in ids}
+        zaps = {zap_id: await tried(self._zap(loaded, zap_id)) for zap_id in ids}
         return _outcomes(await asyncio.gather(*[self._replay(loaded, runs.get(run_id), zaps) for run_id in batch]))
 
     async def _zap(self, loaded: LoadedJob, zap_id: UUID) -> LoadedZap:
@@ -119,12 +119,12 @@ class ReplayRuns(_OfRuns):
         zap = zaps[run.state.requested.zap_id]
         if isinstance(zap, Refused):
             return zap
-        return await _tried(self._start(loaded, run, zap))
+        return await tried(self._start(loaded, run, zap))
 
     async def _start(self, loaded: LoadedJob, run: LoadedRun, zap: LoadedZap) -> None:
         requested = loaded.state.requested
         wish = Replay(from_step=requested.from_step, version=requested.version, job_id=loaded.id)
-        metadata = _metadata(loaded)
+        metadata = metadata_of(loaded)
         await self._store.append(replay_append(run, zap.state, wish, new_id=self._new_id, metadata=metadata))
 
 
@@ -141,12 +141,12 @@ class CancelRuns(_OfRuns):
         return _outcomes(await asyncio.gather(*[self._cancel(loaded, runs.get(run_id)) for run_id in batch]))
 
     async def _cancel(self, loaded: LoadedJob, run: LoadedRun | None) -> object:
-        return _GONE if run is None else await _tried(self._stop(loaded, run))
+        return _GONE if run is None else await tried(self._stop(loaded, run))
 
     async def _stop(self, loaded: LoadedJob, run: LoadedRun) -> None:
         if isinstance(run.state, EndedRun):
             raise NothingToDo(f"the run has ended already: it is {run.state.status}")
-        metadata = msgspec.structs.replace(_metadata(loaded), correlation_id=run.id)
+        metadata = msgspec.structs.replace(metadata_of(loaded), correlation_id=run.id)
         await handle(self._store, self._new_id, run, stop, metadata)
 
 
@@ -202,10 +202,10 @@ class ReleaseRequests(_OfHeldRequests):
     leaves: str | None = "zap.request.admitted"
 
     async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
-        zap = await _tried(self._zap(loaded))
+        zap = await tried(self._zap(loaded))
         if isinstance(zap, Refused):
             return [zap] * len(batch)
-        arrivals = await asyncio.gather(*[_tried(self._arrival(loaded, zap, request_id)) for request_id in batch])
+        arrivals = await asyncio.gather(*[tried(self._arrival(loaded, zap, request_id)) for request_id in batch])
         if zap.hook.split is None:
             started = await asyncio.gather(*[self._start(arrival) for arrival in arrivals])
         else:
@@ -213,7 +213,7 @@ class ReleaseRequests(_OfHeldRequests):
             started = [await self._start(arrival) for arrival in arrivals]
         await asyncio.gather(
             *[
-                record_admitted(self._store, self._new_id, arrival, run, _metadata(loaded))
+                record_admitted(self._store, self._new_id, arrival, run, metadata_of(loaded))
                 for arrival, run in zip(arrivals, started, strict=True)
                 if isinstance(arrival, Arrival) and isinstance(run, Started)
             ]
@@ -228,10 +228,12 @@ class ReleaseRequests(_OfHeldRequests):
 
     async def _arrival(self, loaded: LoadedJob, zap: LiveZap, request_id: UUID) -> Arrival:
         held = await self._held(loaded, request_id)
-        return arrival_of(held, zap, traceparent=decode_metadata(held.meta).traceparent, actor=_metadata(loaded).actor)
+        return arrival_of(
+            held, zap, traceparent=decode_metadata(held.meta).traceparent, actor=metadata_of(loaded).actor
+        )
 
     async def _start(self, arrival: Arrival | Refused) -> Started | Refused:
-        return arrival if isinstance(arrival, Refused) else await _tried(admit(self._store, self._new_id, arrival))
+        return arrival if isinstance(arrival, Refused) else await tried(admit(self._store, self._new_id, arrival))
 
 
 class DiscardRequests(_OfHeldRequests):
@@ -240,10 +242,10 @@ class DiscardRequests(_OfHeldRequests):
     leaves: str | None = "zap.request.discarded"
 
     async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
-        return _outcomes(await asyncio.gather(*[_tried(self._discard(loaded, request_id)) for request_id in batch]))
+        return _outcomes(await asyncio.gather(*[tried(self._discard(loaded, request_id)) for request_id in batch]))
 
     async def _discard(self, loaded: LoadedJob, request_id: UUID) -> None:
-        await discard(self._store, self._new_id, await self._held(loaded, request_id), _metadata(loaded))
+        await discard(self._store, self._new_id, await self._held(loaded, request_id), metadata_of(loaded))
 
 
 def commands(store: PgEventStore, new_id: NewId) -> dict[JobKind, Bulk]:
@@ -257,7 +259,7 @@ def commands(store: PgEventStore, new_id: NewId) -> dict[JobKind, Bulk]:
     }
 
 
-def _metadata(loaded: LoadedJob) -> Metadata:
+def metadata_of(loaded: LoadedJob) -> Metadata:
     """The actor who requested the job, and the job as the cause."""
     return Metadata(actor=decode_metadata(loaded.meta).actor, causation_id=loaded.first.event_id)
 
@@ -268,7 +270,7 @@ def _zap_of(loaded: LoadedJob) -> UUID:
     return zap_id
 
 
-async def _tried(work: Awaitable[T]) -> T | Refused:
+async def tried(work: Awaitable[T]) -> T | Refused:
     """The result. A refusal that concerns one run or request does not stop the job."""
     try:
         return await work

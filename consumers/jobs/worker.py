@@ -14,6 +14,8 @@ import structlog
 from consumers.connectors import catalogs
 from consumers.credentials.variables import LookUp, none
 from consumers.jobs.backtest import Backtest
+from consumers.jobs.erasing import EraseSubject
+from consumers.jobs.erasures import Erasures
 from consumers.jobs.kinds import Bulk, commands
 from consumers.rehearsal.rehearsal import Rehearsal
 from consumers.rendering.rendering import Rendering
@@ -39,6 +41,7 @@ from domain.run.links import NO_LINKS, Links
 from projections.engine.freshness import holds_all
 from projections.engine.projection import BEING_BUILT
 from projections.job_list import running_jobs
+from sql.files.store import FileStore
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import CONNECTION_ERRORS, Connection, connect
 from sql.postgres.queries import Queries
@@ -91,6 +94,8 @@ class JobWorker:
         links: Links = NO_LINKS,
         *,
         variables: LookUp = none,
+        archive: str = "",
+        files: FileStore | None = None,
     ) -> None:
         self._store = store
         self._dsn = dsn
@@ -101,7 +106,11 @@ class JobWorker:
         rehearsal = Rehearsal(
             shelves, self._rendering, clock=now, new_id=new_id, slots=slots, links=links, variables=variables
         )
-        self._bulks: dict[JobKind, Bulk] = {**commands(store, new_id), "backtest": Backtest(store, rehearsal)}
+        self._bulks: dict[JobKind, Bulk] = {
+            **commands(store, new_id),
+            "backtest": Backtest(store, rehearsal),
+            "erase": EraseSubject(store, new_id, Erasures(store, new_id, files), archive),
+        }
         self._room = Room(Shared(range(BATCHES)), Shared(range(1)))
 
     async def run(self, stop: asyncio.Event) -> None:

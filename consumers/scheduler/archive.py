@@ -6,7 +6,7 @@ each event held against the hash that the log has kept of it, and all of a file 
 
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -29,6 +29,7 @@ T = TypeVar("T")
 log = structlog.get_logger()
 _queries = Queries("queries/retention.sql")
 _gates = Queries("queries/gates.sql")
+_forgetting = Queries("queries/forgetting.sql")
 FORMAT = "triggerhub-archive-1"
 EVENTS = 2_000
 """Events that are read, or brought back, at once."""
@@ -76,14 +77,37 @@ def place(url: str) -> ObjectStore:
     return from_url(url)
 
 
+def sweep(url: str) -> None:
+    """Remove what a killed process has left of files in a directory; by whoever is `alone`."""
+    if "://" not in url:
+        for left in Path(url).absolute().glob("*.gz#*"):
+            left.unlink(missing_ok=True)
+
+
 async def write(dsn: str, store: ObjectStore, month: date, runs: Sequence[UUID]) -> str:
     """Write the events of runs of a month to a file of its own. Gives its name."""
+    async with alone(dsn):
+        return await _write(dsn, store, month, runs)
+
+
+@asynccontextmanager
+async def alone(dsn: str) -> AsyncIterator[None]:
+    """Nobody else writes archives, or takes something out of them: so whoever looks through them sees whole files."""
+    connection = await connect(dsn, "archives", statement_timeout="0")
+    try:
+        await connection.execute(_forgetting["lock_archives"])
+        yield
+    finally:
+        connection.terminate()
+
+
+async def _write(dsn: str, store: ObjectStore, month: date, runs: Sequence[UUID]) -> str:
     name = f"runs-{month:%Y-%m}-{max(runs).hex[-12:]}-{len(runs)}.ndjson.gz"
     connection = await connect(dsn, "archive", statement_timeout="0")
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             header = Header(month=f"{month:%Y-%m}", runs=len(runs))
-            await obstore.put_async(store, name, _compressed(_lines(connection, header, runs)), use_multipart=True)
+            await obstore.put_async(store, name, compressed(_lines(connection, header, runs)), use_multipart=True)
     finally:
         connection.terminate()
     log.info("archive.written", name=name, runs=len(runs))
@@ -95,14 +119,15 @@ async def _lines(connection: Connection, header: Header, runs: Sequence[UUID]) -
     rows: list[bytes] = []
     async for row in connection.cursor(_queries["of_runs"], StreamKind.RUN, runs, prefetch=EVENTS):
         event = StoredEvent(*row)
-        rows.append(msgspec.json.encode(_line_of(event)))
+        rows.append(msgspec.json.encode(line_of(event)))
         if len(rows) == EVENTS:
             yield b"\n".join([*rows, b""])
             rows.clear()
     yield b"\n".join([*rows, b""])
 
 
-def _line_of(event: StoredEvent) -> Line:
+def line_of(event: StoredEvent) -> Line:
+    """An event as an archive has it."""
     return Line(
         position=event.position,
         version=event.version,
@@ -118,7 +143,8 @@ def _line_of(event: StoredEvent) -> Line:
     )
 
 
-async def _compressed(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def compressed(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """A file of lines, part by part."""
     packer, part = zlib.compressobj(LEVEL, wbits=31), bytearray()
     async for some in lines:
         part += packer.compress(some)
@@ -133,9 +159,16 @@ async def bring_back(dsn: str, store: ObjectStore, name: str) -> int:
 
     Raises NotAnArchive where it is none, or has other events than those that were dropped; then nothing has changed.
     """
+    async with alone(dsn):
+        count = await _bring_back(dsn, store, name)
+    log.info("archive.brought_back", name=name, events=count)
+    return count
+
+
+async def _bring_back(dsn: str, store: ObjectStore, name: str) -> int:
     connection = await connect(dsn, "import", statement_timeout="0", search_path="rm")
     try:
-        async with aclosing(_read(store, name)) as pages:
+        async with aclosing(read(store, name)) as pages:
             header = await anext(pages)
             assert isinstance(header, Header), "the first comes first"
             month = date.fromisoformat(f"{header.month}-01")
@@ -153,7 +186,6 @@ async def bring_back(dsn: str, store: ObjectStore, name: str) -> int:
                     raise NotAnArchive("events are missing that were dropped with these")
     finally:
         connection.terminate()
-    log.info("archive.brought_back", name=name, events=count)
     return count
 
 
@@ -181,7 +213,7 @@ async def _take(connection: Connection, events: list[StoredEvent]) -> None:
     await unseal_runs(connection, events)
 
 
-async def _read(store: ObjectStore, name: str) -> AsyncGenerator[Header | list[StoredEvent], None]:
+async def read(store: ObjectStore, name: str) -> AsyncGenerator[Header | list[StoredEvent], None]:
     """The header, then the events in portions. Raises NotAnArchive."""
     found: list[StoredEvent] = []
     async with aclosing(_unpacked(store, name)) as lines:
@@ -191,7 +223,7 @@ async def _read(store: ObjectStore, name: str) -> AsyncGenerator[Header | list[S
         yield header
         async for line in lines:
             try:
-                found.append(_event_of(_decoded(_line, line)))
+                found.append(event_of(_decoded(_line, line)))
             except OverflowError:
                 raise NotAnArchive("a line has a time that there is not") from None
             if len(found) == EVENTS:
@@ -224,7 +256,7 @@ async def _unpacked(store: ObjectStore, name: str) -> AsyncGenerator[bytes, None
         raise NotAnArchive("the file ends in the middle")
 
 
-def _event_of(line: Line) -> StoredEvent:
+def event_of(line: Line) -> StoredEvent:
     return StoredEvent(
         position=line.position,
         kind=StreamKind.RUN,

@@ -18,10 +18,10 @@ from domain.run.replay import ReplayVersion
 from domain.run.state import RunStatus
 
 RunJobKind: TypeAlias = Literal["replay", "cancel"]
-JobKind: TypeAlias = Literal["replay", "cancel", "release", "discard", "backtest", "search_keys"]
+JobKind: TypeAlias = Literal["replay", "cancel", "release", "discard", "backtest", "search_keys", "erase"]
 """What is done: to runs, or to the held requests of one zap. `backtest`: runs are held against a draft.
 
-`search_keys`: what a zap declares is read from its runs of before.
+`search_keys`: what a zap declares is read from its runs of before. `erase`: one person's data is forgotten.
 """
 JobStatus: TypeAlias = Literal["running", "paused", "completed", "aborted"]
 
@@ -91,6 +91,8 @@ class JobRequested(Event, frozen=True, kw_only=True):
     """Of a backtest: the version of the zap's stream whose draft it is about."""
     span: tuple[UUID, UUID] = NO_SPAN
     """Of a backtest: the first and the last of the runs."""
+    subject: str = ""
+    """Of an erasure: the keyed hash of whose data is forgotten, in hex."""
 
 
 class JobProgressed(Event, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ select l.run_id, l.zap_id, l.zap_version, l.status, l.source, l.started_at, l.fi
        l.position,
        (select json_object_agg(n.name, case when get_byte(n.key, octet_length(n.name) + 1) in (98, 110) then n.value::json
                                             else to_json(n.value) end)::text
-        from rm.run_keys n where n.tenant_id = l.tenant_id and n.run_id = l.run_id)
+        from rm.run_keys n where n.tenant_id = l.tenant_id and n.run_id = l.run_id and n.name <> '')
 
 -- name: ids
 select l.run_id

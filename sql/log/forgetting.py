@@ -42,40 +42,83 @@ async def forget(
     payloads = [forgotten(event.data) for event in events]
     if request:
         payloads.insert(0, forgotten_request(request.data))
-    run_id, digest_of_all = first.stream_id, _digest(everything, payloads)
-    told = RunForgotten(run_id=run_id, zap_id=zap_id, events=len(everything), digest=digest_of_all)
-    kind, stream_id = event_type(told), new_id()
-    data, meta = encode(told), encode_metadata(msgspec.structs.replace(metadata, correlation_id=run_id))
-    event_id = new_id()
-    digest = event_hash(
+    digests = [digest_of(event, data) for event, data in zip(everything, payloads, strict=True)]
+    run = Of(first.stream_id, zap_id, first.tenant_id, first.ordering_key)
+    positions = [event.position for event in everything]
+    told = _told(new_id, run, positions, digests, metadata)
+    return await _stored(pool, "forget", run.run_id, *told, positions, payloads)
+
+
+class Of(msgspec.Struct, frozen=True):
+    """The run whose payloads are forgotten."""
+
+    run_id: UUID
+    zap_id: UUID
+    tenant_id: UUID
+    ordering_key: UUID
+
+
+async def forget_dropped(
+    pool: Pool, new_id: NewId, run: Of, stays: Sequence[tuple[int, bytes]], metadata: Metadata
+) -> int:
+    """Record that of a run that has left the log nothing but this comes back, from an archive.
+
+    `stays`: of each event its position, and the digest of what stays of it (`digest_of`). Raises StoreUnavailable, also
+    where some of them are not dropped.
+    """
+    positions, digests = [one[0] for one in stays], [one[1] for one in stays]
+    told = _told(new_id, run, positions, digests, metadata)
+    return await _stored(pool, "forget_dropped", *told, positions, digests)
+
+
+async def forget_request(pool: Pool, new_id: NewId, run: Of, request: StoredEvent, metadata: Metadata) -> int:
+    """Forget only the request that became a run after it was held or refused. Raises StoreUnavailable."""
+    stays, positions = forgotten_request(request.data), [request.position]
+    told = _told(new_id, run, positions, [digest_of(request, stays)], metadata)
+    return await _stored(pool, "forget", run.run_id, *told, positions, [stays])
+
+
+async def forgotten_of(pool: Pool, positions: Sequence[int]) -> tuple[int, int]:
+    """How many of the events at some positions were forgotten, and how many are in the log."""
+    row = await pool.fetchrow(_queries["forgotten_of"], positions)
+    assert row is not None, "aggregates have one row"
+    return row[0], row[1]
+
+
+def _told(
+    new_id: NewId, run: Of, positions: Sequence[int], digests: Sequence[bytes], metadata: Metadata
+) -> tuple[object, ...]:
+    """The event that says so, as es.append takes it: stream, tenant, key, id, type, metadata, payload and hash."""
+    whole = sha256()
+    for position, digest in zip(positions, digests, strict=True):
+        whole.update(position.to_bytes(8, "big") + digest)
+    told = RunForgotten(run_id=run.run_id, zap_id=run.zap_id, events=len(positions), digest=whole.hexdigest())
+    kind, stream_id, event_id = event_type(told), new_id(), new_id()
+    data, meta = encode(told), encode_metadata(msgspec.structs.replace(metadata, correlation_id=run.run_id))
+    hashed = event_hash(
         kind=StreamKind.CORE,
         stream_id=stream_id,
-        tenant_id=first.tenant_id,
-        ordering_key=first.ordering_key,
+        tenant_id=run.tenant_id,
+        ordering_key=run.ordering_key,
         event_id=event_id,
         type_=kind.name,
         schema_version=kind.schema_version,
         meta=meta,
         data=data,
     )
+    return stream_id, run.tenant_id, run.ordering_key, event_id, kind.name, kind.schema_version, meta, data, hashed
+
+
+async def _stored(pool: Pool, query: str, *values: object) -> int:
     try:
-        position: int = await pool.fetchval(
-            _queries["forget"], run_id, stream_id, first.tenant_id, first.ordering_key, event_id, kind.name,
-            kind.schema_version, meta, data, digest, [event.position for event in everything], payloads,
-        )  # fmt: skip
+        position: int = await pool.fetchval(_queries[query], *values)
     except (*CONNECTION_ERRORS, asyncpg.SerializationError) as error:
         raise StoreUnavailable(f"the run could not be forgotten: {error!r}") from error
     return position
 
 
-def _digest(events: Sequence[StoredEvent], payloads: Sequence[bytes]) -> str:
-    whole = sha256()
-    for event, data in zip(events, payloads, strict=True):
-        whole.update(event.position.to_bytes(8, "big") + _stays(event, data))
-    return whole.hexdigest()
-
-
-def _stays(event: StoredEvent, data: bytes) -> bytes:
+def digest_of(event: StoredEvent, data: bytes) -> bytes:
+    """The hash of an event of which these bytes stay."""
     return event_hash(
         kind=event.kind,
         stream_id=event.stream_id,

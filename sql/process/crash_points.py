@@ -20,6 +20,8 @@ POINTS: tuple[str, ...] = (
     "projector.in_batch",
     "scheduler.before_firing",
     "scheduler.after_firing",
+    "scheduler.archive_recorded",
+    "scheduler.archive_rewritten",
 )
 """`role.moment`: only a process of that role dies there."""
 EXIT_CODE = 137

@@ -1,6 +1,7 @@
 -- name: create
 -- The search keys of runs that have any. `key` is name and value as bytes that sort and compare as values do
--- (domain/search/keys.py), `value` its text. A page goes along by_value where few runs have the value, along by_run where many have.
+-- (domain/search/keys.py), `value` its text. The empty name is that of whose data a run carries: a keyed hash, and no text.
+-- A page goes along by_value where few runs have the value, along by_run where many have.
 create table run_keys (
     tenant_id uuid not null,
     run_id    uuid not null,
@@ -35,6 +36,32 @@ cross join lateral (
       and (e.version = last.version or last.number = convert_from(e.data, 'UTF8')::jsonb ->> 'number')
     order by e.version desc limit 1
 ) p
+
+-- name: subject_secret
+select key from proj.subject_key
+
+-- name: first_event
+-- How a run began, however large that is.
+select tenant_id, schema_version, data from es.events where kind = $1 and stream_id = $2 and version = 1
+
+-- name: of_subject
+-- The runs that carry one person's data, between two ids, oldest first.
+select run_id from rm.run_keys
+where tenant_id = $1 and key = $2 and run_id > coalesce($3::uuid, '00000000-0000-0000-0000-000000000000') and run_id < $4::uuid
+order by run_id limit $5
+
+-- name: subject_counts
+-- How many of these there are, by zap and status, counted up to a limit; the oldest and the newest.
+select l.zap_id, l.status, count(*), min(l.started_at), max(l.started_at)
+from (select run_id from rm.run_keys where tenant_id = $1 and key = $2 order by run_id limit $3) k
+join rm.run_list l on l.tenant_id = $1 and l.run_id = k.run_id
+group by l.zap_id, l.status order by l.zap_id, l.status
+
+-- name: subject_bytes
+-- How many bytes of payload some of these have in the log.
+select coalesce(sum(octet_length(e.data)), 0)::bigint
+from (select run_id from rm.run_keys where tenant_id = $1 and key = $2 order by run_id limit $3) k
+join es.events e on e.kind = $4 and e.stream_id = k.run_id
 
 -- name: zaps_of
 -- The zaps of runs that belong to a tenant.

@@ -86,21 +86,6 @@ with recursive family (run_id) as (
 )
 select run_id from family limit $3
 
--- name: after_run
--- The runs that come after one, but for items of loops, in the order of their ids.
-select run_id, zap_id from rm.run_list where tenant_id = $1 and source <> 'item' and run_id > $2::uuid
-order by run_id limit $3
-
--- name: tenants
--- All who have runs, found by skipping along an index.
-with recursive tenants (tenant_id) as (
-    (select tenant_id from rm.run_list order by tenant_id limit 1)
-    union all
-    select (select r.tenant_id from rm.run_list r where r.tenant_id > t.tenant_id order by r.tenant_id limit 1)
-    from tenants t where t.tenant_id is not null
-)
-select tenant_id from tenants where tenant_id is not null
-
 -- name: first_failed
 -- When the first of a zap's runs was asked for, of those that came after a moment and have failed; null if none has.
 select min(f.started_at)

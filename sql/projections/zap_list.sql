@@ -84,3 +84,13 @@ from (
     where e.kind = 0 and e.stream_id = any($1::uuid[]) and e.position <= $2 and e.type = any($3::text[])
 ) d
 where n = 1 or version = 1 order by stream_id, version
+
+-- name: tenants
+-- All who have zaps, those that were deleted included; found by skipping along an index.
+with recursive tenants (tenant_id) as (
+    (select tenant_id from rm.zap_list order by tenant_id limit 1)
+    union all
+    select (select z.tenant_id from rm.zap_list z where z.tenant_id > t.tenant_id order by z.tenant_id limit 1)
+    from tenants t where t.tenant_id is not null
+)
+select tenant_id from tenants where tenant_id is not null

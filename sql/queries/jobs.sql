@@ -11,3 +11,9 @@ select pg_advisory_unlock(7303, hashtext($1::uuid::text))
 select distinct stream_id from es.events
 where position > $1 and tenant_id = $2 and type = $3
   and convert_from(meta, 'UTF8')::jsonb ->> 'causation_id' = $4::uuid::text
+
+-- name: forgotten_by
+-- The runs that a job has forgotten since a position.
+select (convert_from(data, 'UTF8')::jsonb ->> 'run_id')::uuid from es.events
+where position > $1 and tenant_id = $2 and type = 'run.forgotten'
+  and convert_from(meta, 'UTF8')::jsonb ->> 'causation_id' = $3::uuid::text

@@ -1,5 +1,7 @@
 """A person is forgotten, by whoever has the zaps, or by the operator."""
 
+from typing import Any
+
 import pytest
 
 from app.cli import erasing
@@ -8,6 +10,8 @@ from projections.engine.freshness import wait_until
 from sql.log.event_store import PgEventStore
 from sql.log.verify import verify_chain
 from tests.support.api import Person, zap_body
+from tests.support.eventually import eventually
+from tests.support.jobs import job_worker
 from tests.support.projected import following
 
 
@@ -24,14 +28,36 @@ async def test_a_person_is_forgotten_in_all_runs_of_zaps_that_say_whose_they_are
     for run_id in runs[1:]:
         await ada("POST", f"/runs/{run_id}/cancel")
     settings = Settings(database_url=Secret(dsn))
-    async with PgEventStore(dsn, "test") as store, following(dsn, store):
+    async with PgEventStore(dsn, "test") as store, following(dsn, store), job_worker(dsn, store):
+
+        async def erased() -> dict[str, Any]:
+            wanted = await ada("POST", "/erasures", json={"subject": "grace@example.org"})
+            assert wanted.status_code == 202, wanted.text
+            assert "grace" not in wanted.text
+
+            async def done() -> dict[str, Any]:
+                job: dict[str, Any] = (await ada("GET", wanted.headers["location"].removeprefix("/api/v1"))).json()
+                return job if job["status"] == "completed" else {}
+
+            job: dict[str, Any] = await eventually(done, 20)
+            return job
+
         assert await wait_until(store.pool, "run_list", await store.head(), 10)
+        assert await wait_until(store.pool, "run_keys", await store.head(), 10)
         assert await erasing.erase(settings, "GRACE@example.org", really=False) == 0
         assert "2 runs: with --yes" in capsys.readouterr().out
-        found = (await ada("POST", "/erasures", json={"subject": "grace@example.org"})).json()
-        assert found == {"examined": 4, "runs": 1, "under_way": [runs[0]], "next_after": None}
+        seen = (await ada("POST", "/erasures", json={"subject": "grace@example.org ", "preview": True})).json()
+        zaps = [{"zap_id": zap["id"], "runs": {"queued": 1, "cancelled": 1}}]
+        assert (seen["runs"], seen["under_way"], seen["zaps"], seen["more"]) == (2, 1, zaps, False)
+        assert seen["oldest"] < seen["newest"]
+        nobody = (await ada("POST", "/erasures", json={"subject": "nobody", "preview": True})).json()
+        assert (nobody["runs"], nobody["bytes"], nobody["oldest"]) == (0, 0, None)
+        found = await erased()
+        assert (found["kind"], found["done"], found["failed"]) == ("erase", 1, 1)
+        assert "has not ended" in found["problem"]
         await ada("POST", f"/runs/{runs[0]}/cancel")
-        assert (await ada("POST", "/erasures", json={"subject": "grace@example.org"})).json()["runs"] == 1
+        assert await wait_until(store.pool, "run_list", await store.head(), 10)
+        assert (await erased())["done"] == 1
         assert await erasing.erase(settings, "7", really=True) == 0
         assert "1 runs were forgotten" in capsys.readouterr().out
         left = ["canary" in (await ada("GET", f"/runs/{run_id}")).text for run_id in runs]

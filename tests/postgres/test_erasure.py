@@ -31,6 +31,7 @@ from sql.process.clock import new_id
 from tests.support.clock import START
 from tests.support.index_contents import contents
 from tests.support.projected import PARTITIONS, append, following, live_many, tamper
+from tests.support.tables import where_is
 
 CANARY = "canary-4711@example.org"
 TENANT = new_id()
@@ -58,20 +59,6 @@ async def a_life(store: PgEventStore, **fields: Any) -> tuple[UUID, UUID]:
     )  # fmt: skip
     await append(store, run_id, *events, tenant_id=TENANT, key=run_id)
     return zap, run_id
-
-
-async def where_is(connection: "asyncpg.Connection[asyncpg.Record]", text: str) -> list[str]:
-    """All tables in which a text stands, also in bytes."""
-    tables = await connection.fetch(
-        """select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
-           where c.relkind = 'r' and n.nspname not in ('pg_catalog', 'information_schema')"""
-    )
-    found = []
-    for (table,) in tables:
-        query = f"select count(*) from {table} t where t::text like $1 or t::text like $2"
-        if await connection.fetchval(query, f"%{text}%", f"%{text.encode().hex()}%"):
-            found.append(table)
-    return found
 
 
 async def test_a_canary_is_found_nowhere_after_its_run_was_erased_and_everything_holds(

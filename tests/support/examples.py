@@ -272,6 +272,7 @@ EXAMPLES: tuple[Event, ...] = (
         from_step="send",
         version="latest",
         draft=3,
+        subject="ab" * 32,
         span=(_ID, ZAP),
     ),
     job.JobProgressed(cursor=_ID, done=40, skipped=2, failed=1, problem="no such zap"),

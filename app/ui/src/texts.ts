@@ -169,7 +169,7 @@ export const t = {
     unavailable: { name: "Unavailable", about: "The request could not be stored; the sender was asked to repeat it." }, loop: { name: "Loop", about: "Too many runs had started one another." }, held_full: { name: "No room to hold", about: "The paused zap holds as much as it may." },
   },
   jobs: {
-    about: "Replays and cancellations of many runs, as they go on.", none: "No jobs yet", noneAbout: "“Replay all” on the list of runs starts one.", one: "Job", kinds: { search_keys: "Read search keys", replay: "Replay runs", cancel: "Cancel runs", release: "Release held requests", discard: "Discard held requests", backtest: "Backtest a draft" },
+    about: "What is done to many runs, one after the other: replays, cancellations, erasures.", none: "No jobs yet", noneAbout: "“Replay all” on the list of runs starts one.", one: "Job", kinds: { search_keys: "Read search keys", erase: "Forget a person", replay: "Replay runs", cancel: "Cancel runs", release: "Release held requests", discard: "Discard held requests", backtest: "Backtest a draft" },
     verbs: { pause: "Pause", resume: "Go on", abort: "Abort" }, progressOf: "Progress", progress: (dealt: number, total: number) => `${dealt.toLocaleString("en")} of ${total.toLocaleString("en")}`,
     counts: (done: number, skipped: number, failed: number) => `${done} done, ${skipped} skipped, ${failed} failed`,
     filters: { zap_id: "Zap", status: "Status", source: "Started by", from: "From", to: "Until", step_id: "Step", error_code: "Error", include_recovered: "Also made up for" },

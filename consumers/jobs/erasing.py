@@ -1,0 +1,66 @@
+"""The job that forgets one person: all runs that carry that person's data, in the log and in archives."""
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+from consumers.jobs.archived import ArchivedRuns, Wanted
+from consumers.jobs.erasures import Erasures
+from consumers.jobs.kinds import Outcome, Refused, metadata_of, tried
+from consumers.scheduler.archive import NotAnArchive
+from domain.job.job import LoadedJob
+from domain.log.event import StreamKind
+from domain.log.ports import NewId
+from projections.run_keys import of_subject
+from sql.log.event_store import PgEventStore
+from sql.postgres.queries import Queries
+
+_queries = Queries("queries/jobs.sql")
+ARCHIVES = UUID(int=2**128 - 1)
+"""In place of a run: all archives. It comes after every run."""
+
+
+class EraseSubject:
+    """Forgets runs as `Erasures` does, oldest first, then those in archives. Those under way count as failed."""
+
+    read_models: Sequence[str] = ("run_list", "run_keys", "request_list")
+    stream_kinds: Collection[StreamKind] = (StreamKind.RUN,)
+    leaves: str | None = "run.forgotten"
+
+    def __init__(self, store: PgEventStore, new_id: NewId, erasures: Erasures, archive: str) -> None:
+        self._store = store
+        self._erasures = erasures
+        self._archived = ArchivedRuns(store, new_id, archive, erasures.erase_run) if archive else None
+
+    async def next(self, loaded: LoadedJob, after: UUID | None, limit: int) -> list[UUID]:
+        """The ids that follow one, in order."""
+        runs = await of_subject(
+            self._store.pool, loaded.tenant_id, _hashed(loaded), after=after, before=loaded.id, limit=limit
+        )
+        return runs or ([ARCHIVES] if self._archived and after != ARCHIVES else [])
+
+    async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
+        """Forget each, with what came of it, which counts, too; a repeat finds them forgotten."""
+        if ARCHIVES in batch:
+            return await self._in_archives(loaded)
+        outcomes: list[Outcome] = []
+        for run_id in batch:
+            erased = await tried(self._erasures.erase_run(loaded.tenant_id, run_id, metadata_of(loaded)))
+            outcomes += [erased] if isinstance(erased, Refused) else [None] * erased.runs
+        return outcomes
+
+    async def _in_archives(self, loaded: LoadedJob) -> list[Outcome]:
+        assert self._archived is not None, "else this is not on the list"
+        rows = await self._store.pool.fetch(
+            _queries["forgotten_by"], loaded.first.position, loaded.tenant_id, loaded.first.event_id
+        )
+        of = frozenset(row[0] for row in rows)
+        wanted = Wanted(loaded.tenant_id, _hashed(loaded), of, metadata_of(loaded))
+        try:
+            erased = await tried(self._archived.erase(wanted))
+        except NotAnArchive as error:
+            return [Refused("failed", f"an archive cannot be read: {error}")]
+        return [erased] if isinstance(erased, Refused) else [None] * erased
+
+
+def _hashed(loaded: LoadedJob) -> bytes:
+    return bytes.fromhex(loaded.state.requested.subject)

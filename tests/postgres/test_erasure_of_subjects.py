@@ -1,0 +1,210 @@
+"""A person is forgotten: found by a keyed hash, in the log and in archives, whatever is killed meanwhile."""
+
+import asyncio
+import gzip
+import os
+import random
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from app.commands.jobs import Jobs
+from consumers.scheduler import archive
+from consumers.scheduler.retention import drop, ended
+from domain.erasure.forgetting import subject_key
+from domain.hook.request import json_request
+from domain.log.event import Metadata, StreamKind
+from domain.log.ports import StoreUnavailable
+from domain.run import events as run
+from domain.run.children import Parent
+from domain.values.json import JsonObject
+from domain.zap.events import ZapEnabled, ZapPublished
+from domain.zap.settings import ZapSettings
+from projections.engine.engine import Engine
+from projections.engine.freshness import wait_until
+from projections.engine.registry import BY_THEMSELVES, PROJECTIONS
+from projections.engine.verify import verify_read_models
+from sql.log.event_store import PgEventStore
+from sql.log.forgetting import Of, forget_dropped
+from sql.log.verify import verify_chain
+from sql.postgres.pool import Connection
+from sql.process.clock import new_id
+from sql.process.crash_points import EXIT_CODE
+from tests.support.builders import a_definition, a_zap_created
+from tests.support.clock import START
+from tests.support.deployment import SECRETS
+from tests.support.eventually import eventually
+from tests.support.jobs import job_worker
+from tests.support.projected import PARTITIONS, append, following, tamper
+from tests.support.tables import where_is
+
+GRACE = "Canary-4711@example.org"
+TENANT = UUID("00000000-0000-7000-8000-000000000001")
+ZAP, CALLED = UUID("00000000-0000-7000-8000-000000000002"), UUID("00000000-0000-7000-8000-000000000003")
+MARCH, APRIL = datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 4, 1, tzinfo=UTC)
+ROOT = Path(__file__).parents[2]
+
+
+class History:
+    """Runs of Grace and of others: in the log, and in archives of two months."""
+
+    def __init__(self, dsn: str, store: PgEventStore, place: Path) -> None:
+        self.dsn = dsn
+        self.store = store
+        self.place = place
+        self.jobs = Jobs(store, new_id)
+        self.dice = random.Random(1)
+        self.others: list[UUID] = []
+
+    async def zap(self, zap_id: UUID, subject: str | None) -> None:
+        definition = msgspec.structs.replace(a_definition("send"), settings=ZapSettings(subject=subject, index="off"))
+        published = ZapPublished(number=1, name="Orders", definition=definition)
+        events = a_zap_created(definition=definition), published, ZapEnabled()
+        await append(self.store, zap_id, *events, tenant_id=TENANT, key=zap_id, kind=StreamKind.CORE)
+
+    async def run(self, who: str, at: datetime | None = None, zap_id: UUID = ZAP, **fields: Any) -> UUID:
+        """One whose steps repeat what it was given."""
+        run_id = new_id()
+        if at:
+            run_id = UUID(int=(int(at.timestamp() * 1_000) + self.dice.randrange(10**9)) << 80 | run_id.int % 2**80)
+        body: JsonObject = {"mail": who, "n": 1} if zap_id == ZAP else {"given": who}
+        started = run.RunRequested(
+            zap_id=zap_id, zap_version=1, request=json_request(body), **{"source": "webhook", **fields}
+        )
+        sent = run.StepSucceeded(step_id="send", attempt=1, started_at=START, duration_ms=1, output={"to": who})
+        events = started, sent, run.RunCompleted(zap_id=zap_id)
+        await append(self.store, run_id, *events, tenant_id=TENANT, key=run_id)
+        return run_id
+
+    async def made(self) -> None:
+        await self.zap(ZAP, "trigger.body.mail")
+        await self.zap(CALLED, None)
+        for month in (MARCH, APRIL):
+            mine = await self.run(GRACE, month)
+            await self.run("canary-4711 was here", month, CALLED, parent=Parent(run_id=mine, step_id="call", index=0))
+            self.others.append(await self.run("alan@example.org", month))
+        await self.run("canary-4711 again", APRIL, CALLED, replay_of=mine, source="replay")
+        await self.run("canary-4711 last", None, CALLED, replay_of=mine, source="replay")
+        await self.run(GRACE.upper() + " ")
+        self.others.append(await self.run("alan@example.org"))
+        await self.caught_up()
+
+    async def caught_up(self) -> None:
+        for projection in PROJECTIONS:
+            assert await wait_until(self.store.pool, projection.name, await self.store.head(), 10)
+
+    async def archived(self) -> list[str]:
+        names = []
+        for month in (MARCH, APRIL):
+            gone = await ended(self.dsn, month.date())
+            names.append(await archive.write(self.dsn, archive.place(str(self.place)), gone.month, gone.run_ids))
+            assert await drop(self.dsn, gone, new_id, names[-1])
+        return names
+
+    def in_files(self, text: str) -> int:
+        return sum(gzip.decompress(file.read_bytes()).decode().lower().count(text) for file in self.place.glob("*.gz"))
+
+    async def ended_job(self, job_id: UUID) -> Any:
+        async def done() -> bool:
+            return (await self.jobs.load(TENANT, job_id)).state.status == "completed"
+
+        await eventually(done, 20)
+        return (await self.jobs.load(TENANT, job_id)).state
+
+
+@pytest.fixture
+async def history(dsn: str, store: PgEventStore, tmp_path: Path) -> AsyncIterator[History]:
+    """With read models that follow."""
+    await tamper(dsn, "select es.make_month('events_run', m) from unnest('{2025-03-01,2025-04-01}'::timestamp[]) m")
+    made = History(dsn, store, tmp_path)
+    async with following(dsn, store), Engine(dsn, BY_THEMSELVES, 1) as engine:
+        await engine.start()
+        await made.made()
+        yield made
+
+
+async def nothing_is_left(history: History, connection: Connection) -> None:
+    """And what was not asked for is, and comes back from the archive."""
+    await history.caught_up()
+    for spelling in ("canary-4711", "Canary-4711", "CANARY-4711"):
+        assert await where_is(connection, spelling) == []
+    assert history.in_files("canary-4711") == 0
+    assert history.in_files("alan@example.org") > 0
+    report = await verify_chain(history.dsn)
+    assert (report.broken_at, report.reason) == (None, "")
+    for file in sorted(history.place.glob("*.gz")):
+        assert await archive.bring_back(history.dsn, archive.place(str(history.place)), file.name) > 0
+    for spelling in ("canary-4711", "Canary-4711", "CANARY-4711"):
+        assert await where_is(connection, spelling) == []
+    assert await verify_read_models(history.dsn, PROJECTIONS, PARTITIONS) == []
+    assert (await verify_chain(history.dsn)).broken_at is None
+    for run_id in history.others:
+        assert b"alan@example.org" in (await history.store.read_stream(StreamKind.RUN, run_id))[1].data
+
+
+async def test_a_person_is_forgotten_in_the_log_and_in_archives_with_all_that_came_of_it(
+    history: History, connection: Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = subject_key(await connection.fetchval("select key from proj.subject_key"), TENANT, GRACE)
+    indexed = "select count(*) from rm.run_keys where name = '' and key = $1 and value = ''"
+    assert await connection.fetchval(indexed, b"\0" + key) == 3
+    await history.archived()
+    assert history.in_files("canary-4711") >= 10
+    await nobody_forgets_else(history, connection)
+    (history.place / "runs-2025-05-x.ndjson.gz#1").write_text("a process was killed while it wrote canary-4711")
+    counts, size = await history.jobs.count_subject(TENANT, "canary-4711@EXAMPLE.org")
+    assert [(count.zap_id, count.status, count.runs) for count in counts] == [(ZAP, "completed", 1)]
+    assert size > 100
+    job = await history.jobs.erase_subject(TENANT, GRACE, Metadata(actor=f"user:{TENANT}"))
+    for point in ("archive_recorded:2", "archive_rewritten:1"):
+        assert await scheduler_dies(history, point) == EXIT_CODE
+        assert history.in_files("canary-4711") > 0
+    async with job_worker(history.dsn, history.store, str(history.place)):
+        state = await history.ended_job(job.id)
+    assert (state.done, state.failed, state.problem) == (7, 0, "")
+    assert [file.name for file in history.place.glob("*#*")] == []
+    await nothing_is_left(history, connection)
+    again = await history.jobs.erase_subject(TENANT, GRACE, Metadata(actor=f"user:{TENANT}"))
+    async with job_worker(history.dsn, history.store, str(history.place)):
+        assert (await history.ended_job(again.id)).done == 0
+    said = capsys.readouterr()
+    assert "canary-4711" not in (said.out + said.err).lower()
+
+
+async def scheduler_dies(history: History, point: str) -> int:
+    """The exit code of a real one that is told to die there."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "app.cli", "scheduler"),
+        cwd=ROOT,
+        env={
+            **os.environ,
+            **SECRETS,
+            "TRIGGERHUB_DATABASE_URL": history.dsn,
+            "TRIGGERHUB_ARCHIVE": str(history.place),
+            "TRIGGERHUB_CRASH_AT": f"scheduler.{point}",
+        },
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    return await asyncio.wait_for(process.wait(), 60)
+
+
+async def nobody_forgets_else(history: History, connection: Connection) -> None:
+    """Of what is in the log, what another tenant has, and what the log does not have."""
+    fetched = await connection.fetch("select position from es.dropped_events where drop_id is not null limit 3")
+    dropped, mine = [row[0] for row in fetched], Of(new_id(), ZAP, TENANT, ZAP)
+    live = await connection.fetchval("select max(position) from es.events where kind = 1")
+    for of, positions in (
+        (mine, [live]),
+        (msgspec.structs.replace(mine, tenant_id=new_id()), dropped),
+        (mine, [*dropped, 10**6]),
+    ):
+        with pytest.raises(StoreUnavailable):
+            await forget_dropped(history.store.pool, new_id, of, [(p, b"x" * 32) for p in positions], Metadata())
+    assert await connection.fetchval("select count(*) from es.forgotten_events") == 0

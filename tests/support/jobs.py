@@ -1,0 +1,22 @@
+"""A worker that carries out jobs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from consumers.connectors import catalog
+from consumers.jobs.worker import JobWorker
+from sql.log.event_store import PgEventStore
+from sql.process.clock import new_id
+
+
+@asynccontextmanager
+async def job_worker(dsn: str, store: PgEventStore, archive: str = "") -> AsyncIterator[None]:
+    """One, which is asked to stop at the end."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(JobWorker(store, dsn, new_id, catalog(), archive=archive).run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
