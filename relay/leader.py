@@ -97,6 +97,19 @@ class Leader:
         wish: int | None = row[0]
         return wish
 
+    async def erasure(self) -> int | None:
+        """The position of the last erasure, if the topic has not been cleared since. Raises Deposed."""
+        row = await self.connection.fetchrow(_relay["erasure"], self.epoch)
+        if row is None:
+            raise Deposed
+        position: int | None = row[0]
+        return position
+
+    async def cleared(self, erasure: int) -> None:
+        """Record that the topic has nothing of what was erased up to there. Raises Deposed."""
+        if await self.connection.fetchval(_relay["cleared"], self.epoch, erasure) is None:
+            raise Deposed
+
     async def consumer_gates(self) -> dict[str, dict[int, int]]:
         """How far each consumer has come, by partition."""
         gates: dict[str, dict[int, int]] = {}

@@ -50,15 +50,16 @@ class Publisher:
     """A producer on the topic, which it creates when missing. `sent`: what that took. Open it with `async with`."""
 
     def __init__(self, config: KafkaConfig, sent: Sent) -> None:
-        self._config = config
+        self.config = config
+        """Of the topic that it publishes to."""
         self._sent = sent
         self._ends = TopicEnds(config)
         self._producer: AIOKafkaProducer
 
     async def __aenter__(self) -> Self:
-        await ensure_topic(self._config, self._sent)
+        await ensure_topic(self.config, self._sent)
         self._producer = AIOKafkaProducer(
-            **self._config.client_options(),
+            **self.config.client_options(),
             client_id="triggerhub-relay",
             acks="all",
             max_batch_size=MAX_BATCH_BYTES,
@@ -75,9 +76,9 @@ class Publisher:
         return self
 
     async def _check_partitions(self) -> None:
-        found = await self._producer.partitions_for(self._config.topic)
-        if len(found) != self._config.partitions:
-            raise OtherTopic(f"topic {self._config.topic} has {len(found)} partitions")
+        found = await self._producer.partitions_for(self.config.topic)
+        if len(found) != self.config.partitions:
+            raise OtherTopic(f"topic {self.config.topic} has {len(found)} partitions")
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -96,7 +97,7 @@ class Publisher:
         """
         by_partition: dict[int, list[StoredEvent]] = {}
         for event in events:
-            by_partition.setdefault(partition_of(event.ordering_key, self._config.partitions), []).append(event)
+            by_partition.setdefault(partition_of(event.ordering_key, self.config.partitions), []).append(event)
         tasks = {
             partition: asyncio.create_task(self._send_partition(partition, batch, previous.get(partition, 0)))
             for partition, batch in by_partition.items()
@@ -124,13 +125,13 @@ class Publisher:
         futures = []
         for event in events:
             key, value = event.ordering_key.bytes, envelope.encode(event, previous)
-            headers = [(HEADER, seal(self._config.message_key, partition, value))]
+            headers = [(HEADER, seal(self.config.message_key, partition, value))]
             if builder.append(key=key, value=value, timestamp=None, headers=headers) is None:
-                futures.append(await self._producer.send_batch(builder, self._config.topic, partition=partition))
+                futures.append(await self._producer.send_batch(builder, self.config.topic, partition=partition))
                 builder = self._producer.create_batch()
                 builder.append(key=key, value=value, timestamp=None, headers=headers)
             previous = event.position
-        futures.append(await self._producer.send_batch(builder, self._config.topic, partition=partition))
+        futures.append(await self._producer.send_batch(builder, self.config.topic, partition=partition))
         metadata: list[RecordMetadata] = await asyncio.gather(*futures)
         return Acknowledged(metadata[0].offset, metadata[-1].offset, previous)
 

@@ -7,6 +7,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from domain.log.event import StoredEvent
+from relay.clearing import Clearing
 from relay.leader import LEASE_S, Deposed, Leader, lead
 from relay.publisher import Publisher
 from relay.rewind import lost_messages, rewind_position, rewound
@@ -104,6 +105,7 @@ class Relay:
         self._wake = wake
         self._published_at = 0.0
         self._rate = 0.0
+        self._clearing = Clearing(leader, publisher)
 
     async def publish_until(self, stop: asyncio.Event) -> None:
         """Publish until `stop`. Raises Deposed, TopicLost, GapInLog, LogBehind, and what connections raise."""
@@ -122,6 +124,7 @@ class Relay:
             elif _time() - checked_at > CHECK_S:
                 await self._check()
                 checked_at = _time()
+            await self._clearing.step()
 
     async def _rest(self) -> None:
         """Lets the next batch grow."""

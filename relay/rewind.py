@@ -33,6 +33,11 @@ def rewind_position(position: int, sent: Sent, gates: Mapping[str, Mapping[int, 
     return min(needs)
 
 
+def passed(sent: Sent, gates: Mapping[str, Mapping[int, int]]) -> bool:
+    """Whether every consumer has come to what was sent."""
+    return all(of.get(partition, 0) >= last for of in gates.values() for partition, (_offset, last) in sent.items())
+
+
 def rewound(sent: Sent, position: int) -> dict[int, tuple[int, int]]:
     """The sent positions after going back to `position`. The topic may be new, so there are no offsets yet."""
     return {partition: (-1, min(last, position)) for partition, (_offset, last) in sent.items()}

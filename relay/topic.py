@@ -10,7 +10,16 @@ import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaConnectionError, KafkaError, NoError, TopicAlreadyExistsError, for_code
+from aiokafka.admin.records_to_delete import RecordsToDelete
+from aiokafka.errors import (
+    IncompatibleBrokerVersion,
+    KafkaConnectionError,
+    KafkaError,
+    NoError,
+    TopicAlreadyExistsError,
+    UnsupportedVersionError,
+    for_code,
+)
 from aiokafka.structs import TopicPartition
 
 from relay.leader import Sent
@@ -113,6 +122,29 @@ async def _create(admin: AIOKafkaAdminClient, config: KafkaConfig) -> bool:
         raise problem(f"topic {config.topic} cannot be created: {answer['topic_errors'][0].get('error_message')}")
     log.info("relay.topic_created", topic=config.topic, partitions=config.partitions)
     return True
+
+
+async def forget_before(config: KafkaConfig, ends: Mapping[int, int]) -> None:
+    """Delete the topic's records before some offsets. Raises KafkaError.
+
+    A broker that cannot, as the embedded one, loses the whole topic instead: the relay makes it again, and publishes
+    again what a consumer misses.
+    """
+    wanted = {
+        TopicPartition(config.topic, partition): RecordsToDelete(before_offset=end)
+        for partition, end in ends.items()
+        if end > 0
+    }
+    try:
+        async with _admin(config) as admin:
+            await admin.delete_records(wanted)
+            return
+    except (KafkaConnectionError, UnsupportedVersionError, IncompatibleBrokerVersion) as error:
+        refusal = error
+    async with _admin(config) as admin:  # which raises where there is no broker
+        if not config.create:
+            raise refusal
+        await admin.delete_topics([config.topic])
 
 
 async def describe_topic(config: KafkaConfig) -> TopicState | None:

@@ -24,6 +24,14 @@ returning rewind_to
 -- name: rewind_wanted
 select rewind_to from relay.checkpoint where lane = 0 and epoch = $1
 
+-- name: erasure
+-- The last event that says that something was forgotten, unless the topic has been cleared since.
+select (select max(recorded_by) from es.forgotten_events where recorded_by > c.cleared)
+from relay.checkpoint c where c.lane = 0 and c.epoch = $1
+
+-- name: cleared
+update relay.checkpoint set cleared = $2 where lane = 0 and epoch = $1 returning cleared
+
 -- name: ask_rewind
 -- A consumer that missed messages, or an operator, asks for all after a position to be published again.
 update relay.checkpoint set rewind_to = least(rewind_to, $1) where lane = 0

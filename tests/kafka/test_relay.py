@@ -16,18 +16,21 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from structlog.testing import capture_logs
 
 from domain import envelope
+from domain.log.event import Metadata, StreamKind
 from domain.log.partitioning import partition_of
+from domain.run.events import RunCompleted
 from projections.engine.engine import Engine
 from projections.engine.registry import BY_THEMSELVES
-from relay import relay
+from relay import clearing, relay
 from relay.leader import Deposed, lead
 from relay.rewind import rewound
 from relay.topic import KafkaConfig
 from sql.log.event_store import PgEventStore
+from sql.log.forgetting import forget
 from sql.postgres.queries import Queries
 from sql.process.clock import new_id
-from tests.support.broker import Broker, topic_name
-from tests.support.builders import a_run_requested, an_append
+from tests.support.broker import Broker, topic_name, topic_records
+from tests.support.builders import ZAP, a_run_requested, an_append
 from tests.support.eventually import eventually
 
 PARTITIONS = 4
@@ -374,3 +377,40 @@ async def test_a_standby_takes_over_within_five_seconds_of_a_kill(dsn: str, brok
         with suppress(ProcessLookupError):
             leader.kill()
         await leader.wait()
+
+
+async def test_what_was_erased_leaves_the_topic_once_every_consumer_has_passed_it(
+    dsn: str, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clearing, "LOOK_S", 0.1)
+    topic, canary = topic_name(), "canary-of-the-topic"
+    async with PgEventStore(dsn, "test") as store, relaying(dsn, broker, topic):
+        run_id, tenant_id = new_id(), new_id()
+        started, ended = a_run_requested(f'{{"mail": "{canary}"}}'), RunCompleted(zap_id=ZAP)
+        await store.append(an_append(started, ended, stream_id=run_id, tenant_id=tenant_id, ordering_key=run_id))
+        await published(broker, topic, [await store.head()])
+
+        async def canaries() -> int:
+            records = await topic_records(broker.servers, topic, PARTITIONS)
+            return sum(canary.encode() in (record.value or b"") for record in records)
+
+        assert await canaries() == 1
+        events = await store.read_stream(StreamKind.RUN, run_id)
+        await forget(store.pool, new_id, events, ZAP, Metadata())
+        await published(broker, topic, [await store.head()])
+        connection = await asyncpg.connect(dsn)
+        # The runner has not passed it yet.
+        await connection.execute(
+            "insert into proj.gates select 'runner', 1, p, 0 from generate_series(0, $1) p", PARTITIONS - 1
+        )
+        await published(broker, topic, await append(dsn, 5))
+        assert await canaries() == 1
+        await connection.execute("update proj.gates set position = $1", await store.head())
+
+        async def cleared() -> bool:
+            return bool(await connection.fetchval("select cleared from relay.checkpoint"))
+
+        await eventually(cleared, 20)
+        await published(broker, topic, await append(dsn, 5))
+        assert await canaries() == 0
+        await connection.close()
