@@ -222,10 +222,8 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
         tasks.create_task(timers.run(stop), name="scheduler")
         tasks.create_task(housekeeping.run(stop), name="housekeeping")
         tasks.create_task(notifier.run(stop), name="notifier")
-        variables = Variables(store.pool, settings.encryption_key).of
-        jobs = JobWorker(
-            store, store.dsn, new_id, catalog(), links, variables=variables, archive=settings.archive, files=files
-        )
+        known, archive = Variables(store.pool, settings.encryption_key).of, settings.archive
+        jobs = JobWorker(store, store.dsn, new_id, catalog(), links, variables=known, archive=archive, files=files)
         tasks.create_task(jobs.run(stop), name="jobs")
         tasks.create_task(retention.keep(settings.database_url, settings.archive, stop), name="retention")
         if settings.checkpoint_key:
