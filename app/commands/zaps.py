@@ -105,7 +105,8 @@ class Zaps:
             self._live_zaps.invalidate(zap_id)
         if isinstance(command, ChangeDraft):
             await self._named.settle(principal.tenant_id, command.definition, changed.last.position)
-        if isinstance(command, PublishZap | RollBackZap) and _keys_of_runs(changed) != _keys_of_runs(loaded):
+        has_runs = isinstance(command, PublishZap | RollBackZap) and _live(loaded)
+        if has_runs and _keys_of_runs(changed) != _keys_of_runs(loaded):
             await self._jobs.read_search_keys(changed.tenant_id, zap_id, principal.metadata)
         if isinstance(command, PublishZap):
             with suppress(*CONNECTION_ERRORS):  # then the first mail has the addresses asked
