@@ -9,6 +9,8 @@ from domain.intake import events as intake
 from domain.job import job
 from domain.log.event import StreamKind
 from domain.log.stream import Aggregate
+from domain.registration import events as registration_events
+from domain.registration import registration
 from domain.registry import decode
 from domain.run import events as run_events
 from domain.run import state as run
@@ -56,6 +58,13 @@ REQUESTS: Mapping[StreamKind, Aggregate[admission.KeptRequest, intake.IntakeEven
     for kind in (StreamKind.REQUEST, StreamKind.CORE)
 }
 """By the kind of stream: earlier releases kept requests in CORE."""
+REGISTRATION: Aggregate[registration.Registration, registration_events.RegistrationEvent] = Aggregate(
+    noun="registration",
+    kind=StreamKind.CORE,
+    first="zap.hook.called",
+    decode=decode,
+    evolve=registration.evolve,
+)
 JOB: Aggregate[job.Job, job.JobEvent] = Aggregate(
     noun="job", kind=StreamKind.CORE, first="job.requested", decode=decode, evolve=_undated(job.evolve)
 )

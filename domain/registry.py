@@ -15,6 +15,7 @@ from domain.failures import failures
 from domain.intake import events as intake
 from domain.job import job
 from domain.log.event import Event, Metadata
+from domain.registration import events as registration
 from domain.run import children
 from domain.run import events as run_events
 from domain.run import waits as run_waits
@@ -41,6 +42,7 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("zap.paused", 1, zap_events.ZapPaused),
     EventType("zap.deleted", 1, zap_events.ZapDeleted),
     EventType("zap.scheduled", 1, zap_events.ZapScheduled),
+    EventType("zap.hook_due", 1, zap_events.ZapHookDue),
     EventType("zap.secrets_changed", 1, zap_events.ZapSecretsChanged),
     EventType("zap.flagged", 1, zap_events.ZapFlagged),
     EventType("zap.unflagged", 1, zap_events.ZapUnflagged),
@@ -50,6 +52,10 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType("zap.failures.alert_raised", 1, failures.AlertRaised),
     EventType("zap.failures.alert_attempted", 1, failures.AlertAttempted),
     EventType("zap.trigger.ticked", 1, ticks.TriggerTicked),
+    EventType("zap.hook.called", 1, registration.HookCalled),
+    EventType("zap.hook.registered", 1, registration.HookRegistered),
+    EventType("zap.hook.failed", 1, registration.HookFailed),
+    EventType("zap.hook.removed", 1, registration.HookRemoved),
     EventType("zap.request.rejected", 1, intake.RequestRejected),
     EventType("zap.request.counted", 1, intake.RequestsCounted),
     EventType("zap.request.admitted", 1, intake.RequestAdmitted),

@@ -267,7 +267,7 @@ def _handled() -> Iterator[str]:
 
 AUDIT = Projection(
     name="audit",
-    definition=6,
+    definition=7,
     handles=frozenset(_handled()),
     create=_queries["create"],
     apply=_apply,

@@ -171,7 +171,7 @@ def _fold(change: _Change, event: Event, at: datetime) -> None:
             change.flags[event.flag.key] = event.flag
         case zap.ZapUnflagged():
             change.flags[event.key] = None
-        case zap.ZapSecretsChanged() | zap.ZapScheduled() | zap.DraftTested():
+        case zap.ZapSecretsChanged() | zap.ZapScheduled() | zap.ZapHookDue() | zap.DraftTested():
             pass
         case _:
             assert_never(event)

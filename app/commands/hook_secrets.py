@@ -1,5 +1,6 @@
 """Secrets of hooks: encrypted in the table, and read by the intake only."""
 
+import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
@@ -9,6 +10,7 @@ import structlog
 
 from app.accounts.auth import Principal
 from app.commands.zaps import Zaps
+from domain.declared.registering import PresetOf, wish_of
 from domain.hook.compiled import HOOKS
 from domain.hook.presets import Unknown, load_preset
 from domain.hook.verification import needs_secret
@@ -32,7 +34,8 @@ class SecretsState(msgspec.Struct, frozen=True):
 class HookSecrets:
     """The secrets that senders of a zap sign with."""
 
-    def __init__(self, tables: HookTables, box: SecretBox) -> None:
+    def __init__(self, tables: HookTables, box: SecretBox, preset_of: PresetOf) -> None:
+        self._preset_of = preset_of
         self._tables = tables
         self._box = box
 
@@ -60,6 +63,8 @@ class HookSecrets:
     async def require(self, zaps: Zaps, principal: Principal, zap_id: UUID) -> None:
         """Check that the draft's hook has the secret that it verifies with: without it every request would be refused.
 
+        Where the service is told of the hook, one of the two chooses it.
+
         Raises NotFound and Invalid.
         """
         draft = (await zaps.load(principal.tenant_id, zap_id)).state.draft
@@ -67,19 +72,24 @@ class HookSecrets:
         preset = load_preset(hook.config.get("verification", {"preset": "none"}) if hook else {"preset": "none"})
         if isinstance(preset, Unknown) or not needs_secret(preset):
             return
-        if not (await self._tables.secrets(zap_id)).boxes:
+        if (await self._tables.secrets(zap_id)).boxes:
+            return
+        known = self._preset_of(wish_of(hook.config)[0]) if hook else None
+        if known is not None and known.chooses_secret:
+            await self.replace(zaps, principal, zap_id, [secrets.token_urlsafe(32)])
+        elif known is None or not known.register.secret:
             path = f"{draft.place_of(hook.id) if hook else 'trigger'}.config.verification"
             reason = f"this hook needs the secret of its sender first: PUT /api/v1/zaps/{zap_id}/secrets"
             raise Invalid(f"{path}: {reason}", errors=[{"path": path, "reason": reason}])
 
-    async def replace(self, zaps: Zaps, principal: Principal, zap_id: UUID, secrets: Sequence[str]) -> SecretsState:
+    async def replace(self, zaps: Zaps, principal: Principal, zap_id: UUID, chosen: Sequence[str]) -> SecretsState:
         """Use these from now on. Raises NotFound.
 
         The table comes first: the event makes every process read it anew. Should the event fail, the caller hears of
         it and repeats.
         """
         await zaps.load(principal.tenant_id, zap_id)
-        boxes = [self._box.seal(secret, secret_context(zap_id)) for secret in secrets]
+        boxes = [self._box.seal(secret, secret_context(zap_id)) for secret in chosen]
         await self._tables.put_secrets(zap_id, principal.tenant_id, boxes)
         await zaps.execute(principal, zap_id, ChangeSecrets(len(boxes)))
         return await self._state(zap_id)

@@ -16,7 +16,9 @@ from domain.connector.catalog import Catalog
 from domain.connector.descriptor import ActionDescriptor
 from domain.declared.action import Declared, declared, descriptor
 from domain.declared.check import BadFile, load, loaded
+from domain.declared.fields import schema_of_fields
 from domain.declared.file import ConnectorFile, Preset
+from domain.declared.given import sample_of
 from domain.log.errors import DomainError, Invalid, LimitReached, NotFound
 from domain.log.ports import Clock
 from domain.values.json import Json, JsonObject
@@ -279,16 +281,20 @@ def _detail(item: ConnectorItem, file: ConnectorFile, versions: Sequence[str], *
         connector=item,
         versions=versions,
         actions=[_action(descriptor(one, request)) for one in declared(file)],
-        triggers={name: _preset(preset) for name, preset in file.triggers.items()},
+        triggers={name: _preset(f"{file.connector}.{name}", preset) for name, preset in file.triggers.items()},
         choices=list(file.choices),
         setup={"base_url": file.base_url, "connection": setup, "limits": msgspec.to_builtins(file.limits or None)},
         file=msgspec.to_builtins(file) if shown else None,
     )
 
 
-def _preset(preset: Preset) -> JsonObject:
-    shown: JsonObject = msgspec.to_builtins(preset)
-    return {"type": "webhook.catch", **shown}
+def _preset(at: str, preset: Preset) -> JsonObject:
+    """As people use it: of how its service is told of hooks they see the fields."""
+    shown: JsonObject = {"type": "webhook.catch", **msgspec.to_builtins(preset)}
+    if preset.register:
+        form = schema_of_fields(preset.register.input)
+        shown["register"] = {"at": at, "config_schema": form, "example": sample_of(form, form)}
+    return shown
 
 
 def _action(action: ActionDescriptor) -> ConnectorAction:

@@ -49,6 +49,7 @@ from app.intake.run_watch import RunWatch
 from app.intake.uploads.uploads import Uploads
 from app.live.live import Live
 from consumers.connectors import catalogs
+from consumers.connectors.shipped import preset_of
 from consumers.dialogues.dialogues import Dialogues
 from consumers.outbound.client import Outbound
 from consumers.rendering.rendering import Rendering
@@ -69,7 +70,7 @@ from sql.tables.variables import VariableTables
 def create_app(services: Services) -> Litestar:
     """The application for one API process; any number may run beside each other."""
     box = SecretBox(services.encryption_key)
-    secrets = HookSecrets(HookTables(services.store.pool), box)
+    secrets = HookSecrets(HookTables(services.store.pool), box, preset_of)
     live_zaps = LiveZaps(services.store, services.dsn, secrets.of)
     request_log = RequestLog(services.store, services.now, services.new_id)
     identity = Identity(services.store.pool)

@@ -218,7 +218,7 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
         notifier = Notifier(store, settings.database_url, channels, clock=clock.now, new_id=new_id, links=links)
         files = file_store(settings, store)
         housekeeping = Housekeeping(store.pool, clock.now, timedelta(days=settings.requests_days), files)
-        timers = scheduler(store, catalog(), http, dialogues, settings.encryption_key)
+        timers = scheduler(store, catalog(), http, dialogues, ring=settings.encryption_key, public_url=public_url)
         tasks.create_task(timers.run(stop), name="scheduler")
         tasks.create_task(housekeeping.run(stop), name="housekeeping")
         tasks.create_task(notifier.run(stop), name="notifier")

@@ -17,8 +17,10 @@ class DuplicateType(Exception):
 def catalog() -> Catalog:
     """All triggers and actions by type: those of modules, and those of files, which are read late."""
     from consumers.connectors.http import request
-    from consumers.connectors.shipped import ShippedActions
+    from consumers.connectors.shipped import ShippedActions, preset_of
     from consumers.connectors.workspace import Both
+    from domain.declared.registering import registrable
+    from domain.hook.compiled import HOOKS
 
     triggers: dict[str, TriggerDescriptor] = {}
     actions: dict[str, ActionDescriptor] = {}
@@ -29,6 +31,7 @@ def catalog() -> Catalog:
         for action in connector.actions:
             if actions.setdefault(action.type, action) is not action:
                 raise DuplicateType(action.type)
+    triggers |= {type_: registrable(triggers[type_], preset_of) for type_ in HOOKS}
     return Catalog(dict(sorted(triggers.items())), Both(actions, ShippedActions(request)))
 
 

@@ -8,6 +8,7 @@ from domain.connector.descriptor import ActionDescriptor
 from domain.declared.action import Declared, Perform, declared, descriptor
 from domain.declared.check import load
 from domain.declared.file import ConnectorFile
+from domain.declared.registering import Registering
 
 _FOLDER = files("consumers.connectors").joinpath("declared")
 
@@ -22,6 +23,16 @@ def names() -> tuple[str, ...]:
 def shipped(name: str) -> ConnectorFile:
     """The file of a connector. Raises BadFile, which a test of all files rules out."""
     return load(_FOLDER.joinpath(f"{name}.yaml").read_bytes())
+
+
+def preset_of(at: str) -> Registering | None:
+    """The trigger `connector.trigger` whose service can be told of a hook; None for any other."""
+    name, _, trigger = at.partition(".")
+    file = shipped(name) if name in names() else None
+    preset = file.triggers.get(trigger) if file else None
+    if file is None or preset is None or not preset.register:
+        return None
+    return Registering(file=file, preset=preset, register=preset.register)
 
 
 class ShippedActions(Mapping[str, ActionDescriptor]):

@@ -20,6 +20,13 @@ LOOP_DETECTED = 508
 """RFC 5842 §7.2. A retry would only continue the loop."""
 
 
+class AtService(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the hook is registered by itself: the trigger of a connector, and what it asks for."""
+
+    at: Annotated[str, Meta(title="Trigger of a connector", description="Such as github.webhook")]
+    input: Annotated[dict[str, Json], Meta(title="Its fields", description="Such as {owner, repo, events}")] = {}
+
+
 class Catch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The settings of a hook; domain.hook.config reads and checks them."""
 
@@ -65,6 +72,14 @@ class Catch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: Annotated[
         dict[str, Json] | UnsetType,
         Meta(title="Limit", description="{per_minute}: further requests are answered 429."),
+    ] = UNSET
+
+    register: Annotated[
+        AtService | UnsetType,
+        Meta(
+            title="Register by itself",
+            description="Has the service told of the hook on publish, and told that it is gone on pause.",
+        ),
     ] = UNSET
 
 

@@ -8,14 +8,17 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from consumers.registering.registrar import HookOf
 from domain.aggregates import ZAP
 from domain.log.event import StoredEvent
 from domain.log.ports import EventStore
 from domain.log.stream import fold
+from domain.registration.registration import Due
 from domain.registry import UnknownEvent, decode
 from domain.zap.definition import Definition, NamedTrigger
-from domain.zap.events import ZapScheduled
+from domain.zap.events import ZapHookDue, ZapScheduled
 from domain.zap.settings import ZapSettings
+from domain.zap.zap import sent_to
 
 log = structlog.get_logger()
 CAPACITY = 20_000
@@ -39,7 +42,10 @@ class Timed(msgspec.Struct, frozen=True):
 
 
 class TimedZap(msgspec.Struct, frozen=True):
-    """A zap at a version of its stream: its triggers by the ids of their timers, none where it is not enabled."""
+    """A zap at a version of its stream: its triggers by the ids of their timers, none where it is not enabled.
+
+    `hook_timer`: that by which its hook has to be looked at.
+    """
 
     zap_id: UUID
     tenant_id: UUID
@@ -47,6 +53,8 @@ class TimedZap(msgspec.Struct, frozen=True):
     live: int
     settings: ZapSettings
     timed: Mapping[UUID, Timed]
+    hook: HookOf
+    hook_timer: UUID | None
 
 
 class TimedZaps:
@@ -86,6 +94,7 @@ def timed_zap(events: Sequence[StoredEvent]) -> TimedZap | None:
         return None
     zap = loaded.state
     live = zap.version(zap.live).definition if zap.live and zap.status == "enabled" else None
+    hook_timer, due = _hook_due(events)
     return TimedZap(
         zap_id=loaded.id,
         tenant_id=loaded.tenant_id,
@@ -93,7 +102,19 @@ def timed_zap(events: Sequence[StoredEvent]) -> TimedZap | None:
         live=zap.live,
         settings=zap.behaviour,
         timed=_timed(live, events) if live else {},
+        hook=HookOf(zap_id=loaded.id, tenant_id=loaded.tenant_id, trigger=sent_to(zap), due=due),
+        hook_timer=hook_timer,
     )
+
+
+def _hook_due(events: Sequence[StoredEvent]) -> tuple[UUID | None, Due]:
+    """The last timer by which the hook has to be looked at, and since when."""
+    stored = next((event for event in reversed(events) if event.type == "zap.hook_due"), None)
+    if stored is None:
+        return None, Due(events[-1].recorded_at)
+    event = decode(stored.type, stored.schema_version, stored.data)
+    assert isinstance(event, ZapHookDue)
+    return stored.event_id, Due(stored.recorded_at, event.anew)
 
 
 def _timed(live: Definition, events: Sequence[StoredEvent]) -> dict[UUID, Timed]:

@@ -11,12 +11,14 @@ import asyncpg
 import msgspec
 import structlog
 
+from consumers.connectors.shipped import preset_of
 from consumers.credentials.losses import connected
 from consumers.definitions import Definitions
 from consumers.dialogues.dialogues import Dialogues
 from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
-from consumers.scheduler.polls import Polls
+from consumers.registering.registrar import Registrar
+from consumers.scheduler.polls import HookTurn, Polls
 from consumers.scheduler.schedules import Schedules, Turn
 from consumers.scheduler.source import PollTurn, Sources
 from consumers.scheduler.timed_zaps import TimedZap, TimedZaps
@@ -158,7 +160,7 @@ class Scheduler:
             return 0
         zaps = await self._zaps.of({due.timer.stream_id: due.version or 0 for due in found})
         turns: list[Turn] = []
-        polls: list[PollTurn] = []
+        polls: list[PollTurn | HookTurn] = []
         for due in found:
             turn = self._turn(due, zaps.get(due.timer.stream_id))
             if turn is None:
@@ -171,8 +173,10 @@ class Scheduler:
             await self._polls.offer(polls)
         return await self._schedules.fire(turns, moment) if turns else 0
 
-    def _turn(self, due: Due, zap: TimedZap | None) -> Turn | PollTurn | None:
+    def _turn(self, due: Due, zap: TimedZap | None) -> Turn | PollTurn | HookTurn | None:
         """The turn of a zap's timer; None where the zap has another one by now, or cannot be read."""
+        if zap and self._polls and zap.hook_timer == due.timer.timer_id:
+            return HookTurn(due.timer, zap)
         timed = zap.timed.get(due.timer.timer_id) if zap else None
         if zap is None or timed is None:
             return None
@@ -236,11 +240,20 @@ class Scheduler:
 
 
 def scheduler(
-    store: PgEventStore, catalog: Catalog, http: Outbound, dialogues: Dialogues, encryption_key: str
+    store: PgEventStore,
+    catalog: Catalog,
+    http: Outbound,
+    dialogues: Dialogues,
+    *,
+    ring: str,
+    public_url: str,
 ) -> Scheduler:
     """The scheduler of a process that may call out: it polls, too."""
     zaps = TimedZaps(store)
     targets = Targets(http, RateLimits(store.pool), clock=now, monotonic=time.monotonic, random=random.random)
-    credentials = connected(store, encryption_key, now, targets, new_id)
+    credentials = connected(store, ring, now, targets, new_id)
     sources = Sources(store, zaps, catalog, targets, dialogues, clock=now, new_id=new_id, credentials=credentials)
-    return Scheduler(store, zaps, Polls(store, sources, now))
+    registrar = Registrar(
+        store, preset_of, targets, credentials, ring=ring, public_url=public_url, clock=now, new_id=new_id
+    )
+    return Scheduler(store, zaps, Polls(store, sources, now, registrar))

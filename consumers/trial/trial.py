@@ -12,15 +12,23 @@ from consumers.trial.stand_in import StandIn
 from domain.connector.descriptor import ActionContext, ActionDescriptor
 from domain.connector.outcome import Failed, Outcome, Postponed, Retry, Succeeded
 from domain.declared.action import NO_OUTPUT, Declared, Perform, descriptor
-from domain.declared.fields import schema_of
+from domain.declared.fields import schema_of, schema_of_fields
 from domain.declared.file import ErrorRule, When
 from domain.declared.given import sample_of
+from domain.declared.registering import Registering
 from domain.log.ports import Clock
 from domain.values.json import Json, JsonObject
 from domain.values.path import parse_path
 
 KEY = "run.step"
 """The idempotency key of all tries."""
+HOOK: JsonObject = {
+    "url": "https://hub.example.com/hooks/catch/1/2",
+    "name": "triggerhub-2",
+    "secret": "whsec",
+    "id": "17",
+}
+"""The hook that services are told of."""
 SHORT_S = 0.05
 """How long a try waits for the answer that does not come."""
 RETRY_AFTER_S = 7.0
@@ -48,11 +56,10 @@ class Trial:
     ) -> None:
         self._actions = actions
         self._stand_in = stand_in
-        self._http = http
         self._perform = perform
-        self._clock = clock
         self._host = ""
         self._timeout_s: float | None = None
+        self._context = ActionContext(http, KEY, UUID(int=1), clock)
 
     async def wire(self) -> dict[str, dict[str, Json]]:
         """What each action sends, by its id: the snapshot that a reviewer reads."""
@@ -61,6 +68,19 @@ class Trial:
             self._stand_in.says(200, b"{}")
             await self._run(known)
             shown[known.id] = self._stand_in.requests[-1].shown(self._host)
+        return shown
+
+    async def hook_wire(self, known: Registering) -> dict[str, dict[str, Json]]:
+        """The same for the calls by which its service is told of a hook."""
+        form, register = schema_of_fields(known.register.input), known.register
+        given = sample_of(form, form)
+        assert isinstance(given, dict)
+        calls = {"find": register.find.request, "create": register.create, "remove": register.remove}
+        shown: dict[str, dict[str, Json]] = {}
+        for name, wanted in calls.items():
+            self._stand_in.says(200, b"{}")
+            await self._performed(known.call(wanted, given, HOOK), self._context)
+            shown[name] = self._stand_in.requests[-1].shown(self._host)
         return shown
 
     async def cases(self) -> AsyncIterator[Tried]:
@@ -113,19 +133,19 @@ class Trial:
         self._stand_in.says(status, msgspec.json.encode(body), *(when.header or {}).items())
 
     async def _run(self, known: Declared) -> Outcome:
-        context = ActionContext(self._http, KEY, UUID(int=1), self._clock)
-        return await self._tried(known).run(given_for(known), context)
+        return await self._tried(known).run(given_for(known), self._context)
 
     def _tried(self, known: Declared) -> ActionDescriptor:
-        async def perform(sent: JsonObject, context: ActionContext) -> Outcome:
-            address = urlsplit(str(sent["url"]))
-            self._host = f"{address.scheme}://{address.netloc}"
-            there = {**sent, "url": str(sent["url"]).replace(self._host, self._stand_in.address, 1)}
-            if self._timeout_s is not None:
-                there["timeout_s"] = self._timeout_s
-            return await self._perform(there, context)
+        return descriptor(known, self._performed)
 
-        return descriptor(known, perform)
+    async def _performed(self, sent: JsonObject, context: ActionContext) -> Outcome:
+        """The stand-in is asked in the service's place."""
+        address = urlsplit(str(sent["url"]))
+        self._host = f"{address.scheme}://{address.netloc}"
+        there = {**sent, "url": str(sent["url"]).replace(self._host, self._stand_in.address, 1)}
+        if self._timeout_s is not None:
+            there["timeout_s"] = self._timeout_s
+        return await self._perform(there, context)
 
 
 def given_for(known: Declared) -> JsonObject:

@@ -18,6 +18,7 @@ from domain.failures import failures
 from domain.intake import events as intake
 from domain.job import job
 from domain.log.event import Event
+from domain.registration import events as registration
 from domain.run import events as run
 from domain.run import waits
 from domain.zap import events as zap
@@ -35,11 +36,12 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     named_by: UUID | None = None
 
 
+_Hook: TypeAlias = registration.HookRegistered | registration.HookFailed | registration.HookRemoved
 _Zap: TypeAlias = (
     zap.ZapCreated | zap.ZapDraftChanged | zap.ZapPublished | zap.ZapRolledBack | zap.ZapEnabled | zap.ZapPaused
     | zap.ZapDeleted | zap.ZapSecretsChanged | zap.ZapFlagged | zap.ZapUnflagged
 )  # fmt: skip
-_OfZap: TypeAlias = zap.DraftTested | failures.FailuresResolved | failures.FailuresNoted
+_OfZap: TypeAlias = zap.DraftTested | failures.FailuresResolved | failures.FailuresNoted | _Hook
 _Run: TypeAlias = run.RunRequested | run.RunCancelled | waits.ApprovalAnswered | RunForgotten | RunsDropped
 _Request: TypeAlias = intake.RequestAdmitted | intake.RequestDiscarded
 _Job: TypeAlias = job.JobRequested | job.JobPaused | job.JobResumed | job.JobAborted
@@ -106,6 +108,12 @@ def _about_zap(event: _OfZap) -> str:
             return "tested the draft of zap {} with real effects"
         case failures.FailuresResolved(step_id=step_id, code=code, count=count):
             return f"resolved {count} failed runs of zap {{}}: {code}{_at(step_id)}"
+        case registration.HookRegistered():
+            return "registered the hook of zap {} at its service"
+        case registration.HookFailed(message=message):
+            return f"could not register or remove the hook of zap {{}} at its service: {message}"
+        case registration.HookRemoved():
+            return "removed the hook of zap {} from its service"
         case failures.FailuresNoted(step_id=step_id, code=code, note=note):
             done = "wrote a note about" if note else "removed the note about"
             return f"{done} failed runs of zap {{}}: {code}{_at(step_id)}"

@@ -8,13 +8,16 @@ from domain.connector import headers as header_rules
 from domain.connector import url as urls
 from domain.declared import form
 from domain.declared.fields import schema_of, schema_of_field
-from domain.declared.file import Action, Choice, Connection, ConnectorFile, ErrorRule, Request
+from domain.declared.file import Action, Choice, Connection, ConnectorFile, ErrorRule, Field, Register, Request
 from domain.declared.filling import SEGMENT, slots
 from domain.declared.reading import Unreadable, read
 from domain.declared.structure import MAX_MISTAKES, Mistake, Place, mistakes, unknown
 from domain.hook import config as hook
 from domain.values.json import Json
 from domain.values.path import parse_path
+
+HOOK_FIELDS = ("hook_id", "hook_name")
+"""What paths of a registration may hold besides its own fields."""
 
 
 class BadFile(ValueError):
@@ -61,6 +64,8 @@ def _of_file(file: ConnectorFile) -> Iterator[Mistake]:
     for name, preset in file.triggers.items():
         for path, reason in hook.problems(preset.config).items():
             yield Mistake(("triggers", name, "config", *path.split(".")), "invalid", reason)
+        if preset.register:
+            yield from _of_register(preset.register, ("triggers", name, "register"), file)
     if not file.actions and not file.triggers:
         yield Mistake(("actions",), "required", "a connector has an action or a trigger")
 
@@ -82,11 +87,8 @@ def _of_connection(connection: Connection, file: ConnectorFile) -> Iterator[Mist
 def _of_action(action: Action, at: Place, file: ConnectorFile) -> Iterator[Mistake]:
     if bool(action.request) == bool(action.operation):
         yield Mistake((*at, "request"), "required", "an action has a request, or is imported with an operation")
-    for name, field in action.input.items():
-        yield from _of_field(name, (*at, "input", name), action, file)
-        if field.default is not msgspec.UNSET:
-            for path, reason in form.problems(schema_of_field(field), field.default).items():
-                yield Mistake((*at, "input", name, "default", *_keys(path)), "invalid", reason)
+    for name in action.input:
+        yield from _of_field(name, (*at, "input", name), action.input, file)
     if action.request:
         yield from _of_request(action.request, (*at, "request"), action.input, file, roots=frozenset({"input", "key"}))
         yield from _of_unused(action, at, file)
@@ -100,15 +102,18 @@ def _of_action(action: Action, at: Place, file: ConnectorFile) -> Iterator[Mista
             yield Mistake((*at, "example", *_keys(path)), "invalid", reason)
 
 
-def _of_field(name: str, at: Place, action: Action, file: ConnectorFile) -> Iterator[Mistake]:
-    field = action.input[name]
+def _of_field(name: str, at: Place, fields: Mapping[str, Field], file: ConnectorFile) -> Iterator[Mistake]:
+    field = fields[name]
     if field.choices and field.choices not in file.choices:
         yield msgspec.structs.replace(
             unknown(field.choices, file.choices, at), at=(*at, "choices"), code="unknown_choices"
         )
     for other in field.depends_on:
-        if other not in action.input or other == name:
-            yield msgspec.structs.replace(unknown(other, action.input, at), at=(*at, "depends_on"))
+        if other not in fields or other == name:
+            yield msgspec.structs.replace(unknown(other, fields, at), at=(*at, "depends_on"))
+    if field.default is not msgspec.UNSET:
+        for path, reason in form.problems(schema_of_field(field), field.default).items():
+            yield Mistake((*at, "default", *_keys(path)), "invalid", reason)
 
 
 def _of_unused(action: Action, at: Place, file: ConnectorFile) -> Iterator[Mistake]:
@@ -177,6 +182,23 @@ def _of_choice(choice: Choice, at: Place, file: ConnectorFile) -> Iterator[Mista
         path = getattr(choice, name)
         if path:
             yield from _of_path(path, (*at, name))
+
+
+def _of_register(register: Register, at: Place, file: ConnectorFile) -> Iterator[Mistake]:
+    for name in register.input:
+        yield from _of_field(name, (*at, "input", name), register.input, file)
+    named: dict[str, object] = dict.fromkeys(HOOK_FIELDS)
+    given, roots = {**register.input, **named}, frozenset({"input", "hook"})
+    yield from _of_request(register.create, (*at, "create"), given, file, roots)
+    yield from _of_request(register.find.request, (*at, "find", "request"), given, file, roots)
+    yield from _of_request(register.remove, (*at, "remove"), given, file, roots)
+    for name, path in {"id": register.id, "secret": register.secret}.items():
+        if path:
+            yield from _of_path(path, (*at, name))
+    for name in ("items", "url", "id"):
+        path = getattr(register.find, name)
+        if path:
+            yield from _of_path(path, (*at, "find", name))
 
 
 def _of_rules(rules: tuple[ErrorRule, ...], at: Place) -> Iterator[Mistake]:

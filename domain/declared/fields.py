@@ -1,5 +1,7 @@
 """The form of an action, as JSON Schema."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from domain.declared.file import Action, Field
@@ -25,10 +27,15 @@ def schema_of(action: Action) -> JsonObject:
     """What can be set: that of an imported operation as it was imported, else from its fields."""
     if action.schema:
         return dict(action.schema)
+    return schema_of_fields(action.input)
+
+
+def schema_of_fields(fields: Mapping[str, Field]) -> JsonObject:
+    """A form of these fields."""
     return {
         "type": "object",
-        "properties": {name: schema_of_field(field) for name, field in action.input.items()},
-        "required": [name for name, field in action.input.items() if field.required],
+        "properties": {name: schema_of_field(field) for name, field in fields.items()},
+        "required": [name for name, field in fields.items() if field.required],
         "additionalProperties": False,
     }
 

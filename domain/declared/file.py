@@ -186,14 +186,44 @@ class Choice(_Part, frozen=True, kw_only=True):
     depends_on: tuple[str, ...] = ()
 
 
+class Listed(_Part, frozen=True, kw_only=True):
+    """Where a service lists its hooks: `items` is the path of the list, `url` and `id` are those in one of them."""
+
+    request: Request
+    items: str = ""
+    url: str
+    id: str
+
+
+class Register(_Part, frozen=True, kw_only=True):
+    """How the service is told of a zap's hook, so that nobody has to do that by hand.
+
+    `create` may hold `{{ input.name }}`, `{{ hook.url }}`, `{{ hook.name }}`, which is the zap's own, and
+    `{{ hook.secret }}`, which we choose; `secret` is the path of one that the service chooses and answers. `id`: that
+    of its name for the hook, which the path of `remove` has as `{hook_id}`; without it, it is the hook's name.
+    `find` is how hooks are found again: of an attempt that nobody knows the end of, and of one that got lost there.
+    """
+
+    input: dict[Name, Field] = {}
+    create: Request
+    id: str | Unset = UNSET
+    secret: str | Unset = UNSET
+    find: Listed
+    remove: Request
+
+
 class Preset(_Part, frozen=True, kw_only=True):
-    """How the service starts a zap: a `webhook.catch` with these settings, and bodies such as it sends."""
+    """How the service starts a zap: a `webhook.catch` with these settings, and bodies such as it sends.
+
+    `setup` says what a user has to do at the service; `register` does it instead, where the service lets us.
+    """
 
     name: Words
     description: Words | Unset = UNSET
     config: dict[str, Json] = {}
     events: tuple[str, ...] = ()
     setup: Words | Unset = UNSET
+    register: Register | Unset = UNSET
     samples: dict[str, Json] = {}
 
 

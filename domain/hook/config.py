@@ -143,10 +143,14 @@ class BadHookConfig(ValueError):
         self.problems = problems
 
 
+_OTHERS = frozenset({"filter", "register"})
+"""Settings of a hook that say nothing of how it takes requests."""
+
+
 def load(config: JsonObject) -> HookConfig:
     """A trigger's configuration. Raises BadHookConfig."""
     try:
-        return msgspec.convert({key: value for key, value in config.items() if key != "filter"}, HookConfig)
+        return msgspec.convert({key: value for key, value in config.items() if key not in _OTHERS}, HookConfig)
     except (msgspec.ValidationError, RecursionError) as error:
         message = str(error)
         parts = [found[1] for found in (_AT.search(message), _UNKNOWN.search(message)) if found]
@@ -163,7 +167,7 @@ def _known(path: str, config: JsonObject) -> str:
         case _ if path.startswith("methods["):
             known = get_args(Method)
         case _ if path in config and path not in HookConfig.__struct_fields__:
-            sent, known = path, (*HookConfig.__struct_fields__, "filter")
+            sent, known = path, (*HookConfig.__struct_fields__, *sorted(_OTHERS))
     near = get_close_matches(sent[:100], known, 1)
     return (f"; known: {', '.join(known)}" if known else "") + (f"; did you mean {near[0]}?" if near else "")
 

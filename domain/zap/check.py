@@ -29,7 +29,7 @@ from domain.language.names import TRIGGER_ONLY, Names
 from domain.language.template import Place, is_substitution, templates
 from domain.language.zones import zone_of
 from domain.log.errors import Invalid
-from domain.values.json import MAX_DEPTH, Json
+from domain.values.json import MAX_DEPTH, Json, JsonObject
 from domain.zap.definition import CALLED, MAX_STEPS, MAX_TRIGGERS, ONLY, STEP_ID, Definition, NamedTrigger, Trigger
 from domain.zap.definition import MAX_DEPTH as MAX_NESTED
 from domain.zap.places import StepPlace, places
@@ -112,13 +112,14 @@ def _of_trigger(trigger: NamedTrigger, at: Place, catalog: Catalog) -> Iterator[
         return
     for key, reason in known.problems(trigger.config).items():
         yield Mistake((*at, "config", *_keys(key)), "invalid", reason)
-    yield from _of_connection(trigger.type, named=trigger.connection is not UNSET, uses=known.connection, at=at)
+    named = trigger.connection is not UNSET
+    yield from _of_connection(trigger.type, trigger.config, named=named, uses=known.connection, at=at)
 
 
-def _of_connection(type_: str, *, named: bool, uses: Uses | None, at: Place) -> Iterator[Mistake]:
+def _of_connection(type_: str, config: JsonObject, *, named: bool, uses: Uses | None, at: Place) -> Iterator[Mistake]:
     if named and uses is None:
         yield Mistake((*at, "connection"), "not_allowed", f"{type_} takes no connection: leave it out")
-    elif not named and uses is not None and uses.required:
+    elif not named and uses is not None and uses.needed(config):
         yield Mistake((*at, "connection"), "missing", f"{type_} needs a connection of kind {' or '.join(uses.kinds)}")
 
 
@@ -197,7 +198,8 @@ def _of_action(step: ActionStep, at: Place, action: ActionDescriptor) -> Iterato
         return
     for key, reason in action.problems(step.config).items():
         yield Mistake((*at, "config", *_keys(key)), "invalid", reason)
-    yield from _of_connection(step.type, named=step.connection is not UNSET, uses=action.connection, at=at)
+    named = step.connection is not UNSET
+    yield from _of_connection(step.type, step.config, named=named, uses=action.connection, at=at)
 
 
 def _of_zone(step: DelayStep, at: Place) -> Iterator[Mistake]:

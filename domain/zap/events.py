@@ -94,6 +94,15 @@ class ZapScheduled(Event, frozen=True, kw_only=True):
     trigger_id: str = ""
 
 
+class ZapHookDue(Event, frozen=True, kw_only=True):
+    """What a service knows of the zap's hook has to be looked at: the zap began or ceased to take what it sends.
+
+    The append sets a timer whose id is this event's. `anew`: somebody wants the hook registered once more.
+    """
+
+    anew: bool = False
+
+
 class ZapSecretsChanged(Event, frozen=True, kw_only=True):
     """The secrets that senders sign with were replaced: how many there are now. They are kept elsewhere, encrypted."""
 
@@ -138,6 +147,7 @@ ZapEvent: TypeAlias = (
     | ZapPaused
     | ZapDeleted
     | ZapScheduled
+    | ZapHookDue
     | ZapSecretsChanged
     | ZapFlagged
     | ZapUnflagged
@@ -150,4 +160,4 @@ AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 
 def due_at(event: ZapEvent) -> datetime | None:
     """When the timer fires that the append of this event sets; None where it sets none."""
-    return AT_ONCE if isinstance(event, ZapScheduled) else None
+    return AT_ONCE if isinstance(event, ZapScheduled | ZapHookDue) else None

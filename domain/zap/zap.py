@@ -11,7 +11,7 @@ from domain.hook.compiled import HOOKS
 from domain.log.errors import NotFound, WrongStatus
 from domain.log.event import Event
 from domain.log.stream import Loaded
-from domain.zap.definition import Definition, same
+from domain.zap.definition import Definition, NamedTrigger, same
 from domain.zap.events import (
     DraftTested,
     Flag,
@@ -22,6 +22,7 @@ from domain.zap.events import (
     ZapEnabled,
     ZapEvent,
     ZapFlagged,
+    ZapHookDue,
     ZapPaused,
     ZapPublished,
     ZapRolledBack,
@@ -79,6 +80,10 @@ class ChangeSecrets(msgspec.Struct, frozen=True):
     count: int
 
 
+class RegisterZap(msgspec.Struct, frozen=True):
+    """Have the service told once more where the zap's hook is."""
+
+
 class FlagZap(msgspec.Struct, frozen=True):
     """Flag the zap; with `pause` it is paused as well."""
 
@@ -93,7 +98,16 @@ class UnflagZap(msgspec.Struct, frozen=True):
 
 
 _Change: TypeAlias = (
-    ChangeDraft | PublishZap | RollBackZap | EnableZap | PauseZap | DeleteZap | ChangeSecrets | FlagZap | UnflagZap
+    ChangeDraft
+    | PublishZap
+    | RollBackZap
+    | EnableZap
+    | PauseZap
+    | DeleteZap
+    | ChangeSecrets
+    | RegisterZap
+    | FlagZap
+    | UnflagZap
 )
 ZapCommand: TypeAlias = CreateZap | _Change
 
@@ -172,7 +186,7 @@ def decide(command: ZapCommand, state: ZapState) -> list[ZapEvent]:
         if isinstance(command, DeleteZap) and isinstance(state, Zap):
             return []
         raise NotFound("no such zap")
-    return _with_schedule(state, _decide_existing(command, state))
+    return _with_hook(state, _with_schedule(state, _decide_existing(command, state)))
 
 
 def _with_schedule(zap: Zap, events: list[ZapEvent]) -> list[ZapEvent]:
@@ -188,12 +202,34 @@ def _with_schedule(zap: Zap, events: list[ZapEvent]) -> list[ZapEvent]:
     return [*events, *(ZapScheduled(trigger_id=definition.origin(trigger)[0]) for trigger in timed)]
 
 
+def _with_hook(zap: Zap, events: list[ZapEvent]) -> list[ZapEvent]:
+    """The events, and one more where a service has to learn of what they lead to."""
+    if not any(
+        isinstance(event, ZapPublished | ZapRolledBack | ZapEnabled | ZapPaused | ZapDeleted) for event in events
+    ):
+        return events
+    after = zap
+    for event in events:
+        after = _evolve_existing(after, event, zap.trusted_since)
+    return [*events, ZapHookDue()] if registering(zap) or registering(after) else events
+
+
+def registering(zap: Zap) -> NamedTrigger | None:
+    """The trigger of the live version that a service is told of; None for none."""
+    hook = zap.version(zap.live).definition.start_of(HOOKS) if zap.live else None
+    return hook if hook is not None and hook.config.get("register") else None
+
+
+def sent_to(zap: Zap) -> NamedTrigger | None:
+    """The same while its hook takes or holds requests."""
+    holds = zap.status == "paused" and zap.behaviour.when_paused == "hold"
+    return registering(zap) if zap.status == "enabled" or holds else None
+
+
 def _decide_existing(command: _Change, zap: Zap) -> list[ZapEvent]:
     match command:
         case ChangeDraft(name, definition):
-            if name == zap.name and same(definition, zap.draft):
-                return []
-            return [ZapDraftChanged(name=name, definition=definition)]
+            return _change_draft(zap, name, definition)
         case PublishZap(note):
             return _publish(zap, note)
         case RollBackZap(number):
@@ -204,6 +240,8 @@ def _decide_existing(command: _Change, zap: Zap) -> list[ZapEvent]:
         case PauseZap():
             _require_published(zap, "paused")
             return [] if zap.status == "paused" else [ZapPaused()]
+        case RegisterZap():
+            return _register(zap)
         case FlagZap() | UnflagZap():
             return _decide_flags(command, zap)
         case DeleteZap():
@@ -212,6 +250,18 @@ def _decide_existing(command: _Change, zap: Zap) -> list[ZapEvent]:
             return [ZapSecretsChanged(count=count)]
         case _:
             assert_never(command)
+
+
+def _change_draft(zap: Zap, name: str, definition: Definition) -> list[ZapEvent]:
+    if name == zap.name and same(definition, zap.draft):
+        return []
+    return [ZapDraftChanged(name=name, definition=definition)]
+
+
+def _register(zap: Zap) -> list[ZapEvent]:
+    if zap.status != "enabled" or registering(zap) is None:
+        raise WrongStatus("only the hook of an enabled zap is registered, where its live version says at which service")
+    return [ZapHookDue(anew=True)]
 
 
 def _publish(zap: Zap, note: str) -> list[ZapEvent]:
@@ -266,7 +316,7 @@ def evolve(state: ZapState, event: ZapEvent, at: datetime) -> ZapState:
 def _evolve_existing(zap: Zap, event: ZapEvent, at: datetime) -> Zap:
     replace = msgspec.structs.replace
     match event:
-        case ZapCreated() | ZapSecretsChanged() | ZapScheduled() | DraftTested():
+        case ZapCreated() | ZapSecretsChanged() | ZapScheduled() | ZapHookDue() | DraftTested():
             return zap
         case ZapDraftChanged():
             return replace(zap, name=event.name, draft=event.definition)

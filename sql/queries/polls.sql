@@ -31,3 +31,7 @@ where ctid = any(array(select ctid from proj.polls where last_at < $1 limit $2))
 -- name: claim
 -- Have a timer until a moment, if it is still due at another one; false where somebody else has it.
 select es.claim_timer($1, $2, $3)
+
+-- name: forget
+-- Forget the timer of a hook of which its service knows what it should.
+select es.drop_timer($1)

@@ -130,6 +130,7 @@ def test_every_event_belongs_to_one_aggregate_and_is_folded_by_it() -> None:
     from domain.failures import failures
     from domain.intake import events as intake
     from domain.job import job
+    from domain.registration import events as registration
     from domain.run import events as run_events
     from domain.run import state as run
     from domain.zap import events as zap_events
@@ -146,6 +147,7 @@ def test_every_event_belongs_to_one_aggregate_and_is_folded_by_it() -> None:
         identity.IdentityEvent,
         connection.ConnectionEvent,
         variables.VariableEvent,
+        registration.RegistrationEvent,
     )
     unions = [
         *(set(get_args(union)) for union in aggregates),

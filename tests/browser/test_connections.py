@@ -204,6 +204,31 @@ async def test_variables_are_set_replaced_and_taken_away(system: System, signed:
     await expect(secret_row).to_have_count(0)
 
 
+async def registers(system: System, name: str) -> str:
+    """A zap whose hook a service would be told of, if that were there."""
+    made = await system.call(
+        "POST", "/api/v1/connections", {"name": f"Git {name}", "kind": "bearer", "secrets": {"token": CANARY}}
+    )
+    wish = {"at": "github.webhook", "input": {"owner": "octocat", "repo": "hello"}}
+    config = {"verification": {"preset": "github"}, "register": wish}
+    trigger = {"type": "webhook.catch", "connection": made["id"], "config": config}
+    step = {"id": "stop", "kind": "stop", "as": "completed"}
+    zap = await system.call("POST", "/api/v1/zaps", {"name": f"Pushes {name}", "trigger": trigger, "steps": [step]})
+    await system.call("POST", f"/api/v1/zaps/{zap['id']}/publish", {})
+    return str(zap["id"])
+
+
+@pytest.mark.usefixtures("welcomed")
+async def test_a_zap_says_how_its_hook_stands_with_the_service(
+    system: System, browser: Browser, tmp_path: Path
+) -> None:
+    zap_id = await registers(system, "alone")
+    async with examined(browser, system.base, "light", 1280, tmp_path) as (page, look):
+        await page.goto(f"/zaps/{zap_id}")
+        await expect(page.get_by_test_id("registration")).to_contain_text("Failed")
+        await look("registration", "register-again")
+
+
 @pytest.mark.usefixtures("welcomed")
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 360)])
 async def test_their_screens_and_dialogs_are_accessible_and_show_hostile_values_as_text(

@@ -46,7 +46,8 @@ def test_an_example_sets_every_field(event: Event) -> None:
 
 
 SILENT = {
-    "zap.scheduled", "zap.failures.alert_raised", "zap.failures.alert_attempted", "zap.trigger.ticked",
+    "zap.scheduled", "zap.hook_due", "zap.hook.called",
+    "zap.failures.alert_raised", "zap.failures.alert_attempted", "zap.trigger.ticked",
     "zap.request.rejected", "zap.request.counted", "zap.run.step_started", "zap.run.step_succeeded",
     "zap.run.step_attempt_failed", "zap.run.step_failed", "zap.run.step_postponed", "zap.run.step_delayed",
     "zap.run.step_decided", "zap.run.loop_started", "zap.run.loop_progressed", "zap.run.loop_finished",

@@ -13,6 +13,7 @@ from domain.hook.request import Request
 from domain.intake import events as intake
 from domain.job import job
 from domain.log.event import Event
+from domain.registration import events as registration
 from domain.run import children
 from domain.run import events as run_events
 from domain.run import waits as run_waits
@@ -39,6 +40,12 @@ _REQUEST = Request(
 
 
 _RECOVERED = run_events.Recovered(run_id=_ID, position=7, step_id="look_up", code="http_503")
+_SITE = registration.Site(
+    at="github.webhook",
+    input={"owner": "octocat", "repo": "hello", "events": ["push"]},
+    connection=_ID,
+    url="https://hub.example.com/hooks/catch/1/2",
+)
 _OVER = {"zap_id": ZAP, "parent": _ID, "orphans": True, "stops": True, "of_alert": True}
 _KEPT = Kept(attempt=1, size=5_000, omitted={"/body": Omitted(size=5_000, at="trigger.body", sha256="00")})
 
@@ -66,6 +73,11 @@ EXAMPLES: tuple[Event, ...] = (
     zap_events.ZapSecretsChanged(count=2),
     zap_events.ZapFlagged(flag=_FLAG),
     zap_events.ZapUnflagged(kind="target_gone", step_id="look_up"),
+    zap_events.ZapHookDue(anew=True),
+    registration.HookCalled(zap_id=ZAP, doing="remove", site=_SITE),
+    registration.HookRegistered(zap_id=ZAP, hook_id="17"),
+    registration.HookFailed(zap_id=ZAP, code="http_422", message="events: none of these", final=True),
+    registration.HookRemoved(zap_id=ZAP, left="http_403: you may not"),
     zap_events.DraftTested(zap_id=ZAP, draft=3, steps=("look_up",)),
     ticks.TriggerTicked(
         zap_id=ZAP,

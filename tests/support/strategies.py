@@ -18,6 +18,7 @@ from domain.hook.request import Request
 from domain.intake import events as intake
 from domain.job import job
 from domain.log.event import Event, Metadata, StoredEvent
+from domain.registration import events as registration
 from domain.registry import encode, encode_metadata, event_type
 from domain.run import children
 from domain.run import events as run_events
@@ -134,6 +135,18 @@ EVENTS: dict[type[Event], st.SearchStrategy[Event]] = {
     zap_events.ZapUnflagged: st.builds(
         zap_events.ZapUnflagged, kind=st.sampled_from(get_args(zap_events.FlagKind)), step_id=texts
     ),
+    zap_events.ZapHookDue: st.builds(zap_events.ZapHookDue, anew=st.booleans()),
+    registration.HookCalled: st.builds(
+        registration.HookCalled,
+        zap_id=st.uuids(),
+        doing=st.sampled_from(["register", "remove"]),
+        site=st.builds(registration.Site, at=texts, connection=st.none() | st.uuids(), url=texts),
+    ),
+    registration.HookRegistered: st.builds(registration.HookRegistered, zap_id=st.uuids(), hook_id=texts),
+    registration.HookFailed: st.builds(
+        registration.HookFailed, zap_id=st.uuids(), code=texts, message=texts, final=st.booleans()
+    ),
+    registration.HookRemoved: st.builds(registration.HookRemoved, zap_id=st.uuids(), left=texts),
     zap_events.DraftTested: st.builds(
         zap_events.DraftTested, zap_id=st.uuids(), draft=numbers, steps=st.lists(texts, max_size=2).map(tuple)
     ),

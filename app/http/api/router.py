@@ -22,6 +22,7 @@ from app.http.api.jobs import BulkController, HeldController, JobController
 from app.http.api.live import LiveController
 from app.http.api.mail_addresses import MailAddressController
 from app.http.api.proofs import ProofController
+from app.http.api.registrations import RegistrationController
 from app.http.api.run_commands import RunCommandController
 from app.http.api.run_items import RunItemController
 from app.http.api.run_paths import RunPathController
@@ -50,6 +51,7 @@ def api(private_guard: Guard, keeps_answers: Middleware) -> Router:
             BacktestController,
             BacktestResultController,
             HookController,
+            RegistrationController,
             ConnectionController,
             VariableController,
             RunController,

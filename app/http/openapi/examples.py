@@ -214,6 +214,10 @@ EXAMPLES: Mapping[str, Json] = {
         "zap_id": _ZAP, "name": _INPUT["name"], "status": "enabled", "version": "live", "places": [_STEP],
     },
     "HookSecrets": {"secrets": ["the new secret", "the secret before"]},
+    "Registration": {
+        "status": "failed", "at": "github.webhook", "connection_id": _OTHER, "hook_id": "", "since": _AT, "failures": 1,
+        "code": "http_404", "message": "the target answered 404: Not Found", "next_at": None,
+    },
     "SecretsState": {"count": 2, "changed_at": _AT},
     "HookRequest": {
         "id": _OTHER, "reason": "bad_signature", "count": 1, "at": _AT, "until": None, "status": 401,

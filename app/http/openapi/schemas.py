@@ -19,7 +19,8 @@ REF = "#/components/schemas/"
 _NAMES: Mapping[str, str] = {
     "ApprovalOut": "Approval", "ZapIn": "ZapInput", "ZapOut": "Zap", "ZapChange": "ZapUpdate", "Draft": "ZapDraft",
     "VersionOut": "ZapVersion", "EventOut": "Event",
-    "ReplayIn": "ReplayRequest", "ReplayOut": "Replay", "SelectionIn": "RunSelection", "SecretsIn": "HookSecrets",
+    "ReplayIn": "ReplayRequest", "ReplayOut": "Replay", "RegistrationOut": "Registration",
+    "SelectionIn": "RunSelection", "SecretsIn": "HookSecrets",
     "HookConfig": "WebhookConfig", "ReplyConfig": "Reply", "DedupeConfig": "Dedupe", "RunListItem": "RunSummary",
     "RunDetail": "Run", "StepDetail": "RunStep", "ZapListItem": "ZapSummary", "JobListItem": "Job",
     "RequestListItem": "HookRequest", "DeadLetters": "DeadLetterGroup", "Told": "Alert", "Flag": "ZapFlag",

@@ -71,6 +71,11 @@ export const t = {
     title: "Signing secret", replace: "Replace", count: (count: number) => (count === 1 ? "One secret is set" : `${count} secrets are set`), none: "No secret is set: the zap cannot be published yet.",
     fresh: "New secret", old: "Secret until now", oldHint: "Still valid beside the new one, until you replace them again. Leave it empty to end it.",
   },
+  registration: {
+    title: "Registered by itself", again: "Register again", next: "Tried again", gaveUp: "It is not tried again by itself: mend the cause, then register again.",
+    left: "The service would not take it away, so remove the hook there:",
+    statuses: { none: "Not registered", registering: "Being registered", registered: "Registered", removing: "Being removed", removed: "Removed", failed: "Failed" },
+  },
   draft: { json: "Definition", jsonHint: "Name, trigger, steps and settings. Runs use the published version, not the draft." },
   backtest: {
     tab: "Backtest", title: "Hold the draft against past runs", about: "Each run is done again with the draft, as it is saved now. Nothing is sent: actions are answered as they were then.", last: "The last runs", start: "Start",

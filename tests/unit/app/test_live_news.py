@@ -26,7 +26,7 @@ from tests.support.examples import EXAMPLES
 
 RUN, ZAP, TENANT = new_id(), new_id(), new_id()
 AT = datetime(2026, 1, 1, tzinfo=UTC)
-UNTOLD = {"zap.run.resumed", "zap.scheduled", "zap.draft_tested", "zap.run.approval_mailed"}
+UNTOLD = {"zap.run.resumed", "zap.scheduled", "zap.hook_due", "zap.draft_tested", "zap.run.approval_mailed"}
 SHOWN = [event for event in EXAMPLES if event_type(event).name in TYPES]
 
 
@@ -36,7 +36,7 @@ def row(name: str, data: bytes) -> Row:
 
 def test_each_event_of_a_run_or_a_zap_is_told_or_is_known_not_to_be() -> None:
     of_both = {kind.name for kind in EVENT_TYPES if kind.name.startswith("zap.")}
-    elsewhere = ("zap.failures.", "zap.request.", "zap.trigger.")
+    elsewhere = ("zap.failures.", "zap.request.", "zap.trigger.", "zap.hook.")
     assert set(TYPES) == {name for name in of_both if not name.startswith(elsewhere)} - UNTOLD
     assert set(get_args(ZapChange)) == {name[4:] for name in TYPES if not name.startswith("zap.run.")}
 

@@ -8,13 +8,14 @@ import pytest
 
 from consumers.connectors import catalog
 from consumers.connectors.http import request
-from consumers.connectors.shipped import all_of, names, shipped
+from consumers.connectors.shipped import all_of, names, preset_of, shipped
 from consumers.outbound.client import Outbound
 from consumers.trial.stand_in import StandIn, stand_in
 from consumers.trial.trial import Trial, given_for
 from domain.declared.action import declared
 from domain.declared.fields import schema_of
 from domain.declared.form import problems
+from domain.values.json import Json
 from sql.process.clock import now
 
 WIRE = Path(__file__).parents[2] / "golden" / "wire"
@@ -31,7 +32,10 @@ async def test_what_goes_over_the_wire_is_as_it_was_reviewed(
     name: str, service: StandIn, http: Outbound, pytestconfig: pytest.Config
 ) -> None:
     """Write it anew with: pytest tests/unit/consumers/test_shipped.py --write-golden"""
-    wire = await trial(name, service, http).wire()
+    tries = trial(name, service, http)
+    wire: dict[str, Json] = {**await tries.wire()}
+    for known in filter(None, (preset_of(f"{name}.{one}") for one in shipped(name).triggers)):
+        wire["told of a hook"] = {**await tries.hook_wire(known)}
     path = WIRE / f"{name}.json"
     if pytestconfig.getoption("--write-golden", default=False) or not path.exists():
         path.parent.mkdir(exist_ok=True)

@@ -83,6 +83,13 @@ export const healthQuery = (id: string) =>
     },
   });
 
+export const registrationQuery = (id: string) =>
+  queryOptions({
+    queryKey: ["registration", id],
+    queryFn: ({ signal }) => data(api.GET("/api/v1/zaps/{zap_id}/registration", { params: { path: { zap_id: id } }, signal })),
+    refetchInterval: (query) => (["registering", "removing", "failed"].includes(query.state.data?.status ?? "") ? 2_000 : 30_000),
+  });
+
 export const versionQuery = (id: string, number: number) =>
   queryOptions({
     queryKey: ["version", id, number],

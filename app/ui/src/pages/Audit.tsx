@@ -25,6 +25,7 @@ const TYPES = [
   "user.password_changed", "user.sign_in_failed", "user.signed_in", "user.signed_out", "user.signed_up",
   "variable.deleted", "variable.set", "zap.created", "zap.deleted", "zap.draft_changed",
   "zap.draft_tested", "zap.enabled", "zap.failures.noted", "zap.failures.resolved", "zap.flagged",
+  "zap.hook.failed", "zap.hook.registered", "zap.hook.removed",
   "zap.paused", "zap.published", "zap.request.admitted", "zap.request.discarded", "zap.rolled_back",
   "zap.run.approval_answered", "zap.run.cancelled", "zap.run.requested", "zap.secrets_changed", "zap.unflagged",
 ];

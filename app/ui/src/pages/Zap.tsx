@@ -16,6 +16,7 @@ import { Ago } from "../parts/time";
 import { t } from "../texts";
 import { Backtest } from "../zap/Backtest";
 import { Outline } from "../zap/Outline";
+import { Registration } from "../zap/Registration";
 import { Secrets } from "../zap/Secrets";
 import { Then } from "../zap/Then";
 import { Turns } from "../zap/Turns";
@@ -113,6 +114,7 @@ function Overview({ zap }: { zap: Zap }) {
           </Panel>
         )}
         <Turns zap={zap} />
+        <Registration zap={zap} />
         <Secrets zap={zap} />
         <Panel title={t.zap.facts}>
           <dl className="facts">

@@ -1,0 +1,1 @@
+"""What do the services know of the zaps that they start?"""
