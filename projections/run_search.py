@@ -142,6 +142,11 @@ async def forget_runs(connection: Connection, tenant_id: UUID, run_ids: Iterable
         await _replace(connection, tenant_id, [row[0]], forgotten)
 
 
+async def forget_in_segment(connection: Connection, tenant_id: UUID, segment: int, run_ids: Iterable[UUID]) -> None:
+    """The same for runs that one segment may have."""
+    await _replace(connection, tenant_id, [segment], frozenset(run_ids))
+
+
 RUN_SEARCH = Projection(
     name="run_search",
     definition=1,

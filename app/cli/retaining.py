@@ -10,18 +10,21 @@ from app.config.settings import PREFIX, Settings
 
 async def retention(settings: Settings, *, dry_run: bool) -> None:
     """Drop them, as a scheduler does every hour, or only say what would go."""
-    from consumers.scheduler.retention import archive_and_drop, expired
+    from consumers.scheduler.archive import place
+    from consumers.scheduler.retention import drop, expired
     from sql.process.clock import new_id, now
 
-    months = [gone async for gone in expired(settings.database_url, now())]
-    for gone in months:
-        for tenant_id, zaps in gone.counts().items():
+    to = place(settings.archive) if settings.archive else None
+    months = 0
+    async for gone in expired(settings.database_url, now()):
+        months += 1
+        for tenant_id, zaps in gone.counts.items():
             for zap_id, runs in zaps.items():
                 ends = ", ".join(f"{count:,} {status}" for status, count in sorted(runs.items()))
                 click.echo(f"{gone.month:%Y-%m} workspace {tenant_id} zap {zap_id}: {ends}")
         if not dry_run:
-            dropped = await archive_and_drop(settings.database_url, settings.archive, gone, new_id)
-            click.echo("dropped" if dropped else "a read model is being built anew: try again later")
+            dropped = await drop(settings.database_url, gone, new_id, to)
+            click.echo("a read model is being built anew: try again later" if dropped is None else "dropped")
     if not months:
         click.echo("no run's time is over")
     elif dry_run:
@@ -30,17 +33,20 @@ async def retention(settings: Settings, *, dry_run: bool) -> None:
 
 async def archive(settings: Settings, month: datetime, to: str | None, *, drops: bool) -> None:
     """Write all runs of a month that have ended to a file; drop them where that is asked for."""
-    from consumers.scheduler.archive import place, write
-    from consumers.scheduler.retention import drop, ended
+    from consumers.scheduler.archive import place
+    from consumers.scheduler.retention import drop, ended, write_down
     from sql.process.clock import new_id
 
     gone = await ended(settings.database_url, month.date())
-    if not gone.runs:
+    if not gone.counts:
         raise OperatorError(f"No run of {month:%Y-%m} has ended.")
-    name = await write(settings.database_url, place(_where(settings, to)), gone.month, gone.run_ids)
-    click.echo(f"{name} has {len(gone.runs):,} runs")
-    if drops and not await drop(settings.database_url, gone, new_id, name):
+    store = place(_where(settings, to))
+    name = await (
+        drop(settings.database_url, gone, new_id, store) if drops else write_down(settings.database_url, gone, store)
+    )
+    if name is None:
         raise OperatorError("A read model is being built anew, so nothing was dropped: try again later.")
+    click.echo(f"{name} has {gone.runs:,} runs")
     if drops:
         click.echo(f"they were dropped: triggerhub import {name} brings them back")
 

@@ -5,7 +5,7 @@ each event held against the hash that the log has kept of it, and all of a file 
 """
 
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -84,10 +84,13 @@ def sweep(url: str) -> None:
             left.unlink(missing_ok=True)
 
 
-async def write(dsn: str, store: ObjectStore, month: date, runs: Sequence[UUID]) -> str:
-    """Write the events of runs of a month to a file of its own. Gives its name."""
+async def write(dsn: str, connection: Connection, store: ObjectStore, month: date) -> str:
+    """Write the events of the runs of a month that a transaction has noted to a file of their own. Gives its name.
+
+    That transaction is read committed: what was erased while others were waited for is not written.
+    """
     async with alone(dsn):
-        return await _write(dsn, store, month, runs)
+        return await _write(connection, store, month)
 
 
 @asynccontextmanager
@@ -101,23 +104,19 @@ async def alone(dsn: str) -> AsyncIterator[None]:
         connection.terminate()
 
 
-async def _write(dsn: str, store: ObjectStore, month: date, runs: Sequence[UUID]) -> str:
-    name = f"runs-{month:%Y-%m}-{max(runs).hex[-12:]}-{len(runs)}.ndjson.gz"
-    connection = await connect(dsn, "archive", statement_timeout="0")
-    try:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            header = Header(month=f"{month:%Y-%m}", runs=len(runs))
-            await obstore.put_async(store, name, compressed(_lines(connection, header, runs)), use_multipart=True)
-    finally:
-        connection.terminate()
-    log.info("archive.written", name=name, runs=len(runs))
+async def _write(connection: Connection, store: ObjectStore, month: date) -> str:
+    newest, runs = await connection.fetchrow(_queries["noted"]) or (None, 0)
+    name = f"runs-{month:%Y-%m}-{newest.hex[-12:] if newest else ''}-{runs}.ndjson.gz"
+    header = Header(month=f"{month:%Y-%m}", runs=runs)
+    await obstore.put_async(store, name, compressed(_lines(connection, header, month)), use_multipart=True)
+    log.info("archive.written", name=name, runs=runs)
     return name
 
 
-async def _lines(connection: Connection, header: Header, runs: Sequence[UUID]) -> AsyncIterator[bytes]:
+async def _lines(connection: Connection, header: Header, month: date) -> AsyncIterator[bytes]:
     yield msgspec.json.encode(header) + b"\n"
     rows: list[bytes] = []
-    async for row in connection.cursor(_queries["of_runs"], StreamKind.RUN, runs, prefetch=EVENTS):
+    async for row in connection.cursor(_queries["of_expired"], StreamKind.RUN, month, prefetch=EVENTS):
         event = StoredEvent(*row)
         rows.append(msgspec.json.encode(line_of(event)))
         if len(rows) == EVENTS:

@@ -2,18 +2,21 @@
 
 A run's time is counted from the end of the month of its request, so that months go at once. One transaction takes the
 runs out of the lists, keeps their statistics, and drops them from the log, so that whoever compares sees all or none.
-Read models of sums are built anew afterwards.
+Which runs these are stays in the database, as they may be millions. Read models of sums are built anew afterwards; that
+they have to be is on record until they are.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
 import msgspec
 import structlog
+from obstore.store import ObjectStore
 
 from consumers.rendering.process import python
 from consumers.scheduler.archive import place, write
@@ -31,7 +34,7 @@ from projections.gone_targets import GONE_TARGETS
 from projections.recoveries import RECOVERIES
 from projections.run_keys import RUN_KEYS, settings_of
 from projections.run_list import RUN_LIST
-from projections.run_search import RUN_SEARCH, forget_runs
+from projections.run_search import RUN_SEARCH, forget_in_segment
 from projections.stats import STATS, seal_runs
 from projections.zap_health import ZAP_HEALTH
 from sql.files.store import forget_rows
@@ -40,48 +43,52 @@ from sql.postgres.pool import Connection, connect
 from sql.postgres.queries import Queries
 from sql.process.patience import rest
 
+if TYPE_CHECKING:
+    import asyncpg
+
 log = structlog.get_logger()
 _queries = Queries("queries/retention.sql")
 _gates = Queries("queries/gates.sql")
 EVERY_S = 3_600.0
 ZAPS_AT_ONCE = 500
-AT_ONCE = 5_000
-"""Runs that are read at once."""
+OWNERS_AT_ONCE = 2_000
+"""Runs whose files are forgotten at once."""
 RUNS_TOLD = 500_000
 """Runs that one event tells of."""
 _NOBODY = UUID(int=0)
 CHANGED = (AUDIT, RUN_KEYS, RUN_LIST, RUN_SEARCH, STATS)
+GENTLY = {"backend_flush_after": "512kB"}
+"""What is written goes to the disk bit by bit: whoever commits meanwhile would wait for gigabytes of it."""
 SUMS = (APPROVALS, DEAD_LETTERS, GONE_TARGETS, RECOVERIES, ZAP_HEALTH)
 
 
+_Over: TypeAlias = Sequence[tuple[UUID, bool, bool]]
+"""Zaps, with whether the time of their completed runs is over, and of others."""
+
+
 class Expired(msgspec.Struct, frozen=True):
-    """Runs of one month whose time is over: of each its tenant, id, zap and status."""
+    """Runs of one month whose time is over: how many, by tenant, zap and status.
+
+    They stay in the database, as they may be millions: who drops them finds them again by `over`. Without it all that
+    have ended are meant.
+    """
 
     month: date
-    runs: Sequence[tuple[UUID, UUID, UUID, str]]
+    over: _Over | None
+    counts: Mapping[UUID, Mapping[UUID, Mapping[str, int]]]
 
     @property
-    def run_ids(self) -> list[UUID]:
-        """The ids alone."""
-        return [run[1] for run in self.runs]
-
-    def counts(self) -> Mapping[UUID, Mapping[UUID, Mapping[str, int]]]:
-        """How many, by tenant, zap and status."""
-        found: dict[UUID, dict[UUID, Counter[str]]] = {}
-        for tenant_id, _run_id, zap_id, status in self.runs:
-            found.setdefault(tenant_id, {}).setdefault(zap_id, Counter())[status] += 1
-        return found
+    def runs(self) -> int:
+        """How many in all."""
+        return sum(count for zaps in self.counts.values() for ends in zaps.values() for count in ends.values())
 
 
 class _Part(msgspec.Struct, frozen=True):
-    """What one event tells of: runs of one tenant."""
+    """What one event tells of: runs of one tenant, by zap and status."""
 
     drop_id: UUID
-    expired: Expired
-
-    @property
-    def tenant_id(self) -> UUID:
-        return self.expired.runs[0][0]
+    tenant_id: UUID
+    zaps: dict[UUID, dict[str, int]]
 
 
 async def keep(dsn: str, archive: str, stop: asyncio.Event) -> None:
@@ -115,16 +122,11 @@ async def _served(dsn: str, archive: str, stop: asyncio.Event) -> int | None:
 
 
 async def drop_all(dsn: str, archive: str, at: datetime, new_id: NewId) -> None:
-    """Archive, where that is wanted, and drop what is over at a moment."""
+    """Archive, where that is wanted, and drop what is over at a moment; first what a crash has left undone."""
+    await sum_up(dsn)
     async with aclosing(expired(dsn, at)) as months:
         async for gone in months:
-            await archive_and_drop(dsn, archive, gone, new_id)
-
-
-async def archive_and_drop(dsn: str, archive: str, gone: Expired, new_id: NewId) -> bool:
-    """Drop them, once they are in the archive where there is one. False and raises: see `drop`."""
-    name = await write(dsn, place(archive), gone.month, gone.run_ids) if archive else ""
-    return await drop(dsn, gone, new_id, name)
+            await drop(dsn, gone, new_id, place(archive) if archive else None)
 
 
 async def expired(dsn: str, at: datetime) -> AsyncGenerator[Expired, None]:
@@ -134,10 +136,8 @@ async def expired(dsn: str, at: datetime) -> AsyncGenerator[Expired, None]:
         kept = await _settings(connection)
         for (month,) in await connection.fetch(_queries["months"], at):
             over = [(zap_id, *_is_over(rule, month, at)) for zap_id, rule in kept.items()]
-            if over:
-                gone = await _found(connection, "expired", month, *columns(over))
-                if gone.runs:
-                    yield gone
+            if over and (gone := await _looked_up(connection, month, over)).counts:
+                yield gone
     finally:
         connection.terminate()
 
@@ -146,35 +146,74 @@ async def ended(dsn: str, month: date) -> Expired:
     """All runs of a month that have ended, whatever their zaps say."""
     connection = await connect(dsn, "retention plans", statement_timeout="0")
     try:
-        return await _found(connection, "ended", month)
+        return await _looked_up(connection, month, None)
     finally:
         connection.terminate()
 
 
-async def _found(connection: Connection, query: str, month: date, *values: object) -> Expired:
-    """Portion by portion: who is busy with a million rows for four seconds, and reads nothing, loses its connection."""
-    async with connection.transaction(readonly=True):
-        rows = connection.cursor(_queries[query], month, *values, prefetch=AT_ONCE)
-        return Expired(month, [(row[0], row[1], row[2], row[3]) async for row in rows])
+async def write_down(dsn: str, gone: Expired, to: ObjectStore) -> str:
+    """Write them to an archive, and leave them where they are. Gives its name."""
+    connection = await connect(dsn, "archive", statement_timeout="0")
+    transaction = connection.transaction()
+    try:
+        await transaction.start()
+        await _find(connection, gone.month, gone.over)
+        return await write(dsn, connection, to, gone.month)
+    finally:
+        connection.terminate()
 
 
-async def drop(dsn: str, gone: Expired, new_id: NewId, archive: str = "") -> bool:
-    """Drop them; `archive` is the file that has them. False where a read model is being built anew: later, then.
+async def _looked_up(connection: Connection, month: date, over: _Over | None) -> Expired:
+    counts: dict[UUID, dict[UUID, Counter[str]]] = {}
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        for _part, tenant_id, zap_id, status, count in await _find(connection, month, over):
+            counts.setdefault(tenant_id, {}).setdefault(zap_id, Counter())[status] += count
+    finally:
+        await transaction.rollback()
+    return Expired(month, over, counts)
 
-    Raises what connections raise.
+
+async def _find(connection: Connection, month: date, over: _Over | None) -> "list[asyncpg.Record]":
+    """Note which runs are meant, in the transaction. Gives how many by part, tenant, zap and status."""
+    of = [None, None, None] if over is None else columns(over)
+    await connection.execute(_queries["find"], month, *of, RUNS_TOLD)
+    return await connection.fetch(_queries["counts"])
+
+
+async def drop(dsn: str, gone: Expired, new_id: NewId, to: ObjectStore | None = None) -> str | None:
+    """Drop them, once they are in an archive where one is given. Gives its name, empty without one.
+
+    None where a read model is being built anew: later, then. Raises what connections raise.
     """
-    connection = await connect(dsn, "retention", statement_timeout="0", search_path="rm")
+    connection = await connect(dsn, "retention", statement_timeout="0", search_path="rm", **GENTLY)
     try:
         async with connection.transaction():
-            for projection in CHANGED:
-                if not await connection.fetchval(_gates["try_lock_rebuild"], projection.name):
-                    return False
-            whole = await _drop(connection, gone, new_id, archive)
+            parts = _parts(await _find(connection, gone.month, gone.over), new_id)
+            name = await write(dsn, connection, to, gone.month) if to and parts else ""
+            is_free = [await connection.fetchval(_gates["try_lock_rebuild"], one.name) for one in CHANGED]
+            whole = await _drop(connection, gone.month, parts, new_id, name) if all(is_free) and parts else False
+            await connection.execute(_queries["forget"])
     finally:
         connection.terminate()
-    log.info("retention.dropped", month=f"{gone.month:%Y-%m}", runs=len(gone.runs), whole_month=whole)
-    await _sum_up(dsn)
-    return True
+    if not all(is_free):
+        return None
+    log.info("retention.dropped", month=f"{gone.month:%Y-%m}", runs=gone.runs, whole_month=whole)
+    await sum_up(dsn)
+    return name
+
+
+async def sum_up(dsn: str) -> None:
+    """Build read models of sums anew from which dropped runs have not been taken out yet."""
+    connection = await connect(dsn, "retention")
+    try:
+        partitions: int = await connection.fetchval(_queries["partitions"], RUN_LIST.name)
+        for name, since in await connection.fetch(_queries["stale"]):
+            await rebuild(dsn, next(one for one in SUMS if one.name == name), partitions)
+            await connection.execute(_queries["unmark_stale"], name, since)
+    finally:
+        connection.terminate()
 
 
 async def _settings(connection: Connection) -> dict[UUID, Retention]:
@@ -200,49 +239,46 @@ def _passed(days: int | None, end: datetime, at: datetime) -> bool:
     return days is not None and end + timedelta(days=days) <= at
 
 
-async def _drop(connection: Connection, gone: Expired, new_id: NewId, archive: str) -> bool:
-    parts = list(_parts(gone, new_id))
-    drops = [part.drop_id for part in parts for _run in part.expired.runs]
-    run_ids = gone.run_ids
-    told = {
-        row[0]: (row[1], row[2]) for row in await connection.fetch(_queries["set_aside"], gone.month, run_ids, drops)
-    }
-    tenants = [run[0] for run in gone.runs]
-    await connection.execute(_queries["forget_listed"], tenants, run_ids)
-    await connection.execute(_queries["forget_keys"], tenants, run_ids)
-    await connection.execute(_queries["forget_told"], tenants, run_ids, gone.month)
-    await _forget_indexed(connection, gone)
-    await forget_rows(connection, run_ids)
-    await seal_runs(connection, gone.month, sorted({(run[0], run[2]) for run in gone.runs}))
-    events = [_event(_told(part, *told[part.drop_id], archive), part, new_id) for part in parts]
+async def _drop(connection: Connection, month: date, parts: Sequence[_Part], new_id: NewId, archive: str) -> bool:
+    drops = [part.drop_id for part in parts]
+    told = {row[0]: (row[1], row[2]) for row in await connection.fetch(_queries["set_aside"], month, drops)}
+    await connection.execute(_queries["forget_listed"])
+    await connection.execute(_queries["forget_keys"])
+    await connection.execute(_queries["forget_told"], month)
+    await _forget_indexed(connection, month)
+    while owners := await connection.fetch(_queries["with_files"], OWNERS_AT_ONCE):
+        await forget_rows(connection, [row[0] for row in owners])
+    await seal_runs(connection, month, sorted({(part.tenant_id, zap_id) for part in parts for zap_id in part.zaps}))
+    await connection.execute(_queries["mark_stale"], [projection.name for projection in SUMS])
+    events = [_event(_told(part, month, *told[part.drop_id], archive), part, new_id) for part in parts]
     kind = event_type(RunsDropped(month="", zaps=[], events=0, digest=""))
     whole: bool = await connection.fetchval(
-        _queries["drop"], gone.month, run_ids, [part.drop_id for part in parts], [part.tenant_id for part in parts],
+        _queries["drop"], month, drops, [part.tenant_id for part in parts],
         [event[0] for event in events], kind.name, kind.schema_version, *columns([event[1:] for event in events]),
     )  # fmt: skip
     return whole
 
 
-async def _forget_indexed(connection: Connection, gone: Expired) -> None:
+async def _forget_indexed(connection: Connection, month: date) -> None:
     """Segments of the index of which nothing is left go whole; others are written anew."""
-    await connection.execute(_queries["forget_segments"], gone.month)
-    mixed = {row[0] for row in await connection.fetch(_queries["tenants_with_segments"], gone.month)}
-    for tenant_id in sorted(mixed & {run[0] for run in gone.runs}):
-        await forget_runs(connection, tenant_id, [run[1] for run in gone.runs if run[0] == tenant_id])
+    await connection.execute(_queries["forget_segments"], month)
+    for tenant_id, segment in await connection.fetch(_queries["segments_with"], month):
+        gone = await connection.fetch(_queries["in_segment"], tenant_id, segment)
+        await forget_in_segment(connection, tenant_id, segment, [row[0] for row in gone])
 
 
-def _parts(gone: Expired, new_id: NewId) -> Iterator[_Part]:
-    start = 0
-    for end in range(1, len(gone.runs) + 1):
-        is_last = end == len(gone.runs) or gone.runs[end][0] != gone.runs[start][0] or end - start == RUNS_TOLD
-        if is_last:
-            yield _Part(new_id(), Expired(gone.month, gone.runs[start:end]))
-            start = end
+def _parts(rows: "Sequence[asyncpg.Record]", new_id: NewId) -> list[_Part]:
+    parts: dict[int, _Part] = {}
+    for number, tenant_id, zap_id, status, count in rows:
+        if number not in parts:
+            parts[number] = _Part(new_id(), tenant_id, {})
+        parts[number].zaps.setdefault(zap_id, {})[status] = count
+    return [parts[number] for number in sorted(parts)]
 
 
-def _told(part: _Part, events: int, digest: str, archive: str) -> RunsDropped:
-    zaps = [Dropped(zap_id, dict(runs)) for zap_id, runs in part.expired.counts()[part.tenant_id].items()]
-    return RunsDropped(month=f"{part.expired.month:%Y-%m}", zaps=zaps, events=events, digest=digest, archive=archive)
+def _told(part: _Part, month: date, events: int, digest: str, archive: str) -> RunsDropped:
+    zaps = [Dropped(zap_id, runs) for zap_id, runs in part.zaps.items()]
+    return RunsDropped(month=f"{month:%Y-%m}", zaps=zaps, events=events, digest=digest, archive=archive)
 
 
 def _event(told: RunsDropped, part: _Part, new_id: NewId) -> tuple[UUID, bytes, bytes, bytes]:
@@ -261,13 +297,3 @@ def _event(told: RunsDropped, part: _Part, new_id: NewId) -> tuple[UUID, bytes, 
         data=data,
     )
     return event_id, meta, data, digest_of
-
-
-async def _sum_up(dsn: str) -> None:
-    connection = await connect(dsn, "retention")
-    try:
-        partitions: int = await connection.fetchval(_queries["partitions"], RUN_LIST.name)
-    finally:
-        connection.terminate()
-    for projection in SUMS:
-        await rebuild(dsn, projection, partitions)

@@ -6,39 +6,56 @@ select month from es.run_months($1)
 -- All zaps, those that were deleted included, some behind one.
 select zap_id from rm.zap_list where zap_id > $1 order by zap_id limit $2
 
--- name: expired
--- Runs of a month that have ended, and whose time is over: $2 of zaps, with whether that is so of completed ones, and of
--- others. Items of loops go with what has them.
-select l.tenant_id, l.run_id, l.zap_id, l.status
-from rm.run_list l
-join unnest($2::uuid[], $3::bool[], $4::bool[]) z(zap_id, completed, failed) on z.zap_id = l.zap_id
-left join rm.run_list p on l.source = 'item' and p.tenant_id = l.tenant_id and p.run_id = l.parent_id
-where l.run_id >= es.first_uuid_at($1::date at time zone 'UTC')
-  and l.run_id < es.first_uuid_at(($1::date + interval '1 month') at time zone 'UTC')
-  and l.finished_at is not null and (p.run_id is null or p.finished_at is not null)
-  and case when coalesce(p.status, l.status) in ('completed', 'filtered') then z.completed else z.failed end
-order by l.tenant_id, l.run_id
+-- name: find
+-- Note the runs of a month that have ended, and whose time is over: $2 of zaps, with whether that is so of completed ones, and
+-- of others; without zaps all. Items of loops go with what has them. Each part is of one tenant, and of $5 runs at most.
+insert into kept.expired (tenant_id, run_id, zap_id, status, part)
+select tenant_id, run_id, zap_id, status, dense_rank() over (order by tenant_id, portion)
+from (
+    select l.tenant_id, l.run_id, l.zap_id, l.status,
+           (row_number() over (partition by l.tenant_id order by l.run_id) - 1) / $5::int as portion
+    from rm.run_list l
+    left join unnest($2::uuid[], $3::bool[], $4::bool[]) z(zap_id, completed, failed) on z.zap_id = l.zap_id
+    left join rm.run_list p on l.source = 'item' and p.tenant_id = l.tenant_id and p.run_id = l.parent_id
+    where l.run_id >= es.first_uuid_at($1::date at time zone 'UTC')
+      and l.run_id < es.first_uuid_at(($1::date + interval '1 month') at time zone 'UTC')
+      and l.finished_at is not null and (p.run_id is null or p.finished_at is not null)
+      and ($2 is null
+           or case when coalesce(p.status, l.status) in ('completed', 'filtered') then z.completed else z.failed end)
+) over_
+
+-- name: counts
+-- How many of them there are.
+select part, tenant_id, zap_id, status, count(*) from kept.expired group by 1, 2, 3, 4 order by 1, 2, 3, 4
+
+-- name: noted
+-- The last of them, and how many there are.
+select (select run_id from kept.expired order by run_id desc limit 1), (select count(*) from kept.expired)
+
+-- name: forget
+delete from kept.expired
 
 -- name: set_aside
-select drop_id, events, digest from es.set_runs_aside($1::date, $2::uuid[], $3::uuid[])
+-- Put their events on record as dropped; $2 are the drops by part.
+select drop_id, events, digest
+from es.set_runs_aside($1::date, array(select run_id from kept.expired order by tenant_id, run_id),
+                       array(select ($2::uuid[])[part] from kept.expired order by tenant_id, run_id))
 
 -- name: drop
-select es.drop_runs_aside($1::date, $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6, $7::smallint, $8::bytea[],
-                          $9::bytea[], $10::bytea[])
+select es.drop_runs_aside($1::date, array(select run_id from kept.expired), $2::uuid[], $3::uuid[], $4::uuid[], $5,
+                          $6::smallint, $7::bytea[], $8::bytea[], $9::bytea[])
 
 -- name: forget_listed
-delete from rm.run_list l using unnest($1::uuid[], $2::uuid[]) g(tenant_id, run_id)
-where l.tenant_id = g.tenant_id and l.run_id = g.run_id
+delete from rm.run_list l using kept.expired g where l.tenant_id = g.tenant_id and l.run_id = g.run_id
 
 -- name: forget_keys
-delete from rm.run_keys l using unnest($1::uuid[], $2::uuid[]) g(tenant_id, run_id)
-where l.tenant_id = g.tenant_id and l.run_id = g.run_id
+delete from rm.run_keys l using kept.expired g where l.tenant_id = g.tenant_id and l.run_id = g.run_id
 
 -- name: forget_told
-delete from rm.audit l using unnest($1::uuid[], $2::uuid[]) g(tenant_id, run_id)
+delete from rm.audit l using kept.expired g
 where l.kind = 1 and l.tenant_id = g.tenant_id and l.stream_id = g.run_id
-  and l.stream_id between es.first_uuid_at($3::date at time zone 'UTC')
-                      and es.first_uuid_at(($3::date + interval '1 month') at time zone 'UTC')
+  and l.stream_id between es.first_uuid_at($1::date at time zone 'UTC')
+                      and es.first_uuid_at(($1::date + interval '1 month') at time zone 'UTC')
 
 -- name: forget_segments
 -- Segments of the search index that have no run any more; after the list has forgotten them.
@@ -51,31 +68,49 @@ using (
 ) gone
 where s.tenant_id = gone.tenant_id and s.segment = gone.segment
 
--- name: tenants_with_segments
--- Who has segments with runs of a month yet.
-select distinct tenant_id from rm.run_search
-where first = ''::bytea and highest >= es.first_uuid_at($1::date at time zone 'UTC')
-  and lowest < es.first_uuid_at(($1::date + interval '1 month') at time zone 'UTC')
+-- name: segments_with
+-- Those that have some of them yet.
+select r.tenant_id, r.segment from rm.run_search r
+where r.first = ''::bytea and r.highest >= es.first_uuid_at($1::date at time zone 'UTC')
+  and r.lowest < es.first_uuid_at(($1::date + interval '1 month') at time zone 'UTC')
+  and exists (select from kept.expired g where g.tenant_id = r.tenant_id and g.run_id between r.lowest and r.highest)
+order by r.tenant_id, r.segment
+
+-- name: in_segment
+-- Those of them that one segment may have.
+select g.run_id from rm.run_search r
+join kept.expired g on g.tenant_id = r.tenant_id and g.run_id between r.lowest and r.highest
+where r.tenant_id = $1 and r.segment = $2 and r.first = ''::bytea
+
+-- name: with_files
+-- Some of them that have files yet.
+select distinct f.owner_id from proj.files f join kept.expired g on g.run_id = f.owner_id limit $1
+
+-- name: mark_stale
+insert into proj.stale (projection, since) select p, clock_timestamp() from unnest($1::text[]) p
+on conflict (projection) do update set since = excluded.since
+
+-- name: stale
+select projection, since from proj.stale order by projection
+
+-- name: unmark_stale
+-- It was built anew since it was marked.
+delete from proj.stale where projection = $1 and since = $2
 
 -- name: partitions
 -- For how many partitions a read model is built.
 select count(*)::int from proj.gates g join proj.projections p on p.projection = g.consumer and p.version = g.version
 where g.consumer = $1
 
--- name: ended
--- All runs of a month that have ended, with the items of their loops where these have ended, too.
-select l.tenant_id, l.run_id, l.zap_id, l.status from rm.run_list l
-left join rm.run_list p on l.source = 'item' and p.tenant_id = l.tenant_id and p.run_id = l.parent_id
-where l.run_id >= es.first_uuid_at($1::date at time zone 'UTC')
-  and l.run_id < es.first_uuid_at(($1::date + interval '1 month') at time zone 'UTC')
-  and l.finished_at is not null and (p.run_id is null or p.finished_at is not null)
-order by l.tenant_id, l.run_id
-
--- name: of_runs
--- The events of some runs in the order of the log.
+-- name: of_expired
+-- Their events in the order of the log.
 select position, kind, stream_id, version, tenant_id, ordering_key, event_id, type, schema_version, recorded_at,
        meta, data
-from es.events where kind = $1 and stream_id = any($2::uuid[]) order by position
+from es.events
+where kind = $1 and stream_id in (select run_id from kept.expired)
+  and stream_id >= es.first_uuid_at($2::date at time zone 'UTC')
+  and stream_id < es.first_uuid_at(($2::date + interval '1 month') at time zone 'UTC')
+order by position
 
 -- name: make_month
 -- Make the leaf of a month that was dropped.
