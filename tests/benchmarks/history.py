@@ -1,6 +1,7 @@
 """Run history: lists, searches and statistics over many runs, and what they take on disk.
 
-HISTORY_EVENTS says how many events are made (400,000 without it); four are a run, with a payload of 0.5 to 3 KB.
+HISTORY_EVENTS says how many events there are (400,000 without it); four are a run, with a payload of 0.5 to 3 KB.
+HISTORY_COPIES says how many copies of fewer these are. With HISTORY_DIR the database is kept there, and used again.
 """
 
 import os
@@ -28,11 +29,15 @@ from projections.run_search import RUN_SEARCH
 from projections.stats import STATS, Asked, read_stats
 from sql.log.event_store import PgEventStore
 from sql.process.clock import now
+from tests.benchmarks.copied_history import copy
 from tests.benchmarks.instance import instance
 from tests.benchmarks.made_history import EVENTS_PER_RUN, TENANT, ZAPS, declare, fill
 from tests.benchmarks.support import PARTITIONS, Report, Row, database_settings
 
 EVENTS = int(os.environ.get("HISTORY_EVENTS", "400000"))
+COPIES = int(os.environ.get("HISTORY_COPIES", "0"))
+"""How many copies of what is made are put beside it: making all would take hours on a busy machine."""
+SPAN = timedelta(days=29)
 KEPT = Path(os.environ["HISTORY_DIR"]) if "HISTORY_DIR" in os.environ else None
 REPEATS = 100
 PATIENCE_S = 1.0
@@ -54,21 +59,23 @@ Given = Callable[[], tuple[str | None, list[str]]]
 async def run(*, quick: bool) -> Report:
     """Latencies of each question, rates of building, and bytes a run."""
     runs = (20_000 if quick else EVENTS) // EVENTS_PER_RUN
+    made = runs // (1 + COPIES)
     rows = []
     async with instance(kept=KEPT) as running:
         async with PgEventStore(running.dsn, "history", read_connections=4, patience_s=60) as store:
-            rows.append(await _filled(running.dsn, store, runs))
+            rows.append(await _filled(running.dsn, store, made))
             rows += [
                 await _built(running.dsn, projection)
                 for projection in (RECOVERIES, RUN_KEYS, RUN_LIST, STATS, RUN_SEARCH)
             ]
+            rows.append(await _copied(running.dsn, store, runs))
             await _spread(running.dsn)
             ids = await _sampled(running.dsn)
-            for what, ask in _questions(store, ids, runs):
+            for what, ask in _questions(store, ids, made, await store.head()):
                 rows.append(Row(what=what, latencies_s=await _asked(ask)))
             rows += await _sizes(running.dsn, runs)
-        made = f"{runs * EVENTS_PER_RUN:,} events, {runs:,} runs of 20 zaps, one tenant."
-        settings = f"{await database_settings(running.dsn)}; {made}"
+        size = f"{runs * EVENTS_PER_RUN:,} events, {runs:,} runs of 20 zaps, one tenant, of which {made:,} were made."
+        settings = f"{await database_settings(running.dsn)}; {size}"
     return Report(settings, rows)
 
 
@@ -82,6 +89,20 @@ async def _filled(dsn: str, store: PgEventStore, runs: int) -> Row:
     took = time.perf_counter() - started
     return Row(
         what="making the log", rate=(runs - begin) * EVENTS_PER_RUN / took, unit="events/s", note=f"{took:.0f} s"
+    )
+
+
+async def _copied(dsn: str, store: PgEventStore, runs: int) -> Row:
+    started = time.perf_counter()
+    there = await store.head() // EVENTS_PER_RUN
+    if there < runs:
+        await copy(dsn, COPIES, SPAN)
+    took = time.perf_counter() - started
+    return Row(
+        what="copying log and read models",
+        rate=(runs - there) * EVENTS_PER_RUN / took,
+        unit="events/s",
+        note=f"{took:.0f} s",
     )
 
 
@@ -132,7 +153,7 @@ async def _as_of(past: Past, run_id: UUID, position: int) -> object:
     return await past.run(TENANT, run_id, await past.point(position))
 
 
-def _questions(store: PgEventStore, ids: list[UUID], runs: int) -> Iterator[tuple[str, Ask]]:
+def _questions(store: PgEventStore, ids: list[UUID], runs: int, head: int) -> Iterator[tuple[str, Ask]]:
     dice = random.Random(2)
     pool = store.pool
     recently = now() - timedelta(seconds=20)
@@ -166,7 +187,7 @@ def _questions(store: PgEventStore, ids: list[UUID], runs: int) -> Iterator[tupl
     yield "count: all, to 10,000", lambda: count_runs(pool, TENANT, RunFilter(limit=10_001))
     yield "detail", lambda: run_reading.get(store, TENANT, dice.choice(ids))
     past = Past(store)
-    yield "detail, as of a position", lambda: _as_of(past, dice.choice(ids), EVENTS_PER_RUN * runs)
+    yield "detail, as of a position", lambda: _as_of(past, dice.choice(ids), head)
     searches: dict[str, Given] = {
         "where: one run": lambda: (None, [f"trigger.body.order.id={dice.randrange(runs)}"]),
         "where: 1 in 1,000": lambda: (None, [f"trigger.body.customer.id=c-{dice.randrange(997)}"]),
