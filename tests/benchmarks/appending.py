@@ -18,7 +18,8 @@ LOOK_EVERY_S = 0.002
 HELD = """
 select exists (
     select from pg_locks l join pg_stat_activity a using (pid)
-    where l.locktype = 'advisory' and l.classid = 7301 and l.granted and a.application_name = 'triggerhub retention'
+    where a.datname = current_database() and a.application_name = 'triggerhub retention'
+      and l.locktype = 'advisory' and l.classid = 7301 and l.granted
 )
 """
 

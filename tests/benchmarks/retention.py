@@ -128,8 +128,8 @@ async def _dropped(dsn: str) -> list[Row]:
     found = time.perf_counter()
     assert await drop(dsn, gone, new_id) is not None, "nothing is being built"
     dropped = time.perf_counter()
-    output, _nothing = await appending.communicate()
-    waits = msgspec.json.decode(output, type=Waits)
+    output, _nothing = await appending.communicate(b"")  # which closes its input
+    waits = msgspec.json.decode(output.splitlines()[-1], type=Waits)
     note = f"{len(waits.appends):,} of them, the longest {1_000 * max(waits.appends):.0f} ms"
     return [
         Row(what="finding the runs", rate=gone.runs / (found - began), unit="runs/s", note=f"{found - began:.1f} s"),

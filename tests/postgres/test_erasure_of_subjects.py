@@ -103,8 +103,9 @@ class History:
         names = []
         for month in (MARCH, APRIL):
             gone = await ended(self.dsn, month.date())
-            names.append(await archive.write(self.dsn, archive.place(str(self.place)), gone.month, gone.run_ids))
-            assert await drop(self.dsn, gone, new_id, names[-1])
+            name = await drop(self.dsn, gone, new_id, archive.place(str(self.place)))
+            assert name
+            names.append(name)
         return names
 
     def in_files(self, text: str) -> int:
