@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from xdist.scheduler import LoadScopeScheduling
 
     from tests.support.rig import Rig
+    from tests.support.system import System
 
 PARTS = {
     "tests/kafka/": "waiting",
@@ -101,6 +102,15 @@ async def dsn(postgres_server: str, request: pytest.FixtureRequest) -> AsyncIter
 @pytest.fixture
 def read_models() -> None:
     """Whoever asks for this finds the read models built in `dsn`: a second template has them."""
+
+
+@pytest.fixture(scope="session")
+async def shared_system() -> AsyncIterator["System"]:
+    """A running `up` for tests that look only at what their own users have: each signs up anew."""
+    from tests.support.system import running_system
+
+    async with running_system() as system:
+        yield system
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.eventually import eventually
 from tests.support.sink import running_sink
-from tests.support.system import System, running_system
+from tests.support.system import System
 
 ALWAYS = {"field": "trigger.body.n", "operator": "exists"}
 NEVER = {"field": "trigger.body.nope", "operator": "exists"}
@@ -41,8 +41,9 @@ def set_(step_id: str, **values: Any) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-async def test_each_step_has_the_output_of_the_contract() -> None:  # noqa: PLR0915 - one journey
-    async with running_sink() as sink, running_system() as system:
+async def test_each_step_has_the_output_of_the_contract(shared_system: System) -> None:  # noqa: PLR0915 - one journey
+    system = shared_system
+    async with running_sink() as sink:
         await system.sign_up()
         callee = await published(
             system, {"id": "answer", "kind": "return", "value": {"double": "{{ trigger.body.n | times: 2 }}"}},

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import shlex
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from app.config.data_dir import free_ports
 from app.http.docs.guides import ORDER
 from tests.support.guide import answers, blocks, differs, script, wrong
-from tests.support.system import System, running_system
+from tests.support.system import System
 
 README = Path(__file__).parents[2] / "README.md"
 SETUP = next(block for block in blocks("first-zap") if block.note == "setup")
@@ -22,11 +21,9 @@ NOT_RUN = {"operating": 1}
 """How many blocks of a page no test can run; each says why."""
 
 
-@pytest.fixture(scope="module")
-async def system() -> AsyncIterator[System]:
-    """One for all pages and the demo."""
-    async with running_system() as system:
-        yield system
+@pytest.fixture
+def system(shared_system: System) -> System:
+    return shared_system
 
 
 @pytest.mark.parametrize("page", ORDER)

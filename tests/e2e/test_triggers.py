@@ -7,7 +7,7 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.polled import polled_api
 from tests.support.sink import running_sink
-from tests.support.system import System, running_system
+from tests.support.system import System
 from tests.support.topic import Topic
 
 
@@ -20,8 +20,9 @@ async def published(system: System, trigger: dict[str, Any], url: str) -> str:
 
 
 @pytest.mark.slow
-async def test_zaps_that_start_by_themselves_do_and_each_turn_is_accounted_for() -> None:
-    async with running_sink() as target, running_sink() as ears, polled_api() as api, running_system() as system:
+async def test_zaps_that_start_by_themselves_do_and_each_turn_is_accounted_for(shared_system: System) -> None:
+    system = shared_system
+    async with running_sink() as target, running_sink() as ears, polled_api() as api:
         await system.sign_up()
         listener = await published(system, {"type": "zap.failed", "config": {}}, ears.url)
         schedule = await published(system, {"type": "schedule.every", "config": {"every_s": 10}}, target.url)
@@ -53,8 +54,9 @@ async def test_zaps_that_start_by_themselves_do_and_each_turn_is_accounted_for()
 
 
 @pytest.mark.slow
-async def test_each_message_of_a_topic_is_one_run_through_kills_of_the_scheduler() -> None:
-    async with running_sink() as target, running_system() as system:
+async def test_each_message_of_a_topic_is_one_run_through_kills_of_the_scheduler(shared_system: System) -> None:
+    system = shared_system
+    async with running_sink() as target:
         await system.sign_up()
         topic = Topic(system.topic[0])
         await topic.create(2)

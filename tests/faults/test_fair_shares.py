@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.eventually import eventually
 from tests.support.sink import Sink, held, running_sink
-from tests.support.system import System, running_system
+from tests.support.system import System
 
 RUNS = 100
 
@@ -35,15 +35,16 @@ async def delivered(system: System, sink: Sink, hook: str, name: str) -> float:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-async def test_240_runs_at_a_target_that_hangs_delay_no_other_tenant() -> None:
+async def test_240_runs_at_a_target_that_hangs_delay_no_other_tenant(shared_system: System) -> None:
     """Three zaps of one tenant; also when their runs come back for another try."""
     release = asyncio.Event()
-    async with running_system() as system, running_sink() as slow, running_sink() as quick:
-        await system.sign_up("bob@example.com")
+    system = shared_system
+    async with running_sink() as slow, running_sink() as quick:
+        await system.sign_up()
         hook = (await system.published_zap(quick.url, "{{ trigger.body }}"))["hook_url"]
         await delivered(system, quick, hook, "warm up")
         undisturbed = await delivered(system, quick, hook, "before")
-        await system.sign_up("ada@example.com")
+        await system.sign_up()
         slow.fault, slow.spoiled = held(release), 10**9
         hooks = [(await system.published_zap(slow.url, "{{ trigger.body }}"))["hook_url"] for _ in range(3)]
         runs = await asyncio.gather(

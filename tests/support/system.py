@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import aiohttp
 import msgspec
@@ -74,8 +74,9 @@ class System:
             assert response.status < 300, f"{method} {path}: {response.status} {text}"
             return msgspec.json.decode(text) if text else None
 
-    async def sign_up(self, email: str = "ada@example.com") -> None:
-        """Make a user and act as it from now on."""
+    async def sign_up(self, email: str = "") -> None:
+        """Make a user, of a name of its own unless told otherwise, and act as it from now on."""
+        email = email or f"{uuid4().hex}@example.com"
         self.token = ""
         answer = await self.call("POST", "/api/v1/auth/signup", {"name": "Ada", "email": email, "password": PASSWORD})
         self.token = answer["access_token"]
@@ -184,7 +185,7 @@ async def running_system(**variables: str) -> AsyncIterator[System]:
             system = System(data, port, http, lines)
             system.kafka = kafka
             try:
-                await eventually(lambda: _ready(system), 60)
+                await eventually(lambda: _ready(system), 120)
                 yield system
             except BaseException:
                 sys.stderr.write(system.last_lines() + "\n")
