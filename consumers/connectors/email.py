@@ -10,7 +10,7 @@ from domain.connection.kinds import Imap, Smtp
 from domain.connector.config import BadConfig, fixed_problems, read
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector, TriggerDescriptor
 from domain.connector.http_client import Unreachable
-from domain.connector.mail import MailConfig, given, letter
+from domain.connector.mail import MailConfig, given, letter, with_files
 from domain.connector.outcome import Failed, Outcome, Succeeded
 from domain.connector.poll import Every, Found, Item, Place, Poll, PollContext, PollFailed
 from domain.connector.uses import Uses
@@ -30,7 +30,7 @@ async def send(rendered: JsonObject, context: ActionContext) -> Outcome:
     assert isinstance(account, Smtp), "no other kind may be named"
     where = account.config
     try:
-        config = read(MailConfig, given(rendered))
+        config = read(MailConfig, given(await with_files(rendered, context.files)))
         mail = await asyncio.to_thread(
             letter, config, own=where.username, key=context.idempotency_key, at=context.clock()
         )

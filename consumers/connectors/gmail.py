@@ -8,7 +8,7 @@ import msgspec
 from domain.connector.config import BadConfig, problems, read
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector
 from domain.connector.http_client import HttpRequest
-from domain.connector.mail import MailConfig, given, letter
+from domain.connector.mail import MailConfig, given, letter, with_files
 from domain.connector.outcome import Failed, Outcome, Retry, Succeeded
 from domain.connector.uses import Uses
 from domain.values.json import Json, JsonObject, MalformedJson, parse
@@ -28,7 +28,7 @@ async def send(rendered: JsonObject, context: ActionContext) -> Outcome:
 async def sent(url: str, rendered: JsonObject, context: ActionContext) -> Outcome:
     """The same to another place, for tests."""
     try:
-        config = read(MailConfig, given(rendered))
+        config = read(MailConfig, given(await with_files(rendered, context.files)))
         mail = await asyncio.to_thread(
             letter, config, own="", key=context.idempotency_key, at=context.clock(), shows_bcc=True
         )

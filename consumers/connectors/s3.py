@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import AsyncIterator
 from typing import Annotated
 from urllib.parse import quote
 
@@ -13,14 +14,17 @@ from domain.connection.signing import AwsSignature
 from domain.connector import url as urls
 from domain.connector.config import BadConfig, is_template, problems, read
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector
-from domain.connector.http_client import HttpReply, HttpRequest
+from domain.connector.http_client import HttpReply, HttpRequest, Keep, ReplyHeaders, Upload, header_of, upload_of
 from domain.connector.outcome import Failed, Outcome, Retry, Succeeded
 from domain.connector.uses import Uses
+from domain.files.file import INLINE_BYTES, File, is_file
 from domain.values.json import Json, JsonObject
 
 MAX_BYTES = 10 * 2**20
+"""Of an object that is no file."""
 MAX_ANSWER = 64 * 1024
 TIMEOUT_S = 60.0
+FILE_TIMEOUT_S = 300.0
 _REFUSED = {403: "the service did not let the connection in", 404: "there is no such object, or no such bucket"}
 _TEXT = ("text/", "application/json", "application/xml", "application/x-ndjson")
 
@@ -55,7 +59,18 @@ class Put(Place, frozen=True, kw_only=True):
 class Get(Place, frozen=True, kw_only=True):
     """Which object is read."""
 
-    max_bytes: Annotated[int, Meta(title="Bytes at most", ge=1, le=MAX_BYTES)] = 2**20
+    max_bytes: (
+        Annotated[
+            int,
+            Meta(
+                title="Bytes at most",
+                ge=1,
+                le=2**40,
+                description="Without it 1 MiB of text, and what a file may have of anything else",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 def _endpoint(endpoint: str, region: str) -> str:
@@ -81,13 +96,13 @@ async def put(rendered: JsonObject, context: ActionContext) -> Outcome:
     """Store an object. Raises Unreachable."""
     try:
         config = read(Put, _given(rendered))
-        content, content_type = _content(config)
+        content, content_type = await _content(config, context)
         reply = await _sent("PUT", config, context, content, content_type, most=MAX_ANSWER)
     except BadConfig as error:
         return Failed(code="bad_config", message=str(error))
     etag = reply.header("etag").strip('"')
     return _failed(reply, context) or Succeeded(
-        {"bucket": config.bucket, "key": config.key, "etag": etag, "size": len(content)}
+        {"bucket": config.bucket, "key": config.key, "etag": etag, "size": _size(content)}
     )
 
 
@@ -95,19 +110,27 @@ async def get(rendered: JsonObject, context: ActionContext) -> Outcome:
     """Read an object. Raises Unreachable."""
     try:
         config = read(Get, _given(rendered))
-        reply = await _sent("GET", config, context, None, "", most=config.max_bytes)
+        most = min(config.max_bytes or 2**20, MAX_BYTES)
+        reply = await _sent("GET", config, context, None, "", most=most, keep=_keep(config, context))
     except BadConfig as error:
         return Failed(code="bad_config", message=str(error))
     failed = _failed(reply, context)
     if failed:
         return failed
     if reply.truncated:
-        return Failed(code="answer_too_large", message=f"the object has more than {config.max_bytes:,} bytes")
-    return Succeeded({"bucket": config.bucket, "key": config.key, "size": len(reply.body), "body": _body(reply)})
+        return Failed(code="answer_too_large", message=f"the object has more than {most:,} bytes")
+    return Succeeded({"bucket": config.bucket, "key": config.key, "size": reply.size, "body": _body(reply)})
 
 
 async def _sent(
-    method: str, config: Place, context: ActionContext, content: bytes | None, content_type: str, *, most: int
+    method: str,
+    config: Place,
+    context: ActionContext,
+    content: bytes | Upload | None,
+    content_type: str,
+    *,
+    most: int,
+    keep: Keep | None = None,
 ) -> HttpReply:
     return await context.http.request(
         HttpRequest(
@@ -115,8 +138,9 @@ async def _sent(
             url=config.url(),
             headers=[("Content-Type", content_type)] if content_type else [],
             body=content,
-            timeout_s=TIMEOUT_S,
+            timeout_s=FILE_TIMEOUT_S if keep or isinstance(content, Upload) else TIMEOUT_S,
             max_bytes=most,
+            keep=keep,
             signing=AwsSignature(config.region, "s3"),
         )
     )
@@ -136,9 +160,30 @@ def _given(rendered: JsonObject) -> JsonObject:
     return {name: value for name, value in rendered.items() if value is not None or name == "content"}
 
 
-def _content(config: Put) -> tuple[bytes, str]:
-    """The bytes, and their type. Raises BadConfig."""
+def _size(content: bytes | Upload) -> int:
+    return content.size if isinstance(content, Upload) else len(content)
+
+
+def _keep(config: Get, context: ActionContext) -> Keep | None:
+    files, name = context.files, config.key.rsplit("/", 1)[-1]
+    if files is None:
+        return None
+
+    async def take(headers: ReplyHeaders, content: AsyncIterator[bytes]) -> File:
+        content_type = header_of(headers, "content-type")
+        return await files.keep(content, filename=name, content_type=content_type, most=config.max_bytes or None)
+
+    return Keep(
+        wants=lambda headers: not header_of(headers, "content-type").startswith(_TEXT), above=INLINE_BYTES, take=take
+    )
+
+
+async def _content(config: Put, context: ActionContext) -> tuple[bytes | Upload, str]:
+    """The bytes, and their type. Raises BadConfig and FileError."""
     value, wanted = config.content, config.content_type or ""
+    if is_file(value) and context.files is not None:
+        file = await context.files.find(value)
+        return upload_of(file, context.files), wanted or file.content_type
     if isinstance(value, dict) and isinstance(value.get("content"), str) and "content_type" in value:
         try:
             return base64.b64decode(str(value["content"]), validate=True), wanted or str(value["content_type"])
@@ -151,6 +196,8 @@ def _content(config: Put) -> tuple[bytes, str]:
 
 def _body(reply: HttpReply) -> Json:
     """Text as text, anything else as a file that later steps can send."""
+    if reply.file:
+        return reply.file.value()
     kind = reply.header("content-type")
     if kind.startswith(_TEXT):
         try:

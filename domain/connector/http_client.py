@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from domain.connection.signing import Signing
-from domain.files.file import File
+from domain.files.file import File, Files
 
 MAX_REPLY_BYTES = 256 * 1024
 """Of an answer, where whoever asks sets no limit."""
@@ -22,6 +22,11 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     read: Callable[[], AsyncIterator[bytes]]
     sha256: str = ""
+
+
+def upload_of(file: File, files: Files) -> Upload:
+    """A body that is one file."""
+    return Upload(size=file.size, read=lambda: files.read(file), sha256=file.sha256)
 
 
 class Keep(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Meta
 
 from domain.connector.config import BadConfig
-from domain.values.json import Json
+from domain.files.file import FileError, Files, files_in, is_file
+from domain.values.json import Json, JsonObject
 
 MAX_BYTES = 15 * 2**20
 """Of a mail with all that is attached."""
@@ -22,8 +23,9 @@ Addresses: TypeAlias = Address | list[Address]
 
 
 class Attachment(msgspec.Struct, frozen=True, kw_only=True):
-    """A file: `content` is base64, as an answer that is not text has it, or `text`."""
+    """A file: one of the run, or `content` in base64, as an answer that is not text has it, or `text`."""
 
+    file: Json = None
     filename: Annotated[str, Meta(max_length=255)] = "file"
     content: str | None = None
     text: str | None = None
@@ -44,7 +46,10 @@ class MailConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     )
     reply_to: Annotated[str, Meta(title="Answers to", max_length=400)] = ""
     attachments: Annotated[
-        list[Attachment], Meta(title="Attachments", description="A list of {filename, content | text}", max_length=50)
+        list[Attachment],
+        Meta(
+            title="Attachments", description="A list of files, or of {filename, file | content | text}", max_length=50
+        ),
     ] = []
 
 
@@ -115,6 +120,35 @@ def _attach(mail: EmailMessage, file: Attachment) -> None:
     except (binascii.Error, ValueError):
         raise BadConfig(f"attachments: the content of {file.filename!r} is not base64") from None
     mail.add_attachment(content, maintype=main, subtype=sub or "octet-stream", filename=file.filename)
+
+
+async def with_files(config: JsonObject, files: Files | None) -> JsonObject:
+    """The config with the content of all attached files in it: a mail is small. Raises BadConfig and FileError."""
+    attachments = config.get("attachments")
+    if not isinstance(attachments, list) or not files_in(attachments):
+        return config
+    if files is None:
+        raise FileError("files_unavailable", "there are no files where a draft is tested")
+    left, found = MAX_BYTES, list[Json]()
+    for one in attachments:
+        reference = one if is_file(one) else one.get("file") if isinstance(one, dict) else None
+        if not is_file(reference):
+            found.append(one)
+            continue
+        file = await files.find(reference)
+        left -= file.size
+        if left < 0:
+            raise BadConfig(f"attachments: they have more than the {MAX_BYTES:,} bytes that a mail may have")
+        named = one if isinstance(one, dict) and one is not reference else {}
+        content = b"".join([piece async for piece in files.read(file)])
+        found.append(
+            {
+                "filename": named.get("filename") or file.filename or "file",
+                "content_type": named.get("content_type") or file.content_type,
+                "content": base64.b64encode(content).decode(),
+            }
+        )
+    return {**config, "attachments": found}
 
 
 def given(config: dict[str, Json]) -> dict[str, Json]:

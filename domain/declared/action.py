@@ -144,6 +144,10 @@ def filled(base_url: str, wanted: Request, scope: JsonObject, hosts: tuple[str, 
         sent |= {"body": bracketed(fill_fields(wanted.form, scope)), "body_type": "form"}
     elif wanted.text is not msgspec.UNSET:
         sent |= {"body": _body(wanted.text, scope), "body_type": "text"}
+    elif wanted.multipart is not msgspec.UNSET:
+        sent |= {"body": fill_fields(wanted.multipart, scope), "body_type": "multipart"}
+    elif wanted.binary is not msgspec.UNSET:
+        sent |= {"body": _body(wanted.binary, scope), "body_type": "binary"}
     if wanted.timeout_s:
         sent["timeout_s"] = wanted.timeout_s
     return sent

@@ -141,7 +141,8 @@ def _of_request(
                 yield Mistake((*at, "path"), "unknown_field", reason)
     elif request.url and not file.hosts:
         yield Mistake(("hosts",), "required", "say at which hosts the addresses may be that a field gives")
-    bodies = [name for name in ("json", "form", "text") if getattr(request, name) is not msgspec.UNSET]
+    kinds = ("json", "form", "text", "multipart", "binary")
+    bodies = [name for name in kinds if getattr(request, name) is not msgspec.UNSET]
     is_get = request.method == "GET"
     for name in bodies if is_get else bodies[1:]:
         reason = "a GET has no body" if is_get else f"a request has one body: {bodies[0]} is there already"

@@ -98,6 +98,7 @@ class Request(_Part, frozen=True, kw_only=True):
 
     `path` holds `{name}` of required fields: their values are one segment each. `url` instead of it: a whole address
     that a field gives, whose host is one of the connector's `hosts`.
+    `multipart`: the fields of a form, of which some are files; `binary`: the field that is the file.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
@@ -108,6 +109,8 @@ class Request(_Part, frozen=True, kw_only=True):
     json: Json | Unset = UNSET
     form: dict[str, Json] | Unset = UNSET
     text: str | Unset = UNSET
+    multipart: dict[str, Json] | Unset = UNSET
+    binary: str | Unset = UNSET
     timeout_s: Annotated[float, Meta(gt=0, le=300)] | Unset = UNSET
 
 

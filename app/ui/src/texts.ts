@@ -149,6 +149,7 @@ export const t = {
     show: "Show", items: (count: number) => s(count, "item"), copyJson: (what: string) => `Copy ${what} as JSON`, copyPath: (path: string) => `Copy the path ${path}`, pathCopied: (path: string) => `Copied {{ ${path} }}`,
     rest: (count: number) => `and ${count.toLocaleString("en")} more characters`, load: (size: string) => `Load all ${size}`, invalid: (why: string) => `This is not valid JSON: ${why}`,
   },
+  file: { unnamed: "file", preview: "Preview", download: (name: string) => `Download ${name}`, look: (name: string) => `Preview ${name}`, gone: "This file is not there any more." },
   inbox: {
     about: "Runs that failed for good or timed out, by cause: zap, step and error.", states: { open: "Open", resolved: "Resolved", all: "All" }, none: "Nothing has failed", noneAbout: "What fails for good is listed here until you resolve it.", noneOfState: "Nothing here",
     at: "at", last: "last", first: "first", replay: "Replay all", resolve: "Resolve", addNote: "Add note", editNote: "Edit note", runs: "Its runs", lastRun: "Last run", recovered: (count: number) => `${count} made up for by replays`,

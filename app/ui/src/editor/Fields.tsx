@@ -7,6 +7,7 @@ import { Field } from "../parts/controls";
 import { Choices } from "./Choices";
 import { Condition } from "./Condition";
 import { TemplateInput } from "./Insert";
+import { FileInput, Parts } from "./Parts";
 import { OnError, PathRows, Recipients } from "./flow";
 import { type Schema, resolved } from "./kinds";
 import { w } from "./words";
@@ -27,7 +28,7 @@ export function Fields({ fields, required = [], value, set, wrong, prefix = "", 
   };
   const show = (name: string) => (
     <div key={name} data-field={prefix + name}>
-      <Slotted name={name} schema={fields[name] as Schema} value={value[name]} set={(next) => set(name, next)} required={required.includes(name)} place={prefix + name} wrong={wrong} />
+      <Slotted name={name} schema={inKind(name, fields[name] as Schema, value)} value={value[name]} set={(next) => set(name, next)} required={required.includes(name)} place={prefix + name} wrong={wrong} />
     </div>
   );
   const minor = whole ? [] : names.filter(isMinor);
@@ -38,6 +39,14 @@ export function Fields({ fields, required = [], value, set, wrong, prefix = "", 
     </>
   );
 }
+
+/** A body whose kind says which form it has; one that was written in another way stays a text. */
+function inKind(name: string, schema: Schema, value: Loose): Schema {
+  if (name !== "body") return schema;
+  if (value.body_type === "multipart" && (value.body === undefined || isPartList(value.body))) return { ...schema, format: "parts" };
+  return value.body_type === "binary" ? { ...schema, format: "file" } : schema;
+}
+const isPartList = (value: unknown) => Array.isArray(value) && value.every((one) => typeof one === "object" && one !== null && typeof (one as Loose).name === "string");
 
 function Slotted({ name, schema: given, value, set, required, place, wrong: wrongAt }: Slot & { place: string; wrong: (place: string) => string | undefined }) {
   const known = w.labels[name];
@@ -115,6 +124,7 @@ function Several({ label, hint, words, value, set }: { label: string; hint: stri
 /** What is more than one control. */
 function special({ schema, value, set, name }: Slot, label: string): ReactNode {
   switch (schema.format) {
+    case "parts": return <Parts label={label} hint={w.parts.hint} value={value} set={set} />;
     case "condition": return <Condition label={label} value={value} set={set} />;
     case "paths": return <PathRows value={value} set={set} />;
     case "recipients": return <Recipients value={value} set={set} />;
@@ -133,6 +143,7 @@ const isFlat = (value: unknown) => value === undefined || (typeof value === "obj
 
 function control({ name, schema, value, set, required }: Slot, id: string, described: string): ReactNode {
   if (schema["x-choices"]) return <Choices id={id} described={described} of={schema["x-choices"]} value={value} set={set} type={schema.type} required={required} />;
+  if (schema.format === "file") return <FileInput id={id} described={described} value={value} set={set} />;
   if (schema.format === "zap") return <ZapChoice id={id} value={value} set={set} />;
   if (name === "zap_id" || schema.format === "uuid") return <ZapChoice id={id} value={value} set={(next) => set(next || undefined)} />;
   if (schema.type === "array" && ["string", "number"].includes(resolved(schema.items ?? {}).type ?? "")) {

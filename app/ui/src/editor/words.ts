@@ -16,6 +16,7 @@ export const w = {
   id: "Name of the step", idHint: "Templates name its output so: steps.<name>.output", idWrong: "Letters, digits and _, beginning with a letter; up to 64", idTaken: "Another step has this name",
   trigger: "Trigger", triggerType: "Starts by", addTrigger: "Add another trigger", removeTrigger: "Remove this trigger", triggerId: "Name of the trigger",
   more: "More settings", choose: "Choose a step on the left to change it.", unknownKind: "This release has no form for this step. The JSON view shows all of it.",
+  parts: { file: "File", hint: "Each row is a part of the form. A file is what the trigger or an earlier step gives.", noFiles: "The sample has no files: choose one that has, or write a path." },
   row: { name: "Name", value: "Value", add: "Add a row", remove: (name: string) => `Remove ${name || "the row"}` },
   rule: { field: "Field", operator: "Comparison", value: "Value", add: "Add a condition", remove: "Remove this condition", all: "All of these hold", any: "Any of these holds", join: "When", json: "This condition is nested. Change it as JSON:" },
   path: { name: "Name of the path", add: "Add a path", remove: "Remove this path", one: (number: number) => `Path ${number}`, otherwise: "Steps for when no path is taken" },

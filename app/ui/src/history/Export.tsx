@@ -2,16 +2,14 @@
 import { Download } from "lucide-react";
 import { useState } from "react";
 import { authorised } from "../api/client";
-import { apiError, root } from "../api/session";
+import { root } from "../api/session";
 import { CodeBlock, Failed, Note } from "../parts/controls";
 import { Dialog } from "../parts/overlays";
-import { save } from "../parts/files";
+import { store } from "../parts/files";
 import { Moment } from "../parts/time";
 import { t } from "../texts";
 
 type Format = "ndjson" | "csv";
-/** Chromium's way of writing a file piece by piece. */
-type Picker = (wish: { suggestedName: string }) => Promise<{ createWritable: () => Promise<WritableStream<Uint8Array>> }>;
 
 export function Export({ from, to }: { from: string | undefined; to: string | undefined }) {
   const [isOpen, setOpen] = useState(false);
@@ -52,14 +50,4 @@ function Ask({ from, to, onClose }: { from: string | undefined; to: string | und
       </footer>
     </Dialog>
   );
-}
-
-async function store(name: string, ask: () => Promise<Response>): Promise<void> {
-  const pick = (window as { showSaveFilePicker?: Picker }).showSaveFilePicker;
-  // The person chooses the place first: browsers allow that only right after a click.
-  const file = await pick?.({ suggestedName: name });
-  const answer = await ask();
-  if (!answer.ok || !answer.body) throw await apiError(answer);
-  if (file) await answer.body.pipeTo(await file.createWritable());
-  else save(name, await answer.blob());
 }

@@ -4,6 +4,7 @@ import { ChevronRight, Copy } from "lucide-react";
 import { useMemo, useRef, useState } from "react";
 import { t } from "../texts";
 import { copy, CopyButton } from "./controls";
+import { FileLeaf, fileOf } from "./File";
 import { size } from "./time";
 
 const AT_ONCE = 256 * 1024;
@@ -109,7 +110,7 @@ function Tree({ value, title, path, load }: {
 
 function flatten(value: unknown, key: string, path: string, depth: number, flipped: ReadonlySet<string>, into: Line[]) {
   const isList = Array.isArray(value);
-  if (value === null || typeof value !== "object" || large(value)) {
+  if (value === null || typeof value !== "object" || large(value) || fileOf(value)) {
     into.push({ path, key, depth, value, kind: "leaf", count: 0, bracket: "" });
     return;
   }
@@ -164,6 +165,8 @@ function Leaf({ value, load }: { value: unknown; load?: ((path: string) => Promi
   const [whole, setWhole] = useState(false);
   const left = large(value);
   if (left) return <LargeLeaf left={left} load={load} />;
+  const file = fileOf(value);
+  if (file) return <FileLeaf file={file} />;
   if (typeof value === "string") {
     const isCut = value.length > LINE && !whole;
     return (
