@@ -37,5 +37,5 @@ async def examined(
 
     yield page, look
     await context.close()
-    assert found == []
+    assert found == [], found
     assert signed.wrong == []

@@ -2,14 +2,19 @@
 
 from collections.abc import AsyncIterator
 from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
 import pytest
 
+from consumers.files.run_files import AllFiles
+from domain.connection.blot import Blot
 from domain.files.file import File, FileError
 from domain.hook.request import Request
 from domain.log.event import Append, Metadata, NewEvent, StreamKind
+from domain.run.children import Parent
 from domain.run.events import RunCompleted, RunRequested
+from domain.values.json import Json
 from sql.files.store import LEFT_FOR_GOOD_S, LEFT_S, FileLimits, FileStore
 from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id, now
@@ -132,3 +137,59 @@ async def test_what_crashes_leave_behind_is_swept_and_what_the_log_names_stays(s
     assert await files.sweep() == 1
     assert await read(files, named) == b"named"
     assert await counts(store) == (1, 1, 5, 0)
+
+
+async def begin(store: PgEventStore, tenant_id: UUID, **about: Any) -> tuple[UUID, RunRequested]:
+    run_id = new_id()
+    given: dict[str, Any] = {"source": "webhook", "request": Request(), **about}
+    requested = RunRequested(zap_id=RUN, zap_version=1, **given)
+    events = (NewEvent(new_id(), requested),)
+    await store.append(
+        Append(
+            kind=StreamKind.RUN, stream_id=run_id, expected=0, tenant_id=tenant_id, ordering_key=run_id,
+            events=events, metadata=Metadata(),
+        )
+    )  # fmt: skip
+    return run_id, requested
+
+
+async def test_a_run_finds_the_files_of_its_family_and_no_others_whatever_a_reference_says(store: PgEventStore) -> None:
+    all_files = AllFiles(FileStore(store.pool, now, new_id), store)
+    top = await begin(store, ADA)
+    item = await begin(store, ADA, source="item", parent=Parent(run_id=top[0], step_id="each", count=2))
+    called = await begin(store, ADA, source="zap", parent=Parent(run_id=item[0], step_id="call", waits=True))
+    replay = await begin(store, ADA, source="replay", replay_of=top[0])
+    family = {"top": top, "item": item, "called": called, "replay": replay}
+    for maker in family.values():
+        file = await all_files.of(ADA, *maker).keep(pieces(b"x" * 10), filename="x")
+        for user in family.values():
+            assert await all_files.of(ADA, *user).find(file.value()) == file
+    stranger = await begin(store, ADA)
+    eve = await begin(store, EVE)
+    forged = {**file.value(), "sha256": "0" * 64}
+    wrong: list[tuple[UUID, Any, Json, str]] = [
+        (ADA, stranger, file.value(), "file_refused"),
+        (EVE, eve, file.value(), "file_missing"),
+        (ADA, top, forged, "file_refused"),
+        (ADA, top, {**file.value(), "size": 11}, "file_refused"),
+        (ADA, top, {"$file": str(file.id)}, "file_refused"),
+        (ADA, top, {**file.value(), "$file": str(new_id())}, "file_missing"),
+        (ADA, top, {**file.value(), "$file": "../etc"}, "file_refused"),
+    ]
+    for tenant_id, run, value, code in wrong:
+        with pytest.raises(FileError) as refused:
+            await all_files.of(tenant_id, *run).find(value)
+        assert refused.value.code == code, value
+    # The files of a request that was held belong to that, and the run has them by what it was requested with.
+    held = await all_files.store.keep(ADA, new_id(), pieces(b"held"))
+    admitted = await begin(store, ADA, request=Request(kept={"photo": held.value()}))
+    below = await begin(store, ADA, source="item", parent=Parent(run_id=admitted[0], step_id="each", count=1))
+    assert await all_files.of(ADA, *below).find(held.value()) == held
+
+
+async def test_what_a_run_may_not_keep_is_in_no_file(store: PgEventStore) -> None:
+    run = await begin(store, ADA)
+    all_files = AllFiles(FileStore(store.pool, now, new_id), store)
+    files = all_files.of(ADA, *run, blot=Blot(["hunter2-hunter2"]))
+    file = await files.keep(pieces(b"a hunter2-", b"hunter2 b"))
+    assert b"".join([piece async for piece in files.read(file)]) == b"a [redacted] b"

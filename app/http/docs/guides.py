@@ -20,6 +20,7 @@ ORDER = (
     "waiting",
     "testing",
     "http-action",
+    "files",
     "data",
     "connectors",
     "connections",

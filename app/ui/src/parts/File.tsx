@@ -49,7 +49,7 @@ export function FileLeaf({ file }: { file: FileValue }) {
       <span className="row wrap">
         <FileText aria-hidden size={14} />
         <strong className="wrap-any">{name}</strong>
-        <span className="faint">{file.content_type}, {size(file.size)}</span>
+        <span className="soft">{file.content_type}, {size(file.size)}</span>
         <button type="button" className="button small" disabled={busy} aria-label={t.file.download(name)} onClick={() => void during(() => store(name, () => ask(file)))} data-testid="file-download">
           <Download aria-hidden />{t.audit.download}
         </button>
