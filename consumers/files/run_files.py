@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from consumers.files.places import Places
 from domain.connection.blot import NOTHING, Blot
 from domain.files.file import File, FileError, file_of, files_in
 from domain.log.event import StreamKind
@@ -28,6 +29,8 @@ class AllFiles(msgspec.Struct, frozen=True):
 
     store: FileStore
     events: PgEventStore
+    reading: Places = msgspec.field(default_factory=Places)
+    keeping: Places = msgspec.field(default_factory=Places)
 
     def of(self, tenant_id: UUID, run_id: UUID, requested: RunRequested, blot: Blot = NOTHING) -> "RunFiles":
         """Those of a run. `blot` takes out what may not be kept."""
@@ -50,17 +53,19 @@ class RunFiles(msgspec.Struct, frozen=True):
     async def read(self, file: File) -> AsyncIterator[bytes]:
         """See Files."""
         kept = await self._kept(file.value())
-        async for piece in self.all.store.read(self.tenant_id, kept):
-            yield piece
+        async with self.all.reading.of(self.tenant_id):
+            async for piece in self.all.store.read(self.tenant_id, kept):
+                yield piece
 
     async def keep(
         self, content: AsyncIterator[bytes], *, filename: str = "", content_type: str = "", most: int | None = None
     ) -> File:
         """See Files."""
         content = self.blot.stream(content) if self.blot else content
-        return await self.all.store.keep(
-            self.tenant_id, self.run_id, content, filename=filename, content_type=content_type, most=most
-        )
+        async with self.all.keeping.of(self.tenant_id):
+            return await self.all.store.keep(
+                self.tenant_id, self.run_id, content, filename=filename, content_type=content_type, most=most
+            )
 
     async def _kept(self, value: Json) -> Kept:
         claimed = file_of(value)

@@ -30,6 +30,7 @@ NAMES = (
     "timers",
     "idle",
     "memory",
+    "files",
     "attacks",
 )
 

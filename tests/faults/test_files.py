@@ -3,14 +3,13 @@
 import asyncio
 from datetime import timedelta
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
 
 from sql.files.store import LEFT_S, FileStore
 from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id, now
-from tests.support.file_journey import digest, file_target, journey, post_file
+from tests.support.file_journey import digest, file_target, forget_peak, journey, peak, post_file
 from tests.support.object_store import object_store
 from tests.support.system import System, running_system
 
@@ -18,18 +17,6 @@ SIZE = 20 * 2**20
 MOST = 16 * 2**20
 """Bytes that a process may need for it at its highest: less than the file."""
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
-
-
-def forget_peak(pid: int) -> int:
-    """Have the kernel count a process's highest memory from now on. Gives what it has now, in bytes."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
-    return peak(pid)
-
-
-def peak(pid: int) -> int:
-    """The highest memory of a process since then."""
-    lines = Path(f"/proc/{pid}/status").read_text("utf-8").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
 async def swept(system: System) -> list[tuple[str, int]]:
