@@ -39,7 +39,7 @@ async def run(*, quick: bool) -> Report:
             )
         settings = (
             f"{await database_settings(system.dsn)}; `up` with embedded servers, files in the database. The run "
-            "downloads a file of that size, sends it with the webhook's as a form, and stores it in S3; target and store "
+            "downloads a file of that size, sends it with the webhook's as a form, and stores it in S3; target and S3 "
             "are in the process that measures."
         )
     return Report(settings, rows)
