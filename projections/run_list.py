@@ -63,6 +63,19 @@ async def first_failed_at(connection: Connection, tenant_id: UUID, zap_id: UUID,
     return found
 
 
+async def with_payloads(
+    pool: Pool, tenant_id: UUID, zap_id: UUID, after: UUID, before: datetime, *, limit: int
+) -> list[UUID]:
+    """The next runs of a zap that have ended and were asked for before a moment, and that are not forgotten."""
+    rows = await pool.fetch(_queries["with_payloads"], tenant_id, zap_id, after, before, limit)
+    return [row[0] for row in rows]
+
+
+async def with_items(pool: Pool, tenant_id: UUID, run_id: UUID) -> list[UUID]:
+    """A run, and the items of its loops, and of theirs."""
+    return [row[0] for row in await pool.fetch(_queries["with_items"], tenant_id, run_id)]
+
+
 async def family(pool: Pool, tenant_id: UUID, run_id: UUID, limit: int) -> list[UUID]:
     """A run, the runs that it called or has as items, its replays, and theirs: all that hold something of it."""
     return [row[0] for row in await pool.fetch(_queries["family"], tenant_id, run_id, limit)]

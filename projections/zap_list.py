@@ -114,6 +114,11 @@ def _by_age(flags: Mapping[str, zap.Flag]) -> list[zap.Flag]:
     return sorted(flags.values(), key=lambda flag: flag.since)
 
 
+async def zaps_of(pool: Pool, tenant_id: UUID) -> list[UUID]:
+    """All zaps of a tenant, those that were deleted included."""
+    return [row[0] for row in await pool.fetch(_queries["zaps_of"], tenant_id)]
+
+
 async def tenants(pool: Pool) -> list[UUID]:
     """All who have zaps."""
     return [row[0] for row in await pool.fetch(_queries["tenants"])]

@@ -1,5 +1,6 @@
 """Commands on jobs. What a job does is in consumers/jobs/."""
 
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -7,7 +8,7 @@ import msgspec
 from domain.aggregates import JOB
 from domain.job import job
 from domain.job.job import JobCommand, JobRequested, LoadedJob, RequestJob, ResumeJob, RunJobKind, Selection
-from domain.log.errors import LimitReached
+from domain.log.errors import LimitReached, NotFound
 from domain.log.event import Metadata, NewEvent
 from domain.log.ports import NewId
 from domain.log.stream import facts, handle, load_of
@@ -16,7 +17,9 @@ from projections.request_list import count_held
 from projections.run_keys import SubjectCount, count_of_subject, subject_hash
 from projections.run_query import RunFilter, count_runs
 from sql.log.event_store import PgEventStore
+from sql.postgres.queries import Queries
 
+_archives = Queries("queries/archives.sql")
 MAX_OPEN = 10
 """Jobs of a tenant that run or are paused. The list lags behind the log a little, so there may be a few more."""
 MAX_COUNT = 1_000_000
@@ -90,6 +93,16 @@ class Jobs:
         requested = JobRequested(
             kind="erase", filter=Selection(), total=total, rate_per_s=job.MAX_RATE_PER_S, subject=hashed.hex()
         )
+        return await self.request(tenant_id, requested, metadata)
+
+    async def of_archive(
+        self, tenant_id: UUID, kind: Literal["import", "check"], name: str, metadata: Metadata
+    ) -> LoadedJob:
+        """A new job on a file. Raises NotFound where it has no runs of the tenant, and LimitReached."""
+        row = await self._store.pool.fetchrow(_archives["of_file"], tenant_id, name)
+        if row is None or not row[0]:
+            raise NotFound("no such archive")
+        requested = JobRequested(kind=kind, filter=Selection(), total=1, rate_per_s=job.MAX_RATE_PER_S, archive=name)
         return await self.request(tenant_id, requested, metadata)
 
     async def load(self, tenant_id: UUID, job_id: UUID) -> LoadedJob:

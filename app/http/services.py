@@ -28,6 +28,7 @@ class Services:
     `max_held`: bytes of requests that a paused zap may hold. `user_per_minute` limits the webhooks to all zaps of one
     user. `readiness` names the checks that fail right now.
     `files`: where files are kept; without it, in the database.
+    `archive`: where archives are.
     `has_mail`: whether the schedulers have a mail server.
     `trusted_proxies` are those whose word about the client is believed. `outbound_allow`: internal networks that tests
     of drafts may reach.
@@ -41,6 +42,7 @@ class Services:
     public_url: str
     hop_secret: str = field(default="", repr=False)
     has_mail: bool = False
+    archive: str = ""
     max_body: int = 10 * 2**20
     max_held: int = 256 * 2**20
     files: FileStore | None = None

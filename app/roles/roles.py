@@ -60,6 +60,7 @@ async def _api(settings: Settings, stop: asyncio.Event) -> None:
             encryption_key=settings.encryption_key,
             hop_secret=settings.message_key,
             public_url=settings.public_url,
+            archive=settings.archive,
             has_mail=bool(settings.smtp_host and settings.smtp_from),
             signup=settings.signup,
             max_body=settings.max_body,
@@ -179,6 +180,8 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
     from consumers.connectors import catalog
     from consumers.credentials.variables import Variables
     from consumers.dialogues.dialogues import Dialogues
+    from consumers.jobs.erasures import Erasures
+    from consumers.jobs.payloads import Payloads
     from consumers.jobs.worker import JobWorker
     from consumers.notifier.alert_channels import Channels
     from consumers.notifier.mail import Mail, MailConfig
@@ -223,6 +226,8 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
         tasks.create_task(housekeeping.run(stop), name="housekeeping")
         tasks.create_task(notifier.run(stop), name="notifier")
         known, archive = Variables(store.pool, settings.encryption_key).of, settings.archive
+        payloads = Payloads(store, Erasures(store, new_id, files), clock.now)
+        tasks.create_task(payloads.run(stop), name="payloads")
         jobs = JobWorker(store, store.dsn, new_id, catalog(), links, variables=known, archive=archive, files=files)
         tasks.create_task(jobs.run(stop), name="jobs")
         tasks.create_task(retention.keep(settings.database_url, settings.archive, stop), name="retention")
@@ -248,7 +253,7 @@ ROLES: Mapping[str, Role] = {
         needs=("database_url", "jwt_secret", "encryption_key", "message_key"),
         uses=(
             *("host", "port", "public_url", "signup", "max_body", "max_held", "user_per_minute", "trusted_proxies"),
-            *("outbound_allow", "smtp_host", "smtp_from", *_FILES),
+            *("outbound_allow", "smtp_host", "smtp_from", "archive", *_FILES),
         ),
     ),
     "relay": Role(

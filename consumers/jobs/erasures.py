@@ -13,7 +13,7 @@ from domain.log.stream import fold, load
 from domain.run.state import EndedRun
 from projections.request_list import request_of
 from projections.run_keys import of_subject
-from projections.run_list import family
+from projections.run_list import family, with_items
 from sql.files.store import FileStore
 from sql.log.event_store import PgEventStore
 from sql.log.forgetting import forget, is_forgotten
@@ -56,6 +56,17 @@ class Erasures:
         runs = await family(self._store.pool, tenant_id, run_id, MOST_RUNS + 1)
         if len(runs) > MOST_RUNS:
             raise LimitReached(f"more than {MOST_RUNS:,} runs come of this one: erase its items and replays first")
+        return await self._erase(tenant_id, run_id, runs, metadata)
+
+    async def erase_payloads(self, tenant_id: UUID, run_id: UUID, metadata: Metadata) -> int:
+        """Forget a run and the items of its loops only, as their time is over. Gives how many runs that were.
+
+        Raises likewise.
+        """
+        runs = await with_items(self._store.pool, tenant_id, run_id)
+        return (await self._erase(tenant_id, run_id, runs, metadata)).runs
+
+    async def _erase(self, tenant_id: UUID, run_id: UUID, runs: list[UUID], metadata: Metadata) -> Erased:
         await self._require_ended_parent(run_id)
         async for _ in self._ended(tenant_id, runs):
             pass  # all or none, as far as can be foreseen

@@ -13,6 +13,7 @@ import structlog
 
 from consumers.connectors import catalogs
 from consumers.credentials.variables import LookUp, none
+from consumers.jobs.archives import OfArchive
 from consumers.jobs.backtest import Backtest
 from consumers.jobs.erasing import EraseSubject
 from consumers.jobs.erasures import Erasures
@@ -109,6 +110,8 @@ class JobWorker:
         self._bulks: dict[JobKind, Bulk] = {
             **commands(store, new_id),
             "backtest": Backtest(store, rehearsal),
+            "import": OfArchive("import", store, archive),
+            "check": OfArchive("check", store, archive),
             "erase": EraseSubject(store, new_id, Erasures(store, new_id, files), archive),
         }
         self._room = Room(Shared(range(BATCHES)), Shared(range(1)))

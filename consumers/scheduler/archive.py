@@ -16,11 +16,13 @@ import asyncpg
 import msgspec
 import obstore
 import structlog
+from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from domain.log.event import StoredEvent, StreamKind
 from projections.engine.registry import BY_THEMSELVES, PROJECTIONS
 from projections.stats import unseal_runs
+from sql.log.forgetting import digest_of
 from sql.postgres.pool import Connection, connect
 from sql.postgres.queries import Queries
 
@@ -153,18 +155,18 @@ async def compressed(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield bytes(part) + packer.flush()
 
 
-async def bring_back(dsn: str, store: ObjectStore, name: str) -> int:
-    """Bring all events of a file back to the log and to the read models. Gives how many.
+async def bring_back(dsn: str, store: ObjectStore, name: str, tenant_id: UUID | None = None) -> int:
+    """Bring all events of a file, or a tenant's, back to the log and to the read models. Gives how many.
 
     Raises NotAnArchive where it is none, or has other events than those that were dropped; then nothing has changed.
     """
     async with alone(dsn):
-        count = await _bring_back(dsn, store, name)
+        count = await _bring_back(dsn, store, name, tenant_id)
     log.info("archive.brought_back", name=name, events=count)
     return count
 
 
-async def _bring_back(dsn: str, store: ObjectStore, name: str) -> int:
+async def _bring_back(dsn: str, store: ObjectStore, name: str, tenant_id: UUID | None) -> int:
     connection = await connect(dsn, "import", statement_timeout="0", search_path="rm")
     try:
         async with aclosing(read(store, name)) as pages:
@@ -177,6 +179,7 @@ async def _bring_back(dsn: str, store: ObjectStore, name: str) -> int:
                 count, drops = 0, set[UUID]()
                 async for page in pages:
                     assert isinstance(page, list), "the others are events"
+                    page = [event for event in page if tenant_id in (None, event.tenant_id)]  # noqa: PLW2901 - narrowed
                     positions = [event.position for event in page]
                     drops |= {row[0] for row in await connection.fetch(_queries["drops_of"], positions)}
                     await _take(connection, page)
@@ -186,6 +189,32 @@ async def _bring_back(dsn: str, store: ObjectStore, name: str) -> int:
     finally:
         connection.terminate()
     return count
+
+
+async def check(dsn: str, store: ObjectStore, name: str, tenant_id: UUID) -> int:
+    """Hold a tenant's events in a file against the log's hashes. Gives how many; raises NotAnArchive."""
+    count = 0
+    connection = await connect(dsn, "archive check")
+    try:
+        async with aclosing(read(store, name)) as pages:
+            async for page in pages:
+                mine = [event for event in page if event.tenant_id == tenant_id] if isinstance(page, list) else []
+                digests = [digest_of(event, event.data) for event in mine]
+                wrong = await connection.fetchval(_queries["unlike"], [event.position for event in mine], digests)
+                if wrong is not None:
+                    raise NotAnArchive(f"the event at position {wrong} is not as the log had it")
+                count += len(mine)
+    finally:
+        connection.terminate()
+    return count
+
+
+async def size_of(url: str, name: str) -> int | None:
+    """The bytes of a file; None where there is none, or it cannot be asked for."""
+    try:
+        return int((await obstore.head_async(place(url), name))["size"])
+    except (FileNotFoundError, BaseError):
+        return None
 
 
 async def _lock(connection: Connection) -> None:

@@ -18,10 +18,13 @@ from domain.run.replay import ReplayVersion
 from domain.run.state import RunStatus
 
 RunJobKind: TypeAlias = Literal["replay", "cancel"]
-JobKind: TypeAlias = Literal["replay", "cancel", "release", "discard", "backtest", "search_keys", "erase"]
+JobKind: TypeAlias = Literal[
+    "replay", "cancel", "release", "discard", "backtest", "search_keys", "erase", "import", "check"
+]
 """What is done: to runs, or to the held requests of one zap. `backtest`: runs are held against a draft.
 
 `search_keys`: what a zap declares is read from its runs of before. `erase`: one person's data is forgotten.
+`import`, `check`: runs of an archive are brought back, or held against the log.
 """
 JobStatus: TypeAlias = Literal["running", "paused", "completed", "aborted"]
 
@@ -93,6 +96,8 @@ class JobRequested(Event, frozen=True, kw_only=True):
     """Of a backtest: the first and the last of the runs."""
     subject: str = ""
     """Of an erasure: the keyed hash of whose data is forgotten, in hex."""
+    archive: str = ""
+    """Of an import or a check: the file."""
 
 
 class JobProgressed(Event, frozen=True, kw_only=True):

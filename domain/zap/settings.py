@@ -90,10 +90,12 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     """How many days runs are kept, from the end of the month of their request on; null: for ever.
 
     `completed_days` is for runs that completed or were filtered, `failed_days` for all others that have ended.
+    `payload_days`: from the request on, what was sent and got is kept so long; then only what happened and when is.
     """
 
     completed_days: Annotated[int, msgspec.Meta(ge=0, le=MAX_KEPT_DAYS)] | None = None
     failed_days: Annotated[int, msgspec.Meta(ge=0, le=MAX_KEPT_DAYS)] | None = None
+    payload_days: Annotated[int, msgspec.Meta(ge=0, le=MAX_KEPT_DAYS)] | None = None
 
 
 class ZapSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

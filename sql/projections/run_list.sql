@@ -86,6 +86,23 @@ with recursive family (run_id) as (
 )
 select run_id from family limit $3
 
+-- name: with_payloads
+-- Runs of a zap that have ended, behind one and before a moment, oldest first. The last event of a run says whether it is
+-- forgotten.
+select l.run_id from rm.run_list l
+where l.tenant_id = $1 and l.zap_id = $2 and l.source <> 'item' and l.run_id > $3::uuid and l.run_id < es.first_uuid_at($4)
+  and l.finished_at is not null and not exists (select from es.forgotten_events f where f.position = l.position)
+order by l.run_id limit $5
+
+-- name: with_items
+with recursive household (run_id) as (
+    select $2::uuid
+    union all
+    select c.run_id from household h
+    join rm.run_list c on c.tenant_id = $1 and c.parent_id = h.run_id and c.source = 'item'
+)
+select run_id from household
+
 -- name: first_failed
 -- When the first of a zap's runs was asked for, of those that came after a moment and have failed; null if none has.
 select min(f.started_at)

@@ -85,6 +85,9 @@ from (
 ) d
 where n = 1 or version = 1 order by stream_id, version
 
+-- name: zaps_of
+select zap_id from rm.zap_list where tenant_id = $1 order by zap_id
+
 -- name: tenants
 -- All who have zaps, those that were deleted included; found by skipping along an index.
 with recursive tenants (tenant_id) as (

@@ -128,3 +128,11 @@ select distinct drop_id from es.dropped_events where position = any($1::bigint[]
 -- name: left_of
 -- Whether something is gone yet that went with these.
 select exists (select from es.dropped_events where drop_id = any($1::uuid[]))
+
+-- name: unlike
+-- The first of some events of which the log has another hash, or none: of what was forgotten, that of what stays counts.
+select min(u.position) from unnest($1::bigint[], $2::bytea[]) u(position, hash)
+left join es.forgotten_events f on f.position = u.position
+left join es.dropped_events d on d.position = u.position
+left join es.events e on e.position = u.position
+where u.hash is distinct from coalesce(f.digest, d.hash, e.hash)

@@ -23,6 +23,7 @@ from app.http.api.live import LiveController
 from app.http.api.mail_addresses import MailAddressController
 from app.http.api.proofs import ProofController
 from app.http.api.registrations import RegistrationController
+from app.http.api.retention import ArchiveController, RetentionController
 from app.http.api.run_commands import RunCommandController
 from app.http.api.run_items import RunItemController
 from app.http.api.run_paths import RunPathController
@@ -74,6 +75,8 @@ def api(private_guard: Guard, keeps_answers: Middleware) -> Router:
             LiveController,
             ProofController,
             ErasureController,
+            RetentionController,
+            ArchiveController,
             FileController,
         ],
         guards=[private_guard],
