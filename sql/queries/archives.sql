@@ -15,12 +15,14 @@ join es.events e on e.kind = 0 and e.stream_id = a.stream_id and e.version = 1
 where a.tenant_id = $1 and a.type = 'runs.dropped' and convert_from(e.data, 'UTF8')::jsonb ->> 'archive' = $2
 
 -- name: months
--- Runs of some zaps that have ended, by month and status; and the bytes of one, as fifty of each have them.
-select z.zap_id, m.month, l.status, l.runs, l.oldest, l.newest, b.bytes
+-- Runs of some zaps that have ended, by month and status, and how many have their payloads yet; and the bytes of one, as
+-- fifty of each have them.
+select z.zap_id, m.month, l.status, l.runs, l.whole, l.oldest, l.newest, b.bytes
 from unnest($2::uuid[]) z(zap_id)
 cross join es.run_months(now() + interval '2 months') m
 cross join lateral (
-    select r.status, count(*) as runs, min(r.started_at) as oldest, max(r.started_at) as newest
+    select r.status, count(*) as runs,
+           count(*) filter (where not exists (select from es.forgotten_events f where f.position = r.position)) as whole, min(r.started_at) as oldest, max(r.started_at) as newest
     from rm.run_list r
     where r.tenant_id = $1 and r.zap_id = z.zap_id and r.source <> 'item' and r.finished_at is not null
       and r.run_id >= es.first_uuid_at(m.month::timestamp at time zone 'UTC')
@@ -33,7 +35,7 @@ cross join lateral (
           where r.tenant_id = $1 and r.zap_id = z.zap_id and r.source <> 'item' and r.status = l.status
             and r.run_id >= es.first_uuid_at(m.month::timestamp at time zone 'UTC')
             and r.run_id < es.first_uuid_at((m.month::timestamp + interval '1 month') at time zone 'UTC')
-          order by r.run_id limit 50) some
-    join es.events e on e.kind = 1 and e.stream_id = some.run_id
+          order by r.run_id limit 50) fifty
+    join es.events e on e.kind = 1 and e.stream_id = fifty.run_id
 ) b
 order by m.month, z.zap_id, l.status

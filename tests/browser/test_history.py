@@ -223,6 +223,44 @@ async def test_a_run_is_compared_with_itself_at_another_moment(system: System, s
     await expect(page.get_by_test_id("diff")).to_contain_text("steps")
 
 
+async def test_a_person_is_forgotten_after_a_look_and_the_record_holds(system: System, signed: Signed) -> None:
+    """From the page on which a zap's plan of what goes stands, too."""
+    zap = await new_zap(system, "Persons", [setting("note", "for {{ trigger.body.mail }}")])
+    settings = {"subject": "trigger.body.mail", "retention": {"completed_days": 30, "payload_days": 7}}
+    draft = {**zap["draft"], "settings": settings}
+    await system.call("PUT", f"/api/v1/zaps/{zap['id']}", {"name": "Persons", "draft": draft}, **{"If-Match": "*"})
+    await system.call("POST", f"/api/v1/zaps/{zap['id']}/publish", {})
+    people = ("grace@example.org", "Grace@example.org", "alan@example.org")
+    runs = [await system.post_hook(zap["hook_url"], {"mail": mail}, key=mail) for mail in people]
+    await system.settled(runs, 20)
+
+    async def known() -> bool:
+        seen = await system.call("POST", "/api/v1/erasures", {"subject": people[0], "preview": True})
+        return bool(seen["runs"] == 2)
+
+    await eventually(known, 20)
+    page = signed.page
+    await page.goto("/history")
+    await expect(page.get_by_test_id("going")).to_have_count(2)
+    await page.get_by_test_id("subject").fill(people[0])
+    await page.get_by_test_id("look").click()
+    await expect(page.get_by_test_id("would-erase")).to_contain_text("2 runs would be forgotten")
+    erase = page.get_by_test_id("erase")
+    await expect(erase).to_be_disabled()
+    await page.get_by_test_id("confirm").fill(people[0])
+    if shots := os.environ.get("TRIGGERHUB_TEST_SHOTS"):
+        await page.screenshot(path=f"{shots}/history.png", full_page=True)
+    assert await violations(page, "erasure") == []
+    await erase.click()
+    done = page.get_by_test_id("erasure")
+    await expect(done).to_contain_text("2 runs are forgotten", timeout=20_000)
+    await done.get_by_test_id("verify").click()
+    await expect(done.get_by_test_id("verified")).to_be_visible(timeout=20_000)
+    texts = [str(await system.call("GET", f"/api/v1/runs/{run}")) for run in runs]
+    assert ["example.org" in text for text in texts] == [False, False, True]
+    assert signed.wrong == []
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 async def test_each_page_of_history_is_accessible_narrow_and_magnified_and_shows_hostile_values_as_text(
     system: System, browser: Browser, welcomed: str, theme: Any
@@ -232,7 +270,7 @@ async def test_each_page_of_history_is_accessible_narrow_and_magnified_and_shows
     screens = {
         "/runs?q=img&where=trigger.body%3F&status=failed": "chip", f"/stats?zap_id={zap['id']}": "totals",
         f"/audit?entity={zap['id']}": "audit-row", "/audit?tab=proof": "verify",
-        f"/zaps/{zap['id']}?tab=history": "then", f"/runs/{run}?tab=past": "past",
+        f"/zaps/{zap['id']}?tab=history": "then", f"/runs/{run}?tab=past": "past", "/history": "look",
     }  # fmt: skip
     opened = {
         "/stats": "text=As a table",

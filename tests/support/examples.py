@@ -285,6 +285,7 @@ EXAMPLES: tuple[Event, ...] = (
         version="latest",
         draft=3,
         subject="ab" * 32,
+        archive="runs-2026-01-0123456789ab-3.ndjson.gz",
         span=(_ID, ZAP),
     ),
     job.JobProgressed(cursor=_ID, done=40, skipped=2, failed=1, problem="no such zap"),

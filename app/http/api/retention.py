@@ -145,18 +145,18 @@ async def _made(
 
 
 def _going(rule: Retention, month: date, row: tuple, now: datetime) -> list[Going]:  # type: ignore[type-arg] # of a query
-    zap_id, _month, status, runs, oldest, newest, size = row
+    zap_id, _month, status, runs, whole, oldest, newest, size = row
     first = datetime(month.year, month.month, 1, tzinfo=UTC)
     end = (first + timedelta(days=32)).replace(day=1)
     days = rule.completed_days if status in ("completed", "filtered") else rule.failed_days
-    times: list[tuple[Literal["runs", "payloads"], datetime]] = []
+    times: list[tuple[Literal["runs", "payloads"], int, datetime]] = []
     if days is not None:
-        times.append(("runs", end + timedelta(days=days)))
-    if rule.payload_days is not None:
-        times.append(("payloads", newest + timedelta(days=rule.payload_days)))
+        times.append(("runs", runs, end + timedelta(days=days)))
+    if rule.payload_days is not None and whole:
+        times.append(("payloads", whole, newest + timedelta(days=rule.payload_days)))
     return [
-        Going(what, zap_id, f"{month:%Y-%m}", status, runs, runs * size, oldest, newest, goes_at, goes_at <= now)
-        for what, goes_at in times
+        Going(what, zap_id, f"{month:%Y-%m}", status, count, count * size, oldest, newest, goes_at, goes_at <= now)
+        for what, count, goes_at in times
     ]
 
 

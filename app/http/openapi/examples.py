@@ -147,6 +147,16 @@ EXAMPLES: Mapping[str, Json] = {
     "ConsistencyProof": {"format": "triggerhub-consistency-proof-1", "from": _NOTE, "to": _NOTE, "consistency": [_HASH],
                          "key": _KEY},
     "ErasureRequest": {"subject": "grace@example.org"},
+    "RetentionPlan": {
+        "items": [{"what": "runs", "zap_id": _ZAP, "month": "2026-07", "status": "completed", "runs": 41_207,
+                   "is_due": True, "bytes": 61_810_500, "oldest": _AT, "newest": _LATER, "goes_at": _LATER}],
+        "archives": True,
+    },
+    "Archive": {
+        "id": _OTHER, "name": "runs-2026-07-0123456789ab-41207.ndjson.gz", "month": "2026-07", "dropped_at": _LATER,
+        "zaps": [{"zap_id": _ZAP, "runs": {"completed": 41_000, "failed": 207}}], "events": 164_828,
+        "bytes": 12_400_000, "away": True, "position": 70,
+    },
     "ErasurePreview": {"runs": 3, "under_way": 0, "bytes": 4_812, "oldest": _AT, "newest": _LATER, "more": False,
                        "zaps": [{"zap_id": _ZAP, "runs": {"completed": 2, "failed": 1}}]},
     "Erased": {"runs": 1, "position": 41_208},

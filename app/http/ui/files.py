@@ -18,7 +18,7 @@ from app.http.services import Services
 DIST = Path(__file__).parents[2] / "ui" / "dist"
 SECTIONS = (
     *("login", "zaps", "runs", "inbox", "approvals", "requests", "jobs"),
-    *("connections", "variables", "catalog", "stats", "audit", "system", "settings"),
+    *("connections", "variables", "catalog", "stats", "audit", "history", "system", "settings"),
 )
 """The first parts of the UI's own addresses; app/ui/src/router.tsx knows the same."""
 POLICY = (

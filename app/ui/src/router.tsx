@@ -70,6 +70,9 @@ const stats = createRoute({
 const audit = createRoute({
   getParentRoute: () => inside, path: "/audit", validateSearch: known("q", "type", "entity", "actor", "from", "to", "tab"), component: lazyRouteComponent(() => import("./pages/Audit"), "Audit"),
 });
+const history = createRoute({
+  getParentRoute: () => inside, path: "/history", component: lazyRouteComponent(() => import("./pages/History"), "History"),
+});
 const system = createRoute({
   getParentRoute: () => inside, path: "/system", component: lazyRouteComponent(() => import("./pages/System"), "System"),
 });
@@ -80,7 +83,7 @@ const settings = createRoute({
 export const router = createRouter({
   routeTree: rootRoute.addChildren([
     login,
-    inside.addChildren([home, zaps, zap, runs, run, inbox, approvals, requests, jobs, connections, variables, catalog, connector, stats, audit, system, settings]),
+    inside.addChildren([home, zaps, zap, runs, run, inbox, approvals, requests, jobs, connections, variables, catalog, connector, stats, audit, history, system, settings]),
   ]),
   basepath: new URL(root).pathname,
   defaultPreload: "intent",

@@ -12,7 +12,7 @@ export const t = {
     httpFailed: (status: number) => `The server answered ${status}.`,
   },
   nav: {
-    label: "Sections", zaps: "Zaps", runs: "Runs", inbox: "Failed runs", approvals: "Approvals", requests: "Requests", jobs: "Jobs", stats: "Statistics", connections: "Connections", variables: "Variables", catalog: "Catalog", audit: "Audit", system: "System", settings: "Settings",
+    label: "Sections", zaps: "Zaps", runs: "Runs", inbox: "Failed runs", approvals: "Approvals", requests: "Requests", jobs: "Jobs", stats: "Statistics", connections: "Connections", variables: "Variables", catalog: "Catalog", audit: "Audit", history: "Retention", system: "System", settings: "Settings",
     jump: "Go to …", account: "Account", signOut: "Sign out",
   },
   palette: { placeholder: "A page, a zap, a run by its id, or words to search runs for", search: "Search runs", nothing: "Nothing has this name.", run: "Run", page: "Page", zap: "Zap", command: "Command", docs: "Documentation", guide: "Guide", api: "API documentation" },
@@ -175,7 +175,7 @@ export const t = {
     unavailable: { name: "Unavailable", about: "The request could not be stored; the sender was asked to repeat it." }, loop: { name: "Loop", about: "Too many runs had started one another." }, held_full: { name: "No room to hold", about: "The paused zap holds as much as it may." },
   },
   jobs: {
-    about: "What is done to many runs, one after the other: replays, cancellations, erasures.", none: "No jobs yet", noneAbout: "“Replay all” on the list of runs starts one.", one: "Job", kinds: { search_keys: "Read search keys", erase: "Forget a person", replay: "Replay runs", cancel: "Cancel runs", release: "Release held requests", discard: "Discard held requests", backtest: "Backtest a draft" },
+    about: "What is done to many runs, one after the other: replays, cancellations, erasures.", none: "No jobs yet", noneAbout: "“Replay all” on the list of runs starts one.", one: "Job", kinds: { search_keys: "Read search keys", erase: "Forget a person", import: "Bring runs back", check: "Verify an archive", replay: "Replay runs", cancel: "Cancel runs", release: "Release held requests", discard: "Discard held requests", backtest: "Backtest a draft" },
     verbs: { pause: "Pause", resume: "Go on", abort: "Abort" }, progressOf: "Progress", progress: (dealt: number, total: number) => `${dealt.toLocaleString("en")} of ${total.toLocaleString("en")}`,
     counts: (done: number, skipped: number, failed: number) => `${done} done, ${skipped} skipped, ${failed} failed`,
     filters: { zap_id: "Zap", status: "Status", source: "Started by", from: "From", to: "Until", step_id: "Step", error_code: "Error", include_recovered: "Also made up for" },
@@ -195,6 +195,17 @@ export const t = {
   system: {
     about: "Whether this TriggerHub works, and where it is.", state: "State", api: "API", requests: "Requests", answers: "Answers", silent: "Does not answer", takes: "Are taken and stored", refuses: (what: string) => `Are refused${what ? `: no ${what}` : ""}`,
     addresses: "Addresses", ui: "This page", ready: "Readiness, for monitoring", read: "To read", guide: "The guide", docs: "Documentation of the API", reference: "The reference", operating: "Operating TriggerHub", licences: "Licences of what this UI is made of",
+  },
+  history: {
+    about: "How long runs are kept, where they go, and how one person's data is forgotten.", plan: "What goes, and when", planColumns: ["Zap", "Month", "Status", "What goes", "Runs", "Size, about", "When"],
+    keepsAll: "Everything is kept", keepsAllAbout: "No zap says how long its runs are kept. Its settings can: completed, failed, and what they were about.",
+    toArchive: "This is a look ahead: nothing goes by looking. Runs go to an archive first, and can be brought back. What they were about, where only that goes, cannot.", forGood: "This is a look ahead: nothing goes by looking. There is no archive: what goes is gone for good.",
+    wholeRuns: "The runs", payloadsOnly: "What they were about", withinTheHour: "Within the hour", count: (n: number) => n.toLocaleString("en"), runs: (n: number) => `${n.toLocaleString("en")} ${n === 1 ? "run" : "runs"}`,
+    archives: "Archives", noArchives: "Nothing has left the log", noArchivesAbout: "Once runs do, their archives are listed here.", away: "Archived", back: "In the log again", noFile: "No file was written", check: "Verify", bringBack: "Bring back",
+    erasure: "Forget a person", erasureAbout: "Finds the runs that carry the data of one person, in zaps whose settings say where that stands, and takes out what they were about. What happened, and when, stays.", subject: "Whose data, such as an e-mail address", look: "See what would go",
+    wouldErase: (n: number, more: boolean) => (n === 0 ? "No run in the log carries this." : `${more ? "At least " : ""}${n.toLocaleString("en")} ${n === 1 ? "run" : "runs"} would be forgotten`), inTheLog: (bytes: string) => `with ${bytes} in the log, and all that came of them: items of loops, called zaps, replays.`, alsoArchives: "Archives are looked through, too.", between: "Asked for between",
+    underWay: (n: number) => `${n.toLocaleString("en")} of them ${n === 1 ? "has" : "have"} not ended and would be left. Cancel them first, or come again.`, typeToConfirm: (subject: string) => `Type ${subject} to confirm`, cannotBeTakenBack: "It cannot be taken back, by anybody.", erase: "Forget",
+    erased: (n: number) => `${n.toLocaleString("en")} ${n === 1 ? "run is" : "runs are"} forgotten. The record still holds: verify it.`, someLeft: "Some runs have not ended, or could not be reached, and were left. Ask again later.",
   },
   scopes: { read: { name: "Read", about: "see everything" }, write: { name: "Write", about: "change zaps, replay runs" }, keys: { name: "Keys", about: "make and revoke API keys" } },
   settings: {

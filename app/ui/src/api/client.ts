@@ -39,6 +39,9 @@ export type Service = Schemas["ConnectorDetail"];
 export type ConnectorItem = Schemas["ConnectorItem"];
 export type ApiImport = Schemas["ConnectorImport"];
 export type Operation = Schemas["OperationItem"];
+export type Archive = Schemas["Archive"];
+export type Going = Schemas["Going"];
+export type ErasurePreview = Schemas["ErasurePreview"];
 export type Json = unknown;
 
 /** Sends the access token; when it has been revoked meanwhile, tries once more with a fresh one. */

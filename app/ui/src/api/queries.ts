@@ -234,6 +234,12 @@ export const itemsQuery = (runId: string, step: string, status: RunSummary["stat
 
 export const jobsQuery = list(["jobs"], (cursor, signal) => data(api.GET("/api/v1/jobs", { params: { query: paged(cursor) }, signal })), POLL_MS);
 
+export const retentionQuery = queryOptions({
+  queryKey: ["retention"], queryFn: ({ signal }) => data(api.GET("/api/v1/retention", { signal })), retry: false,
+});
+
+export const archivesQuery = list(["archives"], (cursor, signal) => data(api.GET("/api/v1/archives", { params: { query: paged(cursor) }, signal })));
+
 export const jobQuery = (id: string) =>
   queryOptions({
     queryKey: ["job", id],

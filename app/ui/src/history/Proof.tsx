@@ -29,7 +29,8 @@ export function Proof() {
 
 interface Progress { events: number; reached: number; ms: number; broken?: Verification["first_problem"]; done: boolean }
 
-function Verify() {
+/** The button, and what it finds. */
+export function Verify() {
   const [progress, setProgress] = useState<Progress>();
   const [error, setError] = useState<unknown>();
   const stop = useRef<AbortController>(undefined);

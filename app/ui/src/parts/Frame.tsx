@@ -1,7 +1,7 @@
 /** What is around every page: navigation, the palette, and whether the server can be reached. */
 import { useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
-import { Activity, Ban, BarChart3, Blocks, Cable, ChevronsUpDown, HeartPulse, Inbox, ListChecks, LogOut, Menu as MenuIcon, Moon, ScrollText, Search, Settings, Sun, UserCheck, Variable, Workflow } from "lucide-react";
+import { Activity, Archive, Ban, BarChart3, Blocks, Cable, ChevronsUpDown, HeartPulse, Inbox, ListChecks, LogOut, Menu as MenuIcon, Moon, ScrollText, Search, Settings, Sun, UserCheck, Variable, Workflow } from "lucide-react";
 import { type ReactNode, useEffect, useState, useSyncExternalStore } from "react";
 import { live } from "../api/live";
 import { signOut, useUser } from "../api/session";
@@ -26,6 +26,7 @@ export const SECTIONS = [
   { to: "/catalog", name: t.nav.catalog, icon: <Blocks aria-hidden /> },
   { to: "/stats", name: t.nav.stats, icon: <BarChart3 aria-hidden /> },
   { to: "/audit", name: t.nav.audit, icon: <ScrollText aria-hidden /> },
+  { to: "/history", name: t.nav.history, icon: <Archive aria-hidden /> },
   { to: "/system", name: t.nav.system, icon: <HeartPulse aria-hidden /> },
   { to: "/settings", name: t.nav.settings, icon: <Settings aria-hidden /> },
 ] as const;
