@@ -176,19 +176,29 @@ def _alone(settings: Settings) -> int:
     return settings.kafka_partitions if settings.kafka_groups == "off" else 0
 
 
+async def _retain(settings: Settings, store: "PgEventStore", files: "FileStore", stop: asyncio.Event) -> None:
+    """Runs leave the log, and payloads do, when their time is over."""
+    from consumers.jobs.erasures import Erasures
+    from consumers.jobs.payloads import Payloads
+    from consumers.scheduler import retention
+    from sql.process import clock
+
+    payloads = Payloads(store, Erasures(store, clock.new_id, files), clock.now)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(retention.keep(settings.database_url, settings.archive, stop))
+        tasks.create_task(payloads.run(stop))
+
+
 async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
     from consumers.connectors import catalog
     from consumers.credentials.variables import Variables
     from consumers.dialogues.dialogues import Dialogues
-    from consumers.jobs.erasures import Erasures
-    from consumers.jobs.payloads import Payloads
     from consumers.jobs.worker import JobWorker
     from consumers.notifier.alert_channels import Channels
     from consumers.notifier.mail import Mail, MailConfig
     from consumers.notifier.notifier import Notifier
     from consumers.notifier.recipients import Recipients
     from consumers.outbound.client import Outbound
-    from consumers.scheduler import retention
     from consumers.scheduler.checkpoints import Checkpoints, Delivery
     from consumers.scheduler.housekeeping import Housekeeping
     from consumers.scheduler.timers import scheduler
@@ -226,11 +236,9 @@ async def _scheduler(settings: Settings, stop: asyncio.Event) -> None:
         tasks.create_task(housekeeping.run(stop), name="housekeeping")
         tasks.create_task(notifier.run(stop), name="notifier")
         known, archive = Variables(store.pool, settings.encryption_key).of, settings.archive
-        payloads = Payloads(store, Erasures(store, new_id, files), clock.now)
-        tasks.create_task(payloads.run(stop), name="payloads")
         jobs = JobWorker(store, store.dsn, new_id, catalog(), links, variables=known, archive=archive, files=files)
         tasks.create_task(jobs.run(stop), name="jobs")
-        tasks.create_task(retention.keep(settings.database_url, settings.archive, stop), name="retention")
+        tasks.create_task(_retain(settings, store, files, stop), name="retention")
         if settings.checkpoint_key:
             checkpoints = Checkpoints(
                 store,
