@@ -10,11 +10,11 @@ import structlog
 
 from app.accounts.auth import Principal
 from app.commands.zaps import Zaps
-from domain.declared.registering import PresetOf, wish_of
 from domain.hook.compiled import HOOKS
 from domain.hook.presets import Unknown, load_preset
 from domain.hook.verification import needs_secret
 from domain.log.errors import Invalid
+from domain.starting.registering import PresetOf, wish_of
 from domain.zap.zap import ChangeSecrets
 from sql.secrets.secret_box import SecretBox, Unreadable
 from sql.tables.hook_secrets import HookTables, secret_context

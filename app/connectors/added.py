@@ -94,8 +94,8 @@ class Connectors:
     async def list(self, tenant_id: UUID) -> Sequence[ConnectorItem]:
         """All, by name."""
         kept = [_of_kept(one) for one in await self._tables.list(tenant_id)]
-        built_in = await asyncio.to_thread(lambda: [_of_file(shipped(name), "built_in") for name in names()])
-        modules = [_of_module(name, actions) for name, actions in self._code().items()]
+        built_in = await asyncio.to_thread(lambda: [self._of_file(shipped(name)) for name in names()])
+        modules = [_of_module(name, actions) for name, actions in self._code().items() if name not in names()]
         return sorted([*built_in, *modules, *kept], key=lambda one: one.name)
 
     async def detail(self, tenant_id: UUID, name: str, version: str | None) -> ConnectorDetail:
@@ -104,7 +104,9 @@ class Connectors:
             file = shipped(name)
             if version not in (None, file.version):
                 raise NotFound("no such version of this connector")
-            return _detail(_of_file(file, "built_in"), file, [file.version], shown=False)
+            shown = _detail(self._of_file(file), file, [file.version], shown=False)
+            more = [_action(action) for action in self._code().get(name, ())]
+            return msgspec.structs.replace(shown, actions=[*shown.actions, *more])
         if name in self._code():
             actions = self._code()[name]
             return ConnectorDetail(
@@ -171,12 +173,18 @@ class Connectors:
             self._own.put((tenant_id, stamp), known)
         return b"[%s]" % b",".join(filter(None, (self._everybodys, known)))
 
+    def _of_file(self, file: ConnectorFile) -> ConnectorItem:
+        """One that ships as a file, with the actions that are code beside it."""
+        found = _of_file(file, "built_in")
+        return msgspec.structs.replace(found, actions=found.actions + len(self._code().get(file.connector, ())))
+
     def _code(self) -> dict[str, Sequence[ActionDescriptor]]:
-        """The connectors that are code, by the first part of their types."""
+        """The actions that are code, by the first part of their types."""
         if self._modules is None:
             found = defaultdict[str, list[ActionDescriptor]](list)
             for type_, action in self._catalog.actions.items():
-                if type_.partition(".")[0] not in names():
+                name, _, id_ = type_.partition(".")
+                if name not in names() or id_ not in shipped(name).actions:
                     found[type_.partition(".")[0]].append(action)
             self._modules = dict(found)
         return dict(self._modules)
@@ -291,6 +299,8 @@ def _detail(item: ConnectorItem, file: ConnectorFile, versions: Sequence[str], *
 def _preset(at: str, preset: Preset) -> JsonObject:
     """As people use it: of how its service is told of hooks they see the fields."""
     shown: JsonObject = {"type": "webhook.catch", **msgspec.to_builtins(preset)}
+    if preset.poll:
+        return {**shown, "type": at}
     if preset.register:
         form = schema_of_fields(preset.register.input)
         shown["register"] = {"at": at, "config_schema": form, "example": sample_of(form, form)}

@@ -17,10 +17,11 @@ class DuplicateType(Exception):
 def catalog() -> Catalog:
     """All triggers and actions by type: those of modules, and those of files, which are read late."""
     from consumers.connectors.http import request
-    from consumers.connectors.shipped import ShippedActions, preset_of
+    from consumers.connectors.http.poll import WAYS
+    from consumers.connectors.shipped import ShippedActions, ShippedTriggers, preset_of
     from consumers.connectors.workspace import Both
-    from domain.declared.registering import registrable
     from domain.hook.compiled import HOOKS
+    from domain.starting.registering import registrable
 
     triggers: dict[str, TriggerDescriptor] = {}
     actions: dict[str, ActionDescriptor] = {}
@@ -32,7 +33,8 @@ def catalog() -> Catalog:
             if actions.setdefault(action.type, action) is not action:
                 raise DuplicateType(action.type)
     triggers |= {type_: registrable(triggers[type_], preset_of) for type_ in HOOKS}
-    return Catalog(dict(sorted(triggers.items())), Both(actions, ShippedActions(request)))
+    known = dict(sorted(triggers.items()))
+    return Catalog(Both(known, ShippedTriggers(WAYS)), Both(actions, ShippedActions(request)))
 
 
 def catalogs(everybodys: Catalog, shelf: Shelf) -> Catalogs:

@@ -1,14 +1,15 @@
-"""The connectors that ship as files, in the folder `declared`. Each is read when somebody asks for its actions."""
+"""The connectors that ship as files, in the folder `declared`. Each is read when somebody asks for what it has."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 
-from domain.connector.descriptor import ActionDescriptor
+from domain.connector.descriptor import ActionDescriptor, TriggerDescriptor
 from domain.declared.action import Declared, Perform, declared, descriptor
 from domain.declared.check import load
 from domain.declared.file import ConnectorFile
-from domain.declared.registering import Registering
+from domain.starting.polling import Ways, polled
+from domain.starting.registering import Registering
 
 _FOLDER = files("consumers.connectors").joinpath("declared")
 
@@ -57,6 +58,33 @@ class ShippedActions(Mapping[str, ActionDescriptor]):
     def _of(self, name: str) -> dict[str, ActionDescriptor]:
         if name not in self._made:
             self._made[name] = {one.type: descriptor(one, self._perform) for one in all_of(name)}
+        return self._made[name]
+
+
+class ShippedTriggers(Mapping[str, TriggerDescriptor]):
+    """The triggers of all files that ask a service for what is new, by type. `ways` are how they are asked."""
+
+    def __init__(self, ways: Ways) -> None:
+        self._ways = ways
+        self._made: dict[str, dict[str, TriggerDescriptor]] = {}
+
+    def __getitem__(self, type_: str) -> TriggerDescriptor:
+        name, _, _id = type_.partition(".")
+        if name not in names():
+            raise KeyError(type_)
+        return self._of(name)[type_]
+
+    def __iter__(self) -> Iterator[str]:
+        return (type_ for name in names() for type_ in self._of(name))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _of(self, name: str) -> dict[str, TriggerDescriptor]:
+        if name not in self._made:
+            file = shipped(name)
+            made = [polled(file, id_, preset, self._ways) for id_, preset in file.triggers.items() if preset.poll]
+            self._made[name] = {one.type: one for one in made}
         return self._made[name]
 
 

@@ -2,14 +2,15 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
 
 from domain.connector.catalog import Catalog, Shelf, wanted_of
-from domain.connector.descriptor import ActionDescriptor
 from domain.declared.action import Declared, Perform, descriptor
 
+D = TypeVar("D")
 _declared: "msgspec.json.Decoder[Declared]" = msgspec.json.Decoder(Declared)
 
 
@@ -31,14 +32,14 @@ class Workspaces:
         return msgspec.structs.replace(self._everybodys, actions=Both(self._everybodys.actions, own))
 
 
-class Both(Mapping[str, ActionDescriptor]):
+class Both(Mapping[str, D]):
     """Two maps as one; the second is asked only for what the first does not have."""
 
-    def __init__(self, first: Mapping[str, ActionDescriptor], second: Mapping[str, ActionDescriptor]) -> None:
+    def __init__(self, first: Mapping[str, D], second: Mapping[str, D]) -> None:
         self._first = first
         self._second = second
 
-    def __getitem__(self, type_: str) -> ActionDescriptor:
+    def __getitem__(self, type_: str) -> D:
         return self._first[type_] if type_ in self._first else self._second[type_]
 
     def __iter__(self) -> Iterator[str]:

@@ -17,7 +17,6 @@ from consumers.credentials.credentials import Credentials
 from consumers.outbound.targets import Targets
 from consumers.registering.service import Refused, Service, Told
 from domain.aggregates import REGISTRATION
-from domain.declared.registering import PresetOf
 from domain.log.event import Appended, Metadata, NewEvent
 from domain.log.ports import Clock, NewId
 from domain.log.stream import facts, load
@@ -40,6 +39,7 @@ from domain.registration.registration import (
     site_of,
     stream_of,
 )
+from domain.starting.registering import PresetOf
 from domain.values.json import JsonObject
 from domain.zap.definition import NamedTrigger
 from domain.zap.events import ZapSecretsChanged

@@ -12,9 +12,9 @@ from domain.connector.http_client import HttpClient
 from domain.connector.outcome import Failed, Outcome, Postponed, Retry, Succeeded, blotted
 from domain.declared.answers import settled
 from domain.declared.file import Output, Request
-from domain.declared.registering import Registering
 from domain.language.spelling import spelled
 from domain.log.ports import Clock
+from domain.starting.registering import Registering
 from domain.values.json import Json, JsonObject
 from domain.values.path import Missing, look_up, parse_path
 

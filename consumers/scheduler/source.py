@@ -250,9 +250,10 @@ class Sources:
 
 def _pace(descriptor: TriggerDescriptor, config: JsonObject) -> _Pace:
     """As the config says, and where it says nothing, as the trigger's own defaults do."""
-    fields = msgspec.structs.fields(descriptor.config)
-    defaults = {field.name: field.default for field in fields if field.default is not msgspec.NODEFAULT}
-    return msgspec.convert({**defaults, **config}, _Pace)
+    fields = descriptor.form["properties"]
+    assert isinstance(fields, dict)
+    given = {name: field["default"] for name, field in fields.items() if isinstance(field, dict) and "default" in field}
+    return msgspec.convert({**given, **config}, _Pace)
 
 
 def _starting(asked: _Asked, items: Sequence[Item]) -> Sequence[Item]:

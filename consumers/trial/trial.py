@@ -15,8 +15,8 @@ from domain.declared.action import NO_OUTPUT, Declared, Perform, descriptor
 from domain.declared.fields import schema_of, schema_of_fields
 from domain.declared.file import ErrorRule, When
 from domain.declared.given import sample_of
-from domain.declared.registering import Registering
 from domain.log.ports import Clock
+from domain.starting.registering import Registering
 from domain.values.json import Json, JsonObject
 from domain.values.path import parse_path
 

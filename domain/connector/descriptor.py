@@ -28,7 +28,8 @@ class NoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TriggerDescriptor(msgspec.Struct, frozen=True, kw_only=True):
-    """A way to start runs, as the catalog lists it. `check` knows more of its config than the fields say.
+    """A way to start runs, as the catalog lists it. `config` is what can be set, or `schema` where that comes from a
+    file. `check` knows more of it than the fields say.
 
     One with a `poll` asks for what is new. What its config has to say of when and how much is the same for all:
     `every_s`, `start_from`, `max_items`. `connection`: which the trigger may name.
@@ -39,6 +40,7 @@ class TriggerDescriptor(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     icon: str
     config: Config = NoConfig
+    schema: dict[str, Json] | None = None
     example: Json = None
     check: Callable[[JsonObject], dict[str, str]] | None = None
     poll: Poll | None = None
@@ -47,6 +49,11 @@ class TriggerDescriptor(msgspec.Struct, frozen=True, kw_only=True):
     def problems(self, config: JsonObject) -> dict[str, str]:
         """What is wrong with a config as saved, by path."""
         return self.check(config) if self.check else problems(self.config, config)
+
+    @property
+    def form(self) -> JsonObject:
+        """What can be set, as a JSON Schema."""
+        return config_schema(self.config) if self.schema is None else self.schema
 
 
 Shape: TypeAlias = Callable[[str, JsonObject], Awaitable[Json]]

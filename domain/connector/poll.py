@@ -27,6 +27,8 @@ MAX_ITEM = 2**20
 TIMEOUT_S = 30.0
 MAX_REDIRECTS = 5
 NOT_MODIFIED = 304
+PACE = ("every_s", "start_from", "max_items")
+"""What every trigger that polls has, besides its own fields."""
 _SAME_METHOD = frozenset({307, 308})
 _REDIRECTS = _SAME_METHOD | {301, 302, 303}
 

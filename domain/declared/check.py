@@ -6,9 +6,10 @@ import msgspec
 
 from domain.connector import headers as header_rules
 from domain.connector import url as urls
+from domain.connector.poll import PACE
 from domain.declared import form
 from domain.declared.fields import schema_of, schema_of_field
-from domain.declared.file import Action, Choice, Connection, ConnectorFile, ErrorRule, Field, Register, Request
+from domain.declared.file import Action, Choice, Connection, ConnectorFile, ErrorRule, Field, Polled, Register, Request
 from domain.declared.filling import SEGMENT, slots
 from domain.declared.reading import Unreadable, read
 from domain.declared.structure import MAX_MISTAKES, Mistake, Place, mistakes, unknown
@@ -64,6 +65,8 @@ def _of_file(file: ConnectorFile) -> Iterator[Mistake]:
     for name, preset in file.triggers.items():
         for path, reason in hook.problems(preset.config).items():
             yield Mistake(("triggers", name, "config", *path.split(".")), "invalid", reason)
+        if preset.poll:
+            yield from _of_poll(preset.poll, ("triggers", name, "poll"), file)
         if preset.register:
             yield from _of_register(preset.register, ("triggers", name, "register"), file)
     if not file.actions and not file.triggers:
@@ -183,6 +186,25 @@ def _of_choice(choice: Choice, at: Place, file: ConnectorFile) -> Iterator[Mista
         path = getattr(choice, name)
         if path:
             yield from _of_path(path, (*at, name))
+
+
+def _of_poll(poll: Polled, at: Place, file: ConnectorFile) -> Iterator[Mistake]:
+    for name in poll.input:
+        yield from _of_field(name, (*at, "input", name), poll.input, file)
+        if name in PACE:
+            yield Mistake((*at, "input", name), "taken", "every trigger that polls has this field")
+    yield from _of_request(poll.request, (*at, "request"), poll.input, file, frozenset({"input", "cursor"}))
+    if "cursor" in str(msgspec.to_builtins(poll.request)) and not poll.cursor:
+        yield Mistake((*at, "cursor"), "required", "the request has {{ cursor }}: say where in an item that is")
+    paths = {"items": poll.items, "key": poll.key}
+    paths |= {f"changed_by/{number}": path for number, path in enumerate(poll.changed_by)}
+    paths |= {"cursor/path": poll.cursor.path} if poll.cursor else {}
+    paths |= {"next_page/token": poll.next_page.token} if poll.next_page else {}
+    for name, path in paths.items():
+        if path:
+            yield from _of_path(path, (*at, *name.split("/")))
+    if poll.detail and not poll.detail.startswith("/"):
+        yield Mistake((*at, "detail"), "invalid", "must begin with /; {name} stands for a field of an item")
 
 
 def _of_register(register: Register, at: Place, file: ConnectorFile) -> Iterator[Mistake]:

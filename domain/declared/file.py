@@ -215,10 +215,47 @@ class Register(_Part, frozen=True, kw_only=True):
     remove: Request
 
 
+class Since(_Part, frozen=True, kw_only=True):
+    """Where in an item its time or number is, of which the request may have the greatest one as `{{ cursor }}`."""
+
+    path: str
+    overlap_s: Annotated[int, Meta(ge=0, le=86_400)] = 0
+
+
+class Following(_Part, frozen=True, kw_only=True):
+    """Where the answer has the token of the next page, and which query parameter takes it."""
+
+    token: str
+    param: str
+
+
+class Polled(_Part, frozen=True, kw_only=True):
+    """How the service is asked for what is new, where it does not tell: as `http.poll` does it.
+
+    `items` is the path of the list, `key` that of what never changes of an item, `changed_by` those of what makes it
+    new again. `rows: header`: items are lists of cells, the first of which names them. `detail`: of what is new, the
+    whole is at this path below base_url, which holds `{name}` of fields of an item.
+    """
+
+    input: dict[Name, Field] = {}
+    request: Request
+    items: str = ""
+    rows: Literal["objects", "header"] = "objects"
+    key: str = "id"
+    changed_by: tuple[str, ...] = ()
+    cursor: Since | Unset = UNSET
+    next_page: Following | Unset = UNSET
+    detail: str | Unset = UNSET
+    order: Literal["newest_first", "oldest_first"] = "newest_first"
+    every_s: Annotated[int, Meta(ge=10, le=86_400)] = 300
+    max_items: Annotated[int, Meta(ge=1, le=10_000)] = 200
+
+
 class Preset(_Part, frozen=True, kw_only=True):
     """How the service starts a zap: a `webhook.catch` with these settings, and bodies such as it sends.
 
     `setup` says what a user has to do at the service; `register` does it instead, where the service lets us.
+    With `poll` it is no hook: the service is asked.
     """
 
     name: Words
@@ -227,6 +264,7 @@ class Preset(_Part, frozen=True, kw_only=True):
     events: tuple[str, ...] = ()
     setup: Words | Unset = UNSET
     register: Register | Unset = UNSET
+    poll: Polled | Unset = UNSET
     samples: dict[str, Json] = {}
 
 

@@ -26,7 +26,7 @@ from consumers.scheduler.polls import Polls
 from consumers.scheduler.source import Sources
 from consumers.scheduler.timed_zaps import TimedZaps
 from consumers.scheduler.timers import Scheduler
-from domain.declared.registering import Registering
+from domain.starting.registering import Registering
 from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id, now
 from sql.tables.rate_limits import RateLimits

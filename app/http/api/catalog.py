@@ -10,7 +10,6 @@ from app.connectors.added import Connectors
 from app.http.inputs import Injected
 from app.http.services import Services
 from domain.connection.kinds import Kind
-from domain.connector.config import config_schema
 from domain.connector.descriptor import TriggerDescriptor
 from domain.values.json import Json, JsonObject
 
@@ -56,5 +55,4 @@ class CatalogController(Controller):
 
 def _item(item: TriggerDescriptor) -> CatalogItem:
     uses = CatalogConnection(item.connection.kinds, item.connection.required) if item.connection else None
-    schema = config_schema(item.config)
-    return CatalogItem(item.type, item.name, item.description, item.icon, schema, item.example, uses)
+    return CatalogItem(item.type, item.name, item.description, item.icon, item.form, item.example, uses)

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from consumers.connectors.http.body import pairs
+from consumers.connectors.http.rows import by_header
 from domain.connector import url as urls
 from domain.connector.config import BadConfig, fixed_problems, read
 from domain.connector.cursor import before, greatest, rank, text_of
@@ -40,6 +41,7 @@ from domain.language.moments import moment_of
 from domain.language.names import Names
 from domain.language.scope import Heavy
 from domain.language.template import TemplateError, compiled, templates
+from domain.starting.polling import Asking, Ways
 from domain.values.json import Json, JsonObject, MalformedJson, parse
 from domain.values.path import Missing, Path, look_up, parse_path
 
@@ -73,9 +75,17 @@ class Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NextPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where in the answer the address of the next page is, such as `body.next`."""
+    """Where in the answer the address of the next page is, such as `body.next`; or its `token`, which goes into the
+    query parameter `param`.
+    """
 
-    link: ItemPath
+    link: ItemPath | UnsetType = UNSET
+    token: ItemPath | UnsetType = UNSET
+    param: Annotated[str, Meta(min_length=1, max_length=100)] = "pageToken"
+
+    def __post_init__(self) -> None:
+        if (self.link is UNSET) == (self.token is UNSET):
+            raise ValueError("give either link or token")
 
 
 class HttpPoll(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,6 +101,10 @@ class HttpPoll(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = ()
     cursor: Annotated[Cursor, Meta(title="Cursor")] | UnsetType = UNSET
     next_page: Annotated[NextPage, Meta(title="Next page")] | UnsetType = UNSET
+    rows: Annotated[
+        Literal["objects", "header"],
+        Meta(title="Items are", description="Objects; or lists of cells, of which the first names those of the others"),
+    ] = "objects"
     order: Annotated[
         Literal["newest_first", "oldest_first"],
         Meta(title="Order", description="How the source lists items, where there is no cursor to order them by"),
@@ -136,7 +150,9 @@ def _paths(config: HttpPoll) -> list[tuple[str, str]]:
     if config.cursor:
         found.append(("cursor.path", config.cursor.path))
     if config.next_page:
-        found.append(("next_page.link", config.next_page.link))
+        found += [
+            (f"next_page.{name}", path) for name in ("link", "token") if (path := getattr(config.next_page, name))
+        ]
     return found
 
 
@@ -150,13 +166,40 @@ def source(config: JsonObject) -> Json:
 async def poll(saved: JsonObject, context: PollContext) -> Found:
     """The items of the source, page by page until one brings no news. Raises PollFailed."""
     config = _read(saved)
-    pages = [page async for page in _pages(config, context)]
+    return await found_at(config, _request(config, context), context, asks_from_cursor=_asks_from_cursor(config))
+
+
+async def asked(asking: Asking, context: PollContext) -> Found:
+    """The same for a trigger of a connector's file, whose request is ready. Raises PollFailed."""
+    config = msgspec.convert({**asking.config, "request": asking.request}, HttpPoll)
+    request = _sent(msgspec.convert(asking.request, PollRequest, strict=False), context)
+    return await found_at(config, request, context, asks_from_cursor=asking.asks_from_cursor, may_lack_items=True)
+
+
+async def whole(request: HttpRequest, context: PollContext) -> Json:
+    """What one more request gives. Raises PollFailed."""
+    reply = await fetched(context, request)
+    try:
+        return await asyncio.to_thread(parse, reply.body)
+    except MalformedJson as error:
+        raise PollFailed("answer_not_json", f"what is new is no JSON: {error}") from None
+
+
+WAYS = Ways(asked, whole)
+
+
+async def found_at(
+    config: HttpPoll, first: HttpRequest, context: PollContext, *, asks_from_cursor: bool, may_lack_items: bool = False
+) -> Found:
+    """The same for the request of the first page as it goes out."""
+    reading = _Reading(config, first, context, asks_from_cursor, may_lack_items)
+    pages = [page async for page in _pages(reading)]
     if not pages:
         return Found(items=(), place=context.place)
     items = [item for page in pages for item in page.items]
     cursors = [cursor for page in pages for cursor in page.cursors]
     before_these = [context.place.cursor] if context.place.cursor else []
-    rest = pages[-1].next_url if _goes_on(config, pages[-1], context, len(items)) else ""
+    rest = pages[-1].next_url if _goes_on(reading, pages[-1], len(items)) else ""
     alone = len(pages) == 1 and not (config.cursor or pages[0].next_url or context.place.resume)
     place = Place(
         cursor=greatest([*cursors, *before_these], context.moment),
@@ -167,31 +210,42 @@ async def poll(saved: JsonObject, context: PollContext) -> Found:
     return Found(items=_oldest_first(config, items, cursors), place=place)
 
 
-async def _pages(config: HttpPoll, context: PollContext) -> AsyncIterator[_Page]:
+class _Reading(msgspec.Struct, frozen=True):
+    """A poll on its way. `may_lack_items`: an answer without a list has none."""
+
+    config: HttpPoll
+    first: HttpRequest
+    context: PollContext
+    asks_from_cursor: bool
+    may_lack_items: bool
+
+
+async def _pages(reading: _Reading) -> AsyncIterator[_Page]:
     """The pages up to one without news or without a next one; none where nothing has changed."""
-    first = _request(config, context)
+    first, context = reading.first, reading.context
     request = moved(first, context.place.resume) if context.place.resume else first
     size = count = 0
     for _number in range(MAX_PAGES):
         reply = await fetched(context, request)
         if reply.status == NOT_MODIFIED:
             return
-        page = await asyncio.to_thread(_page, config, reply, request.url)
+        page = await asyncio.to_thread(_page, reading, reply, request.url)
         yield page
         size, count = size + len(reply.body), count + len(page.items)
         enough = size > MAX_BYTES or context.clock() - context.moment > PAGES_FOR
-        if enough or not _goes_on(config, page, context, count):
+        if enough or not _goes_on(reading, page, count):
             return
         request = moved(first, page.next_url)
 
 
-def _goes_on(config: HttpPoll, page: _Page, context: PollContext, count: int) -> bool:
+def _goes_on(reading: _Reading, page: _Page, count: int) -> bool:
     """Whether there may be news behind a page.
 
     Where the newest come first there are none behind a page without any; and what is there at the beginning, of which
     nothing starts, need not be known to its end.
     """
-    if not page.next_url or config.order == "oldest_first" or _asks_from_cursor(config):
+    config, context = reading.config, reading.context
+    if not page.next_url or config.order == "oldest_first" or reading.asks_from_cursor:
         return bool(page.next_url)
     return page.has_news(context) and not (
         context.beginning and config.start_from == "now" and count >= config.max_items
@@ -216,8 +270,12 @@ def _request(config: HttpPoll, context: PollContext) -> HttpRequest:
     try:
         rendered = compiled(msgspec.to_builtins(config.request)).quick({"cursor": cursor}, context.moment)
         request = msgspec.convert(rendered, PollRequest, strict=False)
+        return _sent(request, context)
     except (TemplateError, Heavy, msgspec.ValidationError) as error:
         raise PollFailed("bad_config", f"request: {error}") from None
+
+
+def _sent(request: PollRequest, context: PollContext) -> HttpRequest:
     body = msgspec.json.encode(request.body) if request.body is not None else None
     headers = [("Accept", "application/json"), *unchanged_since(context.place)]
     headers += [("Content-Type", "application/json")] if body is not None else []
@@ -232,8 +290,9 @@ def _request(config: HttpPoll, context: PollContext) -> HttpRequest:
     )
 
 
-def _page(config: HttpPoll, reply: HttpReply, url: str) -> _Page:
+def _page(reading: _Reading, reply: HttpReply, url: str) -> _Page:
     """What an answer holds; in a thread, as it may be large. Raises PollFailed."""
+    config = reading.config
     try:
         body = parse(reply.body)
     except MalformedJson as error:
@@ -242,18 +301,30 @@ def _page(config: HttpPoll, reply: HttpReply, url: str) -> _Page:
     headers: JsonObject = {name: msgspec.to_builtins(value) for name, value in reply.headers.items()}
     answer: JsonObject = {"status": reply.status, "headers": headers, "body": body}
     listed = look_up(answer, parse_path(config.items))
+    if isinstance(listed, Missing) and reading.may_lack_items:
+        listed = []
     if not isinstance(listed, list):
         raise PollFailed("no_items", f"there is no list at {config.items}")
+    listed = by_header(listed) if config.rows == "header" else listed
     path = parse_path(config.cursor.path) if config.cursor else None
     cursors = [_value(item, path) if path else None for item in listed]
-    link = look_up(answer, parse_path(config.next_page.link)) if config.next_page else None
     return _Page(
         items=tuple(_item(config, number, *pair) for number, pair in enumerate(zip(listed, cursors, strict=True))),
         cursors=tuple(cursors),
-        next_url=urljoin(url, link) if isinstance(link, str) and link else "",
+        next_url=_next_url(reading, answer, url),
         etag=reply.header("etag"),
         last_modified=reply.header("last-modified"),
     )
+
+
+def _next_url(reading: _Reading, answer: JsonObject, url: str) -> str:
+    wanted = reading.config.next_page
+    if not wanted:
+        return ""
+    found = look_up(answer, parse_path(wanted.link or wanted.token or ""))
+    if not isinstance(found, str) or not found:
+        return ""
+    return urljoin(url, found) if wanted.link else with_query(reading.first.url, [(wanted.param, found)])
 
 
 def _item(config: HttpPoll, number: int, item: Json, cursor: Json) -> Item:

@@ -111,6 +111,8 @@ export function TriggerForm({ draft, place, change, rules }: Formed) {
   const item = known.find((one) => one.type === trigger?.type);
   const schema = item?.config_schema as Schema | undefined;
   const set = (name: string, value: unknown) => change(put(draft, [...place, "config", name], value), [...place, "config", name].join("."));
+  const connector = trigger?.type.split(".")[0] ?? "";
+  const asking = { connector, connection: trigger?.connection, input: (trigger?.config ?? {}) as Loose };
   return (
     <Panel title={w.trigger} actions={<TriggerActions draft={draft} place={place} change={change} />}>
       <div className="stack" data-testid="step-form">
@@ -126,8 +128,8 @@ export function TriggerForm({ draft, place, change, rules }: Formed) {
         {trigger?.id !== undefined && (
           <Field label={w.triggerId}>{(id) => <input id={id} className="input mono" value={trigger.id} onChange={(event) => change(put(draft, [...place, "id"], event.target.value), "trigger id")} />}</Field>
         )}
-        {schema && <Fields key={item?.type} fields={trigger?.type.startsWith("webhook.") ? { ...schema.properties, ...HOOK_FIELDS } : (schema.properties ?? {})} required={schema.required ?? []} value={trigger?.config ?? {}} set={set} prefix="config/" wrong={wrongAt(rules, place)} />}
-        {item?.connection && <Connected kinds={item.connection.kinds} required={item.connection.required} value={trigger?.connection} set={(id) => change(put(draft, [...place, "connection"], id))} wrong={wrongAt(rules, place)("connection")} />}
+        {schema && <Asking.Provider value={asking}><Fields key={item?.type} fields={trigger?.type.startsWith("webhook.") ? { ...schema.properties, ...HOOK_FIELDS } : (schema.properties ?? {})} required={schema.required ?? []} value={trigger?.config ?? {}} set={set} prefix="config/" wrong={wrongAt(rules, place)} /></Asking.Provider>}
+        {item?.connection && <Connected service={connector} kinds={item.connection.kinds} required={item.connection.required} value={trigger?.connection} set={(id) => change(put(draft, [...place, "connection"], id))} wrong={wrongAt(rules, place)("connection")} />}
       </div>
     </Panel>
   );

@@ -114,7 +114,7 @@ function Action({ one, isWanted }: { one: Service["actions"][number]; isWanted: 
   );
 }
 
-interface Given { name: string; description?: string; setup?: string; events?: string[]; config?: object; samples?: Record<string, unknown>; register?: { at: string; example: unknown } }
+interface Given { name: string; type?: string; description?: string; setup?: string; events?: string[]; config?: object; samples?: Record<string, unknown>; register?: { at: string; example: unknown } }
 
 function Preset({ one }: { one: Given }) {
   const [isOpen, setOpen] = useState(false);
@@ -126,7 +126,7 @@ function Preset({ one }: { one: Given }) {
           {one.register ? <Note tone="info">{k.registers}</Note> : one.setup && <Note>{one.setup}</Note>}
           {one.events && one.events.length > 0 && <p className="small"><strong>{k.events}:</strong> {one.events.join(", ")}</p>}
           <p className="small soft">{k.startsBy}</p>
-          <Json value={{ type: "webhook.catch", config: { ...(one.config ?? {}), ...(one.register ? { register: { at: one.register.at, input: one.register.example } } : {}) } }} title="webhook.catch" path="trigger" />
+          <Json value={{ type: one.type ?? "webhook.catch", config: { ...(one.config ?? {}), ...(one.register ? { register: { at: one.register.at, input: one.register.example } } : {}) } }} title={one.type ?? "webhook.catch"} path="trigger" />
           {Object.entries(one.samples ?? {}).map(([name, body]) => <Json key={name} value={body} title={`${k.samples}: ${name}`} path="trigger.body" />)}
         </div>
       )}

@@ -8,12 +8,13 @@ import { More } from "../parts/More";
 import { Ago, Moment } from "../parts/time";
 import { t } from "../texts";
 
-const TIMED = /^(schedule\.|http\.poll|rss\.feed|kafka\.message)/;
+/** These wait until somebody starts them; all others have times of their own. */
+const WAITING = /^(webhook\.|manual$|zap\.)/;
 const TONES = { fired: "good", missed: "warn", failed: "bad", empty: "" } as const;
 
 export function Turns({ zap }: { zap: Zap }) {
   const triggers = zap.draft.trigger ? [zap.draft.trigger] : (zap.draft.triggers ?? []);
-  const isTimed = triggers.some((trigger) => TIMED.test(trigger.type));
+  const isTimed = triggers.some((trigger) => !WAITING.test(trigger.type));
   const ticks = useInfiniteQuery({ ...ticksQuery(zap.id), enabled: isTimed });
   const items = ticks.data?.pages.flatMap((page) => page.items) ?? [];
   if (!isTimed) return null;
