@@ -193,12 +193,16 @@ async def drop(dsn: str, gone: Expired, new_id: NewId, to: ObjectStore | None = 
             parts = _parts(await _find(connection, gone.month, gone.over), new_id)
             name = await write(dsn, connection, to, gone.month) if to and parts else ""
             is_free = [await connection.fetchval(_gates["try_lock_rebuild"], one.name) for one in CHANGED]
-            whole = await _drop(connection, gone.month, parts, new_id, name) if all(is_free) and parts else False
-            await connection.execute(_queries["forget"])
+            if all(is_free) and parts:
+                whole = await _drop(connection, gone.month, parts, new_id, name)
+            else:
+                await connection.execute(_queries["forget"])
     finally:
         connection.terminate()
     if not all(is_free):
         return None
+    if not parts:
+        return name
     log.info("retention.dropped", month=f"{gone.month:%Y-%m}", runs=gone.runs, whole_month=whole)
     await sum_up(dsn)
     return name

@@ -42,7 +42,9 @@ from es.set_runs_aside($1::date, array(select run_id from kept.expired order by 
                        array(select ($2::uuid[])[part] from kept.expired order by tenant_id, run_id))
 
 -- name: drop
-select es.drop_runs_aside($1::date, array(select run_id from kept.expired), $2::uuid[], $3::uuid[], $4::uuid[], $5,
+-- The last that the transaction does, as appends wait from here on: what was noted is forgotten before.
+with noted as (delete from kept.expired returning run_id)
+select es.drop_runs_aside($1::date, array(select run_id from noted), $2::uuid[], $3::uuid[], $4::uuid[], $5,
                           $6::smallint, $7::bytea[], $8::bytea[], $9::bytea[])
 
 -- name: forget_listed
