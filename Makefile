@@ -28,13 +28,16 @@ ui-dev: app/ui/.openapi.json app/ui/node_modules/.package-lock.json ## serve the
 	@cd app/ui && npm run --silent types && npm run --silent dev
 
 test: .venv/.dev ## every test but benchmarks and soaks
-	@$(run) pytest tests -n 3 --ignore=tests/benchmarks -m "not soak and not benchmark" $(ARGS)
+	@$(run) pytest tests -n 4 --ignore=tests/benchmarks -m "not soak and not benchmark" $(ARGS)
+
+# Of the tests of a whole system those that look at what the broker does: the others would show the same on any.
+e2e_with_kafka = $(addprefix tests/e2e/test_,compose_processes.py log_of_before.py spine.py triggers.py)
 
 test-kafka: .venv/.dev .kafka/.jars ## the tests that touch Kafka, on Apache Kafka (needs Java 17 and Maven)
-	@TRIGGERHUB_TEST_KAFKA=apache $(run) pytest tests/kafka tests/faults tests/e2e -m "not soak and not benchmark" $(ARGS)
+	@TRIGGERHUB_TEST_KAFKA=apache $(run) pytest tests/kafka tests/faults $(e2e_with_kafka) -n 3 -m "not soak and not benchmark" $(ARGS)
 
 test-postgres: .venv/.dev ## the tests of the database, on this machine's PostgreSQL (14 or newer)
-	@TRIGGERHUB_TEST_POSTGRES=system $(run) pytest tests/postgres tests/contract $(ARGS)
+	@TRIGGERHUB_TEST_POSTGRES=system $(run) pytest tests/postgres tests/contract/test_event_store.py -n 3 $(ARGS)
 
 fuzz: .venv/.dev ## hold the API against its document for longer than `make test` does (EXAMPLES=50)
 	@TRIGGERHUB_TEST_EXAMPLES=$(or $(EXAMPLES),50) $(run) pytest tests/http/test_fuzz.py -s $(ARGS)

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 PARTS = {
     "tests/kafka/": "waiting",
+    "tests/kafka/test_canary.py": "deployed",
+    "tests/kafka/test_deployment.py": "deployed",
+    "tests/kafka/test_memory.py": "deployed",
+    "tests/kafka/test_security.py": "deployed",
+    "tests/kafka/test_tokens.py": "deployed",
+    "tests/kafka/test_topics.py": "deployed",
     "tests/kafka/test_relay.py::test_a_standby_takes_over_within_five_seconds_of_a_kill": "alone",
     "tests/contract/test_generated_clients.py": "long",
     "tests/http/test_fuzz.py": "long",
@@ -37,13 +43,14 @@ PARTS = {
 """Which tests belong together; the longest name counts, and no part is none.
 
 waiting: they mostly wait for servers and processes, so one process works through them while others do the rest.
-long: each runs other programs for seconds, whatever goes on beside it; a second process works through them.
+deployed: they wait, too, for processes of a deployment or for a scheduler; a second one works through them.
+long: each runs other programs for seconds, whatever goes on beside it; another process works through them.
 broken: one system that is broken again and again; a third process works through them, as others can be busy meanwhile.
 browser: one system and one browser for all pages.
 alone: a whole system under load, or how long something takes. They come last, with nothing beside them.
 """
 
-ORDER = {"waiting": 0, "long": 1, "broken": 1, "browser": 1, "alone": 3}
+ORDER = {"waiting": 0, "deployed": 0, "long": 1, "broken": 1, "browser": 1, "alone": 3}
 """Any other test is 2."""
 
 # How fast this machine is says nothing about the code.

@@ -208,7 +208,7 @@ class FailingHouse(msgspec.Struct, kw_only=True, eq=False):
 async def failing_house(dsn: str) -> AsyncIterator[FailingHouse]:
     """All of it on this database."""
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(PgEventStore(dsn, "test"))
+        store = await stack.enter_async_context(PgEventStore(dsn, "test", patience_s=60))
         engine = await stack.enter_async_context(Engine(dsn, PROJECTIONS, PARTITIONS))
         await engine.start()
         sink = await stack.enter_async_context(running_sink("/alerts"))

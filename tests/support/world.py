@@ -81,7 +81,7 @@ async def running_world(postgres_server: str, **changes: Any) -> AsyncIterator[W
         dsn = await stack.enter_async_context(postgres.cloned_database(postgres_server, built=True))
         engine = await stack.enter_async_context(Engine(dsn, PROJECTIONS, PARTITIONS))
         await engine.start()
-        store = await stack.enter_async_context(PgEventStore(dsn, "test"))
+        store = await stack.enter_async_context(PgEventStore(dsn, "test", patience_s=60))
         connection = await connect(dsn, "test")
         stack.push_async_callback(connection.close)
         yield World(await stack.enter_async_context(running_api(dsn, **changes)), store, engine, connection)
