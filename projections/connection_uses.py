@@ -22,7 +22,7 @@ _DRAFT = 0
 
 
 class ConnectionUse(msgspec.Struct, frozen=True, kw_only=True):
-    """A zap that names a connection, in its draft or in the version that new runs use.
+    """A zap that names a connection, or a variable, in its draft or in the version that new runs use.
 
     `places`: the ids of its steps and triggers that do.
     """

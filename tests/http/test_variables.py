@@ -72,6 +72,20 @@ async def test_a_variable_is_set_read_listed_and_deleted(ada: Person) -> None:
         assert (await ada(method, "/variables/KEY")).status_code == 404
 
 
+async def test_the_zaps_that_name_one_are_listed(world: World, ada: Person) -> None:
+    await put(ada, "BASE", "https://example.com")
+    await put(ada, "BASE_2", "https://example.com")
+    one = await draft(ada, send("{{ vars.BASE }}/x"), {"id": "b", "kind": "set", "values": {"v": "{{ vars['BASE'] }}"}})
+    await draft(ada, send("https://example.com", other="{{ vars.BASE_2 }}"))
+    await ada("POST", f"/zaps/{one}/publish")
+    await world.project()
+    items = (await ada("GET", "/variables/BASE/used-by")).json()["items"]
+    assert [(item["zap_id"], item["version"], item["places"]) for item in items] == [
+        (one, "live", ["send", "b"]), (one, "draft", ["send", "b"]),
+    ]  # fmt: skip
+    assert (await ada("GET", "/variables/NONE/used-by")).status_code == 404
+
+
 async def test_variables_are_ones_own(api: httpx.AsyncClient, ada: Person) -> None:
     bob = await sign_up(api)
     await put(bob, "KEY", "of bob")

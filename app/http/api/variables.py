@@ -7,14 +7,19 @@ from litestar import Controller, delete, get, put
 from litestar.params import FromPath, JSONBody
 
 from app.accounts.auth import AuthedRequest
+from app.connections.variable_uses import variable_uses
 from app.connections.variables import Variables
 from app.http.broken import broken_rules
 from app.http.inputs import Injected, Input
 from app.http.openapi.notes import notes
 from app.http.paging import Page
 from app.http.requests import refused
+from app.http.services import Services
 from domain.connection.variables import Scalar, VariableName
+from projections.connection_uses import ConnectionUse
 from sql.tables.variables import StoredVariable
+
+MOST_USES = 1_000
 
 
 class VariableIn(Input, frozen=True):
@@ -49,6 +54,18 @@ class VariableController(Controller):
     async def read(self, name: FromPath[str], request: AuthedRequest, variables: Injected[Variables]) -> VariableOut:
         """Its value, unless that is secret."""
         return _out(await variables.get(request.user.tenant_id, name))
+
+    @get("/{name:str}/used-by", summary="List the zaps that name it", operation_id="listVariableUses")
+    async def used_by(
+        self,
+        name: FromPath[str],
+        request: AuthedRequest,
+        variables: Injected[Variables],
+        services: Injected[Services],
+    ) -> Page[ConnectionUse]:
+        """In their drafts, and in the versions that new runs use. Looked for when it is asked for."""
+        known = await variables.get(request.user.tenant_id, name)
+        return Page(await variable_uses(services.store, request.user.tenant_id, known.name, MOST_USES))
 
     @put("/{name:str}", summary="Set a variable", operation_id="putVariable", opt=notes("invalid", "limit_reached"))
     async def replace(
