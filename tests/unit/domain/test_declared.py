@@ -105,6 +105,33 @@ def wrong(content: bytes) -> dict[str, str]:
     return {mistake.pointer: mistake.code for mistake in found}
 
 
+WRONG_TRIGGERS = b"""
+connector: shop
+version: 1.0.0
+name: Shop
+base_url: https://api.shop.example/v2
+triggers:
+  asked:
+    name: A row
+    poll:
+      input: {every_s: {type: integer}, table: {required: true, choices: tables}}
+      request: {path: "/{tabel}/rows", query: {since: "{{ cursor }}", b: "{{ search }}"}}
+      key: "a b"
+      changed_by: [ok, "not ok"]
+      next_page: {token: "[x", param: page}
+      detail: rows/{id}
+  told:
+    name: An event
+    register:
+      input: {repo: {type: integer, default: seven}}
+      find: {request: {path: /hooks}, url: "a b", id: id}
+      create: {method: POST, path: "/{repo}/hooks", json: {a: "{{ input.rep }}", b: "{{ key }}"}}
+      id: "[id"
+      secret: "a b"
+      remove: {method: GET, path: "/hooks/{hook_id}", json: {}}
+"""
+
+
 def test_each_kind_of_mistake_is_told_at_once_by_its_pointer() -> None:
     assert wrong(WRONG) == {
         "/connector": "invalid",
@@ -146,6 +173,28 @@ def test_what_is_named_and_is_not_there_is_told_at_once_as_well() -> None:
         "/choices/orders/request/query/a": "unknown_field",
         "/choices/orders/value": "invalid",
         "/triggers/hook/config/verification/preset": "invalid",
+    }
+
+
+def test_mistakes_in_triggers_are_told_at_once_as_well() -> None:
+    assert wrong(WRONG_TRIGGERS) == {
+        "/triggers/asked/poll/input/every_s": "taken",
+        "/triggers/asked/poll/input/table/choices": "unknown_choices",
+        "/triggers/asked/poll/request/path": "unknown_field",
+        "/triggers/asked/poll/request/query/b": "invalid",
+        "/triggers/asked/poll/cursor": "required",
+        "/triggers/asked/poll/key": "invalid",
+        "/triggers/asked/poll/changed_by/1": "invalid",
+        "/triggers/asked/poll/next_page/token": "invalid",
+        "/triggers/asked/poll/detail": "invalid",
+        "/triggers/told/register/input/repo/default": "invalid",
+        "/triggers/told/register/create/json/a": "unknown_field",
+        "/triggers/told/register/create/json/b": "invalid",
+        "/triggers/told/register/create/path": "not_required",
+        "/triggers/told/register/id": "invalid",
+        "/triggers/told/register/secret": "invalid",
+        "/triggers/told/register/find/url": "invalid",
+        "/triggers/told/register/remove/json": "not_allowed",
     }
 
 
