@@ -23,3 +23,17 @@ select (select max(last_position) from es.commits) - position from relay.checkpo
 select format('%I.%I', schemaname, relname) as name, n_dead_tup as dead, n_live_tup as live
 from pg_stat_user_tables
 where n_dead_tup > 100000 and n_dead_tup > n_live_tup / 4 order by n_dead_tup desc limit 5
+
+-- name: read_models
+-- Each read model: its bytes, how many positions it is behind what it could have, and how many events it has parked.
+select p.projection,
+       (select coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint from pg_class c
+        where c.relnamespace = to_regnamespace(proj.build_schema(p.projection, p.version)) and c.relkind = 'r'),
+       coalesce((select max(greatest(0, case when p.projection = 'run_search' then h.position
+                                             else coalesce((k.offsets -> g.partition::text ->> 1)::bigint, 0) end - g.position))
+                 from proj.gates g where g.consumer = p.projection and g.version = p.version), 0)::bigint,
+       (select count(*) from proj.parked d where d.consumer = p.projection and d.version = p.version)
+from proj.projections p
+cross join (select offsets from relay.checkpoint where lane = 0) k
+cross join (select coalesce(max(last_position), 0) as position from es.commits) h
+order by p.projection

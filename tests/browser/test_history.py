@@ -271,6 +271,7 @@ async def test_each_page_of_history_is_accessible_narrow_and_magnified_and_shows
         "/runs?q=img&where=trigger.body%3F&status=failed": "chip", f"/stats?zap_id={zap['id']}": "totals",
         f"/audit?entity={zap['id']}": "audit-row", "/audit?tab=proof": "verify",
         f"/zaps/{zap['id']}?tab=history": "then", f"/runs/{run}?tab=past": "past", "/history": "look",
+        "/system": "sizes",
     }  # fmt: skip
     opened = {
         "/stats": "text=As a table",

@@ -30,6 +30,7 @@ from app.http.api.run_paths import RunPathController
 from app.http.api.runs import RunController
 from app.http.api.sessions import SessionController
 from app.http.api.stats import StatsController
+from app.http.api.system import SystemController
 from app.http.api.templates import TemplateController
 from app.http.api.triggers import TriggerController
 from app.http.api.variables import VariableController
@@ -77,6 +78,7 @@ def api(private_guard: Guard, keeps_answers: Middleware) -> Router:
             ErasureController,
             RetentionController,
             ArchiveController,
+            SystemController,
             FileController,
         ],
         guards=[private_guard],

@@ -194,6 +194,9 @@ export const t = {
   },
   system: {
     about: "Whether this TriggerHub works, and where it is.", state: "State", api: "API", requests: "Requests", answers: "Answers", silent: "Does not answer", takes: "Are taken and stored", refuses: (what: string) => `Are refused${what ? `: no ${what}` : ""}`,
+    sizes: "Size and growth", log: "The log", growth: "Growth in a day", readModels: "Read models, the search index among them", rest: "The rest", relay: "Topic", events: (n: number) => `${n.toLocaleString("en")} events`, aDay: (bytes: string, n: number) => `about ${bytes}, ${n.toLocaleString("en")} events`,
+    behind: (n: number) => (n === 0 ? "Up to date" : `${n.toLocaleString("en")} behind`), relayRemedy: "Is a relay running, and does the broker answer?", deadRows: (table: string, dead: number, live: number) => `${table} has ${dead.toLocaleString("en")} dead rows beside ${live.toLocaleString("en")}: vacuum (analyze) ${table}. Is autovacuum on?`,
+    parked: (name: string, n: number) => `${name} could not take ${n.toLocaleString("en")} ${n === 1 ? "event" : "events"}: triggerhub rebuild ${name} makes it anew.`, modelColumns: ["Read model", "Size", "Lag"],
     addresses: "Addresses", ui: "This page", ready: "Readiness, for monitoring", read: "To read", guide: "The guide", docs: "Documentation of the API", reference: "The reference", operating: "Operating TriggerHub", licences: "Licences of what this UI is made of",
   },
   history: {

@@ -42,6 +42,7 @@ export type Operation = Schemas["OperationItem"];
 export type Archive = Schemas["Archive"];
 export type Going = Schemas["Going"];
 export type ErasurePreview = Schemas["ErasurePreview"];
+export type SystemState = Schemas["SystemState"];
 export type Json = unknown;
 
 /** Sends the access token; when it has been revoked meanwhile, tries once more with a fresh one. */

@@ -2,8 +2,13 @@
 import { useQuery } from "@tanstack/react-query";
 import { Check, X } from "lucide-react";
 import { root } from "../api/session";
-import { Copyable, Failed, Page, Panel } from "../parts/controls";
+import { type SystemState, api, data } from "../api/client";
+import { Copyable, Failed, Loading, Note, Page, Panel } from "../parts/controls";
+import { size } from "../parts/time";
 import { t } from "../texts";
+
+/** Events that the relay may be behind, as long as nobody needs to look; as `triggerhub doctor` has it. */
+const MOST_BEHIND = 100_000;
 
 interface Health { status: string; failing?: string[] }
 
@@ -27,6 +32,7 @@ export function System() {
           </dl>
           {alive.error && <Failed error={alive.error} />}
         </Panel>
+        <Sizes />
         <Panel title={t.system.addresses}>
           <dl className="facts">
             <dt>{t.system.ui}</dt><dd><Copyable text={root} label={t.system.ui} /></dd>
@@ -43,6 +49,44 @@ export function System() {
         </Panel>
       </div>
     </Page>
+  );
+}
+
+/** How large everything is, what lags, and what to do about it. */
+function Sizes() {
+  const state = useQuery({ queryKey: ["system"], queryFn: ({ signal }) => data(api.GET("/api/v1/system", { signal })), refetchInterval: 30_000 });
+  return (
+    <Panel title={t.system.sizes}>
+      {state.isPending && <Loading />}
+      {state.error && <Failed error={state.error} />}
+      {state.data && <Numbers state={state.data} />}
+    </Panel>
+  );
+}
+
+function Numbers({ state }: { state: SystemState }) {
+  const growth = (state.log_bytes / Math.max(state.events, 1)) * state.events_of_last_day;
+  return (
+    <div className="stack" data-testid="sizes">
+      <dl className="facts">
+        <dt>{t.system.log}</dt><dd>{size(state.log_bytes)} <span className="faint">{t.system.events(state.events)}</span></dd>
+        <dt>{t.system.growth}</dt><dd>{t.system.aDay(size(growth), state.events_of_last_day)}</dd>
+        <dt>{t.system.readModels}</dt><dd>{size(state.read_model_bytes)}</dd>
+        <dt>{t.system.rest}</dt><dd>{size(state.rest_bytes)}</dd>
+        <dt>{t.system.relay}</dt><dd><State isGood={state.relay_behind <= MOST_BEHIND} words={t.system.behind(state.relay_behind)} /></dd>
+      </dl>
+      {state.relay_behind > MOST_BEHIND && <Note tone="warn">{t.system.relayRemedy}</Note>}
+      {state.dead_rows.map((one) => <Note key={one.table} tone="warn">{t.system.deadRows(one.table, one.dead, one.live)}</Note>)}
+      {state.read_models.filter((one) => one.parked > 0).map((one) => <Note key={one.name} tone="warn">{t.system.parked(one.name, one.parked)}</Note>)}
+      <div className="table-wrap" tabIndex={0} role="region" aria-label={t.system.readModels}>
+        <table className="table">
+          <thead><tr>{t.system.modelColumns.map((name) => <th key={name}>{name}</th>)}</tr></thead>
+          <tbody>{state.read_models.map((one) => (
+            <tr key={one.name}><td><code>{one.name}</code></td><td className="number">{size(one.bytes)}</td><td className="number">{t.system.behind(one.behind)}</td></tr>
+          ))}</tbody>
+        </table>
+      </div>
+    </div>
   );
 }
 
