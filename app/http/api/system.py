@@ -3,7 +3,6 @@
 import msgspec
 from litestar import Controller, get
 
-from app.accounts.auth import AuthedRequest
 from app.http.inputs import Injected
 from app.http.services import Services
 from sql.postgres.queries import Queries
@@ -48,7 +47,7 @@ class SystemController(Controller):
     tags = ("System",)
 
     @get("/", summary="See sizes and lags", operation_id="getSystem")
-    async def state(self, _request: AuthedRequest, services: Injected[Services]) -> SystemState:
+    async def state(self, services: Injected[Services]) -> SystemState:
         """Of the whole installation, all users together; `triggerhub doctor` says the same and what to do."""
         pool = services.store.pool
         sizes = await pool.fetchrow(_queries["sizes"])

@@ -32,6 +32,7 @@ _TAGS = {
     "Catalog": "What zaps can be made of.",
     "Zaps": "A trigger and steps: drafts, published versions, and whether requests are taken.",
     "Triggers": "When zaps start by themselves, and what came of it.",
+    "System": "How large this installation is, and what lags.",
     "Templates": "What a template gives, before a zap uses it.",
     "Connections": "What zaps call others with: credentials that can be set, tried and used, and never read.",
     "Variables": "Values with names that all zaps share.",

@@ -40,6 +40,8 @@ export const w = {
   } as Record<string, string>,
   labels: {
     deadline_s: ["Time limit of a run", "Seconds from the request on; then the run times out, whatever it waits for."], when_paused: ["While paused", "refuse answers 409; hold keeps requests until they are released."],
+    subject: ["Whose data a run carries", "Where it stands in the trigger, such as trigger.body.customer.email. By that a person is forgotten."],
+    completed_days: ["Keep completed runs for", "Days from the end of their month. Empty: for ever."], failed_days: ["Keep failed runs for", "Days from the end of their month. Empty: for ever."], payload_days: ["Keep what runs were about for", "Days from the request; then only what happened and when is kept."],
     concurrency: ["Order of runs", "One at a time keeps the order of requests, retries included."], on_failure: ["When runs fail", "Who is told. Failures are grouped: further ones come with the next message."],
     key: ["One at a time for each", "A template, such as {{ trigger.body.customer.id }}. Empty: for the whole zap."], when_busy: ["While another run is under way", "queue waits; drop_new refuses the new one; cancel_old ends the one under way."], limit: ["Actions at once", ""],
     email: ["E-mail", "Addresses, one a line. Each has to confirm once."], webhook: ["Webhook", "A URL that gets each message as JSON."], zap_id: ["Error zap", "It runs with the message as its trigger.body."], every_s: ["Seconds between messages", ""],
