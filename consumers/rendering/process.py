@@ -22,8 +22,13 @@ class Died(Exception):
         self.by_limit = by_limit
 
 
-async def python(module: str, stdout: int = asyncio.subprocess.PIPE, limit: int = 2**16) -> asyncio.subprocess.Process:
-    """A child that runs a module, without this process's secrets. `limit`: bytes of its output that are buffered."""
+async def python(
+    module: str, stdout: int = asyncio.subprocess.PIPE, limit: int = 2**16, also: str = "\0"
+) -> asyncio.subprocess.Process:
+    """A child that runs a module, without this process's secrets. `limit`: bytes of its output that are buffered.
+
+    `also`: how the names of those variables begin that it needs all the same.
+    """
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -31,7 +36,11 @@ async def python(module: str, stdout: int = asyncio.subprocess.PIPE, limit: int 
         stdin=asyncio.subprocess.PIPE,
         stdout=stdout,
         limit=limit,
-        env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env={
+            # Those are an object store's own, and none of our settings.
+            **{name: value for name, value in os.environ.items() if name.startswith(also)},  # noqa: TID251 - see above
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        },
     )
 
 

@@ -104,7 +104,7 @@ async def keep(dsn: str, archive: str, stop: asyncio.Event) -> None:
 
 
 async def _served(dsn: str, archive: str, stop: asyncio.Event) -> int | None:
-    child = await python("consumers.scheduler.retaining", stdout=asyncio.subprocess.DEVNULL)
+    child = await python("consumers.scheduler.retaining", stdout=asyncio.subprocess.DEVNULL, also="AWS_")
     assert child.stdin is not None
     stopping = asyncio.create_task(stop.wait())
     ending = asyncio.create_task(child.wait())

@@ -325,11 +325,7 @@ async def test_an_object_store_holds_archives_as_a_directory_does(
     await zaps(store, RULES)
     mine = await runs(store, SHORT, 6)
     async with object_store() as (endpoint, objects), following(dsn, store), indexed(dsn):
-        for name, value in {
-            "AWS_ACCESS_KEY_ID": "me", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "eu-1",
-            "AWS_ENDPOINT": endpoint, "AWS_ALLOW_HTTP": "true",
-        }.items():  # fmt: skip
-            monkeypatch.setenv(name, value)
+        let_in(monkeypatch, endpoint)
         assert await wait_until(store.pool, "run_list", await store.head(), 10)
         gone = await ended(dsn, MONTH.date())
         place = archive.place("s3://history/runs")
@@ -341,15 +337,25 @@ async def test_an_object_store_holds_archives_as_a_directory_does(
     assert (await verify_chain(dsn)).broken_at is None
 
 
+def let_in(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    """Credentials for an object store, as an operator sets them."""
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "me", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "eu-1",
+        "AWS_ENDPOINT": endpoint, "AWS_ALLOW_HTTP": "true",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+
+
 async def test_a_scheduler_archives_and_drops_what_is_over_by_a_child(
-    dsn: str, store: PgEventStore, months: None, tmp_path: Path
+    dsn: str, store: PgEventStore, months: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await zaps(store, RULES)
     short, always = await runs(store, SHORT, 6), await runs(store, ALWAYS, 3)
     stop = asyncio.Event()
-    async with following(dsn, store), indexed(dsn):
+    async with object_store() as (endpoint, objects), following(dsn, store), indexed(dsn):
+        let_in(monkeypatch, endpoint)
         assert await wait_until(store.pool, "run_list", await store.head(), 10)
-        keeping = asyncio.create_task(keep(dsn, str(tmp_path), stop))
+        keeping = asyncio.create_task(keep(dsn, "s3://history/runs", stop))
 
         async def gone() -> bool:
             return await store.read_stream(StreamKind.RUN, short[0]) == []
@@ -358,8 +364,8 @@ async def test_a_scheduler_archives_and_drops_what_is_over_by_a_child(
         stop.set()
         await keeping
         assert await store.read_stream(StreamKind.RUN, always[0])
-        (file,) = tmp_path.iterdir()
-        assert await archive.bring_back(dsn, archive.place(str(tmp_path)), file.name) == 18
+        (name,) = [key.rpartition("/")[2] for key in objects]
+        assert await archive.bring_back(dsn, archive.place("s3://history/runs"), name) == 18
     assert (await verify_chain(dsn)).broken_at is None
 
 
