@@ -106,6 +106,7 @@ class Aviary:
                 continue
             for name, url in (
                 ("fine", f"{self.target.url}/x"),
+                ("kept", f"{self.target.url}/x"),
                 ("refused", f"{self.target.url}/status/401"),
                 ("fails", f"{self.target.url}/status/500"),
                 ("closed", "http://127.0.0.1:9/"),
@@ -115,6 +116,8 @@ class Aviary:
                     continue  # else its target counts as down, and runs wait
                 config = {"method": "POST", "url": url, "body": {"v": "{{ vars.SECRET }}", "b": "{{ trigger.body.n }}"},
                           "headers": {"X-V": "{{ vars.SECRET }}"}, "query": {"v": "{{ vars.SECRET }}"}}  # fmt: skip
+                if name == "kept":
+                    config["response"] = "binary"  # which makes a file of what the target repeats
                 step = {"id": f"{kind}_{name}", "kind": "action", "type": "http.request", "config": config}
                 yield step | ONCE | {"connection": connection}
         mail = {"to": "ada@example.com", "from": "hub@example.com", "text": "{{ vars.SECRET }}"}
@@ -245,6 +248,9 @@ async def test_no_table_has_one(aviary: Aviary) -> None:
                 rows += 1
                 assert not found_in("\n".join(map(_text, row.values()))), table
         assert rows > 100
+        kept = [row["content"] for row in await connection.fetch("select content from proj.file_chunks")]
+        assert len(kept) > 2
+        assert all(b"[redacted]" in content for content in kept)
     finally:
         await connection.close()
 

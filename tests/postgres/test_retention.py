@@ -31,11 +31,12 @@ from projections.engine.verify import verify_read_models
 from projections.run_found import find_runs
 from projections.run_query import RunFilter
 from projections.stats import Asked, Bucket, read_stats
+from sql.files.store import FileStore
 from sql.log.event_store import PgEventStore
 from sql.log.tree import Tree, recomputed
 from sql.log.verify import verify_chain
 from sql.postgres.pool import Connection, connect
-from sql.process.clock import new_id
+from sql.process.clock import new_id, now
 from tests.support.builders import a_definition, a_zap_created
 from tests.support.eventually import eventually
 from tests.support.object_store import object_store
@@ -85,6 +86,10 @@ async def runs(
     return ids
 
 
+async def _content() -> AsyncIterator[bytes]:
+    yield b"a file"
+
+
 async def statistics(store: PgEventStore, tenant_id: UUID = TENANT) -> list[list[Bucket]]:
     found = []
     for zap_id in (None, SHORT, LONG, ALWAYS):
@@ -120,6 +125,8 @@ async def test_what_is_over_goes_and_everything_still_verifies(
 ) -> None:
     await zaps(store, RULES)
     short, long, always = [await runs(store, zap_id, 12) for zap_id in (SHORT, LONG, ALWAYS)]
+    files = FileStore(store.pool, now, new_id)
+    goes, stays = [await files.keep(TENANT, run_id, _content()) for run_id in (short[0], always[0])]
     under_way = id_in(MONTH, random.Random(9))
     started = run.RunRequested(zap_id=SHORT, zap_version=1, source="webhook", request=json_request({"n": 1}))
     await append(store, under_way, started, tenant_id=TENANT, key=under_way)
@@ -137,6 +144,9 @@ async def test_what_is_over_goes_and_everything_still_verifies(
         assert await wait_until(store.pool, "run_list", await store.head(), 10)
         assert await verify_read_models(dsn, PROJECTIONS, PARTITIONS) == []
     assert await statistics(store) == stats
+    chunks = await connection.fetch("select file_id, content from proj.file_chunks")
+    assert [(row["file_id"], row["content"]) for row in chunks] == [(stays.id, b"a file")]
+    assert await files.find(TENANT, goes.id) is None
     left = await connection.fetch("select distinct stream_id from es.events where kind = 1")
     assert {row[0] for row in left} == {*long, *always, under_way} - expected
     for table in ("rm.run_list", "rm.run_keys"):

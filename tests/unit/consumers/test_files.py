@@ -1,6 +1,7 @@
 """Files on their way out and in: streamed with a known length, read anew for each attempt, and freed of secrets."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Mapping
 from hashlib import sha256
 from typing import Any
@@ -206,6 +207,18 @@ async def test_secrets_are_taken_out_of_content_wherever_its_pieces_end() -> Non
         found = b"".join([piece async for piece in Blot([secret]).stream(pieces())])
         assert secret.encode() not in found
         assert found.count(b"[redacted]") == 3
+
+
+def test_secrets_are_taken_out_of_what_is_kept_exactly_however_they_are_spelt_inside() -> None:
+    raw = b'{"a": "hunter%2Ftwo%2Fhunter", "b": 1}'
+    value: Json = {"content": base64.b64encode(raw).decode(), "content_type": "application/json", "size": len(raw)}
+    found = Blot(["hunter/two/hunter"]).json({"body": value, "other": {"content": "no base64!", "content_type": "x"}})
+    assert isinstance(found, dict)
+    body = found["body"]
+    assert isinstance(body, dict)
+    assert base64.b64decode(str(body["content"])) == b'{"a": "[redacted]", "b": 1}'
+    assert body["size"] == len(b'{"a": "[redacted]", "b": 1}')
+    assert found["other"] == {"content": "no base64!", "content_type": "x"}
 
 
 async def test_mails_take_files_of_the_run_up_to_what_a_mail_may_have() -> None:
