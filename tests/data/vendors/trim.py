@@ -1,0 +1,182 @@
+"""Takes the operations that connectors call out of descriptions that vendors publish; the rest is not kept here.
+
+    npm pack @octokit/openapi@23.0.2              → package/generated/api.github.com.json  (MIT, GitHub)
+    pip download google-api-python-client==2.202.0 → googleapiclient/discovery_cache/…     (Apache-2.0, Google)
+
+`python tests/data/vendors/trim.py FOLDER` reads both from where they were unpacked (the second in `g`), and writes
+github.json and google.json: of each operation its method, its path, the parameters of its query, and a JSON Schema of
+its body that takes no unknown field.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+HERE = Path(__file__).parent
+WIRE = HERE.parents[1] / "golden" / "wire"
+GOOGLE = ("calendar.v3", "drive.v3", "forms.v1", "gmail.v1", "sheets.v4")
+
+
+def wanted() -> set[tuple[str, str, str]]:
+    """Method, host and path of each request in the snapshots."""
+    found: set[tuple[str, str, str]] = set()
+
+    def look(value: Any) -> None:
+        if isinstance(value, dict) and {"method", "url"} <= set(value):
+            url = urlsplit(value["url"])
+            found.add((value["method"], url.netloc, url.path))
+        for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            look(inner)
+
+    for path in WIRE.glob("*.json"):
+        look(json.loads(path.read_text("utf-8")))
+    return found
+
+
+def pattern(path: str) -> str:
+    """A path with `{name}` as a regular expression; a last segment may be several."""
+    return "".join("[^/]+" if part.startswith("{") else re.escape(part) for part in re.split(r"(\{[^}]*\})", path))
+
+
+def called(operations: list[dict[str, Any]], host: str) -> list[dict[str, Any]]:
+    """Those that a snapshot shows; of several the one with the fewest names in its path."""
+    kept: dict[tuple[str, str], dict[str, Any]] = {}
+    for method, where, path in wanted():
+        fit = [one for one in operations if one["method"] == method and re.fullmatch(one["pattern"], path)]
+        if where == host and fit:
+            best = min(fit, key=lambda one: one["path"].count("{"))
+            kept[method, best["path"]] = best
+    return sorted(kept.values(), key=lambda one: (one["path"], one["method"]))
+
+
+def github(folder: Path) -> dict[str, Any]:
+    document = json.loads((folder / "package/generated/api.github.com.json").read_text("utf-8"))
+    operations = [
+        github_operation(document, method, path, one)
+        for path, methods in document["paths"].items()
+        for method, one in methods.items()
+    ]
+    kept = called(operations, "api.github.com")
+    for one in kept:
+        one["body"] = strict(resolved(document, one["body"])) if one["body"] else None
+    return {"source": "npm @octokit/openapi 23.0.2 (MIT)", "hosts": {"api.github.com": kept}}
+
+
+def github_operation(document: dict[str, Any], method: str, path: str, one: dict[str, Any]) -> dict[str, Any]:
+    query = [item for item in resolved(document, one.get("parameters", [])) if item["in"] == "query"]
+    several = path.endswith("/contents/{path}")
+    return {
+        "method": method.upper(),
+        "path": path,
+        "pattern": pattern(path).removesuffix("[^/]+") + ".+" if several else pattern(path),
+        "query": {item["name"]: item.get("schema", {}) for item in query},
+        "required": [item["name"] for item in query if item.get("required")],
+        "body": one.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema"),
+    }
+
+
+DROPPED = ("example", "examples", "description", "nullable", "x-multi-segment", "x-github-breaking-changes")
+
+
+def resolved(document: dict[str, Any], value: Any) -> Any:
+    """The value without references, and without what a validator does not need."""
+    if isinstance(value, list):
+        return [resolved(document, one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if "$ref" in value:
+        found: Any = document
+        for key in value["$ref"].removeprefix("#/").split("/"):
+            found = found[key]
+        return resolved(document, found)
+    made = {
+        name: resolved(document, one)
+        for name, one in value.items()
+        if name not in DROPPED or (name == "description" and isinstance(one, dict))
+    }
+    if value.get("nullable") and isinstance(made.get("type"), str):
+        made["type"] = [made["type"], "null"]
+    return made
+
+
+def strict(schema: dict[str, Any]) -> dict[str, Any]:
+    """The same without room for fields that are not named, on the first level."""
+    return (
+        {**schema, "additionalProperties": False}
+        if schema.get("type") == "object" and "properties" in schema
+        else schema
+    )
+
+
+def google(folder: Path) -> dict[str, Any]:
+    hosts: dict[str, list[dict[str, Any]]] = {}
+    for name in GOOGLE:
+        document = json.loads((folder / f"g/googleapiclient/discovery_cache/documents/{name}.json").read_text("utf-8"))
+        url = urlsplit(document["rootUrl"] + document["servicePath"])
+        found = [google_operation(document, url.path, method) for method in methods_of(document)]
+        hosts.setdefault(url.netloc, []).extend(called(found, url.netloc))
+    return {"source": "PyPI google-api-python-client 2.202.0 (Apache-2.0)", "hosts": hosts}
+
+
+def google_operation(document: dict[str, Any], below: str, method: dict[str, Any]) -> dict[str, Any]:
+    own = method.get("parameters", {})
+    query = {name: value for name, value in own.items() if value["location"] == "query"}
+    path, body = below + method["path"].replace("{+", "{"), method.get("request", {}).get("$ref")
+    return {
+        "method": method["httpMethod"],
+        "path": path,
+        "pattern": pattern(path),
+        "query": {
+            name: {key: value[key] for key in ("type", "enum") if key in value}
+            for name, value in (query | document["parameters"]).items()
+        },
+        "required": [name for name, value in query.items() if value.get("required")],
+        "body": closed(document, body) if body else None,
+    }
+
+
+def methods_of(resource: dict[str, Any]) -> list[dict[str, Any]]:
+    found = list(resource.get("methods", {}).values())
+    for inner in resource.get("resources", {}).values():
+        found += methods_of(inner)
+    return found
+
+
+def closed(document: dict[str, Any], name: str) -> dict[str, Any]:
+    """A schema with those that it names, none of which takes an unknown field."""
+    definitions: dict[str, Any] = {}
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, list):
+            return [plain(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        if isinstance(value.get("$ref"), str):
+            take(value["$ref"])
+            return {"$ref": f"#/$defs/{value['$ref']}"}
+        made = {key: plain(value[key]) for key in ("type", "items", "enum", "additionalProperties") if key in value}
+        if "properties" in value:
+            made |= {
+                "properties": {key: plain(one) for key, one in value["properties"].items()},
+                "additionalProperties": False,
+            }
+        if made.get("type") == "any":
+            del made["type"]
+        return made
+
+    def take(wanted_name: str) -> None:
+        if wanted_name not in definitions:
+            definitions[wanted_name] = {}
+            definitions[wanted_name] = plain(document["schemas"][wanted_name])
+
+    take(name)
+    return {"$ref": f"#/$defs/{name}", "$defs": definitions}
+
+
+if __name__ == "__main__":
+    unpacked = Path(sys.argv[1])
+    for vendor, made in (("github", github(unpacked)), ("google", google(unpacked))):
+        (HERE / f"{vendor}.json").write_text(json.dumps(made, indent=1, sort_keys=True) + "\n", "utf-8")
