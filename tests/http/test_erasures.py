@@ -14,6 +14,8 @@ from tests.support.eventually import eventually
 from tests.support.jobs import job_worker
 from tests.support.projected import following
 
+pytestmark = pytest.mark.usefixtures("read_models")
+
 
 async def test_a_person_is_forgotten_in_all_runs_of_zaps_that_say_whose_they_are(
     ada: Person, dsn: str, capsys: pytest.CaptureFixture[str]

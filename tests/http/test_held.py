@@ -24,6 +24,8 @@ from tests.support.api import Person, running_api, sign_up, zap_body
 from tests.support.eventually import eventually
 from tests.support.projected import PARTITIONS, following, requested
 
+pytestmark = pytest.mark.usefixtures("read_models")
+
 HOLD = {"when_paused": "hold"}
 
 

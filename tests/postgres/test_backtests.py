@@ -37,6 +37,8 @@ from tests.support.eventually import eventually
 from tests.support.projected import append, following
 from tests.support.raw_target import RawTarget, raw_target
 
+pytestmark = pytest.mark.usefixtures("read_models")
+
 ADA, BOB = new_id(), new_id()
 ASKED = Metadata(actor=f"user:{ADA}")
 ROOT = Path(__file__).parents[2]

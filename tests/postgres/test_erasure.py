@@ -33,6 +33,8 @@ from tests.support.index_contents import contents
 from tests.support.projected import PARTITIONS, append, following, live_many, tamper
 from tests.support.tables import where_is
 
+pytestmark = pytest.mark.usefixtures("read_models")
+
 CANARY = "canary-4711@example.org"
 TENANT = new_id()
 ZAP = new_id()

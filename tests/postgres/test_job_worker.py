@@ -65,6 +65,8 @@ from tests.support.projected import (
     requested,
 )
 
+pytestmark = pytest.mark.usefixtures("read_models")
+
 ADA, BOB = new_id(), new_id()
 ASKED = Metadata(actor=f"user:{ADA}")
 ROOT = Path(__file__).parents[2]

@@ -42,6 +42,8 @@ from tests.support.eventually import eventually
 from tests.support.object_store import object_store
 from tests.support.projected import PARTITIONS, append, failed, following, rows_of, succeeded, tamper
 
+pytestmark = pytest.mark.usefixtures("read_models")
+
 TENANT, OTHER = new_id(), new_id()
 SHORT, LONG, ALWAYS = new_id(), new_id(), new_id()
 MONTH, END = datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 4, 1, tzinfo=UTC)
