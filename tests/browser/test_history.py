@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import Signed, sign_in
 from tests.browser.test_editor import new_zap, setting
-from tests.browser.test_ui import HOSTILE, failed_run
+from tests.browser.test_ui import HOSTILE, failed_run, failing_zap
 from tests.support.axe import violations
 from tests.support.eventually import eventually
 from tests.support.system import System
@@ -221,6 +221,32 @@ async def test_a_run_is_compared_with_itself_at_another_moment(system: System, s
     await page.goto(f"/runs/{run}?tab=past")
     await page.get_by_test_id("past-against").select_option(index=1)
     await expect(page.get_by_test_id("diff")).to_contain_text("steps")
+
+
+async def test_a_failed_run_is_found_by_a_customers_number_within_ten_seconds_from_the_start_page(
+    system: System, signed: Signed
+) -> None:
+    zap = await failing_zap(system, "Charges")
+    runs = [await system.post_hook(zap["hook_url"], {"customer": f"C-{n}"}, key=str(n)) for n in (90_210, 90_211)]
+    await system.settled(runs, 20)
+
+    async def found() -> bool:
+        return bool((await system.call("GET", "/api/v1/runs/count?q=90211"))["count"])
+
+    await eventually(found, 20)
+    page = signed.page
+    await page.goto("/")
+    await page.get_by_test_id("user-menu").wait_for()
+    began = asyncio.get_running_loop().time()
+    await page.keyboard.press("Control+k")
+    await page.get_by_test_id("palette").fill("C-90211")
+    await page.keyboard.press("Enter")
+    rows = page.get_by_test_id("run-row")
+    await expect(rows).to_have_count(1)
+    await expect(rows).to_contain_text("Failed")
+    await rows.get_by_role("link").first.click()
+    await page.wait_for_url(f"**/runs/{runs[1]}*")
+    assert asyncio.get_running_loop().time() - began < 10
 
 
 async def test_a_person_is_forgotten_after_a_look_and_the_record_holds(system: System, signed: Signed) -> None:
