@@ -198,6 +198,22 @@ async def test_variables_are_set_replaced_and_taken_away(system: System, signed:
         ["set variable BASE"] * 2, timeout=25_000
     )
     await page.keyboard.press("Escape")
+    step = {
+        "id": "send",
+        "kind": "action",
+        "type": "http.request",
+        "config": {"method": "GET", "url": "{{ vars.BASE }}"},
+    }
+    body = {"name": "Names it", "trigger": {"type": "webhook.catch"}, "steps": [step]}
+    await system.call("POST", "/api/v1/zaps", body)
+    await plain_row.get_by_role("button", name="Actions").click()
+    await page.get_by_test_id("delete-variable").click()
+    await expect(page.get_by_test_id("uses")).to_contain_text("Names it in the draft: send")
+    await page.keyboard.press("Escape")
+    await secret_row.get_by_role("button", name="Actions").click()
+    await page.get_by_test_id("variable-uses").click()
+    await expect(page.get_by_text("No zap names it.")).to_be_visible()
+    await page.keyboard.press("Escape")
     await secret_row.get_by_role("button", name="Actions").click()
     await page.get_by_test_id("delete-variable").click()
     await page.get_by_test_id("confirm").click()
@@ -237,7 +253,7 @@ async def test_their_screens_and_dialogs_are_accessible_and_show_hostile_values_
     body = {"name": f"{HOSTILE} {theme} {width}", "kind": "bearer", "secrets": {"token": CANARY},
             "config": {"hosts": ["shop.example.com"]}}  # fmt: skip
     made = await system.call("POST", "/api/v1/connections", body)
-    await uses(system, made["id"], HOSTILE, "https://shop.example.com/x")
+    await uses(system, made["id"], HOSTILE, "https://shop.example.com/x?v={{ vars.HOSTILE }}")
     await system.call("PUT", "/api/v1/variables/HOSTILE", {"value": HOSTILE})
     asked = {"name": f"Consent {theme} {width} {HOSTILE}", "kind": "oauth2", "config": {
         "grant": "authorization_code", "client_id": "c", "authorize_url": "https://id.example.com/authorize",
@@ -268,3 +284,7 @@ async def test_their_screens_and_dialogs_are_accessible_and_show_hostile_values_
         await page.get_by_test_id("variable-row").first.get_by_role("button", name="Actions").click()
         await page.get_by_test_id("variable-history").click()
         await look("history", "history")
+        await page.goto("/variables")
+        await page.get_by_test_id("variable-row").first.get_by_role("button", name="Actions").click()
+        await page.get_by_test_id("delete-variable").click()
+        await look("variable-removal", "uses")

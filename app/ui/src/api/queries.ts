@@ -314,6 +314,13 @@ export const variableHistoryQuery = (name: string) =>
     },
   });
 
+/** The zaps that name it; looked for in all of them, so only when somebody asks. */
+export const variableUsesQuery = (name: string) =>
+  queryOptions({
+    queryKey: ["variables", "uses", name],
+    queryFn: async ({ signal }) => (await data(api.GET("/api/v1/variables/{name}/used-by", { params: { path: { name } }, signal }))).items,
+  });
+
 export const connectorsQuery = queryOptions({
   queryKey: ["connectors"],
   staleTime: 60_000,

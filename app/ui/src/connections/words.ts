@@ -37,6 +37,6 @@ export const c = {
   vars: {
     about: "Values that templates name as vars.NAME: addresses, limits, secrets. Runs see a new value within a second.", create: "New variable", change: (name: string) => `Change ${name}`, none: "No variables yet", noneAbout: "Keep in one place what many zaps share, and change it without publishing them anew.",
     value: "Value", secret: "Secret", secretAbout: "A secret is a text that is never shown again, neither here nor in runs.", hidden: "set, and never shown", changed: "Changed", template: "In templates", type: "Type", types: { string: "Text", number: "Number", boolean: "Yes or no" },
-    nameHint: "Letters, digits and _, as templates write it.", removeTitle: (name: string) => `Delete ${name}?`, removeAbout: "Steps that name it fail from then on.", yes: "Yes", no: "No", history: "History", historyOf: (name: string) => `History of ${name}`, noHistory: "The audit has nothing of it yet.", kept: "Its present value is not shown. Write the new one.",
+    nameHint: "Letters, digits and _, as templates write it.", removeTitle: (name: string) => `Delete ${name}?`, removeAbout: "These zaps name it. Their steps fail from then on.", yes: "Yes", no: "No", history: "History", historyOf: (name: string) => `History of ${name}`, noHistory: "The audit has nothing of it yet.", kept: "Its present value is not shown. Write the new one.",
   },
 };

@@ -1,6 +1,5 @@
 /** Connections: credentials that zaps call others with. They can be tried, changed and taken away, and never read. */
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
+import { useInfiniteQuery } from "@tanstack/react-query";
 import { Cable, Check, CircleDashed, FlaskConical, Pencil, Plus, RefreshCw, Trash2, TriangleAlert, X } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { ApiError, type Connection, api, data } from "../api/client";
@@ -8,10 +7,11 @@ import { connectionsQuery, queryClient, usesQuery } from "../api/queries";
 import { Consent } from "../connections/Consent";
 import { ConnectionForm } from "../connections/Form";
 import { Trial } from "../connections/Trial";
+import { Uses, UsesDialog } from "../connections/Uses";
 import { c } from "../connections/words";
 import { Empty, Failed, Loading, Page, Panel } from "../parts/controls";
 import { More } from "../parts/More";
-import { Confirm, Dialog, Menu, MenuItem } from "../parts/overlays";
+import { Confirm, Menu, MenuItem } from "../parts/overlays";
 import { Ago } from "../parts/time";
 import { toast } from "../parts/toasts";
 import { t } from "../texts";
@@ -81,7 +81,7 @@ function Row({ one }: { one: Connection }) {
         </Menu>
         {wish === "change" && <ConnectionForm of={one} onClose={shut} done={shut} />}
         {wish === "test" && <Trial one={one} onClose={shut} />}
-        {wish === "uses" && <Dialog title={c.usesOf(one.name)} onClose={shut}><div className="dialog-body"><Uses id={one.id} /></div><footer><button type="button" className="button primary" onClick={shut}>{t.common.close}</button></footer></Dialog>}
+        {wish === "uses" && <UsesDialog name={one.name} query={usesQuery(one.id)} onClose={shut} />}
         {wish === "delete" && <Removal one={one} onClose={shut} />}
         {typeof wish === "object" && <Consent of={one} url={wish.consent} onClose={shut} />}
       </td>
@@ -108,16 +108,7 @@ function Removal({ one, onClose }: { one: Connection; onClose: () => void }) {
   return (
     <Confirm title={c.removeTitle(one.name)} action={isUsed ? c.removeAnyway : c.remove} danger onClose={onClose} onConfirm={() => remove(isUsed)}>
       <p>{isUsed ? c.inUse : c.removeAbout}</p>
-      {isUsed && <Uses id={one.id} />}
+      {isUsed && <Uses query={usesQuery(one.id)} />}
     </Confirm>
   );
-}
-
-/** Which zaps name it, and at which steps. */
-function Uses({ id }: { id: string }) {
-  const { data: uses, error } = useQuery(usesQuery(id));
-  if (error) return <Failed error={error} />;
-  if (!uses) return <Loading />;
-  if (uses.length === 0) return <p className="soft">{c.nobody}</p>;
-  return <ul className="stack close" data-testid="uses">{uses.map((use) => <li key={`${use.zap_id} ${use.version}`}><Link to="/zaps/$id" params={{ id: use.zap_id }} className="wrap-any">{use.name}</Link> <span className="small faint">{c.inVersion[use.version]}: {use.places.join(", ")}</span></li>)}</ul>;
 }

@@ -1,9 +1,10 @@
 /** Variables: values that templates of all zaps name. Secret ones can be replaced, and never read. */
 import { useQuery } from "@tanstack/react-query";
-import { Check, History, Lock, Pencil, Plus, Trash2, Variable as VariableIcon } from "lucide-react";
+import { Check, History, Lock, Pencil, Plus, Trash2, Variable as VariableIcon, Workflow } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { type Variable, api, data } from "../api/client";
-import { queryClient, variableHistoryQuery, variablesQuery } from "../api/queries";
+import { queryClient, variableHistoryQuery, variablesQuery, variableUsesQuery } from "../api/queries";
+import { Uses, UsesDialog } from "../connections/Uses";
 import { c } from "../connections/words";
 import { CopyButton, Empty, Failed, Field, Loading, Page, Panel } from "../parts/controls";
 import { Confirm, Dialog, Menu, MenuItem } from "../parts/overlays";
@@ -38,7 +39,7 @@ export function Variables() {
 }
 
 function Row({ one }: { one: Variable }) {
-  const [wish, setWish] = useState<"change" | "delete" | "history">();
+  const [wish, setWish] = useState<"change" | "delete" | "history" | "uses">();
   const shut = () => setWish(undefined);
   return (
     <tr data-testid="variable-row">
@@ -48,17 +49,19 @@ function Row({ one }: { one: Variable }) {
       <td className="fit end corner">
         <Menu label={c.actionsOf(one.name)}>
           <MenuItem icon={<Pencil aria-hidden />} onSelect={() => setWish("change")} testId="change-variable">{c.changeIt}</MenuItem>
+          <MenuItem icon={<Workflow aria-hidden />} onSelect={() => setWish("uses")} testId="variable-uses">{c.usedBy}</MenuItem>
           <MenuItem icon={<History aria-hidden />} onSelect={() => setWish("history")} testId="variable-history">{c.vars.history}</MenuItem>
           <MenuItem icon={<Trash2 aria-hidden />} danger onSelect={() => setWish("delete")} testId="delete-variable">{c.remove}</MenuItem>
         </Menu>
         {wish === "change" && <VariableForm of={one} onClose={shut} />}
         {wish === "history" && <Past name={one.name} onClose={shut} />}
+        {wish === "uses" && <UsesDialog name={one.name} query={variableUsesQuery(one.name)} onClose={shut} />}
         {wish === "delete" && (
           <Confirm title={c.vars.removeTitle(one.name)} action={c.remove} danger onClose={shut} onConfirm={async () => {
             await data(api.DELETE("/api/v1/variables/{name}", { params: { path: { name: one.name } } }));
             await changed();
           }}>
-            <p>{c.vars.removeAbout}</p>
+            <Uses query={variableUsesQuery(one.name)} before={c.vars.removeAbout} />
           </Confirm>
         )}
       </td>
