@@ -16,10 +16,10 @@ from consumers.credentials.armed import Armed
 from consumers.credentials.credentials import Credentials
 from consumers.outbound.targets import Targets
 from consumers.registering.service import Refused, Service, Told
-from domain.aggregates import REGISTRATION
+from domain.aggregates import REGISTRATION, ZAP
 from domain.log.event import Appended, Metadata, NewEvent
 from domain.log.ports import Clock, NewId
-from domain.log.stream import facts, load
+from domain.log.stream import append, facts, load
 from domain.registration.events import (
     HookCalled,
     HookFailed,
@@ -42,8 +42,8 @@ from domain.registration.registration import (
 from domain.starting.registering import PresetOf
 from domain.values.json import JsonObject
 from domain.zap.definition import NamedTrigger
-from domain.zap.events import ZapSecretsChanged
-from domain.zap.zap import hook_path
+from domain.zap.events import Flag, ZapSecretsChanged
+from domain.zap.zap import FlagZap, UnflagZap, decide, hook_path
 from sql.log.event_store import PgEventStore
 from sql.secrets.secret_box import SecretBox, Unreadable
 from sql.tables.hook_secrets import HookTables, secret_context
@@ -105,15 +105,33 @@ class Registrar:
             state, now = known.state if known else None, self._clock()
             step = next_step(state, wanted, hook.due, now)
             if isinstance(step, Wait):
-                return step.until
+                return step.until if await self._tell(hook, state) else now + BUSY
             if step == "check" and await self._is_there(hook, state):
-                return now + CHECKED_EVERY
+                return now + CHECKED_EVERY if await self._tell(hook, state) else now + BUSY
             site = state.site if step == "remove" and state else wanted
             assert site is not None, "a step is about a site"
             attempt = _Attempt(hook, site, state, known.version if known else 0, self._new_id())
             doing: Literal["register", "remove"] = "remove" if step == "remove" else "register"
             if not await self._attempt(attempt, HookCalled(zap_id=hook.zap_id, doing=doing, site=site)):
                 return now + BUSY
+
+    async def _tell(self, hook: HookOf, state: Registration | None) -> bool:
+        """Flag the zap where nobody tries any more, until it is registered; False where somebody else was quicker.
+
+        What is in the log says so, not what was just done: a process that dies in between leaves no zap unflagged.
+        """
+        command: FlagZap | UnflagZap
+        if state is not None and state.has_ended and hook.trigger is not None:
+            site = state.site.at if state.site else ""
+            detail = f"{site} is not told of the hook any more: {state.message}"[:MAX_WORDS]
+            command = FlagZap(Flag(kind="unregistered", detail=detail, since=state.since))
+        elif state is not None and state.status == "registered":
+            command = UnflagZap("unregistered")
+        else:
+            return True
+        zap = await load(self._store, ZAP, hook.zap_id)
+        events = decide(command, zap.state) if zap and zap.state.status != "deleted" else []
+        return not events or zap is None or await append(self._store, self._new_id, zap, events, _METADATA)
 
     async def _is_there(self, hook: HookOf, state: Registration | None) -> bool:
         """Whether the service still has the hook; where it does not say, that is taken for a yes."""

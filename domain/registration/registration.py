@@ -45,6 +45,11 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
         return self.status in {"registering", "removing"} and now - self.since < UNDER_WAY
 
     @property
+    def has_ended(self) -> bool:
+        """Whether it has failed, and nobody tries again by himself."""
+        return self.status == "failed" and self.next_at is None
+
+    @property
     def next_at(self) -> datetime | None:
         """When a failed attempt is repeated; None where nobody does."""
         if self.status != "failed" or self.final or self.failures >= MOST_FAILURES:

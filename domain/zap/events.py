@@ -12,10 +12,10 @@ import msgspec
 from domain.log.event import Event
 from domain.zap.definition import Definition
 
-FlagKind: TypeAlias = Literal["failing", "target_gone", "loop", "poll_failing", "needs_reconnect"]
+FlagKind: TypeAlias = Literal["failing", "target_gone", "loop", "poll_failing", "needs_reconnect", "unregistered"]
 """No run completes any more; the target of a step answered 410, so it wants no more requests; the zap starts itself;
 the source of a trigger, whose id is in `step_id`, fails again and again; a connection that
-the zap names has to be reconnected."""
+the zap names has to be reconnected; the service that should send to the hook does not know of it."""
 
 
 class Flag(msgspec.Struct, frozen=True, kw_only=True):

@@ -245,6 +245,7 @@ async def test_a_service_that_fails_is_asked_again_later_and_later_and_one_that_
     zap = await published(world, ada)
     await world.settle()
     found = await standing(ada, zap)
+    assert (await ada("GET", f"/zaps/{zap['id']}")).json()["flags"] == [], "it is tried again"
     assert (found["status"], found["code"], found["failures"]) == ("failed", "http_503", 1)
     assert found["message"] == "the target answered 503: try later"
     await world.settle(5)
@@ -257,10 +258,14 @@ async def test_a_service_that_fails_is_asked_again_later_and_later_and_one_that_
     assert (found["code"], found["next_at"]) == ("http_422", None)
     assert TOKEN not in found["message"]
     assert await world.timers() == 0
+    (flag,) = (await ada("GET", f"/zaps/{zap['id']}")).json()["flags"]
+    assert flag["kind"] == "unregistered"
+    assert flag["detail"] == f"github.webhook is not told of the hook any more: {found['message']}"
     world.service.refuses = None
     assert (await ada("POST", f"/zaps/{zap['id']}/register")).status_code == 200
     await world.settle()
     assert (await standing(ada, zap))["status"] == "registered"
+    assert (await ada("GET", f"/zaps/{zap['id']}")).json()["flags"] == []
 
 
 async def test_a_hook_that_the_service_has_lost_is_made_anew_and_one_it_will_not_remove_is_told_of(

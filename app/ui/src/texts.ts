@@ -33,7 +33,7 @@ export const t = {
   jobStatus: { running: "Running", paused: "Paused", completed: "Done", aborted: "Aborted" },
   sources: { webhook: "Webhook", schedule: "Schedule", manual: "By hand", replay: "Replay", alert: "Alert", failure: "Failure of a zap", poll: "Poll", item: "Loop item", zap: "Another zap" },
   triggers: { "webhook.catch": "Webhook", "webhook.catch_raw": "Raw webhook", "schedule.cron": "Schedule", "schedule.every": "Schedule", manual: "By hand" },
-  flags: { failing: "Failing", loop: "Starts itself", target_gone: "Target gone", poll_failing: "Poll fails", needs_reconnect: "Needs consent" } as Record<string, string>,
+  flags: { failing: "Failing", loop: "Starts itself", target_gone: "Target gone", poll_failing: "Poll fails", needs_reconnect: "Needs consent", unregistered: "Not registered" } as Record<string, string>,
   kinds: { action: "", delay: "Delay", filter: "Filter", paths: "Paths", set: "Set", stop: "Stop", return: "Return", try: "Try", unknown: "Unknown", for_each: "For each", zap: "Zap", approval: "Approval", wait_for: "Wait for" },
   steps: {
     none: "No steps yet: each request is stored as a run that ends at once.", otherwise: "Otherwise", onError: "On error", tries: "Tries", each: "For each item", rejected: "If rejected",
