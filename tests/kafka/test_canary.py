@@ -14,6 +14,8 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.support.broker import Broker, topic_name, topic_records
 from tests.support.deployment import ROLES, Deployment, deployment
@@ -27,6 +29,11 @@ from tests.support.system import PARTITIONS, PASSWORD
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 MARK = secrets.token_hex(6)
 ONCE: dict[str, Any] = {"retry": {"kind": "fixed", "delays_s": [0.1]}, "on_error": "continue"}
+PEM = (
+    rsa.generate_private_key(65537, 2048)
+    .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    .decode()
+)
 
 
 def canary(name: str) -> str:
@@ -49,10 +56,12 @@ SECRETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 def spellings() -> list[str]:
-    """The mark as it is, as hex, and as base64 has it behind any bytes."""
+    """The mark as it is, as hex, and as base64 has it behind any bytes; a line of the private key; tokens."""
     raw = MARK.encode()
     in_base64 = [base64.b64encode(b"\0" * n + raw).decode()[-(-n * 8 // 6) : (n + len(raw)) * 8 // 6] for n in range(3)]
-    return [MARK, raw.hex(), *in_base64, "canary-access-", "canary-refresh-"]
+    of_key = PEM.splitlines()[12]  # behind the public ones
+    key = [of_key, base64.b64decode(of_key).hex(), base64.b64decode(of_key).decode("latin-1")]
+    return [MARK, raw.hex(), *in_base64, *key, "canary-access-", "canary-refresh-"]
 
 
 def found_in(text: str) -> list[str]:
@@ -78,11 +87,18 @@ class Aviary:
         self.zap: dict[str, Any] = {}
         self.polls: list[str] = []
 
-    async def connect(self, kind: str, config: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-        body = {"name": kind, "kind": kind, "config": config, "secrets": given}
+    async def connect(self, kind: str, config: dict[str, Any], given: dict[str, Any], name: str = "") -> dict[str, Any]:
+        body = {"name": name or kind, "kind": kind, "config": config, "secrets": given}
         made: dict[str, Any] = await self.system.call("POST", "/api/v1/connections", body)
-        self.connections[kind] = made["id"]
+        self.connections[name or kind] = made["id"]
         return made
+
+    async def service_account(self) -> None:
+        """A connection whose tokens are got with a private key, as those of Google's service accounts are."""
+        url = self.server.url
+        config = {"grant": "jwt_bearer", "token_url": f"{url}/token", "client_id": CLIENT,
+                  "hosts": [self.target.url[7:]]}  # fmt: skip
+        await self.connect("oauth2", config, {"private_key": PEM}, "jwt")
 
     async def consented(self) -> None:
         """A connection with OAuth, whose first token has expired as soon as it is there."""
@@ -142,6 +158,7 @@ class Aviary:
             more: dict[str, Any] = {"port": self.ports[kind]} if kind in self.ports else {"hosts": hosts}
             await self.connect(kind, config | more, given)
         await self.consented()
+        await self.service_account()
         await call("PUT", "/api/v1/variables/SECRET", {"value": canary("variable"), "secret": True})
         await call("PUT", "/api/v1/variables/PLAIN", {"value": "plain", "secret": False})
         verification = {"preset": "header_token", "header": "x-token"}
@@ -225,6 +242,7 @@ async def test_each_canary_has_reached_whom_it_is_meant_for(aviary: Aviary) -> N
     for value in (canary("bearer"), canary("apikey"), basic, canary("custom"), canary("variable"), "canary-access-"):
         assert value in sent, value
     assert aviary.server.answers["refresh_token"] >= 1
+    assert aviary.server.answers["urn:ietf:params:oauth:grant-type:jwt-bearer"] >= 1
     assert any(request.path == "/items" for request in aviary.target.requests)
     for zap_id in aviary.polls:
         assert [tick["status"] for tick in await aviary.ticked(zap_id)][-1] == "fired"
@@ -232,6 +250,7 @@ async def test_each_canary_has_reached_whom_it_is_meant_for(aviary: Aviary) -> N
     errors = {step["id"]: (step["error"] or {}).get("code") for step in detail["steps"]}
     assert (errors["mail"], errors["query"]) == ("login_refused", "login_refused"), "their servers want other passwords"
     assert (errors["bearer_fine"], errors["bearer_refused"], errors["last"]) == (None, "http_401", None)
+    assert errors["jwt_fine"] is None
 
 
 async def test_no_table_has_one(aviary: Aviary) -> None:
@@ -345,6 +364,7 @@ def _bearer(system: Deployment) -> dict[str, str]:
 
 def test_a_canary_would_be_found() -> None:
     for text in (canary("x"), quote(canary("x")), base64.b64encode(f"a:{canary('x')}".encode()).decode(),
-                 json.dumps({"a": canary("x")}), canary("x").encode().hex()):  # fmt: skip
+                 json.dumps({"a": canary("x")}), canary("x").encode().hex(),
+                 json.dumps({"a": PEM}), quote(PEM, safe="/+="), PEM.replace("\n", "")):  # fmt: skip
         assert found_in(f"before {text} after")
     assert not found_in(PASSWORD)
