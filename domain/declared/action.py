@@ -1,5 +1,7 @@
 """An action of a file: what it sends, and its descriptor, which is like that of any other action."""
 
+import base64
+import hashlib
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 from urllib.parse import urlsplit
@@ -109,6 +111,11 @@ def _host(known: Declared, config: JsonObject) -> str:
         return ""
 
 
+def short(key: str) -> str:
+    """An idempotency key within 24 characters, for services that take no more."""
+    return base64.urlsafe_b64encode(hashlib.sha256(key.encode()).digest()[:18]).decode()
+
+
 def request(known: Declared, given: JsonObject, key: str) -> JsonObject:
     """The config of http.request for some input. `key` is the step's idempotency key. Raises BadConfig."""
     action = known.action
@@ -116,7 +123,9 @@ def request(known: Declared, given: JsonObject, key: str) -> JsonObject:
         sent = request_of(known.base_url, action.operation, given)
     else:
         assert isinstance(action.request, Request)
-        sent = filled(known.base_url, action.request, {"input": given, "key": key}, known.hosts)
+        sent = filled(
+            known.base_url, action.request, {"input": given, "key": key, "short_key": short(key)}, known.hosts
+        )
     headers = fill_fields(known.headers, {"input": given})
     if action.idempotency.startswith("header:"):
         headers[action.idempotency.removeprefix("header:")] = key

@@ -93,7 +93,9 @@ def _of_action(action: Action, at: Place, file: ConnectorFile) -> Iterator[Mista
     for name in action.input:
         yield from _of_field(name, (*at, "input", name), action.input, file)
     if action.request:
-        yield from _of_request(action.request, (*at, "request"), action.input, file, roots=frozenset({"input", "key"}))
+        yield from _of_request(
+            action.request, (*at, "request"), action.input, file, roots=frozenset({"input", "key", "short_key"})
+        )
         yield from _of_unused(action, at, file)
         if not action.output:
             yield Mistake((*at, "output"), "required", "say what later steps see, with a sample")

@@ -72,6 +72,8 @@ def _fitted(root: JsonObject, schema: Json, value: Json, depth: int) -> Json:
     match value:
         case str() if types and "string" not in types:
             return _as_said(value, types)
+        case float() if "integer" in types and "number" not in types and value.is_integer():
+            return int(value)  # services that take whole numbers refuse 1.0
         case int() | float() if types == ("string",) and not isinstance(value, bool):
             return spelled(value)  # an id that is a number
         case dict():
@@ -100,9 +102,10 @@ def _as_said(text: str, types: tuple[str, ...]) -> Json:
         return plain == "true"
     if len(plain) <= 40 and ("integer" in types or "number" in types):
         try:
-            return int(plain) if "." not in plain and "e" not in plain.lower() else float(plain)
+            number = int(plain) if "." not in plain and "e" not in plain.lower() else float(plain)
         except ValueError:
             return text
+        return int(number) if "number" not in types and number == number // 1 else number
     return text
 
 

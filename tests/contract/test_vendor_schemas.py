@@ -1,4 +1,4 @@
-"""What connectors send is what GitHub and Google themselves describe: paths, parameters of queries, and bodies.
+"""What connectors send is what GitHub, Google and Stripe themselves describe: paths, parameters of queries, and bodies.
 
 The snapshots of tests/golden/wire are held against the vendors' own descriptions, as far as tests/data/vendors has
 them; a stand-in could refuse nothing else.
@@ -18,7 +18,7 @@ TESTS = Path(__file__).parents[1]
 WIRE = TESTS / "golden" / "wire"
 HOSTS: dict[str, list[dict[str, Any]]] = {
     host: operations
-    for vendor in ("github", "google")
+    for vendor in ("github", "google", "stripe")
     for host, operations in json.loads((TESTS / "data/vendors" / f"{vendor}.json").read_text("utf-8"))["hosts"].items()
 }
 
@@ -57,7 +57,39 @@ def refusals(sent: dict[str, Any]) -> list[str]:
     if operation["body"] is None:
         return [*found, "takes no body"] if "body" in sent else found
     validator = jsonschema.Draft202012Validator(operation["body"])
-    return found + [f"{error.json_path}: {error.message}" for error in validator.iter_errors(sent.get("body", {}))]
+    body = sent.get("body", {})
+    told = _said(operation["body"], _form(body)) if isinstance(body, str) else body
+    return found + [f"{error.json_path}: {error.message}" for error in validator.iter_errors(told)]
+
+
+def _form(text: str) -> dict[str, Any]:
+    """A form whose names are `a`, `a[b]` or `a[0]`."""
+    found: dict[str, Any] = {}
+    for name, value in parse_qsl(text, keep_blank_values=True):
+        *outer, last = re.findall(r"[^\[\]]+", name)
+        at = found
+        for key in outer:
+            at = at.setdefault(key, {})
+        at[last] = value
+    return found
+
+
+def _said(schema: dict[str, Any], value: Any) -> Any:
+    """What a form's texts mean where the schema wants lists, numbers or booleans; a text that means none stays one."""
+    for variant in schema.get("anyOf", ()):
+        meant = _said(variant, value)
+        if jsonschema.Draft202012Validator(variant).is_valid(meant):
+            return meant
+    match schema.get("type"), value:
+        case "array", dict():
+            return [_said(schema.get("items", {}), one) for one in value.values()]
+        case _, dict():
+            return {name: _said(schema.get("properties", {}).get(name, {}), one) for name, one in value.items()}
+        case "integer", str() if re.fullmatch(r"-?\d+", value):
+            return int(value)
+        case "boolean", "true" | "false":
+            return value == "true"
+    return value
 
 
 def _of_parameter(schema: dict[str, Any], text: str) -> Iterator[str]:
@@ -75,7 +107,7 @@ def test_the_vendor_would_take_what_is_sent(sent: dict[str, Any]) -> None:
 
 
 def test_all_that_goes_to_these_vendors_is_looked_at() -> None:
-    assert len(SENT) >= 29
+    assert len(SENT) >= 38
     assert {urlsplit(one.values[0]["url"]).netloc for one in SENT} == set(HOSTS)  # type: ignore[index]
 
 
@@ -92,6 +124,9 @@ def test_all_that_goes_to_these_vendors_is_looked_at() -> None:
             {"body": {"start": {"datetime": "x"}}},
             "datetime",
         ),
+        ("https://api.stripe.com/v1/customers", {"body": "emial=x"}, "emial"),
+        ("https://api.stripe.com/v1/payment_intents", {"body": "currency=eur&amount=1.0"}, "integer"),
+        ("https://api.stripe.com/v1/payment_links", {"body": "line_items[0][qantity]=1"}, "qantity"),
     ],
 )
 def test_it_would_refuse_what_is_wrong(url: str, change: dict[str, Any], why: str) -> None:

@@ -2,10 +2,10 @@
 
     npm pack @octokit/openapi@23.0.2              → package/generated/api.github.com.json  (MIT, GitHub)
     pip download google-api-python-client==2.202.0 → googleapiclient/discovery_cache/…     (Apache-2.0, Google)
+    go mod download github.com/stripe/stripe-mock@v0.203.0 → embedded/openapi/spec3.json   (MIT, Stripe)
 
-`python tests/data/vendors/trim.py FOLDER` reads both from where they were unpacked (the second in `g`), and writes
-github.json and google.json: of each operation its method, its path, the parameters of its query, and a JSON Schema of
-its body that takes no unknown field.
+`python tests/data/vendors/trim.py VENDOR FOLDER` reads one from where it was unpacked, and writes VENDOR.json: of each
+operation its method, its path, the parameters of its query, and a JSON Schema of its body that takes no unknown field.
 """
 
 import json
@@ -114,7 +114,7 @@ def strict(schema: dict[str, Any]) -> dict[str, Any]:
 def google(folder: Path) -> dict[str, Any]:
     hosts: dict[str, list[dict[str, Any]]] = {}
     for name in GOOGLE:
-        document = json.loads((folder / f"g/googleapiclient/discovery_cache/documents/{name}.json").read_text("utf-8"))
+        document = json.loads((folder / f"googleapiclient/discovery_cache/documents/{name}.json").read_text("utf-8"))
         url = urlsplit(document["rootUrl"] + document["servicePath"])
         found = [google_operation(document, url.path, method) for method in methods_of(document)]
         hosts.setdefault(url.netloc, []).extend(called(found, url.netloc))
@@ -176,7 +176,48 @@ def closed(document: dict[str, Any], name: str) -> dict[str, Any]:
     return {"$ref": f"#/$defs/{name}", "$defs": definitions}
 
 
+def stripe(folder: Path) -> dict[str, Any]:
+    document = json.loads((folder / "embedded/openapi/spec3.json").read_text("utf-8"))
+    operations = [
+        stripe_operation(document, method, path, one)
+        for path, methods in document["paths"].items()
+        for method, one in methods.items()
+    ]
+    kept = called(operations, "api.stripe.com")
+    for one in kept:
+        one["body"] = shallow(resolved(document, one["body"])) if one["body"] else None
+    return {"source": "Go module github.com/stripe/stripe-mock v0.203.0 (MIT)", "hosts": {"api.stripe.com": kept}}
+
+
+def stripe_operation(document: dict[str, Any], method: str, path: str, one: dict[str, Any]) -> dict[str, Any]:
+    found = github_operation(document, method, path, one)
+    body = one.get("requestBody", {}).get("content", {}).get("application/x-www-form-urlencoded", {}).get("schema")
+    query = {
+        name: {key: value[key] for key in ("type", "enum") if key in value} for name, value in found["query"].items()
+    }
+    return {**found, "query": query, "body": body}
+
+
+KEPT = ("type", "enum", "maxLength", "required")
+DEEPEST = 2
+
+
+def shallow(schema: dict[str, Any], depth: int = 0) -> dict[str, Any]:
+    """The names of fields and what they hold, down to a level: the forms of Stripe go far deeper."""
+    if depth == DEEPEST:
+        return {}
+    made = {name: schema[name] for name in KEPT if name in schema}
+    if "anyOf" in schema:
+        made["anyOf"] = [shallow(one, depth) for one in schema["anyOf"]]
+    if "items" in schema:
+        made["items"] = shallow(schema["items"], depth)
+    if "properties" in schema:
+        properties = {name: shallow(one, depth + 1) for name, one in schema["properties"].items()}
+        made |= {"properties": properties, "additionalProperties": False}
+    return made
+
+
 if __name__ == "__main__":
-    unpacked = Path(sys.argv[1])
-    for vendor, made in (("github", github(unpacked)), ("google", google(unpacked))):
-        (HERE / f"{vendor}.json").write_text(json.dumps(made, indent=1, sort_keys=True) + "\n", "utf-8")
+    vendor, unpacked = sys.argv[1], Path(sys.argv[2])
+    made = {"github": github, "google": google, "stripe": stripe}[vendor](unpacked)
+    (HERE / f"{vendor}.json").write_text(json.dumps(made, indent=1, sort_keys=True) + "\n", "utf-8")

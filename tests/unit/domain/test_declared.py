@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from domain.connector.config import BadConfig
 from domain.connector.outcome import Failed, Outcome, Retry, Succeeded
 from domain.declared import form
-from domain.declared.action import Declared, declared, request
+from domain.declared.action import Declared, declared, request, short
 from domain.declared.answers import settled
 from domain.declared.check import BadFile, load, loaded
 from domain.declared.fields import schema_of
@@ -265,6 +265,30 @@ def test_a_form_is_checked_with_templates_and_read_without() -> None:
     assert "did you mean order?" in found["ordr"]
     with pytest.raises(BadConfig, match="count: must be a whole number"):
         form.read(schema, {"order": "1", "sku": "A", "count": "many"})
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "wanted"),
+    [("integer", 1999.0, "1999"), ("integer", "1999.00", "1999"), ("integer", "1e3", "1000"), ("number", 2.0, "2.0"),
+     ("number", "2.50", "2.5"), ("integer", "7", "7")],
+)  # fmt: skip
+def test_a_whole_number_goes_out_as_one(type_: str, value: Json, wanted: str) -> None:
+    schema: dict[str, Json] = {"type": "object", "properties": {"amount": {"type": type_}}}
+    assert str(form.read(schema, {"amount": value})["amount"]) == wanted
+
+
+@pytest.mark.parametrize("text", ["1.5", "nan", "inf", "1e400", "-inf"])
+def test_what_is_no_whole_number_is_refused(text: str) -> None:
+    with pytest.raises(BadConfig):
+        form.read({"type": "object", "properties": {"amount": {"type": "integer"}}}, {"amount": text})
+
+
+def test_a_short_key_is_the_same_for_the_same_step_and_fits() -> None:
+    """Discord takes 25 characters, and the key of a step has more."""
+    keys = [f"0199c0de-0001-7abc-8def-0123456789ab.{step}" for step in ("a", "a", "b")]
+    first, again, other = map(short, keys)
+    assert (first, len(first)) == (again, 24)
+    assert other != first
 
 
 def test_variants_of_a_form() -> None:
