@@ -22,6 +22,7 @@ const TYPES = [
   "connection.authorized", "connection.changed", "connection.created", "connection.deleted", "connection.lost",
   "job.aborted", "job.paused", "job.requested", "job.resumed", "run.forgotten",
   "runs.dropped", "user.access_refused", "user.api_key_created", "user.api_key_deleted", "user.audit_exported",
+  "user.file_downloaded",
   "user.password_changed", "user.sign_in_failed", "user.signed_in", "user.signed_out", "user.signed_up",
   "variable.deleted", "variable.set", "zap.created", "zap.deleted", "zap.draft_changed",
   "zap.draft_tested", "zap.enabled", "zap.failures.noted", "zap.failures.resolved", "zap.flagged",
