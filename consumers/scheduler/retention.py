@@ -50,6 +50,10 @@ log = structlog.get_logger()
 _queries = Queries("queries/retention.sql")
 _gates = Queries("queries/gates.sql")
 EVERY_S = 3_600.0
+SOON_S = 60.0
+"""Where the read models that say what is over are still being built."""
+NOT_YET = 75
+"""The exit code that says so: EX_TEMPFAIL of sysexits.h."""
 ZAPS_AT_ONCE = 500
 OWNERS_AT_ONCE = 2_000
 """Runs whose files are forgotten at once."""
@@ -98,9 +102,9 @@ async def keep(dsn: str, archive: str, stop: asyncio.Event) -> None:
     """
     while not stop.is_set():
         code = await _served(dsn, archive, stop)
-        if code != 0 and not stop.is_set():
+        if code not in (0, NOT_YET) and not stop.is_set():
             log.warning("retention.failed", code=code)
-        await rest(stop, EVERY_S)
+        await rest(stop, SOON_S if code == NOT_YET else EVERY_S)
 
 
 async def _served(dsn: str, archive: str, stop: asyncio.Event) -> int | None:

@@ -3,6 +3,8 @@
 import asyncio
 import gzip
 import random
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,7 +17,7 @@ import pytest
 
 from consumers.indexing.following import catch_up
 from consumers.scheduler import archive, retention
-from consumers.scheduler.retention import SUMS, Expired, drop, drop_all, ended, expired, keep, write_down
+from consumers.scheduler.retention import NOT_YET, SUMS, Expired, drop, drop_all, ended, expired, keep, write_down
 from domain.erasure.dropping import RunsDropped
 from domain.hook.request import json_request
 from domain.log.event import StreamKind
@@ -379,6 +381,15 @@ async def test_a_scheduler_archives_and_drops_what_is_over_by_a_child(
         (name,) = [key.rpartition("/")[2] for key in objects]
         assert await archive.bring_back(dsn, archive.place("s3://history/runs"), name) == 18
     assert (await verify_chain(dsn)).broken_at is None
+
+
+async def test_before_the_read_models_are_built_it_says_so_and_nothing_else(dsn: str, connection: Connection) -> None:
+    await connection.execute("drop view rm.zap_list")
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "consumers.scheduler.retaining", stdin=PIPE, stderr=PIPE
+    )
+    _out, said = await child.communicate(f"{dsn}\n\n".encode())
+    assert (child.returncode, said) == (NOT_YET, b"")
 
 
 async def test_what_is_brought_back_beside_runs_that_were_kept_is_found_with_them(
