@@ -37,7 +37,8 @@ from tests.support.index_contents import contents
 from tests.support.projected import PARTITIONS, append
 
 TENANT, OTHER = UUID("00000000-0000-7000-8000-000000000001"), UUID("00000000-0000-7000-8000-000000000008")
-ZAPS = [UUID(f"00000000-0000-7000-8000-00000000000{n}") for n in (2, 3)]
+ZAPS = [new_id(), new_id()]
+"""Of this run of the tests only: what was published of a zap is remembered in a process."""
 WORDS = ("refund", "order", "Müller", "paid", "late", "Berlin")
 
 Body = dict[str, Any]
