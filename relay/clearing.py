@@ -54,7 +54,10 @@ class Clearing:
                 return
             self._mark = _Mark(erasure, self._leader.checkpoint.sent, await self._publisher.end_offsets())
         if passed(self._mark.sent, await self._leader.consumer_gates()):
-            await forget_before(self._publisher.config, self._mark.ends)
+            can_forget = await forget_before(self._publisher.config, self._mark.ends)
             await self._leader.cleared(self._mark.erasure)
-            log.info("relay.topic_cleared", erasure=self._mark.erasure)
+            if can_forget:
+                log.info("relay.topic_cleared", erasure=self._mark.erasure)
+            else:
+                log.warning("relay.topic_keeps_erased", erasure=self._mark.erasure, until="the broker is started anew")
             self._mark = None

@@ -202,12 +202,12 @@ async def test_no_row_moves_under_the_pointer_or_while_the_list_is_paused(system
 
 async def test_a_test_uses_the_sample_that_was_chosen_whatever_comes_meanwhile(system: System, signed: Signed) -> None:
     zap = await published(system, "Sampled")
-    runs = [str(await system.post_hook(zap["hook_url"], {"n": number}, key=f"sample {number}")) for number in (1, 2)]
-    await system.settled([await system.post_hook(zap["hook_url"], {"n": 3}, key="sample 3")], 20)
+    runs = [await system.post_hook(zap["hook_url"], {"n": number}, key=f"sample {number}") for number in (1, 2, 3)]
+    await system.settled(runs, 20)
     page = signed.page
     await opened(page, zap)
     await page.get_by_test_id("test").click()
-    await page.get_by_test_id("test-sample").select_option(f"run_id:{runs[0]}")
+    await page.get_by_test_id("test-sample").select_option(f"run_id:{runs[0]}", timeout=20_000)
     newer = await system.post_hook(zap["hook_url"], {"n": 4}, key="sample 4")
     await expect(page.get_by_test_id("test-sample").locator(f"option[value='run_id:{newer}']")).to_be_attached()
     async with page.expect_response("**/test") as answered:
