@@ -82,6 +82,7 @@ async def test_the_topic_is_read_again_after_it_was_made_anew(alone: Bench, own_
     await _each_arrived_once(sink, runs)
 
 
+@pytest.mark.timeout(180)  # Apache Kafka takes seconds to start each time
 async def test_a_broker_that_is_wiped_again_and_again_under_load_loses_no_run(
     alone: Bench, own_broker: Broker, sink: Sink
 ) -> None:
