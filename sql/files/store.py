@@ -121,7 +121,7 @@ class FileStore:
 
     async def forget(self, file_ids: Sequence[UUID]) -> int:
         """Forget files, with their bytes. Gives how many there were."""
-        gone: int = await self._pool.fetchval(_queries["forget_files"], list(file_ids))
+        gone: int = await self._pool.fetchval(_queries["forget_files"], list(file_ids), [])
         await self._delete_objects(gone)
         return gone
 
@@ -192,13 +192,14 @@ async def hand_over(pool: Pool, request_id: UUID | None, run_id: UUID) -> None:
 
 async def forget_rows(connection: Connection | Pool, owners: Sequence[UUID]) -> int:
     """Forget all files of some streams in a transaction of the caller's; a sweep deletes what an object store has."""
-    gone: int = await connection.fetchval(_queries["forget_files_of"], list(owners))
+    gone: int = await connection.fetchval(_queries["forget_files"], [], list(owners))
     return gone
 
 
 async def forget_files_of_requests(connection: "Connection | PoolConnectionProxy[asyncpg.Record]", month: date) -> None:
     """Forget the files of all requests of a month, in the transaction that drops them from the log."""
-    await connection.execute(_queries["forget_files_of_requests"], month)
+    rows = await connection.fetch(_queries["files_of_requests"], month)
+    await connection.execute(_queries["forget_files"], [row["id"] for row in rows], [])
 
 
 def _kept(row: "asyncpg.Record") -> Kept:

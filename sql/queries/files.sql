@@ -26,9 +26,10 @@ where id = $1 and tenant_id = $2 and sha256 is not null
 select content from proj.file_chunks where file_id = $1 and number = $2
 
 -- name: forget_files
--- With their bytes in the database; of an object store those are deleted afterwards. Gives how many.
+-- Some files, and all of some streams, with their bytes in the database; of an object store those are deleted afterwards.
+-- Gives how many.
 with gone as (
-    delete from proj.files where id = any($1) returning id, tenant_id, size, in_store
+    delete from proj.files where id = any($1) or owner_id = any($2) returning id, tenant_id, size, in_store
 ), queued as (
     insert into proj.gone_objects (file_id, tenant_id) select id, tenant_id from gone where in_store
     on conflict do nothing
@@ -38,35 +39,12 @@ with gone as (
 )
 select count(*) from gone
 
--- name: forget_files_of
--- The same for all files of some streams.
-with gone as (
-    delete from proj.files where owner_id = any($1) returning id, tenant_id, size, in_store
-), queued as (
-    insert into proj.gone_objects (file_id, tenant_id) select id, tenant_id from gone where in_store
-    on conflict do nothing
-), freed as (
-    update proj.file_rooms r set bytes = greatest(0, r.bytes - g.size)
-    from (select tenant_id, sum(size) as size from gone group by tenant_id) g where r.tenant_id = g.tenant_id
-)
-select count(*) from gone
-
--- name: forget_files_of_requests
--- The same for the requests of a month that is about to be dropped from the log.
-with gone as (
-    delete from proj.files f
-    where f.owner_id >= es.first_uuid_at($1::date at time zone 'UTC')
-      and f.owner_id < es.first_uuid_at(($1::date + interval '1 month') at time zone 'UTC')
-      and exists (select from es.events e where e.kind = 2 and e.stream_id = f.owner_id)
-    returning id, tenant_id, size, in_store
-), queued as (
-    insert into proj.gone_objects (file_id, tenant_id) select id, tenant_id from gone where in_store
-    on conflict do nothing
-), freed as (
-    update proj.file_rooms r set bytes = greatest(0, r.bytes - g.size)
-    from (select tenant_id, sum(size) as size from gone group by tenant_id) g where r.tenant_id = g.tenant_id
-)
-select count(*) from gone
+-- name: files_of_requests
+-- The files of the requests of a month.
+select f.id from proj.files f
+where f.owner_id >= es.first_uuid_at($1::date at time zone 'UTC')
+  and f.owner_id < es.first_uuid_at(($1::date + interval '1 month') at time zone 'UTC')
+  and exists (select from es.events e where e.kind = 2 and e.stream_id = f.owner_id)
 
 -- name: gone_objects
 select file_id, tenant_id from proj.gone_objects order by file_id limit $1
