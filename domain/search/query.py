@@ -47,7 +47,13 @@ class Term(msgspec.Struct, frozen=True):
 
     def takes(self, key: bytes) -> bool:
         """The same for a key in one of the spans."""
-        return key not in self.others and (not self.inside or self.inside in keys.text_of(key).casefold())
+        return key not in self.others and (not self.inside or self._is_inside(key))
+
+    def _is_inside(self, key: bytes) -> bool:
+        # Most keys are ASCII and have the text nowhere: that is seen without decoding them.
+        if key.isascii() and self.inside.encode("utf-8", "replace") not in key.lower():
+            return False
+        return self.inside in keys.text_of(key).casefold()
 
 
 class Comparison(msgspec.Struct, frozen=True):

@@ -20,6 +20,8 @@ from sql.postgres.queries import Queries
 
 _queries = Queries("projections/run_search.sql")
 FIRST_SEGMENTS, MOST_SEGMENTS = 2, 32
+PORTION_S = 0.03
+"""How long reading a portion may take: a search whose time is over ends with the portion that it is at."""
 FEW_PLACES = 64
 """Ids are read one by one up to here, and whole segments of them beyond."""
 PATH_SEGMENTS, PATH_BLOCKS = 8, 12
@@ -51,15 +53,22 @@ async def find(
     segments = [_Segment(*row) for row in await pool.fetch(_queries["segments"], tenant_id, before, since)]
     pending: set[UUID] = set()
     done, many = 0, FIRST_SEGMENTS
+    clock = asyncio.get_running_loop().time
     while done < len(segments):
-        some = segments[done : done + many]
-        done, many = done + len(some), min(2 * many, MOST_SEGMENTS)
+        some, began = segments[done : done + many], clock()
         pending |= await _matches(pool, tenant_id, search.terms, some)
+        done, many = done + len(some), _next_portion(many, clock() - began)
         down_to = segments[done].highest if done < len(segments) else None
         ready = {run_id for run_id in pending if down_to is None or run_id > down_to}
         pending -= ready
         in_order = sorted((one for one in ready if before is None or one < before), reverse=True)
         yield Found(in_order, down_to)
+
+
+def _next_portion(many: int, took_s: float) -> int:
+    if took_s > PORTION_S:
+        return max(many // 2, 1)
+    return min(2 * many, MOST_SEGMENTS) if took_s < PORTION_S / 2 else many
 
 
 async def known_paths(pool: Pool, tenant_id: UUID, under: Path) -> dict[Path, set[Kind]]:

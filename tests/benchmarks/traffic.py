@@ -57,6 +57,11 @@ class Connection(asyncio.Protocol):
         self._transport.write(content)
         return await self._answer
 
+    @property
+    def closed(self) -> bool:
+        """Whether the server has closed it, as it does with one that is not used for some seconds."""
+        return self._transport.is_closing()
+
     def close(self) -> None:
         self._transport.close()
 
@@ -77,13 +82,15 @@ class Load:
     @asynccontextmanager
     async def connections(self, count: int) -> AsyncIterator[list[Connection]]:
         """Open connections."""
-        loop = asyncio.get_running_loop()
-        opened = [(await loop.create_connection(Connection, self._host, self._port))[1] for _ in range(count)]
+        opened = [await self._open() for _ in range(count)]
         try:
             yield opened
         finally:
             for connection in opened:
                 connection.close()
+
+    async def _open(self) -> Connection:
+        return (await asyncio.get_running_loop().create_connection(Connection, self._host, self._port))[1]
 
     async def send(self, connection: Connection, number: int) -> None:
         """Send one order and note the answer."""
@@ -116,12 +123,13 @@ class Load:
             tasks = []
 
             async def one(connection: Connection, number: int) -> None:
-                await self.send(connection, number)
-                free.append(connection)
+                used = await self._open() if connection.closed else connection
+                await self.send(used, number)
+                free.append(used)
 
             for number in range(count):
                 await asyncio.sleep(base + number / rate - time.monotonic())
-                tasks.append(asyncio.create_task(one(free.pop(0), first + number)))
+                tasks.append(asyncio.create_task(one(free.pop(), first + number)))
             await asyncio.gather(*tasks)
 
 

@@ -5,14 +5,24 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.log.errors import Invalid
 from domain.search.contents import MAX_KEYS, contents_of
-from domain.search.keys import MAX_TEXT, leaf_key, number_key, path_key, path_of, text_key, value_key, words
+from domain.search.keys import (
+    MAX_TEXT,
+    clean,
+    leaf_key,
+    number_key,
+    path_key,
+    path_of,
+    text_key,
+    value_key,
+    words,
+)  # fmt: skip
 from domain.search.matches import matches_of
-from domain.search.query import MAX_QUERY, Comparison, comparison, search
+from domain.search.query import MAX_QUERY, Comparison, Term, comparison, search
 from domain.values.json import Json
 from domain.values.path import parse_path, written
 
@@ -178,3 +188,12 @@ def test_matches_say_where_each_term_is_found() -> None:
 def test_a_path_that_is_written_is_read_as_itself(path: list[str]) -> None:
     text = written(path)
     assert text is None or parse_path(text) == tuple(path)
+
+
+@given(st.text(max_size=20), st.text(min_size=1, max_size=3))
+@example("STRASSE", "ß")
+@example("Straße", "ss")
+@example("\u212a", "k")  # the sign for kelvin is a k in lower case
+def test_a_text_contains_another_in_any_case(text: str, part: str) -> None:
+    key = leaf_key(("trigger", "t")) + text_key(text)
+    assert Term((), inside=part.casefold()).takes(key) == (part.casefold() in clean(text).casefold())
