@@ -150,11 +150,8 @@ class DraftTests:
             raise TooManyTests(f"{AT_ONCE} tests of this account are under way: wait for one of them")
         self._under_way[tenant_id] += 1
         try:
-            await self._room.take(size)
-            try:
+            async with self._room.of(tenant_id, size):
                 yield
-            finally:
-                self._room.give(size)
         finally:
             self._under_way[tenant_id] -= 1
             self._under_way += Counter()  # forgets who has none

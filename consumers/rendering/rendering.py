@@ -113,11 +113,11 @@ class Rendering:
             await process.aclose()
 
     async def _ask(self, tenant_id: UUID, job: Job) -> Answer:
-        frame = as_json(job).encode()
-        if len(frame) > MAX_FRAME:
-            return TooMuch(f"this takes more than {MAX_FRAME:,} bytes of data")
         try:
             async with self._processes.one(tenant_id) as process:
+                frame = as_json(job).encode()  # only now: those that wait need no copies of their data
+                if len(frame) > MAX_FRAME:
+                    return TooMuch(f"this takes more than {MAX_FRAME:,} bytes of data")
                 return _answers.decode(await self._answer(process, frame))
         except Crowded:
             raise TooMuchWork(f"more than {self._most_waiting} templates of this account wait to be rendered") from None

@@ -1,5 +1,6 @@
 """Carries one run forward, step by step in process, until it ends or has to wait. The log is its only memory."""
 
+import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +25,8 @@ from consumers.rendering.rendering import Rendering
 from consumers.runner.attempts import Attempts
 from consumers.runner.control import Begun, Control
 from consumers.runner.here import Here, end_of
-from consumers.runner.slots import Busy, Slots
+from consumers.runner.shares import Busy
+from consumers.runner.slots import Slots
 from domain.aggregates import RUN
 from domain.connection.blot import NOTHING
 from domain.connector.catalog import Catalogs
@@ -118,6 +120,7 @@ class Executor:
         self._control = Control(rendering, clock, links)
         self._definitions = Definitions(store, catalogs)
         self._slots = slots
+        self._postponing = asyncio.Lock()
         self._rendering = rendering
         self.children = Children(
             store,
@@ -157,6 +160,24 @@ class Executor:
         while isinstance(run.state, ActiveRun):
             run = await self._carry_out(run, CancelRun(code, message), NO_STEPS) or await self.follow(run)
         self.interrupt(run.id)
+
+    async def postpone(self, run_id: UUID, busy: Busy) -> bool:
+        """Have a run wait in the log before its next step. False where it is not before one.
+
+        One after the other, as a run is read for that.
+        """
+        async with self._postponing:
+            run = await self.load(run_id)
+            state = run.state
+            if not isinstance(state, ActiveRun) or state.waits_until or state.awaits or state.started:
+                return False
+            version = await self.version_of(state)
+            place = stands(state, version.definition).place if version else None
+            if version is None or not isinstance(place, Next):
+                return False
+            later = self._recorded(state, place.step, _postponed(busy), self._clock())
+            await self._carry_out(run, later, version.definition)
+            return True
 
     def interrupt(self, run_id: UUID) -> None:
         """Stop the action of a run that has ended meanwhile, if one is under way here."""
@@ -263,11 +284,7 @@ class Executor:
             async with self._slots.of(run.tenant_id, state.requested.zap_id, definition.behaviour.concurrency.limit):
                 tried = await self._try(run, step, here)
         except Busy as busy:
-            # The run waits in the log, where it takes no memory and no room from other zaps.
-            postponed = Postponed(
-                code="busy", message="too many actions wait; the step waits for its turn", after_s=busy.after_s
-            )
-            tried = run, self._recorded(state, step, postponed, self._clock())
+            tried = run, self._recorded(state, step, _postponed(busy), self._clock())
         if tried is None:
             return None
         return await self._carry_out_beside(*tried, here)
@@ -381,6 +398,11 @@ def _needs_newer(step: UnknownStep) -> Postponed:
     """The run waits for a runner that can do more: during an upgrade one comes soon."""
     message = f"step {step.id!r} is of kind {step.of!r}, which needs a newer release of TriggerHub"
     return Postponed(code="newer_release", message=message, after_s=NEWER_S)
+
+
+def _postponed(busy: Busy) -> Postponed:
+    """The run waits in the log, where it takes no memory and no room from others."""
+    return Postponed(code="busy", message="too many runs wait; the step waits for its turn", after_s=busy.after_s)
 
 
 def _jitter() -> float:

@@ -95,7 +95,7 @@ class Family(Starts):
         self, run: LoadedRun, size: int, again: bool = False, at_rest: "asyncio.Future[None] | None" = None
     ) -> None:
         async def advance(again: bool) -> None:
-            async with self.rooms.of(size):
+            async with self.rooms.of(run.tenant_id, size):
                 advanced = await self.executor.advance(await self.executor.follow(run) if again else run)
             if at_rest is not None and not at_rest.done():
                 at_rest.set_result(None)

@@ -1,10 +1,17 @@
-"""Room in bytes for the payloads of runs in memory. A run waits until its payloads fit."""
+"""Room in bytes for the payloads of runs in memory, shared fairly by tenant. A run waits until its payloads fit."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import count
+from uuid import UUID
 
+import msgspec
+
+from consumers.runner.shares import PATIENCE_S, Share
 from domain.envelope import MAX_INLINE_DATA
+from sql.process.patience import Patience
 
 SMALL_BYTES = 32 * 2**20
 """Payloads of small runs that were taken from the topic and are not finished."""
@@ -12,27 +19,153 @@ LARGE_BYTES = 16 * 2**20
 """Payloads of large runs that are being carried on: these, or a single run that is larger."""
 
 
+class Held(msgspec.Struct, frozen=True):
+    """Room that a payload holds, and since when on the clock of the event loop."""
+
+    tenant_id: UUID
+    size: int
+    since: float
+
+
 class Room:
-    """A number of bytes, first come, first served. A single payload that is larger gets in when the room is empty."""
+    """A number of bytes. A tenant may hold as many as are free, so whoever comes next finds room (see Slots).
+
+    What is given back goes to the tenant that holds the least, and there it is first come, first served. A payload that
+    is too large for that gets in when its tenant holds nothing, and one that is larger than the room when it is empty.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._held = 0
-        self._turn = asyncio.Lock()
-        self._freed = asyncio.Event()
+        self._held = self._waiting = 0
+        self._tenants: dict[UUID, _Tenant] = {}
+        self._turn = count(1)
+        self._patience = Patience[asyncio.Future[None]](PATIENCE_S, asyncio.Future.done, _too_late)
 
-    async def take(self, size: int) -> None:
-        """Wait until there is room, and hold it until `give`."""
-        async with self._turn:
-            while self._held and self._held + size > self._limit:
-                self._freed.clear()
-                await self._freed.wait()
-            self._held += size
+    @asynccontextmanager
+    async def of(self, tenant_id: UUID, size: int, *, patient: bool = True) -> AsyncIterator[None]:
+        """Hold room for as long as a block runs. Raises Busy where the wait would be long and nobody is `patient`."""
+        held = await self.take(tenant_id, size, patient=patient)
+        try:
+            yield
+        finally:
+            self.give(held)
 
-    def give(self, size: int) -> None:
-        """Free what `take` has taken."""
+    def take_now(self, tenant_id: UUID, size: int) -> Held | None:
+        """Hold room until `give`. None where it would take a wait."""
+        tenant = self._tenants.get(tenant_id) or _Tenant()
+        if tenant.queue or not self._fits(tenant, size):
+            return None
+        self._tenants[tenant_id] = tenant
+        self._take(tenant, size)
+        return Held(tenant_id, size, asyncio.get_running_loop().time())
+
+    async def take(self, tenant_id: UUID, size: int, *, patient: bool = True) -> Held:
+        """The same after a wait. Raises Busy."""
+        if held := self.take_now(tenant_id, size):
+            return held
+        tenant = self._tenants.setdefault(tenant_id, _Tenant())
+        if not patient and tenant.wait_s() > PATIENCE_S:
+            raise tenant.busy()
+        turn = _Turn(size)
+        tenant.queue.append(turn)
+        self._count(tenant, 1)
+        if not patient:
+            self._patience.watch(turn.comes)
+        try:
+            await turn.comes
+        except BaseException as error:
+            self._give_up(tenant_id, tenant, turn)
+            if isinstance(error, TimeoutError):
+                raise tenant.gave_up() from None
+            raise
+        return Held(tenant_id, size, asyncio.get_running_loop().time())
+
+    def give(self, held: Held) -> None:
+        """Free what was taken."""
+        tenant = self._tenants[held.tenant_id]
+        tenant.took(asyncio.get_running_loop().time() - held.since)
+        self._give_back(held.tenant_id, tenant, held.size)
+
+    def _fits(self, tenant: "_Tenant", size: int) -> bool:
+        free = self._limit - self._held
+        if tenant.held:
+            return tenant.held + size <= free
+        return size <= free or not self._held
+
+    def _take(self, tenant: "_Tenant", size: int) -> None:
+        self._held += size
+        tenant.held += size
+        tenant.running += 1
+        tenant.served = next(self._turn)
+
+    def _give_back(self, tenant_id: UUID, tenant: "_Tenant", size: int) -> None:
         self._held -= size
-        self._freed.set()
+        tenant.held -= size
+        tenant.running -= 1
+        self._forget(tenant_id, tenant)
+        self._admit()
+
+    def _give_up(self, tenant_id: UUID, tenant: "_Tenant", turn: "_Turn") -> None:
+        if turn.is_granted:
+            self._give_back(tenant_id, tenant, turn.size)  # at the very moment at which the wait ended
+            return
+        if turn in tenant.queue:
+            tenant.queue.remove(turn)
+            self._count(tenant, -1)
+        self._forget(tenant_id, tenant)
+        self._admit()
+
+    def _count(self, tenant: "_Tenant", change: int) -> None:
+        self._waiting += change
+        tenant.waiting += change
+
+    def _forget(self, tenant_id: UUID, tenant: "_Tenant") -> None:
+        if not tenant.running and not tenant.waiting:
+            self._tenants.pop(tenant_id, None)
+
+    def _admit(self) -> None:
+        """Whoever holds the least is next, and nobody passes it: so a large payload gets its turn, too."""
+        while self._waiting:
+            tenant = min((one for one in self._tenants.values() if one.waiting), key=lambda one: one.rank)
+            turn = tenant.queue[0]
+            is_over = turn.comes.done()
+            if not is_over and not self._fits(tenant, turn.size):
+                return
+            tenant.queue.popleft()
+            self._count(tenant, -1)
+            if not is_over:
+                self._take(tenant, turn.size)
+                turn.comes.set_result(None)
+
+
+class _Turn:
+    """Somebody waits for so many bytes."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.comes: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def is_granted(self) -> bool:
+        return self.comes.done() and not self.comes.cancelled() and self.comes.exception() is None
+
+
+class _Tenant(Share):
+    """Its queue is first come, first served."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held = 0
+        self.queue: deque[_Turn] = deque()
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """The lowest is served first: it holds the fewest bytes and was served least recently."""
+        return self.held, self.served
+
+
+def _too_late(turn: asyncio.Future[None]) -> None:
+    turn.set_exception(TimeoutError())
 
 
 class Rooms:
@@ -42,15 +175,9 @@ class Rooms:
         self.small = Room(SMALL_BYTES)
         self._large = Room(LARGE_BYTES)
 
-    @asynccontextmanager
-    async def of(self, size: int) -> AsyncIterator[None]:
-        """Hold room for a run's payloads."""
-        room = self._large if is_large(size) else self.small
-        await room.take(size)
-        try:
-            yield
-        finally:
-            room.give(size)
+    def of(self, tenant_id: UUID, size: int, *, patient: bool = True) -> AbstractAsyncContextManager[None]:
+        """Room for a run's payloads, see Room.of."""
+        return (self._large if is_large(size) else self.small).of(tenant_id, size, patient=patient)
 
 
 def is_large(size: int) -> bool:

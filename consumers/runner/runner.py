@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from uuid import UUID
 
+import msgspec
 import structlog
 
 from consumers.children.unstored import Requests
@@ -28,8 +29,9 @@ from consumers.rendering.rendering import Rendering
 from consumers.runner.executor import Executor
 from consumers.runner.family import Family, until_done
 from consumers.runner.head_starts import HeadStarts
-from consumers.runner.room import Rooms, is_large
+from consumers.runner.room import Held, Rooms, is_large
 from consumers.runner.serial_runs import SerialRuns
+from consumers.runner.shares import Busy
 from consumers.runner.slots import Slots
 from consumers.runner.wake_ups import (
     ENDING_EVENTS,
@@ -242,8 +244,8 @@ class Runner:
                 await self._begin(part, sizes)
                 await asyncio.sleep(0)
                 part, room = [], PAGE_BYTES
-            if is_large(size) and item.ordering_key == item.run_id:
-                self._lanes.submit(item.run_id, partial(self._advance_large, item, size), item.tenant_id)
+            if is_large(size) and not item.is_ordered:
+                self._advance_later(item, size)
                 continue
             room -= size
             if part and room < 0:
@@ -254,26 +256,32 @@ class Runner:
             await self._begin(part, sizes)
 
     async def _begin(self, part: Sequence[RunMessage], sizes: Mapping[UUID, int]) -> None:
-        """Carry on runs whose payloads fit into memory together, or put them into the queues of their serial zaps."""
-        size = sum(sizes.get(item.run_id, 0) for item in part)
-        await self._rooms.small.take(size)
+        """Carry on runs for whose payloads there is room now, or put them into the queues of their serial zaps."""
+        held = {item.position: self._rooms.small.take_now(item.tenant_id, sizes.get(item.run_id, 0)) for item in part}
         try:
-            runs = await states_of(self._store, part)
+            runs = await states_of(self._store, [item for item in part if held[item.position] or item.is_ordered])
             serial = {run_id: entry for run_id, run in runs.items() if (entry := await self._serial.entry(run))}
             if serial:
                 await self._serial.enter(sorted(serial.values(), key=lambda entry: entry.run.first.position))
         except BaseException:
-            self._rooms.small.give(size)
+            for one in held.values():
+                self._give(one)
             raise
         for item in part:
-            run, held = runs.get(item.run_id), sizes.get(item.run_id, 0)
-            if run is not None and item.run_id not in serial:
+            room, run = held[item.position], runs.get(item.run_id)
+            if room is None and not item.is_ordered:
+                self._advance_later(item, sizes.get(item.run_id, 0))
+            elif run is None or item.run_id in serial:
+                self._give(room)
+                if item.run_id in serial:
+                    item.mark.close(item.position)
+            else:
                 again = self._lanes.is_busy(run.id)
-                self._lanes.submit(run.id, partial(self._advance_small, item, run, again, held), run.tenant_id)
-                continue
+                self._lanes.submit(run.id, partial(self._advance_small, item, run, again, room), run.tenant_id)
+
+    def _give(self, held: Held | None) -> None:
+        if held is not None:
             self._rooms.small.give(held)
-            if item.run_id in serial:
-                item.mark.close(item.position)
 
     async def _take(self, record: Record) -> RunMessage | None:
         taken = await self._marks.take(record)
@@ -351,7 +359,7 @@ class Runner:
         if self._serial.knows(ordering_key):
             self._serial.wake(ordering_key)
 
-    async def _advance_small(self, item: RunMessage, run: LoadedRun, again: bool, held: int) -> None:
+    async def _advance_small(self, item: RunMessage, run: LoadedRun, again: bool, held: Held | None) -> None:
         """Carry on a run that was read already; it is read again where a job ahead of this one may have changed it."""
 
         async def advance(again: bool) -> None:
@@ -360,16 +368,22 @@ class Runner:
         try:
             await self._until_done(item, advance, again)
         finally:
-            self._rooms.small.give(held)
+            self._give(held)
 
-    async def _advance_large(self, item: RunMessage, size: int) -> None:
-        """Carry on a run that is only read now, when it is its turn."""
+    def _advance_later(self, item: RunMessage, size: int) -> None:
+        """Carry on a run that is only read when it is its turn and there is room for it."""
+        unread = msgspec.structs.replace(item, event=None)
+        self._lanes.submit(item.run_id, partial(self._advance_unread, unread, size), item.tenant_id)
 
+    async def _advance_unread(self, item: RunMessage, size: int) -> None:
         async def advance(_again: bool) -> None:
-            async with self._rooms.of(size):
-                run = await patiently(lambda: load(self._store, RUN, item.run_id))
-                assert run is not None, "the topic tells of runs that are in the log"
-                await self._family.carry_on(run)
+            try:
+                async with self._rooms.of(item.tenant_id, size, patient=False):
+                    await self._family.carry_on(await self._executor.load(item.run_id))
+            except Busy as busy:
+                if not await self._executor.postpone(item.run_id, busy):
+                    async with self._rooms.of(item.tenant_id, size):
+                        await self._family.carry_on(await self._executor.load(item.run_id))
 
         await self._until_done(item, advance)
 

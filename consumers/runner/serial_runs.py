@@ -163,7 +163,7 @@ class SerialRuns:
                     return
                 run_id: UUID = first[0][1]
                 sizes = await patiently(partial(self._store.sizes, StreamKind.RUN, [run_id]))
-                async with self._rooms.of(sizes.get(run_id, 0)):
+                async with self._rooms.of(key, sizes.get(run_id, 0)):
                     run = await self._family.carry_on(await self._load(run_id))
                 if not isinstance(run.state, EndedRun):
                     return

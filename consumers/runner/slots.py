@@ -1,33 +1,15 @@
 """How many actions run at once: in all, for a tenant and for a zap, so that a hanging target leaves room for others."""
 
 import asyncio
-import random
 from collections import deque
 from itertools import count
 from uuid import UUID
 
-from consumers.outbound.turns import Turns
+from consumers.runner.shares import PATIENCE_S, Share
 from sql.process.patience import Patience
 
-PATIENCE_S = 20.0
-"""Runs that would wait longer are postponed: waiting here takes memory, and room in the lanes."""
-WAITERS = 3_000
-"""Runs of a tenant that may wait before any of its actions has ended, so that their duration is unknown."""
 MOST_WAITERS = 4_000
 """Runs of a tenant that may wait while other tenants are active: the lanes have room for 10,000."""
-SOON_S = 2.0
-GUESS_S = 1.0
-"""How long an action takes, until one has ended."""
-WEIGHT = 0.1
-"""Of the latest action in the running average of how long they take."""
-
-
-class Busy(Exception):
-    """Too many actions wait already. Nothing was begun; try again after `after_s` seconds."""
-
-    def __init__(self, after_s: float) -> None:
-        super().__init__(f"too many actions wait; try again in {after_s:.1f} s")
-        self.after_s = after_s
 
 
 class Slots:
@@ -81,7 +63,7 @@ class Slots:
             return
         full = self._too_full(tenant, zap)
         if full is not None:
-            raise Busy(full.returns_after_s())
+            raise full.busy()
         turn = asyncio.get_running_loop().create_future()
         zap.queue.append(turn)
         self._count(tenant, zap, 1)
@@ -92,8 +74,7 @@ class Slots:
         except BaseException as error:
             self._give_up(tenant, zap, turn)
             if isinstance(error, TimeoutError):
-                zap.held_s = max(zap.held_s or 0.0, PATIENCE_S)
-                raise Busy(zap.returns_after_s()) from None
+                raise zap.gave_up() from None
             raise
 
     def leave(self, tenant: "_Tenant", zap: "_Zap", held_s: float) -> None:
@@ -151,7 +132,7 @@ class Slots:
                     found.append((tenant, min(zaps, key=lambda zap: zap.rank)))
         return found
 
-    def _too_full(self, tenant: "_Tenant", zap: "_Zap") -> "_Share | None":
+    def _too_full(self, tenant: "_Tenant", zap: "_Zap") -> "Share | None":
         """The zap or tenant whose queue is too long to wait in, None where neither is."""
         if zap.wait_s() > PATIENCE_S:
             return zap
@@ -190,48 +171,13 @@ class _Held:
         self._slots.part(self._tenant_id, self._zap_id)
 
 
-class _Share:
-    """How much of a tenant or zap runs and waits, and how long its actions take. `users` counts both."""
-
-    def __init__(self) -> None:
-        self.users = self.running = self.waiting = self.served = 0
-        self.held_s: float | None = None
-        self._turns = Turns(random.random)
-
-    @property
-    def rank(self) -> tuple[int, int]:
-        """The lowest is served first: it holds the fewest slots and was served least recently."""
-        return self.running, self.served
-
-    @property
-    def width(self) -> int:
-        """How many of its actions run at once."""
-        return max(1, self.running)
-
-    def took(self, held_s: float) -> None:
-        """An action has held its slot for so long."""
-        self.held_s = held_s if self.held_s is None else self.held_s + (held_s - self.held_s) * WEIGHT
-
-    def wait_s(self) -> float:
-        """How long one more would wait, as far as is known."""
-        if self.held_s is None:
-            return 0.0 if self.waiting < WAITERS else float("inf")
-        return self.waiting * self.held_s / self.width
-
-    def returns_after_s(self) -> float:
-        """When a postponed run tries again: one after the other, at the rate at which actions end."""
-        now = asyncio.get_running_loop().time()
-        every_s = (self.held_s or GUESS_S) / self.width
-        return self._turns.after_s(now, now + SOON_S + self.waiting * every_s, every_s)
-
-
-class _Tenant(_Share):
+class _Tenant(Share):
     def __init__(self) -> None:
         super().__init__()
         self.zaps: dict[UUID, _Zap] = {}
 
 
-class _Zap(_Share):
+class _Zap(Share):
     """Its queue is first come, first served."""
 
     def __init__(self) -> None:

@@ -53,6 +53,11 @@ class RunMessage(msgspec.Struct, frozen=True):
     event: StoredEvent | None
     untouched: bool
 
+    @property
+    def is_ordered(self) -> bool:
+        """Whether other runs may have to wait for this one, or this one for others."""
+        return self.ordering_key != self.run_id
+
 
 async def sizes_of(store: PgEventStore, messages: Sequence[RunMessage]) -> dict[UUID, int]:
     """Bytes of payload that each run brings into memory."""

@@ -25,7 +25,7 @@ from domain.run.events import (
 )
 from domain.zap.settings import Concurrency, ZapSettings
 from sql.postgres.queries import Queries
-from sql.process.clock import now
+from sql.process.clock import new_id, now
 from tests.support.bench import PARTITIONS, Bench, at_work
 from tests.support.broker import Broker
 from tests.support.eventually import eventually
@@ -168,6 +168,19 @@ async def test_a_zap_whose_target_hangs_does_not_delay_another(bench: Bench, sin
         healthy = await bench.zap({"url": sink.url})
         run_id = await bench.request(healthy)
         await bench.has(run_id, StepSucceeded, RunCompleted, within_s=3)
+
+
+async def test_payloads_of_one_tenant_leave_room_for_those_of_another(bench: Bench, sink: Sink) -> None:
+    body = '{"text": "%s"}' % ("x" * 250_000)
+    async with running_sink() as hanging:
+        hanging.delay_s = 60
+        stuck = [await bench.zap({"url": hanging.url, "timeout_s": 20}) for _ in range(3)]
+        for number in range(210):  # 52 MB, for which there is no room
+            await bench.request(stuck[number % 3], body)
+        await eventually(lambda: hanging.count >= 60, 20)
+        healthy = await bench.zap({"url": sink.url})
+        run_id = await bench.request(healthy, body, new_id())
+        await bench.has(run_id, StepSucceeded, RunCompleted, within_s=5)
 
 
 async def test_timers_that_several_schedulers_see_fire_once(bench: Bench, sink: Sink) -> None:

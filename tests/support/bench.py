@@ -93,14 +93,14 @@ class Bench:
         await self.store.append(an_append(*events, stream_id=zap_id, kind=StreamKind.CORE, ordering_key=zap_id))
         return zap_id
 
-    async def request(self, zap_id: UUID, body: str = "{}") -> UUID:
+    async def request(self, zap_id: UUID, body: str = "{}", tenant_id: UUID = TENANT) -> UUID:
         """Ask for a run."""
         append = request_append(
             RunRequested(
                 zap_id=zap_id, zap_version=self._versions.get(zap_id, 1), source="webhook", request=Request(body=body)
             ),
             self._settings.get(zap_id, ZapSettings()),
-            tenant_id=TENANT,
+            tenant_id=tenant_id,
             new_id=self._new_id,
             metadata=Metadata(actor="test"),
         )
