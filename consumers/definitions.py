@@ -3,14 +3,15 @@
 import asyncio
 import re
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from uuid import UUID
 
 import msgspec
 
 from domain.aggregates import ZAP
 from domain.connector.catalog import Catalog, Catalogs
-from domain.connector.descriptor import ActionDescriptor
+from domain.connector.descriptor import ActionContext, ActionDescriptor
+from domain.connector.outcome import Outcome
 from domain.flow.contents import action_types, conditions, result, templated
 from domain.flow.steps import ActionStep, Step, WaitForStep
 from domain.language.condition import Condition, InvalidCondition
@@ -37,6 +38,15 @@ class Prepared(msgspec.Struct, frozen=True):
     source: JsonObject
 
 
+class Runnable(msgspec.Struct, frozen=True):
+    """What a runner keeps of an action: all but its form and samples, which are most of it."""
+
+    type: str
+    run: Callable[[JsonObject, ActionContext], Awaitable[Outcome]]
+    idempotent: bool
+    takes_connection: bool
+
+
 class CompiledVersion(msgspec.Struct, frozen=True):
     """A definition, and by step id a renderer of what its templates are in, and its conditions in their order.
 
@@ -50,7 +60,7 @@ class CompiledVersion(msgspec.Struct, frozen=True):
     conditions: Mapping[str, tuple[Prepared, ...]]
     callbacks: tuple[str, ...] = ()
     results: Mapping[str, Compiled] = {}
-    actions: Mapping[str, ActionDescriptor] = {}
+    actions: Mapping[str, Runnable] = {}
     variables: bool = False
 
 
@@ -97,9 +107,13 @@ def compile_definition(definition: Definition, catalog: Catalog) -> CompiledVers
         {step.id: tuple([_prepared(raw) for _at, raw in conditions(step)]) for step in steps},
         tuple([step.id for step in steps if isinstance(step, WaitForStep)]),
         {step.id: compiled(kept) for step in steps if (kept := result(step)) is not None},
-        {type_: found for type_ in action_types(definition.steps) if (found := catalog.actions.get(type_))},
+        {type_: _runnable(found) for type_ in action_types(definition.steps) if (found := catalog.actions.get(type_))},
         any(_names_variables(step) for step in steps),
     )
+
+
+def _runnable(action: ActionDescriptor) -> Runnable:
+    return Runnable(action.type, action.run, action.idempotent, action.connection is not None)
 
 
 def _names_variables(step: Step) -> bool:

@@ -9,13 +9,13 @@ import structlog
 
 from consumers.credentials.armed import Armed
 from consumers.credentials.credentials import Credentials
-from consumers.definitions import CompiledVersion
+from consumers.definitions import CompiledVersion, Runnable
 from consumers.dialogues.dialogues import Dialogues
 from consumers.files.run_files import AllFiles
 from consumers.outbound.targets import Targets
 from consumers.rendering.rendering import Rendering
 from domain.connection.blot import NOTHING, Blot
-from domain.connector.descriptor import ActionContext, ActionDescriptor
+from domain.connector.descriptor import ActionContext
 from domain.connector.http_client import Unreachable
 from domain.connector.outcome import Failed, Outcome, Retry, unkept, unreached
 from domain.files.file import FileError
@@ -90,7 +90,7 @@ class Attempts:
     def calls_out(self, step: ActionStep, version: CompiledVersion) -> bool:
         """Whether the step sends its config to somebody else: only then it may hold what is secret."""
         action = version.actions.get(step.type)
-        return action is not None and action.connection is not None
+        return action is not None and action.takes_connection
 
     async def kept(self, run: ActiveRun, config: Json, context: dict[str, Json], blot: Blot = NOTHING) -> Input:
         """The rendered config as the log is to keep it. A large one is reduced in a thread."""
@@ -172,7 +172,7 @@ class Attempts:
         return max(0.0, min(limit_s, (deadline - self._clock()).total_seconds()))
 
 
-def _crashed(action: ActionDescriptor, run_id: UUID, step: ActionStep, error: Exception) -> Retry:
+def _crashed(action: Runnable, run_id: UUID, step: ActionStep, error: Exception) -> Retry:
     log.error("action.crashed", run_id=str(run_id), step_id=step.id, action=action.type, exc_info=error)
     return Retry(code="crashed", message=f"the action crashed: {type(error).__name__}")
 
