@@ -20,7 +20,7 @@ from consumers.scheduler.timed_zaps import Timed, TimedZap, TimedZaps
 from domain.aggregates import ZAP
 from domain.connector.catalog import Catalog
 from domain.connector.descriptor import TriggerDescriptor
-from domain.connector.poll import MAX_ITEM, Found, Item, Poll, PollContext, PollFailed
+from domain.connector.poll import MAX_ITEM, MAX_PASSED, Found, Item, Poll, PollContext, PollFailed
 from domain.dialogue.topic import Skipped
 from domain.hook.request import json_request
 from domain.log.event import Append, AppendResult, DueTimer, Metadata, stream_of
@@ -194,8 +194,10 @@ class Sources:
     async def _failed(self, asked: _Asked, error: PollFailed) -> datetime:
         course, ticks = failed(asked.memory.course, asked.told, f"{error.code}: {error.message}")
         log.info("poll.failed", zap_id=str(asked.source.zap_id), code=error.code, failures=course.failures)
-        lost = error.code.startswith("http_4") or error.code == "no_items"  # addresses of pages may be short-lived
-        place = msgspec.structs.replace(asked.memory.place, resume="") if lost else asked.memory.place
+        place = asked.memory.place
+        if place.resume and (error.code.startswith("http_4") or error.code == "no_items"):
+            # addresses of pages may be short-lived
+            place = msgspec.structs.replace(place, resume="", passed=place.passed * (place.passed <= MAX_PASSED))
         after = msgspec.structs.replace(asked.memory, place=place, course=course)
         if course.failures >= ALERT_AFTER:
             detail = f"{course.failures} polls in a row have failed: {error.message}"[:300]

@@ -22,6 +22,8 @@ MAX_EVERY_S = 31 * 24 * 3600
 MAX_ITEMS = 10_000
 MAX_ANSWER = 4 * 2**20
 """Bytes of one answer."""
+MAX_PASSED = 5_000
+"""Items that a poll passes again: some services give no more than 10,000, and refuse the page behind them for ever."""
 MAX_ITEM = 2**20
 """Bytes of an item's JSON."""
 TIMEOUT_S = 30.0
@@ -59,13 +61,16 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How far a source has been read. `cursor` is handed to its next request; `etag` and `last_modified` are those of
-    its last answer; `resume` is the page where the next poll goes on. `positions` are those of a topic's partitions.
+    its last answer; `resume` is the page where the next poll goes on, its address or a token, and `passed` how many
+    items there were before it: where that page is lost, the next poll passes them again. `positions` are those of a
+    topic's partitions.
     """
 
     cursor: str = ""
     etag: str = ""
     last_modified: str = ""
     resume: str = ""
+    passed: int = 0
     positions: Mapping[int, Position] = {}
 
 

@@ -198,6 +198,8 @@ def _of_poll(poll: Polled, at: Place, file: ConnectorFile) -> Iterator[Mistake]:
     yield from _of_request(poll.request, (*at, "request"), poll.input, file, frozenset({"input", "cursor"}))
     if "cursor" in str(msgspec.to_builtins(poll.request)) and not poll.cursor:
         yield Mistake((*at, "cursor"), "required", "the request has {{ cursor }}: say where in an item that is")
+    if poll.next_page and poll.next_page.in_ == "body" and not isinstance(poll.request.json, dict):
+        yield Mistake((*at, "next_page", "in"), "invalid", "needs a request with `json`, as the token is a field of it")
     paths = {"items": poll.items, "key": poll.key}
     paths |= {f"changed_by/{number}": path for number, path in enumerate(poll.changed_by)}
     paths |= {"cursor/path": poll.cursor.path} if poll.cursor else {}

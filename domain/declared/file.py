@@ -223,10 +223,11 @@ class Since(_Part, frozen=True, kw_only=True):
 
 
 class Following(_Part, frozen=True, kw_only=True):
-    """Where the answer has the token of the next page, and which query parameter takes it."""
+    """Where the answer has the token of the next page, and which query parameter, or field `in` the body, takes it."""
 
     token: str
     param: str
+    in_: Literal["query", "body"] = msgspec.field(default="query", name="in")
 
 
 class Polled(_Part, frozen=True, kw_only=True):

@@ -155,7 +155,8 @@ def _as_http_poll(poll: Polled) -> JsonObject:
     if poll.cursor:
         found["cursor"] = {"path": poll.cursor.path}
     if poll.next_page:
-        found["next_page"] = {"token": f"body.{poll.next_page.token}", "param": poll.next_page.param}
+        page = poll.next_page
+        found["next_page"] = {"token": f"body.{page.token}", "param": page.param, "in": page.in_}
     return found
 
 

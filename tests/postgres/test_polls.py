@@ -169,6 +169,28 @@ async def test_a_list_that_grows_at_its_end_is_read_to_its_end(
     assert await world.ids() == [23, 24]
 
 
+async def test_a_token_in_the_body_leads_through_all_pages_and_one_that_is_lost_costs_no_item(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two pages a poll: the third is asked for by the next one, which is refused; so the first two are passed again."""
+    monkeypatch.setattr(http_poll, "MAX_PAGES", 2)
+    world.api.page_size = 4
+    world.api.items = items(1)
+    asks = {"url": world.api.url, "method": "POST", "body": {"sorts": ["-id"]}}
+    by_token = {"token": "body.next", "param": "after", "in": "body"}
+    await world.publish(config(world.api, request=asks, next_page=by_token))
+    await world.poll()
+    world.api.items, world.api.lost = items(*range(15, 0, -1)), {"8"}
+    for _ in range(5):
+        await world.poll(600)
+    assert sorted(await world.ids()) == list(range(2, 16))
+    world.api.items = items(17, 16, *range(15, 0, -1))
+    asked = len(world.api.asked)
+    await world.poll(600)
+    assert sorted(await world.ids()) == list(range(2, 18))
+    assert len(world.api.asked) == asked + 1, "nothing new is behind a page that ends with what is known"
+
+
 async def test_polls_that_find_nothing_do_not_fill_the_log(world: World) -> None:
     world.api.items = items(1)
     await world.publish(config(world.api))

@@ -35,10 +35,11 @@ from tests.support.builders import TENANT
 
 
 class PolledApi:
-    """`items` are given in this order, `page_size` at a time, with the address of the next page in `next`.
+    """`items` are given in this order, `page_size` at a time, with the address of the next page in `next`, or to a POST
+    with the token of the next page, which its body names as `after`.
 
     With `answer` it says that instead, whatever it is; `before_answer` is awaited first. `asked` has the query of
-    each request.
+    each request. Tokens that are `lost` are refused, once.
     """
 
     def __init__(self) -> None:
@@ -49,6 +50,7 @@ class PolledApi:
         self.etag = ""
         self.before_answer: Callable[[], Awaitable[object]] | None = None
         self.asked: list[dict[str, str]] = []
+        self.lost: set[str] = set()
         self.headers: list[dict[str, str]] = []
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -61,10 +63,17 @@ class PolledApi:
             return web.Response(status=self.answer.status, headers=self.answer.headers, body=self.answer.body)
         if self.etag and request.headers.get("If-None-Match") == self.etag:
             return web.Response(status=304)
-        start = int(request.query.get("start", "0"))
+        asked = await request.json() if request.method == "POST" else {}
+        token = str(asked.get("after", request.query.get("start", "0")))
+        if token in self.lost:
+            self.lost.remove(token)
+            return web.Response(status=410)
+        start = int(token)
         page = self.items[start : start + self.page_size]
         behind = start + self.page_size
         following = f"?start={behind}" if behind < len(self.items) else None
+        if asked:
+            following = str(behind) if following else None
         headers = {"ETag": self.etag} if self.etag else {}
         return web.json_response({"results": page, "next": following}, headers=headers)
 

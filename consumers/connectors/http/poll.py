@@ -1,7 +1,7 @@
 """The trigger `http.poll`: asks any API for a list, page by page, and hands on its items."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Literal
 from urllib.parse import urljoin
@@ -76,16 +76,19 @@ class Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class NextPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where in the answer the address of the next page is, such as `body.next`; or its `token`, which goes into the
-    query parameter `param`.
+    query parameter `param`, or `in` the request's body into the field of this name.
     """
 
     link: ItemPath | UnsetType = UNSET
     token: ItemPath | UnsetType = UNSET
     param: Annotated[str, Meta(min_length=1, max_length=100)] = "pageToken"
+    in_: Literal["query", "body"] = msgspec.field(default="query", name="in")
 
     def __post_init__(self) -> None:
         if (self.link is UNSET) == (self.token is UNSET):
             raise ValueError("give either link or token")
+        if self.link and self.in_ == "body":
+            raise ValueError("a link is an address: only a token goes into the body")
 
 
 class HttpPoll(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,14 +117,18 @@ class HttpPoll(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class _Page(msgspec.Struct, frozen=True, kw_only=True):
+    """`next`: the address of the next page, or the token that goes into the body; empty for the last one.
+
+    `known`: how many of its items are no news; `ends_known`: its last one is none.
+    """
+
     items: tuple[Item, ...]
     cursors: tuple[Json, ...]
-    next_url: str
+    next: str
     etag: str
     last_modified: str
-
-    def has_news(self, context: PollContext) -> bool:
-        return not all(context.is_known(item) for item in self.items)
+    known: int
+    ends_known: bool
 
 
 def check(saved: JsonObject) -> dict[str, str]:
@@ -141,6 +148,8 @@ def check(saved: JsonObject) -> dict[str, str]:
         found[mistake.path] = mistake.reason
     if wrong := start_problem(config.start_from, dated=config.cursor is not UNSET):
         found["start_from"] = wrong
+    if config.next_page and config.next_page.in_ == "body" and not isinstance(config.request.body, dict):
+        found["next_page.in"] = "needs a body that is an object, as the token is a field of it"
     return found
 
 
@@ -193,19 +202,21 @@ async def found_at(
 ) -> Found:
     """The same for the request of the first page as it goes out."""
     reading = _Reading(config, first, context, asks_from_cursor, may_lack_items)
-    pages = [page async for page in _pages(reading)]
+    pages = await _pages(reading)
     if not pages:
         return Found(items=(), place=context.place)
     items = [item for page in pages for item in page.items]
     cursors = [cursor for page in pages for cursor in page.cursors]
     before_these = [context.place.cursor] if context.place.cursor else []
-    rest = pages[-1].next_url if _goes_on(reading, pages[-1], len(items)) else ""
-    alone = len(pages) == 1 and not (config.cursor or pages[0].next_url or context.place.resume)
+    rest = pages[-1].next if _goes_on(reading, pages) else ""
+    passed = context.place.passed if context.place.resume else 0
+    alone = len(pages) == 1 and not (config.cursor or pages[0].next or context.place.resume)
     place = Place(
         cursor=greatest([*cursors, *before_these], context.moment),
         etag=pages[0].etag if alone else "",
         last_modified=pages[0].last_modified if alone else "",
         resume=rest,
+        passed=passed + len(items) if rest else 0,
     )
     return Found(items=_oldest_first(config, items, cursors), place=place)
 
@@ -220,36 +231,51 @@ class _Reading(msgspec.Struct, frozen=True):
     may_lack_items: bool
 
 
-async def _pages(reading: _Reading) -> AsyncIterator[_Page]:
-    """The pages up to one without news or without a next one; none where nothing has changed."""
-    first, context = reading.first, reading.context
-    request = moved(first, context.place.resume) if context.place.resume else first
-    size = count = 0
-    for _number in range(MAX_PAGES):
+async def _pages(reading: _Reading) -> list[_Page]:
+    """The pages up to one behind which there are no news; none where nothing has changed."""
+    context = reading.context
+    pages: list[_Page] = []
+    request, size = _at(reading, context.place.resume), 0
+    while len(pages) < MAX_PAGES:
         reply = await fetched(context, request)
         if reply.status == NOT_MODIFIED:
-            return
-        page = await asyncio.to_thread(_page, reading, reply, request.url)
-        yield page
-        size, count = size + len(reply.body), count + len(page.items)
+            break
+        pages.append(await asyncio.to_thread(_page, reading, reply, request.url))
+        size += len(reply.body)
         enough = size > MAX_BYTES or context.clock() - context.moment > PAGES_FOR
-        if enough or not _goes_on(reading, page, count):
-            return
-        request = moved(first, page.next_url)
+        if enough or not _goes_on(reading, pages):
+            break
+        request = _at(reading, pages[-1].next)
+    return pages
 
 
-def _goes_on(reading: _Reading, page: _Page, count: int) -> bool:
-    """Whether there may be news behind a page.
+def _at(reading: _Reading, page: str) -> HttpRequest:
+    """The request of a page: the first one where it names none, or one that other settings have left."""
+    first, wanted = reading.first, reading.config.next_page
+    if not wanted or not page:
+        return first
+    in_body = wanted.in_ == "body"
+    if in_body == page.startswith(("http://", "https://")):
+        return first
+    if not in_body:
+        return moved(first, page)
+    fields = msgspec.json.decode(first.body, type=dict[str, msgspec.Raw]) if isinstance(first.body, bytes) else {}
+    return msgspec.structs.replace(first, body=msgspec.json.encode({**fields, wanted.param: page}))
 
-    Where the newest come first there are none behind a page without any; and what is there at the beginning, of which
-    nothing starts, need not be known to its end.
+
+def _goes_on(reading: _Reading, pages: Sequence[_Page]) -> bool:
+    """Whether there may be news behind these pages.
+
+    Where the newest come first there are none behind a page that ends with what is known, unless it was passed before;
+    and what is there at the beginning, of which nothing starts, need not be known to its end.
     """
-    config, context = reading.config, reading.context
-    if not page.next_url or config.order == "oldest_first" or reading.asks_from_cursor:
-        return bool(page.next_url)
-    return page.has_news(context) and not (
-        context.beginning and config.start_from == "now" and count >= config.max_items
-    )
+    config, context, last = reading.config, reading.context, pages[-1]
+    if not last.next or config.order == "oldest_first" or reading.asks_from_cursor:
+        return bool(last.next)
+    if context.beginning and config.start_from == "now" and sum(len(page.items) for page in pages) >= config.max_items:
+        return False
+    again = 0 if context.place.resume else context.place.passed
+    return not last.ends_known or (again > 0 and sum(page.known for page in pages) <= again)
 
 
 def _asks_from_cursor(config: HttpPoll) -> bool:
@@ -308,22 +334,27 @@ def _page(reading: _Reading, reply: HttpReply, url: str) -> _Page:
     listed = by_header(listed) if config.rows == "header" else listed
     path = parse_path(config.cursor.path) if config.cursor else None
     cursors = [_value(item, path) if path else None for item in listed]
+    items = tuple(_item(config, number, *pair) for number, pair in enumerate(zip(listed, cursors, strict=True)))
     return _Page(
-        items=tuple(_item(config, number, *pair) for number, pair in enumerate(zip(listed, cursors, strict=True))),
+        items=items,
         cursors=tuple(cursors),
-        next_url=_next_url(reading, answer, url),
+        next=_next(reading, answer, url),
         etag=reply.header("etag"),
         last_modified=reply.header("last-modified"),
+        known=sum(map(reading.context.is_known, items)),
+        ends_known=not items or reading.context.is_known(items[-1]),
     )
 
 
-def _next_url(reading: _Reading, answer: JsonObject, url: str) -> str:
+def _next(reading: _Reading, answer: JsonObject, url: str) -> str:
     wanted = reading.config.next_page
     if not wanted:
         return ""
     found = look_up(answer, parse_path(wanted.link or wanted.token or ""))
     if not isinstance(found, str) or not found:
         return ""
+    if wanted.in_ == "body":
+        return found
     return urljoin(url, found) if wanted.link else with_query(reading.first.url, [(wanted.param, found)])
 
 

@@ -28,6 +28,8 @@ GOOD: dict[str, Any] = {"request": {"url": "https://example.com/list"}, "items":
         ({"cursor": {"path": "[0"}}, "cursor.path"),
         ({"cursor": {"path": "at", "overlap_s": -1}}, "cursor.overlap_s"),
         ({"next_page": {"lnk": "body.next"}}, "next_page"),
+        ({"next_page": {"link": "body.next", "in": "body"}}, "next_page"),
+        ({"next_page": {"token": "body.next", "in": "body"}}, "next_page.in"),
         ({"start_from": "yesterday"}, "start_from"),
         ({"start_from": "2026-01-01"}, "start_from"),
         ({"max_items": 0}, "max_items"),
