@@ -78,6 +78,8 @@ KINDS: Mapping[str, Kind] = {
              "Send the body as it is, or compressed with gzip or deflate."),
         Kind("unsupported_media_type", 415, "The media type is not supported",
              "Send JSON, with the header `Content-Type: application/json`."),
+        Kind("range_not_satisfiable", 416, "The file ends before this range",
+             "Ask for bytes that the file has: its size is in the `Content-Range` header."),
         Kind("invalid", 422, "A value breaks a rule",
              "Correct each entry of `errors`; `pointer` leads to the value, `reason` says what would be right."),
         Kind("idempotency_key_reused", 422, "This Idempotency-Key belongs to another request",

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator
 from uuid import UUID
 
+from domain.files.span import Span
+from sql.files.pieces import PIECE
 from sql.postgres.pool import Pool
 from sql.postgres.queries import Queries
 
@@ -22,9 +24,12 @@ class Chunks:
             await self._pool.execute(_queries["keep_chunk"], file_id, number, chunk)
             number += 1
 
-    async def read(self, _tenant_id: UUID, file_id: UUID, _size: int) -> AsyncIterator[bytes]:
-        """The chunks, each when it is asked for."""
-        number = 0
-        while (chunk := await self._pool.fetchval(_queries["chunk"], file_id, number)) is not None:
-            yield chunk
+    async def read(self, _tenant_id: UUID, file_id: UUID, span: Span) -> AsyncIterator[bytes]:
+        """What the chunks have of a range, each when it is asked for."""
+        number = span.start // PIECE
+        while (at := number * PIECE) < span.end:
+            chunk = await self._pool.fetchval(_queries["chunk"], file_id, number)
+            if chunk is None:
+                return
+            yield chunk[max(0, span.start - at) : span.end - at]
             number += 1

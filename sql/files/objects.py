@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from domain.files.span import Span
+
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
@@ -42,12 +44,12 @@ class Objects:
             max_concurrency=AT_ONCE,
         )
 
-    async def read(self, tenant_id: UUID, file_id: UUID, size: int) -> AsyncIterator[bytes]:
-        """Its content, range by range, each when it is asked for."""
+    async def read(self, tenant_id: UUID, file_id: UUID, span: Span) -> AsyncIterator[bytes]:
+        """What an object has of a range, part by part, each when it is asked for."""
         import obstore
 
-        for start in range(0, size, RANGE):
-            end = min(start + RANGE, size)
+        for start in range(span.start, span.end, RANGE):
+            end = min(start + RANGE, span.end)
             found = await obstore.get_range_async(self._store, _name(tenant_id, file_id), start=start, end=end)
             yield bytes(found)
 

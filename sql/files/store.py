@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from domain.files.file import File, FileError, named, typed
+from domain.files.span import Span
 from domain.log.event import StreamKind
 from domain.log.ports import Clock, NewId
 from sql.files.chunks import Chunks
@@ -108,13 +109,14 @@ class FileStore:
         row = await self._answered(lambda: self._pool.fetchrow(_queries["file"], file_id, tenant_id))
         return _kept(row) if row else None
 
-    async def read(self, tenant_id: UUID, kept: Kept) -> AsyncIterator[bytes]:
-        """The content, piece by piece; see domain.files.file.Files."""
+    async def read(self, tenant_id: UUID, kept: Kept, span: Span | None = None) -> AsyncIterator[bytes]:
+        """The content, piece by piece; see domain.files.file.Files. Of a part only, the hash is not checked."""
         where = self._objects if kept.in_store else self._chunks
         if where is None:
             raise FileError("files_unavailable", "the object store of this file is not set here", retry=True)
+        content = where.read(tenant_id, kept.file.id, span or Span(0, kept.file.size))
         try:
-            async for piece in proven(kept.file, where.read(tenant_id, kept.file.id, kept.file.size)):
+            async for piece in content if span else proven(kept.file, content):
                 yield piece
         except self._errors as error:
             raise _unavailable(error) from error

@@ -18,6 +18,7 @@ from tests.support.projected import following
 
 PHOTO = bytes(range(256)) * 2_000
 LIMIT = 4_000_000
+LARGE = 4 * len(PHOTO)
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,15 @@ async def body_of(person: Person, answer: httpx.Response) -> Any:
 async def chunks(content: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(content), 65_536):
         yield content[start : start + 65_536]
+
+
+@pytest.fixture(scope="module")
+async def large(own: tuple[httpx.AsyncClient, PgEventStore, str]) -> tuple[Person, Any, bytes]:
+    """Whose a file of several chunks is, its reference, and its content."""
+    ada, content = await sign_up(own[0]), PHOTO * 4
+    hook = (await ada.live_zap())["hook_url"]
+    binary = {"content-type": "application/octet-stream"}
+    return ada, await body_of(ada, await own[0].post(hook, content=content, headers=binary)), content
 
 
 async def test_large_bodies_become_files_and_small_ones_stay_as_they_are(
@@ -78,6 +88,43 @@ async def test_large_bodies_become_files_and_small_ones_stay_as_they_are(
     assert small["photo"]["content"] == "iVBORw=="
     tiny = await api.post(hook, content=chunks(b"\x00\xff"), headers={"content-type": "application/octet-stream"})
     assert await body_of(ada, tiny) == "AP8="
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ({"range": "bytes=0-99"}, (0, 100)),
+        ({"range": "bytes=1048570-1048580"}, (1_048_570, 1_048_581)),  # over the end of the first chunk
+        ({"range": "bytes=1048576-"}, (1_048_576, LARGE)),
+        ({"range": "BYTES=-7", "if-range": "ETAG"}, (LARGE - 7, LARGE)),
+        ({"range": f"bytes=5-{10**17}"}, (5, LARGE)),
+        ({"range": f"bytes=-{10**17}"}, (0, LARGE)),
+        ({"range": f"bytes={LARGE}-"}, 416),
+        ({"range": "bytes=-0"}, 416),
+        ({"range": "bytes=0-1,5-6"}, 200),
+        ({"range": "bytes=9-5"}, 200),
+        ({"range": "bytes=-"}, 200),
+        ({"range": "pages=1-2"}, 200),
+        ({"range": "bytes=0-99", "if-range": '"of before"'}, 200),
+        ({"range": "bytes=0-99", "if-range": "Thu, 26 Nov 2026 09:00:00 GMT"}, 200),
+    ],
+)
+async def test_a_part_of_a_file_is_given_as_it_is_asked_for(
+    large: tuple[Person, Any, bytes], asked: dict[str, str], given: tuple[int, int] | int
+) -> None:
+    ada, reference, content = large
+    etag = f'"{reference["sha256"]}"'
+    headers = {name: value.replace("ETAG", etag) for name, value in asked.items()}
+    got = await ada("GET", f"/files/{reference['$file']}", headers=headers)
+    if given == 416:
+        assert (got.status_code, got.json()["code"]) == (416, "range_not_satisfiable")
+        assert got.headers["content-range"] == f"bytes */{LARGE}"
+        return
+    start, end = (0, LARGE) if isinstance(given, int) else given
+    assert got.status_code == (200 if isinstance(given, int) else 206)
+    assert (got.headers["etag"], got.headers["accept-ranges"]) == (etag, "bytes")
+    assert got.content == content[start:end]
+    assert got.headers.get("content-range") == (None if given == 200 else f"bytes {start}-{end - 1}/{LARGE}")
 
 
 async def test_what_is_refused_or_repeated_leaves_no_file(own: tuple[httpx.AsyncClient, PgEventStore, str]) -> None:
