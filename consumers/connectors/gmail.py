@@ -9,9 +9,9 @@ from domain.connector.config import BadConfig, problems, read
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector
 from domain.connector.http_client import HttpRequest
 from domain.connector.mail import MailConfig, given, letter, with_files
-from domain.connector.outcome import Failed, Outcome, Retry, Succeeded
+from domain.connector.outcome import Failed, Outcome, Retry, Succeeded, answer, refused
 from domain.connector.uses import Uses
-from domain.values.json import Json, JsonObject, MalformedJson, parse
+from domain.values.json import JsonObject
 
 HOST = "gmail.googleapis.com"
 SEND = f"https://{HOST}/gmail/v1/users/me/messages/send"
@@ -43,21 +43,16 @@ async def sent(url: str, rendered: JsonObject, context: ActionContext) -> Outcom
             timeout_s=TIMEOUT_S,
         )
     )
-    answer = _json(reply.body)
-    if 200 <= reply.status < 300:
-        return Succeeded({"message_id": mail.message_id, **(answer if isinstance(answer, dict) else {})})
-    code, message = f"http_{reply.status}", f"Gmail answered {reply.status}"
-    is_rate = reply.status == 403 and any(word.encode() in reply.body for word in _RATE)
-    if reply.status in {408, 429} or reply.status >= 500 or is_rate:
-        return Retry(code=code, message=message, after_s=reply.retry_after_s(context.clock()), output=answer)
-    return Failed(code=code, message=message, output=answer)
-
-
-def _json(body: bytes) -> Json:
-    try:
-        return parse(body)
-    except MalformedJson:
-        return body[:500].decode("utf-8", "replace")
+    failed = refused(reply, "Gmail", context.clock())
+    if isinstance(failed, Failed) and reply.status == 403 and any(word.encode() in reply.body for word in _RATE):
+        return Retry(
+            code=failed.code,
+            message=failed.message,
+            after_s=reply.retry_after_s(context.clock()),
+            output=failed.output,
+        )
+    said = answer(reply)
+    return failed or Succeeded({"message_id": mail.message_id, **(said if isinstance(said, dict) else {})})
 
 
 CONNECTOR = Connector(

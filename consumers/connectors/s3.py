@@ -1,7 +1,6 @@
 """S3: put and get objects of a bucket, at AWS or any service that speaks its protocol."""
 
 import base64
-import binascii
 from collections.abc import AsyncIterator
 from typing import Annotated
 from urllib.parse import quote
@@ -14,10 +13,10 @@ from domain.connection.signing import AwsSignature
 from domain.connector import url as urls
 from domain.connector.config import BadConfig, is_template, problems, read
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector
-from domain.connector.http_client import HttpReply, HttpRequest, Keep, ReplyHeaders, Upload, header_of, upload_of
+from domain.connector.http_client import HttpReply, HttpRequest, Keep, ReplyHeaders, Upload, content_of, header_of
 from domain.connector.outcome import Failed, Outcome, Retry, Succeeded
 from domain.connector.uses import Uses
-from domain.files.file import INLINE_BYTES, File, is_file
+from domain.files.file import INLINE_BYTES, File
 from domain.values.json import Json, JsonObject
 
 MAX_BYTES = 10 * 2**20
@@ -96,13 +95,14 @@ async def put(rendered: JsonObject, context: ActionContext) -> Outcome:
     """Store an object. Raises Unreachable."""
     try:
         config = read(Put, _given(rendered))
-        content, content_type = await _content(config, context)
-        reply = await _sent("PUT", config, context, content, content_type, most=MAX_ANSWER)
+        given = await content_of(config.content, context.files)
+        content_type = config.content_type or given.content_type
+        reply = await _sent("PUT", config, context, given.content, content_type, most=MAX_ANSWER)
     except BadConfig as error:
         return Failed(code="bad_config", message=str(error))
     etag = reply.header("etag").strip('"')
     return _failed(reply, context) or Succeeded(
-        {"bucket": config.bucket, "key": config.key, "etag": etag, "size": _size(content)}
+        {"bucket": config.bucket, "key": config.key, "etag": etag, "size": given.size}
     )
 
 
@@ -160,10 +160,6 @@ def _given(rendered: JsonObject) -> JsonObject:
     return {name: value for name, value in rendered.items() if value is not None or name == "content"}
 
 
-def _size(content: bytes | Upload) -> int:
-    return content.size if isinstance(content, Upload) else len(content)
-
-
 def _keep(config: Get, context: ActionContext) -> Keep | None:
     files, name = context.files, config.key.rsplit("/", 1)[-1]
     if files is None:
@@ -176,22 +172,6 @@ def _keep(config: Get, context: ActionContext) -> Keep | None:
     return Keep(
         wants=lambda headers: not header_of(headers, "content-type").startswith(_TEXT), above=INLINE_BYTES, take=take
     )
-
-
-async def _content(config: Put, context: ActionContext) -> tuple[bytes | Upload, str]:
-    """The bytes, and their type. Raises BadConfig and FileError."""
-    value, wanted = config.content, config.content_type or ""
-    if is_file(value) and context.files is not None:
-        file = await context.files.find(value)
-        return upload_of(file, context.files), wanted or file.content_type
-    if isinstance(value, dict) and isinstance(value.get("content"), str) and "content_type" in value:
-        try:
-            return base64.b64decode(str(value["content"]), validate=True), wanted or str(value["content_type"])
-        except (binascii.Error, ValueError):
-            raise BadConfig("content: what a file holds is base64") from None
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace"), wanted or "text/plain; charset=utf-8"
-    return msgspec.json.encode(value), wanted or "application/json"
 
 
 def _body(reply: HttpReply) -> Json:

@@ -100,7 +100,7 @@ class Trial:
     def _expected(self, known: Declared) -> Mapping[str, str]:
         output = known.action.output or NO_OUTPUT
         return {
-            "success": _shown(Succeeded(output.sample)),
+            "success": "succeeded" if output.response == "binary" else _shown(Succeeded(output.sample)),
             "400": _ruled(known, 400, "failed http_400"),
             "401": _ruled(known, 401, "failed http_401"),
             "429": f"{_ruled(known, 429, 'retry http_429')} after {RETRY_AFTER_S:g} s",

@@ -1,5 +1,7 @@
 """The one way out that actions and alerts have, as a Protocol; consumers/outbound is what stands behind it."""
 
+import base64
+import binascii
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -8,7 +10,9 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from domain.connection.signing import Signing
-from domain.files.file import File, Files
+from domain.connector.config import BadConfig
+from domain.files.file import File, Files, is_file
+from domain.values.json import Json
 
 MAX_REPLY_BYTES = 256 * 1024
 """Of an answer, where whoever asks sets no limit."""
@@ -27,6 +31,42 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
 def upload_of(file: File, files: Files) -> Upload:
     """A body that is one file."""
     return Upload(size=file.size, read=lambda: files.read(file), sha256=file.sha256)
+
+
+Content: TypeAlias = bytes | Upload
+
+
+class Given(msgspec.Struct, frozen=True):
+    """What an action sends: content with its type and the name that it came under, which may be empty."""
+
+    content: Content
+    content_type: str
+    filename: str = ""
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self.content.size if isinstance(self.content, Upload) else len(self.content)
+
+
+async def content_of(value: Json, files: Files | None) -> Given:
+    """What a value says: a file of the run, a small one that is in the value itself, text, or any JSON.
+
+    Raises BadConfig and FileError.
+    """
+    match value:
+        case dict() if is_file(value) and files is not None:
+            file = await files.find(value)
+            return Given(upload_of(file, files), file.content_type, file.filename)
+        case {"content": str(encoded), "content_type": content_type, **more}:
+            try:
+                content = base64.b64decode(encoded, validate=True)
+            except (binascii.Error, ValueError):
+                raise BadConfig("what a file holds is base64") from None
+            return Given(content, str(content_type), str(more.get("filename") or ""))
+        case str():
+            return Given(value.encode("utf-8", "replace"), "text/plain; charset=utf-8")
+    return Given(msgspec.json.encode(value), "application/json")
 
 
 class Keep(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,13 +1,17 @@
 """What an attempt of an action comes to."""
 
+from datetime import datetime
 from typing import TypeAlias, TypeVar
 
 import msgspec
 
 from domain.connection.blot import Blot
-from domain.connector.http_client import Unreachable
+from domain.connector.http_client import HttpReply, Unreachable
 from domain.files.file import FileError
-from domain.values.json import Json
+from domain.values.json import Json, MalformedJson, parse
+
+_BUSY = frozenset({408, 429})
+MAX_SHOWN = 500
 
 
 class Succeeded(msgspec.Struct, frozen=True):
@@ -73,3 +77,21 @@ def unreached(error: Unreachable) -> Outcome:
     if error.after_s is not None:
         return Postponed(code=error.code, message=error.message, after_s=error.after_s)
     return Retry(code=error.code, message=error.message)
+
+
+def refused(reply: HttpReply, service: str, now: datetime) -> Retry | Failed | None:
+    """What an answer comes to that is no 2xx: again later where the service is busy or broken. None for a 2xx."""
+    if 200 <= reply.status < 300:
+        return None
+    code, message, said = f"http_{reply.status}", f"{service} answered {reply.status}", answer(reply)
+    if reply.status in _BUSY or reply.status >= 500:
+        return Retry(code=code, message=message, after_s=reply.retry_after_s(now), output=said)
+    return Failed(code=code, message=message, output=said)
+
+
+def answer(reply: HttpReply) -> Json:
+    """The JSON of an answer; the beginning of what is none."""
+    try:
+        return parse(reply.body)
+    except MalformedJson:
+        return reply.body[:MAX_SHOWN].decode("utf-8", "replace")

