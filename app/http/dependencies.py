@@ -122,7 +122,7 @@ def shared(
         "consents": value(consents),
         "variables": value(Variables(services.store, tables, DataKeys(pool, ring), services.now, new_id)),
         "draft_tests": value(DraftTests(services.store, rehearsal, new_id, hops)),
-        "connection_tests": value(ConnectionTests(connections, credentials, targets)),
+        "connection_tests": value(ConnectionTests(connections, credentials, targets, services.now)),
         "connectors": value(connectors),
         "imports": value(Imports(services.store, connectors, targets)),
         "choices": value(Choices(connectors, credentials, targets, services.now)),

@@ -6,6 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
+from app.connections.probes import Probe, probe_of
+from domain.declared.file import ErrorRule, When
 from tests.support.api import Person, sign_up
 from tests.support.echo_target import EchoTarget, echo_target
 from tests.support.world import World
@@ -280,6 +282,45 @@ async def test_the_test_button_says_whether_the_host_lets_it_in(ada: Person, tar
     assert (await ada("POST", f"/connections/{mail['id']}/test")).status_code == 422
     nowhere = await connect(ada)
     assert (await ada("POST", f"/connections/{nowhere['id']}/test")).status_code == 422
+
+
+async def test_the_test_button_makes_the_call_that_the_connector_has_for_it(
+    ada: Person, target: EchoTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service may refuse with a 200; and a 403 says that the credential is let in, for other things."""
+    connection = await connect(ada, hosts=[target.url.removeprefix("http://")])
+    says_no = ErrorRule(when=When(body={"query.ok": "no"}), outcome="reconnect", message="query.ok")
+    seen = []
+    for ok, status in (("yes", 200), ("no", 200), ("yes", 401), ("yes", 403), ("yes", 500)):
+        sent: dict[str, Any] = {"method": "POST", "url": f"{target.url}/auth.test", "query": {"ok": ok}}
+        monkeypatch.setattr("app.connections.trials.probe_of", lambda *_, sent=sent: Probe("Chat", sent, (says_no,)))
+        target.status = status
+        found = (await ada("POST", f"/connections/{connection['id']}/test")).json()
+        seen.append((found["ok"], found["http_status"], found["status"]))
+        assert TOKEN not in found["detail"]
+    assert seen == [
+        (True, 200, "ok"), (False, 200, "failed"), (False, 401, "failed"), (True, 403, "ok"), (False, 500, "ok"),
+    ]  # fmt: skip
+    assert (target.last.method, target.last.path) == ("POST", "/auth.test")
+    assert target.last.headers["Authorization"] == f"Bearer {TOKEN}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "host", "call"),
+    [
+        ("bearer", "slack.com", "POST https://slack.com/api/auth.test"),
+        ("basic", "acme.atlassian.net", "GET https://acme.atlassian.net/rest/api/3/myself"),
+        ("api_key", "my-shop.myshopify.com", "GET https://my-shop.myshopify.com/admin/api/2025-10/shop.json"),
+        ("bearer", "api.notion.com", "GET https://api.notion.com/v1/users/me"),
+        ("basic", "slack.com", ""),
+        ("basic", "a.b.atlassian.net", ""),
+        ("bearer", "slack.com.evil.example", ""),
+        ("bearer", "", ""),
+    ],
+)
+def test_a_credential_is_tried_at_the_connector_of_its_host(kind: str, host: str, call: str) -> None:
+    probe = probe_of(kind, host)
+    assert (f"{probe.sent['method']} {probe.sent['url']}" if probe else "") == call
 
 
 async def test_new_secrets_are_used_at_once_and_count_as_untested(ada: Person, target: EchoTarget) -> None:

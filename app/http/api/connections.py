@@ -193,7 +193,7 @@ class ConnectionController(Controller):
         connection_tests: Injected[ConnectionTests],
         data: JSONBody[ConnectionTestIn | None] = None,
     ) -> ConnectionTest:
-        """Sends one GET with the credential, and says whether that was let in."""
+        """Says whether the credential is let in, by the call that its service's connector has for that, or by a GET."""
         row = await connections.load(request.user.tenant_id, connection_id)
         return await connection_tests.test(request.user, row, data.url if data else None)
 
