@@ -6,8 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.log.event import StoredEvent
-from domain.registry import decode_metadata
+from domain.log.event import StoredEvent, decode_metadata
 
 MAX_INLINE_DATA = 256 * 1024
 """Payload bytes above which a message carries only the position, to be read from the log."""

@@ -14,7 +14,7 @@ from domain.erasure import dropping, forgetting
 from domain.failures import failures
 from domain.intake import events as intake
 from domain.job import job
-from domain.log.event import Event, Metadata
+from domain.log.event import Event
 from domain.registration import events as registration
 from domain.run import children
 from domain.run import events as run_events
@@ -128,7 +128,6 @@ _decoders: dict[str, "msgspec.json.Decoder[Event]"] = {
 _WITH_DEFINITION = frozenset({zap_events.ZapCreated, zap_events.ZapDraftChanged, zap_events.ZapPublished})
 """Definitions of a newer release are read as far as they are understood. A job's selection is not: without a part of
 it the job would take other runs."""
-_metadata_decoder = msgspec.json.Decoder(Metadata)
 
 
 def event_type(event: Event) -> EventType:
@@ -179,13 +178,3 @@ def upcast(
             raise UnknownEvent(f"{name} v{version} is not known to this release")
         payload = upcaster(payload)
     return payload
-
-
-def encode_metadata(metadata: Metadata) -> bytes:
-    """The metadata bytes that the log keeps."""
-    return _encoder.encode(metadata)
-
-
-def decode_metadata(meta: bytes) -> Metadata:
-    """Who and why of a stored event."""
-    return _metadata_decoder.decode(meta)

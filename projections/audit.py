@@ -17,8 +17,8 @@ from domain.audit.entry import Actor, Entity, EntityKind, Entry, From, KeyUsed, 
 from domain.audit.words import AUDITED, MAX_TEXT, Told, told
 from domain.history.changes import Change
 from domain.history.difference import Difference, difference
-from domain.log.event import Event, Metadata, StoredEvent
-from domain.registry import EVENT_TYPES, decode, decode_metadata
+from domain.log.event import Event, Metadata, StoredEvent, decode_metadata
+from domain.registry import EVENT_TYPES, decode
 from domain.values.json import Json, JsonObject
 from projections.engine.projection import Projection
 from projections.engine.rows import execute, storable

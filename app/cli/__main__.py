@@ -1,5 +1,5 @@
 """`python -m app.cli` is `triggerhub`."""
 
-from app.cli.commands import main
+from app.cli import main
 
-main(prog_name="triggerhub")
+main()

@@ -7,10 +7,10 @@ from domain.intake.admission import LoadedRequest, Started, admission_stream, ad
 from domain.intake.arrival import Arrival, live_zap
 from domain.intake.events import RequestAdmitted
 from domain.log.errors import NotFound, WrongStatus
-from domain.log.event import Metadata, StreamKind
+from domain.log.event import Metadata, StreamKind, decode_metadata
 from domain.log.ports import NewId
 from domain.log.stream import fold, load_of
-from domain.registry import decode, decode_metadata
+from domain.registry import decode
 from domain.zap.zap import existing
 from projections.request_list import RequestListItem, get_request
 from sql.files.store import hand_over

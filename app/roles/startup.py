@@ -6,9 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import asyncpg
 import structlog
-from aiokafka.errors import KafkaError
 
-from app.config import kafka
 from app.config.errors import OperatorError
 from app.config.settings import PREFIX, Settings
 from app.roles.roles import ROLES
@@ -92,6 +90,10 @@ async def _database_problem(connection: "asyncpg.Connection[asyncpg.Record]") ->
 
 async def _broker_problem(settings: Settings) -> str:
     """The same for Kafka. That a topic is missing is the relay's to heal, where it may."""
+    from aiokafka.errors import KafkaError
+
+    from app.config import kafka
+
     try:
         await kafka.check_access(settings)
         problem = await kafka.check_topic(settings)

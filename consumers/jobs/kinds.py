@@ -13,10 +13,10 @@ from domain.intake.arrival import Arrival, LiveZap, live_zap
 from domain.job import job
 from domain.job.job import JobKind, LoadedJob, RunJobKind
 from domain.log.errors import DomainError, NotFound, NothingToDo
-from domain.log.event import Metadata, StreamKind
+from domain.log.event import Metadata, StreamKind, decode_metadata
 from domain.log.ports import AppendRefused, NewId
 from domain.log.stream import Contended, handle, load, load_many, load_of
-from domain.registry import UnknownEvent, decode_metadata
+from domain.registry import UnknownEvent
 from domain.run.decide import stop
 from domain.run.replay import Replay, replay_append
 from domain.run.state import EndedRun, LoadedRun

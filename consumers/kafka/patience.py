@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import structlog
-from aiokafka.errors import KafkaError
 
 from domain.log.ports import StoreUnavailable
 from sql.postgres.pool import CONNECTION_ERRORS
@@ -31,6 +30,8 @@ async def patiently(call: Callable[[], Awaitable[T]], outages: tuple[type[Except
 
 async def again_until(stop: asyncio.Event, work: Callable[[], Awaitable[None]]) -> None:
     """Do the work again after an outage that it could not wait out inside."""
+    from aiokafka.errors import KafkaError  # which loads its clients, and not all that wait for the log have one
+
     while not stop.is_set():
         try:
             await work()

@@ -17,9 +17,10 @@ from domain.log.event import (
     LastEvents,
     StoredEvent,
     StreamKind,
+    encode_metadata,
 )
 from domain.log.ports import AppendRefused, Clock
-from domain.registry import encode, encode_metadata, event_type
+from domain.registry import encode, event_type
 from domain.run.events import RunRequested
 
 MAX_BYTES = 32 * 2**20

@@ -21,9 +21,9 @@ from obstore.store import ObjectStore
 from consumers.rendering.process import python
 from consumers.scheduler.archive import place, write
 from domain.erasure.dropping import Dropped, RunsDropped
-from domain.log.event import Metadata, StreamKind
+from domain.log.event import Metadata, StreamKind, encode_metadata
 from domain.log.ports import NewId
-from domain.registry import encode, encode_metadata, event_type
+from domain.registry import encode, event_type
 from domain.zap.settings import Retention
 from projections.approvals import APPROVALS
 from projections.audit import AUDIT

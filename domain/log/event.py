@@ -47,6 +47,20 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of what people do, from where. Events of earlier releases do not say."""
 
 
+_metadata_encoder = msgspec.json.Encoder()
+_metadata_decoder = msgspec.json.Decoder(Metadata)
+
+
+def encode_metadata(metadata: Metadata) -> bytes:
+    """The metadata bytes that the log keeps."""
+    return _metadata_encoder.encode(metadata)
+
+
+def decode_metadata(meta: bytes) -> Metadata:
+    """Who and why of a stored event."""
+    return _metadata_decoder.decode(meta)
+
+
 class NewEvent(msgspec.Struct, frozen=True):
     """An event about to be appended. With `due_at` the append also sets a timer whose id is the event's."""
 

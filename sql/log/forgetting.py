@@ -8,9 +8,9 @@ import asyncpg
 import msgspec
 
 from domain.erasure.forgetting import RunForgotten, forgotten, forgotten_request
-from domain.log.event import Metadata, StoredEvent, StreamKind
+from domain.log.event import Metadata, StoredEvent, StreamKind, encode_metadata
 from domain.log.ports import NewId, StoreUnavailable
-from domain.registry import encode, encode_metadata, event_type
+from domain.registry import encode, event_type
 from sql.log.hashing import event_hash
 from sql.postgres.pool import CONNECTION_ERRORS, Pool
 from sql.postgres.queries import Queries

@@ -8,9 +8,9 @@ call each: the others wait neither for their way to the server nor behind a batc
 import asyncio
 from collections.abc import Sequence
 
-from domain.log.event import Append, AppendResult
+from domain.log.event import Append, AppendResult, encode_metadata
 from domain.log.ports import AppendRefused
-from domain.registry import encode, encode_metadata, event_type
+from domain.registry import encode, event_type
 from sql.log.hashing import event_hash
 from sql.log.writer import Row, Waiting, Writer
 

@@ -9,8 +9,8 @@ from uuid import UUID
 import msgspec
 
 from domain.hook.request import json_request
-from domain.log.event import Append, Appended, Event, Metadata, NewEvent, StreamKind
-from domain.registry import encode, encode_metadata, event_type
+from domain.log.event import Append, Appended, Event, Metadata, NewEvent, StreamKind, encode_metadata
+from domain.registry import encode, event_type
 from domain.run import events as run_events
 from domain.zap.events import ZapPublished
 from domain.zap.settings import SearchKey, ZapSettings

@@ -23,9 +23,24 @@ def test_help_lists_every_command_and_loads_nothing_heavy() -> None:
     command = [sys.executable, "-m", "app.cli", "--help"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert all(f"  {command} " in shown for command in COMMANDS)
-    code = "import sys, app.cli; print(*sys.modules)"
+    assert not {"litestar", "faststream", "asyncpg", "aiohttp", "structlog"} & _loaded("app.cli.commands")
+
+
+@pytest.mark.parametrize(
+    ("modules", "others"),
+    [
+        ("app.roles.startup, app.config.kafka, relay.relay", {"liquid", "re2", "aiohttp", "faststream", "litestar"}),
+        ("app.roles.startup, app.roles.server", {"aiokafka", "faststream", "pydantic", "markdown_it"}),
+    ],
+)
+def test_a_role_loads_nothing_that_others_need(modules: str, others: set[str]) -> None:
+    assert not others & _loaded(modules)
+
+
+def _loaded(modules: str) -> set[str]:
+    code = f"import sys, {modules}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert not {"litestar", "faststream", "asyncpg", "aiohttp", "structlog"} & set(loaded.split())
+    return set(loaded.split())
 
 
 @pytest.mark.parametrize("command", [*ROLES, "migrate", "verify", "rotate-keys", "demo"])

@@ -12,8 +12,8 @@ from app.commands import draft_tests
 from consumers.connectors import catalog
 from consumers.outbound.addresses import parse_networks
 from domain.hook.request import Request
-from domain.log.event import StreamKind
-from domain.registry import decode, decode_metadata
+from domain.log.event import StreamKind, decode_metadata
+from domain.registry import decode
 from domain.run.children import ChildIds, LoopStarted, Parent
 from domain.run.events import RunRequested, StepSucceeded
 from domain.zap.events import DraftTested

@@ -7,8 +7,9 @@ from uuid import UUID
 import msgspec
 
 from domain.log import event as log
+from domain.log.event import encode_metadata
 from domain.log.ports import Clock
-from domain.registry import encode, encode_metadata, event_type
+from domain.registry import encode, event_type
 from tests.support.clock import FixedClock
 
 IDEMPOTENCY_WINDOW = 100

@@ -17,9 +17,9 @@ from domain.flow.steps import ActionStep
 from domain.hook.request import Request
 from domain.intake import events as intake
 from domain.job import job
-from domain.log.event import Event, Metadata, StoredEvent
+from domain.log.event import Event, Metadata, StoredEvent, encode_metadata
 from domain.registration import events as registration
-from domain.registry import encode, encode_metadata, event_type
+from domain.registry import encode, event_type
 from domain.run import children
 from domain.run import events as run_events
 from domain.run import waits as run_waits

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from importlib.metadata import entry_points
 
 import click
@@ -151,7 +152,7 @@ def _default(name: str) -> str:
 
 def _commands() -> str:
     (script,) = entry_points(group="console_scripts", name="triggerhub")
-    group: click.Group = script.load()
+    group: click.Group = import_module(f"{script.module}.commands").main
     parts = [_command(name, command) for name, command in group.commands.items()]
     return (
         "# Commands\n\nIn a checkout the program is `.venv/bin/triggerhub`. Commands that are started beside a running "

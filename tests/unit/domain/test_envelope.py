@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from domain.envelope import MAX_INLINE_DATA, decode, decode_header, encode
-from domain.log.event import Metadata, StoredEvent
-from domain.registry import decode_metadata, encode_metadata
+from domain.log.event import Metadata, StoredEvent, decode_metadata, encode_metadata
 from tests.support.builders import TENANT, ZAP
 from tests.support.clock import START
 from tests.support.strategies import stored_events

@@ -7,18 +7,8 @@ import pytest
 from hypothesis import given
 
 from domain.flow.steps import ActionStep, DelayStep, ErrorPath, UnknownStep
-from domain.log.event import Event, Metadata
-from domain.registry import (
-    EVENT_TYPES,
-    UPCASTERS,
-    UnknownEvent,
-    decode,
-    decode_metadata,
-    encode,
-    encode_metadata,
-    event_type,
-    upcast,
-)
+from domain.log.event import Event, Metadata, decode_metadata, encode_metadata
+from domain.registry import EVENT_TYPES, UPCASTERS, UnknownEvent, decode, encode, event_type, upcast
 from domain.values.json import JsonObject
 from domain.zap.events import ZapPublished
 from tests.support import strategies
