@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import structlog
 
-from consumers.rendering.process import python
+from sql.process.child import python
 
 log = structlog.get_logger()
 AGAIN_S = 10.0

@@ -1,12 +1,11 @@
 """A process that works for a role, as that sees it: it is started when needed, and again after it ended."""
 
 import asyncio
-import os
 import signal
-import sys
 from contextlib import suppress
 
 from consumers.rendering.frames import HEAD, MAX_FRAME, head
+from sql.process.child import python
 
 WALL_S = 10.0
 """A process that has not answered by then is stuck."""
@@ -20,28 +19,6 @@ class Died(Exception):
     def __init__(self, reason: str, *, by_limit: bool) -> None:
         super().__init__(reason)
         self.by_limit = by_limit
-
-
-async def python(
-    module: str, stdout: int = asyncio.subprocess.PIPE, limit: int = 2**16, also: str = "\0"
-) -> asyncio.subprocess.Process:
-    """A child that runs a module, without this process's secrets. `limit`: bytes of its output that are buffered.
-
-    `also`: how the names of those variables begin that it needs all the same.
-    """
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        module,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=stdout,
-        limit=limit,
-        env={
-            # Those are an object store's own, and none of our settings.
-            **{name: value for name, value in os.environ.items() if name.startswith(also)},  # noqa: TID251 - see above
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        },
-    )
 
 
 class Process:

@@ -18,7 +18,6 @@ import msgspec
 import structlog
 from obstore.store import ObjectStore
 
-from consumers.rendering.process import python
 from consumers.scheduler.archive import place, write
 from domain.erasure.dropping import Dropped, RunsDropped
 from domain.log.event import Metadata, StreamKind, encode_metadata
@@ -41,6 +40,7 @@ from sql.files.store import forget_rows
 from sql.log.hashing import event_hash
 from sql.postgres.pool import Connection, connect
 from sql.postgres.queries import Queries
+from sql.process.child import python
 from sql.process.patience import rest
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""What does each process need besides: time, ids, patience, and places to crash in tests?"""
+"""What does each process need besides: time, ids, patience, children, and places to crash in tests?"""

@@ -1,33 +1,18 @@
--- name: page
--- The events after a position and up to another: how many; of all of them version and stored hash, as they enter the
--- commits' hashes, and times; and the first whose hash is not that of its preimage, which is put together as
--- sql/log/hashing.py does. Hashed here, payloads need not travel. Of what retention dropped there is no preimage; of an event that was
--- forgotten, what stays of it has a hash, too.
-select count(*), coalesce(string_agg(link, '' order by position), ''),
-       coalesce(string_agg(time, '' order by position), ''),
-       min(position) filter (where hash <> now_hash and not exists (
-           select from es.forgotten_events f where f.position = found.position and f.digest = found.now_hash))
-from (
-    select position, int4send(version) || hash as link, timestamptz_send(recorded_at) as time, hash,
-           sha256(
-               int2send(kind) || int2send(schema_version) || int4send(octet_length(type)) || int4send(octet_length(meta))
-               || int4send(octet_length(data)) || uuid_send(stream_id) || uuid_send(tenant_id)
-               || uuid_send(ordering_key) || uuid_send(event_id) || convert_to(type, 'UTF8') || meta || data
-           ) as now_hash
-    from es.events where position > $1 and position <= $2
-    union all
-    select position, int4send(version) || hash, timestamptz_send(recorded_at), hash, hash
-    from es.dropped_events where position > $1 and position <= $2
-) found
+-- name: preimages
+-- Each event after a position and up to another as bytes: position, version, stored hash, time; then what the hash is the
+-- hash of, as sql/log/hashing.py puts it together. Of what retention dropped there is no such thing.
+select int8send(position) || int4send(version) || hash || timestamptz_send(recorded_at)
+       || int2send(kind) || int2send(schema_version) || int4send(octet_length(type)) || int4send(octet_length(meta))
+       || int4send(octet_length(data)) || uuid_send(stream_id) || uuid_send(tenant_id) || uuid_send(ordering_key)
+       || uuid_send(event_id) || convert_to(type, 'UTF8') || meta || data
+from es.events where position > $1 and position <= $2
+union all
+select int8send(position) || int4send(version) || hash || timestamptz_send(recorded_at)
+from es.dropped_events where position > $1 and position <= $2
 
--- name: irregular
--- The first position after one and up to another that not exactly one event has, and how many have it.
-select n, found.events
-from generate_series($1::bigint + 1, $2::bigint) n, lateral (
-    select (select count(*) from es.events where position = n)
-         + (select count(*) from es.dropped_events where position = n) as events
-) found
-where found.events <> 1 order by n limit 1
+-- name: forgotten
+-- The hashes of what stays of events that were forgotten.
+select position, digest from es.forgotten_events where position = any($1::bigint[])
 
 -- name: commits
 -- The commits after a position and up to another: the chain to verify. What comes between the hash before and the
@@ -35,7 +20,7 @@ where found.events <> 1 order by n limit 1
 select last_position, prev_position,
        int8send(prev_position) || int8send((extract(epoch from recorded_at) * 1000000)::bigint),
        timestamptz_send(recorded_at), hash
-from es.commits where last_position > $1 and last_position <= $2 order by last_position limit $3
+from es.commits where last_position > $1 and last_position <= $2 order by last_position
 
 -- name: commit_before
 -- The last commit whose events all come before a position.

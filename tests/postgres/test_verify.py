@@ -46,7 +46,7 @@ async def test_an_empty_log_is_whole(dsn: str) -> None:
 async def test_a_log_as_it_was_written_is_whole(
     dsn: str, log: int, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verify, "PAGE", 7)
+    monkeypatch.setattr(verify, "STRETCH", 7)
     seen: list[tuple[int, int]] = []
     report = await verify_chain(dsn, lambda position, head: seen.append((position, head)))
     assert (report.position, report.events, report.broken_at, report.reason) == (log, log, None, "")
@@ -54,6 +54,29 @@ async def test_a_log_as_it_was_written_is_whole(
         "select hash from es.commits order by last_position desc limit 1"
     )
     assert seen[-1] == (log, log)
+
+
+async def test_processes_find_together_what_one_finds(dsn: str, log: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has some of the stretches; the first position that is wrong is named, whoever found it."""
+    monkeypatch.setattr(verify, "STRETCH", 20)
+    monkeypatch.setattr(verify, "FEW", 0)
+    seen: list[int] = []
+    report = await verify_chain(dsn, lambda position, _head: seen.append(position))
+    assert (report.position, report.events, report.broken_at) == (log, log, None)
+    assert seen == sorted(seen)
+    assert len(seen) > 3
+    await tamper(dsn, f"update es.events set data = data || ' ' where position in (45, 70, {log})")
+    report = await verify_chain(dsn)
+    assert (report.broken_at, report.reason) == (45, "the event was changed")
+    assert 0 < report.position < 45
+
+
+async def test_a_commit_that_says_it_had_more_events_than_memory_holds_is_a_finding(dsn: str, log: int) -> None:
+    await tamper(
+        dsn, f"insert into es.commits select {2**60}, {log}, now(), hash from es.commits where prev_position = -1"
+    )
+    report = await verify_chain(dsn)
+    assert (report.broken_at, report.reason) == (log + 1, "the event is missing")
 
 
 async def test_a_projector_that_starts_meanwhile_does_not_wait_for_it(
@@ -114,10 +137,10 @@ async def test_what_was_tampered_with_is_named_by_position(dsn: str, store: PgEv
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 10])
 @pytest.mark.parametrize("position", [1, 9, 10, 11, 20])
-async def test_a_position_that_is_there_twice_is_found_wherever_pages_end(
+async def test_a_position_that_is_there_twice_is_found_wherever_stretches_end(
     dsn: str, log: int, monkeypatch: pytest.MonkeyPatch, rows: int, position: int
 ) -> None:
-    monkeypatch.setattr(verify, "PAGE", rows)
+    monkeypatch.setattr(verify, "STRETCH", rows)
     await tamper(
         dsn,
         "insert into es.events select kind, gen_random_uuid(), 1, position, tenant_id, ordering_key, event_id, type, "
@@ -131,12 +154,12 @@ MONTH = "to_char(now() at time zone 'UTC', 'YYYYMM')"
 
 
 @pytest.fixture(params=[3, 5_000])
-def page(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages of few events, and of many."""
-    monkeypatch.setattr(verify, "PAGE", request.param)
+def stretches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stretches of few events, and of many."""
+    monkeypatch.setattr(verify, "STRETCH", request.param)
 
 
-@pytest.mark.usefixtures("log", "page")
+@pytest.mark.usefixtures("log", "stretches")
 async def test_what_retention_dropped_on_record_is_not_missing(
     dsn: str, store: PgEventStore, connection: Connection
 ) -> None:
