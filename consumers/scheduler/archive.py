@@ -186,6 +186,7 @@ async def _bring_back(dsn: str, store: ObjectStore, name: str, tenant_id: UUID |
                     count += len(page)
                 if await connection.fetchval(_queries["left_of"], sorted(drops)):
                     raise NotAnArchive("events are missing that were dropped with these")
+                await connection.execute(_queries["forget_drops"], sorted(drops))
     finally:
         connection.terminate()
     return count

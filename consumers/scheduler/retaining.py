@@ -1,9 +1,15 @@
-"""The process that drops what is over: it gets the database's address and the archive by standard input, and ends."""
+"""The process that drops what is over, and ends.
+
+Standard input says where the database and the archive are, then whose runs are meant and of which month: a line each,
+of which the last two may be empty.
+"""
 
 import asyncio
 import os
 import signal
 import sys
+from datetime import date
+from uuid import UUID
 
 from consumers.scheduler.retention import NOT_YET, drop_all
 from projections.engine.projection import BEING_BUILT
@@ -16,9 +22,10 @@ def main() -> None:
     """Drop once. It ends with NOT_YET where the read models that say what is over are being built."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(NICE)
-    dsn, archive = [sys.stdin.buffer.readline().decode().strip() for _ in range(2)]
+    dsn, archive, tenant, month = [sys.stdin.buffer.readline().decode().strip() for _ in range(4)]
+    of = UUID(tenant) if tenant else None, date.fromisoformat(month) if month else None
     try:
-        asyncio.run(drop_all(dsn, archive, now(), new_id))
+        asyncio.run(drop_all(dsn, archive, now(), new_id, tenant_id=of[0], month=of[1]))
     except BEING_BUILT:
         sys.exit(NOT_YET)
 

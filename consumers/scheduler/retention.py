@@ -7,9 +7,8 @@ they have to be is on record until they are.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
@@ -38,6 +37,7 @@ from projections.stats import STATS, seal_runs
 from projections.zap_health import ZAP_HEALTH
 from sql.files.store import forget_rows
 from sql.log.hashing import event_hash
+from sql.postgres.composed import compose
 from sql.postgres.pool import Connection, connect
 from sql.postgres.queries import Queries
 from sql.process.child import python
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 _queries = Queries("queries/retention.sql")
+_fragments = Queries("fragments/retention.sql")
 _gates = Queries("queries/gates.sql")
 EVERY_S = 3_600.0
 SOON_S = 60.0
@@ -70,15 +71,19 @@ _Over: TypeAlias = Sequence[tuple[UUID, bool, bool]]
 """Zaps, with whether the time of their completed runs is over, and of others."""
 
 
-class Expired(msgspec.Struct, frozen=True):
-    """Runs of one month whose time is over: how many, by tenant, zap and status.
+class Due(msgspec.Struct, frozen=True):
+    """Runs of one month whose time is over. They stay in the database, as they may be millions: `over` finds them.
 
-    They stay in the database, as they may be millions: who drops them finds them again by `over`. Without it all that
-    have ended are meant.
+    Without it all that have ended are meant.
     """
 
     month: date
     over: _Over | None
+
+
+class Expired(Due, frozen=True):
+    """The same, and how many they are, by tenant, zap and status."""
+
     counts: Mapping[UUID, Mapping[UUID, Mapping[str, int]]]
 
     @property
@@ -101,20 +106,23 @@ async def keep(dsn: str, archive: str, stop: asyncio.Event) -> None:
     A child does it, as a million runs keep a process busy for seconds; it is ended with this process.
     """
     while not stop.is_set():
-        code = await _served(dsn, archive, stop)
+        code = await served(dsn, archive, stop)
         if code not in (0, NOT_YET) and not stop.is_set():
             log.warning("retention.failed", code=code)
         await rest(stop, SOON_S if code == NOT_YET else EVERY_S)
 
 
-async def _served(dsn: str, archive: str, stop: asyncio.Event) -> int | None:
+async def served(
+    dsn: str, archive: str, stop: asyncio.Event, tenant_id: UUID | None = None, month: date | None = None
+) -> int | None:
+    """Have a child archive and drop what is over: of one tenant, of one month where that is given. Gives its code."""
     child = await python("consumers.scheduler.retaining", stdout=asyncio.subprocess.DEVNULL, also="AWS_")
     assert child.stdin is not None
     stopping = asyncio.create_task(stop.wait())
     ending = asyncio.create_task(child.wait())
     try:
         with suppress(OSError):
-            child.stdin.write(f"{dsn}\n{archive}\n".encode())
+            child.stdin.write(f"{dsn}\n{archive}\n{tenant_id or ''}\n{month or ''}\n".encode())
             await child.stdin.drain()
         await asyncio.wait({stopping, ending}, return_when=asyncio.FIRST_COMPLETED)
         return child.returncode
@@ -125,80 +133,96 @@ async def _served(dsn: str, archive: str, stop: asyncio.Event) -> int | None:
         await ending
 
 
-async def drop_all(dsn: str, archive: str, at: datetime, new_id: NewId) -> None:
-    """Archive, where that is wanted, and drop what is over at a moment; first what a crash has left undone."""
+async def drop_all(
+    dsn: str, archive: str, at: datetime, new_id: NewId, *, tenant_id: UUID | None = None, month: date | None = None
+) -> None:
+    """Archive, where that is wanted, and drop what is over at a moment; first what a crash has left undone.
+
+    Of one tenant, and of one month, where these are given.
+    """
     await sum_up(dsn)
-    async with aclosing(expired(dsn, at)) as months:
-        async for gone in months:
-            await drop(dsn, gone, new_id, place(archive) if archive else None)
+    connection = await connect(dsn, "retention plans", statement_timeout="0")
+    try:
+        months = [due for due in await _due(connection, at, tenant_id) if month in (None, due.month)]
+    finally:
+        connection.terminate()
+    for due in months:
+        await drop(dsn, due, new_id, place(archive) if archive else None)
 
 
 async def expired(dsn: str, at: datetime) -> AsyncGenerator[Expired, None]:
     """What retention would drop at a moment, month by month, oldest first."""
     connection = await connect(dsn, "retention plans", statement_timeout="0")
     try:
-        kept = await _settings(connection)
-        for (month,) in await connection.fetch(_queries["months"], at):
-            over = [(zap_id, *_is_over(rule, month, at)) for zap_id, rule in kept.items()]
-            if over and (gone := await _looked_up(connection, month, over)).counts:
+        for due in await _due(connection, at):
+            if (gone := await _counted(connection, due)).counts:
                 yield gone
     finally:
         connection.terminate()
+
+
+async def _due(connection: Connection, at: datetime, tenant_id: UUID | None = None) -> list[Due]:
+    """Months of which something may be over, oldest first."""
+    kept = await _settings(connection, tenant_id)
+    months = await connection.fetch(_queries["months"], at) if kept else []
+    found = [Due(row[0], [(zap_id, *_is_over(rule, row[0], at)) for zap_id, rule in kept.items()]) for row in months]
+    return [due for due in found if any(completed or failed for _zap, completed, failed in due.over or ())]
 
 
 async def ended(dsn: str, month: date) -> Expired:
     """All runs of a month that have ended, whatever their zaps say."""
     connection = await connect(dsn, "retention plans", statement_timeout="0")
     try:
-        return await _looked_up(connection, month, None)
+        return await _counted(connection, Due(month, None))
     finally:
         connection.terminate()
 
 
-async def write_down(dsn: str, gone: Expired, to: ObjectStore) -> str:
+async def write_down(dsn: str, gone: Due, to: ObjectStore) -> str:
     """Write them to an archive, and leave them where they are. Gives its name."""
     connection = await connect(dsn, "archive", statement_timeout="0")
     transaction = connection.transaction()
     try:
         await transaction.start()
-        await _find(connection, gone.month, gone.over)
+        await _note(connection, gone)
         return await write(dsn, connection, to, gone.month)
     finally:
         connection.terminate()
 
 
-async def _looked_up(connection: Connection, month: date, over: _Over | None) -> Expired:
-    counts: dict[UUID, dict[UUID, Counter[str]]] = {}
-    transaction = connection.transaction()
-    await transaction.start()
-    try:
-        for _part, tenant_id, zap_id, status, count in await _find(connection, month, over):
-            counts.setdefault(tenant_id, {}).setdefault(zap_id, Counter())[status] += count
-    finally:
-        await transaction.rollback()
-    return Expired(month, over, counts)
+async def _counted(connection: Connection, due: Due) -> Expired:
+    counts: dict[UUID, dict[UUID, dict[str, int]]] = {}
+    asked = compose(_fragments, ["count", "over", "counted"], _values(due))
+    for tenant_id, zap_id, status, count in await connection.fetch(asked.query, *asked.arguments):
+        counts.setdefault(tenant_id, {}).setdefault(zap_id, {})[status] = count
+    return Expired(due.month, due.over, counts)
 
 
-async def _find(connection: Connection, month: date, over: _Over | None) -> "list[asyncpg.Record]":
+async def _note(connection: Connection, due: Due) -> "list[asyncpg.Record]":
     """Note which runs are meant, in the transaction. Gives how many by part, tenant, zap and status."""
-    of = [None, None, None] if over is None else columns(over)
-    await connection.execute(_queries["find"], month, *of, RUNS_TOLD)
+    asked = compose(_fragments, ["note", "over", "noted"], _values(due))
+    await connection.execute(asked.query, *asked.arguments)
     return await connection.fetch(_queries["counts"])
 
 
-async def drop(dsn: str, gone: Expired, new_id: NewId, to: ObjectStore | None = None) -> str | None:
-    """Drop them, once they are in an archive where one is given. Gives its name, empty without one.
+def _values(due: Due) -> dict[str, object]:
+    zaps, completed, failed = (None, None, None) if due.over is None else columns(due.over)
+    return {"month": due.month, "zaps": zaps, "completed": completed, "failed": failed, "most": RUNS_TOLD}
+
+
+async def drop(dsn: str, due: Due, new_id: NewId, to: ObjectStore | None = None) -> str | None:
+    """Drop them, once they are in an archive where one is given. Gives its name, empty without one or without runs.
 
     None where a read model is being built anew: later, then. Raises what connections raise.
     """
     connection = await connect(dsn, "retention", statement_timeout="0", search_path="rm", **GENTLY)
     try:
         async with connection.transaction():
-            parts = _parts(await _find(connection, gone.month, gone.over), new_id)
-            name = await write(dsn, connection, to, gone.month) if to and parts else ""
+            parts = _parts(await _note(connection, due), new_id)
+            name = await write(dsn, connection, to, due.month) if to and parts else ""
             is_free = [await connection.fetchval(_gates["try_lock_rebuild"], one.name) for one in CHANGED]
             if all(is_free) and parts:
-                whole = await _drop(connection, gone.month, parts, new_id, name)
+                whole = await _drop(connection, due.month, parts, new_id, name)
             else:
                 await connection.execute(_queries["forget"])
     finally:
@@ -207,7 +231,8 @@ async def drop(dsn: str, gone: Expired, new_id: NewId, to: ObjectStore | None = 
         return None
     if not parts:
         return name
-    log.info("retention.dropped", month=f"{gone.month:%Y-%m}", runs=gone.runs, whole_month=whole)
+    runs = sum(count for part in parts for ends in part.zaps.values() for count in ends.values())
+    log.info("retention.dropped", month=f"{due.month:%Y-%m}", runs=runs, whole_month=whole)
     await sum_up(dsn)
     return name
 
@@ -224,11 +249,11 @@ async def sum_up(dsn: str) -> None:
         connection.terminate()
 
 
-async def _settings(connection: Connection) -> dict[UUID, Retention]:
-    """The zaps of all tenants that do not keep everything."""
+async def _settings(connection: Connection, tenant_id: UUID | None) -> dict[UUID, Retention]:
+    """The zaps of all tenants, or of one, that do not keep everything."""
     found: dict[UUID, Retention] = {}
     last = _NOBODY
-    while rows := await connection.fetch(_queries["zaps"], last, ZAPS_AT_ONCE):
+    while rows := await connection.fetch(_queries["zaps"], last, ZAPS_AT_ONCE, tenant_id):
         for zap_id, settings in (await settings_of(connection, [row[0] for row in rows])).items():
             if settings.retention != Retention():
                 found[zap_id] = settings.retention

@@ -1,7 +1,7 @@
 -- name: page
 -- What left the log of a tenant's runs, newest first; whether it is away yet.
 select a.position, a.at, e.data,
-       exists (select from es.dropped_events d where d.drop_id = a.stream_id)
+       exists (select from es.dropped_pages d where d.drop_id = a.stream_id)
 from rm.audit a
 join es.events e on e.kind = 0 and e.stream_id = a.stream_id and e.version = 1
 where a.tenant_id = $1 and a.type = 'runs.dropped' and a.position < coalesce($2, 9223372036854775807)
@@ -9,7 +9,7 @@ order by a.position desc limit $3
 
 -- name: of_file
 -- Whether a file has runs of a tenant, and whether some of these are away yet.
-select count(*), coalesce(bool_or(exists (select from es.dropped_events d where d.drop_id = a.stream_id)), false)
+select count(*), coalesce(bool_or(exists (select from es.dropped_pages d where d.drop_id = a.stream_id)), false)
 from rm.audit a
 join es.events e on e.kind = 0 and e.stream_id = a.stream_id and e.version = 1
 where a.tenant_id = $1 and a.type = 'runs.dropped' and convert_from(e.data, 'UTF8')::jsonb ->> 'archive' = $2

@@ -1,7 +1,7 @@
 -- name: ends
 -- The log's head, and the last position of which retention has dropped the event (null: none).
 select (select last_position from es.commits order by last_position desc limit 1),
-       (select max(position) from es.dropped_events)
+       (select max(last) from es.dropped_pages)
 
 -- name: page
 -- Events of some tenants and types after a position and up to another, in order: so many at most. Of a payload only the

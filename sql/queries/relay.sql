@@ -57,4 +57,4 @@ from es.page($1, null, $2, $3, null, $4)
 
 -- name: dropped
 -- How many events after a position and up to another retention has dropped.
-select count(*) from es.dropped_events where position > $1 and position <= $2
+select count(*) from es.dropped_between($1, $2)

@@ -3,29 +3,11 @@
 select month from es.run_months($1)
 
 -- name: zaps
--- All zaps, those that were deleted included, some behind one.
-select zap_id from rm.zap_list where zap_id > $1 order by zap_id limit $2
-
--- name: find
--- Note the runs of a month that have ended, and whose time is over: $2 of zaps, with whether that is so of completed ones, and
--- of others; without zaps all. Items of loops go with what has them. Each part is of one tenant, and of $5 runs at most.
-insert into kept.expired (tenant_id, run_id, zap_id, status, part)
-select tenant_id, run_id, zap_id, status, dense_rank() over (order by tenant_id, portion)
-from (
-    select l.tenant_id, l.run_id, l.zap_id, l.status,
-           (row_number() over (partition by l.tenant_id order by l.run_id) - 1) / $5::int as portion
-    from rm.run_list l
-    left join unnest($2::uuid[], $3::bool[], $4::bool[]) z(zap_id, completed, failed) on z.zap_id = l.zap_id
-    left join rm.run_list p on l.source = 'item' and p.tenant_id = l.tenant_id and p.run_id = l.parent_id
-    where l.run_id >= es.first_uuid_at($1::date at time zone 'UTC')
-      and l.run_id < es.first_uuid_at(($1::date + interval '1 month') at time zone 'UTC')
-      and l.finished_at is not null and (p.run_id is null or p.finished_at is not null)
-      and ($2 is null
-           or case when coalesce(p.status, l.status) in ('completed', 'filtered') then z.completed else z.failed end)
-) over_
+-- All zaps, of one tenant where that is given, those that were deleted included, some behind one.
+select zap_id from rm.zap_list where zap_id > $1 and ($3::uuid is null or tenant_id = $3) order by zap_id limit $2
 
 -- name: counts
--- How many of them there are.
+-- How many runs are noted, by part, tenant, zap and status.
 select part, tenant_id, zap_id, status, count(*) from kept.expired group by 1, 2, 3, 4 order by 1, 2, 3, 4
 
 -- name: noted
@@ -36,16 +18,13 @@ select (select run_id from kept.expired order by run_id desc limit 1), (select c
 delete from kept.expired
 
 -- name: set_aside
--- Put their events on record as dropped; $2 are the drops by part.
-select drop_id, events, digest
-from es.set_runs_aside($1::date, array(select run_id from kept.expired order by tenant_id, run_id),
-                       array(select ($2::uuid[])[part] from kept.expired order by tenant_id, run_id))
+-- Put the events of the runs that are noted on record as dropped; $2 are the drops by part.
+select drop_id, events, digest from es.set_runs_aside($1::date, $2::uuid[])
 
 -- name: drop
--- The last that the transaction does, as appends wait from here on: what was noted is forgotten before.
-with noted as (delete from kept.expired returning run_id)
-select es.drop_runs_aside($1::date, array(select run_id from noted), $2::uuid[], $3::uuid[], $4::uuid[], $5,
-                          $6::smallint, $7::bytea[], $8::bytea[], $9::bytea[])
+-- The last that the transaction does, as appends wait from here on.
+select es.drop_runs_aside($1::date, $2::uuid[], $3::uuid[], $4::uuid[], $5, $6::smallint, $7::bytea[], $8::bytea[],
+                          $9::bytea[])
 
 -- name: forget_listed
 delete from rm.run_list l using kept.expired g where l.tenant_id = g.tenant_id and l.run_id = g.run_id
@@ -123,18 +102,28 @@ select es.make_run_month($1::date)
 select es.take_runs_back($1::uuid[], $2::int[], $3::bigint[], $4::uuid[], $5::uuid[], $6::uuid[], $7::text[],
                          $8::smallint[], $9::timestamptz[], $10::bytea[], $11::bytea[])
 
+-- name: forget_drops
+-- All that went with these is back.
+select es.forget_drops($1::uuid[])
+
 -- name: drops_of
 -- With which drops the events at some positions went.
-select distinct drop_id from es.dropped_events where position = any($1::bigint[])
+select distinct drop_id from es.dropped_between((select min(x) - 1 from unnest($1::bigint[]) x),
+                                                (select max(x) from unnest($1::bigint[]) x))
+where position = any($1::bigint[])
 
 -- name: left_of
--- Whether something is gone yet that went with these.
-select exists (select from es.dropped_events where drop_id = any($1::uuid[]))
+-- Whether something that went with these has not come back yet.
+select exists (
+    select from es.dropped_events d
+    where d.drop_id = any($1::uuid[])
+      and not exists (select from es.events e where e.position = d.position and e.hash = d.hash))
 
 -- name: unlike
 -- The first of some events of which the log has another hash, or none: of what was forgotten, that of what stays counts.
 select min(u.position) from unnest($1::bigint[], $2::bytea[]) u(position, hash)
 left join es.forgotten_events f on f.position = u.position
-left join es.dropped_events d on d.position = u.position
+left join es.dropped_between((select min(x) - 1 from unnest($1::bigint[]) x),
+                             (select max(x) from unnest($1::bigint[]) x)) d on d.position = u.position
 left join es.events e on e.position = u.position
 where u.hash is distinct from coalesce(f.digest, d.hash, e.hash)

@@ -9,7 +9,7 @@ from (
     union all
     select position, int8send(position) || int4send(version)
            || int8send((extract(epoch from recorded_at) * 1000000)::bigint) || hash
-    from es.dropped_events where position > $1 and position <= $2
+    from es.dropped_between($1, $2)
 ) leaf
 
 -- name: tile_part

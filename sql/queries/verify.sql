@@ -8,7 +8,7 @@ select int8send(position) || int4send(version) || hash || timestamptz_send(recor
 from es.events where position > $1 and position <= $2
 union all
 select int8send(position) || int4send(version) || hash || timestamptz_send(recorded_at)
-from es.dropped_events where position > $1 and position <= $2
+from es.dropped_between($1, $2)
 
 -- name: forgotten
 -- The hashes of what stays of events that were forgotten.

@@ -264,7 +264,9 @@ async def test_a_position_before_what_retention_has_dropped_resets_the_client(
     before = await house.store.head()
     await house.run(ada, new_id(), succeeded())
     await connection.execute(
-        "insert into es.dropped_events select position, version, hash, recorded_at from es.events where position = $1",
+        """insert into es.dropped_pages (last, positions, versions, hashes, times)
+           select position, array[position], array[version], array[hash], array[recorded_at]
+           from es.events where position = $1""",
         before + 1,
     )
     for given, kind in ((before, "reset"), (before + 1, "run.step")):
