@@ -122,7 +122,7 @@ async def verify(
     from app.cli.proving import check_checkpoints
     from projections.engine.registry import PROJECTIONS
     from projections.engine.verify import verify_read_models
-    from sql.log.verify import verify_chain
+    from sql.proof.verify import verify_chain
 
     with _progress_bar("hash chain") as progress:
         report = await verify_chain(settings.database_url, progress, first=first or 1, last=last)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 async def write_proof(settings: Settings, position: int, output: str, size: int | None) -> None:
     """Write the proof of an event, whoever it belongs to. Raises OperatorError."""
     from domain.log.errors import DomainError
-    from sql.log.proofs import Proofs
-    from sql.log.tree import Incomplete
     from sql.postgres.pool import create_pool
+    from sql.proof.proofs import Proofs
+    from sql.proof.tree import Incomplete
 
     async with create_pool(settings.database_url, "proof", 1) as pool:
         try:
@@ -33,8 +33,8 @@ async def write_proof(settings: Settings, position: int, output: str, size: int 
 async def check_checkpoints(settings: Settings, path: str) -> bool:
     """Whether the log is still what the checkpoints of a file say, and say so. Raises OperatorError."""
     from domain.proof.notes import BadNote, notes_in
-    from sql.log.tree import Incomplete, recomputed
     from sql.postgres.pool import connect
+    from sql.proof.tree import Incomplete, recomputed
 
     try:
         signed = _opened(notes_in(Path(path).read_text("utf-8")), settings.checkpoint_key)

@@ -39,8 +39,8 @@ from domain.hook.hops import Hops
 from domain.log.ports import NewId
 from domain.run.links import Links
 from projections.past import Past
-from sql.log.proofs import Proofs
-from sql.log.sparing import SparingVerifier
+from sql.proof.proofs import Proofs
+from sql.proof.sparing import SparingVerifier
 from sql.secrets.data_keys import DataKeys
 from sql.secrets.secret_box import SecretBox
 from sql.tables.connections import ConnectionTables

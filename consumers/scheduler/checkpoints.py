@@ -14,10 +14,10 @@ from domain.connector.http_client import HttpClient, HttpRequest, Unreachable
 from domain.log.ports import StoreUnavailable
 from domain.proof.notes import Signer
 from sql.log.event_store import PgEventStore
-from sql.log.tree import Incomplete, Tree
 from sql.postgres.pool import CONNECTION_ERRORS
 from sql.postgres.queries import Queries
 from sql.process.patience import rest
+from sql.proof.tree import Incomplete, Tree
 
 log = structlog.get_logger()
 _queries = Queries("queries/tree.sql")

@@ -1,1 +1,1 @@
-"""How are events stored, read and proven unchanged?"""
+"""How are events stored and read?"""

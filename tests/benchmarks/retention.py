@@ -24,8 +24,8 @@ from projections.run_search import RUN_SEARCH
 from projections.stats import STATS
 from projections.zap_list import ZAP_LIST
 from sql.log.event_store import PgEventStore
-from sql.log.verify import verify_chain
 from sql.process.clock import new_id
+from sql.proof.verify import verify_chain
 from tests.benchmarks.appending import Waits
 from tests.benchmarks.instance import instance
 from tests.benchmarks.support import PARTITIONS, TENANT, Report, Row, database_settings

@@ -5,7 +5,7 @@ import time
 
 import asyncpg
 
-from sql.log.verify import verify_chain
+from sql.proof.verify import verify_chain
 from tests.benchmarks.instance import instance
 from tests.benchmarks.support import BODY, Report, Row, database_settings, fill
 

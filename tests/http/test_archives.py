@@ -21,8 +21,8 @@ from projections.engine.engine import Engine
 from projections.engine.freshness import wait_until
 from projections.engine.registry import BY_THEMSELVES
 from sql.log.event_store import PgEventStore
-from sql.log.verify import verify_chain
 from sql.process.clock import new_id, now
+from sql.proof.verify import verify_chain
 from tests.support.api import Person, zap_body
 from tests.support.eventually import eventually
 from tests.support.jobs import job_worker

@@ -8,7 +8,7 @@ from app.cli import erasing
 from app.config.settings import Secret, Settings
 from projections.engine.freshness import wait_until
 from sql.log.event_store import PgEventStore
-from sql.log.verify import verify_chain
+from sql.proof.verify import verify_chain
 from tests.support.api import Person, zap_body
 from tests.support.eventually import eventually
 from tests.support.jobs import job_worker

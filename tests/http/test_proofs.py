@@ -16,10 +16,10 @@ from app.http.docs import verify_proof
 from consumers.scheduler.checkpoints import Checkpoints, Delivery, Undelivered
 from domain.connector.http_client import HttpReply, HttpRequest
 from domain.proof.notes import Verifier, notes_in, signer
-from sql.log import sparing
 from sql.log.event_store import PgEventStore
-from sql.log.sparing import Busy, SparingVerifier
 from sql.process.clock import new_id, now
+from sql.proof import sparing
+from sql.proof.sparing import Busy, SparingVerifier
 from tests.support.api import Person
 from tests.support.builders import an_append
 from tests.support.projected import tamper

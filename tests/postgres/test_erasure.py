@@ -24,10 +24,10 @@ from projections.run_found import find_runs
 from projections.run_query import RunFilter
 from projections.run_search import RUN_SEARCH, zap_key
 from sql.log.event_store import PgEventStore
-from sql.log.tree import Tree
-from sql.log.verify import verify_chain
 from sql.postgres.pool import connect
 from sql.process.clock import new_id
+from sql.proof.tree import Tree
+from sql.proof.verify import verify_chain
 from tests.support.clock import START
 from tests.support.index_contents import contents
 from tests.support.projected import PARTITIONS, append, following, live_many, tamper

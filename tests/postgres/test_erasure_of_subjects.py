@@ -32,10 +32,10 @@ from projections.engine.registry import BY_THEMSELVES, PROJECTIONS
 from projections.engine.verify import verify_read_models
 from sql.log.event_store import PgEventStore
 from sql.log.forgetting import Of, forget_dropped
-from sql.log.verify import verify_chain
 from sql.postgres.pool import Connection
 from sql.process.clock import new_id
 from sql.process.crash_points import EXIT_CODE
+from sql.proof.verify import verify_chain
 from tests.support.builders import a_definition, a_zap_created
 from tests.support.clock import START
 from tests.support.deployment import SECRETS

@@ -18,9 +18,9 @@ from projections.engine.freshness import wait_until
 from projections.engine.verify import verify_read_models
 from projections.request_list import REQUEST_LIST
 from sql.log.event_store import PgEventStore
-from sql.log.verify import verify_chain
 from sql.postgres.pool import connect
 from sql.process.clock import new_id, now
+from sql.proof.verify import verify_chain
 from tests.support import builders
 from tests.support.builders import an_append
 from tests.support.eventually import eventually

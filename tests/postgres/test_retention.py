@@ -35,10 +35,10 @@ from projections.run_query import RunFilter
 from projections.stats import Asked, Bucket, read_stats
 from sql.files.store import FileStore
 from sql.log.event_store import PgEventStore
-from sql.log.tree import Tree, recomputed
-from sql.log.verify import verify_chain
 from sql.postgres.pool import Connection, connect
 from sql.process.clock import new_id, now
+from sql.proof.tree import Tree, recomputed
+from sql.proof.verify import verify_chain
 from tests.support.builders import a_definition, a_zap_created
 from tests.support.eventually import eventually
 from tests.support.object_store import object_store

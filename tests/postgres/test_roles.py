@@ -18,10 +18,10 @@ from projections.request_list import REQUEST_LIST
 from projections.stats import STATS
 from projections.tick_list import TICK_LIST
 from sql.log.event_store import PgEventStore
-from sql.log.verify import verify_chain
 from sql.postgres.migrate import AppRoleRefused, let_app_log_in
 from sql.postgres.pool import Connection, connect
 from sql.process.clock import now
+from sql.proof.verify import verify_chain
 from tests.support.builders import a_run_requested, an_append
 from tests.support.chain import assert_log_is_whole
 from tests.support.projected import tamper

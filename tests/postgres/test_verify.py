@@ -10,12 +10,12 @@ from projections.engine.engine import Engine
 from projections.engine.registry import PROJECTIONS
 from projections.engine.verify import verify_read_models
 from projections.run_list import RUN_LIST
-from sql.log import verify
 from sql.log.event_store import PgEventStore
 from sql.log.hashing import GENESIS
-from sql.log.verify import verify_chain
 from sql.postgres.pool import Connection
 from sql.process.clock import new_id
+from sql.proof import verify
+from sql.proof.verify import verify_chain
 from tests.support.builders import a_zap_created, an_append
 from tests.support.projected import PARTITIONS, append, batch_of, live_many, requested, tamper
 

@@ -14,8 +14,8 @@ from app.http.openapi.notes import notes
 from app.http.paging import Page, Paging
 from app.http.services import Services
 from domain.log.errors import Invalid
-from sql.log.proofs import ConsistencyProof, EventProof, Proofs, SignedCheckpoint
-from sql.log.sparing import SparingVerifier
+from sql.proof.proofs import ConsistencyProof, EventProof, Proofs, SignedCheckpoint
+from sql.proof.sparing import SparingVerifier
 
 MOST = 2**62
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from domain.log.errors import DomainError, Invalid
-from sql.log.verify import ChainReport, verify_chain
+from sql.proof.verify import ChainReport, verify_chain
 
 MOST_EVENTS = 1_000_000
 """Events that one verification reads: of a longer log the newest, or a range that is named."""

@@ -9,9 +9,9 @@ import msgspec
 from domain.log.errors import NotFound, WrongStatus
 from domain.proof.merkle import micros
 from sql.log.hashing import preimage
-from sql.log.tree import Tree
 from sql.postgres.pool import Pool
 from sql.postgres.queries import Queries
+from sql.proof.tree import Tree
 
 _queries = Queries("queries/tree.sql")
 

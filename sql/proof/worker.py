@@ -6,8 +6,8 @@ import sys
 
 import msgspec
 
-from sql.log.chain import check
 from sql.postgres.pool import connect
+from sql.proof.chain import check
 
 
 async def _work(dsn: str) -> None:

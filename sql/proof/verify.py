@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sql.log.chain import Broken, Checked, bounds, check
 from sql.log.hashing import GENESIS
 from sql.postgres.pool import Connection, connect
 from sql.postgres.queries import Queries
 from sql.process.child import python
+from sql.proof.chain import Broken, Checked, bounds, check
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -111,7 +111,7 @@ async def _checked(
 @asynccontextmanager
 async def _child(dsn: str, stretches: Sequence[tuple[int, int]]) -> "AsyncIterator[Process]":
     """A process that answers for some of them, in their order."""
-    child = await python("sql.log.verifying")
+    child = await python("sql.proof.worker")
     assert child.stdin is not None, "it is a pipe"
     try:
         child.stdin.write(b"\n".join([dsn.encode(), *(msgspec.json.encode(one) for one in stretches), b""]))
