@@ -39,12 +39,14 @@ from app.http.problems import NO_SNIFF
 from app.http.routing import Edge, Routes
 from app.http.services import Services
 from app.http.ui.files import FILES
+from app.intake.admission import Admission
 from app.intake.bodies import Bodies
 from app.intake.callbacks import Callbacks
 from app.intake.held_room import HeldRoom
 from app.intake.intake import Intake
 from app.intake.live_zaps import LiveZaps
 from app.intake.loops import loop_flags
+from app.intake.reader import Reader
 from app.intake.replies import Replies
 from app.intake.request_log import RequestLog
 from app.intake.run_watch import RunWatch
@@ -204,23 +206,34 @@ def _hooks(
     request_log: RequestLog,
     rendering: Rendering,
 ) -> Intake:
+    uploads = Uploads(services.file_store, bodies)
     return Intake(
-        store=services.store,
         live_zaps=live_zaps,
         bodies=bodies,
-        limits=RateLimits(services.store.pool),
+        reader=Reader(
+            bodies=bodies,
+            requests=request_log,
+            now=services.now,
+            new_id=services.new_id,
+            public_url=services.public_url,
+            hops=hop_keys(services),
+            uploads=uploads,
+        ),
+        admission=Admission(
+            store=services.store,
+            limits=RateLimits(services.store.pool),
+            requests=request_log,
+            held_room=HeldRoom(services.store.pool, services.max_held),
+            new_id=services.new_id,
+            refused=refusals.refused_by_hook,
+            user_per_minute=services.user_per_minute,
+            flag_loop=loop_flags(services.store, services.now, services.new_id),
+            rendering=rendering,
+            uploads=uploads,
+        ),
         requests=request_log,
-        held_room=HeldRoom(services.store.pool, services.max_held),
         replies=Replies(run_watch, services.public_url, rendering, services.now),
-        now=services.now,
-        new_id=services.new_id,
-        public_url=services.public_url,
-        user_per_minute=services.user_per_minute,
-        hops=hop_keys(services),
-        flag_loop=loop_flags(services.store, services.now, services.new_id),
-        rendering=rendering,
         refused=refusals.refused_by_hook,
-        uploads=Uploads(services.file_store, bodies),
     )
 
 

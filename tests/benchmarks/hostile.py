@@ -230,10 +230,16 @@ async def jobs(eve: Attacker) -> None:
     await begin(*(for_ever(ask, 0.5) for _ in range(3)))
 
 
+async def neighbour(eve: Attacker) -> None:
+    """No attack: ordinary webhooks as fast as they are answered, three at a time, to compare the others with."""
+    zap = await eve.zap()
+    await begin(*(for_ever(lambda: eve.post(zap["hook_url"], {"n": 1})) for _ in range(3)))
+
+
 ATTACKS: Mapping[str, Callable[[Attacker], Awaitable[None]]] = {
     attack.__name__: attack
     for attack in (
-        *(templates, conditions, queries, drafts, connections, hanging, names),
+        *(neighbour, templates, conditions, queries, drafts, connections, hanging, names),
         *(bodies, storage, loop, passwords, timers, jobs),
     )
 }

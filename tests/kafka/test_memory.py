@@ -23,7 +23,7 @@ MOST_MB = 400
 
 
 @pytest.mark.parametrize("bodies", [40, pytest.param(2_000, marks=pytest.mark.soak)])
-@pytest.mark.timeout(1_800)
+@pytest.mark.timeout(3_600)
 async def test_a_backlog_of_large_bodies_does_not_grow_into_memory(dsn: str, broker: Broker, bodies: int) -> None:
     await _append(dsn, bodies)
     async with deployment(dsn, broker.servers, topic_name(), TRIGGERHUB_KAFKA_PARTITIONS="12") as system:

@@ -10,10 +10,12 @@ import pytest
 
 from app.http.background import stop_if_failed
 from app.http.problems import refused_by_hook
+from app.intake.admission import Admission
 from app.intake.bodies import Bodies
 from app.intake.held_room import HeldRoom
 from app.intake.intake import Intake
 from app.intake.live_zaps import LiveZaps
+from app.intake.reader import Reader
 from app.intake.replies import Replies
 from app.intake.request_log import RequestLog
 from app.intake.run_watch import RunWatch
@@ -65,19 +67,26 @@ def request(*messages: dict[str, Any], headers: dict[str, str] | None = None, pa
     return {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": raw}, receive
 
 
-def make_intake(store: RememberingStore, max_body: int = 10) -> Intake:
-    """An intake of which only the store is looked at."""
+def make_intake(
+    store: RememberingStore, bodies: Bodies | None = None, hook: Hook = PLAIN, watch: RunWatch | None = None
+) -> Intake:
+    """An intake of which only the store is looked at, and what is given."""
+    log = cast(EventStore, store)
+    bodies, requests = bodies or Bodies(10), RequestLog(log, now, new_id)
     return Intake(
-        store=cast(EventStore, store),
-        live_zaps=cast(LiveZaps, OneZap()),
-        bodies=Bodies(max_body),
-        limits=cast(RateLimits, None),
-        requests=RequestLog(cast(EventStore, store), now, new_id),
-        held_room=cast(HeldRoom, None),
-        replies=Replies(cast(RunWatch, None), "http://testserver.local"),
-        now=now,
-        new_id=new_id,
-        public_url="http://testserver.local",
+        live_zaps=cast(LiveZaps, OneZap(hook)),
+        bodies=bodies,
+        reader=Reader(bodies=bodies, requests=requests, now=now, new_id=new_id, public_url="http://testserver.local"),
+        admission=Admission(
+            store=log,
+            limits=cast(RateLimits, None),
+            requests=requests,
+            held_room=cast(HeldRoom, None),
+            new_id=new_id,
+            refused=refused_by_hook,
+        ),
+        requests=requests,
+        replies=Replies(cast(RunWatch, watch), "http://testserver.local"),
         refused=refused_by_hook,
     )
 
@@ -170,19 +179,7 @@ async def test_the_room_for_a_body_is_free_while_its_sender_waits_for_the_run() 
     bodies = Bodies(200_000, room=200_000)
     watch = NeverEnding()
     hook = Hook(plain=False, reply=ReplyConfig(mode="wait"))
-    intake = Intake(
-        store=cast(EventStore, RememberingStore(Appended(1, 7))),
-        live_zaps=cast(LiveZaps, OneZap(hook)),
-        bodies=bodies,
-        limits=cast(RateLimits, None),
-        requests=RequestLog(cast(EventStore, RememberingStore(Appended(1, 1))), now, new_id),
-        held_room=cast(HeldRoom, None),
-        replies=Replies(cast(RunWatch, watch), "http://testserver.local"),
-        now=now,
-        new_id=new_id,
-        public_url="http://testserver.local",
-        refused=refused_by_hook,
-    )
+    intake = make_intake(RememberingStore(Appended(1, 7)), bodies, hook, cast(RunWatch, watch))
     scope, receive = request({"type": "http.request", "body": b"x" * 200_000})
     waiting = asyncio.create_task(intake(scope, receive, cast(Any, None)))
     await asyncio.wait_for(watch.asked.wait(), 5)
