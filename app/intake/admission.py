@@ -7,13 +7,13 @@ from uuid import UUID
 import msgspec
 
 from app.intake import replies
-from app.intake.checks import excerpt
 from app.intake.held_room import HeldRoom
 from app.intake.loops import FlagLoop
+from app.intake.reading.checks import excerpt
+from app.intake.reading.uploads import Uploads
 from app.intake.refusals import HeldFull, LoopDetected, OverLimit, ZapPaused
 from app.intake.replies import Refused, Reply
 from app.intake.request_log import RequestLog
-from app.intake.uploads.uploads import Uploads
 from consumers.rendering.rendering import Rendering
 from consumers.rendering.trigger import trigger_of
 from domain.hook.compiled import Hook

@@ -9,9 +9,9 @@ import msgspec
 from litestar.enums import ScopeType
 from litestar.types import HTTPScope, Receive, Scope, Send
 
-from app.intake.bodies import Bodies, SenderLeft
-from app.intake.checks import check_content
-from app.intake.headers import stored_headers, stored_query
+from app.intake.reading.bodies import Bodies, SenderLeft
+from app.intake.reading.checks import check_content
+from app.intake.reading.headers import stored_headers, stored_query
 from app.intake.refusals import RequestTooLarge, WrongMethod
 from app.intake.replies import JSON, MAX_QUERY, SAFE, Refused, Reply, send_reply
 from domain.aggregates import RUN

@@ -14,10 +14,10 @@ from litestar.types import HTTPScope, Receive, Scope, Send
 
 from app.intake import replies as intake_replies
 from app.intake.admission import Admission
-from app.intake.bodies import Bodies, SenderLeft
-from app.intake.checks import excerpt
 from app.intake.live_zaps import LiveZaps
-from app.intake.reader import Reader, Target
+from app.intake.reading.bodies import Bodies, SenderLeft
+from app.intake.reading.checks import excerpt
+from app.intake.reading.reader import Reader, Target
 from app.intake.replies import SAFE, Refused, Replies, Reply, send_reply
 from app.intake.request_log import RequestLog
 from domain.hook.request import Request

@@ -19,8 +19,8 @@ from app.http.api.zaps import parse_if_match
 from app.http.inputs import Moment
 from app.http.paging import decode_cursor
 from app.http.problems import Problem
-from app.intake.checks import excerpt, idempotency_key
-from app.intake.headers import stored_headers, stored_query
+from app.intake.reading.checks import excerpt, idempotency_key
+from app.intake.reading.headers import stored_headers, stored_query
 from app.intake.refusals import HeadersTooLarge
 from consumers.connectors import catalog
 from consumers.connectors.http.answer import NotAsAsked, output

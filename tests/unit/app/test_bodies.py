@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.intake import bodies as module
-from app.intake.bodies import SMALL, Bodies, Whose
+from app.intake.reading import bodies as module
+from app.intake.reading.bodies import SMALL, Bodies, Whose
 from app.intake.refusals import NoRoom, TooSlow
 
 LARGE = 10 * SMALL

@@ -11,11 +11,11 @@ import pytest
 from app.http.background import stop_if_failed
 from app.http.problems import refused_by_hook
 from app.intake.admission import Admission
-from app.intake.bodies import Bodies
 from app.intake.held_room import HeldRoom
 from app.intake.intake import Intake
 from app.intake.live_zaps import LiveZaps
-from app.intake.reader import Reader
+from app.intake.reading.bodies import Bodies
+from app.intake.reading.reader import Reader
 from app.intake.replies import Replies
 from app.intake.request_log import RequestLog
 from app.intake.run_watch import RunWatch

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.intake.checks import excerpt
-from app.intake.headers import stored_query
+from app.intake.reading.checks import excerpt
+from app.intake.reading.headers import stored_query
 from domain.hook.credentials import Proof
 
 

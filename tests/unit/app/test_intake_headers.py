@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.intake.headers import MAX_HEADERS, MAX_HEADERS_SIZE, stored_headers, stored_query
+from app.intake.reading.headers import MAX_HEADERS, MAX_HEADERS_SIZE, stored_headers, stored_query
 from app.intake.refusals import HeadersTooLarge
 from domain.hook.credentials import Proof, proof_of
 from domain.hook.presets import load_preset

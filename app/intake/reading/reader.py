@@ -8,13 +8,13 @@ import msgspec
 from litestar.types import HTTPScope, Receive
 
 from app.intake import replies
-from app.intake.bodies import Bodies, Share, Whose
-from app.intake.checks import authenticate, check_content, idempotency_key, is_plain, signed_request
-from app.intake.headers import stored_headers, stored_query
+from app.intake.reading.bodies import Bodies, Share, Whose
+from app.intake.reading.checks import authenticate, check_content, idempotency_key, is_plain, signed_request
+from app.intake.reading.headers import stored_headers, stored_query
+from app.intake.reading.uploads import Uploads
 from app.intake.refusals import RequestTooLarge, WrongMethod
 from app.intake.replies import MAX_QUERY, Reply
 from app.intake.request_log import RequestLog
-from app.intake.uploads.uploads import Uploads
 from domain.files.file import INLINE_BYTES
 from domain.hook.compiled import Hook
 from domain.hook.hops import NO_HOPS, Hops

@@ -12,7 +12,7 @@ from uuid import UUID
 from litestar.types import Receive
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
-from app.intake.bodies import Bodies, SenderLeft, Whose
+from app.intake.reading.bodies import Bodies, SenderLeft, Whose
 from app.intake.refusals import FilesFull, Malformed, NoRoom, RequestTooLarge, TooSlow
 from domain.files.file import INLINE_BYTES, FileError, is_binary
 from domain.hook.compiled import Hook

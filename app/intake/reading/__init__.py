@@ -1,0 +1,1 @@
+"""What has a sender sent, and is it authentic?"""

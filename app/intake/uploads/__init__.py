@@ -1,1 +1,0 @@
-"""How does a large body become files while it arrives?"""
