@@ -131,6 +131,7 @@ class DraftTests:
                     decided=wish.decided,
                     recorded=sample.recorded(definition),
                     past=sample.past(self._store, test_id, definition),
+                    sample_run=sample.run_id,
                     only=only,
                     real=wish.effects == "real",
                     loops=True,

@@ -28,6 +28,7 @@ from consumers.credentials import variables as variable_views
 from consumers.credentials.credentials import Credentials
 from consumers.credentials.oauth import TokenSource
 from consumers.dialogues.dialogues import Dialogues
+from consumers.files.run_files import AllFiles
 from consumers.jobs.erasures import Erasures
 from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
@@ -114,6 +115,7 @@ def shared(
         credentials=credentials,
         dialogues=dialogues,
         variables=known,
+        files=AllFiles(services.file_store, services.store),
     )
     connectors = Connectors(services.catalog, ConnectorTables(services.store.pool), services.now)
     return {

@@ -5,13 +5,14 @@ found only for the runs that had it from us: those of one family, which hangs to
 """
 
 from collections.abc import AsyncIterator
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
 
 from consumers.files.places import Places
 from domain.connection.blot import NOTHING, Blot
-from domain.files.file import File, FileError, file_of, files_in
+from domain.files.file import File, FileError, Files, file_of, files_in
 from domain.log.event import StreamKind
 from domain.log.ports import StoreUnavailable
 from domain.registry import decode
@@ -24,6 +25,13 @@ MOST_ABOVE = 100
 """Runs that are climbed from one to the next; loops, calls and replays make chains of a few."""
 
 
+class FilesOf(Protocol):
+    """Where the steps of runs get their files from."""
+
+    def of(self, tenant_id: UUID, run_id: UUID, requested: RunRequested, blot: Blot = NOTHING) -> Files:
+        """Those of a run. `blot` takes out what may not be kept."""
+
+
 class AllFiles(msgspec.Struct, frozen=True):
     """Where a runner gets the files of its runs from."""
 
@@ -33,7 +41,7 @@ class AllFiles(msgspec.Struct, frozen=True):
     keeping: Places = msgspec.field(default_factory=Places)
 
     def of(self, tenant_id: UUID, run_id: UUID, requested: RunRequested, blot: Blot = NOTHING) -> "RunFiles":
-        """Those of a run. `blot` takes out what may not be kept."""
+        """See FilesOf."""
         return RunFiles(self, tenant_id, run_id, requested, blot)
 
 

@@ -15,9 +15,11 @@ from consumers.children.work import Starts
 from consumers.credentials.credentials import Credentials
 from consumers.credentials.variables import LookUp, none
 from consumers.dialogues.dialogues import Dialogues
+from consumers.files.run_files import AllFiles
 from consumers.outbound.targets import Targets
 from consumers.rehearsal.answers import Answers
 from consumers.rehearsal.record import Record
+from consumers.rehearsal.sample_files import SampleFiles
 from consumers.rehearsal.wish import Chosen, Wish, answered, requested, watch
 from consumers.rendering.rendering import Rendering
 from consumers.runner.executor import Executor
@@ -116,7 +118,9 @@ class Rehearsal:
         credentials: Credentials | None = None,
         dialogues: Dialogues | None = None,
         variables: LookUp = none,
+        files: AllFiles | None = None,
     ) -> None:
+        self._files = files
         self._credentials = credentials
         self._dialogues = dialogues
         self._catalogs = catalogs
@@ -148,6 +152,7 @@ class Rehearsal:
             links=self._links,
             credentials=self._credentials,
             dialogues=self._dialogues if real else None,
+            files=SampleFiles(self._files, wish) if real and self._files else None,
             variables=self._variables,
         )
         await self._begin(record, wish, requested(wish, time()))

@@ -33,6 +33,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     `number` is the version that the draft would be. Answers that are `given` count before those that are `recorded`;
     with `real` the targets are called instead of the latter. `past` knows the recorded ones of the items of loops.
     With `only`, just these steps are done: actions besides are answered, and it is over behind the last of them.
+    `sample_run`: the run whose files count as the rehearsal's own.
     `patient`: retries are made, too, in no time. `began`: when steps are said to begin, by id, and the run itself `at`.
     `loops`: these are done item by item, instead of being answered; `items`: which ones, by the id of the loop.
     """
@@ -49,6 +50,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     decided: Mapping[str, Decision] = {}
     recorded: Mapping[str, Outcome] = {}
     past: Past | None = None
+    sample_run: UUID | None = None
     only: frozenset[str] = frozenset()
     real: bool = False
     patient: bool = False

@@ -11,7 +11,7 @@ from consumers.credentials.armed import Armed
 from consumers.credentials.credentials import Credentials
 from consumers.definitions import CompiledVersion, Runnable
 from consumers.dialogues.dialogues import Dialogues
-from consumers.files.run_files import AllFiles
+from consumers.files.run_files import FilesOf
 from consumers.outbound.targets import Targets
 from consumers.rendering.rendering import Rendering
 from domain.connection.blot import NOTHING, Blot
@@ -47,7 +47,7 @@ class Attempts:
         memories: Memories,
         credentials: Credentials | None,
         dialogues: Dialogues | None,
-        files: AllFiles | None,
+        files: FilesOf | None,
     ) -> None:
         self._files = files
         self._dialogues = dialogues

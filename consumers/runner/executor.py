@@ -18,7 +18,7 @@ from consumers.credentials.credentials import Credentials
 from consumers.credentials.variables import Known, LookUp, none
 from consumers.definitions import CompiledVersion, Definitions
 from consumers.dialogues.dialogues import Dialogues
-from consumers.files.run_files import AllFiles
+from consumers.files.run_files import FilesOf
 from consumers.kafka.patience import patiently
 from consumers.outbound.targets import Targets
 from consumers.rendering.rendering import Rendering
@@ -98,7 +98,7 @@ class Executor:
         memories: Memories | None = None,
         credentials: Credentials | None = None,
         dialogues: Dialogues | None = None,
-        files: AllFiles | None = None,
+        files: FilesOf | None = None,
         allowance: Allowance = _unlimited,
         variables: LookUp = none,
     ) -> None:

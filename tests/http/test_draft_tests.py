@@ -471,3 +471,33 @@ async def test_a_wrong_choice_of_items_is_refused(ada: Person, items: Any, code:
     wish = {"sample": {"payload": {}}, "items": items}
     answer = await ada("POST", f"/zaps/{zap['id']}/test", json=wish)
     assert (answer.status_code, answer.json()["errors"][0]["path"].partition(".")[0]) == (code, "items")
+
+
+async def test_a_test_with_real_effects_has_the_files_of_its_sample_and_keeps_its_own_for_itself(
+    api: httpx.AsyncClient, ada: Person, target: RawTarget, own_database: str
+) -> None:
+    photo = bytes(range(256)) * 1_500
+    live = await draft(ada, {"id": "stop", "kind": "stop", "as": "completed"})
+    assert (await ada("POST", f"/zaps/{live['id']}/publish")).status_code == 200
+    came = await api.post(live["hook_url"], content=photo, headers={"content-type": "image/png"})
+    run_id = came.json()["run_id"]
+    reference = (await ada("GET", f"/runs/{run_id}")).json()["trigger"]["body"]
+    config = {"method": "POST", "url": target.url, "body_type": "binary", "body": "{{ trigger.body }}"}
+    again = config | {"body": "{{ steps.send.output.body }}"}
+    target.says("Content-Type: image/png", body=photo[::-1])
+    zap = await draft(ada, send("", "send") | {"config": config}, send("", "again") | {"config": again})
+    for sample in ({"run_id": run_id}, {"payload": reference}):
+        shown = await tried(ada, zap, effects="real", sample=sample)
+        assert [step["status"] for step in shown["steps"]] == ["succeeded"] * 2, shown["steps"]
+        assert shown["steps"][0]["output"]["body"]["size"] == len(photo)
+        assert [one.body for one in target.requests[-2:]] == [photo, photo[::-1]]
+    bob = await sign_up(api)
+    theirs = await tried(
+        bob, await draft(bob, send("", "send") | {"config": config}), effects="real", sample={"payload": reference}
+    )
+    assert theirs["steps"][0]["error"]["code"] == "file_missing"
+    async with PgEventStore(own_database, "test") as store:
+        named = "select count(*) from proj.files f join es.events e on (e.stream_id, e.kind) = (f.owner_id, $1)"
+        assert await store.pool.fetchval(f"{named} and e.version = 1", StreamKind.RUN) == 1, (
+            "what a test has kept is nobody's, and is swept"
+        )
