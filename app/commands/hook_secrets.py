@@ -14,7 +14,7 @@ from domain.hook.compiled import HOOKS
 from domain.hook.presets import Unknown, load_preset
 from domain.hook.verification import needs_secret
 from domain.log.errors import Invalid
-from domain.starting.registering import PresetOf, wish_of
+from domain.starting.registering import PresetsOf, wish_of
 from domain.zap.zap import ChangeSecrets
 from sql.secrets.secret_box import SecretBox, Unreadable
 from sql.tables.hook_secrets import HookTables, secret_context
@@ -34,8 +34,8 @@ class SecretsState(msgspec.Struct, frozen=True):
 class HookSecrets:
     """The secrets that senders of a zap sign with."""
 
-    def __init__(self, tables: HookTables, box: SecretBox, preset_of: PresetOf) -> None:
-        self._preset_of = preset_of
+    def __init__(self, tables: HookTables, box: SecretBox, presets_of: PresetsOf) -> None:
+        self._presets_of = presets_of
         self._tables = tables
         self._box = box
 
@@ -74,7 +74,7 @@ class HookSecrets:
             return
         if (await self._tables.secrets(zap_id)).boxes:
             return
-        known = self._preset_of(wish_of(hook.config)[0]) if hook else None
+        known = await self._presets_of(principal.tenant_id, wish_of(hook.config)[0]) if hook else None
         if known is not None and known.chooses_secret:
             await self.replace(zaps, principal, zap_id, [secrets.token_urlsafe(32)])
         elif known is None or not known.register.secret:

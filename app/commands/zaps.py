@@ -19,6 +19,7 @@ from domain.log.errors import Invalid, NotFound
 from domain.log.event import NewEvent
 from domain.log.ports import Clock, EventStore, NewId
 from domain.log.stream import facts, handle, load_of
+from domain.starting.registering import wishes
 from domain.values.json import Json
 from domain.zap import zap
 from domain.zap.check import template_text, validate
@@ -127,7 +128,8 @@ class Zaps:
 
         Where it `publishes`, variables have to be there, too.
         """
-        catalog = await self._catalogs.of(principal.tenant_id, action_types(definition.steps))
+        hooks = wishes(trigger.config for trigger in definition.starts)
+        catalog = await self._catalogs.of(principal.tenant_id, action_types(definition.steps), hooks=hooks)
         known = await self._variables.all(principal.tenant_id) if publishes else []
         variables = {variable.name: variable.box is not None for variable in known} if publishes else None
         if template_text(definition) > SLOW:

@@ -52,8 +52,7 @@ from app.intake.replies import Replies
 from app.intake.request_log import RequestLog
 from app.intake.run_watch import RunWatch
 from app.live.live import Live
-from consumers.connectors import catalogs
-from consumers.connectors.shipped import preset_of
+from consumers.connectors import catalogs, presets
 from consumers.dialogues.dialogues import Dialogues
 from consumers.outbound.client import Outbound
 from consumers.rendering.rendering import Rendering
@@ -82,7 +81,7 @@ class _App(Litestar):
 def create_app(services: Services) -> Litestar:
     """The application for one API process; any number may run beside each other."""
     box = SecretBox(services.encryption_key)
-    secrets = HookSecrets(HookTables(services.store.pool), box, preset_of)
+    secrets = HookSecrets(HookTables(services.store.pool), box, presets(ConnectorTables(services.store.pool)))
     live_zaps = LiveZaps(services.store, services.dsn, secrets.of)
     request_log = RequestLog(services.store, services.now, services.new_id)
     identity = Identity(services.store.pool)

@@ -8,6 +8,7 @@ import pkgutil
 
 from domain.connector.catalog import Catalog, Catalogs, Shelf
 from domain.connector.descriptor import ActionDescriptor, Connector, TriggerDescriptor
+from domain.starting.registering import PresetsOf
 
 
 class DuplicateType(Exception):
@@ -42,7 +43,15 @@ def catalogs(everybodys: Catalog, shelf: Shelf) -> Catalogs:
     from consumers.connectors.http import request
     from consumers.connectors.workspace import Workspaces
 
-    return Workspaces(everybodys, shelf, request)
+    return Workspaces(everybodys, shelf, request, presets(shelf))
+
+
+def presets(shelf: Shelf) -> PresetsOf:
+    """The triggers whose services can be told of hooks: those of everybody, and of workspaces."""
+    from consumers.connectors.shipped import preset_of
+    from consumers.connectors.workspace import Presets
+
+    return Presets(preset_of, shelf)
 
 
 def _connectors() -> list[Connector]:

@@ -10,7 +10,7 @@ from domain.declared.action import Declared, Perform, declared, descriptor
 from domain.declared.check import load
 from domain.declared.file import ConnectorFile
 from domain.starting.polling import Ways, polled
-from domain.starting.registering import Registering
+from domain.starting.registering import Registering, registering
 
 _One = TypeVar("_One", ActionDescriptor, TriggerDescriptor)
 _FOLDER = files("consumers.connectors").joinpath("declared")
@@ -31,11 +31,7 @@ def shipped(name: str) -> ConnectorFile:
 def preset_of(at: str) -> Registering | None:
     """The trigger `connector.trigger` whose service can be told of a hook; None for any other."""
     name, _, trigger = at.partition(".")
-    file = shipped(name) if name in names() else None
-    preset = file.triggers.get(trigger) if file else None
-    if file is None or preset is None or not preset.register:
-        return None
-    return Registering(file=file, preset=preset, register=preset.register)
+    return registering(shipped(name), trigger) if name in names() else None
 
 
 class _Shipped(Mapping[str, _One]):

@@ -39,7 +39,7 @@ from domain.registration.registration import (
     site_of,
     stream_of,
 )
-from domain.starting.registering import PresetOf
+from domain.starting.registering import PresetsOf
 from domain.values.json import JsonObject
 from domain.zap.definition import NamedTrigger
 from domain.zap.events import Flag, ZapSecretsChanged
@@ -78,7 +78,7 @@ class Registrar:
     def __init__(
         self,
         store: PgEventStore,
-        preset_of: PresetOf,
+        presets_of: PresetsOf,
         targets: Targets,
         credentials: Credentials,
         *,
@@ -88,7 +88,7 @@ class Registrar:
         new_id: NewId,
     ) -> None:
         self._store = store
-        self._preset_of = preset_of
+        self._presets_of = presets_of
         self._targets = targets
         self._credentials = credentials
         self._tables = HookTables(store.pool)
@@ -174,9 +174,9 @@ class Registrar:
         return HookRegistered(zap_id=attempt.hook.zap_id, hook_id=told.hook_id)
 
     async def _remove(self, attempt: _Attempt) -> HookRemoved:
-        """All that leads to the zap. Raises Refused."""
+        """All that leads to the zap, and what we know of it where that is not just its address. Raises Refused."""
         service = await self._service(attempt)
-        known = [attempt.state.hook_id] if attempt.state and attempt.state.hook_id else []
+        known = [attempt.state.hook_id] if attempt.state and attempt.state.hook_id and not service.by_address else []
         for hook_id in dict.fromkeys([*known, *await service.ids()]):
             await service.remove(hook_id)
         return HookRemoved(zap_id=attempt.hook.zap_id)
@@ -184,7 +184,7 @@ class Registrar:
     async def _service(self, attempt: _Attempt) -> Service:
         """Raises Refused where this release knows no such trigger."""
         site, hook = attempt.site, attempt.hook
-        known = self._preset_of(site.at)
+        known = await self._presets_of(hook.tenant_id, site.at)
         if known is None:
             raise Refused("unknown_trigger", f"{site.at} is no trigger that can be registered", final=True)
         http = self._targets.of(hook.tenant_id, None)

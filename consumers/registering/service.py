@@ -53,6 +53,11 @@ class Service:
         self._hook = hook
         self._clock = clock
 
+    @property
+    def by_address(self) -> bool:
+        """Whether the service has one hook only, which another may have taken the place of."""
+        return self._known.by_address
+
     async def ids(self) -> list[str]:
         """The service's ids of hooks that lead to the zap: none, one, or more where nobody knew of an earlier one.
 
@@ -61,14 +66,15 @@ class Service:
         find = self._known.register.find
         body = await self._call(find.request)
         listed = _at(body, find.items) if find.items else body
-        rows = listed if isinstance(listed, list) else []
+        rows = listed if isinstance(listed, list) else [listed]
         return [spelled(_at(row, find.id)) for row in rows if _at(row, find.url) == self._hook["url"]]
 
     async def create(self) -> Told:
         """Raises Refused."""
         register = self._known.register
         body = await self._call(register.create)
-        hook_id = spelled(_at(body, register.id)) if register.id else str(self._hook["name"])
+        own = self._hook["url" if self._known.by_address else "name"]
+        hook_id = spelled(_at(body, register.id)) if register.id else str(own)
         secret = _at(body, register.secret) if register.secret else ""
         if not hook_id or (register.secret and not (isinstance(secret, str) and secret)):
             raise Refused("answer_incomplete", "the answer has neither id nor secret of the hook", final=True)

@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from consumers.connectors.shipped import preset_of
+from consumers.connectors import presets
 from consumers.credentials.losses import connected
 from consumers.definitions import Definitions
 from consumers.dialogues.dialogues import Dialogues
@@ -42,6 +42,7 @@ from sql.postgres.queries import Queries
 from sql.process.clock import new_id, now
 from sql.process.crash_points import reached
 from sql.process.patience import rest
+from sql.tables.connectors import ConnectorTables
 from sql.tables.rate_limits import RateLimits
 
 log = structlog.get_logger()
@@ -253,7 +254,8 @@ def scheduler(
     targets = Targets(http, RateLimits(store.pool), clock=now, monotonic=time.monotonic, random=random.random)
     credentials = connected(store, ring, now, targets, new_id)
     sources = Sources(store, zaps, catalog, targets, dialogues, clock=now, new_id=new_id, credentials=credentials)
+    presets_of = presets(ConnectorTables(store.pool))
     registrar = Registrar(
-        store, preset_of, targets, credentials, ring=ring, public_url=public_url, clock=now, new_id=new_id
+        store, presets_of, targets, credentials, ring=ring, public_url=public_url, clock=now, new_id=new_id
     )
     return Scheduler(store, zaps, Polls(store, sources, now, registrar))

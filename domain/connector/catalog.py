@@ -16,7 +16,14 @@ class Catalog(msgspec.Struct, frozen=True):
     triggers: Mapping[str, TriggerDescriptor]
     actions: Mapping[str, ActionDescriptor]
 
-    async def of(self, _tenant_id: UUID, _types: Collection[str], _at: datetime | None = None) -> "Catalog":
+    async def of(
+        self,
+        _tenant_id: UUID,
+        _types: Collection[str],
+        _at: datetime | None = None,
+        *,
+        hooks: Collection[str] = (),  # noqa: ARG002 - see Catalogs
+    ) -> "Catalog":
         """See Catalogs: this one is the same for everybody."""
         return self
 
@@ -24,9 +31,12 @@ class Catalog(msgspec.Struct, frozen=True):
 class Catalogs(Protocol):
     """The catalogs of all workspaces."""
 
-    async def of(self, tenant_id: UUID, types: Collection[str], at: datetime | None = None) -> Catalog:
+    async def of(
+        self, tenant_id: UUID, types: Collection[str], at: datetime | None = None, *, hooks: Collection[str] = ()
+    ) -> Catalog:
         """What a workspace has of these types of actions, as it was at a moment: a published zap keeps what it had.
 
+        `hooks`: triggers of connectors, such as `github.webhook`, whose services are to be told of a hook.
         Raises StoreUnavailable.
         """
 
@@ -45,6 +55,9 @@ class Shelf(Protocol):
 
     async def documents(self, tenant_id: UUID, wanted: Sequence[Wanted], at: datetime | None) -> dict[str, bytes]:
         """The actions that there are, by type. Raises StoreUnavailable."""
+
+    async def file(self, tenant_id: UUID, name: str, version: str | None) -> bytes | None:
+        """The file of a connector, in its newest version unless one is named. Raises StoreUnavailable."""
 
 
 def wanted_of(type_: str) -> Wanted | None:

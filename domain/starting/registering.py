@@ -1,7 +1,8 @@
 """A hook that its service is told of: what a zap says of that, and the calls that follow from it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeAlias
+from uuid import UUID
 
 import msgspec
 
@@ -31,6 +32,11 @@ class Registering(msgspec.Struct, frozen=True, kw_only=True):
         return any(slot.name == "hook.secret" for slot in slots(msgspec.to_builtins(self.register.create)))
 
     @property
+    def by_address(self) -> bool:
+        """Whether the service has one hook only, which it knows by its address."""
+        return self.register.find.id == self.register.find.url
+
+    @property
     def needs_connection(self) -> bool:
         """Whether the service has to know who asks."""
         return self.file.connection.kind != "none" and self.file.connection.required
@@ -50,13 +56,26 @@ class Registering(msgspec.Struct, frozen=True, kw_only=True):
 
 PresetOf: TypeAlias = Callable[[str], Registering | None]
 """The trigger of a connector that is named like `github.webhook`; None for one that cannot be registered."""
+PresetsOf: TypeAlias = Callable[[UUID, str], Awaitable[Registering | None]]
+"""The same of a workspace, which may have added connectors. Raises StoreUnavailable."""
+
+
+def registering(file: ConnectorFile, trigger: str) -> Registering | None:
+    """A trigger of a file."""
+    preset = file.triggers.get(trigger)
+    if preset is None or not preset.register:
+        return None
+    return Registering(file=file, preset=preset, register=preset.register)
 
 
 def registrable(hook: TriggerDescriptor, preset_of: PresetOf) -> TriggerDescriptor:
     """The trigger that catches hooks, once it may say where its hook is to be registered."""
 
     def check(config: JsonObject) -> dict[str, str]:
-        return {**hook.problems(config), **_problems(config, preset_of)}
+        found = hook.problems(config)
+        if _named(config, preset_of) is not None:
+            found.pop("register.at", None)  # another `preset_of` may not know it
+        return {**found, **_problems(config, preset_of)}
 
     uses = Uses(
         host=lambda config: _host(config, preset_of),
@@ -64,6 +83,11 @@ def registrable(hook: TriggerDescriptor, preset_of: PresetOf) -> TriggerDescript
         required_by=lambda config: (found := _named(config, preset_of)) is not None and found.needs_connection,
     )
     return msgspec.structs.replace(hook, check=check, connection=uses)
+
+
+def wishes(configs: Iterable[JsonObject]) -> list[str]:
+    """The triggers of connectors where hooks of these configs want to be registered."""
+    return [at for config in configs if (at := wish_of(config)[0])]
 
 
 def wish_of(config: JsonObject) -> tuple[str, JsonObject]:

@@ -82,9 +82,10 @@ class ConnectorTables:
                 return False
             if size["versions"] >= MAX_VERSIONS or size["bytes"] + len(new.file) > MAX_BYTES:
                 raise Full
-            ids, documents, items = zip(*((one.id, one.document, one.item) for one in new.actions), strict=True)
-            rows = tenant_id, new.name, new.version, ids, documents, items
-            await connection.execute(_queries["add_connector_actions"], *rows)
+            await connection.execute(
+                _queries["add_connector_actions"], tenant_id, new.name, new.version,
+                *([getattr(one, name) for one in new.actions] for name in ("id", "document", "item")),
+            )  # fmt: skip
             return True
 
     async def list(self, tenant_id: UUID) -> Sequence[KeptConnector]:
@@ -113,6 +114,14 @@ class ConnectorTables:
         """What the catalog lists of the newest version of each: JSON objects with commas between them."""
         found: bytes | None = await self._pool.fetchval(_queries["connector_items"], tenant_id)
         return found or b""
+
+    async def file(self, tenant_id: UUID, name: str, version: str | None) -> bytes | None:
+        """See domain.connector.catalog.Shelf."""
+        try:
+            found = await self.get(tenant_id, name, version)
+        except CONNECTION_ERRORS as error:
+            raise StoreUnavailable("the connectors of the workspace can not be read") from error
+        return found[1] if found else None
 
     async def documents(self, tenant_id: UUID, wanted: Sequence[Wanted], at: datetime | None) -> dict[str, bytes]:
         """See domain.connector.catalog.Shelf."""

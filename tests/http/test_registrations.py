@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import msgspec
 import pytest
 from aiohttp import web
 
-from consumers.connectors import catalog
-from consumers.connectors.shipped import preset_of
+from consumers.connectors import catalog, presets
 from consumers.credentials.losses import connected
 from consumers.dialogues.dialogues import Dialogues
 from consumers.outbound.addresses import parse_networks
@@ -29,6 +29,7 @@ from consumers.scheduler.timers import Scheduler
 from domain.starting.registering import Registering
 from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id, now
+from sql.tables.connectors import ConnectorTables
 from sql.tables.rate_limits import RateLimits
 from tests.support.api import ENCRYPTION_KEY, HOOK_URL, Person, running_api, sign_up
 from tests.support.postgres import cloned_database
@@ -55,7 +56,7 @@ class World:
         sources = Sources(self.store, zaps, catalog(), self.targets, Dialogues(()), clock=self._now, new_id=new_id)
         registrar = Registrar(
             self.store,
-            self._preset_of,
+            self._presets_of,
             self.targets,
             connected(self.store, ENCRYPTION_KEY, now, self.targets, new_id),
             ring=ENCRYPTION_KEY,
@@ -66,8 +67,8 @@ class World:
         polls = Polls(self.store, sources, self._now, registrar)
         return polls, Scheduler(self.store, zaps, polls)
 
-    def _preset_of(self, at: str) -> Registering | None:
-        found = preset_of(at)
+    async def _presets_of(self, tenant_id: UUID, at: str) -> Registering | None:
+        found = await presets(ConnectorTables(self.store.pool))(tenant_id, at)
         file = msgspec.structs.replace(found.file, base_url=self.service.url) if found else None
         return msgspec.structs.replace(found, file=file) if found and file else None
 
@@ -313,3 +314,82 @@ async def test_a_zap_without_such_a_hook_has_none(world: World, ada: Person) -> 
     zap = (await ada("POST", "/zaps", json=body)).json()
     assert (await standing(ada, zap))["status"] == "none"
     assert (await ada("POST", f"/zaps/{zap['id']}/register")).status_code == 409
+
+
+FORGE = """
+connector: forge
+version: 1.0.0
+name: Forge
+base_url: {url}
+connection: {{kind: bearer}}
+triggers:
+  webhook:
+    name: Something happens
+    config: {{verification: {{preset: header_token, header: X-Token}}}}
+    register:
+      input: {{topic: {{required: true}}}}
+      find: {{request: {{path: /hooks}}, url: config.url, id: id}}
+      create:
+        method: POST
+        path: /hooks
+        json: {{topic: "{{{{ input.topic }}}}", config: {{url: "{{{{ hook.url }}}}", token: "{{{{ hook.secret }}}}"}}}}
+      id: id
+      remove: {{method: DELETE, path: "/hooks/{{hook_id}}"}}
+"""
+
+
+async def forge(world: World, ada: Person, file: str = FORGE) -> str:
+    """A connector that the workspace adds, and a connection to its service."""
+    uploaded = await ada("POST", "/connectors", json={"file": file.format(url=world.service.url)})
+    assert uploaded.status_code == 201, uploaded.text
+    body = {"name": "F", "kind": "bearer", "config": {}, "secrets": {"token": TOKEN}}
+    return str((await ada("POST", "/connections", json=body)).json()["id"])
+
+
+def forge_zap(connection: str, **given: Any) -> dict[str, Any]:
+    verification = {"preset": "header_token", "header": "X-Token"}
+    config = {"verification": verification, "register": {"at": "forge.webhook", "input": given}}
+    start = {"type": "webhook.catch", "connection": connection, "config": config}
+    return {"name": "z", "trigger": start, "steps": [{"id": "stop", "kind": "stop", "as": "completed"}]}
+
+
+async def test_a_connector_of_the_workspace_is_told_of_hooks_like_those_that_come_along(
+    world: World, ada: Person
+) -> None:
+    connection = await forge(world, ada)
+    refused = await ada("POST", "/zaps", json=forge_zap(connection))
+    assert [error["path"] for error in refused.json()["errors"]] == ["trigger.config.register.input.topic"]
+    bob = await sign_up(world.api)
+    theirs = await bob("POST", "/zaps", json=forge_zap(connection, topic="orders"))
+    assert "trigger.config.register.at" in {error["path"] for error in theirs.json()["errors"]}
+    zap = (await ada("POST", "/zaps", json=forge_zap(connection, topic="orders"))).json()
+    published = await ada("POST", f"/zaps/{zap['id']}/publish")
+    assert published.status_code == 200, published.text
+    await world.settle()
+    ((_number, hook),) = world.service.hooks.items()
+    assert (hook["topic"], hook["config"]["url"]) == ("orders", zap["hook_url"])
+    assert world.service.tokens == {f"Bearer {TOKEN}"}
+    sent = await world.api.post(zap["hook_url"], json={}, headers={"X-Token": hook["config"]["token"]})
+    assert sent.json()["status"] == "accepted"
+    await ada("POST", f"/zaps/{zap['id']}/pause")
+    await world.settle()
+    assert world.service.hooks == {}
+
+
+async def test_a_service_with_one_hook_keeps_the_one_that_has_taken_ours_place(world: World, ada: Person) -> None:
+    """As Telegram has one for a bot, which it knows by its address."""
+    one = FORGE.replace("id: id}}", "id: config.url}}").replace("      id: id\n", "").replace("{{hook_id}}", "1")
+    connection = await forge(world, ada, one)
+    zap = (await ada("POST", "/zaps", json=forge_zap(connection, topic="orders"))).json()
+    for taken in (False, True):
+        assert (await ada("POST", f"/zaps/{zap['id']}/{'enable' if taken else 'publish'}")).status_code == 200
+        world.service.hooks.clear()
+        world.service.begin(1)
+        await world.settle()
+        assert world.service.lead_to(zap["hook_url"]) == [1]
+        assert (await standing(ada, zap))["hook_id"] == zap["hook_url"]
+        if taken:
+            world.service.hooks[1]["config"]["url"] = "https://other.example/hook"
+        await ada("POST", f"/zaps/{zap['id']}/pause")
+        await world.settle()
+        assert list(world.service.hooks) == ([1] if taken else [])

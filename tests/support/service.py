@@ -40,6 +40,10 @@ class HookService:
         gone = self.hooks.pop(int(request.path.rpartition("/")[2]), None)
         return web.Response(status=204 if gone else 404)
 
+    def begin(self, number: int) -> None:
+        """The next hook has this id."""
+        self._next = number - 1
+
     def lead_to(self, url: str) -> list[int]:
         """The ids of hooks that lead somewhere."""
         return [number for number, hook in self.hooks.items() if hook["config"]["url"] == url]

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from consumers.connectors import presets
 from consumers.connectors.shipped import names, shipped
 from consumers.connectors.workspace import Workspaces
 from consumers.definitions import compile_definition
@@ -35,10 +36,13 @@ class Kept:
     async def documents(self, _tenant_id: UUID, wanted: Sequence[Wanted], _at: datetime | None) -> dict[str, bytes]:
         return {one.type: self.documents_by_type[one.type] for one in wanted}
 
+    async def file(self, _tenant_id: UUID, _name: str, _version: str | None) -> bytes | None:
+        return None
+
 
 async def test_a_runner_keeps_sixty_connectors_and_two_thousand_operations_in_twenty_megabytes() -> None:
     shelf = Kept()
-    workspaces = Workspaces(Catalog({}, {}), shelf, performed)
+    workspaces = Workspaces(Catalog({}, {}), shelf, performed, presets(shelf))
     files = [msgspec.json.encode(shipped(name)) for name in names()]
     reading = msgspec.json.Decoder(ConnectorFile)
     tracemalloc.start()
@@ -63,7 +67,7 @@ async def test_an_action_that_is_kept_packed_does_what_its_document_says(http: O
     type_ = next(
         type_ for type_, document in shelf.documents_by_type.items() if b'"POST","path":"/v1/customers"' in document
     )
-    action = (await Workspaces(Catalog({}, {}), shelf, performed).of(TENANT, [type_])).actions[type_]
+    action = (await Workspaces(Catalog({}, {}), shelf, performed, presets(shelf)).of(TENANT, [type_])).actions[type_]
     context = ActionContext(http, "run.step", UUID(int=2), now)
     found = await action.run({"body": {"email": "ada@example.com"}}, context)
     assert isinstance(found, Succeeded)
