@@ -23,7 +23,7 @@ from domain.connector.http_client import (
     Upload,
 )
 from domain.connector.outcome import Outcome, blotted
-from domain.connector.url import exact, with_query
+from domain.connector.url import exact, with_path, with_query
 from domain.files.file import File, FileError
 
 
@@ -72,7 +72,7 @@ class Armed:
         """The request with the credential, or its signature, in the place of whatever the step has there."""
         url, headers = request.url, opened.credential.headers
         if request.signing is None:
-            url = with_query(url, opened.credential.query)
+            url = with_query(with_path(url, opened.credential.path), opened.credential.query)
         else:
             assert self._credentials is not None, "it was opened"
             try:

@@ -14,12 +14,13 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True):
-    """Headers and query parameters, the only hosts that they go to, and the secret texts in them."""
+    """Headers, query parameters and parts of paths, the only hosts that they go to, and the secret texts in them."""
 
     hosts: tuple[str, ...]
     secrets: tuple[str, ...]
     headers: Pairs = ()
     query: Pairs = ()
+    path: Pairs = ()
 
     def __repr__(self) -> str:
         """Without its secrets: what is printed ends up in logs."""
@@ -36,12 +37,12 @@ def credential_of(setup: Setup, access_token: str = "") -> Credential:
             return _bearer(hosts, access_token)
         case ApiKey(config=config, secrets=key):
             pair = ((config.name, key.value),)
-            is_header = config.in_ == "header"
             return Credential(
                 hosts=hosts,
                 secrets=(key.value,),
-                headers=pair if is_header else (),
-                query=() if is_header else pair,
+                headers=pair if config.in_ == "header" else (),
+                query=pair if config.in_ == "query" else (),
+                path=pair if config.in_ == "path" else (),
             )
         case Basic(config=user, secrets=account):
             both = base64.b64encode(f"{user.username}:{account.password}".encode()).decode()

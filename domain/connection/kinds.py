@@ -48,9 +48,11 @@ class BearerSecrets(_Secret, frozen=True, kw_only=True):
 
 
 class ApiKeyConfig(Reach, frozen=True, kw_only=True):
-    """The name of the header or query parameter that carries the key."""
+    """The name of the header or query parameter that carries the key; or, in a path, the text that it takes the place
+    of: `https://api.telegram.org/botBOT_TOKEN/getMe`.
+    """
 
-    in_: Literal["header", "query"] = msgspec.field(name="in")
+    in_: Literal["header", "query", "path"] = msgspec.field(name="in")
     name: HeaderName
 
 
@@ -144,7 +146,7 @@ class Bearer(_Kind, frozen=True, kw_only=True, tag="bearer"):
 
 
 class ApiKey(_Kind, frozen=True, kw_only=True, tag="api_key"):
-    """A key in a header or in the query."""
+    """A key in a header, in the query or in the path."""
 
     config: ApiKeyConfig
     secrets: ApiKeySecrets

@@ -52,6 +52,16 @@ def check(url: str) -> str | None:
     return None
 
 
+def with_path(url: str, pairs: Iterable[tuple[str, str]]) -> str:
+    """The URL with texts of its path replaced, each by a value that stays within its segment."""
+    for name, value in pairs:
+        head, slashes, rest = url.partition("://")
+        authority, slash, below = rest.partition("/")
+        path, mark, query = below.partition("?")
+        url = f"{head}{slashes}{authority}{slash}{path.replace(name, quote(value, safe=':@'))}{mark}{query}"
+    return url
+
+
 def with_query(url: str, pairs: Iterable[tuple[str, str]]) -> str:
     """The URL with more parameters, before its fragment."""
     more = urlencode(list(pairs), quote_via=quote, safe="", errors="replace")

@@ -166,8 +166,8 @@ def _of_request_path(path: str, at: Place, fields: Mapping[str, object], *, is_o
         field = fields.get(name)
         if name not in fields and not is_open:
             yield msgspec.structs.replace(unknown(name, fields, at), at=at)
-        elif field is not None and getattr(field, "required", True) is False:
-            yield Mistake(at, "not_required", f"the path needs {name}, so the field has to be required")
+        elif isinstance(field, Field) and not field.required and field.default is msgspec.UNSET:
+            yield Mistake(at, "not_required", f"the path needs {name}: the field has to be required, or have a default")
 
 
 def _of_slot(name: str, at: Place, fields: Mapping[str, object], roots: frozenset[str]) -> Iterator[Mistake]:

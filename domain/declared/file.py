@@ -31,7 +31,7 @@ class Connection(_Part, frozen=True, kw_only=True):
     kind: Kind
     kinds: tuple[Kind, ...] = ()
     required: bool = True
-    in_: Literal["header", "query"] | Unset = msgspec.field(default=UNSET, name="in")
+    in_: Literal["header", "query", "path"] | Unset = msgspec.field(default=UNSET, name="in")
     name: str | Unset = UNSET
     authorize_url: str | Unset = UNSET
     token_url: str | Unset = UNSET
@@ -94,7 +94,8 @@ class Field(_Part, frozen=True, kw_only=True):
 
 
 class Request(_Part, frozen=True, kw_only=True):
-    """One call. Every text may hold `{{ input.name }}`; a value that is one of an absent field is left out.
+    """One call. Every text may hold `{{ input.name }}`; what is one of an absent field is left out, and so is an object
+    whose `$if` is one.
 
     `path` holds `{name}` of required fields: their values are one segment each. `url` instead of it: a whole address
     that a field gives, whose host is one of the connector's `hosts`.
@@ -190,7 +191,9 @@ class Choice(_Part, frozen=True, kw_only=True):
 
 
 class Listed(_Part, frozen=True, kw_only=True):
-    """Where a service lists its hooks: `items` is the path of the list, `url` and `id` are those in one of them."""
+    """Where a service lists its hooks: `items` is the path of the list, or of its only one, `url` and `id` are those in
+    one of them.
+    """
 
     request: Request
     items: str = ""
@@ -205,6 +208,7 @@ class Register(_Part, frozen=True, kw_only=True):
     `{{ hook.secret }}`, which we choose; `secret` is the path of one that the service chooses and answers. `id`: that
     of its name for the hook, which the path of `remove` has as `{hook_id}`; without it, it is the hook's name.
     `find` is how hooks are found again: of an attempt that nobody knows the end of, and of one that got lost there.
+    Where its `id` is its `url`, the service has one hook, which is known by its address.
     """
 
     input: dict[Name, Field] = {}

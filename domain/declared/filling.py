@@ -17,6 +17,8 @@ SEGMENT = re.compile(r"\{([A-Za-z_][\w.-]*)(\*?)\}")
 """`{name}` is one segment of a path; `{name*}` may be several."""
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 """A part of a host's name (RFC 1123 §2.1)."""
+IF = "$if"
+"""An object with this field is left out where the field's value is absent; it is never sent."""
 _MARK = re.compile(r"\{\{|\}\}")
 
 
@@ -37,7 +39,9 @@ def fill(value: Json, scope: Mapping[str, Json]) -> Json | Absent:
             there = [item for item in items if not isinstance(item, Absent)]
             return ABSENT if items and not there else there
         case dict():
-            fields = {name: fill(item, scope) for name, item in value.items()}
+            if IF in value and isinstance(fill(value[IF], scope), Absent):
+                return ABSENT
+            fields = {name: fill(item, scope) for name, item in value.items() if name != IF}
             kept = {name: item for name, item in fields.items() if not isinstance(item, Absent)}
             return ABSENT if fields and not kept else kept
     return value

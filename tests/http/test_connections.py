@@ -266,6 +266,21 @@ async def test_a_test_with_stubs_opens_no_connection(ada: Person, target: EchoTa
     assert target.requests == []
 
 
+async def test_a_key_takes_the_place_of_its_name_in_a_path(ada: Person, target: EchoTarget) -> None:
+    """As a bot's token does; it is in no answer and no run."""
+    body = {
+        "name": "C",
+        "kind": "api_key",
+        "config": {"in": "path", "name": "BOT_TOKEN"},
+        "secrets": {"value": "12:a/b?c"},
+    }
+    connection = (await ada("POST", "/connections", json=body)).json()
+    step, text = await tried(ada, f"{target.url}/botBOT_TOKEN/getMe?name=BOT_TOKEN", connection["id"])
+    assert target.last.raw_path == "/bot12:a%2Fb%3Fc/getMe?name=BOT_TOKEN"
+    assert "12:a/b?c" not in text
+    assert step["status"] == "succeeded"
+
+
 async def test_the_test_button_says_whether_the_host_lets_it_in(ada: Person, target: EchoTarget) -> None:
     connection = await connect(ada, hosts=[target.url.removeprefix("http://")])
     path = f"/connections/{connection['id']}/test"

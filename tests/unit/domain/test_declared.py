@@ -15,7 +15,7 @@ from domain.declared.answers import settled
 from domain.declared.check import BadFile, load, loaded
 from domain.declared.fields import schema_of
 from domain.declared.file import ConnectorFile, ErrorRule, Output
-from domain.declared.filling import fill_path
+from domain.declared.filling import fill, fill_path
 from domain.declared.reading import Unreadable, read
 from domain.values.json import Json
 from tests.support.strategies import json_values
@@ -190,7 +190,6 @@ def test_mistakes_in_triggers_are_told_at_once_as_well() -> None:
         "/triggers/told/register/input/repo/default": "invalid",
         "/triggers/told/register/create/json/a": "unknown_field",
         "/triggers/told/register/create/json/b": "invalid",
-        "/triggers/told/register/create/path": "not_required",
         "/triggers/told/register/id": "invalid",
         "/triggers/told/register/secret": "invalid",
         "/triggers/told/register/find/url": "invalid",
@@ -230,6 +229,15 @@ def test_what_is_not_set_is_left_out_and_types_are_kept() -> None:
     }
     assert sent(order=7, sku="A", count="3")["url"] == "https://api.shop.example/v2/orders/7/lines"
     assert sent(order="7", sku="A", count="3")["body"] == {"line": {"sku": "A", "count": 3}}
+
+
+def test_an_object_is_left_out_with_the_field_that_it_is_for() -> None:
+    wanted: Json = {
+        "a": {"$if": "{{ input.a }}", "type": "doc", "text": "{{ input.a }}"},
+        "b": [{"$if": "{{ input.b }}"}, 1],
+    }
+    assert fill(wanted, {"input": {"a": "x"}}) == {"a": {"type": "doc", "text": "x"}, "b": [1]}
+    assert fill(wanted, {"input": {}}) == {"b": [1]}
 
 
 @given(st.text(min_size=1))
