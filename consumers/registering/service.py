@@ -67,6 +67,9 @@ class Service:
         body = await self._call(find.request)
         listed = _at(body, find.items) if find.items else body
         rows = listed if isinstance(listed, list) else [listed]
+        if find.inside:
+            inner = [_at(row, find.inside) for row in rows]
+            rows = [row for some in inner if isinstance(some, list) for row in some]
         return [spelled(_at(row, find.id)) for row in rows if _at(row, find.url) == self._hook["url"]]
 
     async def create(self) -> Told:

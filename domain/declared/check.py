@@ -222,7 +222,7 @@ def _of_register(register: Register, at: Place, file: ConnectorFile) -> Iterator
     for name, path in {"id": register.id, "secret": register.secret}.items():
         if path:
             yield from _of_path(path, (*at, name))
-    for name in ("items", "url", "id"):
+    for name in ("items", "inside", "url", "id"):
         path = getattr(register.find, name)
         if path:
             yield from _of_path(path, (*at, "find", name))

@@ -192,11 +192,12 @@ class Choice(_Part, frozen=True, kw_only=True):
 
 class Listed(_Part, frozen=True, kw_only=True):
     """Where a service lists its hooks: `items` is the path of the list, or of its only one, `url` and `id` are those in
-    one of them.
+    one of them. `inside`: where in each of the list the hooks are, if it is a list of what has some.
     """
 
     request: Request
     items: str = ""
+    inside: str = ""
     url: str
     id: str
 

@@ -39,6 +39,7 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     per_minute: int | None = None
     not_understood: str = ""
     methods: frozenset[Method] | None = None
+    probes: frozenset[Method] = frozenset()
 
     def takes(self, method: str) -> bool:
         """Whether requests with this method may start runs."""
@@ -83,6 +84,7 @@ def _compile(config: HookConfig, settings: JsonObject, *, raw: bool, secrets: tu
         split=_split(config.split),
         per_minute=config.limit.per_minute if config.limit else None,
         methods=config.methods,
+        probes=frozenset[Method](config.probes),
     )
 
 

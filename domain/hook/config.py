@@ -114,6 +114,7 @@ class HookConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     `split` makes a run of each item of the body, or of the list at a path in it. `methods`: only these
     start runs. Without it, all but GET and HEAD do, because browsers, link previews and crawlers send those unasked.
+    `probes`: requests with these are answered 200, and start nothing: some senders try an address so.
     """
 
     verification: Preset = Unverified()
@@ -122,8 +123,11 @@ class HookConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     split: bool | str = False
     limit: Limit | None = None
     methods: Annotated[frozenset[Method], msgspec.Meta(min_length=1)] | None = None
+    probes: frozenset[Literal["GET", "HEAD"]] = frozenset()
 
     def __post_init__(self) -> None:
+        if self.probes & (self.methods or frozenset()):
+            raise ValueError("a method of `probes` starts no runs, so it is none of `methods`")
         if isinstance(self.split, str):
             parse_path(self.split)
         if self.split and self.reply.mode != "immediate":

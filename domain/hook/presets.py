@@ -92,7 +92,8 @@ class Twilio(_Preset, frozen=True, tag="twilio"):
 class Hmac(_Timed, frozen=True, kw_only=True, tag="hmac"):
     """Any scheme that puts an HMAC over `template` into one header.
 
-    `template` has {body} once, and {timestamp} exactly where a `timestamp_header` (unix seconds) is named.
+    `template` has {body} once, {timestamp} exactly where a `timestamp_header` is named, of unix seconds or `ms`, and
+    {method} and {url}, the public one, where these are signed, too.
     """
 
     header: HeaderName
@@ -100,6 +101,7 @@ class Hmac(_Timed, frozen=True, kw_only=True, tag="hmac"):
     encoding: Literal["hex", "base64", "base64url"] = "hex"
     prefix: Affix = ""
     timestamp_header: HeaderName | None = None
+    timestamp_unit: Literal["s", "ms"] = "s"
     template: Affix = "{body}"
 
     def __post_init__(self) -> None:

@@ -35,7 +35,8 @@ SCHEMES: dict[type, Hmac] = {
 }
 """Presets that are rows of the generic scheme."""
 
-_TIMESTAMP = re.compile(r"[0-9]{1,12}")
+_TIMESTAMP = re.compile(r"[0-9]{1,15}")
+_UNITS = {"s": 1, "ms": 1_000}
 
 
 def check_hmac(scheme: Hmac, tolerance_s: int, request: SignedRequest, keys: Keys, now: datetime) -> None:
@@ -44,11 +45,22 @@ def check_hmac(scheme: Hmac, tolerance_s: int, request: SignedRequest, keys: Key
     timestamp = ""
     if scheme.timestamp_header is not None:
         timestamp = request.header(scheme.timestamp_header)
-        check_window(timestamp, tolerance_s, now)
-    before, after = (part.replace("{timestamp}", timestamp).encode() for part in scheme.template.split("{body}"))
-    digests = (_digest(key, scheme.algorithm, before, request.body, after) for key in keys)
+        check_window(timestamp, tolerance_s, now, in_a_second=_UNITS[scheme.timestamp_unit])
+    urls = _url_spellings(request.url) if "{url}" in scheme.template else {""}
+    parts = [_around(scheme.template, timestamp, request.method, url) for url in urls]
+    digests = (_digest(key, scheme.algorithm, before, request.body, after) for key in keys for before, after in parts)
     encode = _ENCODINGS[scheme.encoding]
     _require_match([given], (scheme.prefix + text for digest in digests for text in encode(digest)))
+
+
+def _around(template: str, timestamp: str, method: str, url: str) -> tuple[bytes, bytes]:
+    """What is signed before and after the body."""
+    values = {"timestamp": timestamp, "method": method, "url": url}
+    before, after = (
+        re.sub(r"\{(timestamp|method|url)\}", lambda found: values[found[1]], part).encode("utf-8", "surrogatepass")
+        for part in template.split("{body}")
+    )
+    return before, after
 
 
 def check_stripe(preset: Stripe, request: SignedRequest, keys: Keys, now: datetime) -> None:
@@ -94,11 +106,11 @@ def check_twilio(request: SignedRequest, keys: Keys) -> None:
     _require_match([given], (_base64(_digest(key, algorithm, url, fields)) for key in keys for url in urls))
 
 
-def check_window(timestamp: str, tolerance_s: int, now: datetime) -> None:
-    """Raises Refusal for what is not whole unix seconds, or too far from now on either side."""
+def check_window(timestamp: str, tolerance_s: int, now: datetime, *, in_a_second: int = 1) -> None:
+    """Raises Refusal for what is not a whole unix time, or too far from now on either side."""
     if not _TIMESTAMP.fullmatch(timestamp):
         raise Refusal("malformed_header", "the timestamp is not a number of seconds")
-    if abs(now.timestamp() - int(timestamp)) > tolerance_s:
+    if abs(now.timestamp() - int(timestamp) / in_a_second) > tolerance_s:
         raise Refusal("outside_window", f"sent more than {tolerance_s} s before or after now")
 
 

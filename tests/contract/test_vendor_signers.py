@@ -22,6 +22,7 @@ from slack_sdk.signature import SignatureVerifier
 from standardwebhooks import Webhook
 from twilio.request_validator import RequestValidator
 
+from consumers.connectors.shipped import shipped
 from domain.hook.presets import (
     GitHub,
     GitLab,
@@ -32,7 +33,9 @@ from domain.hook.presets import (
     StandardWebhooks,
     Stripe,
     Twilio,
+    Unknown,
     Unverified,
+    load_preset,
 )
 from domain.hook.signed_request import SignedRequest
 from domain.hook.verification import Refused, Verified, verify
@@ -111,6 +114,19 @@ def sign_twilio_form(secret: str, _body: bytes, _at: datetime) -> dict[str, str]
     return {"X-Twilio-Signature": signer.compute_signature(URL, FORM_FIELDS)}
 
 
+def sign_trello(secret: str, body: bytes, _at: datetime) -> dict[str, str]:
+    """https://developer.atlassian.com/cloud/trello/guides/rest-api/webhooks/#webhook-signatures"""
+    digest = hmac.new(secret.encode(), body + URL.encode(), hashlib.sha1).digest()
+    return {"X-Trello-Webhook": base64.b64encode(digest).decode()}
+
+
+def sign_hubspot(secret: str, body: bytes, at: datetime) -> dict[str, str]:
+    """https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests"""
+    sent = str(int(at.timestamp() * 1_000))
+    digest = hmac.new(secret.encode(), f"POST{URL}".encode() + body + sent.encode(), hashlib.sha256).digest()
+    return {"X-HubSpot-Signature-v3": base64.b64encode(digest).decode(), "X-HubSpot-Request-Timestamp": sent}
+
+
 TWILIO_JSON_URL = f"{URL}?foo=1&bodySHA256={hashlib.sha256(JSON_BODY).hexdigest()}"
 
 
@@ -182,6 +198,14 @@ CHALLENGE = (
     b'{"token":"t","challenge":"3eZbrw1aBm2rZgRNFdxV2595E9CY3gmdALWMmHkvFXO7tYXAYM8P","type":"url_verification"}'
 )
 
+
+def preset_in(connector: str) -> Preset:
+    """The verification that the connector's file has for its hook."""
+    found = load_preset(shipped(connector).triggers["event"].config["verification"])
+    assert not isinstance(found, Unknown)
+    return found
+
+
 SENDERS = [
     Sender(
         "stripe", Stripe(), sign_stripe, "Stripe-Signature", timestamp_header="Stripe-Signature", delivery_id="evt_1"
@@ -230,6 +254,14 @@ SENDERS = [
         StandardWebhooks(),
         sign_standard_asymmetric,
         **{**STANDARD, "secrets": tuple(PRIVATE_KEYS)},
+    ),
+    Sender("trello", preset_in("trello"), sign_trello, "X-Trello-Webhook"),
+    Sender(
+        "hubspot",
+        preset_in("hubspot"),
+        sign_hubspot,
+        "X-HubSpot-Signature-v3",
+        timestamp_header="X-HubSpot-Request-Timestamp",
     ),
     Sender("two keys", StandardWebhooks(), sign_standard_twice, **STANDARD),
 ]

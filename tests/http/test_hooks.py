@@ -82,6 +82,20 @@ async def test_what_nobody_means_as_a_delivery_starts_nothing(
     assert await count_runs(shared_store, ada) == len(started)
 
 
+async def test_a_sender_that_tries_the_address_is_answered_and_starts_nothing(
+    ada: Person, shared_store: PgEventStore
+) -> None:
+    verification = {"preset": "header_token", "header": "X-Token"}
+    zap = await ada.live_zap(trigger={"verification": verification, "probes": ["HEAD"]}, secrets=["open sesame"])
+    tried = await ada.api.head(zap["hook_url"])
+    assert (tried.status_code, tried.content) == (200, b"")
+    assert (await ada.api.get(zap["hook_url"])).status_code == 405
+    assert (await ada.api.post(zap["hook_url"])).status_code == 401
+    assert await count_runs(shared_store, ada) == 0
+    both = {"name": "Z", "trigger": {"type": "webhook.catch", "config": {"probes": ["HEAD"], "methods": ["HEAD"]}}}
+    assert (await ada("POST", "/zaps", json=both)).status_code == 422
+
+
 @pytest.mark.parametrize("methods", [[], ["OPTIONS"], ["get"], "GET"])
 async def test_methods_are_those_of_deliveries(ada: Person, methods: Any) -> None:
     body = {"name": "Z", "trigger": {"type": "webhook.catch", "config": {"methods": methods}}}

@@ -48,6 +48,9 @@ class Reader(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     async def read(self, scope: HTTPScope, receive: Receive, share: Share, target: Target) -> Arrival | Reply:
         """The authentic request, or the reply to a handshake. Raises DomainError."""
         hook, query = target.zap.hook, scope["query_string"]
+        if scope["method"] in hook.probes:
+            self.requests.count(target.zap_id, target.zap.owner, "handshake")
+            return replies.challenged("")
         if not hook.takes(scope["method"]):
             raise _wrong_method(hook)
         if len(query) > MAX_QUERY:
