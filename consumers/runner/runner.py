@@ -269,15 +269,16 @@ class Runner:
             raise
         for item in part:
             room, run = held[item.position], runs.get(item.run_id)
-            if room is None and not item.is_ordered:
-                self._advance_later(item, sizes.get(item.run_id, 0))
-            elif run is None or item.run_id in serial:
+            if item.run_id in serial:
                 self._give(room)
-                if item.run_id in serial:
-                    item.mark.close(item.position)
+                item.mark.close(item.position)
+            elif run is not None and not self._lanes.is_busy(run.id):
+                self._lanes.submit(run.id, partial(self._advance_small, item, run, room), run.tenant_id)
             else:
-                again = self._lanes.is_busy(run.id)
-                self._lanes.submit(run.id, partial(self._advance_small, item, run, again, room), run.tenant_id)
+                self._give(room)
+                is_unread = room is None and not item.is_ordered
+                if run is not None or is_unread:  # one that cannot be read stays open, for a runner that can
+                    self._advance_later(item, sizes.get(item.run_id, 0))
 
     def _give(self, held: Held | None) -> None:
         if held is not None:
@@ -359,14 +360,18 @@ class Runner:
         if self._serial.knows(ordering_key):
             self._serial.wake(ordering_key)
 
-    async def _advance_small(self, item: RunMessage, run: LoadedRun, again: bool, held: Held | None) -> None:
-        """Carry on a run that was read already; it is read again where a job ahead of this one may have changed it."""
+    async def _advance_small(self, item: RunMessage, run: LoadedRun, held: Held | None) -> None:
+        """Carry on a run that was read already. Its room is free before others follow from its end: they need some."""
 
         async def advance(again: bool) -> None:
-            await self._family.carry_on(await self._executor.follow(run) if again else run)
+            nonlocal held
+            advanced = await self._executor.advance(await self._executor.follow(run) if again else run)
+            self._give(held)
+            held = None
+            await self._family.ended(advanced)
 
         try:
-            await self._until_done(item, advance, again)
+            await self._until_done(item, advance)
         finally:
             self._give(held)
 
@@ -378,19 +383,21 @@ class Runner:
     async def _advance_unread(self, item: RunMessage, size: int) -> None:
         async def advance(_again: bool) -> None:
             try:
-                async with self._rooms.of(item.tenant_id, size, patient=False):
-                    await self._family.carry_on(await self._executor.load(item.run_id))
+                advanced = await self._advanced(item, size, patient=False)
             except Busy as busy:
-                if not await self._executor.postpone(item.run_id, busy):
-                    async with self._rooms.of(item.tenant_id, size):
-                        await self._family.carry_on(await self._executor.load(item.run_id))
+                if await self._executor.postpone(item.run_id, busy):
+                    return
+                advanced = await self._advanced(item, size, patient=True)
+            await self._family.ended(advanced)
 
         await self._until_done(item, advance)
 
-    async def _until_done(
-        self, item: RunMessage, advance: Callable[[bool], Awaitable[None]], again: bool = False
-    ) -> None:
-        await until_done(item.run_id, advance, again)
+    async def _advanced(self, item: RunMessage, size: int, *, patient: bool) -> LoadedRun:
+        async with self._rooms.of(item.tenant_id, size, patient=patient):
+            return await self._executor.advance(await self._executor.load(item.run_id))
+
+    async def _until_done(self, item: RunMessage, advance: Callable[[bool], Awaitable[None]]) -> None:
+        await until_done(item.run_id, advance)
         item.mark.close(item.position)
 
     async def _save_for_ever(self) -> None:

@@ -164,7 +164,8 @@ class SerialRuns:
                 run_id: UUID = first[0][1]
                 sizes = await patiently(partial(self._store.sizes, StreamKind.RUN, [run_id]))
                 async with self._rooms.of(key, sizes.get(run_id, 0)):
-                    run = await self._family.carry_on(await self._load(run_id))
+                    run = await self._executor.advance(await self._load(run_id))
+                await self._family.ended(run)
                 if not isinstance(run.state, EndedRun):
                     return
                 await self._leave(run)

@@ -6,8 +6,10 @@ from datetime import timedelta
 from uuid import UUID
 
 import msgspec
+import pytest
 from aiohttp import web
 
+from consumers.runner import room
 from domain.aggregates import RUN, ZAP
 from domain.flow.retry import FixedRetry
 from domain.flow.steps import (
@@ -410,3 +412,22 @@ async def test_runners_that_die_in_a_loop_leave_each_item_with_one_outcome(
     assert len(sink.deliveries) == 1_001
     assert all(len(set(bodies)) == 1 for bodies in sink.deliveries.values())
     print(f"{sink.count - 1_001} of 1,001 requests came again")  # noqa: T201
+
+
+async def test_an_item_that_begins_the_next_one_leaves_it_the_room(
+    dsn: str, broker: Broker, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A runner that takes over has the item that is under way from the topic; its end begins the next one."""
+    monkeypatch.setattr(room, "SMALL_BYTES", 150_000)
+    gate = asyncio.Event()
+    sink.fault = held(gate)
+    async with at_work(dsn, broker, runner=False) as bench:
+        zap = await bench.publish(each(call(sink, "send")))
+        run = await bench.request(zap, body(*(f"{n:06}" * 16_000 for n in range(5))))
+        async with bench.another_runner(alone=True) as task:
+            first = ChildIds(run, "each").of(0)
+            await eventually(lambda: bench.store.read_stream(StreamKind.RUN, first), 20)
+            task.cancel()
+        gate.set()
+        async with bench.another_runner(alone=True):
+            assert output_of(await outcome(bench, run))["succeeded"] == 5
