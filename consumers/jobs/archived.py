@@ -16,6 +16,8 @@ from obstore.store import ObjectStore
 
 from consumers.jobs.erasures import Erased
 from consumers.scheduler.archive import Header, alone, compressed, line_of, place, read, sweep
+from consumers.scheduler.archived_files import FilePart
+from consumers.scheduler.archived_files import line_of as file_line
 from domain.erasure.forgetting import forgotten, subject_key, subject_of
 from domain.log.event import Metadata, StoredEvent
 from domain.log.ports import NewId
@@ -176,11 +178,15 @@ async def _whole(files: ObjectStore, name: str, run_ids: set[UUID]) -> list[_Run
 
 
 async def _without(files: ObjectStore, name: str, run_ids: Collection[UUID]) -> AsyncIterator[bytes]:
-    """The lines of a file, without the payloads of some runs."""
+    """The lines of a file, without the payloads and files of some runs."""
     async with aclosing(read(files, name)) as pages:
         async for page in pages:
             if isinstance(page, Header):
                 yield msgspec.json.encode(page) + b"\n"
+                continue
+            if isinstance(page, FilePart):
+                if page.owner_id not in run_ids:
+                    yield file_line(page)
                 continue
             lines = []
             for event in page:

@@ -1,7 +1,8 @@
 """Archives: runs of a month as a compressed file in a directory or an S3-compatible store, and the way back.
 
-A file is gzip of lines of JSON: a header, then each event in the order of the log, whole. Whoever brings one back has
-each event held against the hash that the log has kept of it, and all of a file comes back, or nothing.
+A file is gzip of lines of JSON: a header, then each event in the order of the log, whole, then the content of files.
+Whoever brings one back has each event held against the hash that the log has kept of it, files against the hash that
+their run names, and all of a file comes back, or nothing.
 """
 
 import zlib
@@ -19,6 +20,7 @@ import structlog
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
+from consumers.scheduler.archived_files import FilePart, Returning, Unlike, counted, part_of, written
 from domain.log.event import StoredEvent, StreamKind
 from projections.engine.registry import BY_THEMSELVES, PROJECTIONS
 from projections.stats import unseal_runs
@@ -32,7 +34,9 @@ log = structlog.get_logger()
 _queries = Queries("queries/retention.sql")
 _gates = Queries("queries/gates.sql")
 _forgetting = Queries("queries/forgetting.sql")
-FORMAT = "triggerhub-archive-1"
+FORMAT = "triggerhub-archive-2"
+FORMATS = ("triggerhub-archive-1", FORMAT)
+"""The first one has no content of files."""
 EVENTS = 2_000
 """Events that are read, or brought back, at once."""
 PART = 8 * 2**20
@@ -42,11 +46,16 @@ _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """The first line. `month`: of the runs, `2026-01` (UTC)."""
+    """The first line. `month`: of the runs, `2026-01` (UTC). `files`: whose content was written with them, of
+    `file_bytes` in all; `files_elsewhere`: whose content was not, as an object store has it.
+    """
 
     format: str = FORMAT
     month: str
     runs: int
+    files: int = 0
+    file_bytes: int = 0
+    files_elsewhere: int = 0
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,9 +118,16 @@ async def alone(dsn: str) -> AsyncIterator[None]:
 async def _write(connection: Connection, store: ObjectStore, month: date) -> str:
     newest, runs = await connection.fetchrow(_queries["noted"]) or (None, 0)
     name = f"runs-{month:%Y-%m}-{newest.hex[-12:] if newest else ''}-{runs}.ndjson.gz"
-    header = Header(month=f"{month:%Y-%m}", runs=runs)
+    files = await counted(connection)
+    header = Header(
+        month=f"{month:%Y-%m}",
+        runs=runs,
+        files=files.files,
+        file_bytes=files.bytes,
+        files_elsewhere=files.elsewhere,
+    )
     await obstore.put_async(store, name, compressed(_lines(connection, header, month)), use_multipart=True)
-    log.info("archive.written", name=name, runs=runs)
+    log.info("archive.written", name=name, runs=runs, files=files.files, files_elsewhere=files.elsewhere)
     return name
 
 
@@ -125,6 +141,8 @@ async def _lines(connection: Connection, header: Header, month: date) -> AsyncIt
             yield b"\n".join([*rows, b""])
             rows.clear()
     yield b"\n".join([*rows, b""])
+    async for line in written(connection):
+        yield line
 
 
 def line_of(event: StoredEvent) -> Line:
@@ -176,17 +194,23 @@ async def _bring_back(dsn: str, store: ObjectStore, name: str, tenant_id: UUID |
             await connection.execute(_queries["make_month"], month)
             async with connection.transaction():
                 await _lock(connection)
-                count, drops = 0, set[UUID]()
+                count, drops, files = 0, set[UUID](), Returning(connection)
                 async for page in pages:
-                    assert isinstance(page, list), "the others are events"
+                    if isinstance(page, FilePart) and tenant_id in (None, page.tenant_id):
+                        await files.take(page)
+                    if not isinstance(page, list):
+                        continue
                     page = [event for event in page if tenant_id in (None, event.tenant_id)]  # noqa: PLW2901 - narrowed
                     positions = [event.position for event in page]
                     drops |= {row[0] for row in await connection.fetch(_queries["drops_of"], positions)}
                     await _take(connection, page)
                     count += len(page)
+                await files.close()
                 if await connection.fetchval(_queries["left_of"], sorted(drops)):
                     raise NotAnArchive("events are missing that were dropped with these")
                 await connection.execute(_queries["forget_drops"], sorted(drops))
+    except Unlike as error:
+        raise NotAnArchive(str(error)) from None
     finally:
         connection.terminate()
     return count
@@ -242,24 +266,39 @@ async def _take(connection: Connection, events: list[StoredEvent]) -> None:
     await unseal_runs(connection, events)
 
 
-async def read(store: ObjectStore, name: str) -> AsyncGenerator[Header | list[StoredEvent], None]:
-    """The header, then the events in portions. Raises NotAnArchive."""
+async def read(store: ObjectStore, name: str) -> AsyncGenerator[Header | list[StoredEvent] | FilePart, None]:
+    """The header, then the events in portions, then files part by part. Raises NotAnArchive."""
     found: list[StoredEvent] = []
     async with aclosing(_unpacked(store, name)) as lines:
         header = _decoded(_header, await anext(lines, b""))
-        if header.format != FORMAT:
+        if header.format not in FORMATS:
             raise NotAnArchive(f"the file is of the format {header.format!r}, not {FORMAT!r}")
         yield header
         async for line in lines:
-            try:
-                found.append(event_of(_decoded(_line, line)))
-            except OverflowError:
-                raise NotAnArchive("a line has a time that there is not") from None
-            if len(found) == EVENTS:
+            part = _part(line)
+            if part is None:
+                found.append(_event(line))
+            if found and (part is not None or len(found) == EVENTS):
                 yield found
                 found = []
+            if part is not None:
+                yield part
     if found:
         yield found
+
+
+def _part(line: bytes) -> FilePart | None:
+    try:
+        return part_of(line)
+    except msgspec.DecodeError as error:
+        raise NotAnArchive(f"a line is not as in an archive: {error}") from None
+
+
+def _event(line: bytes) -> StoredEvent:
+    try:
+        return event_of(_decoded(_line, line))
+    except OverflowError:
+        raise NotAnArchive("a line has a time that there is not") from None
 
 
 def _decoded(decoder: "msgspec.json.Decoder[T]", line: bytes) -> T:

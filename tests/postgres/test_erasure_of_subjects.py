@@ -30,10 +30,11 @@ from projections.engine.engine import Engine
 from projections.engine.freshness import wait_until
 from projections.engine.registry import BY_THEMSELVES, PROJECTIONS
 from projections.engine.verify import verify_read_models
+from sql.files.store import FileStore
 from sql.log.event_store import PgEventStore
 from sql.log.forgetting import Of, forget_dropped
 from sql.postgres.pool import Connection
-from sql.process.clock import new_id
+from sql.process.clock import new_id, now
 from sql.process.crash_points import EXIT_CODE
 from sql.proof.verify import verify_chain
 from tests.support.builders import a_definition, a_zap_created
@@ -50,6 +51,10 @@ ZAP, CALLED = new_id(), new_id()
 """Of this run of the tests only: what was published of a zap is remembered in a process."""
 MARCH, APRIL = datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 4, 1, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]
+
+
+async def _photo() -> AsyncIterator[bytes]:
+    yield b"a photo"
 
 
 class History:
@@ -78,7 +83,9 @@ class History:
         started = run.RunRequested(
             zap_id=zap_id, zap_version=1, request=json_request(body), **{"source": "webhook", **fields}
         )
-        sent = run.StepSucceeded(step_id="send", attempt=1, started_at=START, duration_ms=1, output={"to": who})
+        files = FileStore(self.store.pool, now, new_id)
+        output: JsonObject = {"to": who, "photo": (await files.keep(TENANT, run_id, _photo())).value()}
+        sent = run.StepSucceeded(step_id="send", attempt=1, started_at=START, duration_ms=1, output=output)
         events = started, sent, run.RunCompleted(zap_id=zap_id)
         await append(self.store, run_id, *events, tenant_id=TENANT, key=run_id)
         return run_id
@@ -137,7 +144,7 @@ async def nothing_is_left(history: History, connection: Connection) -> None:
     for spelling in ("canary-4711", "Canary-4711", "CANARY-4711"):
         assert await where_is(connection, spelling) == []
     assert history.in_files("canary-4711") == 0
-    assert history.in_files("alan@example.org") > 0
+    assert (history.in_files("alan@example.org") > 0, history.in_files('"chunk":')) == (True, 2)
     report = await verify_chain(history.dsn)
     assert (report.broken_at, report.reason) == (None, "")
     for file in sorted(history.place.glob("*.gz")):
@@ -157,7 +164,7 @@ async def test_a_person_is_forgotten_in_the_log_and_in_archives_with_all_that_ca
     indexed = "select count(*) from rm.run_keys where name = '' and key = $1 and value = ''"
     assert await connection.fetchval(indexed, b"\0" + key) == 3
     await history.archived()
-    assert history.in_files("canary-4711") >= 10
+    assert (history.in_files("canary-4711") >= 10, history.in_files('"chunk":')) == (True, 7)
     await nobody_forgets_else(history, connection)
     (history.place / "runs-2025-05-x.ndjson.gz#1").write_text("a process was killed while it wrote canary-4711")
     counts, size = await history.jobs.count_subject(TENANT, "canary-4711@EXAMPLE.org")

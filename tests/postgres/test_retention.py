@@ -334,6 +334,55 @@ async def test_a_file_that_was_changed_brings_nothing_back(
     assert (await verify_chain(dsn)).broken_at is None
 
 
+PHOTO = bytes(range(256)) * 6_000
+"""More than one piece of a file."""
+
+
+async def _photo() -> AsyncIterator[bytes]:
+    yield PHOTO
+
+
+async def test_files_come_back_with_their_runs_and_only_as_these_name_them(
+    dsn: str, store: PgEventStore, connection: Connection, months: None, tmp_path: Path
+) -> None:
+    await zaps(store, {SHORT: RULES[SHORT]})
+    files, run_id = FileStore(store.pool, now, new_id), id_in(MONTH, random.Random(5))
+    photo = await files.keep(TENANT, run_id, _photo(), filename="a.png", content_type="image/png")
+    request = msgspec.structs.replace(json_request({}), kept={"photo": photo.value()})
+    started = run.RunRequested(zap_id=SHORT, zap_version=1, source="webhook", request=request)
+    await append(store, run_id, started, run.RunCompleted(zap_id=SHORT), tenant_id=TENANT, key=run_id)
+    async with following(dsn, store), indexed(dsn):
+        assert await wait_until(store.pool, "run_list", await store.head(), 10)
+        name, ids = await archived(dsn, store, tmp_path)
+    assert (ids, await files.find(TENANT, photo.id)) == ({run_id}, None)
+    lines = gzip.decompress((tmp_path / name).read_bytes()).splitlines(keepends=True)
+    header = msgspec.json.decode(lines[0], type=archive.Header)
+    assert (header.files, header.file_bytes, header.files_elsewhere) == (1, len(PHOTO), 0)
+    at = next(number for number, line in enumerate(lines) if line.startswith(b'{"file":'))
+    other = photo.sha256[::-1].encode()
+    changed = {
+        "its content": [*lines[:-1], lines[-1].replace(b"AAEC", b"AAED", 1)],
+        "its end": lines[:-1],
+        "its beginning": [*lines[: at + 1], *lines[at + 2 :]],
+        "its hash": [line.replace(photo.sha256.encode(), other) if line is lines[at] else line for line in lines],
+        "its run": [
+            line.replace(str(run_id).encode(), str(new_id()).encode()) if line is lines[at] else line for line in lines
+        ],
+        "pieces of none": [*lines[:at], *lines[at + 1 :]],
+    }
+    for what, rows in changed.items():
+        (tmp_path / "changed").write_bytes(gzip.compress(b"".join(rows)))
+        with pytest.raises(archive.NotAnArchive):
+            await archive.bring_back(dsn, archive.place(str(tmp_path)), "changed")
+        assert await files.find(TENANT, photo.id) is None, what
+    assert await archive.bring_back(dsn, archive.place(str(tmp_path)), name) == 2
+    back = await files.find(TENANT, photo.id)
+    assert back is not None
+    assert (back.file, back.owner_id) == (photo, run_id)
+    assert b"".join([piece async for piece in files.read(TENANT, back)]) == PHOTO
+    assert await connection.fetchval("select bytes from proj.file_rooms where tenant_id = $1", TENANT) == len(PHOTO)
+
+
 async def test_an_object_store_holds_archives_as_a_directory_does(
     dsn: str, store: PgEventStore, months: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
