@@ -8,7 +8,7 @@ import os
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from uuid import UUID
@@ -17,6 +17,7 @@ import asyncpg
 
 from domain.search.query import search
 from projections import run_reading
+from projections.audit import AUDIT, AuditFilter, list_entries
 from projections.engine.projection import Projection
 from projections.engine.rebuild import ensure_built
 from projections.past import Past
@@ -28,10 +29,11 @@ from projections.run_query import After, RunFilter, count_runs, list_runs
 from projections.run_search import RUN_SEARCH
 from projections.stats import STATS, Asked, read_stats
 from sql.log.event_store import PgEventStore
+from sql.postgres.pool import Pool
 from sql.process.clock import now
 from tests.benchmarks.copied_history import copy
 from tests.benchmarks.instance import instance
-from tests.benchmarks.made_history import EVENTS_PER_RUN, TENANT, ZAPS, declare, fill
+from tests.benchmarks.made_history import EDITS, EVENTS_PER_RUN, TENANT, ZAPS, declare, edit, fill
 from tests.benchmarks.support import PARTITIONS, Report, Row, database_settings
 
 EVENTS = int(os.environ.get("HISTORY_EVENTS", "400000"))
@@ -69,6 +71,7 @@ async def run(*, quick: bool) -> Report:
                 for projection in (RECOVERIES, RUN_KEYS, RUN_LIST, STATS, RUN_SEARCH)
             ]
             rows.append(await _copied(running.dsn, store, runs))
+            rows.append(await _audited(running.dsn, store))
             await _spread(running.dsn)
             ids = await _sampled(running.dsn)
             for what, ask in _questions(store, ids, made, await store.head()):
@@ -90,6 +93,13 @@ async def _filled(dsn: str, store: PgEventStore, runs: int) -> Row:
     return Row(
         what="making the log", rate=(runs - begin) * EVENTS_PER_RUN / took, unit="events/s", note=f"{took:.0f} s"
     )
+
+
+async def _audited(dsn: str, store: PgEventStore) -> Row:
+    """The audit of all of it, once the zaps have been edited behind their runs."""
+    if not await store.pool.fetchval("select exists (select from proj.projections where projection = 'audit')"):
+        await edit(store)
+    return await _built(dsn, AUDIT)
 
 
 async def _copied(dsn: str, store: PgEventStore, runs: int) -> Row:
@@ -153,6 +163,14 @@ async def _as_of(past: Past, run_id: UUID, position: int) -> object:
     return await past.run(TENANT, run_id, await past.point(position))
 
 
+async def _zap_as_of(past: Past, zap_id: UUID, as_of: datetime | int) -> object:
+    return await past.zap(TENANT, zap_id, await past.point(as_of))
+
+
+async def _audit_page(pool: Pool, asked: Callable[[], AuditFilter]) -> object:
+    return await list_entries(pool, TENANT, asked())
+
+
 def _questions(store: PgEventStore, ids: list[UUID], runs: int, head: int) -> Iterator[tuple[str, Ask]]:
     dice = random.Random(2)
     pool = store.pool
@@ -188,6 +206,20 @@ def _questions(store: PgEventStore, ids: list[UUID], runs: int, head: int) -> It
     yield "detail", lambda: run_reading.get(store, TENANT, dice.choice(ids))
     past = Past(store)
     yield "detail, as of a position", lambda: _as_of(past, dice.choice(ids), head)
+    edits = head - len(ZAPS) * EDITS
+    yield "a zap, as of a position", lambda: _zap_as_of(past, dice.choice(ZAPS), dice.randrange(edits, head))
+    yield "a zap, as of a time", lambda: _zap_as_of(past, dice.choice(ZAPS), recently)
+    audits: dict[str, Callable[[], AuditFilter]] = {
+        "newest": lambda: AuditFilter(limit=21),
+        "a deep cursor": lambda: AuditFilter(limit=21, before=dice.randrange(edits, head)),
+        "a person": lambda: AuditFilter(limit=21, actor=(f"user:{TENANT}",), before=dice.randrange(edits, head)),
+        "a zap": lambda: AuditFilter(limit=21, entity=dice.choice(ZAPS), before=dice.randrange(edits, head)),
+        "a type": lambda: AuditFilter(limit=21, type="zap.published"),
+        "a time": lambda: AuditFilter(limit=21, to=recently),
+        "words": lambda: AuditFilter(limit=21, q=f"Orders {dice.randrange(EDITS // 4)}"),
+    }
+    for what, wished in audits.items():
+        yield f"audit: {what}", partial(_audit_page, pool, wished)
     searches: dict[str, Given] = {
         "where: one run": lambda: (None, [f"trigger.body.order.id={dice.randrange(runs)}"]),
         "where: 1 in 1,000": lambda: (None, [f"trigger.body.customer.id=c-{dice.randrange(997)}"]),
@@ -225,6 +257,7 @@ async def _sizes(dsn: str, runs: int) -> list[Row]:
     for what, pattern in (
         ("the log", "es.%"), ("the run list", "rm_run_list_v%"), ("the search index", "rm_run_search_v%"),
         ("two search keys", "rm_run_keys_v%"),
+        ("the audit", "rm_audit_v%"),
         ("statistics", "rm_stats_v%"),
     ):  # fmt: skip
         size = await connection.fetchval(

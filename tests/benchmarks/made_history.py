@@ -9,10 +9,11 @@ from uuid import UUID
 import msgspec
 
 from domain.hook.request import json_request
-from domain.log.event import Append, Appended, Event, Metadata, NewEvent, StreamKind, encode_metadata
+from domain.log.event import Append, Appended, Event, Metadata, NewEvent, StreamKind, Via, encode_metadata
 from domain.registry import encode, event_type
 from domain.run import events as run_events
-from domain.zap.events import ZapPublished
+from domain.zap.definition import Definition
+from domain.zap.events import ZapDraftChanged, ZapEnabled, ZapPaused, ZapPublished
 from domain.zap.settings import SearchKey, ZapSettings
 from sql.log.event_store import PgEventStore
 from sql.log.hashing import event_hash
@@ -31,13 +32,20 @@ _DICE = random.Random(0)
 TEXT = [WORDS[min(int(_DICE.paretovariate(0.5)), 49_999)] for _ in range(500_000)]
 """A long text, in which few words are frequent and many are rare; notes are stretches of it."""
 RUNS_A_CALL = 1_000
+EDITS = 400
+"""Of each zap."""
 _events = Queries("queries/events.sql")
 
 
-async def declare(store: PgEventStore) -> None:
+def _definition(step_id: str) -> Definition:
     """All zaps have two search keys."""
     keys = SearchKey("order", "trigger.body.order.id", "number"), SearchKey("country", "trigger.body.customer.country")
-    definition = msgspec.structs.replace(a_definition("send"), settings=ZapSettings(search_keys=keys))
+    return msgspec.structs.replace(a_definition(step_id), settings=ZapSettings(search_keys=keys))
+
+
+async def declare(store: PgEventStore) -> None:
+    """The zaps, each with one version."""
+    definition = _definition("send")
     for zap_id in ZAPS:
         events = a_zap_created(definition=definition), ZapPublished(number=1, name="Orders", definition=definition)
         appended = await store.append(
@@ -52,6 +60,32 @@ async def declare(store: PgEventStore) -> None:
             )
         )
         assert isinstance(appended, Appended)
+
+
+async def edit(store: PgEventStore) -> None:
+    """Each zap is edited, published, paused and enabled by its owner, again and again: what the audit tells of."""
+    by = Metadata(actor=f"user:{TENANT}", via=Via(ip="192.0.2.7", user_agent="Mozilla/5.0 (X11)"))
+    for zap_id in ZAPS:
+        versions = len(await store.read_stream(StreamKind.CORE, zap_id))
+        for number in range(EDITS // 4):
+            definition = _definition(f"send_{number}")
+            events: list[Event] = [
+                ZapDraftChanged(name=f"Orders {number}", definition=definition),
+                ZapPublished(number=2 + number, name=f"Orders {number}", definition=definition),
+                ZapPaused(),
+                ZapEnabled(),
+            ]
+            await store.append(
+                Append(
+                    kind=StreamKind.CORE,
+                    stream_id=zap_id,
+                    expected=versions + number * len(events),
+                    tenant_id=TENANT,
+                    ordering_key=zap_id,
+                    events=tuple(NewEvent(new_id(), event) for event in events),
+                    metadata=by,
+                )
+            )
 
 
 async def fill(dsn: str, first: int, runs: int) -> None:
