@@ -37,3 +37,21 @@ from proj.projections p
 cross join (select offsets from relay.checkpoint where lane = 0) k
 cross join (select coalesce(max(last_position), 0) as position from es.commits) h
 order by p.projection
+
+-- name: is_alone
+-- Whether there is no second account.
+select count(*) < 2 from (select from iam.users limit 2) few
+
+-- name: own
+-- What an account has: its runs, counted up to $2, and those of the last day; the moment of its oldest; the bytes of one run, as
+-- fifty of the newest have them; of its files; and of requests that are held.
+select (select count(*) from (select from rm.run_list where tenant_id = $1 limit $2) all_of_them),
+       (select count(*) from (select from rm.run_list where tenant_id = $1
+                              and run_id >= es.first_uuid_at(now() - interval '1 day') limit $2) of_last_day),
+       (select started_at from rm.run_list where tenant_id = $1 order by run_id limit 1),
+       (select coalesce(sum(octet_length(e.data) + octet_length(e.meta)) / count(distinct e.stream_id), 0)::bigint
+        from (select run_id from rm.run_list where tenant_id = $1 order by run_id desc limit 50) fifty
+        join es.events e on e.kind = 1 and e.stream_id = fifty.run_id),
+       coalesce((select bytes from proj.file_rooms where tenant_id = $1), 0),
+       (select coalesce(sum(bytes), 0)::bigint from rm.request_list
+        where tenant_id = $1 and reason = 'held' and run_id is null and not discarded)

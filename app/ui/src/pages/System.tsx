@@ -4,7 +4,7 @@ import { Check, X } from "lucide-react";
 import { root } from "../api/session";
 import { type SystemState, api, data } from "../api/client";
 import { Copyable, Failed, Loading, Note, Page, Panel } from "../parts/controls";
-import { size } from "../parts/time";
+import { Moment, size } from "../parts/time";
 import { t } from "../texts";
 
 /** Events that the relay may be behind, as long as nobody needs to look; as `triggerhub doctor` has it. */
@@ -59,15 +59,33 @@ function Sizes() {
     <Panel title={t.system.sizes}>
       {state.isPending && <Loading />}
       {state.error && <Failed error={state.error} />}
-      {state.data && <Numbers state={state.data} />}
+      {state.data && (
+        <div className="stack" data-testid="sizes">
+          <Own of={state.data.own} />
+          {state.data.installation ? <Numbers state={state.data.installation} /> : <p className="small soft">{t.system.others}</p>}
+        </div>
+      )}
     </Panel>
   );
 }
 
-function Numbers({ state }: { state: SystemState }) {
+function Own({ of }: { of: SystemState["own"] }) {
+  return (
+    <dl className="facts">
+      <dt>{t.system.runs}</dt><dd>{t.system.some(of.runs)} <span className="faint">{t.system.about1(size(of.run_bytes))}</span></dd>
+      <dt>{t.system.runsOfDay}</dt><dd>{t.system.aDayOf(of.runs_of_last_day, size(of.runs_of_last_day * of.run_bytes))}</dd>
+      {of.oldest_run && <><dt>{t.system.oldest}</dt><dd><Moment at={of.oldest_run} /></dd></>}
+      <dt>{t.system.files}</dt><dd>{size(of.file_bytes)}</dd>
+      <dt>{t.system.held}</dt><dd>{size(of.held_bytes)}</dd>
+    </dl>
+  );
+}
+
+function Numbers({ state }: { state: NonNullable<SystemState["installation"]> }) {
   const growth = (state.log_bytes / Math.max(state.events, 1)) * state.events_of_last_day;
   return (
-    <div className="stack" data-testid="sizes">
+    <div className="stack">
+      <h3>{t.system.installation}</h3>
       <dl className="facts">
         <dt>{t.system.log}</dt><dd>{size(state.log_bytes)} <span className="faint">{t.system.events(state.events)}</span></dd>
         <dt>{t.system.growth}</dt><dd>{t.system.aDay(size(growth), state.events_of_last_day)}</dd>
