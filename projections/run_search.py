@@ -6,7 +6,9 @@ items of loops are not: their parent's output is.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Literal, TypeAlias
 from uuid import UUID
 
 from domain.log.event import StoredEvent, StreamKind
@@ -15,19 +17,31 @@ from domain.run.events import RunRequested
 from domain.search.contents import INCOMPLETE, contents_of
 from domain.values.path import parse_path
 from domain.zap.events import ZapPublished
-from domain.zap.settings import DEFAULT, Excluding, ZapSettings
+from domain.zap.settings import DEFAULT, Excluding
 from projections.engine.projection import Projection
 from projections.engine.rows import forgotten_apart
 from projections.search.blocks import LARGEST_TIER, MERGED, Row, Segment, built, merged, tier
 from projections.search.reading import streams_of, values_of
 from sql.postgres.pool import Connection
 from sql.postgres.queries import Queries
+from sql.process.recent import Recent
 
 _queries = Queries("projections/run_search.sql")
 AT_ONCE = 50
 """Runs that are read at once: of each at most 1 MiB."""
-_SETTINGS_KEPT = 2_000
-_settings: dict[tuple[UUID, int], ZapSettings] = {}
+KEPT_BYTES = 2**20
+_Index: TypeAlias = Literal["on", "off"] | Excluding
+_Indexes: TypeAlias = Mapping[tuple[UUID, int], _Index]
+"""What is indexed, by zap and version."""
+
+
+def _size(index: _Index) -> int:
+    """Bytes in memory, about."""
+    paths = index.exclude if isinstance(index, Excluding) else ()
+    return 300 + sum(100 + len(path) for path in paths)
+
+
+_kept: Recent[tuple[UUID, int], _Index] = Recent(KEPT_BYTES, size=_size)
 """Of published versions, which do not change."""
 
 Indexed = dict[UUID, dict[UUID, set[bytes]]]
@@ -42,8 +56,8 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
     for start in range(0, len(run_ids), AT_ONCE):
         some = run_ids[start : start + AT_ONCE]
         streams = list(_requested((await streams_of(connection, some, until)).values()))
-        await _know_settings(connection, streams)
-        for tenant_id, run_id, keys in await asyncio.to_thread(_indexed, streams):
+        indexes = await _indexes(connection, {(requested.zap_id, requested.zap_version) for requested, _ in streams})
+        for tenant_id, run_id, keys in await asyncio.to_thread(_indexed, streams, indexes):
             found[tenant_id][run_id] = keys
     for tenant_id in sorted(found):
         segment = await asyncio.to_thread(built, found[tenant_id])
@@ -62,10 +76,12 @@ def _requested(streams: Iterable[list[StoredEvent]]) -> Iterator[tuple[RunReques
             yield requested, stream
 
 
-def _indexed(streams: Sequence[tuple[RunRequested, list[StoredEvent]]]) -> list[tuple[UUID, UUID, set[bytes]]]:
+def _indexed(
+    streams: Sequence[tuple[RunRequested, list[StoredEvent]]], indexes: _Indexes
+) -> list[tuple[UUID, UUID, set[bytes]]]:
     found = []
     for requested, stream in streams:
-        setting = _settings[requested.zap_id, requested.zap_version].index
+        setting = indexes[requested.zap_id, requested.zap_version]
         if setting == "off":
             continue
         excluded = [parse_path(path) for path in setting.exclude] if isinstance(setting, Excluding) else []
@@ -85,19 +101,16 @@ def zap_key(zap_id: UUID) -> bytes:
     return b"z" + zap_id.bytes
 
 
-async def _know_settings(connection: Connection, streams: Iterable[tuple[RunRequested, list[StoredEvent]]]) -> None:
-    wanted = {(requested.zap_id, requested.zap_version) for requested, _stream in streams}
-    if wanted <= _settings.keys():
-        return
-    if len(_settings) > _SETTINGS_KEPT:
-        _settings.clear()
-    rows = await connection.fetch(_queries["versions"], StreamKind.CORE, [zap_id for zap_id, _number in wanted])
-    for zap_id, schema_version, data in rows:
-        published = decode("zap.published", schema_version, data)
-        if isinstance(published, ZapPublished):
-            _settings[zap_id, published.number] = published.definition.settings or DEFAULT
-    for one in wanted:
-        _settings.setdefault(one, DEFAULT)
+async def _indexes(connection: Connection, wanted: AbstractSet[tuple[UUID, int]]) -> _Indexes:
+    found = {one: index for one in wanted if (index := _kept.get(one)) is not None}
+    asked = sorted(wanted - found.keys())
+    for zap_id, number in asked:
+        row = await connection.fetchrow(_queries["version"], StreamKind.CORE, zap_id, number)
+        published = decode("zap.published", row["schema_version"], row["data"]) if row else None
+        settings = published.definition.settings if isinstance(published, ZapPublished) else None
+        found[zap_id, number] = (settings or DEFAULT).index
+        _kept.put((zap_id, number), found[zap_id, number])
+    return found
 
 
 async def _add(connection: Connection, tenant_id: UUID, number: int, segment: Segment) -> None:

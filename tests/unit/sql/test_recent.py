@@ -26,3 +26,14 @@ def test_what_was_used_longest_ago_makes_room() -> None:
     assert kept.get("a") == 1
     kept.put("c", 3)
     assert (kept.get("a"), kept.get("b"), kept.get("c")) == (1, None, 3)
+
+
+def test_many_small_values_make_room_for_a_large_one_and_a_repeat_counts_once() -> None:
+    kept: Recent[str, str] = Recent(10, size=len)
+    for key in ("a", "b", "a", "c"):
+        kept.put(key, "123")
+    assert [kept.get(key) for key in "abc"] == ["123"] * 3
+    kept.put("d", "1234567")
+    assert [kept.get(key) for key in "abcd"] == [None, None, "123", "1234567"]
+    kept.put("e", "x" * 11)
+    assert [kept.get(key) for key in "cde"] == [None] * 3
