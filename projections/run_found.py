@@ -12,17 +12,22 @@ from domain.log.event import StoredEvent
 from domain.search.matches import Match, matches_of
 from domain.search.query import Search, Term, exact
 from projections.run_list import RunListItem
-from projections.run_query import RunFilter, list_runs
+from projections.run_query import After, RunFilter, list_runs
 from projections.run_search import zap_key
 from projections.search.asking import find
 from projections.search.reading import says, streams_of, values_of
 from sql.log.event_store import PgEventStore
+from sql.postgres.queries import Queries
 
+_queries = Queries("projections/run_search.sql")
 BUDGET_S = 0.15
 """How long runs are looked for; then a page has what was found, and says where to go on."""
 FIRST_IDS, MOST_IDS = 200, 2_000
 MAX_SORTED = 5_000
 """Runs that a search finds and that can be sorted by something else than when they started."""
+FIRST_SPAN, LEAST_SPAN = 3_600_000 << 80, 1 << 80
+"""An hour and a millisecond, as ids count them."""
+SPANS_GROW = 8
 MATCHED_AT_ONCE = 10
 """Runs that are read at once to tell where a search found something: of each at most 1 MiB."""
 _Streams = dict[UUID, list[StoredEvent]]
@@ -105,6 +110,40 @@ async def count_found(store: PgEventStore, tenant_id: UUID, wanted: RunFilter, s
     return FoundCount(count, exact=True)
 
 
+async def oldest_found(
+    store: PgEventStore, tenant_id: UUID, wanted: RunFilter, search: Search, *, after: UUID | None, before: UUID
+) -> list[UUID]:
+    """Of the runs that fit both, with ids between the two, the oldest, oldest first; none where none are left.
+
+    The index gives the newest first, so it is asked stretch by stretch of time: shorter ones where many runs fit,
+    longer ones where few do.
+    """
+    if wanted.zap_ids == ():
+        return []
+    start, end = after.int + 1 if after else (await _oldest(store, tenant_id)).int, before.int
+    span = FIRST_SPAN
+    while start < end:
+        stop = min(start + span, end)
+        stretch = msgspec.structs.replace(wanted, after=After(UUID(int=stop)))
+        ids: list[UUID] = []
+        async for portion in _fitting(store, tenant_id, stretch, search, UUID(int=start)):
+            ids += [item.id for item in portion.items if item.id.int >= start]
+            if len(ids) > MOST_IDS and span > LEAST_SPAN:
+                break
+        else:
+            if ids:
+                return sorted(ids)[: wanted.limit]
+            start, span = stop, span * SPANS_GROW
+            continue
+        span //= SPANS_GROW
+    return []
+
+
+async def _oldest(store: PgEventStore, tenant_id: UUID) -> UUID:
+    """No run of the index is older."""
+    return await store.pool.fetchval(_queries["oldest"], tenant_id) or UUID(int=2**128 - 1)
+
+
 async def _sorted(store: PgEventStore, tenant_id: UUID, wanted: RunFilter, search: Search) -> FoundPage:
     found: list[UUID] = []
     in_time = msgspec.structs.replace(wanted, sort="started_at", order="desc", after=None)
@@ -116,9 +155,11 @@ async def _sorted(store: PgEventStore, tenant_id: UUID, wanted: RunFilter, searc
     return FoundPage(await list_runs(store.pool, tenant_id, msgspec.structs.replace(wanted, ids=tuple(found))))
 
 
-async def _fitting(store: PgEventStore, tenant_id: UUID, wanted: RunFilter, search: Search) -> AsyncIterator[_Portion]:
-    before = _before(wanted)
-    async for found in find(store.pool, tenant_id, _narrowed(search, wanted), before, _since(wanted)):
+async def _fitting(
+    store: PgEventStore, tenant_id: UUID, wanted: RunFilter, search: Search, since: UUID | None = None
+) -> AsyncIterator[_Portion]:
+    before, since = _before(wanted), max(filter(None, [since, _since(wanted)]), default=None)
+    async for found in find(store.pool, tenant_id, _narrowed(search, wanted), before, since):
         resume = UUID(int=found.down_to.int + 1) if found.down_to else None
         for ids in _portions(found.ids):
             listed = msgspec.structs.replace(wanted, ids=tuple(ids), after=None, limit=len(ids))

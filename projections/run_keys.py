@@ -38,6 +38,7 @@ _gates = Queries("queries/gates.sql")
 _ENDS = frozenset({"zap.run.completed", "zap.run.filtered", "zap.run.failed", "zap.run.timed_out", "zap.run.cancelled"})
 SUBJECT = ""
 """The name of the key that says whose data a run carries."""
+MOST_NAMES = 500
 AT_ONCE = 50
 """Runs that are read at once: of each at most 1 MiB."""
 
@@ -59,6 +60,11 @@ async def key_of(pool: Pool, tenant_id: UUID, run_id: UUID, name: str) -> bytes 
     """What a run is sorted by, by this key."""
     found: bytes | None = await pool.fetchval(_queries["key_of"], tenant_id, run_id, name)
     return found
+
+
+async def known_keys(pool: Pool, tenant_id: UUID) -> list[tuple[str, bytes]]:
+    """The names of the search keys that runs have, each with the letter of one value's type. At most MOST_NAMES."""
+    return [(row[0], row[1]) for row in await pool.fetch(_queries["names"], tenant_id, MOST_NAMES)]
 
 
 class SubjectCount(msgspec.Struct, frozen=True):

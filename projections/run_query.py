@@ -80,17 +80,26 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
         return self.sort != "started_at" or bool(self.keys) or any(bound is not None for bound in ranges)
 
     @classmethod
-    def of(cls, selection: Selection, statuses: Sequence[RunStatus]) -> Self:
-        """What a job's selection means, whatever its own status."""
+    def of(cls, selection: Selection, statuses: Sequence[RunStatus], tagged: Sequence[UUID] | None = None) -> Self:
+        """What a selection means, whatever its own status, but for its search. `tagged`: the zaps with its tag."""
+        zap_ids: tuple[UUID, ...] | None = None if selection.zap_id is None else (selection.zap_id,)
+        if tagged is not None:
+            zap_ids = tuple(one for one in tagged if zap_ids is None or one in zap_ids)
         return cls(
-            zap_ids=(selection.zap_id,) if selection.zap_id else None,
+            zap_ids=zap_ids,
             statuses=tuple(statuses),
             source=selection.source,
             from_=selection.from_,
             to=selection.to,
+            finished_from=selection.finished_from,
+            finished_to=selection.finished_to,
+            min_duration_ms=selection.min_duration_ms,
+            max_duration_ms=selection.max_duration_ms,
+            zap_version=selection.zap_version,
             step_id=selection.step_id,
             error_code=selection.error_code,
-            recovered=None if selection.include_recovered else False,
+            recovered=False if selection.recovered is None and not selection.include_recovered else selection.recovered,
+            parent=selection.parent,
         )
 
 
@@ -122,18 +131,11 @@ async def count_runs(pool: Pool, tenant_id: UUID, wanted: RunFilter) -> int:
 
 
 async def oldest_runs(
-    pool: Pool,
-    tenant_id: UUID,
-    selection: Selection,
-    statuses: Sequence[RunStatus],
-    *,
-    after: UUID | None,
-    before: UUID,
-    limit: int,
+    pool: Pool, tenant_id: UUID, wanted: RunFilter, *, after: UUID | None, before: UUID
 ) -> list[UUID]:
-    """The next runs of a selection that have one of these statuses, oldest first, with ids between the two."""
-    oldest = oldest_query(tenant_id, selection, statuses, after=after, before=before, limit=limit)
-    return [row[0] for row in await pool.fetch(oldest.query, *oldest.arguments)]
+    """The oldest runs of a filter with ids between the two."""
+    oldest = oldest_query(tenant_id, wanted, after=after, before=before)
+    return [row[0] for row in await _rows(pool, oldest, for_values=bool(wanted.keys))]
 
 
 async def replays_of(pool: Pool, tenant_id: UUID, run_id: UUID) -> list[UUID]:
@@ -184,20 +186,10 @@ def count_query(tenant_id: UUID, wanted: RunFilter) -> Composed:
     return _composed(tenant_id, wanted, "count", ["counted"])
 
 
-def oldest_query(
-    tenant_id: UUID,
-    selection: Selection,
-    statuses: Sequence[RunStatus],
-    *,
-    after: UUID | None,
-    before: UUID,
-    limit: int,
-) -> Composed:
+def oldest_query(tenant_id: UUID, wanted: RunFilter, *, after: UUID | None, before: UUID) -> Composed:
     """What a job takes next."""
-    wanted = msgspec.structs.replace(
-        RunFilter.of(selection, statuses), order="asc", after=After(after) if after else None, limit=limit
-    )
-    return _composed(tenant_id, wanted, "ids", [], before)
+    oldest = msgspec.structs.replace(wanted, order="asc", after=After(after) if after else None)
+    return _composed(tenant_id, oldest, "ids", [], before)
 
 
 def _composed(

@@ -14,8 +14,10 @@ from domain.log.ports import NewId
 from domain.log.stream import facts, handle, load_of
 from projections.job_list import JobListItem, count_open
 from projections.request_list import count_held
+from projections.run_found import FoundCount
 from projections.run_keys import SubjectCount, count_of_subject, subject_hash
 from projections.run_query import RunFilter, count_runs
+from projections.run_selected import count_selected
 from sql.log.event_store import PgEventStore
 from sql.postgres.queries import Queries
 
@@ -23,7 +25,7 @@ _archives = Queries("queries/archives.sql")
 MAX_OPEN = 10
 """Jobs of a tenant that run or are paused. The list lags behind the log a little, so there may be a few more."""
 MAX_COUNT = 1_000_000
-"""The highest count of a preview: a count reads every entry of an index."""
+"""Runs or requests that a job takes at most, and a preview counts."""
 
 
 def list_item(loaded: LoadedJob) -> JobListItem:
@@ -55,14 +57,22 @@ class Jobs:
         self._store = store
         self._new_id = new_id
 
-    async def count_runs(self, tenant_id: UUID, kind: RunJobKind, selection: Selection) -> int:
-        """How many a job would take now, counted up to MAX_COUNT and one more. Raises Invalid."""
-        wanted = RunFilter.of(selection, job.statuses(kind, selection))
-        return await count_runs(self._store.pool, tenant_id, msgspec.structs.replace(wanted, limit=MAX_COUNT + 1))
+    async def count_runs(self, tenant_id: UUID, kind: RunJobKind, selection: Selection) -> FoundCount:
+        """How many a job would take now: up to MAX_COUNT, and as far as a search comes. Raises Invalid."""
+        return await count_selected(self._store, tenant_id, selection, job.statuses(kind, selection), MAX_COUNT)
 
-    async def count_held(self, tenant_id: UUID, zap_id: UUID) -> int:
+    async def count_held(self, tenant_id: UUID, zap_id: UUID) -> FoundCount:
         """How many requests a zap holds now, counted likewise."""
-        return await count_held(self._store.pool, tenant_id, zap_id, MAX_COUNT + 1)
+        count = await count_held(self._store.pool, tenant_id, zap_id, MAX_COUNT + 1)
+        return FoundCount(min(count, MAX_COUNT), exact=count <= MAX_COUNT)
+
+    async def of_counted(
+        self, tenant_id: UUID, requested: JobRequested, found: FoundCount, metadata: Metadata
+    ) -> LoadedJob:
+        """A new job on what was counted. Raises LimitReached, also where that is too much for one."""
+        if found.count >= MAX_COUNT and not found.exact:
+            raise LimitReached(f"a job takes {MAX_COUNT:,} at most, and there are more: narrow the filter, by time say")
+        return await self.request(tenant_id, msgspec.structs.replace(requested, total=found.count), metadata)
 
     async def request(self, tenant_id: UUID, requested: JobRequested, metadata: Metadata) -> LoadedJob:
         """A new job. Raises LimitReached."""
@@ -103,6 +113,11 @@ class Jobs:
         if row is None or not row[0]:
             raise NotFound("no such archive")
         requested = JobRequested(kind=kind, filter=Selection(), total=1, rate_per_s=job.MAX_RATE_PER_S, archive=name)
+        return await self.request(tenant_id, requested, metadata)
+
+    async def retain(self, tenant_id: UUID, months: int, metadata: Metadata) -> LoadedJob:
+        """A new job that archives and drops what is over: so many months, then payloads. Raises LimitReached."""
+        requested = JobRequested(kind="retain", filter=Selection(), total=months + 1, rate_per_s=job.MAX_RATE_PER_S)
         return await self.request(tenant_id, requested, metadata)
 
     async def load(self, tenant_id: UUID, job_id: UUID) -> LoadedJob:

@@ -23,7 +23,7 @@ from domain.run.state import EndedRun, LoadedRun
 from domain.zap.zap import LoadedZap, existing
 from projections.request_list import oldest_held
 from projections.run_keys import reread
-from projections.run_query import oldest_runs
+from projections.run_selected import oldest_selected
 from sql.files.store import hand_over
 from sql.log.event_store import PgEventStore
 
@@ -82,8 +82,8 @@ class _OfRuns:
 
     async def next(self, loaded: LoadedJob, after: UUID | None, limit: int) -> list[UUID]:
         selection = loaded.state.requested.filter
-        return await oldest_runs(
-            self._store.pool,
+        return await oldest_selected(
+            self._store,
             loaded.tenant_id,
             selection,
             job.statuses(self._kind, selection),
@@ -163,8 +163,8 @@ class ReadSearchKeys:
     async def next(self, loaded: LoadedJob, after: UUID | None, limit: int) -> list[UUID]:
         """The ids that follow one, in order."""
         every = msgspec.structs.replace(loaded.state.requested.filter, include_recovered=True)
-        return await oldest_runs(
-            self._store.pool, loaded.tenant_id, every, (), after=after, before=loaded.id, limit=limit
+        return await oldest_selected(
+            self._store, loaded.tenant_id, every, (), after=after, before=loaded.id, limit=limit
         )
 
     async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:

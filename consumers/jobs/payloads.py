@@ -45,10 +45,10 @@ class Payloads:
                 log.warning("payloads.interrupted", error=repr(error))
                 await rest(stop, AGAIN_S)
 
-    async def forget_old(self, at: datetime, stop: asyncio.Event) -> int:
-        """Forget what is over at a moment. Gives how many runs that were."""
+    async def forget_old(self, at: datetime, stop: asyncio.Event, *, only: UUID | None = None) -> int:
+        """Forget what is over at a moment, of all tenants or of one. Gives how many runs that were."""
         count = 0
-        for tenant_id in await tenants(self._store.pool):
+        for tenant_id in [only] if only else await tenants(self._store.pool):
             for zap_id, days in (await payload_days(self._store, tenant_id)).items():
                 async for run_id in self._old(tenant_id, zap_id, at - timedelta(days=days)):
                     if stop.is_set():

@@ -18,6 +18,8 @@ from consumers.jobs.backtest import Backtest
 from consumers.jobs.erasing import EraseSubject
 from consumers.jobs.erasures import Erasures
 from consumers.jobs.kinds import Bulk, commands
+from consumers.jobs.payloads import Payloads
+from consumers.jobs.retaining import Retain
 from consumers.rehearsal.rehearsal import Rehearsal
 from consumers.rendering.rendering import Rendering
 from consumers.runner.slots import Slots
@@ -68,6 +70,8 @@ BATCHES = 2
 RECORD_S = 1.0
 SLOWEST_RECORD_S = 10.0
 """Progress is recorded every second; for long jobs after each hundredth of their time so far, up to this."""
+SEARCHED = ("run_keys", "run_search")
+"""The read models that searches ask besides."""
 CATCH_UP_S = 0.1
 """How often a job asks whether the lists that it reads have caught up with the log as it was when the job began."""
 LOOK_BACK_S = 600.0
@@ -107,12 +111,14 @@ class JobWorker:
         rehearsal = Rehearsal(
             shelves, self._rendering, clock=now, new_id=new_id, slots=slots, links=links, variables=variables
         )
+        erasures = Erasures(store, new_id, files)
         self._bulks: dict[JobKind, Bulk] = {
             **commands(store, new_id),
             "backtest": Backtest(store, rehearsal),
             "import": OfArchive("import", store, archive),
             "check": OfArchive("check", store, archive),
-            "erase": EraseSubject(store, new_id, Erasures(store, new_id, files), archive),
+            "erase": EraseSubject(store, new_id, erasures, archive),
+            "retain": Retain(store, Payloads(store, erasures, now), archive, now),
         }
         self._room = Room(Shared(range(BATCHES)), Shared(range(1)))
 
@@ -239,7 +245,8 @@ class _Work:
     async def _wait_for_lists(self, stop: asyncio.Event) -> None:
         """A list of which a part lags would have the job end without the runs of that part."""
         said = False
-        for name in self._bulk.read_models:
+        searched = SEARCHED if self._job.state.requested.filter.is_search else ()
+        for name in (*self._bulk.read_models, *searched):
             while not (self._stopped(stop) or await holds_all(self._store.pool, name, self._job.first.position)):
                 if not said:
                     log.info("job.waits_for_list", job_id=str(self._job.id), read_model=name)

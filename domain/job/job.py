@@ -16,15 +16,16 @@ from domain.log.stream import Loaded
 from domain.run.events import Source
 from domain.run.replay import ReplayVersion
 from domain.run.state import RunStatus
+from domain.search.query import search
 
 RunJobKind: TypeAlias = Literal["replay", "cancel"]
 JobKind: TypeAlias = Literal[
-    "replay", "cancel", "release", "discard", "backtest", "search_keys", "erase", "import", "check"
+    "replay", "cancel", "release", "discard", "backtest", "search_keys", "erase", "import", "check", "retain"
 ]
 """What is done: to runs, or to the held requests of one zap. `backtest`: runs are held against a draft.
 
 `search_keys`: what a zap declares is read from its runs of before. `erase`: one person's data is forgotten.
-`import`, `check`: runs of an archive are brought back, or held against the log.
+`import`, `check`: runs of an archive are brought back, or held against the log. `retain`: what is over goes now.
 """
 JobStatus: TypeAlias = Literal["running", "paused", "completed", "aborted"]
 
@@ -45,29 +46,55 @@ _Code = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=CODE)]
 class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Which runs are meant: those for which all fields that are set hold. For held requests only the zap counts.
 
-    `from` is inclusive, `to` exclusive, both are about the run's request. `step_id` and `error_code` are those of the
-    error that the run list shows. Runs that were made up for by a replay are only meant with `include_recovered`.
+    `from` and `finished_from` are inclusive, `to` and `finished_to` are not; `from` and `to` are about the run's
+    request. `step_id` and `error_code` are those of the error that the run list shows. `tag`: of the zap. `q` and
+    `where` are searched for in runs (`domain/search/query.py`). `recovered`: only runs that were made up for by a
+    replay, or only others; while it is not set, others only unless `include_recovered` says otherwise.
     """
 
     zap_id: UUID | None = None
-    status: RunStatus | None = None
+    status: RunStatus | tuple[RunStatus, ...] | None = None
     source: Source | None = None
     from_: datetime | None = msgspec.field(name="from", default=None)
     to: datetime | None = None
+    finished_from: datetime | None = None
+    finished_to: datetime | None = None
+    min_duration_ms: int | None = None
+    max_duration_ms: int | None = None
+    tag: str | None = None
+    zap_version: int | None = None
     step_id: _Code | None = None
     error_code: _Code | None = None
+    recovered: bool | None = None
+    parent: UUID | None = None
+    q: str | None = None
+    where: tuple[str, ...] = ()
     include_recovered: bool = False
+
+    @property
+    def statuses(self) -> tuple[RunStatus, ...]:
+        """Any of these; empty for all there are."""
+        given = self.status or ()
+        return (given,) if isinstance(given, str) else tuple(dict.fromkeys(given))
+
+    @property
+    def is_search(self) -> bool:
+        """Whether the search index is asked."""
+        return bool(self.q or self.where)
 
 
 def statuses(kind: RunJobKind, selection: Selection) -> tuple[RunStatus, ...]:
     """The statuses of the runs that such a job takes. Raises Invalid for a selection that it can not have."""
     if msgspec.structs.replace(selection, include_recovered=False) == Selection():
         raise _invalid("filter", 'give at least one field; for all there are, "from": "1970-01-01T00:00:00Z"')
-    if selection.status is None:
-        return STATUSES[kind]
-    if selection.status not in STATUSES[kind]:
+    wanted = selection.statuses
+    if not set(wanted) <= set(STATUSES[kind]):
         raise _invalid("filter.status", f"a {kind} takes runs that are {', '.join(STATUSES[kind])}")
-    return (selection.status,)
+    try:
+        search(selection.q, selection.where)
+    except Invalid as error:
+        raise error.at("filter") from None
+    return wanted or STATUSES[kind]
 
 
 def _invalid(path: str, reason: str) -> Invalid:

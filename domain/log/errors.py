@@ -40,6 +40,13 @@ class NotFound(DomainError, code="not_found"):
 class Invalid(DomainError, code="invalid"):
     """A value breaks a rule; `details["errors"]` lists each path with its reason."""
 
+    def at(self, place: str) -> "Invalid":
+        """The same about a value that stands at a place of a larger one."""
+        listed = self.details.get("errors")
+        errors = listed if isinstance(listed, list) else []
+        moved: list[Json] = [{**one, "path": f"{place}.{one['path']}"} for one in errors if isinstance(one, dict)]
+        return Invalid(f"{place}.{self.message}", errors=moved)
+
 
 class WrongStatus(DomainError, code="wrong_status"):
     """The aggregate's status does not allow the command."""

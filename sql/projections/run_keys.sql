@@ -77,6 +77,19 @@ insert into run_keys (tenant_id, run_id, name, key, value)
 select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::text[])
 on conflict (tenant_id, run_id, name) do update set key = excluded.key, value = excluded.value
 
+-- name: names
+-- The names of a tenant's search keys, each with the letter of a value's type: one look at the index for each name.
+with recursive known(name, key) as (
+    (select name, key from rm.run_keys where tenant_id = $1 and name > '' order by name limit 1)
+    union all
+    select next.name, next.key
+    from known k
+    cross join lateral (
+        select r.name, r.key from rm.run_keys r where r.tenant_id = $1 and r.name > k.name order by r.name limit 1
+    ) next
+)
+select name, substring(key from octet_length(name) + 2 for 1) from known limit $2
+
 -- name: key_of
 -- The key of a run, to begin the next page behind it.
 select key from rm.run_keys where tenant_id = $1 and run_id = $2 and name = $3

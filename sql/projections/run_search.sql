@@ -27,10 +27,11 @@ cross join lateral (
 where total <= 1048576 and octet_length(data) <= 262144
 order by stream_id, version
 
--- name: versions
--- The published versions of zaps.
-select stream_id, schema_version, data from es.events
-where kind = $1 and stream_id = any($2::uuid[]) and type = 'zap.published'
+-- name: version
+-- A published version of a zap: others are not brought here, as a zap may have hundreds.
+select schema_version, data from es.events
+where kind = $1 and stream_id = $2 and type = 'zap.published' and convert_from(data, 'UTF8')::jsonb ->> 'number' = $3::int::text
+order by version limit 1
 
 -- name: add
 -- The rows of one segment, with its head.
@@ -61,6 +62,10 @@ delete from run_search where tenant_id = $1 and segment = any($2::bigint[])
 select segment, highest from rm.run_search
 where tenant_id = $1 and first = ''::bytea and ($2::uuid is null or lowest < $2) and ($3::uuid is null or highest >= $3)
 order by highest desc, segment desc
+
+-- name: oldest
+-- No run of a tenant is older than this one.
+select lowest from rm.run_search where tenant_id = $1 and first = ''::bytea order by lowest limit 1
 
 -- name: blocks
 -- Of some segments the blocks in which spans of keys lie: the last that begins at or before the span, and those that

@@ -80,6 +80,43 @@ async def test_a_run_is_found_by_a_value_that_is_suggested_and_the_address_says_
     await expect(page).to_have_url(f"{system.base}/runs?status=completed")
 
 
+async def test_search_keys_are_columns_that_sort_the_runs_and_jobs_take_what_a_search_shows(
+    system: System, signed: Signed
+) -> None:
+    zap, _runs = await orders(system, "Columns", [6131, 6133, 6132])
+    keys = [{"name": "number", "path": "trigger.body.order.id", "type": "number"}]
+    draft = {**zap["draft"], "settings": {"search_keys": keys}}
+    await system.call("PUT", f"/api/v1/zaps/{zap['id']}", {"name": "Columns", "draft": draft}, **{"If-Match": "*"})
+    await system.call("POST", f"/api/v1/zaps/{zap['id']}/publish", {})
+
+    async def read() -> bool:
+        listed = await system.call("GET", f"/api/v1/runs?zap_id={zap['id']}&sort=keys.number")
+        return len(listed["items"]) == 3
+
+    await eventually(read, 20)
+    await indexed(system, 6132)
+    page = signed.page
+    await page.goto(f"/runs?zap_id={zap['id']}")
+    await page.get_by_test_id("columns").click()
+    await page.get_by_test_id("column").filter(has_text="number").click()
+    cells = page.get_by_test_id("key")
+    await expect(cells).to_have_count(3)
+    header = page.get_by_test_id("sort-by").filter(has_text="number")
+    await header.click()
+    await expect(cells).to_have_text(["6133", "6132", "6131"])
+    await header.click()
+    await expect(cells).to_have_text(["6131", "6132", "6133"])
+    await expect(page).to_have_url(f"{system.base}/runs?zap_id={zap['id']}&columns=number&sort=keys.number&order=asc")
+    await page.reload()
+    await expect(cells).to_have_text(["6131", "6132", "6133"])
+    await expect(page.locator("th[aria-sort=ascending]")).to_have_text("number")
+    await page.goto(f"/runs?zap_id={zap['id']}&where=trigger.body.order.id%3E6131")
+    await expect(page.get_by_test_id("run-row")).to_have_count(2)
+    await page.get_by_test_id("bulk-replay").click()
+    await expect(page.get_by_test_id("bulk-count")).to_have_text("2 runs")
+    assert signed.wrong == []
+
+
 async def test_a_failed_run_is_found_from_the_start_page_by_a_number_or_its_id(system: System, signed: Signed) -> None:
     _, run_id = await failed_run(system, "Customer 77123")
     page = signed.page

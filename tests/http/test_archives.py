@@ -110,6 +110,14 @@ async def test_an_operator_sees_what_would_go_and_brings_it_back(
             await retaining.bring_back(settings, "nothing", str(tmp_path))
         await retaining.archive(settings, datetime(2025, 3, 1), str(tmp_path / "new"), drops=True)  # noqa: DTZ001 - same
         assert (await ada("GET", f"/runs/{run_id}")).status_code == 404
+        (again,) = (tmp_path / "new").iterdir()
+        await retaining.bring_back(settings, again.name, str(tmp_path / "new"))
+        assert await wait_until(store.pool, "run_list", await store.head(), 10)
+        assert (await bob("POST", "/retention/apply")).json()["code"] == "wrong_status"
+        async with PgEventStore(dsn, "jobs") as own, job_worker(dsn, own, str(tmp_path)):
+            assert await job_of(ada, "/retention/apply") == ("retain", 2, 0, 0), "a month, and payloads"
+        assert (await ada("GET", f"/runs/{run_id}")).status_code == 404
+        assert (await ada("POST", "/retention/apply")).status_code == 409
         with pytest.raises(OperatorError, match="No run of"):
             await retaining.archive(settings, datetime(2025, 3, 1), str(tmp_path), drops=True)  # noqa: DTZ001 - same
     assert (await verify_chain(dsn)).broken_at is None

@@ -3,11 +3,11 @@
 from functools import partial
 from typing import Any
 
+import httpx
 import pytest
 
 from app.commands import jobs
 from app.commands.jobs import MAX_OPEN
-from app.http.api import jobs as http_jobs
 from tests.support.api import Person
 from tests.support.eventually import eventually
 from tests.support.world import World
@@ -53,14 +53,39 @@ async def test_a_preview_counts_and_does_nothing(ada: Person, shared_world: Worl
 async def test_a_preview_says_when_there_are_more_than_it_counts(
     ada: Person, shared_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (jobs, http_jobs):
-        monkeypatch.setattr(module, "MAX_COUNT", 2)
+    monkeypatch.setattr(jobs, "MAX_COUNT", 2)
     async with shared_world.followed():
         for count, more in ((2, False), (3, True)):
             zap = await queued(ada, count)
             await eventually(partial(_are, ada, zap, count))
             body = {"filter": {"zap_id": zap["id"]}, "preview": True}
             assert (await ada("POST", "/runs/cancel", json=body)).json() == {"count": 2, "more": more}
+        refused = await ada("POST", "/runs/cancel", json={**body, "preview": False})
+        assert (refused.status_code, refused.json()["code"]) == (409, "limit_reached")
+
+
+async def test_a_job_takes_the_filters_of_the_list(ada: Person, api: httpx.AsyncClient, shared_world: World) -> None:
+    schema = (await api.get("/schema/openapi.json")).json()
+    asked = {one["name"] for one in schema["paths"]["/api/v1/runs"]["get"]["parameters"] if one["in"] == "query"}
+    about_the_page = {"sort", "order", "columns", "cursor", "limit", "matches", "min_position"}
+    taken = set(schema["components"]["schemas"]["RunSelection"]["properties"])
+    assert asked - about_the_page == taken - {"include_recovered"}
+    async with shared_world.followed():
+        zap = await queued(ada, 2)
+        await queued(ada, 1)
+        await eventually(partial(_are, ada, zap, 2))
+        since = "2020-01-01T00:00:00Z"
+        for filters, count in (
+            ({"status": ["queued", "running"], "from": since}, 3), ({"zap_version": 1, "from": since}, 3),
+            ({"tag": "none-has-it"}, 0), ({"finished_from": since}, 0), ({"min_duration_ms": 1}, 0),
+            ({"recovered": True}, 0), ({"recovered": False, "zap_id": zap["id"]}, 2), ({"parent": zap["id"]}, 0),
+            ({"where": ["keys.order=1"]}, 0), ({"where": ["keys.order=1"], "zap_id": zap["id"]}, 0),
+        ):  # fmt: skip
+            assert await counted(ada, "/runs/cancel", filters) == count, filters
+            listed = (await ada("GET", "/runs/count", params=filters)).json()["count"]
+            assert listed == count, filters
+        refused = await ada("POST", "/runs/cancel", json={"filter": {"where": ["trigr.body=1"]}})
+        assert (refused.status_code, refused.json()["errors"][0]["path"]) == (422, "filter.where.0")
 
 
 async def test_a_job_is_made_read_listed_paused_resumed_and_aborted(ada: Person, shared_world: World) -> None:

@@ -18,11 +18,12 @@ from structlog.testing import capture_logs
 
 from app.commands.jobs import Jobs
 from consumers.connectors import catalog
+from consumers.indexing.following import catch_up
 from consumers.jobs import worker
 from consumers.jobs.kinds import Bulk, commands
 from consumers.jobs.worker import JobWorker
 from domain.aggregates import RUN
-from domain.hook.request import Request
+from domain.hook.request import Request, json_request
 from domain.intake.events import RequestRejected
 from domain.job.job import (
     AbortJob,
@@ -46,10 +47,11 @@ from domain.zap.definition import NO_STEPS, Definition
 from domain.zap.events import ZapDeleted, ZapEnabled, ZapPublished
 from projections.dead_letters import DeadLetters, list_dead_letters
 from projections.engine.engine import Engine
-from projections.engine.registry import PROJECTIONS
+from projections.engine.registry import BY_THEMSELVES, PROJECTIONS
 from projections.recoveries import recovered_by
 from projections.run_query import RunFilter, list_runs, replays_of
 from sql.log.event_store import PgEventStore
+from sql.postgres.pool import connect
 from sql.process.clock import new_id
 from tests.support.builders import a_definition, a_zap_created, an_append
 from tests.support.deployment import SECRETS
@@ -113,7 +115,7 @@ class Bench:
         """A job, once the read models know all there is."""
 
         async def counted() -> int:
-            return await self.jobs.count_runs(tenant_id, kind, selection)
+            return (await self.jobs.count_runs(tenant_id, kind, selection)).count
 
         total = await eventually(counted, 20)
         wish = JobRequested(kind=kind, filter=selection, total=total, rate_per_s=rate_per_s, **more)  # type: ignore[arg-type] # version
@@ -190,7 +192,7 @@ async def test_5000_failed_runs_at_500_a_second_aborted_half_way_and_resumed_are
     runs = await bench.runs(zap, 5_000, *failed())
 
     async def all_listed() -> bool:
-        return await bench.jobs.count_runs(ADA, "replay", Selection(zap_id=zap)) == 5_000
+        return (await bench.jobs.count_runs(ADA, "replay", Selection(zap_id=zap))).count == 5_000
 
     await eventually(all_listed, 20)
     job = await bench.ask("replay", Selection(zap_id=zap, status="failed", error_code="http_503"), 500)
@@ -310,7 +312,7 @@ async def test_runs_that_a_replay_has_made_up_for_are_not_taken_again_unless_the
         await eventually(lambda: equals(selection, wanted))
 
     async def equals(selection: Selection, wanted: int) -> bool:
-        return await bench.jobs.count_runs(ADA, "replay", selection) == wanted
+        return (await bench.jobs.count_runs(ADA, "replay", selection)).count == wanted
 
     async def group() -> DeadLetters:
         (found,) = await list_dead_letters(bench.store.pool, ADA, zap_id=zap, state=None, before=None, limit=9)
@@ -358,13 +360,43 @@ async def test_runs_that_can_not_be_replayed_are_counted_and_do_not_stop_the_job
     assert (state.done, state.failed, state.problem) == (0, 2, "the version to be run has no step nope")
 
 
+async def test_a_job_takes_what_a_search_finds_once_the_index_knows_it(bench: Bench, dsn: str) -> None:
+    zap, other = await bench.zap(), await bench.zap()
+    for n in range(30):
+        for of in (zap, other):
+            asked = RunRequested(
+                zap_id=of, zap_version=1, source="webhook", request=json_request({"n": n, "word": "pear"})
+            )
+            end = RunFailed(zap_id=of, code="http_503", message="no", step_id="send")
+            await append(bench.store, new_id(), asked, end, tenant_id=ADA, key=of)
+    wanted = Selection(q="pear", where=("trigger.body.n>=20",), zap_id=zap, status=("failed", "timed_out"))
+    async with Engine(dsn, BY_THEMSELVES, 1) as engine:
+        await engine.start()
+        job = await bench.jobs.request(
+            ADA, JobRequested(kind="replay", filter=wanted, total=0, rate_per_s=1_000), ASKED
+        )
+        with capture_logs() as said:
+            async with bench.worker():
+                await eventually(lambda: any(one["event"] == "job.waits_for_list" for one in said), 20)
+                assert (await bench.job(job.id)).state.dealt_with == 0
+                reader = await connect(dsn, "test")
+                await catch_up(reader, engine)
+                await reader.close()
+                state = (await bench.completed(job.id)).state
+    assert (state.done, state.failed, state.total) == (10, 0, 10)
+    replayed = await bench.replays()
+    streams = await bench.store.read_streams(StreamKind.RUN, list(replayed))
+    firsts = [decode(events[0].type, events[0].schema_version, events[0].data) for events in streams.values()]
+    assert {first.zap_id for first in firsts if isinstance(first, RunRequested)} == {zap}
+
+
 async def test_open_runs_are_cancelled_within_moments_though_no_runner_lives(bench: Bench) -> None:
     zap, other = await bench.zap(), await bench.zap()
     queued, waiting = await bench.runs(zap, 400), await bench.runs(zap, 100, attempt_failed())
     untouched = [*await bench.runs(zap, 50, RunCompleted()), *await bench.runs(other, 50)]
 
     async def all_listed() -> bool:
-        return await bench.jobs.count_runs(ADA, "cancel", Selection(source="webhook")) == 550
+        return (await bench.jobs.count_runs(ADA, "cancel", Selection(source="webhook"))).count == 550
 
     await eventually(all_listed, 20)
     started = time.monotonic()

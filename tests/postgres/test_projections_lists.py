@@ -210,7 +210,8 @@ async def test_what_a_job_takes_next_is_read_by_a_right_index_whatever_plan_is_c
     many: Connection, engine: Engine
 ) -> None:
     for name, (selection, statuses, good) in TAKEN.items():
-        oldest = oldest_query(TENANT, selection, statuses, after=None, before=LAST, limit=20)
+        wanted = msgspec.structs.replace(RunFilter.of(selection, statuses), limit=20)
+        oldest = oldest_query(TENANT, wanted, after=None, before=LAST)
         for mode in ("force_custom_plan", "force_generic_plan"):
             await many.execute(f"set plan_cache_mode = {mode}")
             plan = await many.fetchval("explain (analyze, format json) " + oldest.query, *oldest.arguments)
@@ -237,17 +238,16 @@ async def test_a_job_takes_what_a_plain_search_gives_oldest_first_page_by_page_a
         expected = sorted(row["run_id"] for row in everything if fits(row, RunFilter.of(selection, statuses)))
         assert bool(expected) == (name != "open"), name
         found: list[UUID] = []
-        while page := await oldest_runs(
-            store.pool, TENANT, selection, statuses, after=found[-1] if found else None, before=LAST, limit=997
-        ):
+        wanted = RunFilter.of(selection, statuses)
+        some, all_ = [msgspec.structs.replace(wanted, limit=limit) for limit in (997, 100_000)]
+        while page := await oldest_runs(store.pool, TENANT, some, after=found[-1] if found else None, before=LAST):
             found += page
         assert found == expected, name
-        wanted = RunFilter.of(selection, statuses)
         for limit in (1_000_000, 3):
             count = await count_runs(store.pool, TENANT, msgspec.structs.replace(wanted, limit=limit))
             assert count == min(limit, len(expected)), name
         until = expected[len(expected) // 2] if expected else LAST
-        first = await oldest_runs(store.pool, TENANT, selection, statuses, after=None, before=until, limit=100_000)
+        first = await oldest_runs(store.pool, TENANT, all_, after=None, before=until)
         assert first == expected[: len(expected) // 2], name
 
 

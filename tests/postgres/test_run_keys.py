@@ -29,6 +29,7 @@ from projections.run_query import After, RunFilter, count_runs, list_runs, page_
 from sql.log.event_store import PgEventStore
 from sql.log.forgetting import forget
 from sql.postgres.pool import Connection
+from sql.postgres.queries import Queries
 from sql.process.clock import new_id
 from tests.support.builders import a_definition
 from tests.support.eventually import eventually
@@ -250,6 +251,11 @@ async def test_a_page_is_read_by_an_index(many: Connection) -> None:
         assert any(scan.get("Index Name", "").startswith("run_keys_by_") for scan in scans), (name, scans)
         reads = sum((s["Actual Rows"] + s.get("Rows Removed by Filter", 0)) * s["Actual Loops"] for s in scans)
         assert reads <= 600, (name, reads, scans)
+    names = Queries("projections/run_keys.sql")["names"]
+    plan = json.loads(await many.fetchval("explain (analyze, format json) " + names, TENANT, 100))
+    scans = [scan for scan in _scans(plan[0]["Plan"]) if scan["Node Type"] not in ("CTE Scan", "WorkTable Scan")]
+    assert {scan.get("Index Name") for scan in scans} == {"run_keys_by_run"}, scans
+    assert sum(scan["Actual Rows"] * scan["Actual Loops"] for scan in scans) <= 10, scans
 
 
 def _scans(plan: dict[str, Any]) -> Any:

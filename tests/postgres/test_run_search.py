@@ -21,7 +21,7 @@ from projections.engine.engine import Engine
 from projections.engine.rebuild import rebuild
 from projections.engine.registry import BY_THEMSELVES
 from projections.recoveries import RECOVERIES
-from projections.run_found import count_found, find_runs
+from projections.run_found import count_found, find_runs, oldest_found
 from projections.run_keys import RUN_KEYS
 from projections.run_list import RUN_LIST
 from projections.run_query import After, RunFilter
@@ -200,27 +200,41 @@ async def test_each_search_finds_what_a_look_at_every_run_finds_page_by_page(
             assert (counted.count, counted.exact) == (len(expected), True), name
             oldest = await find_runs(store, TENANT, RunFilter(zap_ids=zap_ids, order="asc", limit=5), wanted)
             assert [item.id for item in oldest.items] == expected[::-1][:5], name
+            assert await oldest_first(store, RunFilter(zap_ids=zap_ids, limit=7), wanted) == expected[::-1], name
     await _reads_by_an_index(store)
+    monkeypatch.setattr(run_found, "MOST_IDS", 10)  # stretches of time become short
+    everything = asked(None, "trigger.body.n>=0")
+    assert await oldest_first(store, RunFilter(limit=7), everything) == sorted(runs)
     # A page that has no time goes on where it stopped, and loses nothing.
     monkeypatch.setattr(run_found, "BUDGET_S", 0.0)
-    everything, after, pages = [], None, 0
+    all_of_them, after, pages = [], None, 0
     while True:
-        page = await find_runs(store, TENANT, RunFilter(after=after, limit=1_000), asked(None, "trigger.body.n>=0"))
-        everything += [item.id for item in page.items]
+        page = await find_runs(store, TENANT, RunFilter(after=after, limit=1_000), everything)
+        all_of_them += [item.id for item in page.items]
         pages += 1
         if page.resume is None:
             break
         after = After(page.resume)
-    assert (everything, pages > 1) == (sorted(runs, reverse=True), True)
+    assert (all_of_them, pages > 1) == (sorted(runs, reverse=True), True)
     monkeypatch.setattr(run_found, "MAX_SORTED", 10)
     with pytest.raises(Invalid, match="newest first"):
         await find_runs(store, TENANT, RunFilter(sort="duration_ms"), asked("charged"))
+
+
+async def oldest_first(store: PgEventStore, filtered: RunFilter, wanted: Search) -> list[UUID]:
+    """All that jobs take of a search, page by page."""
+    found: list[UUID] = []
+    last = new_id()
+    while page := await oldest_found(store, TENANT, filtered, wanted, after=found[-1] if found else None, before=last):
+        found += page
+    return found
 
 
 async def _reads_by_an_index(store: PgEventStore) -> None:
     queries = Queries("projections/run_search.sql")
     for name, arguments in (
         ("segments", (TENANT, None, None)),
+        ("oldest", (TENANT,)),
         ("blocks", (TENANT, [1], [0], [b"wa"], [b"wb"], 5)),
         ("ids", (TENANT, [1])),
         ("ids_at", (TENANT, [1], [0])),

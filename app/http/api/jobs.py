@@ -9,7 +9,7 @@ from litestar.di import Provide
 from litestar.params import FromPath, JSONBody
 
 from app.accounts.auth import AuthedRequest
-from app.commands.jobs import MAX_COUNT, Jobs, list_item
+from app.commands.jobs import Jobs, list_item
 from app.commands.zaps import Zaps
 from app.http.api.run_bodies import BulkCancel, BulkDiscard, BulkRelease, BulkReplay, Preview
 from app.http.inputs import Injected
@@ -26,6 +26,7 @@ from domain.job.job import (
     Selection,
 )
 from projections.job_list import JobListItem, list_jobs
+from projections.run_found import FoundCount
 
 
 def _bulk(path: str, operation_id: str, summary: str, *problems: str) -> post:
@@ -46,9 +47,11 @@ class BulkController(Controller):
     async def replay(
         self, request: AuthedRequest, jobs: Injected[Jobs], data: JSONBody[BulkReplay]
     ) -> Response[Preview | JobListItem]:
-        """Makes a job that replays each run once, oldest first. It takes the runs that the run list shows now.
+        """Makes a job that replays each run once, oldest first. It takes the runs that the run list shows now with
+        the same filters, `q` and `where` included.
 
-        A filter without any field is refused. Runs that can not be replayed are counted as failed.
+        A filter without any field is refused, and so are more than a million runs. Runs that can not be replayed are
+        counted as failed.
         """
         requested = JobRequested(
             kind="replay",
@@ -156,13 +159,11 @@ class JobController(Controller):
 
 
 async def _respond(
-    request: AuthedRequest, jobs: Jobs, requested: JobRequested, count: int, *, preview: bool
+    request: AuthedRequest, jobs: Jobs, requested: JobRequested, found: FoundCount, *, preview: bool
 ) -> Response[Preview | JobListItem]:
     if preview:
-        return Response(Preview(min(count, MAX_COUNT), more=count > MAX_COUNT), status_code=200)
-    made = await jobs.request(
-        request.user.tenant_id, msgspec.structs.replace(requested, total=count), request.user.metadata
-    )
+        return Response(Preview(found.count, more=not found.exact), status_code=200)
+    made = await jobs.of_counted(request.user.tenant_id, requested, found, request.user.metadata)
     return Response(list_item(made), headers={"location": f"/api/v1/jobs/{made.id}"})
 
 

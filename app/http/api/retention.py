@@ -16,6 +16,7 @@ from app.http.openapi.notes import command
 from app.http.paging import Page, Paging
 from app.http.services import Services
 from domain.erasure.dropping import RunsDropped
+from domain.log.errors import WrongStatus
 from domain.registry import decode
 from domain.zap.settings import Retention
 from projections.job_list import JobListItem
@@ -85,16 +86,37 @@ class RetentionController(Controller):
     @get("/", summary="See what retention takes", operation_id="getRetention")
     async def plan(self, request: AuthedRequest, services: Injected[Services]) -> RetentionPlan:
         """A dry run: of zaps that say how long runs are kept, which are due, and when others will be."""
-        tenant_id, pool = request.user.tenant_id, services.store.pool
-        zap_ids = await zaps_of(pool, tenant_id)
-        rules: dict[UUID, Retention] = {}
-        for start in range(0, len(zap_ids), AT_ONCE):
-            async with pool.acquire() as connection:
-                found = await settings_of(connection, zap_ids[start : start + AT_ONCE])
-            rules |= {zap_id: one.retention for zap_id, one in found.items() if one.retention != Retention()}
-        rows = await pool.fetch(_queries["months"], tenant_id, list(rules)) if rules else []
-        items = [going for row in rows for going in _going(rules[row[0]], row[1], tuple(row), services.now())]
-        return RetentionPlan(items, bool(services.archive))
+        return RetentionPlan(await _plan(services, request.user.tenant_id), bool(services.archive))
+
+    @command(
+        "/apply", "applyRetention", "Let go what is due", "wrong_status", "limit_reached",
+        status_code=202, headers=("Location",), answer=JobListItem,
+    )  # fmt: skip
+    async def apply(
+        self, request: AuthedRequest, services: Injected[Services], jobs: Injected[Jobs]
+    ) -> Response[JobListItem]:
+        """Makes a job that does now what a scheduler does every hour: what is due goes, to an archive first.
+
+        Where there is no archive it is gone for good.
+        """
+        due = [one for one in await _plan(services, request.user.tenant_id) if one.is_due]
+        if not due:
+            raise WrongStatus("nothing is due: `GET /api/v1/retention` says what goes when")
+        months = {one.month for one in due if one.what == "runs"}
+        made = await jobs.retain(request.user.tenant_id, len(months), request.user.metadata)
+        return Response(list_item(made), headers={"location": f"/api/v1/jobs/{made.id}"})
+
+
+async def _plan(services: Services, tenant_id: UUID) -> list[Going]:
+    pool = services.store.pool
+    zap_ids = await zaps_of(pool, tenant_id)
+    rules: dict[UUID, Retention] = {}
+    for start in range(0, len(zap_ids), AT_ONCE):
+        async with pool.acquire() as connection:
+            found = await settings_of(connection, zap_ids[start : start + AT_ONCE])
+        rules |= {zap_id: one.retention for zap_id, one in found.items() if one.retention != Retention()}
+    rows = await pool.fetch(_queries["months"], tenant_id, list(rules)) if rules else []
+    return [going for row in rows for going in _going(rules[row[0]], row[1], tuple(row), services.now())]
 
 
 class ArchiveController(Controller):

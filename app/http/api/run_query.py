@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, TypeAlias, assert_never
 from uuid import UUID
@@ -10,20 +9,15 @@ from uuid import UUID
 import msgspec
 from litestar.params import FromQuery, QueryParameter
 
-from app.accounts.auth import AuthedRequest
-from app.http.inputs import Injected, Moment
+from app.http.inputs import Moment
 from app.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
 from app.http.problems import Problem
-from app.http.services import Services
-from domain.job.job import CODE
+from domain.job.job import CODE, Selection
 from domain.run.events import Source
 from domain.run.state import RunStatus
-from domain.search.query import KeyTerm, Search, search
-from projections.engine.rows import storable
 from projections.run_keys import key_of
 from projections.run_list import RunListItem
 from projections.run_query import After, Order, RunFilter, Sort
-from projections.zap_list import zaps_tagged
 from sql.postgres.pool import Pool
 
 DEFAULT_LIMIT = 20
@@ -38,6 +32,29 @@ Milliseconds = Annotated[
     int | None, QueryParameter(ge=0, le=MAX_MS, description="From the request to the end, of runs that have ended")
 ]
 SearchKeyColumn = Annotated[str, msgspec.Meta(pattern=r"^keys\.[a-z][a-z0-9_]{0,39}\Z")]
+Tag = Annotated[str | None, QueryParameter(min_length=1, max_length=50, description="Only runs of zaps with this tag")]
+Recovered = Annotated[
+    bool | None, QueryParameter(description="Only runs of which a replay has completed, or only the others")
+]
+Parent = Annotated[
+    UUID | None,
+    QueryParameter(description="Only children of this run, also items of loops, which are not listed without it"),
+]
+Words = Annotated[
+    str | None,
+    QueryParameter(
+        description="Words that the trigger, an output or an error of the run has, all of them; "
+        '`"several words"` are a phrase, `begin*` is the beginning of a word'
+    ),
+]
+Comparisons = Annotated[
+    list[str] | None,
+    QueryParameter(
+        description="A path, an operator and a value, such as `trigger.body.order.id=4711`; operators are "
+        "= != > >= < <= ~ (contains) and `path?` (is there). `keys.NAME` is a search key of the zap. Repeat the "
+        "name for several: all have to hold"
+    ),
+]
 Statuses = Annotated[list[RunStatus] | None, QueryParameter(description="Any of these; repeat the name for several")]
 
 
@@ -54,9 +71,7 @@ class _Cursor(msgspec.Struct, frozen=True, array_like=True):
 _cursors = msgspec.msgpack.Decoder(_Cursor)
 
 
-async def provide_run_filter(
-    request: AuthedRequest,
-    services: Injected[Services],
+async def provide_selection(
     *,
     zap_id: FromQuery[UUID | None] = None,
     status: Statuses = None,
@@ -67,28 +82,19 @@ async def provide_run_filter(
     finished_to: Exclusive = None,
     min_duration_ms: Milliseconds = None,
     max_duration_ms: Milliseconds = None,
-    tag: Annotated[
-        str | None, QueryParameter(min_length=1, max_length=50, description="Only runs of zaps with this tag")
-    ] = None,
+    tag: Tag = None,
     zap_version: Annotated[int | None, QueryParameter(ge=0, le=2**31 - 1)] = None,
     step_id: Code = None,
     error_code: Code = None,
-    recovered: Annotated[
-        bool | None, QueryParameter(description="Only runs of which a replay has completed, or only the others")
-    ] = None,
-    parent: Annotated[
-        UUID | None,
-        QueryParameter(description="Only children of this run, also items of loops, which are not listed without it"),
-    ] = None,
-) -> RunFilter:
-    """A Litestar dependency: which runs are asked for, in no particular order."""
-    zap_ids: tuple[UUID, ...] | None = None if zap_id is None else (zap_id,)
-    if tag is not None:
-        tagged = await zaps_tagged(services.store.pool, request.user.tenant_id, storable(tag))
-        zap_ids = tuple(tagged) if zap_ids is None else tuple(one for one in zap_ids if one in tagged)
-    return RunFilter(
-        zap_ids=zap_ids,
-        statuses=tuple(dict.fromkeys(status or ())),
+    recovered: Recovered = None,
+    parent: Parent = None,
+    q: Words = None,
+    where: Comparisons = None,
+) -> Selection:
+    """A Litestar dependency: which runs are asked for, in no particular order. Jobs take the same (`SelectionIn`)."""
+    return Selection(
+        zap_id=zap_id,
+        status=tuple(status or ()),
         source=source,
         from_=from_.at if from_ else None,
         to=to.at if to else None,
@@ -96,34 +102,16 @@ async def provide_run_filter(
         finished_to=finished_to.at if finished_to else None,
         min_duration_ms=min_duration_ms,
         max_duration_ms=max_duration_ms,
+        tag=tag,
         zap_version=zap_version,
         step_id=step_id,
         error_code=error_code,
         recovered=recovered,
         parent=parent,
+        q=q,
+        where=tuple(where or ()),
+        include_recovered=True,
     )
-
-
-async def provide_search(
-    *,
-    q: Annotated[
-        str | None,
-        QueryParameter(
-            description="Words that the trigger, an output or an error of the run has, all of them; "
-            '`"several words"` are a phrase, `begin*` is the beginning of a word'
-        ),
-    ] = None,
-    where: Annotated[
-        list[str] | None,
-        QueryParameter(
-            description="A path, an operator and a value, such as `trigger.body.order.id=4711`; operators are "
-            "= != > >= < <= ~ (contains) and `path?` (is there). `keys.NAME` is a search key of the zap. Repeat the "
-            "name for several: all have to hold"
-        ),
-    ] = None,
-) -> Search:
-    """A Litestar dependency: what is searched for in runs. Raises Invalid."""
-    return search(q, where or ())
 
 
 class RunPaging(msgspec.Struct, frozen=True):
@@ -139,11 +127,10 @@ class RunPaging(msgspec.Struct, frozen=True):
     limit: int
     columns: frozenset[str] | None = None
 
-    def of(self, wanted: RunFilter, keys: Sequence[KeyTerm] = ()) -> RunFilter:
+    def of(self, wanted: RunFilter) -> RunFilter:
         """The filter with this order and page; one more is looked for, as that tells whether there is another page."""
         return msgspec.structs.replace(
             wanted,
-            keys=tuple(keys),
             sort=self.sort,
             sort_key=self.key,
             order=self.order,

@@ -12,14 +12,15 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 
 from app.accounts.auth import AuthedRequest
 from app.commands.runs import Runs
-from app.http.api.run_query import RunPaging, provide_run_filter, provide_run_paging, provide_search
+from app.http.api.run_query import RunPaging, provide_run_paging, provide_selection
 from app.http.inputs import AsOf, Injected
 from app.http.openapi.notes import notes
 from app.http.paging import MinPosition, Page, Paging, encode_cursor, is_fresh, marked
 from app.http.services import Services
+from domain.job.job import Selection
 from domain.log.errors import Invalid, NotFound
 from domain.log.event import StoredEvent, StreamKind
-from domain.search.query import Search
+from domain.search.query import Search, search
 from domain.values.json import JsonObject
 from domain.values.path import MAX_PATH, Missing, parse_path
 from domain.values.redaction import shown
@@ -27,10 +28,11 @@ from projections import run_reading
 from projections.past import Past
 from projections.recoveries import recovered_by
 from projections.run_detail import RunDetail
-from projections.run_found import count_found, find_runs, with_matches
+from projections.run_found import find_runs, with_matches
 from projections.run_list import RunListItem
-from projections.run_query import RunFilter, count_runs, list_runs, replays_of
+from projections.run_query import list_runs, replays_of
 from projections.run_reading import redacted
+from projections.run_selected import count_selected, filter_of
 
 MAX_VERSION = 2**31 - 1
 """The most events of a stream."""
@@ -96,9 +98,8 @@ class RunController(Controller):
     path = "/runs"
     tags = ("Runs",)
     dependencies = {  # noqa: RUF012 - Litestar's own declaration
-        "wanted": Provide(provide_run_filter),
+        "selection": Provide(provide_selection),
         "run_paging": Provide(provide_run_paging),
-        "searched": Provide(provide_search),
     }
 
     @get("/", summary="Search runs", operation_id="listRuns", opt=notes("invalid", headers=("Stale",)))
@@ -106,8 +107,7 @@ class RunController(Controller):
         self,
         request: AuthedRequest,
         services: Injected[Services],
-        wanted: Injected[RunFilter],
-        searched: Injected[Search],
+        selection: Injected[Selection],
         run_paging: Injected[RunPaging],
         *,
         matches: Annotated[bool, QueryParameter(description="Tell where in each run a search found something")] = False,
@@ -118,8 +118,10 @@ class RunController(Controller):
         With `min_position` the answer includes that position, or has the header `Stale: true`. A search that takes long
         ends with a page that is not full, and a cursor to go on with.
         """
+        tenant_id, pool = request.user.tenant_id, services.store.pool
+        wanted, searched = await filter_of(pool, tenant_id, selection, selection.statuses)
         fresh = await _is_fresh(services, searched, min_position)
-        asked, tenant_id, pool = run_paging.of(wanted, searched.keys), request.user.tenant_id, services.store.pool
+        asked = run_paging.of(wanted)
         if searched:
             found = await find_runs(services.store, tenant_id, asked, searched)
             page = await run_paging.page(pool, tenant_id, found.items, found.resume)
@@ -134,22 +136,14 @@ class RunController(Controller):
         self,
         request: AuthedRequest,
         services: Injected[Services],
-        wanted: Injected[RunFilter],
-        searched: Injected[Search],
+        selection: Injected[Selection],
         *,
         min_position: MinPosition = None,
     ) -> Response[RunCount]:
         """How many runs the same filters of the list find."""
-        fresh = await _is_fresh(services, searched, min_position)
-        tenant_id = request.user.tenant_id
-        wanted = msgspec.structs.replace(wanted, keys=searched.keys)
-        if searched:
-            some = msgspec.structs.replace(wanted, limit=MAX_COUNT)
-            found = await count_found(services.store, tenant_id, some, searched)
-            return marked(RunCount(found.count, found.exact), fresh=fresh)
-        one_more = msgspec.structs.replace(wanted, limit=MAX_COUNT + 1)
-        count = await count_runs(services.store.pool, tenant_id, one_more)
-        return marked(RunCount(min(count, MAX_COUNT), count <= MAX_COUNT), fresh=fresh)
+        fresh = await _is_fresh(services, search(selection.q, selection.where), min_position)
+        found = await count_selected(services.store, request.user.tenant_id, selection, selection.statuses, MAX_COUNT)
+        return marked(RunCount(found.count, found.exact), fresh=fresh)
 
     @get("/{run_id:uuid}", summary="Read a run", operation_id="getRun")
     async def read(

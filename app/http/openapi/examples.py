@@ -158,10 +158,16 @@ EXAMPLES: Mapping[str, Json] = {
         "bytes": 12_400_000, "away": True, "position": 70,
     },
     "SystemState": {
-        "log_bytes": 7_300_000_000, "read_model_bytes": 2_100_000_000, "rest_bytes": 84_000_000, "events": 10_000_000,
-        "events_of_last_day": 120_000, "relay_behind": 0,
-        "read_models": [{"name": "run_list", "bytes": 900_000_000, "behind": 0, "parked": 0}],
-        "dead_rows": [{"table": "rm_run_list_v1.run_list", "dead": 210_000, "live": 600_000}],
+        "own": {
+            "runs": 41_208, "runs_of_last_day": 1_204, "oldest_run": _AT, "run_bytes": 2_763, "file_bytes": 840_000,
+            "held_bytes": 0,
+        },
+        "installation": {
+            "log_bytes": 7_300_000_000, "read_model_bytes": 2_100_000_000, "rest_bytes": 84_000_000,
+            "events": 10_000_000, "events_of_last_day": 120_000, "relay_behind": 0,
+            "read_models": [{"name": "run_list", "bytes": 900_000_000, "behind": 0, "parked": 0}],
+            "dead_rows": [{"table": "rm_run_list_v1.run_list", "dead": 210_000, "live": 600_000}],
+        },
     },
     "ErasurePreview": {"runs": 3, "under_way": 0, "bytes": 4_812, "oldest": _AT, "newest": _LATER, "more": False,
                        "zaps": [{"zap_id": _ZAP, "runs": {"completed": 2, "failed": 1}}]},

@@ -30,7 +30,7 @@ const zap = createRoute({
   component: lazyRouteComponent(() => import("./pages/Zap"), "ZapPage"),
 });
 const runs = createRoute({
-  getParentRoute: () => inside, path: "/runs", validateSearch: known("q", "where", "zap_id", "status", "source", "from", "to", "finished_from", "finished_to", "min_duration_ms", "max_duration_ms", "step_id", "error_code", "tag", "recovered", "sort"),
+  getParentRoute: () => inside, path: "/runs", validateSearch: known("q", "where", "zap_id", "status", "source", "from", "to", "finished_from", "finished_to", "min_duration_ms", "max_duration_ms", "step_id", "error_code", "tag", "recovered", "sort", "order", "columns"),
   component: lazyRouteComponent(() => import("./pages/Runs"), "Runs"),
 });
 const run = createRoute({

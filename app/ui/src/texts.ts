@@ -111,7 +111,7 @@ export const t = {
     finishedFrom: "Ended from", finishedTo: "Ended until", atLeast: "Took at least (ms)", atMost: "Took at most (ms)", sort: "Order", sorts: { started_at: "Newest first", finished_at: "Last ended first", duration_ms: "Longest first" },
     narrowed: "What the list is narrowed by", drop: (what: string) => `Without: ${what}`, counted: (count: number) => (count === 1 ? "1 run matches" : `${count.toLocaleString("en")} runs match`), countedOver: (count: number) => `More than ${count.toLocaleString("en")} runs match`,
     filters: { q: "Words", where: "Values", zap_id: "Zap", status: "Status", source: "Started by", from: "From", to: "Until", finished_from: "Ended from", finished_to: "Ended until", min_duration_ms: "Took at least (ms)", max_duration_ms: "Took at most (ms)", step_id: "Failed at step", error_code: "Error code", tag: "Tag", recovered: "Made up for" },
-    moreFilters: "More filters", clear: "Clear all", replayAll: "Replay all …", cancelAll: "Cancel all …", deletedZap: "A deleted zap", fresh: (count: number) => `${s(count, "new run")} – show`, pause: "Pause", goOn: "Go on", isLive: "New runs appear by themselves.", isPaused: "Paused: new runs wait.",
+    moreFilters: "More filters", clear: "Clear all", columns: "Columns", isColumn: "Shown", replayAll: "Replay all …", cancelAll: "Cancel all …", deletedZap: "A deleted zap", fresh: (count: number) => `${s(count, "new run")} – show`, pause: "Pause", goOn: "Go on", isLive: "New runs appear by themselves.", isPaused: "Paused: new runs wait.",
     none: "No runs yet", noneAbout: "They appear here as soon as a zap starts one.", noneMatch: "No run matches", noneMatchAbout: "Take a filter away to see more.",
   },
   search: {
@@ -121,8 +121,7 @@ export const t = {
   },
   views: { title: "Saved views", edit: "Save this view …", about: "The search, the filters and the order, under this name. They are kept in this browser, for you.", remove: (name: string) => `Forget ${name}` },
   bulk: {
-    cannot: (what: string) => `Jobs on many runs cannot be narrowed by this yet: ${what}. Take it away, or choose runs by other filters.`,
-    replayTitle: "Replay all runs of this filter", cancelTitle: "Cancel all runs of this filter", exactly: (count: number) => s(count, "run"), atLeast: (count: number) => `At least ${s(count, "run")}`,
+    replayTitle: "Replay all that this search shows", cancelTitle: "Cancel all that this search shows", exactly: (count: number) => s(count, "run"), atLeast: (count: number) => `At least ${s(count, "run")}`,
     replayAbout: "that have ended would run again. Each replay is a new run.", cancelAbout: "that have not ended would be cancelled.", includeRecovered: "Also those that a replay has made up for",
     rate: "At most so many in a second", rateHint: "Replays call other systems: be gentle.", replay: (count: number) => `Replay ${s(count, "run")}`, cancel: (count: number) => `Cancel ${s(count, "run")}`,
     allJobs: "All jobs", needsFilter: "Choose a filter first: a zap, a status, a time. Without one this would be every run there is.",
@@ -175,10 +174,10 @@ export const t = {
     unavailable: { name: "Unavailable", about: "The request could not be stored; the sender was asked to repeat it." }, loop: { name: "Loop", about: "Too many runs had started one another." }, held_full: { name: "No room to hold", about: "The paused zap holds as much as it may." },
   },
   jobs: {
-    about: "What is done to many runs, one after the other: replays, cancellations, erasures.", none: "No jobs yet", noneAbout: "“Replay all” on the list of runs starts one.", one: "Job", kinds: { search_keys: "Read search keys", erase: "Forget a person", import: "Bring runs back", check: "Verify an archive", replay: "Replay runs", cancel: "Cancel runs", release: "Release held requests", discard: "Discard held requests", backtest: "Backtest a draft" },
+    about: "What is done to many runs, one after the other: replays, cancellations, erasures.", none: "No jobs yet", noneAbout: "“Replay all” on the list of runs starts one.", one: "Job", kinds: { retain: "Let go what is due", search_keys: "Read search keys", erase: "Forget a person", import: "Bring runs back", check: "Verify an archive", replay: "Replay runs", cancel: "Cancel runs", release: "Release held requests", discard: "Discard held requests", backtest: "Backtest a draft" },
     verbs: { pause: "Pause", resume: "Go on", abort: "Abort" }, progressOf: "Progress", progress: (dealt: number, total: number) => `${dealt.toLocaleString("en")} of ${total.toLocaleString("en")}`,
     counts: (done: number, skipped: number, failed: number) => `${done} done, ${skipped} skipped, ${failed} failed`,
-    filters: { zap_id: "Zap", status: "Status", source: "Started by", from: "From", to: "Until", step_id: "Step", error_code: "Error", include_recovered: "Also made up for" },
+    filters: { zap_id: "Zap", status: "Status", source: "Started by", from: "From", to: "Until", finished_from: "Ended from", finished_to: "Ended until", min_duration_ms: "Took at least (ms)", max_duration_ms: "Took at most (ms)", tag: "Tag", zap_version: "Version", step_id: "Step", error_code: "Error", recovered: "Made up for", parent: "Parent", q: "Words", where: "Values", include_recovered: "Also made up for" },
   },
   audit: {
     about: "Who did what, when and from where. Each entry is an event of the log, whose hashes follow from one another.", words: "Words", type: "Type of event", entity: "About (id)", subject: "About", actor: "Who", where: "From where",
@@ -194,6 +193,8 @@ export const t = {
   },
   system: {
     about: "Whether this TriggerHub works, and where it is.", state: "State", api: "API", requests: "Requests", answers: "Answers", silent: "Does not answer", takes: "Are taken and stored", refuses: (what: string) => `Are refused${what ? `: no ${what}` : ""}`,
+    runs: "Your runs", some: (n: number) => `${n.toLocaleString("en")}${n >= 1_000_000 ? " or more" : ""}`, about1: (bytes: string) => `of about ${bytes} in the log`, runsOfDay: "In the last day", aDayOf: (n: number, bytes: string) => `${n.toLocaleString("en")} ${n === 1 ? "run" : "runs"}, about ${bytes}`, oldest: "The oldest", files: "Your files", held: "Requests that are held",
+    installation: "The whole installation", others: "Others have accounts here: the size of the whole installation is the operator’s to see, by triggerhub doctor.",
     sizes: "Size and growth", log: "The log", growth: "Growth in a day", readModels: "Read models, the search index among them", rest: "The rest", relay: "Topic", events: (n: number) => `${n.toLocaleString("en")} events`, aDay: (bytes: string, n: number) => `about ${bytes}, ${n.toLocaleString("en")} events`,
     behind: (n: number) => (n === 0 ? "Up to date" : `${n.toLocaleString("en")} behind`), relayRemedy: "Is a relay running, and does the broker answer?", deadRows: (table: string, dead: number, live: number) => `${table} has ${dead.toLocaleString("en")} dead rows beside ${live.toLocaleString("en")}: vacuum (analyze) ${table}. Is autovacuum on?`,
     parked: (name: string, n: number) => `${name} could not take ${n.toLocaleString("en")} ${n === 1 ? "event" : "events"}: triggerhub rebuild ${name} makes it anew.`, modelColumns: ["Read model", "Size", "Lag"],
@@ -203,6 +204,7 @@ export const t = {
     about: "How long runs are kept, where they go, and how one person's data is forgotten.", plan: "What goes, and when", planColumns: ["Zap", "Month", "Status", "What goes", "Runs", "Size, about", "When"],
     keepsAll: "Everything is kept", keepsAllAbout: "No zap says how long its runs are kept. Its settings can: completed, failed, and what they were about.",
     toArchive: "This is a look ahead: nothing goes by looking. Runs go to an archive first, and can be brought back. What they were about, where only that goes, cannot.", forGood: "This is a look ahead: nothing goes by looking. There is no archive: what goes is gone for good.",
+    archiveNow: "Archive and drop now …", dropNow: "Drop now …", archiveAbout: "What is due leaves the log now instead of within the hour: to an archive first, from which it can be brought back.", dropAbout: "What is due leaves the log now instead of within the hour. There is no archive: it is gone for good.", go: "Let it go",
     wholeRuns: "The runs", payloadsOnly: "What they were about", withinTheHour: "Within the hour", count: (n: number) => n.toLocaleString("en"), runs: (n: number) => `${n.toLocaleString("en")} ${n === 1 ? "run" : "runs"}`,
     archives: "Archives", noArchives: "Nothing has left the log", noArchivesAbout: "Once runs do, their archives are listed here.", away: "Archived", back: "In the log again", noFile: "No file was written", check: "Verify", bringBack: "Bring back",
     erasure: "Forget a person", erasureAbout: "Finds the runs that carry the data of one person, in zaps whose settings say where that stands, and takes out what they were about. What happened, and when, stays.", subject: "Whose data, such as an e-mail address", look: "See what would go",

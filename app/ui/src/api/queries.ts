@@ -119,9 +119,8 @@ function paged(cursor: string, limit = 20): { limit: number; cursor?: string } {
   return cursor ? { limit, cursor } : { limit };
 }
 
-export type RunFilter = Omit<RunSelection, "include_recovered"> & {
-  recovered?: boolean; tag?: string; q?: string; where?: string[]; sort?: "finished_at" | "duration_ms"; finished_from?: string; finished_to?: string; min_duration_ms?: number; max_duration_ms?: number;
-};
+/** What the run list is asked: which runs, in which order, with which search keys. */
+export type RunFilter = RunSelection & { sort?: string; order?: "asc"; columns?: string[] };
 
 const isSearch = (filter: RunFilter) => Boolean(filter.q || filter.where?.length);
 
@@ -135,7 +134,7 @@ export const runsQuery = (filter: RunFilter, limit = 25) =>
   }, POLL_MS, unlessLive);
 
 /** How many runs a filter finds; of many only that there are more. */
-export const countQuery = ({ sort: _, ...filter }: RunFilter) =>
+export const countQuery = (filter: RunSelection) =>
   queryOptions({
     queryKey: ["runs", "count", filter],
     retry: false,
@@ -164,8 +163,8 @@ export const pathsQuery = (under: string) =>
   });
 
 /** The list takes several statuses, the filter of the page has one. */
-function asked({ status, ...others }: RunFilter) {
-  return { ...set(others), ...(status ? { status: [status] } : {}) };
+function asked({ status, include_recovered: _, ...others }: RunFilter) {
+  return { ...set(others), ...(status ? { status: [status].flat() } : {}) };
 }
 
 function set<Filter extends object>(filter: Filter): { [Key in keyof Filter]: NonNullable<Filter[Key]> } {

@@ -8,6 +8,7 @@ import { archivesQuery, jobQuery, queryClient, retentionQuery, useZapNames } fro
 import { Verify } from "../history/Proof";
 import { Empty, Failed, Field, Loading, Note, Page, Panel } from "../parts/controls";
 import { More } from "../parts/More";
+import { Dialog } from "../parts/overlays";
 import { Moment, size } from "../parts/time";
 import { JobProgress } from "../run/Bulk";
 import { t } from "../texts";
@@ -34,7 +35,10 @@ function Plan() {
       {plan.data && items.length === 0 && <Empty icon={<ArchiveIcon aria-hidden />} title={t.history.keepsAll} action={<Link className="button" to="/zaps">{t.nav.zaps}</Link>}>{t.history.keepsAllAbout}</Empty>}
       {items.length > 0 && (
         <>
-          <p className="soft body">{plan.data?.archives ? t.history.toArchive : t.history.forGood}</p>
+          <div className="body row between wrap">
+            <p className="soft">{plan.data?.archives ? t.history.toArchive : t.history.forGood}</p>
+            {items.some((one) => one.is_due) && <Apply archives={plan.data?.archives ?? false} />}
+          </div>
           <div className="table-wrap" tabIndex={0} role="region" aria-label={t.history.plan}>
             <table className="table">
               <thead><tr>{t.history.planColumns.map((name) => <th key={name}>{name}</th>)}</tr></thead>
@@ -44,6 +48,38 @@ function Plan() {
         </>
       )}
     </Panel>
+  );
+}
+
+/** What is due goes now, once that is said twice. */
+function Apply({ archives }: { archives: boolean }) {
+  const [isAsking, setAsking] = useState(false);
+  const [job, setJob] = useState<string>();
+  const [error, setError] = useState<unknown>();
+  const close = () => { setAsking(false); setJob(undefined); void queryClient.invalidateQueries({ queryKey: retentionQuery.queryKey }); };
+  async function apply() {
+    try {
+      setJob(((await data(api.POST("/api/v1/retention/apply"))) as Job).id);
+    } catch (problem) {
+      setError(problem);
+    }
+  }
+  return (
+    <>
+      <button type="button" className="button" onClick={() => setAsking(true)} data-testid="retain">{archives ? t.history.archiveNow : t.history.dropNow}</button>
+      {isAsking && (
+        <Dialog title={archives ? t.history.archiveNow : t.history.dropNow} onClose={close}>
+          <div className="dialog-body">
+            {job ? <JobProgress id={job} /> : <Note tone={archives ? "info" : "warn"}>{archives ? t.history.archiveAbout : t.history.dropAbout}</Note>}
+            {error !== undefined && <Failed error={error} />}
+          </div>
+          <footer>
+            <button type="button" className="button" onClick={close}>{job ? t.common.close : t.common.cancel}</button>
+            {!job && <button type="button" className="button danger" onClick={() => void apply()} data-testid="retain-now">{t.history.go}</button>}
+          </footer>
+        </Dialog>
+      )}
+    </>
   );
 }
 

@@ -10,22 +10,29 @@ import { More } from "../parts/More";
 import { Dialog } from "../parts/overlays";
 import { RunRows } from "../parts/Runs";
 import { Bulk, type BulkKind } from "../run/Bulk";
+import { Columns, columnsOf, sortingOf } from "../run/Columns";
 import { Chips, Filters, RUN_FILTERS, type RunSearch, comparisons } from "../run/Filters";
 import { SearchBox } from "../run/Search";
 import { Views } from "../run/Views";
 import { t } from "../texts";
 
-/** What jobs on many runs can be narrowed by. */
-const SELECTABLE = ["zap_id", "status", "source", "from", "to", "step_id", "error_code"] as const;
 /** A search looks at many runs for few that fit; it goes on by itself until a page is full, or so often. */
 const PAGE = 25;
 const MOST_PAGES = 40;
 
-function filterOf({ recovered, where: _, min_duration_ms: least, max_duration_ms: most, ...rest }: RunSearch): Omit<RunFilter, "where"> {
+/** Which runs an address means, as lists, counts and jobs take it. */
+function selectionOf(search: RunSearch): RunSelection {
+  const given = Object.fromEntries(RUN_FILTERS.flatMap((name) => (search[name] ? [[name, search[name]]] : [])));
   return {
-    ...(rest as RunFilter), ...(recovered ? { recovered: recovered === "true" } : {}),
-    ...(least ? { min_duration_ms: Number(least) } : {}), ...(most ? { max_duration_ms: Number(most) } : {}),
-  };
+    ...given, ...(search.recovered ? { recovered: search.recovered === "true" } : {}), ...(search.where ? { where: comparisons(search) } : {}),
+    ...(search.min_duration_ms ? { min_duration_ms: Number(search.min_duration_ms) } : {}), ...(search.max_duration_ms ? { max_duration_ms: Number(search.max_duration_ms) } : {}),
+  } as RunSelection;
+}
+
+function listOf(search: RunSearch): RunFilter {
+  const { sort, order } = search;
+  const columns = columnsOf(search).map((name) => `keys.${name}`);
+  return { ...selectionOf(search), ...(sort ? { sort } : {}), ...(order === "asc" ? { order } : {}), ...(columns.length ? { columns } : {}) };
 }
 
 export function Runs() {
@@ -38,6 +45,7 @@ export function Runs() {
   return (
     <Page title={t.nav.runs} about={t.runs.about} actions={
       <>
+        <Columns search={search} set={set} />
         <Views search={search} open={go} />
         <button type="button" className="button" onClick={() => setBulk("replay")} data-testid="bulk-replay"><RotateCcw aria-hidden />{t.runs.replayAll}</button>
         <button type="button" className="button" onClick={() => setBulk("cancel")} data-testid="bulk-cancel"><Ban aria-hidden />{t.runs.cancelAll}</button>
@@ -46,18 +54,18 @@ export function Runs() {
       <SearchBox q={search.q ?? ""} setWords={(q) => set({ q })} compare={compare} open={(id) => void navigate({ to: "/runs/$id", params: { id } })} />
       <Filters search={search} set={set} />
       <Chips search={search} set={set} clear={() => go({})} />
-      <List search={search} />
+      <List search={search} set={set} />
       {bulk && <Chosen kind={bulk} search={search} onClose={() => setBulk(undefined)} />}
     </Page>
   );
 }
 
-function List({ search }: { search: RunSearch }) {
+function List({ search, set }: { search: RunSearch; set: (change: RunSearch) => void }) {
   const isSearch = Boolean(search.q || search.where);
-  const filter: RunFilter = { ...filterOf(search), ...(isSearch ? { where: comparisons(search) } : {}) };
+  const filter = listOf(search);
   const runs = useInfiniteQuery(runsQuery(filter, PAGE));
   const isFiltered = RUN_FILTERS.some((name) => search[name]);
-  const count = useQuery({ ...countQuery(filter), enabled: isFiltered && !runs.error });
+  const count = useQuery({ ...countQuery(selectionOf(search)), enabled: isFiltered && !runs.error });
   const isBehind = useQuery({ ...lagQuery(filter), enabled: isSearch && !runs.error }).data ?? false;
   const items = runs.data?.pages.flatMap((page) => page.items) ?? [];
   const goesOn = isSearch && runs.hasNextPage && items.length < PAGE && (runs.data?.pages.length ?? 0) < MOST_PAGES;
@@ -77,7 +85,7 @@ function List({ search }: { search: RunSearch }) {
         )}
         {(items.length > 0 || runs.hasNextPage) && (
           <>
-            <RunRows runs={items} withZap paged={(runs.data?.pages.length ?? 0) > 1} />
+            <RunRows runs={items} withZap paged={(runs.data?.pages.length ?? 0) > 1} columns={columnsOf(search)} sorting={sortingOf(search, set)} />
             {goesOn ? <p className="more small" role="status">{t.search.goesOn}</p> : <More shown={items.length} query={runs} />}
           </>
         )}
@@ -86,14 +94,13 @@ function List({ search }: { search: RunSearch }) {
   );
 }
 
-/** Jobs on many runs: by filters that they know, and by at least one. */
+/** Jobs on many runs: on all that the list shows, and by at least one filter. */
 function Chosen({ kind, search, onClose }: { kind: BulkKind; search: RunSearch; onClose: () => void }) {
-  const filter = Object.fromEntries(SELECTABLE.flatMap((name) => (search[name] ? [[name, search[name]]] : [])));
-  const others = RUN_FILTERS.filter((name) => search[name] && !(SELECTABLE as readonly string[]).includes(name));
-  if (Object.keys(filter).length > 0 && others.length === 0) return <Bulk kind={kind} filter={filter as RunSelection} onClose={onClose} />;
+  const filter = selectionOf(search);
+  if (Object.keys(filter).length > 0) return <Bulk kind={kind} filter={filter} onClose={onClose} />;
   return (
     <Dialog title={kind === "replay" ? t.bulk.replayTitle : t.bulk.cancelTitle} onClose={onClose}>
-      <div className="dialog-body"><Note>{others.length > 0 ? t.bulk.cannot(others.map((name) => t.runs.filters[name]).join(", ")) : t.bulk.needsFilter}</Note></div>
+      <div className="dialog-body"><Note>{t.bulk.needsFilter}</Note></div>
       <footer><button type="button" className="button primary" onClick={onClose}>{t.common.close}</button></footer>
     </Dialog>
   );

@@ -5,6 +5,7 @@ import { useState } from "react";
 import type { RunSummary } from "../api/client";
 import { useZapNames } from "../api/queries";
 import { t } from "../texts";
+import { Sorted, type Sorting } from "./Sorted";
 import { RunBadge } from "./status";
 import { Ago, took } from "./time";
 
@@ -25,7 +26,7 @@ function useHeld(runs: readonly RunSummary[]) {
   };
 }
 
-export function RunRows({ runs, withZap, paged }: { runs: readonly RunSummary[]; withZap: boolean; paged?: boolean }) {
+export function RunRows({ runs, withZap, paged, columns = [], sorting }: { runs: readonly RunSummary[]; withZap: boolean; paged?: boolean; columns?: string[]; sorting?: Sorting }) {
   const { shown, isPaused, waiting, hold, showWaiting, leave, pause, goOn } = useHeld(runs);
   return (
     <div onPointerEnter={() => { if (!paged) hold(); }} onPointerLeave={leave}>
@@ -41,16 +42,19 @@ export function RunRows({ runs, withZap, paged }: { runs: readonly RunSummary[];
         <thead>
           <tr>
             <th className="fit">{t.common.status}</th><th>{withZap ? t.runs.zap : t.runs.run}</th>
-            <th className="fit">{t.runs.source}</th><th className="fit">{t.runs.started}</th><th className="fit end">{t.runs.took}</th>
+            {columns.map((name) => <Sorted key={name} name={`keys.${name}`} label={name} sorting={sorting} className="fit" />)}
+            <th className="fit">{t.runs.source}</th>
+            <Sorted name="started_at" label={t.runs.started} sorting={sorting} className="fit" />
+            <Sorted name="duration_ms" label={t.runs.took} sorting={sorting} className="fit end" />
           </tr>
         </thead>
-        <tbody>{(paged ? runs : shown).map((run) => <Row key={run.id} run={run} withZap={withZap} />)}</tbody>
+        <tbody>{(paged ? runs : shown).map((run) => <Row key={run.id} run={run} withZap={withZap} columns={columns} />)}</tbody>
       </table>
     </div>
   );
 }
 
-function Row({ run, withZap }: { run: RunSummary; withZap: boolean }) {
+function Row({ run, withZap, columns }: { run: RunSummary; withZap: boolean; columns: string[] }) {
   const navigate = useNavigate();
   const nameOf = useZapNames();
   const name = withZap ? (nameOf(run.zap_id) ?? t.runs.deletedZap) : run.id;
@@ -71,7 +75,7 @@ function Row({ run, withZap }: { run: RunSummary; withZap: boolean }) {
             {run.error.step_id && <><code>{run.error.step_id}</code>: </>}{run.error.message}
           </div>
         )}
-        {Object.keys(run.keys ?? {}).length > 0 && (
+        {columns.length === 0 && Object.keys(run.keys ?? {}).length > 0 && (
           <div className="small clip soft" data-testid="keys">{Object.entries(run.keys ?? {}).map(([name, value]) => <span key={name}><span className="faint">{name}</span> {String(value)}{"  "}</span>)}</div>
         )}
         {run.matches?.map((match) => (
@@ -79,6 +83,7 @@ function Row({ run, withZap }: { run: RunSummary; withZap: boolean }) {
         ))}
         {run.recovered_by && <div className="small soft">{t.runs.recovered}</div>}
       </td>
+      {columns.map((name) => <td key={name} className="fit" data-testid="key">{String(run.keys?.[name] ?? "–")}</td>)}
       <td className="fit soft">{t.sources[run.source] ?? run.source}</td>
       <td className="fit soft"><Ago at={run.started_at} /></td>
       <td className="fit end number soft">{took(run.duration_ms)}</td>

@@ -10,7 +10,7 @@ import { t } from "../texts";
 export const RUN_FILTERS = ["q", "where", "zap_id", "status", "source", "from", "to", "finished_from", "finished_to", "min_duration_ms", "max_duration_ms", "step_id", "error_code", "tag", "recovered"] as const;
 export type Filter = (typeof RUN_FILTERS)[number];
 /** As in the address; comparisons are lines of `where`. */
-export type RunSearch = Partial<Record<Filter | "sort", string>>;
+export type RunSearch = Partial<Record<Filter | "sort" | "order" | "columns", string>>;
 type Set = (change: RunSearch) => void;
 const QUIET_MS = 300;
 
