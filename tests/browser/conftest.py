@@ -1,7 +1,9 @@
 """A whole TriggerHub and a browser; both are started once for all tests of the UI."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
@@ -14,8 +16,9 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 EMAIL = "grace@example.com"
 ANOTHER_BROWSER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
 """What another browser calls itself."""
-# Some lists are asked for again every 5 s only.
-expect.set_options(timeout=10_000)
+PATIENCE_MS = 30_000
+"""Some lists are asked for again every 5 s only, and the machine may be busy."""
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="session")
@@ -77,21 +80,43 @@ async def fill_in(page: Page, email: str, password: str) -> None:
 
 
 async def sign_in(context: BrowserContext) -> Signed:
-    """A page in which the person of the tests is signed in, by the call that the form makes: it is tested once."""
+    """An empty page of the person of the tests, who signs in by the call that the form makes: it is tested once."""
     answer = await context.request.post("/api/v1/auth/session", data={"email": EMAIL, "password": PASSWORD})
     assert answer.status == 200, await answer.text()
-    signed = Signed(await context.new_page())
-    await signed.page.goto("/zaps")
-    await signed.page.locator("h1").first.wait_for()
-    return signed
+    page = context.pages[0] if context.pages else await context.new_page()
+    return Signed(page)
 
 
-@pytest.fixture
-async def signed(system: System, browser: Browser, welcomed: str) -> AsyncIterator[Signed]:
-    """Somebody who has just signed in; nothing may have gone wrong on the page."""
-    context = await browser.new_context(base_url=system.base)
-    context.set_default_timeout(10_000)
+@asynccontextmanager
+async def browsing(browser: Browser, system: System, **options: Any) -> AsyncIterator[Signed]:
+    """The same in a window of their own, with its options."""
+    context = await browser.new_context(base_url=system.base, **options)
+    context.set_default_timeout(PATIENCE_MS)
     signed = await sign_in(context)
     yield signed
     await context.close()
+    assert signed.wrong == []
+
+
+@pytest.fixture(scope="session")
+async def window(system: System, browser: Browser, welcomed: str) -> AsyncIterator[BrowserContext]:
+    """One for all who look at a page: to open another takes three times as long as to go somewhere in it."""
+    context = await browser.new_context(base_url=system.base)
+    context.set_default_timeout(PATIENCE_MS)
+    yield context
+    await context.close()
+
+
+@pytest.fixture
+async def signed(window: BrowserContext) -> AsyncIterator[Signed]:
+    """Somebody who has just signed in, on a page that knows nothing of others; nothing may have gone wrong on it."""
+    signed = await sign_in(window)
+    yield signed
+    (page,) = window.pages
+    await window.set_offline(False)
+    await window.clear_permissions()
+    await page.unroute_all(behavior="ignoreErrors")
+    await page.mouse.move(0, 0)
+    await page.goto("/healthz")
+    await page.evaluate("() => localStorage.clear()")
     assert signed.wrong == []

@@ -13,9 +13,9 @@ import signal
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, Request, Route, expect
+from playwright.async_api import Page, Request, Route, expect
 
-from tests.browser.conftest import Signed, sign_in
+from tests.browser.conftest import Signed
 from tests.browser.test_editor import new_zap, opened, saved, setting, stored_ids
 from tests.support.eventually import eventually
 from tests.support.system import System
@@ -42,21 +42,19 @@ async def stored_name(system: System, zap: dict[str, Any]) -> str:
 
 
 async def test_no_work_is_lost_without_network_with_a_dead_server_or_a_closed_tab(
-    system: System, browser: Browser, welcomed: str
+    system: System, signed: Signed
 ) -> None:
     zap = await new_zap(system, "Kept", [setting("one")])
-    context = await browser.new_context(base_url=system.base)
-    context.set_default_timeout(10_000)
-    page = (await sign_in(context)).page
+    page = signed.page
     await opened(page, zap)
-    await context.set_offline(True)
+    await page.context.set_offline(True)
     await named(page, "Written offline")
     await state(page, "unreachable")
     await expect(page.get_by_test_id("saving")).to_contain_text("kept in this browser")
     await page.close()
-    await context.set_offline(False)
+    await page.context.set_offline(False)
     assert await stored_name(system, zap) == "Kept"
-    page = await context.new_page()
+    page = await page.context.new_page()
     await opened(page, zap)
     await expect(page.get_by_test_id("zap-name")).to_have_value("Written offline")
     await saved(page)
@@ -66,7 +64,6 @@ async def test_no_work_is_lost_without_network_with_a_dead_server_or_a_closed_ta
     position = (await eventually(lambda: system.call("GET", f"/api/v1/zaps/{zap['id']}"), 20))["position"]
     await expect(page.get_by_test_id("saving")).to_have_text(f"Saved as draft, position {position}")
     assert await stored_name(system, zap) == "Written while the server was dead"
-    await context.close()
 
 
 async def test_a_lost_stream_blocks_no_saving_and_publishing_is_a_choice_that_can_be_taken_back(
@@ -120,8 +117,12 @@ def asked(page: Page, part: str) -> list[Request]:
 
 async def test_typing_asks_once_and_an_older_answer_never_replaces_a_newer_one(system: System, signed: Signed) -> None:
     zap = await published(system, "Typed", setting("one"))
-    run_id = await system.post_hook(zap["hook_url"], {"word": "marmalade"}, key="typed")
-    await system.settled([run_id], 20)
+    await system.post_hook(zap["hook_url"], {"word": "marmalade"}, key="typed")
+
+    async def found() -> bool:
+        return bool((await system.call("GET", "/api/v1/runs/count?q=marmalade"))["count"])
+
+    await eventually(found, 40)
     page = signed.page
     held: list[Route] = []
     await page.route("**/api/v1/runs?*q=honeycomb*", lambda route: held.append(route))  # noqa: PLW0108 - a built-in method cannot be inspected
@@ -129,7 +130,7 @@ async def test_typing_asks_once_and_an_older_answer_never_replaces_a_newer_one(s
     searches = asked(page, "/api/v1/runs?")
     search = page.get_by_test_id("search")
     await search.press_sequentially("honeycomb", delay=20)
-    await eventually(lambda: len(held) > 0, 10)
+    await eventually(lambda: len(held) > 0, 40)
     async with page.expect_event("requestfailed", lambda request: "q=honeycomb" in request.url):
         await search.fill("marmalade")
     await expect(page.get_by_test_id("run-row")).to_have_count(1)
@@ -176,7 +177,7 @@ async def test_no_row_moves_under_the_pointer_or_while_the_list_is_paused(system
 
     async def another(key: str) -> None:
         run_id = await system.post_hook(zap["hook_url"], {}, key=f"live {key}")
-        await system.settled([run_id], 20)
+        await system.settled([run_id], 40)
 
     await another("first")
     await page.goto(f"/runs?zap_id={zap['id']}")
@@ -203,7 +204,7 @@ async def test_no_row_moves_under_the_pointer_or_while_the_list_is_paused(system
 async def test_a_test_uses_the_sample_that_was_chosen_whatever_comes_meanwhile(system: System, signed: Signed) -> None:
     zap = await published(system, "Sampled")
     runs = [await system.post_hook(zap["hook_url"], {"n": number}, key=f"sample {number}") for number in (1, 2, 3)]
-    await system.settled(runs, 20)
+    await system.settled(runs, 40)
     page = signed.page
     await opened(page, zap)
     await page.get_by_test_id("test").click()
@@ -216,14 +217,13 @@ async def test_a_test_uses_the_sample_that_was_chosen_whatever_comes_meanwhile(s
 
 
 async def test_a_run_is_copied_as_json_as_curl_and_value_by_value_and_outlives_its_zap(
-    system: System, browser: Browser, welcomed: str
+    system: System, signed: Signed
 ) -> None:
     zap = await published(system, "Copied")
     run_id = await system.post_hook(zap["hook_url"], {"order": {"id": 4711}}, key="copied")
-    await system.settled([run_id], 20)
-    context = await browser.new_context(base_url=system.base, permissions=["clipboard-read", "clipboard-write"])
-    context.set_default_timeout(10_000)
-    page = (await sign_in(context)).page
+    await system.settled([run_id], 40)
+    page = signed.page
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
 
     async def copied() -> str:
         return str(await page.evaluate("() => navigator.clipboard.readText()"))
@@ -247,4 +247,3 @@ async def test_a_run_is_copied_as_json_as_curl_and_value_by_value_and_outlives_i
     await expect(page.get_by_test_id("zap-row").filter(has_text="Copied")).to_have_count(0)
     await page.goto(f"/runs?zap_id={zap['id']}")
     await expect(page.get_by_test_id("run-row").filter(has_text="A deleted zap")).to_have_count(1)
-    await context.close()

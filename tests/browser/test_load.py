@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Page, Route, expect
 
-from tests.browser.conftest import Signed, sign_in
+from tests.browser.conftest import Signed
 from tests.browser.test_editor import new_zap, opened, saved, setting, stored_ids
 from tests.support.system import System
 
@@ -101,14 +101,10 @@ def _run(at: int) -> dict[str, Any]:
 
 
 @pytest.mark.soak
-async def test_fifty_changes_a_second_leave_fifty_frames_a_second(
-    system: System, browser: Browser, welcomed: str
-) -> None:
+async def test_fifty_changes_a_second_leave_fifty_frames_a_second(system: System, signed: Signed) -> None:
     """The page is told of each change as the stream would tell it; it reads the run anew when it sees fit."""
     zap = await new_zap(system, "Frames", [setting(f"step_{number}") for number in range(100)])
     await system.call("POST", f"/api/v1/zaps/{zap['id']}/publish", {})
-    context = await browser.new_context(base_url=system.base)
-    signed = await sign_in(context)
     page = signed.page
     asked = 0
 
@@ -128,4 +124,3 @@ async def test_fifty_changes_a_second_leave_fifty_frames_a_second(
     await expect(page.get_by_test_id("step-step_99")).to_be_attached()
     assert await page.evaluate(FRAMES, 5) >= 50
     assert asked >= 3
-    await context.close()

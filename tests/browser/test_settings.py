@@ -26,7 +26,7 @@ async def test_a_new_password_signs_other_devices_out_and_lets_in_again(
         await page.get_by_test_id("current-password").fill(PASSWORD)
         await page.get_by_test_id("change-password").click()
         await expect(device).to_have_count(0)
-        await elsewhere.page.reload()
+        await elsewhere.page.goto("/zaps")
         await elsewhere.page.wait_for_url("**/login*")
         await fill_in(elsewhere.page, EMAIL, "another long phrase")
         await elsewhere.page.wait_for_url("**/zaps")

@@ -32,7 +32,7 @@ async def ended(system: System, run_id: str, statuses: set[str]) -> dict[str, An
         run = await system.call("GET", f"/api/v1/runs/{run_id}")
         return run["status"] in statuses
 
-    await eventually(found, 20)
+    await eventually(found, 40)
     run: dict[str, Any] = await system.call("GET", f"/api/v1/runs/{run_id}")
     return run
 
@@ -67,6 +67,7 @@ async def test_a_template_is_chosen_by_keyboard_and_a_definition_is_checked_befo
     system: System, signed: Signed
 ) -> None:
     page = signed.page
+    await page.goto("/zaps")
     await page.get_by_test_id("new-zap").click()
     chosen = page.get_by_test_id("template-hook").get_by_role("radio")
     await expect(chosen).to_be_focused()

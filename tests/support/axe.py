@@ -7,8 +7,11 @@ from playwright.async_api import Page
 
 AXE = Path(__file__).parents[2] / "app/ui/node_modules/axe-core/axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]
-BY_COLOUR = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
-"""What a theme can break: all else is the same page in both."""
+BY_LOOK = {
+    "type": "rule",
+    "values": ["color-contrast", "link-in-text-block", "target-size", "scrollable-region-focusable"],
+}
+"""What a theme or the width of a window can break: all else is the same page in any."""
 
 
 async def violations(page: Page, where: str, rules: object = RULES) -> list[tuple[str, str, str]]:
@@ -19,12 +22,3 @@ async def violations(page: Page, where: str, rules: object = RULES) -> list[tupl
         await page.evaluate(AXE.read_text("utf-8"))
     found = await page.evaluate("(rules) => axe.run({runOnly: rules})", rules)
     return [(where, rule["id"], rule["nodes"][0]["html"][:300]) for rule in found["violations"]]
-
-
-async def violations_in_both_themes(page: Page, where: str) -> list[tuple[str, str, str]]:
-    """The same of a page that is light, and of what its colours decide once it is dark."""
-    found = await violations(page, where)
-    await page.emulate_media(color_scheme="dark")
-    found += await violations(page, f"{where}, dark", BY_COLOUR)
-    await page.emulate_media(color_scheme="light")
-    return found

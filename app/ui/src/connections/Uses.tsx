@@ -17,7 +17,7 @@ export function Uses({ query, before }: { query: Query; before?: string }) {
   return (
     <>
       {before && <p>{before}</p>}
-      <ul className="stack close" data-testid="uses">{uses.map((use) => <li key={`${use.zap_id} ${use.version}`}><Link to="/zaps/$id" params={{ id: use.zap_id }} className="wrap-any">{use.name}</Link> <span className="small faint">{c.inVersion[use.version]}: {use.places.join(", ")}</span></li>)}</ul>
+      <ul className="stack close uses" data-testid="uses">{uses.map((use) => <li key={`${use.zap_id} ${use.version}`}><Link to="/zaps/$id" params={{ id: use.zap_id }} className="wrap-any">{use.name}</Link> <span className="small faint">{c.inVersion[use.version]}: {use.places.join(", ")}</span></li>)}</ul>
     </>
   );
 }
