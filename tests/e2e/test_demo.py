@@ -7,11 +7,11 @@ import pytest
 from app.cli.demo import run
 from app.config.errors import OperatorError
 from app.config.settings import Settings
-from tests.support.system import running_system
+from tests.support.deployment import one_of_each
 
 
-async def test_an_address_that_is_refused_comes_with_the_remedy() -> None:
-    async with running_system(TRIGGERHUB_OUTBOUND_ALLOW="") as system:
+async def test_an_address_that_is_refused_comes_with_the_remedy(dsn: str) -> None:
+    async with one_of_each(dsn, TRIGGERHUB_OUTBOUND_ALLOW="") as system:
         code, shown = await system.command("demo")
         assert code == 1
         assert "TRIGGERHUB_OUTBOUND_ALLOW=127.0.0.0/8" in shown

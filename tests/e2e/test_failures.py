@@ -6,15 +6,16 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.support.deployment import one_of_each
 from tests.support.eventually import eventually
 from tests.support.mail_server import MailServer, running_mail_server
 from tests.support.sink import running_sink
-from tests.support.system import System, running_system
+from tests.support.system import System
 
 
 async def says_yes(system: System, mails: MailServer, address: str) -> None:
     """The owner of the address gets the question, and pushes the button on the page behind its link."""
-    await eventually(lambda: address in mails.boxes, 10)
+    await eventually(lambda: address in mails.boxes, 40)
     link = re.search(r"https?://\S+/mails/\S+", mails.boxes[address][-1].get_content())
     assert link is not None
     async with aiohttp.ClientSession() as http:
@@ -26,11 +27,11 @@ async def says_yes(system: System, mails: MailServer, address: str) -> None:
 
 
 @pytest.mark.slow
-async def test_runs_that_fail_are_told_of_by_mail_and_error_zap_and_wait_in_the_inbox() -> None:
+async def test_runs_that_fail_are_told_of_by_mail_and_error_zap_and_wait_in_the_inbox(dsn: str) -> None:
     async with running_mail_server() as mails, running_sink() as target, running_sink() as errors:
         target.status = 410
         smtp = {"HOST": "127.0.0.1", "PORT": str(mails.port), "TLS": "off", "FROM": "hub@example.com"}
-        async with running_system(**{f"TRIGGERHUB_SMTP_{name}": value for name, value in smtp.items()}) as system:
+        async with one_of_each(dsn, **{f"TRIGGERHUB_SMTP_{name}": value for name, value in smtp.items()}) as system:
             await system.sign_up()
             text = "{{ trigger.body.failures }} of {{ trigger.body.zap_name }}"
             error_zap = await system.published_zap(errors.url, {"text": text})
@@ -39,8 +40,8 @@ async def test_runs_that_fail_are_told_of_by_mail_and_error_zap_and_wait_in_the_
             zap = await system.published_zap(target.url, {"n": "{{ trigger.body.n }}"}, settings=settings)
             await says_yes(system, mails, "ada@example.com")
             runs = [await system.post_hook(zap["hook_url"], {"n": n}, f"d-{n}") for n in range(20)]
-            await system.settled(runs, 20)
-            await eventually(lambda: len(mails.mails) > 1 and errors.count, 20)
+            await system.settled(runs, 40)
+            await eventually(lambda: len(mails.mails) > 1 and errors.count, 40)
             _question, mail = mails.boxes["ada@example.com"]
             assert mail["subject"] == "Test: 20 runs failed"
             assert "answered 410" in mail.get_content()

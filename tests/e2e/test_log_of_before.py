@@ -19,9 +19,10 @@ import msgspec
 import pytest
 
 from app.local import embedded
+from tests.support.deployment import one_of_each
 from tests.support.eventually import eventually
 from tests.support.sink import Sink, running_sink
-from tests.support.system import System, running_system
+from tests.support.system import System
 
 LOGS = Path(__file__).parents[1] / "data" / "logs"
 OLD: dict[str, Any] = msgspec.json.decode((LOGS / "e072b75.json").read_bytes())
@@ -52,12 +53,10 @@ async def test_a_log_of_the_first_release_is_read_verified_replayed_and_continue
     old_database: str,
 ) -> None:
     settings = {
-        "TRIGGERHUB_DATABASE_URL": old_database,
         "TRIGGERHUB_JWT_SECRET": "a secret of tests that is long enough",
         "TRIGGERHUB_ENCRYPTION_KEY": OLD["encryption_key"],
-        "TRIGGERHUB_OUTBOUND_ALLOW": "127.0.0.0/8",
     }
-    async with running_system(**settings) as system, running_sink() as sink:
+    async with one_of_each(old_database, **settings) as system, running_sink() as sink:
         who = {"email": OLD["email"], "password": OLD["password"]}
         system.token = (await system.call("POST", "/api/v1/auth/signin", who))["access_token"]
         await every_run_reads_as_before(system)

@@ -9,9 +9,10 @@ import pytest
 from sql.files.store import LEFT_S, FileStore
 from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id, now
+from tests.support.deployment import one_of_each
 from tests.support.file_journey import digest, file_target, forget_peak, journey, peak, post_file
 from tests.support.object_store import object_store
-from tests.support.system import System, running_system
+from tests.support.system import System
 
 SIZE = 20 * 2**20
 MOST = 16 * 2**20
@@ -31,16 +32,17 @@ async def swept(system: System) -> list[tuple[str, int]]:
         return [(row["filename"], row["size"]) for row in rows]
 
 
-async def test_a_file_arrives_whole_in_little_memory_and_once_whoever_dies() -> None:
-    async with running_system() as system, file_target(SIZE) as target, object_store() as (store, objects):
+async def test_a_file_arrives_whole_in_little_memory_and_once_whoever_dies(dsn: str) -> None:
+    async with one_of_each(dsn) as system, file_target(SIZE) as target, object_store() as (store, objects):
         await system.sign_up()
         hook = (await journey(system, target.address, store))["hook_url"]
         await system.settled([await post_file(system, hook, 2 * 2**20)], 60)  # what is loaded at the first use is there
         pids = system.pids()
-        before = {role: forget_peak(pids[role]) for role in ("api", "runner")}
+        names = {role: next(name for name in pids if name.startswith(role)) for role in ("api", "runner")}
+        before = {name: forget_peak(pids[name]) for name in names.values()}
         run_id = await post_file(system, hook, SIZE)
         await system.settled([run_id], 60)
-        more = {role: peak(pids[role]) - size for role, size in before.items()}
+        more = {name: peak(pids[name]) - size for name, size in before.items()}
         assert max(more.values()) < MOST, more
         wanted = {"title None", "photo photo.png", "fetched source.zip"}
         assert set(target.uploads[-1]) == wanted
@@ -54,7 +56,7 @@ async def test_a_file_arrives_whole_in_little_memory_and_once_whoever_dies() -> 
             await asyncio.wait_for(target.held.wait(), 60)
             target.hold = following
             target.held.clear()
-            await system.kill("runner")
+            await system.kill(names["runner"])
         await system.settled([run_id], 90)
         assert target.uploads[-1]["photo photo.png"] == target.uploads[-1]["fetched source.zip"] == digest(SIZE)
         assert sha256(objects["/bucket/a.zip"]).hexdigest() == digest(SIZE)

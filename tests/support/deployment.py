@@ -12,8 +12,10 @@ import aiohttp
 
 from app.config.data_dir import free_ports
 from app.local.child import Child, Service
+from tests.support.broker import running_broker, topic_name
 from tests.support.eventually import eventually
 from tests.support.folders import data_folder
+from tests.support.forked_cli import COMMAND, command, started
 from tests.support.system import ROOT, System
 
 SECRETS = {"TRIGGERHUB_JWT_SECRET": "x" * 40, "TRIGGERHUB_ENCRYPTION_KEY": "A" * 43 + "="}
@@ -59,18 +61,21 @@ class Deployment(System):
     async def _launch(self, name: str, variables: Mapping[str, str]) -> None:
         service = Service(
             name=name,
-            argv=(sys.executable, "-m", "app.cli", name.partition("-")[0]),
+            argv=(*COMMAND, name.partition("-")[0]),
             env={**self.environment, **variables},
             cwd=ROOT,
         )
-        self._children[name] = await Child.start(service, lambda name, line: self.lines.append(f"{name} {line}"))
+        await self._run(service)
+
+    async def _run(self, service: Service) -> None:
+        self._children[service.name] = await started(service, lambda name, line: self.lines.append(f"{name} {line}"))
 
     async def kill(self, name: str) -> None:
         """SIGKILL a process and start another in its place, under its name."""
         child = self._children[name]
         child.signal(child.service.kill)
         await child.wait()
-        self._children[name] = await Child.start(child.service, lambda name, line: self.lines.append(f"{name} {line}"))
+        await self._run(child.service)
 
     async def lose(self, name: str) -> None:
         """SIGKILL a process, and start none in its place."""
@@ -109,21 +114,25 @@ class Deployment(System):
 
         await eventually(answers, timeout_s)
 
-    async def says(self, name: str, event: str, timeout_s: float = 20) -> None:
+    async def says(self, name: str, event: str, timeout_s: float = 60) -> None:
         """Wait until a process has logged an event."""
         await eventually(lambda: any(line.startswith(f"{name} ") and event in line for line in self.lines), timeout_s)
 
     async def command(self, *arguments: str, **variables: str) -> tuple[int, str]:
         """Run a `triggerhub` command with the processes' environment. Gives its exit code and output."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "app.cli", *arguments),
-            cwd=ROOT,
-            env=self.environment | variables,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await process.communicate()
-        return process.returncode or 0, output.decode()
+        return await command(arguments, self.environment | variables, ROOT)
+
+
+@asynccontextmanager
+async def one_of_each(dsn: str, **variables: str) -> AsyncIterator[Deployment]:
+    """A process of each role, at work on this database, which is migrated first, and a broker of its own."""
+    async with running_broker() as broker, deployment(dsn, broker.servers, topic_name(), **variables) as deployed:
+        code, output = await deployed.command("migrate")
+        assert code == 0, output
+        for role in ROLES:
+            await deployed.start(role)
+        await deployed.ready()
+        yield deployed
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from yarl import URL
 
 from domain.log.event import StoredEvent
 from tests.support.broker import topic_messages
+from tests.support.eventually import pause
 from tests.support.invariants import Evidence, Vitals
 from tests.support.system import PARTITIONS, System
 
@@ -23,6 +24,7 @@ _WHOLE_LOG = """
 _PAGE = 100
 _LOOP_STARTED = "zap.run.loop_started"
 _LAG_S = 60.0
+_AGAIN_S = 0.5
 
 
 async def read_log(dsn: str) -> list[StoredEvent]:
@@ -63,6 +65,7 @@ async def _verified(system: System) -> tuple[int, str]:
         code, output = await system.command("verify")
         if "lagging" not in output or time.monotonic() > deadline:
             return code, output
+        await pause(_AGAIN_S)
 
 
 def _parents(log: Iterable[StoredEvent], tenant: UUID) -> list[UUID]:

@@ -23,6 +23,7 @@ from app.local.child import Child, Service
 from tests.support.broker import APACHE
 from tests.support.eventually import eventually
 from tests.support.folders import data_folder
+from tests.support.forked_cli import command
 from tests.support.invariants import Answer
 from tests.support.kafka_server import KafkaServer, running_kafka
 from tests.support.sink import Sink
@@ -157,12 +158,7 @@ class System:
 
     async def command(self, *arguments: str) -> tuple[int, str]:
         """Run a `triggerhub` command beside the instance. Gives its exit code and output."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "app.cli", *arguments, cwd=ROOT, env=_environment(self.data, 0),
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        output, _ = await process.communicate()
-        return process.returncode or 0, output.decode()
+        return await command(arguments, _environment(self.data, 0), ROOT)
 
 
 @asynccontextmanager
