@@ -34,7 +34,7 @@ async def test_zaps_that_start_by_themselves_do_and_each_turn_is_accounted_for(s
         async def turns(zap_id: str, status: str) -> Any:
             return (await system.call("GET", f"/api/v1/zaps/{zap_id}/ticks?status={status}"))["items"]
 
-        (fired,) = await eventually(lambda: turns(poll, "fired"), 20)
+        (fired,) = await eventually(lambda: turns(poll, "fired"), 40)
         assert (fired["kind"], fired["trigger_id"], fired["new_items"]) == ("poll", "trigger", 3)
         runs = [await system.call("GET", f"/api/v1/runs/{run_id}") for run_id in fired["run_ids"]]
         assert [run["trigger"]["body"] for run in runs] == [{"id": 1}, {"id": 2}, {"id": 3}]
@@ -44,13 +44,13 @@ async def test_zaps_that_start_by_themselves_do_and_each_turn_is_accounted_for(s
         await eventually(lambda: turns(poll, "empty"), 30)
         health = await system.call("GET", f"/api/v1/zaps/{poll}/health")
         assert (health["polls"][0]["failures"], health["polls"][0]["problem"]) == (0, "")
-        await eventually(lambda: ears.count >= 3, 20)
+        await eventually(lambda: ears.count >= 3, 40)
 
         async def heard() -> bool:
             listed = await system.call("GET", f"/api/v1/runs?zap_id={listener}&source=failure")
             return len(listed["items"]) >= 3
 
-        await eventually(heard, 10)
+        await eventually(heard, 40)
 
 
 @pytest.mark.slow

@@ -38,7 +38,7 @@ async def job_of(ada: Person, path: str) -> tuple[str, int, int, int]:
         job: dict[str, Any] = (await ada("GET", asked.headers["location"].removeprefix("/api/v1"))).json()
         return job if job["status"] == "completed" else {}
 
-    job: dict[str, Any] = await eventually(done, 20)
+    job: dict[str, Any] = await eventually(done, 40)
     return job["kind"], job["done"], job["skipped"], job["failed"]
 
 

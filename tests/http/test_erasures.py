@@ -41,7 +41,7 @@ async def test_a_person_is_forgotten_in_all_runs_of_zaps_that_say_whose_they_are
                 job: dict[str, Any] = (await ada("GET", wanted.headers["location"].removeprefix("/api/v1"))).json()
                 return job if job["status"] == "completed" else {}
 
-            job: dict[str, Any] = await eventually(done, 20)
+            job: dict[str, Any] = await eventually(done, 40)
             return job
 
         assert await wait_until(store.pool, "run_list", await store.head(), 10)

@@ -85,7 +85,7 @@ class Bench:
             job: dict[str, Any] = (await person("GET", f"/jobs/{job_id}")).json()
             return job if job["status"] == "completed" else None
 
-        job: dict[str, Any] = await eventually(read, 20)
+        job: dict[str, Any] = await eventually(read, 40)
         return job
 
 

@@ -377,21 +377,26 @@ async def test_a_chain_of_runs_has_an_end(ada: Person, rejected: Rejected) -> No
         assert (await ada.api.post(zap["hook_url"], headers=headers)).status_code == 200
 
 
+async def a_minutes_worth_is_taken(ada: Person, zap: dict[str, Any], headers: dict[str, str]) -> None:
+    """And what the time that this takes has added, until one is refused."""
+    began, accepted = time.monotonic(), 0
+    while (answer := await ada.api.post(zap["hook_url"], headers=headers)).status_code == 200:
+        accepted += 1
+    assert answer.status_code == 508
+    added = (time.monotonic() - began) * OWN_PER_MINUTE / 60
+    assert OWN_PER_MINUTE <= accepted <= OWN_PER_MINUTE + added + 1
+
+
 async def test_a_zap_starts_itself_so_often_and_no_more(ada: Person) -> None:
     zap, another = await ada.live_zap(), await ada.live_zap()
-    own = [await ada.api.post(zap["hook_url"], headers=hop(1, zap["id"])) for _ in range(OWN_PER_MINUTE + 5)]
-    statuses = [answer.status_code for answer in own]
-    assert statuses[:OWN_PER_MINUTE] == [200] * OWN_PER_MINUTE
-    assert statuses[-1] == 508
+    await a_minutes_worth_is_taken(ada, zap, hop(1, zap["id"]))
     assert (await ada.api.post(zap["hook_url"])).status_code == 200
     assert (await ada.api.post(zap["hook_url"], headers=hop(1, another["id"]))).status_code == 200
 
 
 async def test_a_zap_starts_itself_so_often_through_others_and_no_more(ada: Person) -> None:
     zap, between, last = [await ada.live_zap() for _ in range(3)]
-    through = hop(3, last["id"], zap["id"], between["id"])
-    statuses = [(await ada.api.post(zap["hook_url"], headers=through)).status_code for _ in range(OWN_PER_MINUTE + 5)]
-    assert (statuses[:OWN_PER_MINUTE], statuses[-1]) == ([200] * OWN_PER_MINUTE, 508)
+    await a_minutes_worth_is_taken(ada, zap, hop(3, last["id"], zap["id"], between["id"]))
     run_id = (await ada.api.post(between["hook_url"], headers=hop(1, zap["id"]))).json()["run_id"]
     (asked, *_rest) = (await ada("GET", f"/runs/{run_id}/events")).json()["items"]
     assert (asked["data"]["depth"], asked["data"]["via"]) == (1, [zap["id"]])

@@ -433,10 +433,10 @@ async def test_an_idle_stream_is_kept_and_learns_how_far_it_has_come(
         monkeypatch.setattr(connections, name, 0.1)
     async with follow(house.url, ada.access_token) as stream:
         reading = asyncio.create_task(stream.take(1, 30))
-        await eventually(lambda: stream.comments.count("heartbeat") > 5, 20)
+        await eventually(lambda: stream.comments.count("heartbeat") > 5, 40)
         await house.run(bob, new_id())
         head = await house.store.head()
-        await eventually(lambda: stream.id == str(head), 20)
+        await eventually(lambda: stream.id == str(head), 40)
         await house.run(ada, new_id())
         assert names(await reading) == ["run.requested"]
 

@@ -59,8 +59,8 @@ async def test_a_key_that_is_declared_today_finds_the_runs_of_last_month(ada: Pe
             jobs = (await ada("GET", "/jobs")).json()["items"]
             return [job for job in jobs if job["status"] == "completed"]
 
-        await eventually(all_found, 20)
-        (job,) = await eventually(ended, 20)
+        await eventually(all_found, 40)
+        (job,) = await eventually(ended, 40)
         assert (job["kind"], job["done"]) == ("search_keys", 5)
         stop.set()
         await working

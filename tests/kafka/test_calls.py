@@ -154,7 +154,7 @@ async def came_to(bench: Bench, run: UUID, *types: type[RunEvent]) -> list[RunEv
         events = [event for event in await bench.events(run) if type(event) is not RunResumed][1:]
         return events if [type(event) for event in events] == list(types) else None
 
-    history: list[RunEvent] = await eventually(found, 10)
+    history: list[RunEvent] = await eventually(found, 40)
     return history
 
 
@@ -210,7 +210,7 @@ async def ended(bench: Bench, run: UUID) -> list[type]:
     async def so() -> bool:
         return isinstance((await bench.events(run))[-1], RunCompleted)
 
-    await eventually(so, 20)
+    await eventually(so, 40)
     return [type(event) for event in (await bench.events(run))[1:]]
 
 

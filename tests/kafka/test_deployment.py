@@ -68,7 +68,7 @@ async def test_a_standby_relay_takes_over_within_five_seconds(dsn: str, broker: 
     async with two_of_each(dsn, broker) as deployed, running_sink() as sink:
         async with under_load(deployed, sink, senders=2) as load:
             await load.more(20)
-            await eventually(lambda: sink.count, 20)
+            await eventually(lambda: sink.count, 40)
             leader = next(name for line in deployed.lines if "relay.leading" in line for name in [line.split()[0]])
             await deployed.stop(leader)
             seen = sink.count

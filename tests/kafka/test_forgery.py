@@ -113,7 +113,7 @@ async def test_messages_from_before_there_was_a_key_are_published_again(dsn: str
         bench = Bench(store, broker, catalog())
         async with relaying(bench, b""):
             run_id = await bench.request(await bench.zap({"url": sink.url}))
-            await eventually(lambda: published(bench, 4), 20)
+            await eventually(lambda: published(bench, 4), 40)
         async with relaying(bench, MESSAGE_KEY), bench.another_runner():
             await bench.has(run_id, StepSucceeded, RunCompleted, within_s=30)
 
@@ -127,7 +127,7 @@ async def test_while_the_key_is_replaced_messages_of_both_keys_are_read(dsn: str
         for messages, key in ((4, OLD_KEY), (5, MESSAGE_KEY)):
             runs.append(await bench.request(zap))
             async with relaying(bench, key):
-                await eventually(partial(published, bench, messages), 20)
+                await eventually(partial(published, bench, messages), 40)
         async with bench.another_runner(message_keys=(MESSAGE_KEY, OLD_KEY)):
             for run_id in runs:
                 await bench.has(run_id, StepSucceeded, RunCompleted, within_s=20)

@@ -301,7 +301,7 @@ async def cancel(bench: Bench, run: UUID) -> None:
 async def test_a_cancelled_run_takes_its_items_along(bench: Bench, sink: Sink) -> None:
     sink.fault = held(asyncio.Event())
     run = await bench.request(await bench.publish(each(call(sink, "send"), order="parallel", limit=4)), body(*range(9)))
-    await eventually(lambda: sink.count == 4, 10)
+    await eventually(lambda: sink.count == 4, 40)
     await cancel(bench, run)
     for index in range(4):
         await bench.has(ChildIds(run, "each").of(index), RunCancelled)
@@ -329,8 +329,8 @@ async def test_a_slow_item_is_seen_and_cancelled_also_before_its_first_outcome(b
     async def is_there() -> bool:
         return bool(await bench.store.read_stream(StreamKind.RUN, slow))
 
-    await eventually(lambda: len(sink.deliveries[f"{slow}.send"]) == 1, 10)
-    await eventually(is_there, 10)
+    await eventually(lambda: len(sink.deliveries[f"{slow}.send"]) == 1, 40)
+    await eventually(is_there, 40)
     await cancel(bench, slow)
     await bench.has(slow, RunCancelled)
     output = output_of(await outcome(bench, run))
@@ -340,7 +340,7 @@ async def test_a_slow_item_is_seen_and_cancelled_also_before_its_first_outcome(b
 async def test_a_cancelled_item_is_counted_and_the_loop_goes_on(bench: Bench, sink: Sink) -> None:
     sink.fault = held(asyncio.Event())
     sink.spoiled, run = 1, await bench.request(await bench.publish(each(call(sink, "send"))), body(1, 2))
-    await eventually(lambda: sink.count == 1, 10)
+    await eventually(lambda: sink.count == 1, 40)
     sink.fault = None
     await cancel(bench, ChildIds(run, "each").of(0))
     output = output_of(await outcome(bench, run))

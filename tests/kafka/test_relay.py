@@ -218,7 +218,7 @@ async def test_a_gap_in_the_log_stops_the_relay_before_it(dsn: str, broker: Brok
     stored = await append(dsn, 10)
     await execute(dsn, "set session_replication_role = replica", f"delete from es.events where position = {stored[5]}")
     async with relaying(dsn, broker, topic):
-        await eventually(lambda: fetch(dsn, "select epoch >= 3 from relay.checkpoint"), 10)
+        await eventually(lambda: fetch(dsn, "select epoch >= 3 from relay.checkpoint"), 40)
         assert await fetch(dsn, "select position from relay.checkpoint") == 0
 
 
@@ -227,7 +227,7 @@ async def test_a_restored_log_stops_the_relay_until_it_is_told_to_rewind(dsn: st
     stored = await append(dsn, 10)
     await execute(dsn, "update relay.checkpoint set position = 1000")
     async with relaying(dsn, broker, topic):
-        await eventually(lambda: fetch(dsn, "select epoch >= 2 from relay.checkpoint"), 10)
+        await eventually(lambda: fetch(dsn, "select epoch >= 2 from relay.checkpoint"), 40)
         connection = await asyncpg.connect(dsn)
         await connection.execute(_relay["ask_rewind"], 0)
         await connection.close()
@@ -367,7 +367,7 @@ async def test_a_standby_takes_over_within_five_seconds_of_a_kill(dsn: str, brok
         await published(broker, topic, await append(dsn, 3))
         standby = await start(dsn, broker, topic)
         try:
-            await eventually(lambda: fetch(dsn, WAITING), 15)
+            await eventually(lambda: fetch(dsn, WAITING), 40)
             os.kill(leader.pid, signal.SIGKILL)
             await published(broker, topic, await append(dsn, 3), within_s=5)
         finally:
@@ -410,7 +410,7 @@ async def test_what_was_erased_leaves_the_topic_once_every_consumer_has_passed_i
         async def cleared() -> bool:
             return bool(await connection.fetchval("select cleared from relay.checkpoint"))
 
-        await eventually(cleared, 20)
+        await eventually(cleared, 40)
         await published(broker, topic, await append(dsn, 5))
         # The embedded broker cannot, and keeps the topic as it is.
         assert await canaries() == (0 if APACHE else 1)

@@ -58,7 +58,7 @@ async def test_a_target_that_fails_for_ten_minutes_and_heals_has_every_run_compl
 
     completed: set[UUID] = set()
     for _ in range(200):
-        await eventually(quiet, 20)
+        await eventually(quiet, 40)
         streams = await bench.store.read_streams(StreamKind.RUN, runs)
         completed = {run_id for run_id, events in streams.items() if events[-1].type == "zap.run.completed"}
         if len(completed) == len(runs):
@@ -277,7 +277,7 @@ async def test_what_a_crash_left_in_doubt_is_surfaced_and_repeated_only_where_th
         till.hold.set()
         async with bench.another_runner():
             for run_id in runs:
-                await eventually(partial(_longer, bench, run_id, 2), 20)
+                await eventually(partial(_longer, bench, run_id, 2), 40)
             bench.clock.forward(60)
             await bench.fire()
             for run_id, history in runs.items():

@@ -164,7 +164,7 @@ async def test_a_zap_whose_target_hangs_does_not_delay_another(bench: Bench, sin
         stuck = await bench.zap({"url": hanging.url, "timeout_s": 8})
         for _ in range(300):
             await bench.request(stuck)
-        await eventually(lambda: hanging.count >= 100, 20)
+        await eventually(lambda: hanging.count >= 100, 40)
         healthy = await bench.zap({"url": sink.url})
         run_id = await bench.request(healthy)
         await bench.has(run_id, StepSucceeded, RunCompleted, within_s=3)

@@ -38,7 +38,7 @@ async def alone(postgres_server: str, own_broker: Broker) -> AsyncIterator[Bench
         at_work(dsn, own_broker, runner=False) as bench,
         bench.another_runner(alone=True),
     ):
-        await eventually(lambda: bench.runners[0]._tail.leads, 10)
+        await eventually(lambda: bench.runners[0]._tail.leads, 40)
         yield bench
 
 
@@ -116,7 +116,7 @@ async def test_without_any_notification_runs_are_a_moment_later(
         await connection.execute(SILENCE)  # es.append finds it before the real one
         await connection.close()
         async with at_work(dsn, own_broker, runner=False) as bench, bench.another_runner(alone=True):
-            await eventually(lambda: bench.runners[0]._tail.leads, 10)
+            await eventually(lambda: bench.runners[0]._tail.leads, 40)
             zap = await bench.zap({"url": sink.url})
             runs = [await bench.request(zap)]
             await _completed(bench, runs[0], 20)  # connections are made once

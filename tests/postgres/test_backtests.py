@@ -107,7 +107,7 @@ class Bench:
         async def listed() -> bool:
             return (await self.backtests.runs(ADA, selection, last)).count == count
 
-        await eventually(listed, 20)
+        await eventually(listed, 40)
         runs = await self.backtests.runs(ADA, selection, last)
         return await self.backtests.start(ADA, selection, runs, rate_per_s, ASKED)
 

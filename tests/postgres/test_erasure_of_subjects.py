@@ -123,7 +123,7 @@ class History:
         async def done() -> bool:
             return (await self.jobs.load(TENANT, job_id)).state.status == "completed"
 
-        await eventually(done, 20)
+        await eventually(done, 40)
         return (await self.jobs.load(TENANT, job_id)).state
 
 

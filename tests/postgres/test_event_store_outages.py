@@ -126,7 +126,7 @@ async def test_a_call_that_never_returns_is_made_again_elsewhere(
         pid = await connection.fetchval(WRITERS)
         with frozen(pid):
             assert isinstance(await store.append(an_append()), Appended)
-    await eventually(lambda: gone(connection, pid), 20)
+    await eventually(lambda: gone(connection, pid), 40)
     assert len(await assert_log_is_whole(dsn)) == 2
 
 

@@ -117,7 +117,7 @@ class Bench:
         async def counted() -> int:
             return (await self.jobs.count_runs(tenant_id, kind, selection)).count
 
-        total = await eventually(counted, 20)
+        total = await eventually(counted, 40)
         wish = JobRequested(kind=kind, filter=selection, total=total, rate_per_s=rate_per_s, **more)  # type: ignore[arg-type] # version
         return await self.jobs.request(tenant_id, wish, ASKED)
 
@@ -194,7 +194,7 @@ async def test_5000_failed_runs_at_500_a_second_aborted_half_way_and_resumed_are
     async def all_listed() -> bool:
         return (await bench.jobs.count_runs(ADA, "replay", Selection(zap_id=zap))).count == 5_000
 
-    await eventually(all_listed, 20)
+    await eventually(all_listed, 40)
     job = await bench.ask("replay", Selection(zap_id=zap, status="failed", error_code="http_503"), 500)
     assert job.state.total == 5_000
     async with bench.worker():
@@ -398,7 +398,7 @@ async def test_open_runs_are_cancelled_within_moments_though_no_runner_lives(ben
     async def all_listed() -> bool:
         return (await bench.jobs.count_runs(ADA, "cancel", Selection(source="webhook"))).count == 550
 
-    await eventually(all_listed, 20)
+    await eventually(all_listed, 40)
     started = time.monotonic()
     async with bench.worker():
         job = await bench.ask("cancel", Selection(zap_id=zap))

@@ -188,7 +188,7 @@ async def test_what_is_declared_later_is_read_from_past_runs_by_a_job(dsn: str, 
             async def found(expected: set[UUID] = expected) -> bool:
                 return {item.id for item in await list_runs(store.pool, TENANT, by_who)} == expected
 
-            await eventually(found, 20)
+            await eventually(found, 40)
         stop.set()
         await working
         assert await verify_read_models(dsn, [RUN_KEYS], PARTITIONS) == []

@@ -230,7 +230,7 @@ async def test_the_scheduler_waits_an_outage_out(store: PgEventStore, dsn: str) 
     async def fired() -> bool:
         return (await types(store, run_id))[-1] == "resumed"
 
-    await eventually(fired, 10)
+    await eventually(fired, 40)
     stop.set()
     await scheduling
     await admin.close()

@@ -187,7 +187,7 @@ async def test_runs_go_on_as_they_began_when_their_zap_is_changed_paused_and_del
         zap = await rig.system.published_zap(sink.url, {"version": 1}, {"version": 1})
         path = f"/api/v1/zaps/{zap['id']}"
         await send(rig.system, [zap], 30)
-        await eventually(lambda: sink.count == 30, 20)
+        await eventually(lambda: sink.count == 30, 40)
         config = {"method": "POST", "url": sink.url, "body": {"version": 2}}
         steps = [{"id": name, "kind": "action", "type": "http.request", "config": config} for name in ("send", "send2")]
         draft = {"name": "Test", "trigger": {"type": "webhook.catch", "config": {}}, "steps": steps}

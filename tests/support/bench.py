@@ -117,7 +117,7 @@ class Bench:
         found = [decode(e.type, e.schema_version, e.data) for e in await self.store.read_stream(StreamKind.RUN, run_id)]
         return [event for event in found if isinstance(event, RunEvent)]
 
-    async def has(self, run_id: UUID, *types: type[RunEvent], within_s: float = 10) -> list[RunEvent]:
+    async def has(self, run_id: UUID, *types: type[RunEvent], within_s: float = 30) -> list[RunEvent]:
         """Wait until the history is of exactly these types after the request."""
 
         async def so() -> bool:

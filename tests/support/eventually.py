@@ -6,15 +6,20 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+SELDOM_S = 0.25
+
 
 async def pause(seconds: float) -> None:
     """For a client that is slow on purpose."""
     await asyncio.sleep(seconds)
 
 
-async def eventually(check: Callable[[], object], timeout_s: float = 5, interval_s: float = 0.02) -> Any:
-    """The first true answer of `check`, plain or async. An OSError or AssertionError from it means "not yet"."""
-    deadline = time.monotonic() + timeout_s
+async def eventually(check: Callable[[], object], timeout_s: float = 30, interval_s: float = 0.02) -> Any:
+    """The first true answer of `check`, plain or async. An OSError or AssertionError from it means "not yet".
+
+    The longer it takes the less often it is asked: to ask takes time from what is waited for.
+    """
+    began = time.monotonic()
     while True:
         failure: Exception | None = None
         try:
@@ -24,6 +29,7 @@ async def eventually(check: Callable[[], object], timeout_s: float = 5, interval
                 return answer
         except (OSError, AssertionError) as error:
             failure = error
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > timeout_s:
             raise AssertionError(f"not so within {timeout_s} s") from failure
-        await asyncio.sleep(interval_s)
+        await asyncio.sleep(max(interval_s, min(waited / 10, SELDOM_S)))
