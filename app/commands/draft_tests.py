@@ -14,7 +14,7 @@ from app.commands.samples import Sample
 from app.intake.refusals import LoopDetected
 from consumers.rehearsal.rehearsal import Rehearsal, Rehearsed
 from consumers.rehearsal.wish import Wish
-from consumers.runner.room import Room
+from consumers.runner.shares.room import Room
 from domain.aggregates import ZAP
 from domain.connector.outcome import Outcome
 from domain.flow.contents import walk

@@ -34,7 +34,7 @@ from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
 from consumers.rehearsal.rehearsal import Rehearsal
 from consumers.rendering.rendering import Rendering
-from consumers.runner.slots import Slots
+from consumers.runner.shares.slots import Slots
 from domain.connector.catalog import Catalogs
 from domain.hook.hops import Hops
 from domain.log.ports import NewId

@@ -22,7 +22,7 @@ from consumers.jobs.payloads import Payloads
 from consumers.jobs.retaining import Retain
 from consumers.rehearsal.rehearsal import Rehearsal
 from consumers.rendering.rendering import Rendering
-from consumers.runner.slots import Slots
+from consumers.runner.shares.slots import Slots
 from domain.aggregates import JOB
 from domain.connector.catalog import Catalog
 from domain.job import job

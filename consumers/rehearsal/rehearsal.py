@@ -23,7 +23,7 @@ from consumers.rehearsal.sample_files import SampleFiles
 from consumers.rehearsal.wish import Chosen, Wish, answered, requested, watch
 from consumers.rendering.rendering import Rendering
 from consumers.runner.executor import Executor
-from consumers.runner.slots import Slots
+from consumers.runner.shares.slots import Slots
 from domain.aggregates import RUN, ZAP
 from domain.connector.catalog import Catalogs
 from domain.connector.http_client import HttpClient, HttpReply, HttpRequest

@@ -25,8 +25,8 @@ from consumers.rendering.rendering import Rendering
 from consumers.runner.attempts import Attempts
 from consumers.runner.control import Begun, Control
 from consumers.runner.here import Here, end_of
-from consumers.runner.shares import Busy
-from consumers.runner.slots import Slots
+from consumers.runner.shares.share import Busy
+from consumers.runner.shares.slots import Slots
 from domain.aggregates import RUN
 from domain.connection.blot import NOTHING
 from domain.connector.catalog import Catalogs

@@ -12,7 +12,7 @@ from consumers.children.work import Starts
 from consumers.kafka.lanes import Lanes
 from consumers.runner.executor import Executor
 from consumers.runner.head_starts import HeadStarts
-from consumers.runner.room import Rooms
+from consumers.runner.shares.room import Rooms
 from domain.run.state import ActiveRun, EndedRun, LoadedRun
 
 log = structlog.get_logger()

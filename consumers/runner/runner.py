@@ -3,12 +3,11 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from uuid import UUID
 
-import msgspec
 import structlog
 
 from consumers.children.unstored import Requests
@@ -19,20 +18,19 @@ from consumers.dialogues.dialogues import Dialogues
 from consumers.files.run_files import AllFiles
 from consumers.kafka.gaps import GapReports
 from consumers.kafka.lanes import Lanes
-from consumers.kafka.patience import patiently
 from consumers.kafka.subscription import ConsumerConfig, Record, Records, Subscription
 from consumers.kafka.tail import Tail
 from consumers.kafka.watermark import Watermark, Watermarks
 from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
 from consumers.rendering.rendering import Rendering
+from consumers.runner.carrying import Carrying
 from consumers.runner.executor import Executor
-from consumers.runner.family import Family, until_done
+from consumers.runner.family import Family
 from consumers.runner.head_starts import HeadStarts
-from consumers.runner.room import Held, Rooms, is_large
 from consumers.runner.serial_runs import SerialRuns
-from consumers.runner.shares import Busy
-from consumers.runner.slots import Slots
+from consumers.runner.shares.room import Rooms
+from consumers.runner.shares.slots import Slots
 from consumers.runner.wake_ups import (
     ENDING_EVENTS,
     SERIAL_TAIL_TYPES,
@@ -41,22 +39,16 @@ from consumers.runner.wake_ups import (
     WAKING_EVENTS,
     RunMessage,
     concerns_others,
-    sizes_of,
-    states_of,
 )
 from domain import envelope
-from domain.aggregates import RUN
 from domain.connector.catalog import Catalog
 from domain.hook.hops import NO_HOPS, OWN_PER_MINUTE, Hops, own_runs
 from domain.log.event import StoredEvent
 from domain.log.partitioning import partition_of
 from domain.log.ports import Clock
-from domain.log.stream import load
 from domain.run.links import NO_LINKS, Links
-from domain.run.state import LoadedRun
 from sql.files.store import FileStore
 from sql.log.event_store import PgEventStore
-from sql.log.pages import PAGE_BYTES
 from sql.postgres.pool import CONNECTION_ERRORS
 from sql.postgres.queries import Queries
 from sql.process.clock import new_id, now
@@ -71,7 +63,7 @@ _runner = Queries("queries/runner.sql")
 MAX_OPEN = 10_000
 """Runs taken from the topic and not finished; past this the runner stops taking more."""
 CONCURRENCY = 400
-"""Actions running at once in one process; a tenant alone has half of them, see consumers.runner.slots."""
+"""Actions running at once in one process; a tenant alone has half of them, see consumers.runner.shares.slots."""
 CONCURRENCY_PER_ZAP = 100
 """Actions of one zap running at once: a target that hangs must leave room for the others."""
 PART = 50
@@ -123,12 +115,12 @@ class Runner:
             variables=Variables(store.pool, encryption_key).of,
         )
         self._lanes = Lanes(MAX_OPEN)
-        self._rooms = Rooms()
         self._head_starts = HeadStarts(partitions)
-        self._family = Family(self._executor, self._lanes, self._rooms, self._head_starts)
+        self._family = Family(self._executor, self._lanes, Rooms(), self._head_starts)
         work = self._executor.children.work
         work.starts, work.owns, work.requests = self._family, self._owns, Requests(store)
         self._serial = SerialRuns(store, self._family, partitions)
+        self._carrying = Carrying(store, self._family, self._serial)
         self._marks = Watermarks(self._gates, GapReports(store.pool, "runner"), config.message_keys)
         self._saved: dict[int, int] = {}
         self._head_at_assignment = 0
@@ -200,7 +192,7 @@ class Runner:
         async with self._taking, self._or_start_over(partitions):
             await self._lanes.room()
             await self._marks.ensure(partitions)
-            await self._wake(await self._taken(records))
+            await self._carrying.begin(await self._taken(records))
 
     async def _taken(self, records: Records) -> list[RunMessage]:
         """What of these messages is new; in parts, as others wait for the event loop, too."""
@@ -220,7 +212,7 @@ class Runner:
             messages = [found for event in events if (found := self._take_event(event))]
             for mark in self._marks.by_partition.values():
                 mark.reach(position)
-            await self._wake(messages)
+            await self._carrying.begin(messages)
             return True
         return False
 
@@ -233,56 +225,6 @@ class Runner:
             log.exception("runner.batch_failed", partitions=sorted(partitions))
             self._give_up(partitions)
             await self._marks.start_over(partitions)
-
-    async def _wake(self, messages: Sequence[RunMessage]) -> None:
-        sizes = await sizes_of(self._store, messages)
-        part: list[RunMessage] = []
-        room = PAGE_BYTES
-        for item in messages:
-            size = sizes.get(item.run_id, 0)
-            if len(part) == PART:
-                await self._begin(part, sizes)
-                await asyncio.sleep(0)
-                part, room = [], PAGE_BYTES
-            if is_large(size) and not item.is_ordered:
-                self._advance_later(item, size)
-                continue
-            room -= size
-            if part and room < 0:
-                await self._begin(part, sizes)
-                part, room = [], PAGE_BYTES - size
-            part.append(item)
-        if part:
-            await self._begin(part, sizes)
-
-    async def _begin(self, part: Sequence[RunMessage], sizes: Mapping[UUID, int]) -> None:
-        """Carry on runs for whose payloads there is room now, or put them into the queues of their serial zaps."""
-        held = {item.position: self._rooms.small.take_now(item.tenant_id, sizes.get(item.run_id, 0)) for item in part}
-        try:
-            runs = await states_of(self._store, [item for item in part if held[item.position] or item.is_ordered])
-            serial = {run_id: entry for run_id, run in runs.items() if (entry := await self._serial.entry(run))}
-            if serial:
-                await self._serial.enter(sorted(serial.values(), key=lambda entry: entry.run.first.position))
-        except BaseException:
-            for one in held.values():
-                self._give(one)
-            raise
-        for item in part:
-            room, run = held[item.position], runs.get(item.run_id)
-            if item.run_id in serial:
-                self._give(room)
-                item.mark.close(item.position)
-            elif run is not None and not self._lanes.is_busy(run.id):
-                self._lanes.submit(run.id, partial(self._advance_small, item, run, room), run.tenant_id)
-            else:
-                self._give(room)
-                is_unread = room is None and not item.is_ordered
-                if run is not None or is_unread:  # one that cannot be read stays open, for a runner that can
-                    self._advance_later(item, sizes.get(item.run_id, 0))
-
-    def _give(self, held: Held | None) -> None:
-        if held is not None:
-            self._rooms.small.give(held)
 
     async def _take(self, record: Record) -> RunMessage | None:
         taken = await self._marks.take(record)
@@ -344,61 +286,13 @@ class Runner:
             self._submit_end(event, mark, header.position)
 
     def _submit_end(self, event: StoredEvent, mark: Watermark, position: int) -> None:
-        """Tell of an end that another process has recorded."""
-        run_id, tenant_id = event.stream_id, event.tenant_id
-        item = RunMessage(position, mark, run_id, tenant_id, event.ordering_key, None, untouched=False)
-
-        async def tell(_again: bool) -> None:
-            run = await patiently(lambda: load(self._store, RUN, run_id))
-            assert run is not None, "the topic tells of runs that are in the log"
-            await self._family.ended(run)
-
-        self._lanes.submit(run_id, partial(self._until_done, item, tell), tenant_id)
+        ended = RunMessage(position, mark, event.stream_id, event.tenant_id, event.ordering_key, None, untouched=False)
+        self._carrying.tell(ended)
 
     def _ended(self, run_id: UUID, ordering_key: UUID) -> None:
         self._executor.interrupt(run_id)
         if self._serial.knows(ordering_key):
             self._serial.wake(ordering_key)
-
-    async def _advance_small(self, item: RunMessage, run: LoadedRun, held: Held | None) -> None:
-        """Carry on a run that was read already. Its room is free before others follow from its end: they need some."""
-
-        async def advance(again: bool) -> None:
-            nonlocal held
-            advanced = await self._executor.advance(await self._executor.follow(run) if again else run)
-            self._give(held)
-            held = None
-            await self._family.ended(advanced)
-
-        try:
-            await self._until_done(item, advance)
-        finally:
-            self._give(held)
-
-    def _advance_later(self, item: RunMessage, size: int) -> None:
-        """Carry on a run that is only read when it is its turn and there is room for it."""
-        unread = msgspec.structs.replace(item, event=None)
-        self._lanes.submit(item.run_id, partial(self._advance_unread, unread, size), item.tenant_id)
-
-    async def _advance_unread(self, item: RunMessage, size: int) -> None:
-        async def advance(_again: bool) -> None:
-            try:
-                advanced = await self._advanced(item, size, patient=False)
-            except Busy as busy:
-                if await self._executor.postpone(item.run_id, busy):
-                    return
-                advanced = await self._advanced(item, size, patient=True)
-            await self._family.ended(advanced)
-
-        await self._until_done(item, advance)
-
-    async def _advanced(self, item: RunMessage, size: int, *, patient: bool) -> LoadedRun:
-        async with self._rooms.of(item.tenant_id, size, patient=patient):
-            return await self._executor.advance(await self._executor.load(item.run_id))
-
-    async def _until_done(self, item: RunMessage, advance: Callable[[bool], Awaitable[None]]) -> None:
-        await until_done(item.run_id, advance)
-        item.mark.close(item.position)
 
     async def _save_for_ever(self) -> None:
         while True:

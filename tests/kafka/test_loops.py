@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from consumers.runner import room
+from consumers.runner.shares import room
 from domain.aggregates import RUN, ZAP
 from domain.flow.retry import FixedRetry
 from domain.flow.steps import (

@@ -22,8 +22,8 @@ from consumers.rendering.rendering import Rendering
 from consumers.runner.executor import Executor
 from consumers.runner.family import Family, until_done
 from consumers.runner.head_starts import HeadStarts
-from consumers.runner.room import Rooms
-from consumers.runner.slots import Slots
+from consumers.runner.shares.room import Rooms
+from consumers.runner.shares.slots import Slots
 from consumers.runner.wake_ups import STOPPING_EVENTS, WAKING_EVENTS, concerns_others
 from domain.aggregates import RUN
 from domain.connector.descriptor import ActionContext

@@ -12,7 +12,7 @@ from consumers.outbound.client import Outbound
 from consumers.outbound.targets import Targets
 from consumers.rendering.rendering import Rendering
 from consumers.runner.executor import NEWER_S, Executor
-from consumers.runner.slots import Slots
+from consumers.runner.shares.slots import Slots
 from domain.aggregates import RUN
 from domain.flow.steps import ActionStep, Step, UnknownStep
 from domain.language.scope import Context

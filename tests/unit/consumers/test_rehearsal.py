@@ -15,7 +15,7 @@ from consumers.rehearsal.record import Record
 from consumers.rehearsal.rehearsal import Rehearsal, Rehearsed
 from consumers.rehearsal.wish import Wish
 from consumers.rendering.rendering import Rendering
-from consumers.runner.slots import Slots
+from consumers.runner.shares.slots import Slots
 from domain.connector.catalog import Catalog
 from domain.connector.descriptor import ActionContext, ActionDescriptor
 from domain.connector.http_client import HttpRequest

@@ -6,9 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from consumers.runner import room as room_module
-from consumers.runner.room import LARGE_BYTES, Room, Rooms
-from consumers.runner.shares import SOON_S, Busy
+from consumers.runner.shares import room as room_module
+from consumers.runner.shares.room import LARGE_BYTES, Room, Rooms
+from consumers.runner.shares.share import SOON_S, Busy
 from domain.envelope import MAX_INLINE_DATA
 from sql.process.clock import new_id
 

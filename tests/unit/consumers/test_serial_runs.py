@@ -10,8 +10,8 @@ from consumers.kafka.lanes import Lanes
 from consumers.runner.executor import Executor
 from consumers.runner.family import Family
 from consumers.runner.head_starts import HeadStarts
-from consumers.runner.room import Rooms
 from consumers.runner.serial_runs import SerialRuns
+from consumers.runner.shares.room import Rooms
 from domain.log.partitioning import partition_of
 from sql.log.event_store import PgEventStore
 

@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from consumers.runner import shares, slots
-from consumers.runner.shares import WAITERS, Busy
-from consumers.runner.slots import Slots
+from consumers.runner.shares import share, slots
+from consumers.runner.shares.share import WAITERS, Busy
+from consumers.runner.shares.slots import Slots
 
 ZAP, OTHER = UUID(int=1), UUID(int=2)
 ADA, BOB, EVE = UUID(int=11), UUID(int=12), UUID(int=13)
@@ -50,7 +50,7 @@ async def settled() -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (slots, shares):
+    for module in (slots, share):
         monkeypatch.setattr(module, "PATIENCE_S", 0.02)
 
 
@@ -98,8 +98,8 @@ async def test_those_who_are_sent_away_return_as_they_can_be_served() -> None:
     tasks = work.start(10_010 + WAITERS)
     await settled()
     spread = sorted(work.waits)
-    assert spread[0] >= shares.SOON_S
-    assert spread[-1] >= 0.9 * (10_000 * shares.GUESS_S / 10)
+    assert spread[0] >= share.SOON_S
+    assert spread[-1] >= 0.9 * (10_000 * share.GUESS_S / 10)
     assert max(later - earlier for earlier, later in pairwise(spread)) < 20
     for task in tasks:
         task.cancel()

@@ -5,7 +5,7 @@ from collections import deque
 from itertools import count
 from uuid import UUID
 
-from consumers.runner.shares import PATIENCE_S, Share
+from consumers.runner.shares.share import PATIENCE_S, Share
 from sql.process.patience import Patience
 
 MOST_WAITERS = 4_000

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from consumers.runner.shares import PATIENCE_S, Share
+from consumers.runner.shares.share import PATIENCE_S, Share
 from domain.envelope import MAX_INLINE_DATA
 from sql.process.patience import Patience
 
