@@ -1,9 +1,11 @@
 """Input for an action that says nothing of its own: what its form allows."""
 
-from domain.declared.form import resolved, types_of
+from domain.declared.form import problems, resolved, types_of
 from domain.values.json import Json, JsonObject
 
 MAX_NESTED = 6
+MAX_VARIANTS = 12
+"""How deep variants are looked into: of what is deeper than MAX_NESTED only what has to be there is given."""
 
 
 def sample_of(root: JsonObject, schema: Json, depth: int = 0) -> Json:
@@ -11,14 +13,14 @@ def sample_of(root: JsonObject, schema: Json, depth: int = 0) -> Json:
     known = resolved(root, schema)
     examples = known.get("examples")
     for value in (examples[0] if isinstance(examples, list) and examples else None, known.get("default")):
-        if value is not None:
-            return value
+        if value is not None and not problems({"$defs": root.get("$defs"), **known}, value, rendered=True):
+            return value  # examples of services are not always right
     choices = known.get("enum")
     if isinstance(choices, list) and choices:
         return choices[0]
     for name in ("oneOf", "anyOf", "allOf"):
         variants = known.get(name)
-        if isinstance(variants, list) and variants and depth < MAX_NESTED and not known.get("properties"):
+        if isinstance(variants, list) and variants and depth < MAX_VARIANTS and not known.get("properties"):
             return sample_of(root, variants[0], depth + 1)
     kind = (*types_of(known), "object" if "properties" in known else "string")[0]
     return _of_type(kind, root, known, depth)

