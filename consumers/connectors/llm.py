@@ -1,4 +1,7 @@
-"""Language models: have one fill in a form, and give on only what fits the form."""
+"""Language models, of OpenAI or any server that speaks its protocol: ask one, or have it fill in a form.
+
+Of what it fills in, only what fits the form is given on.
+"""
 
 import re
 from collections.abc import Sequence
@@ -27,8 +30,8 @@ MAX_TOLD = 10
 _FENCED = re.compile(r"\s*```[a-z]*\n(.*?)\n?```\s*", re.DOTALL)
 
 
-class Extract(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is read from a text."""
+class _Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which model is asked, and where."""
 
     model: Annotated[
         str,
@@ -38,6 +41,24 @@ class Extract(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             extra_json_schema={"x-choices": {"name": "list_models", "depends_on": []}, "examples": ["gpt-4.1-mini"]},
         ),
     ]
+    max_tokens: Annotated[int, Meta(title="At most so many tokens", ge=1)] | UnsetType = UNSET
+    base_url: Annotated[
+        str,
+        Meta(title="Server", max_length=500, description="Any that speaks this protocol: Ollama, vLLM, a gateway …"),
+    ] = OPENAI
+
+
+class Chat(_Asked, frozen=True, kw_only=True):
+    """What it is asked."""
+
+    prompt: Annotated[Json, Meta(title="Prompt", description="A text, or any other value")]
+    system: Annotated[str, Meta(title="Instructions", description="Keep data out of them")] = "Answer briefly."
+    temperature: Annotated[float, Meta(title="Temperature", ge=0, le=2)] | UnsetType = UNSET
+
+
+class Extract(_Asked, frozen=True, kw_only=True):
+    """What is read from a text."""
+
     text: Annotated[Json, Meta(title="Text", description="Or any other value; it is data, never instructions")]
     schema: Annotated[JsonObject, Meta(title="JSON Schema", description="What the output has to fit")]
     system: Annotated[str, Meta(title="Instructions", description="Keep data out of them")] = (
@@ -47,19 +68,15 @@ class Extract(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Literal["json_schema", "prompt"],
         Meta(title="The schema goes", description="As response_format, or as text to servers that do not know that"),
     ] = "json_schema"
-    max_tokens: Annotated[int, Meta(title="At most so many tokens", ge=1)] | UnsetType = UNSET
-    base_url: Annotated[
-        str,
-        Meta(title="Server", max_length=500, description="Any that speaks this protocol: Ollama, vLLM, a gateway …"),
-    ] = OPENAI
 
 
 class _Said(msgspec.Struct, frozen=True):
-    """An answer of the model: its text, what it read and wrote in tokens, and which one it was."""
+    """An answer of the model: its text, what it read and wrote in tokens, which one it was, and all that it was."""
 
     text: str
     usage: dict[str, int]
     model: str
+    whole: JsonObject
 
 
 class _Ended(Exception):
@@ -68,13 +85,27 @@ class _Ended(Exception):
         self.outcome = outcome
 
 
+async def chat(rendered: JsonObject, context: ActionContext) -> Outcome:
+    """Ask once. Raises Unreachable."""
+    try:
+        config = read(Chat, {name: value for name, value in rendered.items() if value is not None})
+        more: JsonObject = {} if isinstance(config.temperature, UnsetType) else {"temperature": config.temperature}
+        said = await _asked(config, _messages(config.system, config.prompt), more, context)
+    except BadConfig as error:
+        return Failed(code="bad_config", message=str(error))
+    except _Ended as ended:
+        return ended.outcome
+    return Succeeded({"text": said.text, **said.whole})
+
+
 async def extract(rendered: JsonObject, context: ActionContext) -> Outcome:
     """Ask, and where the answer does not fit ask once more with the mistakes. Raises Unreachable."""
     try:
         config = read(Extract, {name: value for name, value in rendered.items() if value is not None})
-        messages, usage = _messages(config), dict[str, int]()
+        messages, more = _of_schema(config)
+        usage = dict[str, int]()
         for repaired in (False, True):
-            said = await _asked(config, messages, context)
+            said = await _asked(config, messages, more, context)
             usage = {name: usage.get(name, 0) + count for name, count in said.usage.items()}
             value, mistakes = await _read(said.text, config.schema, context)
             if not mistakes:
@@ -89,24 +120,26 @@ async def extract(rendered: JsonObject, context: ActionContext) -> Outcome:
     return Failed(code="schema_mismatch", message=message, output={"answer": said.text, "usage": dict(usage)})
 
 
-def _messages(config: Extract) -> list[Json]:
-    text = config.text if isinstance(config.text, str) else msgspec.json.encode(config.text).decode()
-    schema = msgspec.json.encode(config.schema).decode()
-    told = f"{config.system}\nAnswer with JSON only, of this JSON Schema: {schema}"
-    return [
-        {"role": "system", "content": told if config.mode == "prompt" else config.system},
-        {"role": "user", "content": text},
-    ]
+def _messages(system: str, data: Json) -> list[Json]:
+    text = data if isinstance(data, str) else msgspec.json.encode(data).decode()
+    return [{"role": "system", "content": system}, {"role": "user", "content": text}]
 
 
-async def _asked(config: Extract, messages: Sequence[Json], context: ActionContext) -> _Said:
+def _of_schema(config: Extract) -> tuple[list[Json], JsonObject]:
+    """What is said to have a form filled in, and what goes along with it."""
+    if config.mode == "prompt":
+        schema = msgspec.json.encode(config.schema).decode()
+        told = f"{config.system}\nAnswer with JSON only, of this JSON Schema: {schema}"
+        return _messages(told, config.text), {}
+    wanted: JsonObject = {"name": "answer", "strict": True, "schema": config.schema}
+    return _messages(config.system, config.text), {"response_format": {"type": "json_schema", "json_schema": wanted}}
+
+
+async def _asked(config: _Asked, messages: Sequence[Json], more: JsonObject, context: ActionContext) -> _Said:
     """What the model says. Raises _Ended for what is no answer to go on with."""
-    body: JsonObject = {"model": config.model, "messages": list(messages)}
-    if config.mode == "json_schema":
-        wanted: JsonObject = {"name": "answer", "strict": True, "schema": config.schema}
-        body["response_format"] = {"type": "json_schema", "json_schema": wanted}
-    if config.max_tokens:
-        body["max_completion_tokens"] = config.max_tokens
+    body: JsonObject = {"model": config.model, "messages": list(messages), **more}
+    if config.max_tokens:  # OpenAI has renamed it, and others have not
+        body["max_completion_tokens" if config.base_url == OPENAI else "max_tokens"] = config.max_tokens
     reply = await context.http.request(
         HttpRequest(
             method="POST",
@@ -136,7 +169,8 @@ def _said(reply: HttpReply, found: Json) -> _Said:
             given = more.get("usage")
             counts = given if isinstance(given, dict) else {}
             usage = {name: count for name, count in counts.items() if isinstance(count, int)}
-            return _Said(text, usage, str(more.get("model", "")))
+            whole = found if isinstance(found, dict) else {}
+            return _Said(text, usage, str(more.get("model", "")), whole)
     code = "answer_too_large" if reply.truncated else "answer_not_json" if isinstance(found, str) else "bad_answer"
     raise _Ended(Failed(code=code, message="the server's answer is no chat completion", output=found))
 
@@ -161,8 +195,8 @@ async def _read(text: str, schema: JsonObject, context: ActionContext) -> tuple[
     ]
 
 
-def _check(saved: JsonObject) -> dict[str, str]:
-    found = problems(Extract, saved)
+def _check(kind: type[_Asked], saved: JsonObject) -> dict[str, str]:
+    found = problems(kind, saved)
     base, schema = saved.get("base_url"), saved.get("schema")
     if isinstance(base, str) and not is_template(base) and (wrong := urls.check(base)):
         found["base_url"] = wrong
@@ -176,8 +210,25 @@ def _host(config: JsonObject) -> str:
     return "" if is_template(base) else fixed_host(str(base))
 
 
+_USES = Uses(host=_host, required=True)
 CONNECTOR = Connector(
     actions=(
+        ActionDescriptor(
+            type="llm.chat",
+            name="Language model: Ask it",
+            description="Asks a model. text is what it says; refusals and answers that were cut fail the step.",
+            icon="sparkles",
+            run=chat,
+            config=Chat,
+            check=lambda saved: _check(Chat, saved),
+            example={"model": "gpt-4.1-mini", "prompt": "{{ trigger.body.question }}"},
+            sample={
+                "text": "Hello", "model": "gpt-4.1-mini",
+                "choices": [{"message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 9, "completion_tokens": 2},
+            },
+            connection=_USES,
+        ),
         ActionDescriptor(
             type="llm.extract",
             name="Language model: Have it fill in a form",
@@ -188,7 +239,7 @@ CONNECTOR = Connector(
             icon="sparkles",
             run=extract,
             config=Extract,
-            check=_check,
+            check=lambda saved: _check(Extract, saved),
             example={
                 "model": "gpt-4.1-mini",
                 "text": "{{ trigger.body.text }}",
@@ -199,7 +250,7 @@ CONNECTOR = Connector(
                 "data": {"name": "Ada"}, "model": "gpt-4.1-mini", "repaired": False,
                 "usage": {"prompt_tokens": 40, "completion_tokens": 7},
             },
-            connection=Uses(host=_host, required=True),
+            connection=_USES,
         ),
     ),
 )  # fmt: skip

@@ -35,6 +35,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "gmail.send": {"to": "ada@example.com", "subject": "Grüße", "text": "Hallo"},
     "google_drive.upload_file": {"file": FILE, "folder": "f1"},
     "http.request": {"method": "POST", "url": "https://api.example.com/orders", "body": {"sku": "A1"}},
+    "llm.chat": {"model": "m", "prompt": "Hello?", "temperature": 0},
     "llm.extract": {"model": "m", "text": {"n": 1}, "schema": {"type": "object"}},
     "s3.get_object": PLACE,
     "s3.put_object": {**PLACE, "content": "Hallo"},
@@ -54,6 +55,8 @@ EXPECTED = {
 OTHERWISE = {
     ("google_drive.upload_file", "wrong content type"): "Failed bad_answer",
     ("google_drive.upload_file", "huge answer"): "Failed bad_answer",
+    ("llm.chat", "wrong content type"): "Failed answer_not_json",
+    ("llm.chat", "huge answer"): "Failed answer_too_large",
     ("llm.extract", "wrong content type"): "Failed answer_not_json",
     ("llm.extract", "huge answer"): "Failed answer_too_large",
     ("slack.upload_file", "wrong content type"): "Failed answer_not_json",

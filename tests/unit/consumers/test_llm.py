@@ -45,8 +45,28 @@ async def in_place(type_: str, config: JsonObject) -> Json:
 
 
 async def extracted(model: Model, **more: Any) -> Any:
-    context = ActionContext(model, "run.step", UUID(int=1), FixedClock(), shape=in_place)
-    return await catalog().actions["llm.extract"].run({**GIVEN, **more}, context)
+    return await asked(model, "llm.extract", **GIVEN, **more)
+
+
+async def asked(there: Model, type_: str, **given: Any) -> Any:
+    context = ActionContext(there, "run.step", UUID(int=1), FixedClock(), shape=in_place)
+    return await catalog().actions[type_].run(given, context)
+
+
+async def test_a_model_is_asked_and_its_words_are_beside_its_whole_answer() -> None:
+    model = Model(says("Hello"))
+    found = await asked(model, "llm.chat", model="m", prompt="Hello?", temperature=0.5, max_tokens=10)
+    assert isinstance(found, Succeeded)
+    assert isinstance(found.output, dict)
+    assert (found.output["text"], found.output["model"]) == ("Hello", "m-1")
+    assert found.output["choices"] == says("Hello")[1]["choices"]
+    (sent,) = model.asked
+    assert (sent["temperature"], sent["max_completion_tokens"]) == (0.5, 10)
+    assert [one["content"] for one in sent["messages"]] == ["Answer briefly.", "Hello?"]
+    own = Model(says("Hello"))
+    await asked(own, "llm.chat", model="m", prompt={"n": 1}, max_tokens=10, base_url="http://ollama:11434/v1")
+    assert own.asked[0]["max_tokens"] == 10
+    assert own.asked[0]["messages"][1]["content"] == '{"n":1}'
 
 
 @pytest.mark.parametrize("text", ['{"total": 17}', '```json\n{"total": 17}\n```', '\n```\n{"total": 17}```'])
@@ -55,10 +75,10 @@ async def test_an_answer_that_fits_is_the_output_with_or_without_a_fence(text: s
     found = await extracted(model)
     usage: dict[str, Json] = {"prompt_tokens": 9, "completion_tokens": 2}
     assert found == Succeeded({"data": {"total": 17}, "model": "m-1", "usage": usage, "repaired": False})
-    (asked,) = model.asked
-    assert asked["url"] == "https://api.openai.com/v1/chat/completions"
-    assert asked["response_format"]["json_schema"] == {"name": "answer", "strict": True, "schema": SCHEMA}
-    assert [one["content"] for one in asked["messages"]][1] == "17 euros"
+    (sent,) = model.asked
+    assert sent["url"] == "https://api.openai.com/v1/chat/completions"
+    assert sent["response_format"]["json_schema"] == {"name": "answer", "strict": True, "schema": SCHEMA}
+    assert [one["content"] for one in sent["messages"]][1] == "17 euros"
 
 
 async def test_a_model_is_told_of_its_mistakes_once_and_nothing_that_does_not_fit_is_given_on() -> None:
@@ -94,9 +114,9 @@ async def test_a_model_is_told_of_its_mistakes_once_and_nothing_that_does_not_fi
     ],
 )
 async def test_what_is_no_answer_has_an_outcome_of_its_own(answer: tuple[int, Any], code: str) -> None:
-    found = await extracted(Model(answer))
-    assert isinstance(found, Failed)
-    assert found.code == code
+    for found in (await extracted(Model(answer)), await asked(Model(answer), "llm.chat", model="m", prompt="?")):
+        assert isinstance(found, Failed)
+        assert found.code == code
 
 
 async def test_a_busy_server_is_asked_again_and_one_of_ones_own_is_asked_in_its_words() -> None:
@@ -105,10 +125,10 @@ async def test_a_busy_server_is_asked_again_and_one_of_ones_own_is_asked_in_its_
     assert busy.after_s == 7
     model = Model(says('{"total": 1}'))
     assert isinstance(await extracted(model, base_url="http://ollama:11434/v1/", mode="prompt"), Succeeded)
-    (asked,) = model.asked
-    assert asked["url"] == "http://ollama:11434/v1/chat/completions"
-    assert "response_format" not in asked
-    assert "JSON Schema" in asked["messages"][0]["content"]
+    (sent,) = model.asked
+    assert sent["url"] == "http://ollama:11434/v1/chat/completions"
+    assert "response_format" not in sent
+    assert "JSON Schema" in sent["messages"][0]["content"]
 
 
 def test_mistakes_are_told_when_a_zap_is_saved() -> None:
