@@ -20,7 +20,7 @@ import structlog
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from consumers.scheduler.archived_files import FilePart, Returning, Unlike, counted, part_of, written
+from consumers.scheduler.archived_files import Contents, FilePart, Returning, Unlike, counted, part_of, written
 from domain.log.event import StoredEvent, StreamKind
 from projections.engine.registry import BY_THEMSELVES, PROJECTIONS
 from projections.stats import unseal_runs
@@ -205,7 +205,7 @@ async def _bring_back(dsn: str, store: ObjectStore, name: str, tenant_id: UUID |
                     drops |= {row[0] for row in await connection.fetch(_queries["drops_of"], positions)}
                     await _take(connection, page)
                     count += len(page)
-                await files.close()
+                files.close()
                 if await connection.fetchval(_queries["left_of"], sorted(drops)):
                     raise NotAnArchive("events are missing that were dropped with these")
                 await connection.execute(_queries["forget_drops"], sorted(drops))
@@ -217,18 +217,25 @@ async def _bring_back(dsn: str, store: ObjectStore, name: str, tenant_id: UUID |
 
 
 async def check(dsn: str, store: ObjectStore, name: str, tenant_id: UUID) -> int:
-    """Hold a tenant's events in a file against the log's hashes. Gives how many; raises NotAnArchive."""
-    count = 0
+    """Hold a tenant's events in a file against the log's hashes, and files against theirs. Gives how many events;
+    raises NotAnArchive.
+    """
+    count, contents = 0, Contents()
     connection = await connect(dsn, "archive check")
     try:
         async with aclosing(read(store, name)) as pages:
             async for page in pages:
+                if isinstance(page, FilePart) and page.tenant_id == tenant_id:
+                    contents.take(page)
                 mine = [event for event in page if event.tenant_id == tenant_id] if isinstance(page, list) else []
                 digests = [digest_of(event, event.data) for event in mine]
                 wrong = await connection.fetchval(_queries["unlike"], [event.position for event in mine], digests)
                 if wrong is not None:
                     raise NotAnArchive(f"the event at position {wrong} is not as the log had it")
                 count += len(mine)
+        contents.close()
+    except Unlike as error:
+        raise NotAnArchive(str(error)) from None
     finally:
         connection.terminate()
     return count

@@ -99,6 +99,33 @@ def part_of(line: bytes) -> FilePart | None:
     return _file.decode(line) if line.startswith(b'{"file":') else None
 
 
+class Contents:
+    """Sees that the parts of files come in order, and that each file is whole. Raises Unlike."""
+
+    def __init__(self) -> None:
+        self._open: FileLine | None = None
+        self._hash = hashlib.sha256()
+        self._size = self._number = 0
+
+    def take(self, part: FilePart) -> None:
+        """The next part."""
+        if isinstance(part, FileLine):
+            self.close()
+            self._open, self._hash, self._size, self._number = part, hashlib.sha256(), 0, 0
+            return
+        if self._open is None or (part.file, part.number) != (self._open.file, self._number):
+            raise Unlike("a piece of a file is not where it belongs")
+        self._hash.update(part.chunk)
+        self._size, self._number = self._size + len(part.chunk), self._number + 1
+
+    def close(self) -> None:
+        """The file that was begun is whole."""
+        file = self._open
+        if file is not None and (self._size, self._hash.hexdigest()) != (file.size, file.sha256):
+            raise Unlike(f"the content of the file {file.file} is not what was kept")
+        self._open = None
+
+
 class Returning:
     """Takes the parts of files one after the other, in a transaction that has their runs back; raises Unlike.
 
@@ -107,38 +134,28 @@ class Returning:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._open: FileLine | None = None
-        self._hash = hashlib.sha256()
-        self._size = self._number = 0
+        self._contents = Contents()
         self._is_new = False
 
     async def take(self, part: FilePart) -> None:
         """The next part."""
+        self._contents.take(part)
         if isinstance(part, FileLine):
-            await self.close()
-            await self._begin(part)
-            return
-        if self._open is None or (part.file, part.number) != (self._open.file, self._number):
-            raise Unlike("a piece of a file is not where it belongs")
-        self._hash.update(part.chunk)
-        self._size, self._number = self._size + len(part.chunk), self._number + 1
-        if self._is_new:
+            self._is_new = await self._begin(part)
+        elif self._is_new:
             await self._connection.execute(_files["keep_chunk"], part.file, part.number, part.chunk)
 
-    async def close(self) -> None:
-        """The file that was begun is whole."""
-        file = self._open
-        if file is not None and (self._size, self._hash.hexdigest()) != (file.size, file.sha256):
-            raise Unlike(f"the content of the file {file.file} is not what was kept")
-        self._open = None
+    def close(self) -> None:
+        """There are no more parts."""
+        self._contents.close()
 
-    async def _begin(self, file: FileLine) -> None:
+    async def _begin(self, file: FileLine) -> bool:
         named = StreamKind.RUN, file.owner_id, file.tenant_id, str(file.file), file.sha256
         if not await self._connection.fetchval(_queries["is_named"], *named):
             raise Unlike(f"the file {file.file} is none that its run names")
-        self._open, self._hash, self._size, self._number = file, hashlib.sha256(), 0, 0
         began_at = _EPOCH + timedelta(microseconds=file.began_us)
-        self._is_new = await self._connection.fetchval(
+        is_new: bool = await self._connection.fetchval(
             _queries["file_back"], file.file, file.tenant_id, file.owner_id, file.filename, file.content_type,
             file.size, bytes.fromhex(file.sha256), began_at,
         )  # fmt: skip
+        return is_new

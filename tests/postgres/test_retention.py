@@ -375,6 +375,10 @@ async def test_files_come_back_with_their_runs_and_only_as_these_name_them(
         with pytest.raises(archive.NotAnArchive):
             await archive.bring_back(dsn, archive.place(str(tmp_path)), "changed")
         assert await files.find(TENANT, photo.id) is None, what
+        if what != "its run":  # which only the log can tell
+            with pytest.raises(archive.NotAnArchive):
+                await archive.check(dsn, archive.place(str(tmp_path)), "changed", TENANT)
+    assert await archive.check(dsn, archive.place(str(tmp_path)), name, TENANT) == 2
     assert await archive.bring_back(dsn, archive.place(str(tmp_path)), name) == 2
     back = await files.find(TENANT, photo.id)
     assert back is not None
