@@ -111,6 +111,14 @@ def _host(known: Declared, config: JsonObject) -> str:
         return ""
 
 
+def _with_key(action: Action, given: JsonObject, key: str) -> JsonObject:
+    """The input with the step's key in the field that carries it, unless that is set: 32 digits and letters a to f."""
+    name = action.idempotency.removeprefix("field:")
+    if name not in action.input or given.get(name) is not None:
+        return given
+    return {**given, name: hashlib.sha256(key.encode()).hexdigest()[:32]}
+
+
 def short(key: str) -> str:
     """An idempotency key within 24 characters, for services that take no more."""
     return base64.urlsafe_b64encode(hashlib.sha256(key.encode()).digest()[:18]).decode()
@@ -119,6 +127,7 @@ def short(key: str) -> str:
 def request(known: Declared, given: JsonObject, key: str) -> JsonObject:
     """The config of http.request for some input. `key` is the step's idempotency key. Raises BadConfig."""
     action = known.action
+    given = _with_key(action, given, key)
     if isinstance(action.operation, Imported):
         sent = request_of(known.base_url, action.operation, given)
     else:

@@ -156,7 +156,8 @@ class Action(_Part, frozen=True, kw_only=True):
     """What a step can do. `effect`: what it does at the service. `idempotency`: how a repeat is recognised there.
 
     That is `none`, `header:NAME`, or `field:path` where a field carries the key: `{{ key }}`, or `{{ short_key }}` with
-    24 characters. Either `input` and `request` describe it, or, for imported operations, `schema` and `operation`.
+    24 characters; a field of `input` of that name has it in 32 hex digits where it is not set. Either `input` and
+    `request` describe it, or, for imported operations, `schema` and `operation`.
     """
 
     name: Words

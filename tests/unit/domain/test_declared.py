@@ -1,5 +1,6 @@
 """Files of connectors: every mistake is told at once and by its pointer, and input stays where it belongs."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from consumers.connectors.shipped import shipped
 from domain.connector.config import BadConfig
 from domain.connector.outcome import Failed, Outcome, Retry, Succeeded
 from domain.declared import form
@@ -17,7 +19,7 @@ from domain.declared.fields import schema_of
 from domain.declared.file import ConnectorFile, ErrorRule, Output
 from domain.declared.filling import fill, fill_path
 from domain.declared.reading import Unreadable, read
-from domain.values.json import Json
+from domain.values.json import Json, JsonObject
 from tests.support.strategies import json_values
 
 FILE = b"""
@@ -297,6 +299,25 @@ def test_a_short_key_is_the_same_for_the_same_step_and_fits() -> None:
     first, again, other = map(short, keys)
     assert (first, len(first)) == (again, 24)
     assert other != first
+
+
+def test_a_field_carries_the_steps_key_unless_it_is_set() -> None:
+    (known,) = [one for one in declared(shipped("google_calendar")) if one.id == "create_event"]
+    given: JsonObject = {
+        "calendar": "primary",
+        "summary": "x",
+        "start": "2026-12-01T09:00:00Z",
+        "end": "2026-12-01T10:00:00Z",
+    }
+
+    def id_of(key: str, **more: Json) -> Json:
+        body = request(known, {**given, **more}, key)["body"]
+        assert isinstance(body, dict)
+        return body["id"]
+
+    assert id_of("run.step") == id_of("run.step") != id_of("run.other")
+    assert re.fullmatch("[a-v0-9]{5,1024}", str(id_of("run.step")))
+    assert id_of("run.step", id="abcde") == "abcde"
 
 
 def test_variants_of_a_form() -> None:
