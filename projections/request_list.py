@@ -92,6 +92,12 @@ async def request_of(pool: Pool, tenant_id: UUID, zap_id: UUID, run_id: UUID) ->
     return found
 
 
+async def kept_whole(pool: Pool, tenant_id: UUID, zap_id: UUID, *, after: UUID, limit: int) -> list[tuple[UUID, int]]:
+    """The next requests of a zap that are kept whole and became no run, with their positions in the log."""
+    rows = await pool.fetch(_queries["kept_whole"], tenant_id, zap_id, after, limit)
+    return [(row[0], row[1]) for row in rows]
+
+
 async def held_bytes(pool: Pool, tenant_id: UUID) -> dict[UUID, int]:
     """How many bytes of the log a tenant's zaps hold, by zap."""
     return {row[0]: row[1] for row in await pool.fetch(_queries["held_bytes"], tenant_id)}
@@ -154,7 +160,7 @@ def _text(text: str) -> str:
 
 REQUEST_LIST = Projection(
     name="request_list",
-    definition=4,
+    definition=5,
     handles=frozenset(
         {
             "zap.request.rejected",

@@ -1,4 +1,4 @@
-"""The job that forgets one person: all runs that carry that person's data, in the log and in archives."""
+"""The job that forgets one person: all runs and requests that carry that person's data, in the log and in archives."""
 
 from collections.abc import Collection, Sequence
 from uuid import UUID
@@ -15,14 +15,17 @@ from sql.log.event_store import PgEventStore
 from sql.postgres.queries import Queries
 
 _queries = Queries("queries/jobs.sql")
-ARCHIVES = UUID(int=2**128 - 1)
-"""In place of a run: all archives. It comes after every run."""
+REQUESTS, ARCHIVES = UUID(int=2**128 - 2), UUID(int=2**128 - 1)
+"""In place of a run: all requests that became none, and all archives. They come after every run."""
 
 
 class EraseSubject:
-    """Forgets runs as `Erasures` does, oldest first, then those in archives. Those under way count as failed."""
+    """Forgets runs as `Erasures` does, oldest first, then requests that became none, then runs in archives.
 
-    read_models: Sequence[str] = ("run_list", "run_keys", "request_list")
+    Runs under way count as failed.
+    """
+
+    read_models: Sequence[str] = ("run_list", "run_keys", "request_list", "zap_list")
     stream_kinds: Collection[StreamKind] = (StreamKind.RUN,)
     leaves: str | None = "run.forgotten"
 
@@ -36,12 +39,17 @@ class EraseSubject:
         runs = await of_subject(
             self._store.pool, loaded.tenant_id, _hashed(loaded), after=after, before=loaded.id, limit=limit
         )
-        return runs or ([ARCHIVES] if self._archived and after != ARCHIVES else [])
+        rest = [REQUESTS, ARCHIVES] if self._archived else [REQUESTS]
+        return runs or [one for one in rest if after is None or one > after][:1]
 
     async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
         """Forget each, with what came of it, which counts, too; a repeat finds them forgotten."""
         if ARCHIVES in batch:
             return await self._in_archives(loaded)
+        if REQUESTS in batch:
+            work = self._erasures.erase_requests(loaded.tenant_id, _hashed(loaded), metadata_of(loaded))
+            gone = await tried(work)
+            return [gone] if isinstance(gone, Refused) else [None] * gone
         outcomes: list[Outcome] = []
         for run_id in batch:
             erased = await tried(self._erasures.erase_run(loaded.tenant_id, run_id, metadata_of(loaded)))

@@ -1,22 +1,28 @@
 """Erasure: payloads of a run, or of all runs that carry one person's data, are taken out of log and read models."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from uuid import UUID
 
 import msgspec
 
-from domain.aggregates import RUN
-from domain.log.errors import LimitReached, NotFound, WrongStatus
+from domain.aggregates import REQUESTS, RUN
+from domain.erasure.forgetting import subject_key, subject_of
+from domain.intake.admission import discard
+from domain.intake.events import RequestRejected
+from domain.log.errors import LimitReached, NotFound, NothingToDo, WrongStatus
 from domain.log.event import Metadata, StoredEvent, StreamKind
 from domain.log.ports import NewId
 from domain.log.stream import fold, load
+from domain.registry import decode
 from domain.run.state import EndedRun
-from projections.request_list import request_of
-from projections.run_keys import of_subject
+from projections.request_list import kept_whole, request_of
+from projections.run_keys import of_subject, settings_of, subject_secret
 from projections.run_list import family, with_items
+from projections.zap_list import zaps_of
 from sql.files.store import FileStore
 from sql.log.event_store import PgEventStore
-from sql.log.forgetting import forget, is_forgotten
+from sql.log.forgetting import Of, forget, forget_request, is_forgotten
 from sql.process.clock import now
 
 AT_ONCE = 500
@@ -98,6 +104,62 @@ class Erasures:
                     under_way.append(run_id)
             after = found[-1]
         return SubjectErased(runs, under_way, count)
+
+    async def erase_requests(self, tenant_id: UUID, hashed: bytes, metadata: Metadata) -> int:
+        """Forget requests that were held or refused, became no run, and carry the data of a subject. Gives how many.
+
+        No index knows whose they are: those of zaps whose settings say where that stands are looked through. What is
+        held is discarded. Raises WrongStatus where one was released meanwhile: a repeat finds its run.
+        """
+        secret, count = await subject_secret(self._store.pool), 0
+        for zap_id, path in (await self._subjects(tenant_id)).items():
+            async for event, rejected in self._kept_whole(tenant_id, zap_id):
+                assert rejected.request is not None, "it is kept whole"
+                subject = await asyncio.to_thread(subject_of, rejected.request, path)
+                if subject and subject_key(secret, tenant_id, subject) == hashed:
+                    await self._forget_request(event, rejected, metadata)
+                    count += 1
+        return count
+
+    async def _subjects(self, tenant_id: UUID) -> dict[UUID, str]:
+        """Where requests of a tenant's zaps say whose data they carry, of those that say so."""
+        found: dict[UUID, str] = {}
+        zap_ids = await zaps_of(self._store.pool, tenant_id)
+        for start in range(0, len(zap_ids), AT_ONCE):
+            async with self._store.pool.acquire() as connection:
+                settings = await settings_of(connection, zap_ids[start : start + AT_ONCE])
+            found |= {zap_id: one.subject for zap_id, one in settings.items() if one.subject}
+        return found
+
+    async def _kept_whole(self, tenant_id: UUID, zap_id: UUID) -> AsyncIterator[tuple[StoredEvent, RequestRejected]]:
+        """One after the other, as each may have megabytes."""
+        after = UUID(int=0)
+        while rows := await kept_whole(self._store.pool, tenant_id, zap_id, after=after, limit=AT_ONCE):
+            for request_id, position in rows:
+                after = request_id
+                for event in await self._store.read_log(position - 1, 1):
+                    rejected = decode(event.type, event.schema_version, event.data)
+                    if event.event_id == request_id and isinstance(rejected, RequestRejected) and rejected.request:
+                        yield event, rejected
+
+    async def _forget_request(self, event: StoredEvent, rejected: RequestRejected, metadata: Metadata) -> None:
+        await self._settle(event, rejected, metadata)
+        await self._files.forget_of([event.stream_id])
+        of = Of(event.event_id, rejected.zap_id, event.tenant_id, event.ordering_key)
+        await forget_request(self._store.pool, self._new_id, of, event, metadata, of_request=True)
+
+    async def _settle(self, event: StoredEvent, rejected: RequestRejected, metadata: Metadata) -> None:
+        """Nobody lets it in any more. Raises WrongStatus where somebody has meanwhile: then it has a run."""
+        aggregate = REQUESTS[StreamKind(event.kind)]
+        stream = await self._store.read_stream(aggregate.kind, event.event_id)
+        kept = fold(aggregate, stream) if stream else None
+        try:
+            if stream and stream[-1].type == "zap.request.admitted":
+                raise NothingToDo("it has a run")
+            if kept and rejected.reason == "held" and not kept.state.settled:
+                await discard(self._store, self._new_id, kept, metadata)
+        except NothingToDo:
+            raise WrongStatus(f"the request {event.event_id} was released meanwhile: ask again") from None
 
     async def _forget(self, events: list[StoredEvent], metadata: Metadata) -> int:
         run = fold(RUN, events)

@@ -129,6 +129,9 @@ def _of_run(event: _Run, run_id: UUID) -> Told | None:
             return Told(kind="run", id=run_id, text=f"replayed run {replay_of} of zap {{}}", named_by=zap_id)
         case run.RunRequested():
             return None
+        case RunForgotten(run_id=forgotten, zap_id=zap_id, of_request=True):
+            text = f"erased what request {forgotten} to zap {{}} had brought"
+            return Told(kind="request", id=forgotten, text=text, named_by=zap_id)
         case RunForgotten(run_id=forgotten, zap_id=zap_id):
             return Told(
                 kind="run", id=forgotten, text=f"erased the payloads of run {forgotten} of zap {{}}", named_by=zap_id

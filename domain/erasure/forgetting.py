@@ -20,12 +20,14 @@ class RunForgotten(Event, frozen=True, kw_only=True):
 
     A stream of its own holds this, ordered with the run. `events`: how many were changed. `digest`: SHA-256 over, of
     each of them in order, position (8 bytes) and the hash of what stays; so what stays can be proven, too.
+    `of_request`: those of a request that was held or refused, and became no run; `run_id` is its id.
     """
 
     run_id: UUID
     zap_id: UUID
     events: int
     digest: str
+    of_request: bool = False
 
 
 def subject_of(request: Request, path: str) -> str:
@@ -71,11 +73,11 @@ def forgotten(data: bytes) -> bytes:
 
 
 def forgotten_request(data: bytes) -> bytes:
-    """The stored payload of a request that became a run later, with nothing but why and when it was not one at once."""
+    """The stored payload of a request that started no run at once, with nothing but why and when that was."""
     fields = msgspec.json.decode(data, type=dict[str, Json])
     kept: JsonObject = {}
     for name, value in fields.items():
-        kept[name] = value if name in _OF_REQUEST or value is None else {} if isinstance(value, dict) else ""
+        kept[name] = value if name in _OF_REQUEST else None if name == "request" or value is None else ""
     return msgspec.json.encode(kept)
 
 

@@ -71,10 +71,15 @@ async def forget_dropped(
     return await _stored(pool, "forget_dropped", *told, positions, digests)
 
 
-async def forget_request(pool: Pool, new_id: NewId, run: Of, request: StoredEvent, metadata: Metadata) -> int:
-    """Forget only the request that became a run after it was held or refused. Raises StoreUnavailable."""
+async def forget_request(
+    pool: Pool, new_id: NewId, run: Of, request: StoredEvent, metadata: Metadata, *, of_request: bool = False
+) -> int:
+    """Forget only the request that became a run after it was held or refused; with `of_request` one that became none.
+
+    Raises StoreUnavailable.
+    """
     stays, positions = forgotten_request(request.data), [request.position]
-    told = _told(new_id, run, positions, [digest_of(request, stays)], metadata)
+    told = _told(new_id, run, positions, [digest_of(request, stays)], metadata, of_request=of_request)
     return await _stored(pool, "forget", run.run_id, *told, positions, [stays])
 
 
@@ -86,13 +91,21 @@ async def forgotten_of(pool: Pool, positions: Sequence[int]) -> tuple[int, int]:
 
 
 def _told(
-    new_id: NewId, run: Of, positions: Sequence[int], digests: Sequence[bytes], metadata: Metadata
+    new_id: NewId,
+    run: Of,
+    positions: Sequence[int],
+    digests: Sequence[bytes],
+    metadata: Metadata,
+    *,
+    of_request: bool = False,
 ) -> tuple[object, ...]:
     """The event that says so, as es.append takes it: stream, tenant, key, id, type, metadata, payload and hash."""
     whole = sha256()
     for position, digest in zip(positions, digests, strict=True):
         whole.update(position.to_bytes(8, "big") + digest)
-    told = RunForgotten(run_id=run.run_id, zap_id=run.zap_id, events=len(positions), digest=whole.hexdigest())
+    told = RunForgotten(
+        run_id=run.run_id, zap_id=run.zap_id, events=len(positions), digest=whole.hexdigest(), of_request=of_request
+    )
     kind, stream_id, event_id = event_type(told), new_id(), new_id()
     data, meta = encode(told), encode_metadata(msgspec.structs.replace(metadata, correlation_id=run.run_id))
     hashed = event_hash(

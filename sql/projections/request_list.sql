@@ -46,11 +46,16 @@ from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[]) u(tenant_id, zap_id,
 where r.tenant_id = u.tenant_id and r.zap_id = u.zap_id and r.request_id = u.request_id
 
 -- name: forget
--- Of requests whose runs were forgotten, nothing stays of what they brought.
+-- Of requests that were forgotten, or whose runs were, nothing stays of what they brought.
 update request_list r set detail = '', method = '', path = '', content_type = '', excerpt = '', delivery_id = '',
-                          bytes = octet_length(e.data)
-from unnest($1::uuid[], $2::uuid[], $3::uuid[]) u(tenant_id, zap_id, run_id), es.events e
-where r.tenant_id = u.tenant_id and r.zap_id = u.zap_id and r.run_id = u.run_id and e.position = r.position
+                          admissible = false, bytes = octet_length(e.data)
+from unnest($1::uuid[], $2::uuid[], $3::uuid[]) u(tenant_id, zap_id, id), es.events e
+where r.tenant_id = u.tenant_id and r.zap_id = u.zap_id and u.id in (r.run_id, r.request_id) and e.position = r.position
+
+-- name: kept_whole
+-- Requests of a zap that are kept whole and became no run, behind one: where they are in the log.
+select request_id, position from rm.request_list
+where tenant_id = $1 and zap_id = $2 and request_id > $3 and admissible and run_id is null order by request_id limit $4
 
 -- name: of_run
 -- The request that was let in as a run.

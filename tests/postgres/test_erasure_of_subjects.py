@@ -19,6 +19,7 @@ from consumers.scheduler import archive
 from consumers.scheduler.retention import drop, ended
 from domain.erasure.forgetting import subject_key
 from domain.hook.request import json_request
+from domain.intake.events import Reason, RequestRejected
 from domain.log.event import Metadata, StreamKind
 from domain.log.ports import StoreUnavailable
 from domain.run import events as run
@@ -37,7 +38,7 @@ from sql.postgres.pool import Connection
 from sql.process.clock import new_id, now
 from sql.process.crash_points import EXIT_CODE
 from sql.proof.verify import verify_chain
-from tests.support.builders import a_definition, a_zap_created
+from tests.support.builders import a_definition, a_zap_created, an_append
 from tests.support.clock import START
 from tests.support.deployment import SECRETS
 from tests.support.eventually import eventually
@@ -89,6 +90,16 @@ class History:
         events = started, sent, run.RunCompleted(zap_id=zap_id)
         await append(self.store, run_id, *events, tenant_id=TENANT, key=run_id)
         return run_id
+
+    async def request(self, who: str, reason: Reason) -> UUID:
+        """One that is kept whole and became no run."""
+        request_id = new_id()
+        rejected = RequestRejected(
+            zap_id=ZAP, reason=reason, status=202, detail=who, excerpt=who, request=json_request({"mail": who})
+        )
+        new = an_append(rejected, stream_id=request_id, kind=StreamKind.REQUEST, ids=[request_id], ordering_key=ZAP)
+        await self.store.append(msgspec.structs.replace(new, tenant_id=TENANT))
+        return request_id
 
     async def made(self) -> None:
         await self.zap(ZAP, "trigger.body.mail")
@@ -170,15 +181,25 @@ async def test_a_person_is_forgotten_in_the_log_and_in_archives_with_all_that_ca
     counts, size = await history.jobs.count_subject(TENANT, "canary-4711@EXAMPLE.org")
     assert [(count.zap_id, count.status, count.runs) for count in counts] == [(ZAP, "completed", 1)]
     assert size > 100
+    held, refused = await history.request(GRACE, "held"), await history.request(GRACE.lower(), "filtered")
+    others = await history.request("alan@example.org", "held")
     job = await history.jobs.erase_subject(TENANT, GRACE, Metadata(actor=f"user:{TENANT}"))
     for point in ("archive_recorded:2", "archive_rewritten:1"):
         assert await scheduler_dies(history, point) == EXIT_CODE
         assert history.in_files("canary-4711") > 0
     async with job_worker(history.dsn, history.store, str(history.place)):
         state = await history.ended_job(job.id)
-    assert (state.done, state.failed, state.problem) == (7, 0, "")
+    assert (state.done, state.failed, state.problem) == (7 + 2, 0, "")
     assert [file.name for file in history.place.glob("*#*")] == []
     await nothing_is_left(history, connection)
+    listed = await connection.fetch("select request_id, admissible, discarded, excerpt from rm.request_list")
+    assert {row[0]: tuple(row)[1:] for row in listed} == {
+        held: (False, True, ""), refused: (False, False, ""), others: (True, False, "alan@example.org"),
+    }  # fmt: skip
+    told = await connection.fetch("select told from rm.audit where type = 'run.forgotten' and entity = 'request'")
+    assert {row[0] for row in told} == {
+        f"erased what request {one} to zap Orders had brought" for one in (held, refused)
+    }
     again = await history.jobs.erase_subject(TENANT, GRACE, Metadata(actor=f"user:{TENANT}"))
     async with job_worker(history.dsn, history.store, str(history.place)):
         assert (await history.ended_job(again.id)).done == 0

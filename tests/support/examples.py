@@ -293,7 +293,7 @@ EXAMPLES: tuple[Event, ...] = (
     job.JobResumed(),
     job.JobAborted(),
     job.JobCompleted(),
-    forgetting.RunForgotten(run_id=_ID, zap_id=ZAP, events=3, digest="5a" * 32),
+    forgetting.RunForgotten(run_id=_ID, zap_id=ZAP, events=3, digest="5a" * 32, of_request=True),
     dropping.RunsDropped(
         month="2026-01", zaps=[dropping.Dropped(ZAP, {"completed": 7})], events=28, digest="5a" * 32, archive="runs.gz"
     ),

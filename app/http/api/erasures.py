@@ -35,7 +35,7 @@ class ErasurePreview(msgspec.Struct, frozen=True):
     """What an erasure would find in the log now; what came of these runs goes with them.
 
     `bytes`: of payload. `under_way`: those that have not ended, which an erasure leaves. `more`: counting has stopped.
-    Archives are not looked through yet.
+    Archives, and requests that became no run, are not looked through yet.
     """
 
     runs: int
@@ -62,7 +62,8 @@ class ErasureController(Controller):
     ) -> Response[ErasurePreview | JobListItem]:
         """Makes a job that forgets the payloads of all runs that carry the data of one person, also in archives.
 
-        What came of these runs goes with them: items of loops, runs that they called, replays. Runs that have not
+        What came of these runs goes with them: items of loops, runs that they called, replays. So do requests that were
+        held or refused, and became no run. Runs that have not
         ended count as failed: cancel them, then ask again. Only zaps with `settings.subject` are looked at. It cannot
         be taken back. The job keeps a keyed hash, and not the subject.
         """
