@@ -183,4 +183,5 @@ RUN_SEARCH = Projection(
     ),
     create=_queries["create"],
     apply=_apply,
+    from_topic=False,
 )

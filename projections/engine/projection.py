@@ -18,7 +18,8 @@ class Projection(msgspec.Struct, frozen=True, kw_only=True):
 
     `apply` writes to the unqualified table `name`: the connection's search path says which build of it. It gets
     handled events only, each exactly once and in order per stream; it must not depend on anything but them.
-    Raise `definition` when the table's shape or meaning changes: the next start builds it anew.
+    Raise `definition` when the table's shape or meaning changes: the next start builds it anew. Not `from_topic`: it
+    follows the log by itself, as one partition.
     """
 
     name: str
@@ -26,3 +27,4 @@ class Projection(msgspec.Struct, frozen=True, kw_only=True):
     handles: frozenset[str]
     create: Query
     apply: Callable[[Connection, Sequence[StoredEvent]], Awaitable[None]]
+    from_topic: bool = True

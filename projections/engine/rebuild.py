@@ -95,6 +95,7 @@ async def _rebuild(builder: Connection, dsn: str, projection: Projection, partit
         await builder.execute(
             _gates["switch_build"], projection.name, build.version, projection.definition, head, partitions
         )
+        await builder.execute(_gates["say_source"], projection.name, projection.from_topic)
     log.info("projection.rebuilt", projection=projection.name, version=build.version, position=head)
     await builder.execute(_gates["drop_build"], projection.name, build.version - 1)
     return head

@@ -29,7 +29,7 @@ where n_dead_tup > 100000 and n_dead_tup > n_live_tup / 4 order by n_dead_tup de
 select p.projection,
        (select coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint from pg_class c
         where c.relnamespace = to_regnamespace(proj.build_schema(p.projection, p.version)) and c.relkind = 'r'),
-       coalesce((select max(greatest(0, case when p.projection = 'run_search' then h.position
+       coalesce((select max(greatest(0, case when not p.from_topic then h.position
                                              else coalesce((k.offsets -> g.partition::text ->> 1)::bigint, 0) end - g.position))
                  from proj.gates g where g.consumer = p.projection and g.version = p.version), 0)::bigint,
        (select count(*) from proj.parked d where d.consumer = p.projection and d.version = p.version)

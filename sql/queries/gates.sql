@@ -142,6 +142,10 @@ from es.page($1, $2, $4, $5, $3::text[])
 -- Let the read view show the build, with all its gates at one position, and retire the build before it.
 select proj.switch_build($1, $2, $3, $4, $5)
 
+-- name: say_source
+-- Whether the topic feeds a read model.
+update proj.projections set from_topic = $2 where projection = $1 and from_topic <> $2
+
 -- name: drop_build
 select proj.drop_build($1, $2)
 

@@ -38,10 +38,10 @@ update relay.checkpoint set rewind_to = least(rewind_to, $1) where lane = 0
 
 -- name: consumer_gates
 -- How far each consumer has come in each partition: the runner, and the live build of each projection that is fed by
--- the topic. The search follows the log by itself, as one partition.
+-- the topic.
 select c.consumer, g.partition, g.position
 from (select 'runner' as consumer, 1 as version
-      union all select projection, version from proj.projections where projection <> 'run_search') c
+      union all select projection, version from proj.projections where from_topic) c
 left join proj.gates g on g.consumer = c.consumer and g.version = c.version
 
 -- name: lag

@@ -253,6 +253,10 @@ async def test_a_rebuild_holds_the_same_and_what_is_forgotten_is_nowhere(
     before = await contents(connection)
     await rebuild(dsn, RUN_SEARCH, 1)
     assert await contents(connection) == before
+    by_themselves = await connection.fetch("select projection from proj.projections where not from_topic")
+    assert [row[0] for row in by_themselves] == ["run_search"]
+    waited_for = await connection.fetch(Queries("queries/relay.sql")["consumer_gates"])
+    assert {"runner", "run_list"} <= {row[0] for row in waited_for} <= {"runner", "run_list", "run_keys", "recoveries"}
     (gone,) = [one for one, (_zap, body, _rest) in runs.items() if body["n"] == 42]
     async with connection.transaction():
         await forget_runs(connection, TENANT, [gone])
