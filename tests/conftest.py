@@ -53,6 +53,9 @@ alone: a whole system under load, or how long something takes. They come last, w
 ORDER = {"waiting": 0, "deployed": 0, "long": 1, "broken": 1, "browser": 1, "alone": 3}
 """Any other test is 2."""
 
+STARTED = {"browser": "system", "broken": "rig", "long": "shared_system"}
+"""The fixture with the processes of a part. They end with it: idle ones take time from what comes after."""
+
 # How fast this machine is says nothing about the code.
 settings.register_profile("triggerhub", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("triggerhub")
@@ -72,6 +75,15 @@ def pytest_collection_finish() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """After pytest-randomly has shuffled them."""
     items.sort(key=lambda item: ORDER.get(_part(item.nodeid), 2))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Behind the last test of a part its processes end."""
+    part = _part(item.nodeid)
+    if isinstance(item, pytest.Function) and nextitem and _part(nextitem.nodeid) != part and part in STARTED:
+        for started in item.session._fixturemanager.getfixturedefs(STARTED[part], item) or ():
+            started.finish(item._request)  # type: ignore[arg-type]  # for hooks, which look at its node
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -51,7 +51,8 @@ async def test_a_python_client(dsn: str, tmp_path: Path) -> None:
         generate = (SCRIPTS / "openapi-python-client", "generate", "--meta", "none", "--output-path", "hub_client")
         document = await save_document(url, tmp_path)
         await done(*generate, "--path", document, "--config", settings, cwd=tmp_path)
-        await done(sys.executable, "-m", "mypy", "--strict", "--cache-dir", tmp_path, "first_zap.py", cwd=tmp_path)
+        strict = ("-m", "mypy", "--strict", "--cache-dir", kept("mypy"))
+        await done(sys.executable, *strict, "first_zap.py", cwd=tmp_path)
         written = await done(sys.executable, "first_zap.py", url, cwd=tmp_path)
     assert written.strip() == "queued"
 
@@ -75,10 +76,15 @@ async def test_a_typescript_client(dsn: str, tmp_path: Path) -> None:
     assert written.strip() == "queued"
 
 
+def kept(name: str) -> Path:
+    """A folder that stays from one session to the next."""
+    return Path(tempfile.gettempdir()) / f"triggerhub-clients-{os.getuid()}-{name}"
+
+
 async def installed(npm: str) -> Path:
     """The packages, kept from one session to the next for as long as their versions stay the same."""
     wanted = (CLIENTS / "package.json").read_bytes()
-    folder = Path(tempfile.gettempdir()) / f"triggerhub-clients-{os.getuid()}-{sha256(wanted).hexdigest()[:16]}"
+    folder = kept(sha256(wanted).hexdigest()[:16])
     if not (folder / "node_modules").exists():
         making = Path(tempfile.mkdtemp(prefix="triggerhub-clients-"))
         (making / "package.json").write_bytes(wanted)
