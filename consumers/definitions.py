@@ -72,12 +72,18 @@ class Definitions:
         self._catalogs = catalogs
         self._cache: OrderedDict[tuple[UUID, int], CompiledVersion] = OrderedDict()
 
+    def known(self, zap_id: UUID, number: int) -> CompiledVersion | None:
+        """The version of a zap, None where it has to be looked up."""
+        version = self._cache.get((zap_id, number))
+        if version is not None:
+            self._cache.move_to_end((zap_id, number))
+        return version
+
     async def get(self, zap_id: UUID, number: int) -> CompiledVersion:
         """The version of a zap. Raises NotFound, and what the store raises."""
+        if version := self.known(zap_id, number):
+            return version
         key = (zap_id, number)
-        if key in self._cache:
-            self._cache.move_to_end(key)
-            return self._cache[key]
         definition, catalog = await self._load(zap_id, number)
         if template_text(definition) > SLOW:
             version = await asyncio.to_thread(compile_definition, definition, catalog)

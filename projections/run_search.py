@@ -1,7 +1,7 @@
 """The search index: by words and values of runs, which runs have them. It follows the log by itself.
 
 Each run is indexed when it is requested, when it waits, and when it ends; what a batch holds of it counts once. The
-items of loops are not: their parent's output is.
+items of loops are not: their parent's output is. So their streams are not read.
 """
 
 import asyncio
@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Literal, TypeAlias
 from uuid import UUID
+
+import msgspec
 
 from domain.log.event import StoredEvent, StreamKind
 from domain.registry import decode
@@ -21,7 +23,7 @@ from domain.zap.settings import DEFAULT, Excluding
 from projections.engine.projection import Projection
 from projections.engine.rows import forgotten_apart
 from projections.search.blocks import LARGEST_TIER, MERGED, Row, Segment, built, merged, tier
-from projections.search.reading import streams_of, values_of
+from projections.search.reading import FIRST, streams_of, values_of
 from sql.postgres.pool import Connection
 from sql.postgres.queries import Queries
 from sql.process.recent import Recent
@@ -44,6 +46,16 @@ def _size(index: _Index) -> int:
 _kept: Recent[tuple[UUID, int], _Index] = Recent(KEPT_BYTES, size=_size)
 """Of published versions, which do not change."""
 
+
+class _Source(msgspec.Struct, frozen=True):
+    """Of the first event of a run, only what is looked for."""
+
+    source: str
+
+
+_source = msgspec.json.Decoder(_Source)
+ITEM = "item"
+
 Indexed = dict[UUID, dict[UUID, set[bytes]]]
 """The keys of runs, by tenant and run."""
 
@@ -52,7 +64,7 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
     until = events[-1].position
     happened, forgotten = forgotten_apart(events)
     found: Indexed = defaultdict(dict)
-    run_ids = sorted({event.stream_id for event in happened})
+    run_ids = sorted({event.stream_id for event in happened} - _items(happened))
     for start in range(0, len(run_ids), AT_ONCE):
         some = run_ids[start : start + AT_ONCE]
         streams = list(_requested((await streams_of(connection, some, until)).values()))
@@ -68,11 +80,16 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
         await forget_runs(connection, stored.tenant_id, [event.run_id])
 
 
+def _items(events: Iterable[StoredEvent]) -> set[UUID]:
+    """The runs that begin in these events and are items of loops."""
+    return {e.stream_id for e in events if e.type == FIRST and _source.decode(e.data).source == ITEM}
+
+
 def _requested(streams: Iterable[list[StoredEvent]]) -> Iterator[tuple[RunRequested, list[StoredEvent]]]:
     for stream in streams:
         first = stream[0]
         requested = decode(first.type, first.schema_version, first.data)
-        if isinstance(requested, RunRequested) and requested.source != "item":
+        if isinstance(requested, RunRequested) and requested.source != ITEM:
             yield requested, stream
 
 

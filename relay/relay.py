@@ -23,8 +23,8 @@ POLL_S = 0.4
 """LISTEN is a hint; this is how long a missed one can delay an event."""
 CHECK_S = 1.0
 """How often an idle relay checks the topic, and whether a rewind is requested."""
-PACE_S = 0.005
-"""Least time between two batches under load: twelve partitions make a batch of few events dear for the broker."""
+PACE_S = 0.02
+"""Least time between two batches under load: twelve partitions make a batch of few events dear for everybody."""
 CALM_PACE_S = 0.2
 """The same while consumers take the log's tail themselves, so that nobody waits for the topic."""
 LINGER_S = 0.03
@@ -113,18 +113,24 @@ class Relay:
         batch = await self._read(self._leader.checkpoint.position)
         checked_at = _time()
         while not stop.is_set():
-            if not batch:
-                await self._sleep()
-                await self._rest()
-                batch = await self._read(self._leader.checkpoint.position)
-            else:
-                await self._rest()
+            batch = batch or await self._next()
             if batch:
                 batch = await self._publish(batch)
             elif _time() - checked_at > CHECK_S:
                 await self._check()
                 checked_at = _time()
             await self._clearing.step()
+
+    async def _next(self) -> list[StoredEvent]:
+        """The next batch, once there may be one and others have had the time to join it."""
+        is_busy = self._rate > BUSY_PER_S
+        if not is_busy:
+            await self._sleep()
+        await self._rest()
+        batch = await self._read(self._leader.checkpoint.position)
+        if is_busy and not batch:
+            self._note(0)
+        return batch
 
     async def _rest(self) -> None:
         """Lets the next batch grow."""
@@ -139,15 +145,14 @@ class Relay:
         self._published_at = now
 
     async def _publish(self, batch: Sequence[StoredEvent]) -> list[StoredEvent]:
-        """Publish one batch, under load while the next one is read, then checkpoint. Returns the next one."""
+        """Publish one batch, then checkpoint. Behind a full one is more: that is read meanwhile, and returned."""
         reached("relay.after_read")
         await self._leader.confirm()
         sent = self._leader.checkpoint.sent
         previous = {partition: position for partition, (_offset, position) in sent.items()}
         sending = asyncio.create_task(self._publisher.send(batch, previous))
         try:
-            busy = self._rate > BUSY_PER_S or len(batch) == BATCH_EVENTS
-            following = await self._read(batch[-1].position) if busy else []
+            following = await self._read(batch[-1].position) if len(batch) == BATCH_EVENTS else []
             while not (await asyncio.wait({sending}, timeout=LEASE_S))[0]:
                 await self._leader.confirm()
             acknowledged = sending.result()

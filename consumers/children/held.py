@@ -24,7 +24,7 @@ class Held(Generic[V]):
         known = self._values.get(key)
         if known is not None:
             self._values.move_to_end(key)
-            return await asyncio.shield(known[0])
+            return known[0].result() if known[0].done() else await asyncio.shield(known[0])
         future: asyncio.Future[V] = asyncio.get_running_loop().create_future()
         self._values[key] = future, 0
         try:

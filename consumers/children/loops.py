@@ -106,7 +106,7 @@ class Loops:
             self._make_room()
         self._loops.move_to_end(key)
         try:
-            loop = await asyncio.shield(task)
+            loop = task.result() if task.done() else await asyncio.shield(task)
         except BaseException:
             self._loops.pop(key, None)
             raise

@@ -204,7 +204,9 @@ class Loop:
         for index, item in zip(page, items, strict=True):
             self.tally.begin(index)
             requests.watch(item)
-        self._unstored = [*(item for item in self._unstored if not item.at_rest.done()), *items]
+        self._unstored += items
+        if len(self._unstored) > 2 * self._step.at_once:
+            self._unstored = [item for item in self._unstored if not item.at_rest.done()]
         self._work.starts.begin_unstored(items, sizes)
         return items
 

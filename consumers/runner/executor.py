@@ -201,8 +201,10 @@ class Executor:
         return run
 
     async def _version(self, state: ActiveRun) -> CompiledVersion:
-        requested = state.requested
-        return await patiently(lambda: self._definitions.get(requested.zap_id, requested.zap_version))
+        zap_id, number = state.requested.zap_id, state.requested.zap_version
+        if known := self._definitions.known(zap_id, number):
+            return known
+        return await patiently(lambda: self._definitions.get(zap_id, number))
 
     async def _go_on(self, run: LoadedRun, state: ActiveRun, *, is_new: bool) -> LoadedRun | None:
         """Have the children go on; None while the run waits for them."""

@@ -1,6 +1,7 @@
 """Which headers a request may carry: names and values as in RFC 9110, and none that is the connection's business."""
 
 import re
+from functools import lru_cache
 
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 """A token (RFC 9110 §5.6.2)."""
@@ -19,8 +20,9 @@ CONNECTION_HEADERS = frozenset(
 """They say how a message travels, and where it ends: whoever writes them can make one request look like two."""
 
 
+@lru_cache(maxsize=1_024)
 def name_problem(name: str) -> str | None:
-    """Why a request can't carry a header of this name; None where it can."""
+    """Why a request can't carry a header of this name; None where it can. Few names are in use, and again and again."""
     if not _NAME.fullmatch(name):
         return "a header's name has letters, digits and !#$%&'*+-.^_`|~ only, and no blanks"
     if name.lower() in CONNECTION_HEADERS:

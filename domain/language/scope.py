@@ -22,6 +22,10 @@ BUDGET = 30_000_000
 """Work of any render, in characters handled: well below a second."""
 
 
+_GIVEN = frozenset({"trigger", "steps", "item"})
+"""What most templates look at."""
+
+
 class Heavy(Exception):
     """This render is too much work for an event loop: another process has to do it."""
 
@@ -29,17 +33,25 @@ class Heavy(Exception):
 class Scope:
     """The data of one render, and its remaining work. `full` where it may use the whole budget."""
 
-    __slots__ = ("data", "full", "large", "unweighed", "work")
+    __slots__ = ("_context", "_data", "_now", "full", "large", "unweighed", "work")
 
     def __init__(self, data: Context, now: datetime | None, *, full: bool = False) -> None:
-        self.data: dict[str, Json] = dict(data)
-        if now:
-            self.data |= {"now": now.isoformat(), "today": now.date().isoformat()}
+        self._context = data
+        self._now = now
+        self._data: dict[str, Json] | None = None
         self.full = full
         self.work = QUICK
         self.large = 0
         self.unweighed: list[object] = []
         """Values that were inserted whole; which of them are large matters once there are many."""
+
+    @property
+    def data(self) -> dict[str, Json]:
+        """All that there is, with the time, which few templates look at."""
+        if self._data is None:
+            now = self._now
+            self._data = {**self._context, **({"now": now.isoformat(), "today": now.date().isoformat()} if now else {})}
+        return self._data
 
     def spend(self, work: int) -> None:
         """Subtract work that was done. Raises Heavy, and LiquidError where the full budget is used up, too."""
@@ -52,7 +64,7 @@ class Scope:
 
     def find(self, keys: Keys) -> object:
         """The value at the path, or an Absent that says why there is none."""
-        found: object = self.data
+        found: object = self._context if keys and keys[0] in _GIVEN else self.data
         for index, key in enumerate(keys):
             if isinstance(found, dict) and key in found:
                 found = found[key]

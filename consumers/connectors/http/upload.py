@@ -49,9 +49,9 @@ NO_FILES = Found()
 
 async def found(body: Json, files: Files | None) -> Found:
     """Look up all files that a value names. Raises FileError."""
-    references = files_in(body)
-    if not references:
+    if b'"$file"' not in msgspec.json.encode(body):  # nearly always, and a third of the time of looking at each value
         return NO_FILES
+    references = files_in(body)
     if files is None:
         raise FileError("files_unavailable", "there are no files where a draft is tested")
     return Found(files, {str(one["$file"]): await files.find(one) for one in references})

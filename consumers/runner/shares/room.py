@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from itertools import count
 from uuid import UUID
 
@@ -41,14 +40,9 @@ class Room:
         self._turn = count(1)
         self._patience = Patience[asyncio.Future[None]](PATIENCE_S, asyncio.Future.done, _too_late)
 
-    @asynccontextmanager
-    async def of(self, tenant_id: UUID, size: int, *, patient: bool = True) -> AsyncIterator[None]:
+    def of(self, tenant_id: UUID, size: int, *, patient: bool = True) -> "_Holding":
         """Hold room for as long as a block runs. Raises Busy where the wait would be long and nobody is `patient`."""
-        held = await self.take(tenant_id, size, patient=patient)
-        try:
-            yield
-        finally:
-            self.give(held)
+        return _Holding(self, tenant_id, size, patient)
 
     def take_now(self, tenant_id: UUID, size: int) -> Held | None:
         """Hold room until `give`. None where it would take a wait."""
@@ -166,6 +160,25 @@ class _Tenant(Share):
 
 def _too_late(turn: asyncio.Future[None]) -> None:
     turn.set_exception(TimeoutError())
+
+
+class _Holding:
+    """Room that is held for as long as a block runs. Each item takes some: a generator's context would cost more."""
+
+    __slots__ = ("_asked", "_held", "_room")
+
+    def __init__(self, room: Room, tenant_id: UUID, size: int, patient: bool) -> None:
+        self._room = room
+        self._asked = tenant_id, size, patient
+        self._held: Held | None = None
+
+    async def __aenter__(self) -> None:
+        tenant_id, size, patient = self._asked
+        self._held = await self._room.take(tenant_id, size, patient=patient)
+
+    async def __aexit__(self, *_error: object) -> None:
+        assert self._held is not None, "it was entered"
+        self._room.give(self._held)
 
 
 class Rooms:
