@@ -1,7 +1,8 @@
 """The run list with a search: what the index finds, newest first, goes through the list's other filters."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -124,19 +125,30 @@ async def oldest_found(
     span = FIRST_SPAN
     while start < end:
         stop = min(start + span, end)
-        stretch = msgspec.structs.replace(wanted, after=After(UUID(int=stop)))
-        ids: list[UUID] = []
-        async for portion in _fitting(store, tenant_id, stretch, search, UUID(int=start)):
-            ids += [item.id for item in portion.items if item.id.int >= start]
-            if len(ids) > MOST_IDS and span > LEAST_SPAN:
-                break
+        most = MOST_IDS if span > LEAST_SPAN else None
+        ids = await _within(store, tenant_id, wanted, search, UUID(int=start), UUID(int=stop), most=most)
+        if ids is None:
+            span //= SPANS_GROW
+        elif ids:
+            return sorted(ids)[: wanted.limit]
         else:
-            if ids:
-                return sorted(ids)[: wanted.limit]
             start, span = stop, span * SPANS_GROW
-            continue
-        span //= SPANS_GROW
     return []
+
+
+async def _within(  # noqa: PLR0917 - a search, and between which ids
+    store: PgEventStore, tenant_id: UUID, wanted: RunFilter, search: Search, since: UUID, before: UUID,
+    *, most: int | None,
+) -> list[UUID] | None:  # fmt: skip
+    """All that fit between two ids, the first included; None for more than that."""
+    ids: list[UUID] = []
+    stretch = msgspec.structs.replace(wanted, after=After(before))
+    async with aclosing(_fitting(store, tenant_id, stretch, search, since)) as portions:
+        async for portion in portions:
+            ids += [item.id for item in portion.items if item.id >= since]
+            if most is not None and len(ids) > most:
+                return None
+    return ids
 
 
 async def _oldest(store: PgEventStore, tenant_id: UUID) -> UUID:
@@ -157,7 +169,7 @@ async def _sorted(store: PgEventStore, tenant_id: UUID, wanted: RunFilter, searc
 
 async def _fitting(
     store: PgEventStore, tenant_id: UUID, wanted: RunFilter, search: Search, since: UUID | None = None
-) -> AsyncIterator[_Portion]:
+) -> AsyncGenerator[_Portion, None]:
     before, since = _before(wanted), max(filter(None, [since, _since(wanted)]), default=None)
     async for found in find(store.pool, tenant_id, _narrowed(search, wanted), before, since):
         resume = UUID(int=found.down_to.int + 1) if found.down_to else None
