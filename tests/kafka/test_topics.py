@@ -44,13 +44,26 @@ async def topic(broker: Broker) -> Topic:
     return topic
 
 
+@pytest.fixture(scope="module")
+async def dialogues() -> AsyncIterator[Dialogues]:
+    """What may speak with this machine; its processes start once."""
+    async with aclosing(Dialogues(LOCAL, processes=2)) as dialogues:
+        yield dialogues
+
+
+@pytest.fixture(scope="module")
+async def guarded() -> AsyncIterator[Dialogues]:
+    """What may not."""
+    async with aclosing(Dialogues((), processes=1)) as dialogues:
+        yield dialogues
+
+
 @pytest.fixture
-async def world(postgres_server: str) -> AsyncIterator[World]:
+async def world(postgres_server: str, dialogues: Dialogues) -> AsyncIterator[World]:
     async with (
         cloned_database(postgres_server) as dsn,
         PgEventStore(dsn, "test") as store,
         Outbound(()) as http,
-        aclosing(Dialogues(LOCAL, processes=2)) as dialogues,
     ):
         yield World(store, http, dialogues, PolledApi())
 
@@ -258,17 +271,16 @@ async def test_a_broker_that_is_down_is_told_of_flagged_and_read_once_it_is_back
         assert (await load_of(world.store, ZAP, zap_id, TENANT)).state.flags == ()
 
 
-async def problem_of(servers: Sequence[str], topic: str = "t", allowed: str = "") -> Unreachable:
+async def problem_of(dialogues: Dialogues, servers: Sequence[str], topic: str = "t") -> Unreachable:
     request = TopicRequest(servers=tuple(servers), topic=topic, max_bytes=1, max_messages=1)
-    async with aclosing(Dialogues(parse_networks(allowed), processes=1)) as dialogues:
-        with pytest.raises(Unreachable) as raised:
-            await dialogues.of(UUID(int=1)).read(request)
+    with pytest.raises(Unreachable) as raised:
+        await dialogues.of(UUID(int=1)).read(request)
     return raised.value
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "127.0.0.1", "localhost", "[::1]", "[::ffff:10.0.0.1]"])
-async def test_internal_addresses_are_refused(host: str) -> None:
-    error = await problem_of([f"{host}:9092"])
+async def test_internal_addresses_are_refused(guarded: Dialogues, host: str) -> None:
+    error = await problem_of(guarded, [f"{host}:9092"])
     assert error.code == "address_refused"
     assert "TRIGGERHUB_OUTBOUND_ALLOW" in error.message
 
@@ -289,9 +301,9 @@ async def test_an_internal_address_that_brokers_advertise_is_refused(topic: Topi
     """The first broker is allowed, and sends the client on to 127.0.0.1, which is not."""
     port = int(topic.servers.rsplit(":", 1)[1])
     server = await asyncio.start_server(lambda reader, writer: forwarded(reader, writer, port), "127.0.0.2", 0)
-    async with server:
+    async with server, aclosing(Dialogues(parse_networks("127.0.0.2/32"), processes=1)) as dialogues:
         own = server.sockets[0].getsockname()[1]
-        error = await problem_of([f"127.0.0.2:{own}"], topic.name, "127.0.0.2/32")
+        error = await problem_of(dialogues, [f"127.0.0.2:{own}"], topic.name)
         assert error.code == "address_refused"
         assert error.message.startswith("127.0.0.1 is an internal address")
 
@@ -300,7 +312,7 @@ GARBAGE = [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x7f\xff\xff\xff", b"\xff\xff\
 
 
 @pytest.mark.parametrize("answer", GARBAGE)
-async def test_what_does_not_speak_kafka_is_a_failure_that_says_so(answer: bytes) -> None:
+async def test_what_does_not_speak_kafka_is_a_failure_that_says_so(dialogues: Dialogues, answer: bytes) -> None:
     async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(4)
         writer.write(answer)
@@ -309,7 +321,7 @@ async def test_what_does_not_speak_kafka_is_a_failure_that_says_so(answer: bytes
     server = await asyncio.start_server(answers, "127.0.0.1", 0)
     async with server:
         own = server.sockets[0].getsockname()[1]
-        error = await problem_of([f"127.0.0.1:{own}"], allowed="127.0.0.0/8")
+        error = await problem_of(dialogues, [f"127.0.0.1:{own}"])
         assert error.code in {"connect", "not_kafka"}, error.message
 
 
@@ -337,8 +349,8 @@ async def test_brokers_that_hang_end_a_reading_within_its_time_and_the_next_one_
         held.set()
 
 
-async def test_a_topic_that_is_not_there_is_a_failure_and_is_not_created(topic: Topic) -> None:
-    error = await problem_of([topic.servers], "nobody-made-this", "127.0.0.0/8")
+async def test_a_topic_that_is_not_there_is_a_failure_and_is_not_created(dialogues: Dialogues, topic: Topic) -> None:
+    error = await problem_of(dialogues, [topic.servers], "nobody-made-this")
     assert (error.code, error.message) == ("no_topic", "the brokers have no topic nobody-made-this")
     admin = AIOKafkaAdminClient(bootstrap_servers=topic.servers)
     await admin.start()
@@ -372,18 +384,17 @@ async def test_an_answer_that_is_larger_than_may_be_read_is_passed_over(
     ]
 
 
-async def test_a_step_writes_what_a_trigger_reads(topic: Topic) -> None:
-    async with aclosing(Dialogues(LOCAL, processes=1)) as dialogues:
-        context = ActionContext(None, "run.step", UUID(int=1), now, dialogue=dialogues.of(TENANT))  # type: ignore[arg-type]  # it sends no HTTP
-        place: JsonObject = {"bootstrap_servers": [topic.servers], "topic": topic.name}
-        values: list[Json] = [{"id": 1}, "plain", None]
-        for value in values:
-            config: JsonObject = {**place, "value": value, "key": "k", "headers": {"a": "é"}}
-            assert kafka.check_produce(config) == {}
-            outcome = await kafka.produce(config, context)
-            assert isinstance(outcome, Succeeded), outcome
-        request = TopicRequest(servers=(topic.servers,), topic=topic.name, max_bytes=999, max_messages=9)
-        found = [message.body for message in (await dialogues.of(TENANT).read(request)).messages]
+async def test_a_step_writes_what_a_trigger_reads(dialogues: Dialogues, topic: Topic) -> None:
+    context = ActionContext(None, "run.step", UUID(int=1), now, dialogue=dialogues.of(TENANT))  # type: ignore[arg-type]  # it sends no HTTP
+    place: JsonObject = {"bootstrap_servers": [topic.servers], "topic": topic.name}
+    values: list[Json] = [{"id": 1}, "plain", None]
+    for value in values:
+        config: JsonObject = {**place, "value": value, "key": "k", "headers": {"a": "é"}}
+        assert kafka.check_produce(config) == {}
+        outcome = await kafka.produce(config, context)
+        assert isinstance(outcome, Succeeded), outcome
+    request = TopicRequest(servers=(topic.servers,), topic=topic.name, max_bytes=999, max_messages=9)
+    found = [message.body for message in (await dialogues.of(TENANT).read(request)).messages]
     assert [body["value"] for body in found] == [{"id": 1}, "plain", None]  # type: ignore[index, call-overload]  # objects
     assert found[0]["headers"] == {"idempotency-key": "run.step", "a": "é"}  # type: ignore[index, call-overload]
     assert kafka.check_produce({"bootstrap_servers": ["x"], "topic": "t", "value": 1}) == {
@@ -391,10 +402,9 @@ async def test_a_step_writes_what_a_trigger_reads(topic: Topic) -> None:
     }
 
 
-async def test_a_step_writes_to_no_internal_address(topic: Topic) -> None:
-    async with aclosing(Dialogues((), processes=1)) as dialogues:
-        context = ActionContext(None, "run.step", UUID(int=1), now, dialogue=dialogues.of(TENANT))  # type: ignore[arg-type]  # it sends no HTTP
-        config: JsonObject = {"bootstrap_servers": [topic.servers], "topic": topic.name, "value": 1}
-        with pytest.raises(Unreachable) as raised:
-            await kafka.produce(config, context)
+async def test_a_step_writes_to_no_internal_address(guarded: Dialogues, topic: Topic) -> None:
+    context = ActionContext(None, "run.step", UUID(int=1), now, dialogue=guarded.of(TENANT))  # type: ignore[arg-type]  # it sends no HTTP
+    config: JsonObject = {"bootstrap_servers": [topic.servers], "topic": topic.name, "value": 1}
+    with pytest.raises(Unreachable) as raised:
+        await kafka.produce(config, context)
     assert raised.value.code == "address_refused"

@@ -109,11 +109,16 @@ def test_every_file_of_the_guide_is_a_page_with_a_title_of_its_own() -> None:
     assert len(set(titles)) == len(titles)
 
 
+@pytest.fixture(scope="module")
+def pages() -> dict[str, str]:
+    """All of the documentation, by path."""
+    found = {f"/docs/guide/{page}": guide.html for page, guide in guides().items()}
+    found |= {f"/docs/reference/{page}": to_html(reference.write()) for page, reference in REFERENCES.items()}
+    return found | {"/docs/problems": found["/docs/reference/problems"]}
+
+
 @pytest.mark.parametrize("name", [*ORDER, *REFERENCES])
-def test_every_link_inside_the_documentation_leads_somewhere(name: str) -> None:
-    pages = {f"/docs/guide/{page}": guide.html for page, guide in guides().items()}
-    pages |= {f"/docs/reference/{page}": to_html(reference.write()) for page, reference in REFERENCES.items()}
-    pages |= {"/docs/problems": pages["/docs/reference/problems"]}
+def test_every_link_inside_the_documentation_leads_somewhere(name: str, pages: dict[str, str]) -> None:
     known = {*pages, "/docs", "/docs/guide", "/docs/reference", "/schema/openapi.json"}
     here = f"/docs/guide/{name}" if name in ORDER else f"/docs/reference/{name}"
     for link in re.findall(r'href="([^"]+)"', pages[here]):
