@@ -208,7 +208,7 @@ def _questions(store: PgEventStore, ids: list[UUID], runs: int, head: int) -> It
     yield "detail, as of a position", lambda: _as_of(past, dice.choice(ids), head)
     edits = head - len(ZAPS) * EDITS
     yield "a zap, as of a position", lambda: _zap_as_of(past, dice.choice(ZAPS), dice.randrange(edits, head))
-    yield "a zap, as of a time", lambda: _zap_as_of(past, dice.choice(ZAPS), recently)
+    yield "a zap, as of a time", lambda: _zap_as_of(past, dice.choice(ZAPS), now() - timedelta(seconds=1))
     audits: dict[str, Callable[[], AuditFilter]] = {
         "newest": lambda: AuditFilter(limit=21),
         "a deep cursor": lambda: AuditFilter(limit=21, before=dice.randrange(edits, head)),
