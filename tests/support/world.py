@@ -10,7 +10,7 @@ import httpx
 
 from domain.log.event import StreamKind
 from domain.run.events import RunFailed
-from projections.engine.engine import Engine
+from projections.engine.engine import Engine, GateMoved
 from projections.engine.registry import PROJECTIONS
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import Connection, connect
@@ -39,7 +39,11 @@ class World:
         """Bring the read models up to the log."""
         while events := await self.store.read_log(self._taken, 5_000):
             await note_sent(self._connection, events)
-            await self._engine.apply(batch_of(events))
+            try:
+                await self._engine.apply(batch_of(events))
+            except GateMoved:  # whoever followed was cut off, and did not learn that a batch was stored
+                await self._engine.gates(range(PARTITIONS))
+                continue
             self._taken = events[-1].position
 
     @asynccontextmanager
@@ -56,6 +60,7 @@ class World:
             yield
         finally:
             task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def fail(self, person: Person, zap_id: str, count: int = 1, code: str = "http_503") -> None:
         """Runs of a zap fail."""
