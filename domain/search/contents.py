@@ -1,6 +1,7 @@
 """What the index keeps of a run: the keys of its values and words, up to a bound."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -13,10 +14,22 @@ MAX_KEYS = 600
 MAX_LOOKED_AT = 20_000
 """Characters of a text whose words are found."""
 MAX_PATH_BYTES = 500
+MAX_KNOWN = 128
+"""Characters of a path, or of a text, whose keys are remembered: runs have most of them in common."""
 INCOMPLETE = leaf_key(("index", "complete")) + value_key(False)
 """The key of a run that has more than the index keeps of it: `index.complete=false` finds these."""
 _NOT_TWICE = frozenset({("trigger", "query_string"), ("trigger", "event", "data"), ("trigger", "raw")})
 """What says again what stands elsewhere."""
+
+
+_known_leaf = lru_cache(maxsize=4_096)(leaf_key)
+
+
+def _words(text: str) -> tuple[bytes, ...]:
+    return tuple([word_key(word) for word in words(text)])
+
+
+_known_words = lru_cache(maxsize=4_096)(_words)
 
 
 class Contents(msgspec.Struct):
@@ -55,13 +68,13 @@ def _collect(
 
 def add(value: Json, path: Path, contents: Contents, *, speaks: bool) -> None:
     """Add the keys of a text, number, true, false or null. `speaks`: its words count."""
-    leaf = leaf_key(path)
+    leaf = _known_leaf(path) if sum(map(len, path)) <= MAX_KNOWN else leaf_key(path)
     if len(leaf) > MAX_PATH_BYTES:
         contents.cut = True
         return
     contents.keys.add(leaf + value_key(value))
     if speaks and value is not None and not isinstance(value, bool):
         text = value if isinstance(value, str) else repr(value)
-        contents.keys.update([word_key(word) for word in words(text[:MAX_LOOKED_AT])])
+        contents.keys.update(_known_words(text) if len(text) <= MAX_KNOWN else _words(text[:MAX_LOOKED_AT]))
         contents.cut = contents.cut or len(text) > MAX_LOOKED_AT
     contents.cut = contents.cut or len(contents.keys) >= MAX_KEYS
