@@ -1,32 +1,22 @@
 """Whoever reaches the broker can write to the topic: nothing of that is believed, and nothing stops by it."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from functools import partial
 from uuid import UUID
 
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from consumers.connectors import catalog
 from domain import envelope
 from domain.hook.request import Request
 from domain.log.event import StoredEvent, StreamKind
 from domain.registry import encode
 from domain.run.events import RunCompleted, RunRequested, StepSucceeded
 from domain.seal import HEADER, seal
-from relay import relay
-from relay.topic import KafkaConfig
-from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id, now
 from tests.support.bench import MESSAGE_KEY, PARTITIONS, Bench
 from tests.support.broker import Broker, topic_records
 from tests.support.builders import TENANT
-from tests.support.eventually import eventually
 from tests.support.sink import Sink
-
-OLD_KEY = b"the key before"
 
 
 @pytest.fixture
@@ -82,7 +72,7 @@ async def test_a_forged_message_runs_nothing_and_stops_nothing(
                 bench.topic, value, partition=partition, headers=SEALS[forged](partition, value)
             )
     for run_id in [await bench.request(zap) for _ in range(20)]:
-        await bench.has(run_id, StepSucceeded, RunCompleted, within_s=20)
+        await bench.has(run_id, StepSucceeded, RunCompleted, within_s=60)
     assert sink.count == 21
     gates = await bench.store.pool.fetchval("select max(position) from proj.gates where consumer = 'runner'")
     assert gates is None or gates <= await bench.store.head()
@@ -103,45 +93,5 @@ async def test_genuine_messages_that_are_played_again_elsewhere_do_nothing(
             )
     await stranger.flush()
     for run_id in [await bench.request(zap) for _ in range(10)]:
-        await bench.has(run_id, StepSucceeded, RunCompleted, within_s=20)
+        await bench.has(run_id, StepSucceeded, RunCompleted, within_s=60)
     assert sink.count == 20
-
-
-async def test_messages_from_before_there_was_a_key_are_published_again(dsn: str, broker: Broker, sink: Sink) -> None:
-    """After an upgrade, or a new key without the old one, nothing in the topic counts, and no event comes."""
-    async with PgEventStore(dsn, "test") as store:
-        bench = Bench(store, broker, catalog())
-        async with relaying(bench, b""):
-            run_id = await bench.request(await bench.zap({"url": sink.url}))
-            await eventually(lambda: published(bench, 4), 40)
-        async with relaying(bench, MESSAGE_KEY), bench.another_runner():
-            await bench.has(run_id, StepSucceeded, RunCompleted, within_s=30)
-
-
-async def test_while_the_key_is_replaced_messages_of_both_keys_are_read(dsn: str, broker: Broker, sink: Sink) -> None:
-    """The relay has sealed with the one, then with the other. It has ended: nothing is published again."""
-    async with PgEventStore(dsn, "test") as store:
-        bench = Bench(store, broker, catalog())
-        zap = await bench.zap({"url": sink.url})
-        runs = []
-        for messages, key in ((4, OLD_KEY), (5, MESSAGE_KEY)):
-            runs.append(await bench.request(zap))
-            async with relaying(bench, key):
-                await eventually(partial(published, bench, messages), 40)
-        async with bench.another_runner(message_keys=(MESSAGE_KEY, OLD_KEY)):
-            for run_id in runs:
-                await bench.has(run_id, StepSucceeded, RunCompleted, within_s=20)
-
-
-@asynccontextmanager
-async def relaying(bench: Bench, key: bytes) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    config = KafkaConfig(bench.servers, bench.topic, PARTITIONS, message_key=key)
-    task = asyncio.create_task(relay.run(bench.store.dsn, config, stop))
-    yield
-    stop.set()
-    await task
-
-
-async def published(bench: Bench, count: int) -> bool:
-    return len(await topic_records(bench.servers, bench.topic, PARTITIONS)) >= count
