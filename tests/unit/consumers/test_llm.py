@@ -11,6 +11,9 @@ from domain.connector.descriptor import ActionContext
 from domain.connector.http_client import HttpReply, HttpRequest
 from domain.connector.outcome import Failed, Retry, Succeeded
 from domain.data.work import work
+from domain.log.ports import StoreUnavailable
+from domain.memory.changes import Put
+from domain.memory.memory import Memory, Place, Scratch
 from domain.values.json import Json, JsonObject
 from tests.support.clock import FixedClock
 
@@ -19,6 +22,10 @@ SCHEMA = {
     "required": ["total"], "additionalProperties": False,
 }  # fmt: skip
 GIVEN: dict[str, Any] = {"model": "m", "text": "17 euros", "schema": SCHEMA}
+ATTEMPT: JsonObject = {
+    "model": "m-1", "prompt_tokens": 9, "completion_tokens": 2, "latency_ms": 0, "finish_reason": "stop", "cost": None,
+}  # fmt: skip
+PRICES: JsonObject = {"input": 0.15, "output": 0.60}
 
 
 class Model:
@@ -48,8 +55,9 @@ async def extracted(model: Model, **more: Any) -> Any:
     return await asked(model, "llm.extract", **GIVEN, **more)
 
 
-async def asked(there: Model, type_: str, **given: Any) -> Any:
-    context = ActionContext(there, "run.step", UUID(int=1), FixedClock(), shape=in_place)
+async def asked(there: Model, type_: str, memory: Memory | None = None, key: str = "run.step", **given: Any) -> Any:
+    remembered = memory or Scratch(FixedClock())
+    context = ActionContext(there, key, UUID(int=1), FixedClock(), shape=in_place, memory=remembered)
     return await catalog().actions[type_].run(given, context)
 
 
@@ -74,7 +82,8 @@ async def test_an_answer_that_fits_is_the_output_with_or_without_a_fence(text: s
     model = Model(says(text))
     found = await extracted(model)
     usage: dict[str, Json] = {"prompt_tokens": 9, "completion_tokens": 2}
-    assert found == Succeeded({"data": {"total": 17}, "model": "m-1", "usage": usage, "repaired": False})
+    about: JsonObject = {"model": "m-1", "mode": "json_schema", "usage": usage, "repaired": False}
+    assert found == Succeeded({"data": {"total": 17}, **about, "attempts": [ATTEMPT], "cost": None})
     (sent,) = model.asked
     assert sent["url"] == "https://api.openai.com/v1/chat/completions"
     assert sent["response_format"]["json_schema"] == {"name": "answer", "strict": True, "schema": SCHEMA}
@@ -88,7 +97,8 @@ async def test_a_model_is_told_of_its_mistakes_once_and_nothing_that_does_not_fi
     assert isinstance(found, Succeeded)
     usage: dict[str, Json] = {"prompt_tokens": 18, "completion_tokens": 4}
     assert found.output == {
-        "data": {"total": 17, "currency": "EUR"}, "model": "m-1", "usage": usage, "repaired": True,
+        "data": {"total": 17, "currency": "EUR"}, "model": "m-1", "mode": "json_schema", "usage": usage,
+        "repaired": True, "attempts": [ATTEMPT, ATTEMPT], "cost": None,
     }  # fmt: skip
     *_, said, told = model.asked[1]["messages"]
     assert said == {"role": "assistant", "content": wrong}
@@ -131,10 +141,132 @@ async def test_a_busy_server_is_asked_again_and_one_of_ones_own_is_asked_in_its_
     assert "JSON Schema" in sent["messages"][0]["content"]
 
 
+def refuses(word: str, status: int = 400) -> tuple[int, Any]:
+    return status, {"error": {"message": f"{word} is not supported here"}}
+
+
+def calls(arguments: str) -> tuple[int, Any]:
+    called = {"id": "c", "type": "function", "function": {"name": "answer", "arguments": arguments}}
+    return says(None, "tool_calls", tool_calls=[called])
+
+
+async def test_a_server_that_does_not_know_how_the_schema_comes_gets_it_another_way() -> None:
+    model = Model(refuses("response_format"), calls('{"total": "x"}'), calls('{"total": 17}'))
+    found = await extracted(model)
+    assert isinstance(found, Succeeded)
+    assert isinstance(found.output, dict)
+    assert (found.output["data"], found.output["mode"], found.output["repaired"]) == ({"total": 17}, "tool", True)
+    assert "response_format" not in model.asked[1]
+    assert model.asked[1]["tools"] == [{"type": "function", "function": {"name": "answer", "parameters": SCHEMA}}]
+    assert model.asked[1]["tool_choice"] == {"type": "function", "function": {"name": "answer"}}
+    neither = Model(refuses("response_format", 422), refuses("tools"), says('{"total": 17}'))
+    found = await extracted(neither)
+    assert isinstance(found, Succeeded)
+    assert isinstance(found.output, dict)
+    assert found.output["mode"] == "prompt"
+    assert "JSON Schema" in neither.asked[2]["messages"][0]["content"]
+
+
+async def test_only_what_names_the_field_is_tried_another_way_and_only_where_nobody_has_chosen() -> None:
+    for model, more in (
+        (Model(refuses("the model m")), {}),
+        (Model(refuses("response_format", 401)), {}),
+        (Model(refuses("response_format")), {"mode": "json_schema"}),
+        (Model(refuses("tools")), {"mode": "tool"}),
+    ):
+        found = await extracted(model, **more)
+        assert isinstance(found, Failed)
+        assert found.code in ("http_400", "http_401")
+        assert len(model.asked) == 1
+
+
+async def test_each_answer_says_what_it_took_and_cost_to_the_last_digit() -> None:
+    found = await extracted(Model(says("?"), says('{"total": 1}')), prices=PRICES)
+    assert isinstance(found, Succeeded)
+    assert isinstance(found.output, dict)
+    assert found.output["attempts"] == [{**ATTEMPT, "cost": "0.00000255"}] * 2
+    assert found.output["cost"] == "0.0000051"
+    said = await asked(Model(says("Hello")), "llm.chat", model="m", prompt="?", prices={"input": 1, "output": 0.1})
+    assert isinstance(said, Succeeded)
+    assert isinstance(said.output, dict)
+    assert (said.output["cost"], said.output["usage"]) == ("0.0000092", says("")[1]["usage"])
+    cut = await extracted(Model(says("{", "length")), prices=PRICES)
+    assert isinstance(cut, Failed)
+    assert isinstance(cut.output, dict)
+    assert cut.output["attempts"] == [{**ATTEMPT, "finish_reason": "length", "cost": "0.00000255"}]
+    untold = await extracted(Model((200, {**says('{"total": 1}')[1], "usage": {"prompt_tokens": -1}})), prices=PRICES)
+    assert isinstance(untold, Succeeded)
+    assert isinstance(untold.output, dict)
+    assert untold.output["cost"] is None
+
+
+SPENT = Place("zap", f"llm.spent {FixedClock()():%Y-%m}")
+
+
+async def test_beyond_its_budget_a_zap_asks_nothing_until_the_month_is_over() -> None:
+    memory = Scratch(FixedClock())
+    given: dict[str, Any] = {"prices": PRICES, "monthly_budget": 0.000006, "memory": memory}
+    for step in ("a", "b", "b"):  # the server gave b the same answer twice: it counts once
+        assert isinstance(await extracted(Model(says('{"total": 1}')), key=step, **given), Succeeded)
+    stored = await memory.get(SPENT)
+    assert stored is not None
+    assert stored.value == 5_100
+    model = Model(says("?"))
+    repair = await extracted(model, key="c", **given)  # the first answer takes what is left: no second one is asked
+    assert isinstance(repair, Failed)
+    assert isinstance(repair.output, dict)
+    assert (repair.code, repair.output["cost"], repair.output["spent"]) == ("budget_spent", "0.00000255", "0.00000765")
+    unasked = await extracted(model, key="d", **given)
+    assert isinstance(unasked, Failed)
+    assert isinstance(unasked.output, dict)
+    until = str(unasked.output["until"])
+    assert until.endswith("-01T00:00:00Z")
+    assert until > FixedClock()().isoformat()
+    assert until in unasked.message
+    assert len(model.asked) == 1
+
+
+class Away(Scratch):
+    """A database that goes away between a question and its answer."""
+
+    async def change(self, place: Place, change: Any, operation: str) -> JsonObject:
+        raise StoreUnavailable("away")
+
+
+class Gone(Away):
+    """One that has been away before."""
+
+    async def get(self, place: Place) -> Any:
+        raise StoreUnavailable("away")
+
+
+async def test_a_budget_that_cannot_be_kept_says_so_before_money_is_spent_where_that_is_known() -> None:
+    given: dict[str, Any] = {"prices": PRICES, "monthly_budget": 1}
+    model = Model(says('{"total": 1}'), (200, {**says('{"total": 1}')[1], "usage": None}))
+    gone = await extracted(model, memory=Gone(FixedClock()), **given)
+    assert isinstance(gone, Retry)
+    assert gone.code == "store_unavailable"
+    memory = Scratch(FixedClock())
+    await memory.change(SPENT, Put("much"), "x")
+    other = await extracted(model, memory=memory, **given)
+    assert isinstance(other, Failed)
+    assert other.code == "not_a_number"
+    assert model.asked == []
+    assert isinstance(await extracted(model, memory=Away(FixedClock()), **given), Succeeded)
+    untold = await extracted(model, **given)
+    assert isinstance(untold, Failed)
+    assert untold.code == "usage_unknown"
+    unpriced = await extracted(model, monthly_budget=1)
+    assert isinstance(unpriced, Failed)
+    assert unpriced.code == "bad_config"
+
+
 def test_mistakes_are_told_when_a_zap_is_saved() -> None:
     action = catalog().actions["llm.extract"]
     assert action.problems(GIVEN) == {}
     assert "schema" in action.problems({**GIVEN, "schema": {"type": "nothing"}})
     assert "base_url" in action.problems({**GIVEN, "base_url": "ollama"})
+    assert "prices" in action.problems({**GIVEN, "monthly_budget": 5})["monthly_budget"]
+    assert action.problems({**GIVEN, "monthly_budget": 5, "prices": PRICES}) == {}
     assert action.connection is not None
     assert action.connection.host({**GIVEN, "base_url": "http://ollama:11434/v1"}) == "ollama:11434"
