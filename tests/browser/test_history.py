@@ -58,7 +58,7 @@ async def test_a_run_is_found_by_a_value_that_is_suggested_and_the_address_says_
     page = signed.page
     await page.goto("/runs")
     box = page.get_by_test_id("search")
-    await box.press_sequentially("order.i")
+    await box.press_sequentially("body.order.i")
     await expect(page.get_by_role("listbox").get_by_role("option")).to_contain_text("trigger.body.order.id")
     await box.press("ArrowDown")
     await box.press("Enter")

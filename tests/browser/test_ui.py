@@ -128,7 +128,11 @@ async def test_the_items_of_a_loop_are_a_table(system: System, signed: Signed) -
     zap = await system.call("POST", "/api/v1/zaps", {"name": "Items", "trigger": trigger, "steps": [loop]})
     await system.call("POST", f"/api/v1/zaps/{zap['id']}/publish", {})
     run_id = await system.post_hook(zap["hook_url"], ["a", "b", "c"], key="items")
-    await system.settled([run_id], 40)
+
+    async def are_listed() -> bool:
+        return len((await system.call("GET", f"/api/v1/runs?parent={run_id}"))["items"]) == 3
+
+    await eventually(are_listed)
     page = signed.page
     await page.goto(f"/runs/{run_id}?step=each")
     await expect(page.get_by_test_id("item-row")).to_have_count(3)
