@@ -208,7 +208,7 @@ def _of_value(schema: JsonObject, value: Json, path: str) -> Iterator[tuple[str,
     elif isinstance(value, str):
         yield from _of_size(schema, len(value), path, ("minLength", "maxLength"), " characters")
         pattern = schema.get("pattern")
-        if isinstance(pattern, str) and not _matches(pattern, value):
+        if isinstance(pattern, str) and not matches(pattern, value):
             yield path, f"must match {pattern[:100]}"
     elif isinstance(value, list):
         yield from _of_size(schema, len(value), path, ("minItems", "maxItems"), " items")
@@ -225,7 +225,7 @@ def _of_size(
         yield path, f"must {verb} at most {high:g}{of}"
 
 
-def _matches(pattern: str, value: str) -> bool:
+def matches(pattern: str, value: str) -> bool:
     """Whether a linear regular expression matches; one that RE2 does not know matches everything."""
     options = re2.Options()
     options.log_errors = False

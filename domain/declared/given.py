@@ -1,6 +1,7 @@
 """Input for an action that says nothing of its own: what its form allows."""
 
-from domain.declared.form import problems, resolved, types_of
+from domain.declared.form import matches, problems, resolved, types_of
+from domain.declared.matching import MAX_TEXT, text_for
 from domain.values.json import Json, JsonObject
 
 MAX_NESTED = 6
@@ -63,6 +64,16 @@ _FORMATS = {
 
 
 def _text(schema: JsonObject) -> str:
+    plain = _plain(schema)
+    pattern, least, most = schema.get("pattern"), schema.get("minLength"), schema.get("maxLength")
+    if not isinstance(pattern, str) or matches(pattern, plain):
+        return plain
+    low, high = least if isinstance(least, int) else 0, most if isinstance(most, int) else MAX_TEXT
+    made = text_for(pattern, low, high)
+    return plain if made is None else made
+
+
+def _plain(schema: JsonObject) -> str:
     text = _FORMATS.get(str(schema.get("format")), "text")
     least, most = schema.get("minLength"), schema.get("maxLength")
     if isinstance(least, int) and len(text) < least <= 1_000:

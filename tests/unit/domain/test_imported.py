@@ -158,18 +158,16 @@ def test_a_valid_input_makes_a_body_that_the_documents_own_schema_takes(name: st
 
 @pytest.mark.parametrize("path", sorted(VENDORS.glob("*.json.gz")), ids=lambda path: path.name.partition(".")[0])
 def test_what_vendors_publish_is_imported_and_takes_its_own_examples(path: Path) -> None:
-    """Parts of the documents of Jira, Mailchimp, SendGrid, Slack and Twilio; what has a pattern is left to people."""
+    """Parts of the documents of Jira, Mailchimp, SendGrid, Slack and Twilio, whose ids have patterns."""
     known = declared(made(gzip.decompress(path.read_bytes()), Wish(name="x")).file)
     assert known
     for one in known:
         schema = schema_of(one.action)
         value = sample_of(schema, schema)
-        wrong = problems(schema, value, rendered=True)
-        assert all(why.startswith("must match") for why in wrong.values()), (one.id, wrong)
-        if not wrong:
-            jsonschema_rs.validator_for(schema).validate(value)
-            assert isinstance(value, dict)
-            assert str(request(one, read(schema, value), "k")["url"]).startswith(one.base_url)
+        assert problems(schema, value, rendered=True) == {}, one.id
+        jsonschema_rs.validator_for(schema).validate(value)
+        assert isinstance(value, dict)
+        assert str(request(one, read(schema, value), "k")["url"]).startswith(one.base_url)
 
 
 def test_an_example_that_breaks_its_own_rule_is_not_given() -> None:
