@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from consumers.connectors import catalog
 from consumers.scheduler.housekeeping import Housekeeping
 from domain.connector.descriptor import ActionContext
-from domain.connector.http_client import HttpClient
+from domain.connector.http_client import HttpClient, HttpReply, HttpRequest
 from domain.connector.outcome import Failed, Outcome, Retry, Succeeded
 from domain.memory.changes import OVERHEAD, Add, Put, Unremembered
 from domain.memory.memory import Memory, Place
@@ -97,6 +98,39 @@ async def test_the_steps_of_the_catalog_remember(tables: Tables) -> None:
     bad = await tables.do("store.set", "h", key="", value=1)
     assert isinstance(bad, Failed)
     assert bad.code == "bad_config"
+
+
+class Model:
+    """A model whose answers each have an id, and took a million tokens."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def request(self, _request: HttpRequest) -> HttpReply:
+        self.asked += 1
+        usage = {"prompt_tokens": 1_000_000, "completion_tokens": 0}
+        choice = {"message": {"content": "Hi"}, "finish_reason": "stop"}
+        body = {"id": f"chatcmpl-{self.asked}", "model": "m", "choices": [choice], "usage": usage}
+        return HttpReply(status=200, headers={}, body=msgspec.json.encode(body))
+
+
+async def test_what_models_cost_counts_for_the_zap_and_its_month(tables: Tables) -> None:
+    model, prices = Model(), dict[str, Json](input=0.1, output=0)
+    given: dict[str, Json] = {"model": "m", "prompt": "?", "prices": prices, "monthly_budget": 0.3}
+
+    async def ask(step: str, zap: UUID = ZAP) -> Outcome:
+        context = ActionContext(model, f"run.{step}", UUID(int=9), tables.clock, memory=tables.of(ADA, zap))
+        return await catalog().actions["llm.chat"].run(given, context)
+
+    first = await asyncio.gather(*(ask(step) for step in "abb"))  # b is tried again, and costs again
+    assert [type(one) for one in first] == [Succeeded] * 3
+    spent = await ask("c")  # three tenths are 0.3 here, not 0.30000000000000004 or less
+    assert isinstance(spent, Failed)
+    assert spent.code == "budget_spent"
+    assert model.asked == 3
+    assert isinstance(await ask("c", OTHER), Succeeded)
+    tables.clock.advance(31 * 86_400)
+    assert isinstance(await ask("d"), Succeeded)
 
 
 async def test_items_that_a_run_has_had_are_dropped_in_later_runs(tables: Tables) -> None:
