@@ -117,7 +117,9 @@ async def get(rendered: JsonObject, context: ActionContext) -> Outcome:
     failed = _failed(reply, context)
     if failed:
         return failed
-    if reply.truncated:
+    if reply.truncated or (
+        reply.file is None and reply.size > most
+    ):  # a short one is read whole before it could be kept
         return Failed(code="answer_too_large", message=f"the object has more than {most:,} bytes")
     return Succeeded({"bucket": config.bucket, "key": config.key, "size": reply.size, "body": _body(reply)})
 

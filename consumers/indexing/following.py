@@ -12,8 +12,12 @@ from sql.postgres.queries import Queries
 
 _events = Queries("queries/events.sql")
 _gates = Queries("queries/gates.sql")
-PACE_S = 0.5
-"""Between two looks at the log: batches grow meanwhile, and segments with them."""
+PACE_S, SLOWEST_S = 0.5, 5.0
+"""Between two looks at the log: batches grow meanwhile, and segments with them.
+
+After one that took longer the pause is as long as it was: so under load most runs have ended when they are looked at,
+and are read once.
+"""
 IDLE_S = 20.0
 ONE = 1
 """The index is one partition: it has one follower."""
@@ -36,10 +40,11 @@ async def follow(dsn: str, idle_s: float = IDLE_S, pace_s: float = PACE_S) -> No
 
 
 async def _follow(reader: Connection, engine: Engine, idle_s: float, pace_s: float) -> None:
-    idle = 0.0
+    idle, clock = 0.0, asyncio.get_running_loop().time
     while idle < idle_s:
+        began = clock()
         idle = 0.0 if await catch_up(reader, engine) else idle + pace_s
-        await asyncio.sleep(pace_s)
+        await asyncio.sleep(min(max(pace_s, clock() - began), SLOWEST_S))
 
 
 async def catch_up(reader: Connection, engine: Engine) -> bool:

@@ -145,7 +145,7 @@ async def test_typing_asks_once_and_an_older_answer_never_replaces_a_newer_one(s
 async def test_a_list_is_whole_counts_truly_hides_no_past_and_is_sorted_as_one_asks(
     system: System, signed: Signed
 ) -> None:
-    zap = await published(system, "Thirty")
+    zap, other = await published(system, "Thirty"), await published(system, "Meanwhile")
     sent = [system.post_hook(zap["hook_url"], {"n": number}, key=f"thirty {number}") for number in range(30)]
     await system.settled(await asyncio.gather(*sent), 30)
     page = signed.page
@@ -157,7 +157,13 @@ async def test_a_list_is_whole_counts_truly_hides_no_past_and_is_sorted_as_one_a
     rows = page.get_by_test_id("run-row")
     await expect(page.get_by_test_id("count")).to_have_text("30 runs match")
     await expect(rows).to_have_count(25)
+    held: list[Route] = []
+    await page.route("**/api/v1/runs?*cursor=*", lambda route: held.append(route))  # noqa: PLW0108 - a built-in method cannot be inspected
     await page.get_by_test_id("more").click()
+    await eventually(lambda: held, 20)
+    async with page.expect_request("**/api/v1/runs/count*"):  # a run that begins meanwhile is told
+        await system.post_hook(other["hook_url"], {"n": 0}, key="meanwhile")
+    await held[0].continue_()
     await expect(rows).to_have_count(30)
     await expect(page.get_by_test_id("more")).to_have_count(0)
     await page.get_by_test_id("sort").select_option("duration_ms")

@@ -8,6 +8,7 @@ from playwright.async_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import Signed
 from tests.browser.examined import examined
+from tests.support.eventually import eventually
 from tests.support.system import System
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -159,6 +160,32 @@ async def test_a_problem_leads_to_its_field_and_what_is_not_saved_survives_a_rel
     await page.get_by_test_id("step-wait").click()
     await expect(page.get_by_label("Wait so many seconds")).to_have_value("-5")
     await page.get_by_label("Wait so many seconds").fill("7")
+    await saved(page)
+    found = await system.call("GET", f"/api/v1/zaps/{zap['id']}")
+    assert found["draft"]["steps"][0]["for_s"] == 7
+
+
+async def test_what_is_refused_late_does_not_keep_what_was_changed_meanwhile_from_being_saved(
+    system: System, signed: Signed
+) -> None:
+    zap = await new_zap(system, "Late", [{"id": "wait", "kind": "delay", "for_s": 5}])
+    page = signed.page
+    await opened(page, zap)
+    await page.get_by_test_id("step-wait").click()
+    held: list[Route] = []
+
+    async def hold(route: Route) -> None:
+        if route.request.method == "PUT" and not held:
+            held.append(route)
+        else:
+            await route.continue_()
+
+    await page.route(f"**/api/v1/zaps/{zap['id']}", hold)
+    field = page.get_by_label("Wait so many seconds")
+    await field.fill("-5")
+    await eventually(lambda: held, 20)
+    await field.fill("7")
+    await held[0].continue_()
     await saved(page)
     found = await system.call("GET", f"/api/v1/zaps/{zap['id']}")
     assert found["draft"]["steps"][0]["for_s"] == 7

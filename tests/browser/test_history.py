@@ -53,8 +53,8 @@ async def indexed(system: System, number: int) -> None:
 async def test_a_run_is_found_by_a_value_that_is_suggested_and_the_address_says_how(
     system: System, signed: Signed
 ) -> None:
-    _, runs = await orders(system, "Orders", [4711, 4712])
-    await indexed(system, 4712)
+    _, runs = await orders(system, "Orders", [7411, 7412])
+    await indexed(system, 7412)
     page = signed.page
     await page.goto("/runs")
     box = page.get_by_test_id("search")
@@ -65,18 +65,18 @@ async def test_a_run_is_found_by_a_value_that_is_suggested_and_the_address_says_
     await expect(page.get_by_role("listbox").get_by_role("option").first).to_contain_text("trigger.body.order.id =")
     await box.press("ArrowDown")
     await box.press("Enter")
-    await box.press_sequentially("4711")
+    await box.press_sequentially("7411")
     await box.press("Enter")
     row = page.get_by_test_id("run-row")
     await expect(row).to_have_count(1)
     await expect(row.get_by_role("link")).to_have_attribute("href", f"/runs/{runs[0]}")
-    await expect(row.get_by_test_id("match")).to_have_text("trigger.body.order.id 4711")
+    await expect(row.get_by_test_id("match")).to_have_text("trigger.body.order.id 7411")
     await expect(page.get_by_test_id("count")).to_have_text("1 run matches")
     await page.get_by_test_id("filter-status").select_option("completed")
     await page.reload()
     await expect(page.get_by_test_id("chip")).to_have_count(2)
     await expect(row).to_have_count(1)
-    await page.get_by_role("button", name="Without: trigger.body.order.id = 4711").click()
+    await page.get_by_role("button", name="Without: trigger.body.order.id = 7411").click()
     await expect(page).to_have_url(f"{system.base}/runs?status=completed")
 
 

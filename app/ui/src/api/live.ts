@@ -111,8 +111,8 @@ function flush() {
   touched.clear();
 }
 
-/** Further pages of a list are history, and stay as they were read. */
+/** Further pages of a list are history, and stay as they were read; asking anew would cancel the request for one. */
 function isFirstPage(query: Query): boolean {
   const pages = (query.state.data as { pages?: unknown[] } | undefined)?.pages;
-  return (pages?.length ?? 1) === 1;
+  return (pages?.length ?? 1) === 1 && !query.state.fetchMeta?.fetchMore;
 }

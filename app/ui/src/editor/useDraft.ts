@@ -27,6 +27,11 @@ export interface Editing {
   base: () => Draft; settle: (merged: Draft, theirs: Draft, etag: string | null) => Promise<void>;
 }
 
+function refusal(problem: unknown): Saving {
+  if (!(problem instanceof ApiError) || problem.status >= 500 || problem.status === 429) return "unreachable";
+  return problem.status === 412 ? "conflict" : "wrong";
+}
+
 export function useDraft(zap: Zap, etag: string | null): Editing {
   const [begun] = useState(() => {
     const [left, saved] = [kept(zap.id), draftOf(zap)];
@@ -63,7 +68,9 @@ export function useDraft(zap: Zap, etag: string | null): Editing {
       return base.current.etag;
     } catch (problem) {
       setError(problem);
-      setSaving(!(problem instanceof ApiError) || problem.status >= 500 || problem.status === 429 ? "unreachable" : problem.status === 412 ? "conflict" : "wrong");
+      const outcome = refusal(problem);
+      if (outcome === "wrong" && !same(newest.current, sent)) return await send(); // what was refused has been changed meanwhile
+      setSaving(outcome);
       return undefined;
     }
   }, [zap.id]);
