@@ -222,16 +222,20 @@ def _check_groups(settings: Settings, role: str) -> None:
         _fail(f"`up` with its own broker has one {role}: for several give it TRIGGERHUB_KAFKA_BOOTSTRAP_SERVERS.", 2)
 
 
-def _run(work: Coroutine[object, object, T]) -> T:
-    """Run to the end on uvloop. Errors that an operator can act upon become one line."""
+def collect_rarely() -> None:
+    """What was imported stays: the collector need not look at it again, nor run at every 700 new objects."""
     import gc
 
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+def _run(work: Coroutine[object, object, T]) -> T:
+    """Run to the end on uvloop. Errors that an operator can act upon become one line."""
     import uvloop
     from asyncpg import InvalidAuthorizationSpecificationError, InvalidCatalogNameError
 
-    # What was imported stays: the collector need not look at it again, nor run at every 700 new objects.
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    collect_rarely()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(work)

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from domain.connector.config import problems, read
+from domain.connector.config import present, problems, read
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector
 from domain.connector.outcome import Failed, Outcome, Retry, Succeeded
 from domain.data.groups import Once
@@ -32,7 +32,7 @@ async def _unseen(made: Json, config: JsonObject, context: ActionContext) -> Jso
     keys, items, duplicates = made.pop("keys", None), made["items"], made["duplicates"]
     if not isinstance(keys, list):
         return made
-    given = {name: value for name, value in config.items() if value is not None}
+    given = present(config)
     wanted = read(Once, {**given, "items": list[Json]()})
     assert wanted.scope != "list"
     assert isinstance(items, list)

@@ -7,12 +7,12 @@ import msgspec
 from msgspec import Meta
 
 from domain.connection.hosts import is_named
-from domain.connector.config import BadConfig, problems, read
+from domain.connector.config import BadConfig, present, problems, read
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector
-from domain.connector.http_client import HttpRequest, content_of
+from domain.connector.http_client import FileField, HttpRequest, content_of
 from domain.connector.outcome import Failed, Outcome, Succeeded, answer, refused
 from domain.connector.uses import Uses
-from domain.values.json import Json, JsonObject
+from domain.values.json import JsonObject
 
 HOST = "www.googleapis.com"
 FIELDS = "id,name,mimeType,size,webViewLink"
@@ -25,14 +25,7 @@ FILE_TIMEOUT_S = 300.0
 class Put(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A file, and where it goes."""
 
-    file: Annotated[
-        Json,
-        Meta(
-            title="File",
-            description="What the trigger or an earlier step gives; or a text",
-            extra_json_schema={"format": "file"},
-        ),
-    ]
+    file: FileField
     name: Annotated[str, Meta(title="Name", max_length=1_000, description="Otherwise the file's own")] = ""
     folder: Annotated[str, Meta(title="In folder", description="Its id; otherwise My Drive")] = ""
     convert_to: Annotated[
@@ -44,7 +37,7 @@ class Put(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 async def put(rendered: JsonObject, context: ActionContext) -> Outcome:
     """Upload a file. Raises Unreachable."""
     try:
-        config = read(Put, {name: value for name, value in rendered.items() if value is not None or name == "file"})
+        config = read(Put, present(rendered, but="file"))
         given = await content_of(config.file, context.files)
     except BadConfig as error:
         return Failed(code="bad_config", message=str(error))

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from domain.connector.config import BadConfig, fixed_problems, is_template, problems, read
+from domain.connector.config import BadConfig, fixed_problems, is_template, present, problems, read
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector, TriggerDescriptor
 from domain.connector.http_client import Unreachable
 from domain.connector.outcome import Failed, Outcome, Succeeded
@@ -133,9 +133,7 @@ async def produce(rendered: JsonObject, context: ActionContext) -> Outcome:
     """Write a message. Raises Unreachable."""
     assert context.dialogue is not None, "whoever runs steps speaks with servers"
     try:
-        config = read(
-            Produce, {name: value for name, value in rendered.items() if value is not None or name == "value"}
-        )
+        config = read(Produce, present(rendered, but="value"))
         wrong = _server_problems(config.bootstrap_servers)
         if wrong:
             path, reason = next(iter(wrong.items()))

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from domain.connection.hosts import fixed_host
 from domain.connection.signing import AwsSignature
 from domain.connector import url as urls
-from domain.connector.config import BadConfig, is_template, problems, read
+from domain.connector.config import BadConfig, is_template, present, problems, read
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector
 from domain.connector.http_client import HttpReply, HttpRequest, Keep, ReplyHeaders, Upload, content_of, header_of
 from domain.connector.outcome import Failed, Outcome, Retry, Succeeded
@@ -94,7 +94,7 @@ def _check(kind: type[Place], saved: JsonObject) -> dict[str, str]:
 async def put(rendered: JsonObject, context: ActionContext) -> Outcome:
     """Store an object. Raises Unreachable."""
     try:
-        config = read(Put, _given(rendered))
+        config = read(Put, present(rendered, but="content"))
         given = await content_of(config.content, context.files)
         content_type = config.content_type or given.content_type
         reply = await _sent("PUT", config, context, given.content, content_type, most=MAX_ANSWER)
@@ -109,7 +109,7 @@ async def put(rendered: JsonObject, context: ActionContext) -> Outcome:
 async def get(rendered: JsonObject, context: ActionContext) -> Outcome:
     """Read an object. Raises Unreachable."""
     try:
-        config = read(Get, _given(rendered))
+        config = read(Get, present(rendered, but="content"))
         most = min(config.max_bytes or 2**20, MAX_BYTES)
         reply = await _sent("GET", config, context, None, "", most=most, keep=_keep(config, context))
     except BadConfig as error:
@@ -156,10 +156,6 @@ def _failed(reply: HttpReply, context: ActionContext) -> Outcome | None:
     if reply.status == 429 or reply.status >= 500:
         return Retry(code=code, message=message, after_s=reply.retry_after_s(context.clock()), output=said)
     return Failed(code=code, message=message, output=said)
-
-
-def _given(rendered: JsonObject) -> JsonObject:
-    return {name: value for name, value in rendered.items() if value is not None or name == "content"}
 
 
 def _keep(config: Get, context: ActionContext) -> Keep | None:

@@ -7,12 +7,12 @@ import msgspec
 from msgspec import Meta
 
 from domain.connection.hosts import is_named
-from domain.connector.config import BadConfig, problems, read
+from domain.connector.config import BadConfig, present, problems, read
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector
-from domain.connector.http_client import Given, HttpRequest, content_of
+from domain.connector.http_client import FileField, Given, HttpRequest, content_of
 from domain.connector.outcome import Failed, Outcome, Retry, Succeeded, answer, refused
 from domain.connector.uses import Uses
-from domain.values.json import Json, JsonObject
+from domain.values.json import JsonObject
 
 HOST = "slack.com"
 API = f"https://{HOST}/api"
@@ -25,14 +25,7 @@ _PASSING = frozenset({"ratelimited", "internal_error", "fatal_error", "service_u
 class Share(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A file, and where it is shown."""
 
-    file: Annotated[
-        Json,
-        Meta(
-            title="File",
-            description="What the trigger or an earlier step gives; or a text",
-            extra_json_schema={"format": "file"},
-        ),
-    ]
+    file: FileField
     channel: Annotated[str, Meta(title="Channel", min_length=1, description="Its id, such as C0123456789")]
     filename: Annotated[str, Meta(title="Name of the file", max_length=255)] = ""
     title: Annotated[str, Meta(title="Title", max_length=255)] = ""
@@ -49,7 +42,7 @@ class _Refused(Exception):
 async def share(rendered: JsonObject, context: ActionContext) -> Outcome:
     """Upload a file and share it. Raises Unreachable."""
     try:
-        config = read(Share, {name: value for name, value in rendered.items() if value is not None or name == "file"})
+        config = read(Share, present(rendered, but="file"))
         given = await content_of(config.file, context.files)
         name = config.filename or given.filename or "file"
         asked = urlencode({"filename": name, "length": given.size}).encode()

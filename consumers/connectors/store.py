@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta
 from msgspec import UnsetType as Unset
 
-from domain.connector.config import BadConfig, read
+from domain.connector.config import BadConfig, present, read
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector
 from domain.connector.outcome import Failed, Outcome, Retry, Succeeded
 from domain.log.ports import StoreUnavailable
@@ -95,7 +95,7 @@ def _action(
     config: type[At], name: str, description: str, *, example: JsonObject, sample: JsonObject
 ) -> ActionDescriptor:
     async def run(rendered: JsonObject, context: ActionContext) -> Outcome:
-        given = {field: value for field, value in rendered.items() if value is not None or field == "value"}
+        given = present(rendered, but="value")
         try:
             return Succeeded(await _done(read(config, given), context))
         except BadConfig as error:

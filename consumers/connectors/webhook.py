@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from domain.connection.signing import WebhookSignature
 from domain.connector import url as urls
-from domain.connector.config import BadConfig, problems, read
+from domain.connector.config import BadConfig, present, problems, read
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector, TriggerDescriptor
 from domain.connector.http_client import HttpRequest
 from domain.connector.outcome import Failed, Outcome, Retry, Succeeded
@@ -103,7 +103,7 @@ def check_send(saved: JsonObject) -> dict[str, str]:
 async def send(rendered: JsonObject, context: ActionContext) -> Outcome:
     """Send an event with the signature of the connection's secret. Raises Unreachable."""
     try:
-        config = read(Send, {name: value for name, value in rendered.items() if value is not None})
+        config = read(Send, present(rendered))
     except BadConfig as error:
         return Failed(code="bad_config", message=str(error))
     key = context.idempotency_key

@@ -16,11 +16,9 @@ import structlog
 
 from consumers.kafka.patience import patiently
 from consumers.runner.family import Family
-from domain.aggregates import RUN
 from domain.log.event import StreamKind
 from domain.log.partitioning import partition_of
 from domain.log.ports import StoreUnavailable
-from domain.log.stream import load
 from domain.registry import UnknownEvent
 from domain.run.state import ActiveRun, EndedRun, LoadedRun
 from domain.zap.definition import Definition
@@ -139,7 +137,7 @@ class SerialRuns:
         new = entry.run
         for row in await self._ask(_queries["ahead"], new.ordering_key, new.first.position):
             try:
-                old = await self._load(row[1])
+                old = await self._executor.load(row[1])
             except (UnknownEvent, msgspec.DecodeError):
                 log.exception("runner.unreadable_run", run_id=str(row[1]))
                 continue  # the new run waits behind it
@@ -164,7 +162,7 @@ class SerialRuns:
                 run_id: UUID = first[0][1]
                 sizes = await patiently(partial(self._store.sizes, StreamKind.RUN, [run_id]))
                 async with self._rooms.of(key, sizes.get(run_id, 0)):
-                    run = await self._executor.advance(await self._load(run_id))
+                    run = await self._executor.advance(await self._executor.load(run_id))
                 await self._family.ended(run)
                 if not isinstance(run.state, EndedRun):
                     return
@@ -176,11 +174,6 @@ class SerialRuns:
 
     async def _leave(self, run: LoadedRun) -> None:
         await self._ask(_queries["leave"], run.ordering_key, run.first.position)
-
-    async def _load(self, run_id: UUID) -> LoadedRun:
-        run = await patiently(lambda: load(self._store, RUN, run_id))
-        assert run is not None, "what is in the queue was requested"
-        return run
 
     async def _ask(self, query: Query, *arguments: object) -> "list[asyncpg.Record]":
         async def ask() -> "list[asyncpg.Record]":

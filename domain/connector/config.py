@@ -91,6 +91,11 @@ def fixed_problems(config: type[msgspec.Struct], saved: JsonObject) -> dict[str,
     return {}
 
 
+def present(rendered: JsonObject, *, but: str = "") -> JsonObject:
+    """The fields that are set: what a template gives as null is left out, `but` for one of which null is a value."""
+    return {name: value for name, value in rendered.items() if value is not None or name == but}
+
+
 def read(config: type[C], rendered: JsonObject, *, strict: bool = False) -> C:
     """The rendered config; text that a template has made may be a number, unless `strict`. Raises BadConfig."""
     try:

@@ -5,9 +5,10 @@ import binascii
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Protocol, TypeAlias
+from typing import Annotated, Protocol, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 from domain.connection.signing import Signing
 from domain.connector.config import BadConfig
@@ -47,6 +48,17 @@ class Given(msgspec.Struct, frozen=True):
     def size(self) -> int:
         """In bytes."""
         return self.content.size if isinstance(self.content, Upload) else len(self.content)
+
+
+FileField: TypeAlias = Annotated[
+    Json,
+    Meta(
+        title="File",
+        description="What the trigger or an earlier step gives; or a text",
+        extra_json_schema={"format": "file"},
+    ),
+]
+"""A file in a step's config, see content_of."""
 
 
 async def content_of(value: Json, files: Files | None) -> Given:

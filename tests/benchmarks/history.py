@@ -15,6 +15,7 @@ from uuid import UUID
 
 import asyncpg
 
+from app.cli.commands import collect_rarely
 from domain.search.query import search
 from projections import run_reading
 from projections.audit import AUDIT, AuditFilter, list_entries
@@ -74,6 +75,7 @@ async def run(*, quick: bool) -> Report:
             rows.append(await _audited(running.dsn, store))
             await _spread(running.dsn)
             ids = await _sampled(running.dsn)
+            collect_rarely()
             for what, ask in _questions(store, ids, made, await store.head()):
                 rows.append(Row(what=what, latencies_s=await _asked(ask)))
             rows += await _sizes(running.dsn, runs)

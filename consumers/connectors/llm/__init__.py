@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from consumers.connectors.llm.asking import NO_PRICES, OPENAI, Asked, Asking, Ended
 from domain.connection.hosts import fixed_host
 from domain.connector import url as urls
-from domain.connector.config import BadConfig, is_template, problems, read
+from domain.connector.config import BadConfig, is_template, present, problems, read
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector
 from domain.connector.input_schema import mistake_in
 from domain.connector.outcome import Failed, Outcome, Succeeded
@@ -56,7 +56,7 @@ class Extract(Asked, frozen=True, kw_only=True):
 async def chat(rendered: JsonObject, context: ActionContext) -> Outcome:
     """Ask once. Raises Unreachable."""
     try:
-        config = read(Chat, {name: value for name, value in rendered.items() if value is not None})
+        config = read(Chat, present(rendered))
         asking = Asking(config, context)
     except BadConfig as error:
         return Failed(code="bad_config", message=str(error))
@@ -71,7 +71,7 @@ async def chat(rendered: JsonObject, context: ActionContext) -> Outcome:
 async def extract(rendered: JsonObject, context: ActionContext) -> Outcome:
     """Ask, and where the answer does not fit ask once more with the mistakes. Raises Unreachable."""
     try:
-        config = read(Extract, {name: value for name, value in rendered.items() if value is not None})
+        config = read(Extract, present(rendered))
         asking = Asking(config, context)
     except BadConfig as error:
         return Failed(code="bad_config", message=str(error))

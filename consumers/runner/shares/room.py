@@ -51,7 +51,7 @@ class Room:
             return None
         self._tenants[tenant_id] = tenant
         self._take(tenant, size)
-        return Held(tenant_id, size, asyncio.get_running_loop().time())
+        return _held(tenant_id, size)
 
     async def take(self, tenant_id: UUID, size: int, *, patient: bool = True) -> Held:
         """The same after a wait. Raises Busy."""
@@ -72,7 +72,7 @@ class Room:
             if isinstance(error, TimeoutError):
                 raise tenant.gave_up() from None
             raise
-        return Held(tenant_id, size, asyncio.get_running_loop().time())
+        return _held(tenant_id, size)
 
     def give(self, held: Held) -> None:
         """Free what was taken."""
@@ -156,6 +156,10 @@ class _Tenant(Share):
     def rank(self) -> tuple[int, int]:
         """The lowest is served first: it holds the fewest bytes and was served least recently."""
         return self.held, self.served
+
+
+def _held(tenant_id: UUID, size: int) -> Held:
+    return Held(tenant_id, size, asyncio.get_running_loop().time())
 
 
 def _too_late(turn: asyncio.Future[None]) -> None:
