@@ -114,8 +114,15 @@ class Engine:
             moves = self._moves(batch)
             try:
                 await self._store(connection, moves)
-            except (asyncpg.TransactionRollbackError, asyncpg.InvalidTransactionStateError) as error:
+            except asyncpg.TransactionRollbackError as error:
                 raise GateMoved from error
+            except asyncpg.InvalidTransactionStateError as error:
+                connection.terminate()
+                raise GateMoved from error
+            except asyncio.CancelledError:
+                # A BEGIN that was cut off leaves the connection in a transaction that asyncpg would never commit.
+                connection.terminate()
+                raise
         self._seen.update({(move.build.projection.name, move.partition): move.position for move in moves})
         self._applied.update({partition: events[-1].position for partition, events in batch.items() if events})
         self._count_unknown(moves)

@@ -39,14 +39,18 @@ join proj.projections p on p.projection = g.consumer and p.version = g.version
 where g.consumer = $1 order by g.partition
 
 -- name: holds_all
--- Whether the live build holds everything up to a position, whatever the partition: the relay has come there, and no
--- gate is before both that position and the last message of its partition. Partitions without news keep their gates.
-select exists (select from proj.projections where projection = $1)
-   and not exists (
-       select from relay.checkpoint c
-       where c.position < $2 or exists (
-           select from proj.gates g join proj.projections p on p.projection = g.consumer and p.version = g.version
-           where g.consumer = $1 and g.position < least($2, coalesce((c.offsets -> g.partition::text ->> 1)::bigint, 0))))
+-- Whether the live build holds everything up to a position, whatever the partition. One that reads the log by itself
+-- has its gate there. For one that the topic feeds the relay has come there, and no gate is before both that position
+-- and the last message of its partition: partitions without news keep their gates.
+with live as (
+    select p.from_topic, g.partition, g.position from proj.projections p
+    left join proj.gates g on g.consumer = p.projection and g.version = p.version where p.projection = $1)
+select exists (select from live) and not exists (
+    select from live cross join relay.checkpoint c
+    where case when from_topic
+               then c.position < $2
+                    or live.position < least($2, coalesce((c.offsets -> live.partition::text ->> 1)::bigint, 0))
+               else coalesce(live.position, 0) < $2 end)
 
 -- name: beyond
 -- Who claims to have come further than the log, and to where: somebody wrote to these tables, or the database was

@@ -146,6 +146,24 @@ async def test_a_lost_connection_is_told_and_the_next_attempt_finds_out_what_was
     assert await engine.gates(ALL) == ends(log)
 
 
+async def test_a_batch_that_is_cut_off_at_any_moment_is_stored_by_the_next_attempt(
+    engine: Engine, store: PgEventStore, connection: Connection
+) -> None:
+    cut_off = 0
+    for turns in range(60):
+        await append(store, new_id(), requested(new_id()), tenant_id=TENANT, key=new_id())
+        batch = batch_of(await store.read_log(0, 100))
+        attempt = asyncio.create_task(engine.apply(batch))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        attempt.cancel()
+        cut_off += (await asyncio.gather(attempt, return_exceptions=True)) != [None]
+        await engine.gates(ALL)
+        await engine.apply(batch)
+        assert await connection.fetchval("select count(*) from rm.run_list") == turns + 1
+    assert cut_off > 10
+
+
 async def test_a_poison_event_parks_its_stream_and_nothing_else(
     engine: Engine, store: PgEventStore, connection: Connection
 ) -> None:

@@ -11,6 +11,7 @@ from consumers.indexing.following import catch_up
 from domain.hook.request import json_request
 from domain.log.errors import Invalid
 from domain.log.event import StreamKind
+from domain.log.partitioning import partition_of
 from domain.run import events as run
 from domain.search.query import Search, search
 from domain.zap.definition import Definition, Trigger
@@ -18,6 +19,7 @@ from domain.zap.events import ZapPublished
 from domain.zap.settings import Excluding, ZapSettings
 from projections import run_found
 from projections.engine.engine import Engine
+from projections.engine.freshness import holds_all
 from projections.engine.rebuild import rebuild
 from projections.engine.registry import BY_THEMSELVES
 from projections.recoveries import RECOVERIES
@@ -34,7 +36,7 @@ from sql.postgres.queries import Queries
 from sql.process.clock import new_id
 from tests.support.clock import START
 from tests.support.index_contents import contents
-from tests.support.projected import PARTITIONS, append
+from tests.support.projected import PARTITIONS, append, note_sent
 
 TENANT, OTHER = UUID("00000000-0000-7000-8000-000000000001"), UUID("00000000-0000-7000-8000-000000000008")
 ZAPS = [new_id(), new_id()]
@@ -265,6 +267,23 @@ async def test_a_rebuild_holds_the_same_and_what_is_forgotten_is_nowhere(
     assert not [key for key, _one in left if b"user42" in key]
     raw = await connection.fetch("select data from rm.run_search where first = ''::bytea")
     assert not any(gone.bytes in row["data"] for row in raw)
+    await connection.close()
+
+
+async def test_the_index_holds_what_it_has_taken_whatever_the_topic_has_brought(dsn: str, store: PgEventStore) -> None:
+    connection = await connect(dsn, "test")
+    async with Engine(dsn, BY_THEMSELVES, 1) as engine:
+        await engine.start()
+        requested = run.RunRequested(zap_id=ZAPS[0], zap_version=1, source="webhook", request=json_request({}))
+        for partition in range(PARTITIONS):
+            key = next(key for key in iter(new_id, UUID(int=0)) if partition_of(key, PARTITIONS) == partition)
+            await append(store, new_id(), requested, tenant_id=TENANT, key=key)
+            events = await store.read_log(0, 100)
+            await note_sent(connection, events)
+            assert not await holds_all(store.pool, RUN_SEARCH.name, events[-1].position)
+            await catch_up(connection, engine)
+            assert await holds_all(store.pool, RUN_SEARCH.name, events[-1].position)
+            assert not await holds_all(store.pool, RUN_LIST.name, events[-1].position)
     await connection.close()
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -145,6 +145,19 @@ async def note_sent(connection: "asyncpg.Connection[asyncpg.Record]", events: Se
 
 
 @asynccontextmanager
+async def meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """It goes on until the end; what it failed with before is raised there."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        (outcome,) = await asyncio.gather(task, return_exceptions=True)
+        if isinstance(outcome, Exception):
+            raise outcome
+
+
+@asynccontextmanager
 async def following(dsn: str, store: EventStore) -> AsyncIterator[None]:
     """Read models that follow the log, without a topic between; they are built first."""
     async with Engine(dsn, PROJECTIONS, PARTITIONS) as engine:
@@ -166,10 +179,8 @@ async def following(dsn: str, store: EventStore) -> AsyncIterator[None]:
                     await asyncio.sleep(0.01)
 
         connection = await asyncpg.connect(dsn)
-        task = asyncio.create_task(follow())
         try:
-            yield
+            async with meanwhile(follow()):
+                yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
             await connection.close()

@@ -17,7 +17,7 @@ from sql.postgres.pool import Connection, connect
 from sql.process.clock import new_id
 from tests.support import postgres
 from tests.support.api import Person, running_api
-from tests.support.projected import PARTITIONS, append, batch_of, note_sent, requested
+from tests.support.projected import PARTITIONS, append, batch_of, meanwhile, note_sent, requested
 
 
 class World:
@@ -55,12 +55,8 @@ class World:
                 await self.project()
                 await asyncio.sleep(0.01)
 
-        task = asyncio.create_task(follow())
-        try:
+        async with meanwhile(follow()):
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def fail(self, person: Person, zap_id: str, count: int = 1, code: str = "http_503") -> None:
         """Runs of a zap fail."""
