@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -48,6 +49,7 @@ from domain.zap.definition import NO_STEPS, Definition
 from domain.zap.events import ZapDeleted, ZapEnabled, ZapPublished
 from projections.dead_letters import DeadLetters, list_dead_letters
 from projections.engine.engine import Engine
+from projections.engine.freshness import holds_all
 from projections.engine.registry import BY_THEMSELVES, PROJECTIONS
 from projections.recoveries import recovered_by
 from projections.run_query import RunFilter, list_runs, replays_of
@@ -576,6 +578,8 @@ async def test_a_tenant_with_many_jobs_delays_no_other(bench: Bench, monkeypatch
     for _ in range(9):
         await bench.ask("replay", Selection(zap_id=ada, source="webhook"))
     asked = await bench.ask("replay", Selection(zap_id=bob), tenant_id=BOB)
+    for name in ("run_list", "recoveries"):  # for which his job would wait, and hers need not
+        await eventually(partial(holds_all, bench.store.pool, name, asked.first.position))
 
     async def done() -> bool:
         return (await bench.job(asked.id, BOB)).state.status == "completed"
