@@ -157,7 +157,8 @@ async def test_a_batch_that_is_cut_off_at_any_moment_is_stored_by_the_next_attem
         for _ in range(turns):
             await asyncio.sleep(0)
         attempt.cancel()
-        cut_off += (await asyncio.gather(attempt, return_exceptions=True)) != [None]
+        (outcome,) = await asyncio.gather(attempt, return_exceptions=True)
+        cut_off += outcome is not None
         await engine.gates(ALL)
         await engine.apply(batch)
         assert await connection.fetchval("select count(*) from rm.run_list") == turns + 1
