@@ -1,7 +1,7 @@
 """The search index: by words and values of runs, which runs have them. It follows the log by itself.
 
-Each run is indexed when it is requested, when it waits, and when it ends; what a batch holds of it counts once. The
-items of loops are not: their parent's output is. So their streams are not read.
+Each run is indexed when it is requested, when it waits, and when it ends, unless the log tells more of it further on:
+then it is read there, once. The items of loops are not: their parent's output is. So their streams are not read.
 """
 
 import asyncio
@@ -64,7 +64,11 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
     until = events[-1].position
     happened, forgotten = forgotten_apart(events)
     found: Indexed = defaultdict(dict)
-    run_ids = sorted({event.stream_id for event in happened} - _items(happened))
+    about = {event.stream_id for event in happened} - _items(happened)
+    rows = await connection.fetch(
+        _queries["told_of_to_the_end"], about, StreamKind.RUN, until, sorted(RUN_SEARCH.handles)
+    )
+    run_ids = sorted(row[0] for row in rows)
     for start in range(0, len(run_ids), AT_ONCE):
         some = run_ids[start : start + AT_ONCE]
         streams = list(_requested((await streams_of(connection, some, until)).values()))

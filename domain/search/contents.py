@@ -6,7 +6,7 @@ from functools import lru_cache
 import msgspec
 
 from domain.search.keys import leaf_key, value_key, word_key, words
-from domain.values.json import Json
+from domain.values.json import Json, Scalar
 from domain.values.path import Path
 
 MAX_KEYS = 600
@@ -14,22 +14,12 @@ MAX_KEYS = 600
 MAX_LOOKED_AT = 20_000
 """Characters of a text whose words are found."""
 MAX_PATH_BYTES = 500
-MAX_KNOWN = 128
-"""Characters of a path, or of a text, whose keys are remembered: runs have most of them in common."""
+MAX_KNOWN, MOST_KNOWN = 256, 8_192
+"""Characters of a path and its text whose keys are remembered, and of how many: some 10 MB at most."""
 INCOMPLETE = leaf_key(("index", "complete")) + value_key(False)
 """The key of a run that has more than the index keeps of it: `index.complete=false` finds these."""
 _NOT_TWICE = frozenset({("trigger", "query_string"), ("trigger", "event", "data"), ("trigger", "raw")})
 """What says again what stands elsewhere."""
-
-
-_known_leaf = lru_cache(maxsize=4_096)(leaf_key)
-
-
-def _words(text: str) -> tuple[bytes, ...]:
-    return tuple([word_key(word) for word in words(text)])
-
-
-_known_words = lru_cache(maxsize=4_096)(_words)
 
 
 class Contents(msgspec.Struct):
@@ -66,15 +56,28 @@ def _collect(
             add(value, path, contents, speaks=speaks)
 
 
-def add(value: Json, path: Path, contents: Contents, *, speaks: bool) -> None:
+def add(value: Scalar, path: Path, contents: Contents, *, speaks: bool) -> None:
     """Add the keys of a text, number, true, false or null. `speaks`: its words count."""
-    leaf = _known_leaf(path) if sum(map(len, path)) <= MAX_KNOWN else leaf_key(path)
+    size = sum(map(len, path))
+    if isinstance(value, str):
+        size += len(value)
+    keys = _known_keys(path, value, speaks) if size <= MAX_KNOWN else _keys(path, value, speaks)
+    contents.keys.update(keys)
+    too_long = not keys or (speaks and isinstance(value, str) and len(value) > MAX_LOOKED_AT)
+    contents.cut = too_long or contents.cut or len(contents.keys) >= MAX_KEYS
+
+
+def _keys(path: Path, value: Scalar, speaks: bool) -> tuple[bytes, ...]:
+    """The keys of a value and of its words; none where its path is too long."""
+    leaf = leaf_key(path)
     if len(leaf) > MAX_PATH_BYTES:
-        contents.cut = True
-        return
-    contents.keys.add(leaf + value_key(value))
-    if speaks and value is not None and not isinstance(value, bool):
-        text = value if isinstance(value, str) else repr(value)
-        contents.keys.update(_known_words(text) if len(text) <= MAX_KNOWN else _words(text[:MAX_LOOKED_AT]))
-        contents.cut = contents.cut or len(text) > MAX_LOOKED_AT
-    contents.cut = contents.cut or len(contents.keys) >= MAX_KEYS
+        return ()
+    own = leaf + value_key(value)
+    if not speaks or value is None or isinstance(value, bool):
+        return (own,)
+    text = value if isinstance(value, str) else repr(value)
+    return (own, *[word_key(word) for word in words(text[:MAX_LOOKED_AT])])
+
+
+_known_keys = lru_cache(maxsize=MOST_KNOWN, typed=True)(_keys)
+"""Runs of a zap have most of their values in common. True, 1 and 1.0 are equal, but not of one type."""

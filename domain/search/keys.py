@@ -19,6 +19,7 @@ MAX_WORD = 64
 """Characters of a word."""
 MAX_DIGITS = 60
 """Of a number; one with more is a text."""
+_LARGE = 10**18
 _EXPONENT_OF_ONE = 50_000
 _COMPLEMENT = str.maketrans("0123456789", "9876543210")
 _WORD = re.compile(r"\w+")
@@ -76,8 +77,10 @@ def value_key(value: Json) -> bytes:
     match value:
         case bool() | None:
             return b"b" + {True: b"true", False: b"false", None: b"null"}[value]
-        case int() | float():
-            return number_key(Decimal(value) if isinstance(value, int) else Decimal(repr(value)))
+        case int():
+            return _integer_key(value) if -_LARGE < value < _LARGE else number_key(Decimal(value))
+        case float():
+            return number_key(Decimal(repr(value)))
         case str():
             return text_key(value)
         case _:
@@ -101,11 +104,21 @@ def number_key(number: Decimal) -> bytes:
     """Of a number: sign, exponent and digits; of a negative one the complements, so that bytes sort as numbers."""
     sign, digits, _exponent = number.as_tuple()
     figures = "".join(map(str, digits)).strip("0")
+    if figures and (len(figures) > MAX_DIGITS or abs(number.adjusted()) >= _EXPONENT_OF_ONE):
+        return text_key(str(number))
+    return _figures_key(sign, number.adjusted(), figures)
+
+
+def _integer_key(number: int) -> bytes:
+    """The same for a whole number that is not very large."""
+    figures = str(abs(number))
+    return _figures_key(number < 0, len(figures) - 1, figures.rstrip("0"))
+
+
+def _figures_key(sign: bool | int, adjusted: int, figures: str) -> bytes:
     if not figures:
         return b"n1"
-    if len(figures) > MAX_DIGITS or abs(number.adjusted()) >= _EXPONENT_OF_ONE:
-        return text_key(str(number))
-    exponent = f"{_EXPONENT_OF_ONE + number.adjusted():06d}"
+    exponent = f"{_EXPONENT_OF_ONE + adjusted:06d}"
     if not sign:
         return b"n2" + exponent.encode() + figures.encode()
     return b"n0" + exponent.translate(_COMPLEMENT).encode() + figures.translate(_COMPLEMENT).encode() + b"~"

@@ -7,7 +7,7 @@ import msgspec
 
 from domain.search.contents import MAX_KEYS, Contents, add
 from domain.search.query import Search
-from domain.values.json import Json
+from domain.values.json import Json, Scalar
 from domain.values.path import Path, written
 
 MAX_MATCHES = 3
@@ -40,7 +40,7 @@ def matches_of(values: Mapping[str, Json], search: Search) -> list[Match]:
     return found
 
 
-def _leaves(value: Json, path: Path, *, speaks: bool) -> Iterator[tuple[Path, Json, bool]]:
+def _leaves(value: Json, path: Path, *, speaks: bool) -> Iterator[tuple[Path, Scalar, bool]]:
     """Texts, numbers and the like with their paths, and whether their words count."""
     match value:
         case dict():

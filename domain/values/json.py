@@ -20,6 +20,7 @@ else:
     Json = Any
 
 JsonObject: TypeAlias = "dict[str, Json]"
+Scalar: TypeAlias = bool | int | float | str | None
 T = TypeVar("T")
 
 MAX_DEPTH = 64

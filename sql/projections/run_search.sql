@@ -27,6 +27,13 @@ cross join lateral (
 where total <= 1048576 and octet_length(data) <= 262144
 order by stream_id, version
 
+-- name: told_of_to_the_end
+-- Of the runs that a batch is about those of which no later batch tells more: the others are read there.
+select id from unnest($1::uuid[]) s(id)
+where not exists (
+    select from es.events e
+    where e.kind = $2 and e.stream_id = s.id and e.position > $3 and e.type = any($4::text[]))
+
 -- name: version
 -- A published version of a zap: others are not brought here, as a zap may have hundreds.
 select schema_version, data from es.events
