@@ -270,6 +270,21 @@ async def test_a_rebuild_holds_the_same_and_what_is_forgotten_is_nowhere(
     await connection.close()
 
 
+async def test_a_run_is_read_once_where_the_log_tells_the_last_of_it(dsn: str, store: PgEventStore) -> None:
+    ended, begun = new_id(), new_id()
+    requested = run.RunRequested(zap_id=ZAPS[0], zap_version=1, source="webhook", request=json_request({"n": 1}))
+    async with Engine(dsn, BY_THEMSELVES, 1) as engine:
+        await engine.start()
+        await append(store, ended, requested, output(), run.RunCompleted(), tenant_id=TENANT, key=ZAPS[0])
+        await append(store, begun, requested, output(), tenant_id=TENANT, key=ZAPS[0])
+        for event in await store.read_log(0, 100):
+            await engine.gates([0])
+            await engine.apply({0: [event]})
+    async with store.pool.acquire() as connection:
+        read = await connection.fetch("select highest, size from rm.run_search where first = ''::bytea")
+    assert sorted((row["highest"], row["size"]) for row in read) == sorted([(ended, 1), (begun, 1)])
+
+
 async def test_the_index_holds_what_it_has_taken_whatever_the_topic_has_brought(dsn: str, store: PgEventStore) -> None:
     connection = await connect(dsn, "test")
     async with Engine(dsn, BY_THEMSELVES, 1) as engine:
