@@ -27,7 +27,10 @@ create index audit_words on audit using gin (words);
 -- Who caused some events, and why: a projection's events do not come with it.
 select e.position, e.meta
 from unnest($1::smallint[], $2::uuid[], $3::int[]) u(kind, stream_id, version)
-join es.events e on e.kind = u.kind and e.stream_id = u.stream_id and e.version = u.version
+cross join lateral (
+    select position, meta from es.events e
+    where e.kind = u.kind and e.stream_id = u.stream_id and e.version = u.version limit 1
+) e
 
 -- name: earlier
 -- What some streams last said before a position, in events of some types; types come with commas between them.

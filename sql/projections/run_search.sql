@@ -30,9 +30,10 @@ order by stream_id, version
 -- name: told_of_to_the_end
 -- Of the runs that a batch is about those of which no later batch tells more: the others are read there.
 select id from unnest($1::uuid[]) s(id)
-where not exists (
-    select from es.events e
-    where e.kind = $2 and e.stream_id = s.id and e.position > $3 and e.type = any($4::text[]))
+left join lateral (
+    select true as more from es.events e
+    where e.kind = $2 and e.stream_id = s.id and e.position > $3 and e.type = any($4::text[]) limit 1) e on true
+where more is null
 
 -- name: version
 -- A published version of a zap: others are not brought here, as a zap may have hundreds.

@@ -44,7 +44,7 @@ where s.tenant_id = u.tenant_id and s.zap_id = u.zap_id and s.width = u.width an
 -- The zaps of runs, by their first events.
 select s.id, (convert_from(e.data, 'UTF8')::jsonb ->> 'zap_id')::uuid
 from unnest($2::uuid[]) s(id)
-join es.events e on e.kind = $1 and e.stream_id = s.id and e.version = 1
+cross join lateral (select data from es.events where kind = $1 and stream_id = s.id and version = 1 limit 1) e
 
 -- name: read
 -- The buckets of a zap or of all, of one width, in order; what is kept for good comes in rows of its own.

@@ -11,6 +11,12 @@ from tests.benchmarks.support import BODY, Report, Row, database_settings
 from tests.benchmarks.traffic import Load, Sink, running_sink
 
 CONNECTIONS = 32
+INDEXED = """
+    select not exists (
+        select from proj.gates g join proj.projections p on p.projection = g.consumer and p.version = g.version
+        where g.consumer = 'run_search' and g.position < (select max(last_position) from es.commits))
+"""
+"""Releases without a search index have nothing to wait for."""
 WARM_UP = range(90_000_000, 90_000_500)
 
 
@@ -59,8 +65,8 @@ async def _measure(running: Instance, hook: str, sink: Sink, numbers: range) -> 
     ]
 
 
-async def settled(running: Instance, wanted: int, patience_s: float = 15) -> None:
-    """Wait until as many runs are recorded as completed, so that all their CPU time is counted.
+async def settled(running: Instance, wanted: int, patience_s: float = 60) -> None:
+    """Wait until as many runs are recorded as completed, and indexed, so that all their CPU time is counted.
 
     They are only counted while the log is quiet: PostgreSQL's work for that would be measured, too.
     """
@@ -69,7 +75,7 @@ async def settled(running: Instance, wanted: int, patience_s: float = 15) -> Non
     try:
         while time.monotonic() < deadline:
             before, head = head, await connection.fetchval("select max(last_position) from es.commits")
-            if head == before and await completed_runs(running) >= wanted:
+            if head == before and await connection.fetchval(INDEXED) and await completed_runs(running) >= wanted:
                 return
             await asyncio.sleep(0.25)
     finally:

@@ -3,7 +3,6 @@
 import time
 
 import aiohttp
-import asyncpg
 import msgspec
 
 from app.roles.roles import ROLES
@@ -11,16 +10,10 @@ from tests.benchmarks.end_to_end import CONNECTIONS, completed_runs, settled
 from tests.benchmarks.instance import Instance, instance, usage
 from tests.benchmarks.support import ORDER, Report, Row, database_settings
 from tests.benchmarks.traffic import Load, Sink, running_sink
-from tests.support.eventually import eventually
 
 AT_ONCE = 100
 ITEMS = 10_000
 WARM_UP = range(90_000_000, 90_000_500)
-INDEXED = """
-    select g.position >= (select max(last_position) from es.commits)
-    from proj.gates g join proj.projections p on p.projection = g.consumer and p.version = g.version
-    where g.consumer = 'run_search'
-"""
 WATCHED = ("runner", "projector")
 """The processes whose memory must not grow with the items."""
 
@@ -71,20 +64,10 @@ class _Used:
         return total, Row(what=f"{count:,} {what}", rate=count / took, unit=f"{what}/s", note=note)
 
 
-async def _indexed(running: Instance, wanted: int, patience_s: float = 60) -> None:
-    """Wait until as many runs have completed and the search index has them: that is work for them, too."""
-    await settled(running, wanted, patience_s)
-    connection = await asyncpg.connect(running.dsn)
-    try:
-        await eventually(lambda: connection.fetchval(INDEXED), patience_s, 0.25)
-    finally:
-        await connection.close()
-
-
 async def _webhooks(running: Instance, hook: str, numbers: range) -> tuple[float, Row]:
     load, before, used = Load(hook), await completed_runs(running), _Used(running)
     await load.closed_loop(CONNECTIONS, iter(numbers), lambda: True)
-    await _indexed(running, before + len(numbers))
+    await settled(running, before + len(numbers))
     return used.row(len(numbers), "webhooks")
 
 
@@ -97,7 +80,7 @@ async def _loop(running: Instance, hook: str, sink: Sink, numbers: range, baseli
         http.post(hook, data=body, headers={"Content-Type": "application/json"}) as answer,
     ):
         assert answer.status == 200, await answer.text()
-    await _indexed(running, before + len(numbers) + 1)
+    await settled(running, before + len(numbers) + 1)
     total, row = used.row(len(numbers), "items")
     row.ratio = total / baseline
     noted = await sink.wait_for(set(numbers))
