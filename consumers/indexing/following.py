@@ -15,9 +15,10 @@ _gates = Queries("queries/gates.sql")
 PACE_S, SLOWEST_S = 0.5, 5.0
 """Between two looks at the log: batches grow meanwhile, and segments with them.
 
-After one that took longer the pause is as long as it was: so under load most runs have ended when they are looked at,
-and are read once.
+After one that took longer the pause is as long as it was.
 """
+MANY, YOUNG_S = 2_000, 3.0
+"""Where so many events are new, those of the last seconds wait: most of their runs have ended then, and count once."""
 IDLE_S = 20.0
 ONE = 1
 """The index is one partition: it has one follower."""
@@ -51,6 +52,8 @@ async def catch_up(reader: Connection, engine: Engine) -> bool:
     """Take the log to its head; whether there was anything to take."""
     position = (await engine.gates([0]))[0]
     head: int = await reader.fetchval(_events["head"]) or 0
+    if head - position > MANY:
+        head = await reader.fetchval(_events["head_before"], YOUNG_S) or 0
     if position >= head:
         return False
     try:

@@ -76,6 +76,11 @@ from es.page($1, null, $2, $3)
 -- name: head
 select last_position from es.commits order by last_position desc limit 1
 
+-- name: head_before
+-- How far the log had come so many seconds ago.
+select last_position from es.commits where recorded_at < now() - make_interval(secs => $1)
+order by recorded_at desc, last_position desc limit 1
+
 -- name: changed_core_streams
 -- The long-lived streams (zaps, users) that grew after a position, and how far the log has come.
 select stream_id, max(position) as position from es.events where kind = 0 and position > $1 group by stream_id
