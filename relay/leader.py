@@ -45,6 +45,8 @@ class Leader:
         self.connection = connection
         self.epoch = epoch
         self.checkpoint = checkpoint
+        self.hinted = 0
+        """How far the log has come, as its last commits have told."""
         self._confirmed_at = _time()
 
     async def confirm(self) -> None:
@@ -137,9 +139,15 @@ async def lead(dsn: str, stop: asyncio.Event, wake: asyncio.Event) -> AsyncItera
                 return
         row = await connection.fetchrow(_relay["take_over"])
         assert row is not None, "the migration inserts the relay's row"
-        await connection.add_listener("es", lambda *_: wake.set())
+        leader = Leader(connection, row[0], Checkpoint(row[1], _offsets.decode(row[2])))
+
+        def hinted(_connection: object, _pid: object, _channel: object, head: object) -> None:
+            leader.hinted = int(str(head))
+            wake.set()
+
+        await connection.add_listener("es", hinted)
         connection.add_termination_listener(lambda _: wake.set())
-        yield Leader(connection, row[0], Checkpoint(row[1], _offsets.decode(row[2])))
+        yield leader
     finally:
         connection.terminate()
 

@@ -30,8 +30,8 @@ CALM_PACE_S = 0.2
 LINGER_S = 0.03
 """How long the first event after a rest then waits: a runner that was woken by the same commit needs the CPU first,
 and what it records is published together with that event."""
-BUSY_PER_S = 1_000
-"""Events per second from which on consumers read the topic only (consumers/kafka/tail.py)."""
+BUSY_PER_S, MOST = 1_000, 200
+"""Events per second, or at once, from which on consumers read the topic only (consumers/kafka/tail.py)."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 2.0
 WELL_S = 5.0
 """Who has led so long has got over the failures before."""
@@ -134,14 +134,21 @@ class Relay:
 
     async def _rest(self) -> None:
         """Lets the next batch grow."""
-        pace_s = PACE_S if self._rate > BUSY_PER_S else CALM_PACE_S
-        await asyncio.sleep(max(0.0, self._published_at + pace_s - _time()))
+        if self._rate > BUSY_PER_S:
+            await asyncio.sleep(max(0.0, self._published_at + PACE_S - _time()))
+            return
+        until = self._published_at + CALM_PACE_S
+        while self._leader.hinted - self._leader.checkpoint.position <= MOST and (left_s := until - _time()) > 0:
+            await rest(self._wake, left_s)
+            self._wake.clear()
 
     def _note(self, events: int) -> None:
-        """Count what was published into the rate of the last second or so."""
+        """Count what was published into the rate of the last second or so. Many at once are busy at once."""
         now = _time()
         took_s = now - self._published_at
         self._rate += (events / took_s - self._rate) * min(1.0, took_s)
+        if events > MOST:
+            self._rate = max(self._rate, 2 * BUSY_PER_S)
         self._published_at = now
 
     async def _publish(self, batch: Sequence[StoredEvent]) -> list[StoredEvent]:

@@ -26,6 +26,8 @@ MOST = 200
 """Events that the log may be ahead: more come cheaper from the topic."""
 BUSY_PER_S = 1_000
 """Events per second from which on the topic is cheaper, too."""
+LUMP = 300
+"""Events after which the topic is read, too: who loses the lead has at most so many repeats to get over first."""
 LOOK_S = 0.8
 """How long a NOTIFY that was lost may delay an event."""
 RETRY_S = 0.25
@@ -60,8 +62,8 @@ class Tail:
 
     It says whether it took them.
 
-    `may_lead`: whether its partitions are surely this consumer's. `behind` is called when the topic is to be read
-    without rest, as this consumer depends on it.
+    `may_lead`: whether its partitions are surely this consumer's. `behind` is called when the topic is to be read:
+    without rest where this consumer depends on it.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Tail:
         self._position: int | None = None
         self._loads = 0
         self._head = 0
+        self._repeated = 0
         self._hint = asyncio.Event()
         self._window = (float("-inf"), 0)
 
@@ -142,6 +145,9 @@ class Tail:
             rows = await connection.fetch(_tail["after"], position, head, self._types(), MAX_INLINE_DATA)
             taken = await self._take([StoredEvent(*row) for row in rows], head)
             self._position = head if taken else None
+            if head - self._repeated >= LUMP:
+                self._repeated = head
+                self._behind()
 
     def _is_calm(self, position: int, head: int) -> bool:
         """Whether the log is little ahead, and has not grown fast in the last second."""
