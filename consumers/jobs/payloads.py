@@ -41,7 +41,10 @@ class Payloads:
             try:
                 await self.forget_old(self._clock(), stop)
                 await rest(stop, EVERY_S)
-            except (*CONNECTION_ERRORS, StoreUnavailable, *BEING_BUILT) as error:
+            except BEING_BUILT:
+                log.info("payloads.list_being_built")
+                await rest(stop, AGAIN_S)
+            except (*CONNECTION_ERRORS, StoreUnavailable) as error:
                 log.warning("payloads.interrupted", error=repr(error))
                 await rest(stop, AGAIN_S)
 

@@ -18,6 +18,7 @@ from consumers.jobs.backtest import Backtest
 from consumers.jobs.erasing import EraseSubject
 from consumers.jobs.erasures import Erasures
 from consumers.jobs.kinds import Bulk, commands
+from consumers.jobs.pace import Pace
 from consumers.jobs.payloads import Payloads
 from consumers.jobs.retaining import Retain
 from consumers.rehearsal.rehearsal import Rehearsal
@@ -28,6 +29,7 @@ from domain.connector.catalog import Catalog
 from domain.job import job
 from domain.job.job import (
     MAX_PROBLEM,
+    MAX_RATE_PER_S,
     CompleteJob,
     Job,
     JobCommand,
@@ -81,10 +83,14 @@ _OUTAGES = (*CONNECTION_ERRORS, StoreUnavailable, *BEING_BUILT)
 
 
 class Room(msgspec.Struct, frozen=True):
-    """What jobs of all tenants share: batches, and looks through the log, of which each can take minutes."""
+    """What jobs of all tenants share: batches, and looks through the log, of which each can take minutes.
+
+    And the pace of all jobs together, which leaves room for the runs of others: tenants take turns to begin a batch.
+    """
 
     batches: Shared[int]
     looks_back: Shared[int]
+    turns: Shared[Pace]
 
 
 class JobWorker:
@@ -120,7 +126,7 @@ class JobWorker:
             "erase": EraseSubject(store, new_id, erasures, archive),
             "retain": Retain(store, Payloads(store, erasures, now), archive, now),
         }
-        self._room = Room(Shared(range(BATCHES)), Shared(range(1)))
+        self._room = Room(Shared(range(BATCHES)), Shared(range(1)), Shared([Pace(MAX_RATE_PER_S)]))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`."""
@@ -205,7 +211,7 @@ class _Work:
         self._overtaken = False
         self._time = asyncio.get_running_loop().time
         self._started_at = self._looked_at = self._recorded_at = self._time()
-        self._free_at = 0.0
+        self._pace = Pace(state.requested.rate_per_s)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Take one batch after the other until none is left, or the job is stopped."""
@@ -276,12 +282,9 @@ class _Work:
             await self._look()
 
     async def _wait_for_turn(self, count: int, stop: asyncio.Event) -> None:
-        """Keep to the speed. Time that a slow batch lost is not made up for."""
-        self._free_at = max(self._free_at, self._time())
-        wait_s = self._free_at - self._time()
-        self._free_at += count / self._job.state.requested.rate_per_s
-        if wait_s > 0:
-            await rest(stop, wait_s)
+        await self._pace.keep(count, stop)
+        async with self._room.turns.one(self._job.tenant_id) as all_jobs:
+            await all_jobs.keep(count, stop)
 
     async def _look(self) -> None:
         """Notice a pause or an abort, and record progress when it is time."""

@@ -114,6 +114,17 @@ async def test_events_arrive_once_in_order_per_key_and_name_their_predecessor(ds
         last[partition] = int(message.position)
 
 
+async def test_much_at_once_ends_the_rest_between_two_batches(
+    dsn: str, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Consumers of the log's tail wait for the topic then."""
+    monkeypatch.setattr(relay, "CALM_PACE_S", 3_600)
+    topic = topic_name()
+    async with relaying(dsn, broker, topic):
+        await published(broker, topic, await append(dsn, 1))
+        await published(broker, topic, await append(dsn, relay.MOST + 1))  # then it is busy, and ends at once
+
+
 async def test_a_large_payload_travels_by_reference(dsn: str, broker: Broker) -> None:
     topic = topic_name()
     async with relaying(dsn, broker, topic):

@@ -28,6 +28,7 @@ from domain.aggregates import RUN
 from domain.hook.request import Request, json_request
 from domain.intake.events import RequestRejected
 from domain.job.job import (
+    MAX_RATE_PER_S,
     AbortJob,
     JobKind,
     JobProgressed,
@@ -589,6 +590,21 @@ async def test_a_tenant_with_many_jobs_delays_no_other(bench: Bench, monkeypatch
     order = await bench.replays()
     last = max(place for place, run in enumerate(order) if run in set(runs))
     assert last - len(runs) <= 15 * 10, "in turn it takes about five batches of hers; in the order of all jobs 27"
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_all_jobs_together_keep_a_pace(bench: Bench) -> None:
+    """Each may be as fast as that alone: what all of them begin would leave others' runs no room."""
+    zap = await bench.zap()
+    await bench.runs(zap, 300, *failed())
+    asked = [await bench.ask("replay", Selection(zap_id=zap, source="webhook"), MAX_RATE_PER_S) for _ in range(4)]
+    async with bench.worker():
+        for one in asked:
+            await bench.completed(one.id)
+    took = "select extract(epoch from max(recorded_at) - min(recorded_at)) from es.events where type = $1"
+    spread = await bench.store.pool.fetchval(f"{took} and data like '%replay_of%'", "zap.run.requested")
+    assert len(await bench.replays()) == 4 * 300
+    assert spread >= (4 * 300 - worker.BATCH) / MAX_RATE_PER_S * 0.9
 
 
 @pytest.mark.usefixtures("hurried")
