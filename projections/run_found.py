@@ -191,17 +191,17 @@ def _narrowed(search: Search, wanted: RunFilter) -> Search:
 
 def _before(wanted: RunFilter) -> UUID | None:
     bounds = [wanted.after.id] if wanted.after else []
-    bounds += [_id_at(wanted.to + _LEEWAY)] if wanted.to else []
+    bounds += [_id_at(wanted.to, _LEEWAY)] if wanted.to else []
     return min(bounds, default=None)
 
 
 def _since(wanted: RunFilter) -> UUID | None:
-    return _id_at(wanted.from_ - _LEEWAY) if wanted.from_ else None
+    return _id_at(wanted.from_, -_LEEWAY) if wanted.from_ else None
 
 
-def _id_at(moment: datetime) -> UUID:
-    """The first id of a moment: UUIDv7 begin with its milliseconds."""
-    since = (moment - _EPOCH) // timedelta(milliseconds=1)
+def _id_at(moment: datetime, later: timedelta) -> UUID:
+    """The first id of a moment and some time: UUIDv7 begin with its milliseconds. Sums of times have no last year."""
+    since = (moment - _EPOCH + later) // timedelta(milliseconds=1)
     return UUID(int=min(max(since, 0), 2**48 - 1) << 80)
 
 

@@ -122,10 +122,13 @@ async def verify(
     from app.cli.proving import check_checkpoints
     from projections.engine.registry import PROJECTIONS
     from projections.engine.verify import verify_read_models
-    from sql.proof.verify import verify_chain
+    from sql.proof.verify import Interrupted, verify_chain
 
-    with _progress_bar("hash chain") as progress:
-        report = await verify_chain(settings.database_url, progress, first=first or 1, last=last)
+    try:
+        with _progress_bar("hash chain") as progress:
+            report = await verify_chain(settings.database_url, progress, first=first or 1, last=last)
+    except Interrupted as error:
+        raise OperatorError(f"{error.message}.") from None
     if report.broken_at is not None:
         click.echo(f"BROKEN: the log is not as it was written, from position {report.broken_at}: {report.reason}")
         return 1

@@ -1,7 +1,7 @@
 """What requests may carry: the base of all inputs, and the types that several share."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Self, TypeAlias, TypeVar
 
 import msgspec
@@ -38,6 +38,11 @@ class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return raw
 
 
+_TICK = timedelta(microseconds=1)
+_EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC) + _TICK, datetime.max.replace(tzinfo=UTC) - _TICK
+"""What lies beyond is infinite for the database, and no number of milliseconds."""
+
+
 class Moment:
     """A time as a client gives it: an RFC 3339 date-time, or a date, which is its midnight in UTC."""
 
@@ -53,7 +58,8 @@ class Moment:
             raise ValueError(f"must be a date or date-time as in RFC 3339, such as 2026-11-25T10:00:00Z{_hint(text)}")
         try:
             moment = datetime.fromisoformat(text.upper())
-            return cls(moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC))
+            utc = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return cls(min(max(utc, _EARLIEST), _LATEST))
         except (ValueError, OverflowError):
             raise ValueError("there is no such date or time") from None
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -41,6 +41,10 @@ EVENTS = 2_000
 """Events that are read, or brought back, at once."""
 PART = 8 * 2**20
 """Bytes that are written at once."""
+PIECE = 2**16
+"""Bytes that are unpacked at once: they may become a thousand times as many."""
+MOST_LINE = 2**27
+"""Bytes of a line: no event is as long, so whoever makes up such a file fills no memory."""
 LEVEL = 3
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
@@ -51,7 +55,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     format: str = FORMAT
-    month: str
+    month: Annotated[str, msgspec.Meta(pattern=r"^[12]\d{3}-(0[1-9]|1[0-2])\Z")]
     runs: int
     files: int = 0
     file_bytes: int = 0
@@ -61,15 +65,15 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """An event. `recorded_us`: microseconds since 1970. `meta` and `data` are JSON as it is stored."""
 
-    position: int
-    version: int
+    position: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+    version: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
     recorded_us: int
     stream_id: UUID
     tenant_id: UUID
     ordering_key: UUID
     event_id: UUID
     type: str
-    schema_version: int
+    schema_version: Annotated[int, msgspec.Meta(ge=0, le=2**15 - 1)]
     meta: str
     data: str
 
@@ -209,7 +213,7 @@ async def _bring_back(dsn: str, store: ObjectStore, name: str, tenant_id: UUID |
                 if await connection.fetchval(_queries["left_of"], sorted(drops)):
                     raise NotAnArchive("events are missing that were dropped with these")
                 await connection.execute(_queries["forget_drops"], sorted(drops))
-    except Unlike as error:
+    except (Unlike, asyncpg.DataError) as error:
         raise NotAnArchive(str(error)) from None
     finally:
         connection.terminate()
@@ -297,7 +301,7 @@ async def read(store: ObjectStore, name: str) -> AsyncGenerator[Header | list[St
 def _part(line: bytes) -> FilePart | None:
     try:
         return part_of(line)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise NotAnArchive(f"a line is not as in an archive: {error}") from None
 
 
@@ -311,7 +315,7 @@ def _event(line: bytes) -> StoredEvent:
 def _decoded(decoder: "msgspec.json.Decoder[T]", line: bytes) -> T:
     try:
         return decoder.decode(line)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise NotAnArchive(f"a line is not as in an archive: {error}") from None
 
 
@@ -319,8 +323,10 @@ async def _unpacked(store: ObjectStore, name: str) -> AsyncGenerator[bytes, None
     """The lines of a file."""
     unpacker, rest = zlib.decompressobj(wbits=31), b""
     try:
-        async for part in (await obstore.get_async(store, name)).stream():
+        async for part in (await obstore.get_async(store, name)).stream(min_chunk_size=PIECE):
             *lines, rest = (rest + unpacker.decompress(bytes(part))).split(b"\n")
+            if len(rest) > MOST_LINE:
+                raise NotAnArchive("a line is longer than any in an archive")
             for line in lines:
                 yield line
     except FileNotFoundError:
@@ -329,6 +335,8 @@ async def _unpacked(store: ObjectStore, name: str) -> AsyncGenerator[bytes, None
         raise NotAnArchive(f"the file is damaged: {error}") from None
     if rest or not unpacker.eof:
         raise NotAnArchive("the file ends in the middle")
+    if unpacker.unused_data:
+        raise NotAnArchive("the file goes on behind its end")
 
 
 def event_of(line: Line) -> StoredEvent:

@@ -6,7 +6,7 @@ Only what the database holds: what an object store has stays there until its run
 import hashlib
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -30,16 +30,16 @@ class FileLine(msgspec.Struct, frozen=True, kw_only=True):
     tenant_id: UUID
     filename: str
     content_type: str
-    size: int
-    sha256: str
-    began_us: int
+    size: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    began_us: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class ChunkLine(msgspec.Struct, frozen=True, kw_only=True):
     """A piece of the content, in base64, of the file and the run that it is of."""
 
     chunk: bytes
-    number: int
+    number: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
     file: UUID
     owner_id: UUID
     tenant_id: UUID

@@ -19,15 +19,16 @@ NICE = 10
 
 
 def main() -> None:
-    """Drop once. It ends with NOT_YET where the read models that say what is over are being built."""
+    """Drop once. It ends with NOT_YET where something is left, as read models are being built."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(NICE)
     dsn, archive, tenant, month = [sys.stdin.buffer.readline().decode().strip() for _ in range(4)]
     of = UUID(tenant) if tenant else None, date.fromisoformat(month) if month else None
     try:
-        asyncio.run(drop_all(dsn, archive, now(), new_id, tenant_id=of[0], month=of[1]))
+        is_done = asyncio.run(drop_all(dsn, archive, now(), new_id, tenant_id=of[0], month=of[1]))
     except BEING_BUILT:
-        sys.exit(NOT_YET)
+        is_done = False
+    sys.exit(0 if is_done else NOT_YET)
 
 
 if __name__ == "__main__":

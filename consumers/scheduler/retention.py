@@ -135,10 +135,10 @@ async def served(
 
 async def drop_all(
     dsn: str, archive: str, at: datetime, new_id: NewId, *, tenant_id: UUID | None = None, month: date | None = None
-) -> None:
+) -> bool:
     """Archive, where that is wanted, and drop what is over at a moment; first what a crash has left undone.
 
-    Of one tenant, and of one month, where these are given.
+    Of one tenant, and of one month, where these are given. False where some is left for later (see `drop`).
     """
     await sum_up(dsn)
     connection = await connect(dsn, "retention plans", statement_timeout="0")
@@ -146,8 +146,8 @@ async def drop_all(
         months = [due for due in await _due(connection, at, tenant_id) if month in (None, due.month)]
     finally:
         connection.terminate()
-    for due in months:
-        await drop(dsn, due, new_id, place(archive) if archive else None)
+    done = [await drop(dsn, due, new_id, place(archive) if archive else None) for due in months]
+    return None not in done
 
 
 async def expired(dsn: str, at: datetime) -> AsyncGenerator[Expired, None]:

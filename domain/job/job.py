@@ -78,6 +78,14 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return (given,) if isinstance(given, str) else tuple(dict.fromkeys(given))
 
     @property
+    def is_all(self) -> bool:
+        """Whether every run is meant: a list without a status and words of blanks select nothing."""
+        said = msgspec.structs.replace(
+            self, status=self.statuses or None, q=(self.q or "").strip() or None, include_recovered=False
+        )
+        return said == Selection()
+
+    @property
     def is_search(self) -> bool:
         """Whether the search index is asked."""
         return bool(self.q or self.where)
@@ -85,7 +93,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 def statuses(kind: RunJobKind, selection: Selection) -> tuple[RunStatus, ...]:
     """The statuses of the runs that such a job takes. Raises Invalid for a selection that it can not have."""
-    if msgspec.structs.replace(selection, include_recovered=False) == Selection():
+    if selection.is_all:
         raise _invalid("filter", 'give at least one field; for all there are, "from": "1970-01-01T00:00:00Z"')
     wanted = selection.statuses
     if not set(wanted) <= set(STATUSES[kind]):

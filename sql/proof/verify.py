@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from domain.log.errors import DomainError
 from sql.log.hashing import GENESIS
 from sql.postgres.pool import Connection, connect
 from sql.postgres.queries import Queries
@@ -45,6 +46,18 @@ class ChainReport(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class Interrupted(DomainError, code="unavailable"):
+    """A process that verified has ended, so nothing is known of the log."""
+
+    retry_after_s = 1.0
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a process that verified the log has ended before it was done, for want of memory perhaps: nothing was "
+            "found wrong; repeat it, or verify a shorter range"
+        )
+
+
 async def verify_chain(
     dsn: str,
     progress: Callable[[int, int], None] = lambda _position, _head: None,
@@ -55,7 +68,7 @@ async def verify_chain(
     """Read the log in order and recompute every hash. Appends may go on meanwhile.
 
     With `first` or `last` only the commits that hold these positions and those between; the stored hash before them is
-    believed. Raises what connections raise.
+    believed. Raises Interrupted, and what connections raise.
     """
     start, reached, head = 0, 0, GENESIS
     async with _connection(dsn) as connection:
@@ -103,8 +116,8 @@ async def _checked(
             stdout = children[n % count].stdout
             assert stdout is not None, "it is a pipe"
             line = await stdout.readline()
-            if not line:
-                raise ConnectionError("a process that verifies the log has ended")
+            if not line.endswith(b"\n"):  # nothing, or the beginning of an answer
+                raise Interrupted
             yield msgspec.json.decode(line, type=Checked)
 
 

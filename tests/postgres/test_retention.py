@@ -300,8 +300,12 @@ async def test_what_was_archived_and_dropped_comes_back_and_verifies(
         assert await archive.bring_back(dsn, archive.place(str(tmp_path)), name) == len(log)
 
 
-async def test_a_file_that_was_changed_brings_nothing_back(
-    dsn: str, store: PgEventStore, connection: Connection, months: None, tmp_path: Path
+NOT_SEEN = ("a value", "the tenant", "a time", "twice", "a line less")
+"""Changes of a file that a check lets pass: it holds a tenant's own events that are there against their hashes."""
+
+
+async def test_a_file_that_was_changed_brings_nothing_back(  # noqa: PLR0917 - fixtures
+    dsn: str, store: PgEventStore, connection: Connection, months: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await zaps(store, RULES)
     await runs(store, SHORT, 6)
@@ -320,14 +324,23 @@ async def test_a_file_that_was_changed_brings_nothing_back(
         "no header": lines[1:],
         "another format": [lines[0].replace(archive.FORMAT.encode(), b"x"), *lines[1:]],
         "no JSON": [*lines, b"x\n"],
+        "no UTF-8": [line.replace(CANARY.encode(), b"\xff") for line in lines],
+        "a month that there is not": [lines[0].replace(b"-03", b"-13"), *lines[1:]],
+        "a position beyond all": [*lines, lines[1].replace(b'"position":', b'"position":9999999999999999999')],
+        "a version beyond all": [*lines, lines[1].replace(b'"schema_version":1', b'"schema_version":99999')],
         "a line less": lines[:-1],
     }
     files = {what: gzip.compress(b"".join(rows)) for what, rows in changed.items()}
-    files |= {"cut": whole[: len(whole) // 2], "no gzip": b"x" * 100, "empty": b""}
+    files |= {"cut": whole[: len(whole) // 2], "no gzip": b"x" * 100, "empty": b"", "more behind it": whole + whole}
+    monkeypatch.setattr(archive, "MOST_LINE", 2**20)
+    files["a line without an end"] = gzip.compress(lines[0] + b" " * 2**22)
     for what, content in files.items():
         (tmp_path / "changed").write_bytes(content)
         with pytest.raises(archive.NotAnArchive):
             await archive.bring_back(dsn, place, "changed")
+        if what not in NOT_SEEN:
+            with pytest.raises(archive.NotAnArchive):
+                await archive.check(dsn, place, "changed", TENANT)
         assert await connection.fetchval("select count(*) from es.events where kind = 1") == 0, what
     with pytest.raises(archive.NotAnArchive):
         await archive.bring_back(dsn, place, "nothing")
@@ -439,11 +452,30 @@ async def test_a_scheduler_archives_and_drops_what_is_over_by_a_child(
 
 async def test_before_the_read_models_are_built_it_says_so_and_nothing_else(dsn: str, connection: Connection) -> None:
     await connection.execute("drop view rm.zap_list")
+    assert await retaining(dsn) == (NOT_YET, b"")
+
+
+async def retaining(dsn: str) -> tuple[int | None, bytes]:
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "consumers.scheduler.retaining", stdin=PIPE, stderr=PIPE
     )
     _out, said = await child.communicate(f"{dsn}\n\n".encode())
-    assert (child.returncode, said) == (NOT_YET, b"")
+    return child.returncode, said
+
+
+async def test_what_could_not_be_dropped_beside_a_rebuild_is_not_called_done(
+    dsn: str, store: PgEventStore, connection: Connection, months: None
+) -> None:
+    await zaps(store, RULES)
+    (run_id, *_others) = await runs(store, SHORT, 3)
+    async with following(dsn, store), indexed(dsn):
+        assert await wait_until(store.pool, "run_list", await store.head(), 10)
+        await connection.execute("select pg_advisory_lock(7302, hashtext('stats'))")
+        assert (await retaining(dsn))[0] == NOT_YET
+        assert await store.read_stream(StreamKind.RUN, run_id)
+        await connection.execute("select pg_advisory_unlock(7302, hashtext('stats'))")
+        assert (await retaining(dsn))[0] == 0
+        assert await store.read_stream(StreamKind.RUN, run_id) == []
 
 
 async def test_what_is_brought_back_beside_runs_that_were_kept_is_found_with_them(

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -332,6 +333,21 @@ async def test_runs_that_the_index_has_in_part_can_be_listed(dsn: str, store: Pg
         await rebuild(dsn, projection, 1 if projection is RUN_SEARCH else PARTITIONS)
     page = await find_runs(store, TENANT, RunFilter(), asked(None, "index.complete=false"))
     assert {item.id for item in page.items} == expected
+
+
+async def test_a_search_may_begin_and_end_with_time_itself(dsn: str, store: PgEventStore) -> None:
+    await append(store, new_id(), *runs_of_one(), tenant_id=TENANT, key=ZAPS[0])
+    for projection in (RUN_SEARCH, RUN_LIST, RUN_KEYS, RECOVERIES):
+        await rebuild(dsn, projection, 1 if projection is RUN_SEARCH else PARTITIONS)
+    first = datetime(1, 1, 1, second=1, tzinfo=UTC)
+    last = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    for wanted, count in ((RunFilter(from_=first, to=last), 1), (RunFilter(to=first), 0), (RunFilter(from_=last), 0)):
+        assert (await count_found(store, TENANT, wanted, asked("refund"))).count == count
+
+
+def runs_of_one() -> list[run.RunEvent]:
+    requested = run.RunRequested(zap_id=ZAPS[0], zap_version=1, source="webhook", request=json_request("refund"))
+    return [requested, run.RunCompleted()]
 
 
 async def test_a_zap_says_what_of_its_runs_is_indexed(dsn: str, store: PgEventStore) -> None:

@@ -13,9 +13,10 @@ from projections.run_list import RUN_LIST
 from sql.log.event_store import PgEventStore
 from sql.log.hashing import GENESIS
 from sql.postgres.pool import Connection
+from sql.process.child import python
 from sql.process.clock import new_id
 from sql.proof import verify
-from sql.proof.verify import verify_chain
+from sql.proof.verify import Interrupted, verify_chain
 from tests.support.builders import a_zap_created, an_append
 from tests.support.projected import PARTITIONS, append, batch_of, live_many, requested, tamper
 
@@ -69,6 +70,33 @@ async def test_processes_find_together_what_one_finds(dsn: str, log: int, monkey
     report = await verify_chain(dsn)
     assert (report.broken_at, report.reason) == (45, "the event was changed")
     assert 0 < report.position < 45
+
+
+@pytest.mark.parametrize("last_words", [b"", b'{"after":0,"believed":"'])
+async def test_a_process_that_dies_is_no_finding_and_leaves_none_behind(
+    dsn: str, log: int, monkeypatch: pytest.MonkeyPatch, last_words: bytes
+) -> None:
+    """As one does that is killed while it works, or while it answers."""
+    monkeypatch.setattr(verify, "STRETCH", 20)
+    monkeypatch.setattr(verify, "FEW", 0)
+    children: list[asyncio.subprocess.Process] = []
+
+    async def dies(module: str) -> asyncio.subprocess.Process:
+        child = await python(module)
+        children.append(child)
+        assert child.stdout is not None
+        if len(children) == 1:
+            child.kill()
+            await child.wait()
+            child.stdout = asyncio.StreamReader()
+            child.stdout.feed_data(last_words)
+            child.stdout.feed_eof()
+        return child
+
+    monkeypatch.setattr(verify, "python", dies)
+    with pytest.raises(Interrupted, match="nothing was found wrong"):
+        await verify_chain(dsn)
+    assert all(child.returncode is not None for child in children)
 
 
 async def test_a_commit_that_says_it_had_more_events_than_memory_holds_is_a_finding(dsn: str, log: int) -> None:

@@ -30,7 +30,8 @@ class Room:
     """A number of bytes. A tenant may hold as many as are free, so whoever comes next finds room (see Slots).
 
     What is given back goes to the tenant that holds the least, and there it is first come, first served. A payload that
-    is too large for that gets in when its tenant holds nothing, and one that is larger than the room when it is empty.
+    is too large for that gets in when its tenant holds nothing, and one that is larger than the room when it is empty:
+    nobody passes a tenant that waits and holds nothing, so the room does become empty.
     """
 
     def __init__(self, limit: int) -> None:
@@ -46,8 +47,8 @@ class Room:
 
     def take_now(self, tenant_id: UUID, size: int) -> Held | None:
         """Hold room until `give`. None where it would take a wait."""
-        tenant = self._tenants.get(tenant_id) or _Tenant()
-        if tenant.queue or not self._fits(tenant, size):
+        tenant = self._tenants.get(tenant_id) or self._new()
+        if tenant.queue or not self._fits(tenant, size) or self._would_pass(tenant):
             return None
         self._tenants[tenant_id] = tenant
         self._take(tenant, size)
@@ -57,7 +58,7 @@ class Room:
         """The same after a wait. Raises Busy."""
         if held := self.take_now(tenant_id, size):
             return held
-        tenant = self._tenants.setdefault(tenant_id, _Tenant())
+        tenant = self._tenants.setdefault(tenant_id, self._new())
         if not patient and tenant.wait_s() > PATIENCE_S:
             raise tenant.busy()
         turn = _Turn(size)
@@ -79,6 +80,18 @@ class Room:
         tenant = self._tenants[held.tenant_id]
         tenant.took(asyncio.get_running_loop().time() - held.since)
         self._give_back(held.tenant_id, tenant, held.size)
+
+    def _new(self) -> "_Tenant":
+        tenant = _Tenant()
+        tenant.served = next(self._turn)  # behind all that have waited since they were served
+        return tenant
+
+    def _would_pass(self, tenant: "_Tenant") -> bool:
+        """Whether one waits that holds no more, and so is next."""
+        return self._waiting > 0 and self._next().held <= tenant.held
+
+    def _next(self) -> "_Tenant":
+        return min((one for one in self._tenants.values() if one.waiting), key=lambda one: one.rank)
 
     def _fits(self, tenant: "_Tenant", size: int) -> bool:
         free = self._limit - self._held
@@ -120,7 +133,7 @@ class Room:
     def _admit(self) -> None:
         """Whoever holds the least is next, and nobody passes it: so a large payload gets its turn, too."""
         while self._waiting:
-            tenant = min((one for one in self._tenants.values() if one.waiting), key=lambda one: one.rank)
+            tenant = self._next()
             turn = tenant.queue[0]
             is_over = turn.comes.done()
             if not is_over and not self._fits(tenant, turn.size):
@@ -154,7 +167,7 @@ class _Tenant(Share):
 
     @property
     def rank(self) -> tuple[int, int]:
-        """The lowest is served first: it holds the fewest bytes and was served least recently."""
+        """The lowest is served first: it holds the fewest bytes, and was served, or came, least recently."""
         return self.held, self.served
 
 

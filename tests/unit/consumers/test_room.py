@@ -62,6 +62,25 @@ async def test_what_is_given_back_goes_to_the_tenant_that_holds_the_least() -> N
     await again
 
 
+async def test_nobody_passes_who_waits_for_an_empty_room_however_many_come() -> None:
+    room = Room(100)
+    held = room.take_now(B, 10)
+    large = [asyncio.create_task(room.take(A, 100)) for _ in range(2)]
+    await asyncio.sleep(0)
+    for done in large:
+        newcomer = asyncio.create_task(room.take(new_id(), 10))
+        await asyncio.sleep(0)
+        assert not newcomer.done(), "it would keep the room from becoming empty"
+        assert held
+        room.give(held)
+        await asyncio.sleep(0)
+        assert done.done(), "the one that came first is next, whoever is new"
+        room.give(await done)
+        held = await newcomer
+    assert held
+    room.give(held)
+
+
 async def test_small_runs_do_not_wait_for_large_ones() -> None:
     rooms = Rooms()
     async with rooms.of(A, LARGE_BYTES):

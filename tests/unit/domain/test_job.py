@@ -89,8 +89,9 @@ def test_nothing_is_taken_back(late: JobProgressed) -> None:
 
 
 def test_a_selection_says_what_is_meant() -> None:
-    with pytest.raises(Invalid, match="at least one field"):
-        statuses("replay", Selection())
+    for nothing in (Selection(), Selection(q=""), Selection(q=" \t"), Selection(status=()), Selection(q="", status=())):
+        with pytest.raises(Invalid, match="at least one field"):
+            statuses("replay", nothing)
     with pytest.raises(Invalid, match=r"filter\.status"):
         statuses("cancel", Selection(status="failed"))
     with pytest.raises(Invalid, match=r"filter\.status"):
