@@ -39,7 +39,7 @@ class Projector:
         self._newer: NewerRelease | None = None
         self._ending = asyncio.Event()
         self._looks = False
-        self._subscription = Subscription(config, self._handle, self._assigned, self._revoked)
+        self._subscription = Subscription(config, self._handle, self._assigned, self._revoked, dsn=store.dsn)
         self._subscription.watched = lambda: self._looks
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -6,7 +6,7 @@ swallow what handlers raise; each is set otherwise here, or dealt with by the ha
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TypeAlias
 
 import msgspec
@@ -24,6 +24,7 @@ from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity
 
+from consumers.kafka.presence import Presence
 from sql.process.patience import rest
 
 log = structlog.get_logger()
@@ -82,8 +83,12 @@ class Subscription:
         handle: Callable[[Records], Awaitable[None]],
         assigned: Callable[[Sequence[int]], Awaitable[None]],
         revoked: Callable[[Sequence[int]], Awaitable[None]],
+        *,
+        dsn: str,
     ) -> None:
+        """`dsn`: the database in which members of a group see who of them lives."""
         self._config = config
+        self._presence = Presence(dsn, config.bootstrap_servers, config.group, config.security)
         self._assigned = assigned
         self._expected = asyncio.Event()
         self._expected_until = 0.0
@@ -101,7 +106,7 @@ class Subscription:
             logger=None,
             metadata_max_age_ms=5_000,
             retry_backoff_ms=50,
-            client_id=f"triggerhub-{config.group}",
+            client_id=self._presence.client_id,
             graceful_timeout=None,
         )
         self._subscriber = self._broker.subscriber(
@@ -123,10 +128,14 @@ class Subscription:
         self._subscriber(handle)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Consume until `stop`. Raises KafkaError when the broker cannot be reached at the start."""
+        """Consume until `stop`. Raises KafkaError or what connections raise, at the start."""
         await wait_for_topic(self._config, stop)
         if stop.is_set():
             return
+        async with nullcontext() if self._config.alone else self._presence.shown():
+            await self._consume(stop)
+
+    async def _consume(self, stop: asyncio.Event) -> None:
         try:
             await self._broker.start()
             self._read_at_a_pace(self._consumer)

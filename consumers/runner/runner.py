@@ -126,7 +126,7 @@ class Runner:
         self._head_at_assignment = 0
         self._partitions = partitions
         self._taking = asyncio.Lock()
-        self._subscription = Subscription(config, self._handle, self._assigned, self._revoked)
+        self._subscription = Subscription(config, self._handle, self._assigned, self._revoked, dsn=store.dsn)
         self._tail = Tail(
             store.dsn,
             self._marks,

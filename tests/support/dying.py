@@ -59,7 +59,7 @@ async def kill_runner(rig: Rig, sink: Sink, under_way: int) -> set[str]:
         return web.Response()
 
     sink.fault = wait
-    await eventually(lambda: len(waiting) == under_way, 60)  # a group takes 13 s to notice a death and share anew
+    await eventually(lambda: len(waiting) == under_way, 30)
     sink.fault = None
     await rig.system.kill(rig.names["runner"])
     died.set()
