@@ -2,7 +2,6 @@
 
 import asyncio
 
-from domain.log.event import StoredEvent
 from projections.engine.engine import Engine, GateMoved
 from projections.engine.rebuild import pages
 from projections.engine.registry import BY_THEMSELVES
@@ -61,9 +60,8 @@ async def catch_up(reader: Connection, engine: Engine) -> bool:
             await engine.apply({0: page})
             position = page[-1].position
         if position < head:
-            # The gate moves over what is not handled, too: readers wait for positions.
-            last = await reader.fetch(_events["read_log"], head - 1, 1, 1)
-            await engine.apply({0: [StoredEvent(*row) for row in last]})
+            # The gate moves over what is not handled, and over what retention has dropped: readers wait for positions.
+            await engine.pass_over(0, head)
     except GateMoved:
         pass  # the index was switched to another build: the gates say where that one is
     return True

@@ -108,24 +108,42 @@ class Engine:
         or it was without our learning of it, which the next attempt finds out by the gates.
         """
         async with self._lock:
-            connection = await self._connect()
-            if not self._builds:
-                await self._load(connection)
+            connection = await self._loaded()
             moves = self._moves(batch)
-            try:
-                await self._store(connection, moves)
-            except asyncpg.TransactionRollbackError as error:
-                raise GateMoved from error
-            except asyncpg.InvalidTransactionStateError as error:
-                connection.terminate()
-                raise GateMoved from error
-            except asyncio.CancelledError:
-                # A BEGIN that was cut off leaves the connection in a transaction that asyncpg would never commit.
-                connection.terminate()
-                raise
-        self._seen.update({(move.build.projection.name, move.partition): move.position for move in moves})
+            await self._take(connection, moves)
         self._applied.update({partition: events[-1].position for partition, events in batch.items() if events})
         self._count_unknown(moves)
+
+    async def pass_over(self, partition: int, position: int) -> None:
+        """Move the gates of a partition over positions that hold nothing for it. Raises as `apply` does."""
+        async with self._lock:
+            connection = await self._loaded()
+            moves = [
+                _GateMove(build, partition, seen, position, [])
+                for build in self._builds
+                if (seen := self._seen.get((build.projection.name, partition), 0)) < position
+            ]
+            await self._take(connection, moves)
+
+    async def _loaded(self) -> Connection:
+        connection = await self._connect()
+        if not self._builds:
+            await self._load(connection)
+        return connection
+
+    async def _take(self, connection: Connection, moves: Sequence[_GateMove]) -> None:
+        try:
+            await self._store(connection, moves)
+        except asyncpg.TransactionRollbackError as error:
+            raise GateMoved from error
+        except asyncpg.InvalidTransactionStateError as error:
+            connection.terminate()
+            raise GateMoved from error
+        except asyncio.CancelledError:
+            # A BEGIN that was cut off leaves the connection in a transaction that asyncpg would never commit.
+            connection.terminate()
+            raise
+        self._seen.update({(move.build.projection.name, move.partition): move.position for move in moves})
 
     async def retry_parked(self, name: str) -> int:
         """Take again what a projection parked. Gives how many events stay parked."""

@@ -37,7 +37,7 @@ from sql.postgres.queries import Queries
 from sql.process.clock import new_id
 from tests.support.clock import START
 from tests.support.index_contents import contents
-from tests.support.projected import PARTITIONS, append, note_sent
+from tests.support.projected import PARTITIONS, append, note_sent, tamper
 
 TENANT, OTHER = UUID("00000000-0000-7000-8000-000000000001"), UUID("00000000-0000-7000-8000-000000000008")
 ZAPS = [new_id(), new_id()]
@@ -300,6 +300,22 @@ async def test_the_index_holds_what_it_has_taken_whatever_the_topic_has_brought(
             await catch_up(connection, engine)
             assert await holds_all(store.pool, RUN_SEARCH.name, events[-1].position)
             assert not await holds_all(store.pool, RUN_LIST.name, events[-1].position)
+    await connection.close()
+
+
+async def test_the_index_is_up_to_date_where_retention_has_dropped_the_last_events(
+    dsn: str, store: PgEventStore
+) -> None:
+    connection = await connect(dsn, "test")
+    async with Engine(dsn, BY_THEMSELVES, 1) as engine:
+        await engine.start()
+        requested = run.RunRequested(zap_id=ZAPS[0], zap_version=1, source="webhook", request=json_request({}))
+        await append(store, new_id(), requested, tenant_id=TENANT, key=ZAPS[0])
+        head = await store.head()
+        await tamper(dsn, f"delete from es.events where position = {head}")
+        await catch_up(connection, engine)
+        assert await holds_all(store.pool, RUN_SEARCH.name, head)
+        assert not await catch_up(connection, engine)
     await connection.close()
 
 
