@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 import msgspec
 
@@ -67,6 +68,10 @@ class Leader:
         """How many events between two positions retention has dropped."""
         count: int = await self.connection.fetchval(_relay["dropped"], after, until)
         return count
+
+    async def keys(self, after: int, until: int) -> list[tuple[int, UUID]]:
+        """The positions and ordering keys of a stretch of the log, in order."""
+        return [(row[0], row[1]) for row in await self.connection.fetch(_relay["keys"], after, until)]
 
     async def head(self) -> int:
         """The last position of the log."""

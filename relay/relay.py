@@ -7,6 +7,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from domain.log.event import StoredEvent
+from domain.log.partitioning import partition_of
 from relay.clearing import Clearing
 from relay.leader import LEASE_S, Deposed, Leader, lead
 from relay.publisher import Publisher
@@ -27,6 +28,9 @@ PACE_S = 0.02
 """Least time between two batches under load: twelve partitions make a batch of few events dear for everybody."""
 CALM_PACE_S = 0.2
 """The same while consumers take the log's tail themselves, so that nobody waits for the topic."""
+LOOK_BACK = 20_000
+"""Events before a rewind in which the last one of each partition is looked for. A partition that has none there may be
+rewound once more, for consumers that have seen less of the log."""
 LINGER_S = 0.03
 """How long the first event after a rest then waits: a runner that was woken by the same commit needs the CPU first,
 and what it records is published together with that event."""
@@ -73,10 +77,10 @@ async def _lead_once(dsn: str, config: KafkaConfig, stop: asyncio.Event) -> None
                     await Relay(leader, publisher, wake).publish_until(stop)
             except TopicLost as error:
                 # Stay leader: the next Publisher creates the topic again.
-                await _go_back(leader, error)
+                await _go_back(leader, error, config.partitions)
 
 
-async def _go_back(leader: Leader, error: TopicLost) -> None:
+async def _go_back(leader: Leader, error: TopicLost, partitions: int) -> None:
     """Publish again what a consumer misses; after a clean restart of the embedded broker that is nothing."""
     checkpoint = leader.checkpoint
     target = rewind_position(checkpoint.position, checkpoint.sent, await leader.consumer_gates())
@@ -86,13 +90,15 @@ async def _go_back(leader: Leader, error: TopicLost) -> None:
         log.info("relay.topic_new", reason=str(error), position=target)
     else:
         log.warning("relay.topic_lost", error=str(error))
-    await _rewind(leader, target)
+    await _rewind(leader, target, partitions)
 
 
-async def _rewind(leader: Leader, target: int) -> None:
-    before = leader.checkpoint.position
-    await leader.rewind(target, rewound(leader.checkpoint.sent, target))
-    if target < before:
+async def _rewind(leader: Leader, target: int, partitions: int) -> None:
+    come_to, since = leader.checkpoint.position, max(0, target - LOOK_BACK)
+    keys = await leader.keys(since, target) if target < come_to else []
+    before = {partition_of(key, partitions): position for position, key in keys}
+    await leader.rewind(target, rewound(leader.checkpoint.sent, target, before, since))
+    if target < come_to:
         log.warning("relay.rewound", position=target)
 
 
@@ -175,7 +181,7 @@ class Relay:
         reached("relay.after_checkpoint")
         if wish is None:
             return following
-        await _rewind(self._leader, min(wish, self._leader.checkpoint.position))
+        await self._rewind(wish)
         return await self._read(self._leader.checkpoint.position)
 
     async def _read(self, after: int) -> list[StoredEvent]:
@@ -191,9 +197,13 @@ class Relay:
             raise TopicLost("the topic ends before what it had acknowledged")  # going back looks at wishes, too
         wish = await self._leader.rewind_wanted()
         if wish is not None:
-            await _rewind(self._leader, min(wish, checkpoint.position))
+            await self._rewind(wish)
         elif await self._leader.head() < checkpoint.position:
             raise LogBehind("the log ends before what was published; see `triggerhub rewind`")
+
+    async def _rewind(self, wish: int) -> None:
+        target = min(wish, self._leader.checkpoint.position)
+        await _rewind(self._leader, target, self._publisher.config.partitions)
 
     async def _sleep(self) -> None:
         if await rest(self._wake, POLL_S) and self._rate <= BUSY_PER_S:

@@ -38,6 +38,14 @@ def passed(sent: Sent, gates: Mapping[str, Mapping[int, int]]) -> bool:
     return all(of.get(partition, 0) >= last for of in gates.values() for partition, (_offset, last) in sent.items())
 
 
-def rewound(sent: Sent, position: int) -> dict[int, tuple[int, int]]:
-    """The sent positions after going back to `position`. The topic may be new, so there are no offsets yet."""
-    return {partition: (-1, min(last, position)) for partition, (_offset, last) in sent.items()}
+def rewound(sent: Sent, position: int, before: Mapping[int, int], since: int) -> dict[int, tuple[int, int]]:
+    """The sent positions after going back to `position`. The topic may be new, so there are no offsets yet.
+
+    `before`: the last position of each partition until there, of those that stand in the log after `since`. The next
+    message names it: one that named an event of another partition would be a gap to all who have seen everything, and
+    each would ask for more.
+    """
+    return {
+        partition: (-1, last if last <= position else before.get(partition, since))
+        for partition, (_offset, last) in sent.items()
+    }

@@ -58,3 +58,7 @@ from es.page($1, null, $2, $3, null, $4)
 -- name: dropped
 -- How many events after a position and up to another retention has dropped.
 select count(*) from es.dropped_between($1, $2)
+
+-- name: keys
+-- What says to which partitions a stretch of the log goes.
+select position, ordering_key from es.events where position > $1 and position <= $2 order by position
