@@ -14,7 +14,7 @@ from domain.connector.config import BadConfig
 from domain.connector.descriptor import ActionContext, ActionDescriptor
 from domain.connector.outcome import Failed, Outcome
 from domain.connector.uses import Uses
-from domain.declared.answers import settled
+from domain.declared.answers import rule_of, settled
 from domain.declared.fields import schema_of
 from domain.declared.file import Action, Connection, ConnectorFile, ErrorRule, Imported, Output, Request
 from domain.declared.filling import Absent, fill, fill_base, fill_fields, fill_path
@@ -75,10 +75,14 @@ def descriptor(known: Declared, perform: Perform) -> ActionDescriptor:
 
     async def run(config: JsonObject, context: ActionContext) -> Outcome:
         try:
-            sent = request(known, read(schema, config), context.idempotency_key)
+            given = read(schema, config)
+            outcome = await perform(request(known, given, context.idempotency_key), context)
+            rule = rule_of(outcome, known.errors)
+            if rule and rule.read:
+                outcome = await perform(_instead(known, rule.read, given, context.idempotency_key), context)
         except BadConfig as error:
             return Failed(code="bad_config", message=str(error))
-        return settled(await perform(sent, context), known.errors, output)
+        return settled(outcome, known.errors, output)
 
     return ActionDescriptor(
         type=known.type,
@@ -145,6 +149,16 @@ def request(known: Declared, given: JsonObject, key: str) -> JsonObject:
         sent["response"] = action.output.response
         if action.output.max_bytes:
             sent["max_bytes"] = action.output.max_bytes
+    return sent
+
+
+def _instead(known: Declared, wanted: Request, given: JsonObject, key: str) -> JsonObject:
+    """What reads that which the action would have made. Raises BadConfig."""
+    scope: JsonObject = {"input": _with_key(known.action, given, key)}
+    sent = filled(known.base_url, wanted, scope, known.hosts)
+    if headers := fill_fields(known.headers, scope):
+        own = sent.get("headers")
+        sent["headers"] = {**headers, **(own if isinstance(own, dict) else {})}
     return sent
 
 

@@ -22,12 +22,19 @@ def settled(outcome: Outcome, rules: Sequence[ErrorRule], output: Output) -> Out
     if isinstance(outcome, Postponed) or not isinstance(outcome.output, dict) or "status" not in outcome.output:
         return outcome
     answer = outcome.output
-    rule = next((rule for rule in rules if _holds(rule.when, answer)), None)
-    if rule is not None:
+    if rule := rule_of(outcome, rules):
         return _ruled(rule, outcome, answer, output)
     if isinstance(outcome, Succeeded):
         return Succeeded(_picked(answer.get("body"), output))
     return _told(outcome, answer)
+
+
+def rule_of(outcome: Outcome, rules: Sequence[ErrorRule]) -> ErrorRule | None:
+    """The first rule that is about this answer."""
+    if isinstance(outcome, Postponed) or not isinstance(outcome.output, dict) or "status" not in outcome.output:
+        return None
+    answer = outcome.output
+    return next((rule for rule in rules if _holds(rule.when, answer)), None)
 
 
 def _holds(when: When, answer: JsonObject) -> bool:

@@ -57,7 +57,7 @@ def _of_file(file: ConnectorFile) -> Iterator[Mistake]:
         yield Mistake(("base_url",), "invalid", wrong or "it can't have a query")
     yield from _of_connection(file.connection, file)
     yield from _of_headers(file.headers, ("headers",))
-    yield from _of_rules(file.errors, ("errors",))
+    yield from _of_rules(file.errors, ("errors",), None, file)
     for id_, action in file.actions.items():
         yield from _of_action(action, ("actions", id_), file)
     for name, choice in file.choices.items():
@@ -99,7 +99,7 @@ def _of_action(action: Action, at: Place, file: ConnectorFile) -> Iterator[Mista
         yield from _of_unused(action, at, file)
         if not action.output:
             yield Mistake((*at, "output"), "required", "say what later steps see, with a sample")
-    yield from _of_rules(action.errors, (*at, "errors"))
+    yield from _of_rules(action.errors, (*at, "errors"), action, file)
     if action.output and action.output.pick:
         yield from _of_path(action.output.pick, (*at, "output", "pick"))
     if action.example:
@@ -228,14 +228,27 @@ def _of_register(register: Register, at: Place, file: ConnectorFile) -> Iterator
             yield from _of_path(path, (*at, "find", name))
 
 
-def _of_rules(rules: tuple[ErrorRule, ...], at: Place) -> Iterator[Mistake]:
+def _of_rules(rules: tuple[ErrorRule, ...], at: Place, action: Action | None, file: ConnectorFile) -> Iterator[Mistake]:
     for index, rule in enumerate(rules):
+        if rule.read:
+            yield from _of_read(rule.read, rule.outcome, (*at, str(index), "read"), action, file)
         for name in ("code", "message", "retry_after"):
             path = getattr(rule, name)
             if path:
                 yield from _of_path(path, (*at, str(index), name))
         for path in rule.when.body or {}:
             yield from _of_path(path, (*at, str(index), "when", "body", path))
+
+
+def _of_read(
+    request: Request, outcome: str, at: Place, action: Action | None, file: ConnectorFile
+) -> Iterator[Mistake]:
+    if action is None or outcome != "succeed":
+        yield Mistake(at, "not_allowed", "only an action's own rule may read, where the answer counts as a success")
+        return
+    carries = action.idempotency.removeprefix("field:")  # which has the step's key where nobody has set it
+    fields = {name: None if name == carries else field for name, field in action.input.items()}
+    yield from _of_request(request, at, fields, file, roots=frozenset({"input"}))
 
 
 def _of_path(path: str, at: Place) -> Iterator[Mistake]:

@@ -56,20 +56,6 @@ class When(_Part, frozen=True, kw_only=True):
     header: dict[str, str] | Unset = UNSET
 
 
-class ErrorRule(_Part, frozen=True, kw_only=True):
-    """What becomes of an answer: rules are tried in order, before a 2xx counts as success.
-
-    `code` and `message` are paths of the answer's body; `retry_after` is one of seconds. `reconnect`: the credential
-    is not accepted any more.
-    """
-
-    when: When
-    outcome: Literal["retry", "fail", "reconnect", "succeed"]
-    code: str | Unset = UNSET
-    message: str | Unset = UNSET
-    retry_after: str | Unset = UNSET
-
-
 class Field(_Part, frozen=True, kw_only=True):
     """One field of an action's form. `choices` names where its values come from, which may depend on other fields."""
 
@@ -113,6 +99,22 @@ class Request(_Part, frozen=True, kw_only=True):
     multipart: dict[str, Json] | Unset = UNSET
     binary: str | Unset = UNSET
     timeout_s: Annotated[float, Meta(gt=0, le=300)] | Unset = UNSET
+
+
+class ErrorRule(_Part, frozen=True, kw_only=True):
+    """What becomes of an answer: rules are tried in order, before a 2xx counts as success.
+
+    `code` and `message` are paths of the answer's body; `retry_after` is one of seconds. `reconnect`: the credential
+    is not accepted any more. `read`, of an action's own rule: the call whose answer counts instead, such as of what an
+    attempt before has made.
+    """
+
+    when: When
+    outcome: Literal["retry", "fail", "reconnect", "succeed"]
+    code: str | Unset = UNSET
+    message: str | Unset = UNSET
+    retry_after: str | Unset = UNSET
+    read: Request | Unset = UNSET
 
 
 class Output(_Part, frozen=True, kw_only=True):

@@ -2,18 +2,25 @@
 
 import asyncio
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from domain.hook.request import json_request
+from domain.run import events as run_events
+from sql.log.event_store import PgEventStore
+from sql.process.clock import new_id
 from tests.browser.conftest import Signed
 from tests.browser.examined import examined, keep
 from tests.browser.test_editor import new_zap, setting
 from tests.browser.test_ui import HOSTILE, failed_run, failing_zap
 from tests.support.axe import violations
 from tests.support.eventually import eventually
+from tests.support.projected import append
 from tests.support.system import System
 
 CHECKER = Path(__file__).parents[2] / "app/http/docs/verify_proof.py"
@@ -320,6 +327,45 @@ async def test_a_person_is_forgotten_after_a_look_and_the_record_holds(system: S
     await expect(done.get_by_test_id("verified")).to_be_visible(timeout=20_000)
     texts = [str(await system.call("GET", f"/api/v1/runs/{run}")) for run in runs]
     assert ["example.org" in text for text in texts] == [False, False, True]
+    assert signed.wrong == []
+
+
+async def test_what_is_due_goes_at_once_and_the_page_says_so(system: System, signed: Signed) -> None:
+    """Of a month long ago; the dialog outlives the plan that is empty by it, and what went is listed below."""
+    zap = await new_zap(system, "Old orders", [setting("note", "x")])
+    draft = {**zap["draft"], "settings": {"retention": {"completed_days": 30}}}
+    await system.call("PUT", f"/api/v1/zaps/{zap['id']}", {"name": "Old", "draft": draft}, **{"If-Match": "*"})
+    await system.call("POST", f"/api/v1/zaps/{zap['id']}/publish", {})
+    long_ago = int(datetime.fromisoformat("2025-03-09T00:00Z").timestamp() * 1e3)
+    run_id = UUID(int=long_ago << 80 | new_id().int % 2**80)
+    started = run_events.RunRequested(
+        zap_id=UUID(zap["id"]), zap_version=1, source="webhook", request=json_request({"n": 1})
+    )
+    me = await system.call("GET", "/api/v1/me")
+    async with PgEventStore(system.dsn, "test") as store:
+        await store.pool.execute("select es.make_run_month('2025-03-01')")
+        await append(store, run_id, started, run_events.RunCompleted(), tenant_id=UUID(me["id"]), key=run_id)
+
+    async def due() -> bool:
+        plan = await system.call("GET", "/api/v1/retention")
+        return any(one["is_due"] for one in plan["items"])
+
+    await eventually(due, 40)
+    page = signed.page
+    await page.goto("/history")
+    before = await page.get_by_test_id("archive").count()
+    await page.get_by_test_id("retain").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("gone for good")
+    await keep(page, "drop now")
+    assert await violations(page, "drop now") == []
+    await page.get_by_test_id("retain-now").click()
+    await expect(dialog.get_by_test_id("job-progress")).to_have_text("2 of 2", timeout=60_000)
+    await page.evaluate("() => window.dispatchEvent(new Event('visibilitychange'))")
+    await keep(page, "dropped now")
+    await dialog.get_by_role("button", name="Close").last.click()
+    await expect(page.get_by_test_id("archive")).to_have_count(before + 1)
+    await expect(page.get_by_test_id("retain")).to_have_count(0)
     assert signed.wrong == []
 
 

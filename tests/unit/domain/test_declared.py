@@ -1,18 +1,22 @@
 """Files of connectors: every mistake is told at once and by its pointer, and input stays where it belongs."""
 
 import re
+from importlib.resources import files
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from consumers.connectors import declared as declared_files
 from consumers.connectors.shipped import shipped
 from domain.connector.config import BadConfig
+from domain.connector.descriptor import ActionContext
 from domain.connector.outcome import Failed, Outcome, Retry, Succeeded
 from domain.declared import form
-from domain.declared.action import Declared, declared, request, short
+from domain.declared.action import Declared, declared, descriptor, request, short
 from domain.declared.answers import settled
 from domain.declared.check import BadFile, load, loaded
 from domain.declared.fields import schema_of
@@ -20,6 +24,7 @@ from domain.declared.file import ConnectorFile, ErrorRule, Output
 from domain.declared.filling import fill, fill_path
 from domain.declared.reading import Unreadable, read
 from domain.values.json import Json, JsonObject
+from tests.support.clock import FixedClock
 from tests.support.strategies import json_values
 
 FILE = b"""
@@ -318,6 +323,48 @@ def test_a_field_carries_the_steps_key_unless_it_is_set() -> None:
     assert id_of("run.step") == id_of("run.step") != id_of("run.other")
     assert re.fullmatch("[a-v0-9]{5,1024}", str(id_of("run.step")))
     assert id_of("run.step", id="abcde") == "abcde"
+
+
+def there_already() -> Outcome:
+    return Failed(
+        code="http_409", message="no", output={"status": 409, "headers": {}, "body": {"error": {"code": 409}}}
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "pointer"),
+    [
+        (b"outcome: succeed", b"outcome: fail", "/actions/create_event/errors/0/read"),
+        (b"/events/{id}", b"/events/{summry}", "/actions/create_event/errors/0/read/path"),
+        (b"errors:\n  - {", b"errors:\n  - {read: {path: /x}, ", "/errors/0/read"),
+    ],
+)
+def test_only_an_own_rule_reads_and_what_its_path_names_is_there(before: bytes, after: bytes, pointer: str) -> None:
+    text = (files(declared_files) / "google_calendar.yaml").read_bytes()
+    assert before in text
+    assert pointer in wrong(text.replace(before, after, 1))
+
+
+async def test_what_an_attempt_before_has_made_is_read_and_is_the_output() -> None:
+    (known,) = [one for one in declared(shipped("google_calendar")) if one.id == "create_event"]
+    there: JsonObject = {"id": "its own", "summary": "Review"}
+    answers: list[Outcome] = [there_already(), Succeeded({"status": 200, "headers": {}, "body": there})]
+    asked: list[JsonObject] = []
+
+    async def perform(sent: JsonObject, _context: ActionContext) -> Outcome:
+        asked.append(sent)
+        return answers[len(asked) - 1]
+
+    given: JsonObject = {"calendar": "a/b", "summary": "Review", "start": "2026-12-01T09:00:00Z"}
+    given["end"] = "2026-12-01T10:00:00Z"
+    context = ActionContext(None, "run.step", UUID(int=1), FixedClock())  # type: ignore[arg-type] # nobody is asked
+    assert await descriptor(known, perform).run(given, context) == Succeeded(there)
+    made, read = asked
+    assert isinstance(made["body"], dict)
+    assert (read["method"], read["url"]) == ("GET", f"{made['url']}/{made['body']['id']}")
+    asked.clear()
+    answers[1] = Failed(code="http_404", message="no", output={"status": 404, "headers": {}, "body": {}})
+    assert isinstance(await descriptor(known, perform).run(given, context), Failed), "no output that is no event"
 
 
 def test_variants_of_a_form() -> None:

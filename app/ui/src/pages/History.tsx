@@ -27,7 +27,9 @@ export function History() {
 
 function Plan() {
   const plan = useQuery(retentionQuery);
+  const [isAsking, setAsking] = useState(false);
   const items = plan.data?.items ?? [];
+  const archives = plan.data?.archives ?? false;
   return (
     <Panel title={t.history.plan} flush={items.length > 0}>
       {plan.isPending && <Loading />}
@@ -36,8 +38,8 @@ function Plan() {
       {items.length > 0 && (
         <>
           <div className="body row between wrap">
-            <p className="soft">{plan.data?.archives ? t.history.toArchive : t.history.forGood}</p>
-            {items.some((one) => one.is_due) && <Apply archives={plan.data?.archives ?? false} />}
+            <p className="soft">{archives ? t.history.toArchive : t.history.forGood}</p>
+            {items.some((one) => one.is_due) && <button type="button" className="button" onClick={() => setAsking(true)} data-testid="retain">{archives ? t.history.archiveNow : t.history.dropNow}</button>}
           </div>
           <div className="table-wrap" tabIndex={0} role="region" aria-label={t.history.plan}>
             <table className="table">
@@ -47,39 +49,41 @@ function Plan() {
           </div>
         </>
       )}
+      {isAsking && <Apply archives={archives} onClose={() => setAsking(false)} />}
     </Panel>
   );
 }
 
-/** What is due goes now, once that is said twice. */
-function Apply({ archives }: { archives: boolean }) {
-  const [isAsking, setAsking] = useState(false);
+/** What is due goes now, once that is said twice. It stays open when the plan is empty by that. */
+function Apply({ archives, onClose }: { archives: boolean; onClose: () => void }) {
   const [job, setJob] = useState<string>();
+  const [isSending, setSending] = useState(false);
   const [error, setError] = useState<unknown>();
-  const close = () => { setAsking(false); setJob(undefined); void queryClient.invalidateQueries({ queryKey: retentionQuery.queryKey }); };
+  const close = () => {
+    onClose();
+    for (const { queryKey } of [retentionQuery, archivesQuery]) void queryClient.invalidateQueries({ queryKey });
+  };
   async function apply() {
+    setSending(true);
+    setError(undefined);
     try {
       setJob(((await data(api.POST("/api/v1/retention/apply"))) as Job).id);
     } catch (problem) {
       setError(problem);
     }
+    setSending(false);
   }
   return (
-    <>
-      <button type="button" className="button" onClick={() => setAsking(true)} data-testid="retain">{archives ? t.history.archiveNow : t.history.dropNow}</button>
-      {isAsking && (
-        <Dialog title={archives ? t.history.archiveNow : t.history.dropNow} onClose={close}>
-          <div className="dialog-body">
-            {job ? <JobProgress id={job} /> : <Note tone={archives ? "info" : "warn"}>{archives ? t.history.archiveAbout : t.history.dropAbout}</Note>}
-            {error !== undefined && <Failed error={error} />}
-          </div>
-          <footer>
-            <button type="button" className="button" onClick={close}>{job ? t.common.close : t.common.cancel}</button>
-            {!job && <button type="button" className="button danger" onClick={() => void apply()} data-testid="retain-now">{t.history.go}</button>}
-          </footer>
-        </Dialog>
-      )}
-    </>
+    <Dialog title={archives ? t.history.archiveNow : t.history.dropNow} onClose={close}>
+      <div className="dialog-body">
+        {job ? <JobProgress id={job} /> : <Note tone={archives ? "info" : "warn"}>{archives ? t.history.archiveAbout : t.history.dropAbout}</Note>}
+        {error !== undefined && <Failed error={error} />}
+      </div>
+      <footer>
+        <button type="button" className="button" onClick={close}>{job ? t.common.close : t.common.cancel}</button>
+        {!job && <button type="button" className="button danger" disabled={isSending} onClick={() => void apply()} data-testid="retain-now">{t.history.go}</button>}
+      </footer>
+    </Dialog>
   );
 }
 
