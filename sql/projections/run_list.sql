@@ -110,7 +110,7 @@ from unnest(array['failed', 'timed_out']) s(status)
 cross join lateral (
     select r.started_at from rm.run_list r
     where r.tenant_id = $1 and r.source <> 'item' and r.zap_id = $2 and r.status = s.status and r.status <> 'completed'
-      and r.run_id > es.first_uuid_at($3)
+      and r.run_id > es.first_uuid_at(date_trunc('milliseconds', $3::timestamptz)) -- which rounds
     order by r.run_id limit 1
 ) f
 

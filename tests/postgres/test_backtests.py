@@ -120,7 +120,7 @@ class Bench:
                 yield
             finally:
                 stop.set()
-                await asyncio.gather(task, return_exceptions=True)
+                await task
 
     async def completed(self, job_id: UUID) -> LoadedJob:
         async def done() -> bool:

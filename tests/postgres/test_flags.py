@@ -1,11 +1,14 @@
 """Zaps whose runs all fail, or whose targets are gone, are flagged, and paused where they want that."""
 
+from datetime import UTC, datetime, timedelta
+
 import msgspec
 
 from consumers.notifier.notifier import Notifier
 from domain.zap.definition import Definition
 from domain.zap.events import ZapEnabled, ZapFlagged, ZapPaused, ZapPublished, ZapUnflagged
 from domain.zap.settings import OnFailure, ZapSettings
+from projections.run_list import first_failed_at
 from projections.zap_list import list_zaps
 from tests.support.builders import TENANT, a_definition
 from tests.support.failing import FailingHouse
@@ -156,3 +159,13 @@ async def test_read_models_that_lag_flag_nothing_twice(house: FailingHouse, noti
     for _ in range(3):
         await house.notifier().check(house.connection, house.moment)
     assert len(await house.zap_events(zap)) == 1
+
+
+async def test_a_run_that_fails_within_a_millisecond_of_its_zap_being_enabled_counts(house: FailingHouse) -> None:
+    zap = await house.zap()
+    await house.fail(zap)
+    await house.project()
+    run_id = await house.connection.fetchval("select run_id from rm.run_list where zap_id = $1", zap)
+    asked_at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=run_id.int >> 80)
+    for us in (0, 499, 500, 999):
+        assert await first_failed_at(house.connection, TENANT, zap, asked_at + timedelta(microseconds=us)), us

@@ -135,7 +135,7 @@ class Bench:
                 yield task
             finally:
                 stop.set()
-                await asyncio.gather(task, return_exceptions=True)
+                await task
 
     async def job(self, job_id: UUID, tenant_id: UUID = ADA) -> LoadedJob:
         return await self.jobs.load(tenant_id, job_id)
