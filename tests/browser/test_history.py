@@ -361,11 +361,13 @@ async def test_what_is_due_goes_at_once_and_the_page_says_so(system: System, sig
     assert await violations(page, "drop now") == []
     await page.get_by_test_id("retain-now").click()
     await expect(dialog.get_by_test_id("job-progress")).to_have_text("2 of 2", timeout=60_000)
-    await page.evaluate("() => window.dispatchEvent(new Event('visibilitychange'))")
+    await expect(page.get_by_test_id("retain")).to_have_count(0, timeout=30_000)
+    await expect(page.get_by_test_id("archive")).to_have_count(before + 1)
+    await expect(dialog.get_by_test_id("job-progress")).to_have_text("2 of 2")
+    await expect(page.get_by_test_id("retain-now")).to_have_count(0)
     await keep(page, "dropped now")
     await dialog.get_by_role("button", name="Close").last.click()
-    await expect(page.get_by_test_id("archive")).to_have_count(before + 1)
-    await expect(page.get_by_test_id("retain")).to_have_count(0)
+    await expect(dialog).to_have_count(0)
     assert signed.wrong == []
 
 

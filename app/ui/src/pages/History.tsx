@@ -2,7 +2,7 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Archive as ArchiveIcon, Search, Trash2, Undo2, ShieldCheck } from "lucide-react";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useEffect, useState } from "react";
 import { type Archive, type ErasurePreview, type Going, type Job, api, data } from "../api/client";
 import { archivesQuery, jobQuery, queryClient, retentionQuery, useZapNames } from "../api/queries";
 import { Verify } from "../history/Proof";
@@ -31,38 +31,44 @@ function Plan() {
   const items = plan.data?.items ?? [];
   const archives = plan.data?.archives ?? false;
   return (
-    <Panel title={t.history.plan} flush={items.length > 0}>
-      {plan.isPending && <Loading />}
-      {plan.error && <Failed error={plan.error} again={() => void plan.refetch()} />}
-      {plan.data && items.length === 0 && <Empty icon={<ArchiveIcon aria-hidden />} title={t.history.keepsAll} action={<Link className="button" to="/zaps">{t.nav.zaps}</Link>}>{t.history.keepsAllAbout}</Empty>}
-      {items.length > 0 && (
-        <>
-          <div className="body row between wrap">
-            <p className="soft">{archives ? t.history.toArchive : t.history.forGood}</p>
-            {items.some((one) => one.is_due) && <button type="button" className="button" onClick={() => setAsking(true)} data-testid="retain">{archives ? t.history.archiveNow : t.history.dropNow}</button>}
-          </div>
-          <div className="table-wrap" tabIndex={0} role="region" aria-label={t.history.plan}>
-            <table className="table">
-              <thead><tr>{t.history.planColumns.map((name) => <th key={name}>{name}</th>)}</tr></thead>
-              <tbody>{items.map((one) => <Goes key={`${one.what} ${one.zap_id} ${one.month} ${one.status}`} one={one} />)}</tbody>
-            </table>
-          </div>
-        </>
-      )}
+    <>
+      <Panel title={t.history.plan} flush={items.length > 0}>
+        {plan.isPending && <Loading />}
+        {plan.error && <Failed error={plan.error} again={() => void plan.refetch()} />}
+        {plan.data && items.length === 0 && <Empty icon={<ArchiveIcon aria-hidden />} title={t.history.keepsAll} action={<Link className="button" to="/zaps">{t.nav.zaps}</Link>}>{t.history.keepsAllAbout}</Empty>}
+        {items.length > 0 && (
+          <>
+            <div className="body row between wrap">
+              <p className="soft">{archives ? t.history.toArchive : t.history.forGood}</p>
+              {items.some((one) => one.is_due) && <button type="button" className="button" onClick={() => setAsking(true)} data-testid="retain">{archives ? t.history.archiveNow : t.history.dropNow}</button>}
+            </div>
+            <div className="table-wrap" tabIndex={0} role="region" aria-label={t.history.plan}>
+              <table className="table">
+                <thead><tr>{t.history.planColumns.map((name) => <th key={name}>{name}</th>)}</tr></thead>
+                <tbody>{items.map((one) => <Goes key={`${one.what} ${one.zap_id} ${one.month} ${one.status}`} one={one} />)}</tbody>
+              </table>
+            </div>
+          </>
+        )}
+      </Panel>
       {isAsking && <Apply archives={archives} onClose={() => setAsking(false)} />}
-    </Panel>
+    </>
   );
 }
 
-/** What is due goes now, once that is said twice. It stays open when the plan is empty by that. */
+/** What is due goes now, once that is said twice; what has gone is listed as soon as the job is done. */
 function Apply({ archives, onClose }: { archives: boolean; onClose: () => void }) {
   const [job, setJob] = useState<string>();
   const [isSending, setSending] = useState(false);
   const [error, setError] = useState<unknown>();
-  const close = () => {
-    onClose();
-    for (const { queryKey } of [retentionQuery, archivesQuery]) void queryClient.invalidateQueries({ queryKey });
-  };
+  const { data: made } = useQuery({ ...jobQuery(job ?? ""), enabled: job !== undefined });
+  const isOver = made?.status === "completed" || made?.status === "aborted";
+  useEffect(() => {
+    if (!isOver) return;
+    const readAnew = () => [retentionQuery, archivesQuery].forEach(({ queryKey }) => void queryClient.invalidateQueries({ queryKey }));
+    readAnew();
+    setTimeout(readAnew, 2_000); // the lists follow the log within moments
+  }, [isOver]);
   async function apply() {
     setSending(true);
     setError(undefined);
@@ -74,13 +80,13 @@ function Apply({ archives, onClose }: { archives: boolean; onClose: () => void }
     setSending(false);
   }
   return (
-    <Dialog title={archives ? t.history.archiveNow : t.history.dropNow} onClose={close}>
+    <Dialog title={archives ? t.history.archiveNow : t.history.dropNow} onClose={onClose}>
       <div className="dialog-body">
         {job ? <JobProgress id={job} /> : <Note tone={archives ? "info" : "warn"}>{archives ? t.history.archiveAbout : t.history.dropAbout}</Note>}
         {error !== undefined && <Failed error={error} />}
       </div>
       <footer>
-        <button type="button" className="button" onClick={close}>{job ? t.common.close : t.common.cancel}</button>
+        <button type="button" className="button" onClick={onClose}>{job ? t.common.close : t.common.cancel}</button>
         {!job && <button type="button" className="button danger" disabled={isSending} onClick={() => void apply()} data-testid="retain-now">{t.history.go}</button>}
       </footer>
     </Dialog>
@@ -137,7 +143,7 @@ function Left({ one }: { one: Archive }) {
         <strong className="number">{one.month}</strong>
         <span className="number">{t.history.runs(runs)}</span>
         {one.bytes !== null && <span className="small faint number">{size(one.bytes)}</span>}
-        <span className={`badge ${one.away ? "" : "good"}`}>{one.away ? t.history.away : t.history.back}</span>
+        <span className={`badge ${one.away ? "" : "good"}`}>{one.away ? (one.name ? t.history.away : t.history.gone) : t.history.back}</span>
         <span className="small faint"><Moment at={one.dropped_at} /></span>
         {one.name && (
           <span className="row" style={{ marginLeft: "auto" }}>
