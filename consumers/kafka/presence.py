@@ -32,6 +32,8 @@ CONFIRM_S = 0.4
 GRACE_S = 3.0
 """How long nobody is taken for dead after our own connection was lost: others have lost theirs with the database."""
 RETRY_S = 0.1
+STABLE = "Stable"
+"""The state of a group whose members have their partitions (KIP-222)."""
 _TIMEOUT_MS = 5_000
 _TOKEN = 32
 _SHOWN_AS = "triggerhub member "
@@ -125,8 +127,10 @@ class Presence:
         return {member for member, token in tokens.items() if token not in present}
 
     async def _members(self, admin: AIOKafkaAdminClient) -> list[str]:
+        """Nobody's while the group is being shared anew: who leaves then can have brokers wait for the rest of it."""
         [answer] = await admin.describe_consumer_groups([self._group])
-        return [str(member["member_id"]) for group in answer.to_object()["groups"] for member in group["members"]]
+        groups = [group for group in answer.to_object()["groups"] if group["state"] == STABLE]
+        return [str(member["member_id"]) for group in groups for member in group["members"]]
 
     def _token_of(self, member: str) -> str:
         """What another member of this release is known by; empty for ourselves and all others.
