@@ -61,7 +61,8 @@ def add(value: Scalar, path: Path, contents: Contents, *, speaks: bool) -> None:
     size = sum(map(len, path))
     if isinstance(value, str):
         size += len(value)
-    keys = _known_keys(path, value, speaks) if size <= MAX_KNOWN else _keys(path, value, speaks)
+    is_common = size <= MAX_KNOWN and not isinstance(value, float)
+    keys = _known_keys(path, value, speaks) if is_common else _keys(path, value, speaks)
     contents.keys.update(keys)
     too_long = not keys or (speaks and isinstance(value, str) and len(value) > MAX_LOOKED_AT)
     contents.cut = too_long or contents.cut or len(contents.keys) >= MAX_KEYS
@@ -80,4 +81,4 @@ def _keys(path: Path, value: Scalar, speaks: bool) -> tuple[bytes, ...]:
 
 
 _known_keys = lru_cache(maxsize=MOST_KNOWN, typed=True)(_keys)
-"""Runs of a zap have most of their values in common. True, 1 and 1.0 are equal, but not of one type."""
+"""Runs of a zap have most of their values in common. True and 1 are equal, but not of one type; -0.0 and 0.0 are."""
