@@ -151,9 +151,24 @@ class Executor:
                 continue
             given = given or Given(state.requested, self.children.surroundings)
             stepped = await self._step(run, state, given)
+            if stepped is None and await self._is_unknown(run):
+                return run
             run = stepped or await self.follow(run)
             begun = stepped.state.awaits if stepped else None
         return run
+
+    async def _is_unknown(self, run: LoadedRun) -> bool:
+        """Whether the log does not tell of a run that a message told of: the database was put back behind the topic.
+
+        Nothing can be recorded of it, so it would be carried on for ever.
+        """
+        if run.unstored:
+            return False
+        told = await patiently(lambda: load(self._store, RUN, run.id))
+        if told is not None:
+            return False
+        log.error("run.unknown", run_id=str(run.id))
+        return True
 
     async def cancel(self, run: LoadedRun, code: str, message: str) -> None:
         """End a run, also one that another process is carrying on."""

@@ -71,7 +71,7 @@ async def running_house(dsn: str) -> AsyncIterator[House]:
     async with (
         served_log(dsn) as url,
         httpx.AsyncClient(base_url=url) as http,
-        PgEventStore(dsn, "writer") as store,
+        PgEventStore(dsn, "writer", patience_s=60) as store,
     ):
         yield House(url, dsn, http, store)
 

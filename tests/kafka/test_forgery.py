@@ -86,7 +86,8 @@ async def test_genuine_messages_that_are_played_again_elsewhere_do_nothing(
     for run_id in run_ids:
         await bench.has(run_id, StepSucceeded, RunCompleted)
     records = await topic_records(broker.servers, bench.topic, PARTITIONS)
-    for record in records:
+    # What other tests have forged for another partition is genuine there.
+    for record in [one for one in records if one.value and envelope.decode(one.value).subject in run_ids]:
         for partition in range(PARTITIONS):
             await stranger.send(
                 bench.topic, record.value, key=record.key, partition=partition, headers=list(record.headers)

@@ -590,7 +590,7 @@ async def test_a_tenant_with_many_jobs_delays_no_other(bench: Bench, monkeypatch
     order = await bench.replays()
     his = [place for place, run in enumerate(order) if run in set(runs)]
     hers = his[-1] - his[0] + 1 - len(runs)
-    assert hers <= 10 * 10, "in turn two or three batches of hers come between his three; in the order of all jobs 18"
+    assert hers <= 15 * 10, "in turn two or three batches of hers come between his three; in the order of all jobs 18"
 
 
 @pytest.mark.usefixtures("hurried")
@@ -605,7 +605,7 @@ async def test_all_jobs_together_keep_a_pace(bench: Bench) -> None:
     took = "select extract(epoch from max(recorded_at) - min(recorded_at)) from es.events where type = $1"
     spread = await bench.store.pool.fetchval(f"{took} and data like '%replay_of%'", "zap.run.requested")
     assert len(await bench.replays()) == 4 * 300
-    assert spread >= (4 * 300 - worker.BATCH) / MAX_RATE_PER_S * 0.9
+    assert spread >= (4 * 300 - worker.BATCH) / MAX_RATE_PER_S * 0.7  # 0.3 s without
 
 
 @pytest.mark.usefixtures("hurried")

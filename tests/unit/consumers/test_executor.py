@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from consumers.connectors import catalog
@@ -68,10 +69,13 @@ class World:
         requested = a_run_requested('{"items": [1, 2]}')
         await self.store.append(an_append(requested, stream_id=self.run_id))
 
-    async def advance(self, rendering: Rendering) -> None:
-        executor = Executor(
+    def executor(self, rendering: Rendering) -> Executor:
+        return Executor(
             self.store, catalog(), self.targets, clock=self.clock, new_id=new_id, slots=Slots(1, 1), rendering=rendering
         )
+
+    async def advance(self, rendering: Rendering) -> None:
+        executor = self.executor(rendering)
         run = await load(self.store, RUN, self.run_id)
         assert run is not None
         try:
@@ -133,6 +137,17 @@ async def test_a_crash_while_a_template_is_rendered_counts_as_an_attempt(
     assert isinstance(settled, StepAttemptFailed | StepFailed)
     assert (type(settled), settled.attempt, settled.failure.code) == (what_follows, 1, "unknown_outcome")
     assert target.requests == []
+
+
+async def test_a_run_of_which_the_log_does_not_tell_is_let_go(world: World, target: RawTarget) -> None:
+    """A message told of it, and the log was put back since."""
+    await world.request(ActionStep("send", "http.request", {"method": "GET", "url": target.url}))
+    run = await load(world.store, RUN, world.run_id)
+    assert run is not None
+    lost = msgspec.structs.replace(run, id=new_id())
+    async with asyncio.timeout(5):
+        await world.executor(Rendering()).advance(lost)
+    assert len(target.requests) == 1
 
 
 async def test_after_such_a_crash_the_next_attempt_is_made(world: World, target: RawTarget) -> None:
