@@ -19,9 +19,9 @@ _REASONS = (
 
 def settled(outcome: Outcome, rules: Sequence[ErrorRule], output: Output) -> Outcome:
     """The outcome of an action, given that of its request."""
-    if isinstance(outcome, Postponed) or not isinstance(outcome.output, dict) or "status" not in outcome.output:
+    answer = _answer_of(outcome)
+    if answer is None or isinstance(outcome, Postponed):
         return outcome
-    answer = outcome.output
     if rule := rule_of(outcome, rules):
         return _ruled(rule, outcome, answer, output)
     if isinstance(outcome, Succeeded):
@@ -31,10 +31,15 @@ def settled(outcome: Outcome, rules: Sequence[ErrorRule], output: Output) -> Out
 
 def rule_of(outcome: Outcome, rules: Sequence[ErrorRule]) -> ErrorRule | None:
     """The first rule that is about this answer."""
+    answer = _answer_of(outcome)
+    return None if answer is None else next((rule for rule in rules if _holds(rule.when, answer)), None)
+
+
+def _answer_of(outcome: Outcome) -> "JsonObject | None":
+    """What came back, where something did."""
     if isinstance(outcome, Postponed) or not isinstance(outcome.output, dict) or "status" not in outcome.output:
         return None
-    answer = outcome.output
-    return next((rule for rule in rules if _holds(rule.when, answer)), None)
+    return outcome.output
 
 
 def _holds(when: When, answer: JsonObject) -> bool:
