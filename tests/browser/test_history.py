@@ -12,7 +12,6 @@ from playwright.async_api import Browser, Page, expect
 
 from domain.hook.request import json_request
 from domain.run import events as run_events
-from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id
 from tests.browser.conftest import Signed
 from tests.browser.examined import examined, keep
@@ -21,6 +20,7 @@ from tests.browser.test_ui import HOSTILE, failed_run, failing_zap
 from tests.support.axe import violations
 from tests.support.eventually import eventually
 from tests.support.projected import append
+from tests.support.stores import patient_store
 from tests.support.system import System
 
 CHECKER = Path(__file__).parents[2] / "app/http/docs/verify_proof.py"
@@ -342,7 +342,7 @@ async def test_what_is_due_goes_at_once_and_the_page_says_so(system: System, sig
         zap_id=UUID(zap["id"]), zap_version=1, source="webhook", request=json_request({"n": 1})
     )
     me = await system.call("GET", "/api/v1/me")
-    async with PgEventStore(system.dsn, "test") as store:
+    async with patient_store(system.dsn) as store:
         await store.pool.execute("select es.make_run_month('2025-03-01')")
         await append(store, run_id, started, run_events.RunCompleted(), tenant_id=UUID(me["id"]), key=run_id)
 

@@ -23,12 +23,12 @@ from domain.log.event import (
 from domain.log.ports import EventStore
 from domain.registry import decode
 from domain.run.events import RunResumed
-from sql.log.event_store import PgEventStore
 from sql.postgres.queries import Queries
 from sql.process.clock import new_id
 from tests.support.builders import TENANT, ZAP, a_run_requested, a_zap_created, an_append
 from tests.support.clock import START
 from tests.support.memory_store import MemoryStore
+from tests.support.stores import patient_store
 
 RUN, CORE = StreamKind.RUN, StreamKind.CORE
 LATER = START + timedelta(hours=1)
@@ -58,7 +58,7 @@ async def subject(backend: str) -> AsyncIterator[Subject]:
 
         yield Subject(memory, due_in_memory)
         return
-    async with PgEventStore(backend, "contract") as store:
+    async with patient_store(backend, "contract") as store:
 
         async def due(moment: datetime) -> list[DueTimer]:
             rows = await store.pool.fetch(Queries("queries/timers.sql")["due"], moment, 100, UUID(int=0), 0)

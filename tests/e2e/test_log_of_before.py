@@ -10,6 +10,7 @@ import hmac
 import json
 import subprocess
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,6 +20,7 @@ import msgspec
 import pytest
 
 from app.local import embedded
+from sql.process.clock import now
 from tests.support.deployment import one_of_each
 from tests.support.eventually import eventually
 from tests.support.sink import Sink, running_sink
@@ -36,6 +38,7 @@ async def old_database(postgres_server: str) -> AsyncIterator[str]:
     await admin.execute(f"create database {name}")
     dsn = postgres_server.format(name)
     await asyncio.to_thread(restore, dsn)
+    await keep_waiting(dsn)
     yield dsn
     await admin.execute(f"drop database {name} with (force)")
     await admin.close()
@@ -47,6 +50,13 @@ def restore(dsn: str) -> None:
     command = [str(psql), "--quiet", "--set", "ON_ERROR_STOP=1", "--dbname", dsn]
     done = subprocess.run(command, input=dump, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
+
+
+async def keep_waiting(dsn: str) -> None:
+    """Its open runs wait on, however long ago the log was written."""
+    database = await asyncpg.connect(dsn)
+    await database.execute("update es.timers set due_at = $1", now() + timedelta(days=1))
+    await database.close()
 
 
 async def test_a_log_of_the_first_release_is_read_verified_replayed_and_continued(

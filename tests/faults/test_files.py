@@ -7,11 +7,11 @@ from hashlib import sha256
 import pytest
 
 from sql.files.store import LEFT_S, FileStore
-from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id, now
 from tests.support.deployment import one_of_each
 from tests.support.file_journey import digest, file_target, forget_peak, journey, peak, post_file
 from tests.support.object_store import object_store
+from tests.support.stores import patient_store
 from tests.support.system import System
 
 SIZE = 20 * 2**20
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 async def swept(system: System) -> list[tuple[str, int]]:
     """Name and size of what is left once everything without a name in the log is gone."""
-    async with PgEventStore(system.dsn, "test") as store:
+    async with patient_store(system.dsn) as store:
         later = now() + timedelta(seconds=LEFT_S + 1)
         await FileStore(store.pool, lambda: later, new_id).sweep()
         rows = await store.pool.fetch("select filename, size from proj.files order by filename")

@@ -13,6 +13,7 @@ from domain.run.links import Links
 from domain.run.waits import ApprovalAnswered, Asked
 from sql.log.event_store import PgEventStore
 from tests.support.api import HOOK_URL, Person, running_api
+from tests.support.stores import patient_store
 from tests.support.waiting import FORM, LINKS, asking, happens, link, now_of
 from tests.support.world import World
 
@@ -44,7 +45,7 @@ async def listed(world: World, person: Person, **query: str) -> list[dict[str, A
 
 
 async def test_looking_at_it_changes_nothing_however_often(ada: Person, dsn: str) -> None:
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         run = await asking(store, ada)
         before = await store.head()
         for method in ("GET", "HEAD"):

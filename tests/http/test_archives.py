@@ -20,13 +20,13 @@ from domain.run import events as run
 from projections.engine.engine import Engine
 from projections.engine.freshness import wait_until
 from projections.engine.registry import BY_THEMSELVES
-from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id, now
 from sql.proof.verify import verify_chain
 from tests.support.api import Person, zap_body
 from tests.support.eventually import eventually
 from tests.support.jobs import job_worker
 from tests.support.projected import append, following, tamper
+from tests.support.stores import patient_store
 
 
 async def job_of(ada: Person, path: str) -> tuple[str, int, int, int]:
@@ -50,7 +50,7 @@ async def checked_and_brought_back(ada: Person, bob: Person, dsn: str, file: Pat
     assert (await bob("POST", f"/archives/{file.name}/import")).status_code == 404
     assert (await bob("GET", "/archives")).json()["items"] == []
     whole = file.read_bytes()
-    async with PgEventStore(dsn, "jobs") as store, job_worker(dsn, store, str(file.parent)):
+    async with patient_store(dsn, "jobs") as store, job_worker(dsn, store, str(file.parent)):
         assert await job_of(ada, f"/archives/{file.name}/check") == ("check", 1, 0, 0)
         file.write_bytes(gzip.compress(gzip.decompress(whole).replace(b'"version":2', b'"version":3')))
         assert await job_of(ada, f"/archives/{file.name}/check") == ("check", 1, 0, 0), "no hash is about versions"
@@ -70,7 +70,7 @@ async def test_an_operator_sees_what_would_go_and_brings_it_back(
     assert (await ada("POST", f"/zaps/{zap['id']}/publish")).status_code == 200
     await tamper(dsn, "select es.make_month('events_run', '2025-03-01')")
     settings = Settings(database_url=Secret(dsn))
-    async with PgEventStore(dsn, "test") as store, following(dsn, store), Engine(dsn, BY_THEMSELVES, 1) as engine:
+    async with patient_store(dsn) as store, following(dsn, store), Engine(dsn, BY_THEMSELVES, 1) as engine:
         await engine.start()
         run_id = UUID(
             int=int(datetime.fromisoformat("2025-03-09T00:00Z").timestamp() * 1e3) << 80 | new_id().int % 2**80
@@ -114,7 +114,7 @@ async def test_an_operator_sees_what_would_go_and_brings_it_back(
         await retaining.bring_back(settings, again.name, str(tmp_path / "new"))
         assert await wait_until(store.pool, "run_list", await store.head(), 10)
         assert (await bob("POST", "/retention/apply")).json()["code"] == "wrong_status"
-        async with PgEventStore(dsn, "jobs") as own, job_worker(dsn, own, str(tmp_path)):
+        async with patient_store(dsn, "jobs") as own, job_worker(dsn, own, str(tmp_path)):
             assert await job_of(ada, "/retention/apply") == ("retain", 2, 0, 0), "a month, and payloads"
         assert (await ada("GET", f"/runs/{run_id}")).status_code == 404
         assert (await ada("POST", "/retention/apply")).status_code == 409

@@ -9,9 +9,9 @@ import pytest
 
 from projections.audit import AUDIT
 from projections.engine.rebuild import rebuild
-from sql.log.event_store import PgEventStore
 from tests.http.test_runs import hook
 from tests.support.api import Person, running_api, sign_up, zap_body
+from tests.support.stores import patient_store
 
 Project = Callable[[], Awaitable[None]]
 CANARY = "canary-93ab"
@@ -186,7 +186,7 @@ async def test_what_an_earlier_release_recorded_reads_as_before(ada: Person, dsn
     from sql.process.clock import new_id
 
     zap = await ada.live_zap("Orders")
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         for stream, event, actor in ((ada.id, UserSignedIn(), f"user:{ada.id}"),
                                      (zap["id"], ZapPaused(reason="it fails"), "notifier")):  # fmt: skip
             new = NewEvent(new_id(), event)
@@ -217,7 +217,7 @@ async def test_the_audit_is_the_same_when_it_follows_the_log(ada: Person, dsn: s
         await ada("PUT", f"/zaps/{zap['id']}", json=zap_body("Two"), headers={"if-match": "*"})
         await ada("POST", f"/zaps/{zap['id']}/publish")
         await ada("POST", f"/zaps/{zap['id']}/run", json={})
-        async with PgEventStore(dsn, "test") as store:
+        async with patient_store(dsn) as store:
             from domain.log.partitioning import partition_of
 
             for event in await store.read_log(0, 100):

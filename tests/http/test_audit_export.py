@@ -17,6 +17,7 @@ from projections.engine.rebuild import rebuild
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import connect
 from tests.support.api import Person
+from tests.support.stores import patient_store
 
 TENANT = UUID(int=7)
 MANY = 20_000
@@ -66,7 +67,7 @@ async def test_memory_stays_flat_and_a_slow_reader_holds_nothing_but_a_page(
     owner = await connect(dsn, "test")
     await owner.execute(FILL, TENANT, MANY)
     await owner.close()
-    async with PgEventStore(dsn, "test", read_connections=1) as store:
+    async with patient_store(dsn, read_connections=1) as store:
         tracemalloc.start()
         count = sum([page.count(b"\n") async for page in _measured(store)])
         _size, peak = tracemalloc.get_traced_memory()

@@ -13,12 +13,13 @@ from sql.tables.backtests import Backtests, Result
 from tests.support.api import Person
 from tests.support.projected import append
 from tests.support.served_api import build_read_models
+from tests.support.stores import patient_store
 
 
 async def a_zap_with_a_run(ada: Person, dsn: str) -> tuple[dict[str, Any], str]:
     zap = await ada.live_zap()
     run_id = (await ada.api.post(zap["hook_url"], json={"n": 1})).json()["run_id"]
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         end = RunCompleted(zap_id=UUID(zap["id"]))
         await append(store, UUID(run_id), end, tenant_id=UUID(ada.id), key=UUID(run_id))
     await build_read_models(dsn)
@@ -38,7 +39,7 @@ async def test_a_backtest_is_a_job_with_results(ada: Person, bob: Person, dsn: s
         1,
         {"zap_id": zap["id"]},
     )
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         went: dict[str, Any] = {"status": "completed", "error": None, "reason": None, "path": []}
         comparison = {"run_id": run_id, "verdict": "same", "then": went, "now": went, "diff": [], "diverging": []}
         await put(store, job["id"], ada, comparison)
@@ -71,7 +72,7 @@ async def test_results_come_in_pages(ada: Person, dsn: str) -> None:
     went: dict[str, Any] = {"status": "completed", "error": None, "reason": None, "path": []}
     same = {"verdict": "same", "then": went, "now": went, "diff": [], "diverging": []}
     ids = [str(new_id()) for _ in range(5)]
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         await put(store, job["id"], ada, *({"run_id": run_id} | same for run_id in ids))
     seen: list[str] = []
     cursor = ""

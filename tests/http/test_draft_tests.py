@@ -17,13 +17,13 @@ from domain.registry import decode
 from domain.run.children import ChildIds, LoopStarted, Parent
 from domain.run.events import RunRequested, StepSucceeded
 from domain.zap.events import DraftTested
-from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id, now
 from tests.support import postgres
 from tests.support.api import Person, running_api, sign_up
 from tests.support.projected import append
 from tests.support.raw_target import RawTarget, raw_target
 from tests.support.served_api import build_read_models
+from tests.support.stores import patient_store
 
 EU = {"field": "trigger.body.country", "operator": "equals", "value": "DE"}
 
@@ -112,7 +112,7 @@ async def test_the_sample_run_answers_as_it_was_answered(ada: Person, target: Ra
     zap = await draft(ada, send(target.url), send(target.url, "second"))
     await ada("POST", f"/zaps/{zap['id']}/publish")
     run_id = (await ada.api.post(zap["hook_url"], json={"n": 3})).json()["run_id"]
-    async with PgEventStore(own_database, "test") as store:
+    async with patient_store(own_database) as store:
         done = StepSucceeded(step_id="send", attempt=1, started_at=now(), duration_ms=1.0, output={"body": {"id": 5}})
         await append(store, UUID(run_id), done, tenant_id=UUID(ada.id), key=UUID(run_id))
     shown = await tried(ada, zap, sample={"run_id": run_id})
@@ -150,7 +150,7 @@ async def test_real_effects_are_made_once_under_a_key_of_their_own_and_put_on_re
     assert f"idempotency-key: {shown['id']}.send".encode() in request.head.lower()
     assert (await ada("GET", f"/zaps/{zap['id']}")).headers["etag"] == before
     assert (await ada("GET", f"/runs/{shown['id']}")).status_code == 404
-    async with PgEventStore(own_database, "test") as store:
+    async with patient_store(own_database) as store:
         (stored,) = await store.read_stream(StreamKind.CORE, UUID(shown["id"]))
         assert await store.read_stream(StreamKind.RUN, UUID(shown["id"])) == []
     event = decode(stored.type, stored.schema_version, stored.data)
@@ -160,7 +160,7 @@ async def test_real_effects_are_made_once_under_a_key_of_their_own_and_put_on_re
 
 async def test_a_test_with_stubs_leaves_nothing_in_the_log(ada: Person, target: RawTarget, own_database: str) -> None:
     zap = await draft(ada, send(target.url))
-    async with PgEventStore(own_database, "test") as store:
+    async with patient_store(own_database) as store:
         before = await store.head()
         await tried(ada, zap)
         assert await store.head() == before
@@ -303,7 +303,7 @@ async def test_nobody_is_asked_and_nobody_is_waited_for(ada: Person, target: Raw
         "values": {"by": "{{ steps.ask.output.by }}", "n": "{{ steps.back.output.body.n }}"},
     }
     zap = await draft(ada, ask, tell, {"id": "back", "kind": "wait_for"}, note)
-    async with PgEventStore(own_database, "test") as store:
+    async with patient_store(own_database) as store:
         before = await store.head()
         stubs = {"back": {"body": {"n": 5}}}
         shown = await tried(ada, zap, stubs=stubs)
@@ -329,7 +329,7 @@ async def test_an_item_of_a_loop_is_no_sample_but_its_run_is(ada: Person, own_da
         parent=Parent(run_id=UUID(parent), step_id="each", count=1),
     )  # fmt: skip
     run_id = new_id()
-    async with PgEventStore(own_database, "test") as store:
+    async with patient_store(own_database) as store:
         await append(store, run_id, item, tenant_id=UUID(ada.id), key=run_id)
     answer = await ada("POST", f"/zaps/{zap['id']}/test", json={"sample": {"run_id": str(run_id)}})
     assert (answer.status_code, answer.json()["code"]) == (409, "wrong_status")
@@ -403,7 +403,7 @@ async def test_items_of_a_past_run_answer_for_the_same_items(ada: Person, target
     await ada("POST", f"/zaps/{zap['id']}/publish")
     root = UUID((await ada.api.post(zap["hook_url"], json={"lines": ["a", "b", "c"]})).json()["run_id"])
     loop = LoopStarted(step_id="each", count=3, items_sha256="", at=now(), version=1)
-    async with PgEventStore(own_database, "test") as store:
+    async with patient_store(own_database) as store:
         await append(store, root, loop, tenant_id=UUID(ada.id), key=root)
         for index, item in enumerate(("a", "x")):
             above = Parent(run_id=root, step_id="each", waits=True, index=index, count=3, version=1)
@@ -450,7 +450,7 @@ async def test_what_items_would_ask_of_others_is_answered(ada: Person, own_datab
     made = await ada("POST", "/zaps", json={"name": "c", "trigger": {"type": "zap.called"}, "steps": []})
     call = {"id": "call", "kind": "zap", "zap_id": made.json()["id"], "input": "{{ item }}"}
     zap = await draft(ada, each(ask, {"id": "back", "kind": "wait_for"}, call))
-    async with PgEventStore(own_database, "test") as store:
+    async with patient_store(own_database) as store:
         before = await store.head()
         shown = await tried(ada, zap, sample={"payload": {"lines": ["a"]}}, stubs={"call": {"value": 3}})
         assert await store.head() == before
@@ -496,7 +496,7 @@ async def test_a_test_with_real_effects_has_the_files_of_its_sample_and_keeps_it
         bob, await draft(bob, send("", "send") | {"config": config}), effects="real", sample={"payload": reference}
     )
     assert theirs["steps"][0]["error"]["code"] == "file_missing"
-    async with PgEventStore(own_database, "test") as store:
+    async with patient_store(own_database) as store:
         named = "select count(*) from proj.files f join es.events e on (e.stream_id, e.kind) = (f.owner_id, $1)"
         assert await store.pool.fetchval(f"{named} and e.version = 1", StreamKind.RUN) == 1, (
             "what a test has kept is nobody's, and is swept"

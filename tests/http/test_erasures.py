@@ -7,12 +7,12 @@ import pytest
 from app.cli import erasing
 from app.config.settings import Secret, Settings
 from projections.engine.freshness import wait_until
-from sql.log.event_store import PgEventStore
 from sql.proof.verify import verify_chain
 from tests.support.api import Person, zap_body
 from tests.support.eventually import eventually
 from tests.support.jobs import job_worker
 from tests.support.projected import following
+from tests.support.stores import patient_store
 
 pytestmark = pytest.mark.usefixtures("read_models")
 
@@ -30,7 +30,7 @@ async def test_a_person_is_forgotten_in_all_runs_of_zaps_that_say_whose_they_are
     for run_id in runs[1:]:
         await ada("POST", f"/runs/{run_id}/cancel")
     settings = Settings(database_url=Secret(dsn))
-    async with PgEventStore(dsn, "test") as store, following(dsn, store), job_worker(dsn, store):
+    async with patient_store(dsn) as store, following(dsn, store), job_worker(dsn, store):
 
         async def erased() -> dict[str, Any]:
             wanted = await ada("POST", "/erasures", json={"subject": "grace@example.org"})
@@ -70,7 +70,7 @@ async def test_a_person_is_forgotten_in_all_runs_of_zaps_that_say_whose_they_are
 async def test_a_run_that_has_ended_is_forgotten_by_whom_it_belongs_to(ada: Person, bob: Person, dsn: str) -> None:
     zap = await ada.live_zap()
     run_id = (await ada.api.post(zap["hook_url"], json={"mail": "canary-1@example.org"})).json()["run_id"]
-    async with PgEventStore(dsn, "test") as store, following(dsn, store):
+    async with patient_store(dsn) as store, following(dsn, store):
         assert (await ada("POST", f"/runs/{run_id}/erase")).status_code == 409
         assert (await ada("POST", f"/runs/{run_id}/cancel")).status_code == 200
         assert (await bob("POST", f"/runs/{run_id}/erase")).status_code == 404

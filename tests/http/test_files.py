@@ -15,6 +15,7 @@ from sql.process.clock import new_id, now
 from tests.support import postgres
 from tests.support.api import Person, running_api, sign_up
 from tests.support.projected import following
+from tests.support.stores import patient_store
 
 PHOTO = bytes(range(256)) * 2_000
 LIMIT = 4_000_000
@@ -24,7 +25,7 @@ LARGE = 4 * len(PHOTO)
 @pytest.fixture(scope="module")
 async def own(postgres_server: str) -> AsyncIterator[tuple[httpx.AsyncClient, PgEventStore, str]]:
     """An application with small limits, and its database."""
-    async with postgres.cloned_database(postgres_server) as dsn, PgEventStore(dsn, "test") as store:
+    async with postgres.cloned_database(postgres_server) as dsn, patient_store(dsn) as store:
         files = FileStore(store.pool, now, new_id, limits=FileLimits(LIMIT, 3 * LIMIT))
         async with running_api(dsn, files=files) as client:
             yield client, store, dsn

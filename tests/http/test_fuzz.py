@@ -15,11 +15,11 @@ import pytest
 
 from consumers.connectors import catalog
 from domain.run.events import RunFailed
-from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id
 from tests.support.api import Person, running_api, sign_up
 from tests.support.projected import append, requested
 from tests.support.served_api import build_read_models, run, served_api
+from tests.support.stores import patient_store
 
 SETTINGS = Path(__file__).with_name("schemathesis.toml")
 EXAMPLES = int(os.environ.get("TRIGGERHUB_TEST_EXAMPLES", "4"))
@@ -72,7 +72,7 @@ async def live(dsn: str, person: Person) -> None:
     await done(person, "PUT", "/variables/REGION", json={"value": "eu"})
     bearer = {"name": "A", "kind": "bearer", "config": {}, "secrets": {"token": "t"}}
     await done(person, "POST", "/connections", json=bearer)
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         run_id, zap_id = new_id(), UUID(zap["id"])
         failed = RunFailed(zap_id=zap_id, step_id="send", code="http_503", message="no answer")
         await append(store, run_id, requested(zap_id), failed, tenant_id=UUID(person.id), key=run_id)

@@ -23,6 +23,7 @@ from sql.process.clock import new_id
 from tests.support.api import Person, running_api, sign_up, zap_body
 from tests.support.eventually import eventually
 from tests.support.projected import PARTITIONS, following, requested
+from tests.support.stores import patient_store
 
 pytestmark = pytest.mark.usefixtures("read_models")
 
@@ -92,7 +93,7 @@ class Bench:
 @asynccontextmanager
 async def working(dsn: str) -> AsyncIterator[Bench]:
     stop = asyncio.Event()
-    async with PgEventStore(dsn, "worker", patience_s=20) as store, following(dsn, store):
+    async with patient_store(dsn, "worker") as store, following(dsn, store):
         task = asyncio.create_task(JobWorker(store, dsn, new_id, catalog()).run(stop))
         try:
             yield Bench(store)
@@ -135,7 +136,7 @@ async def test_a_held_request_is_stored_whole_listed_and_released_with_equal_byt
 async def test_a_zap_and_its_owner_hold_so_many_bytes_and_no_more(dsn: str, listed: bool) -> None:
     """Whether the list follows the log, or not at all."""
     async with (
-        PgEventStore(dsn, "test") as store,
+        patient_store(dsn) as store,
         running_api(dsn, max_held=20_000) as api,
         following(dsn, store) if listed else nullcontext(),
     ):

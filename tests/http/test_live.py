@@ -29,6 +29,7 @@ from tests.support.postgres import cloned_database
 from tests.support.projected import append, attempt_failed, failed, requested, resumed, succeeded
 from tests.support.served_api import served_log
 from tests.support.steady import steady
+from tests.support.stores import patient_store
 
 RESTARTS = int(os.environ.get("TRIGGERHUB_TEST_RESTARTS", "3"))
 ZAP = {"name": "A", "trigger": {"type": "webhook.catch", "config": {}}, "steps": []}
@@ -71,7 +72,7 @@ async def running_house(dsn: str) -> AsyncIterator[House]:
     async with (
         served_log(dsn) as url,
         httpx.AsyncClient(base_url=url) as http,
-        PgEventStore(dsn, "writer", patience_s=60) as store,
+        patient_store(dsn, "writer") as store,
     ):
         yield House(url, dsn, http, store)
 
@@ -302,7 +303,7 @@ async def test_pages_are_cut_anywhere_and_nothing_is_left_out(house: House, monk
 async def test_through_restarts_of_the_process_each_listener_has_everything_once(dsn: str) -> None:
     """For longer: TRIGGERHUB_TEST_RESTARTS=20."""
     urls: list[str] = []
-    async with PgEventStore(dsn, "writer") as store:
+    async with patient_store(dsn, "writer") as store:
         async with served_log(dsn) as url, httpx.AsyncClient(base_url=url) as http:
             people = [await sign_up(http), await sign_up(http, name="Bob")]
         begin, stop = await store.head(), asyncio.Event()

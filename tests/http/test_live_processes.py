@@ -20,6 +20,7 @@ from tests.support.event_stream import Reading
 from tests.support.eventually import eventually
 from tests.support.projected import append, requested, succeeded
 from tests.support.steady import steady
+from tests.support.stores import patient_store
 
 pytestmark = [pytest.mark.slow]
 RESTARTS = int(os.environ.get("TRIGGERHUB_TEST_RESTARTS", "20"))
@@ -95,7 +96,7 @@ async def reading(readers: Sequence[Reading]) -> AsyncIterator[None]:
 @pytest.mark.timeout(900)
 async def test_through_restarts_and_kills_of_a_real_process_each_listener_has_everything_once(dsn: str) -> None:
     """Every second time it is killed, else asked to end. TRIGGERHUB_TEST_RESTARTS says how often."""
-    async with api_only(dsn) as deployed, PgEventStore(dsn, "writer", patience_s=PATIENCE_S) as store:
+    async with api_only(dsn) as deployed, patient_store(dsn, "writer") as store:
         name = await deployed.start("api")
         await deployed.ready()
         people = await people_of(deployed.base)
@@ -114,7 +115,7 @@ async def test_through_restarts_and_kills_of_a_real_process_each_listener_has_ev
 
 @pytest.mark.timeout(180)
 async def test_whoever_loses_one_of_two_processes_goes_on_at_the_other(dsn: str) -> None:
-    async with api_only(dsn) as deployed, PgEventStore(dsn, "writer", patience_s=PATIENCE_S) as store:
+    async with api_only(dsn) as deployed, patient_store(dsn, "writer") as store:
         other_port = next(free_ports())
         other = f"http://127.0.0.1:{other_port}"
         lost = await deployed.start("api")
@@ -152,7 +153,7 @@ async def opened(url: str, person: Person) -> tuple[asyncio.StreamReader, asynci
 @pytest.mark.timeout(300)
 async def test_a_thousand_listeners_cost_less_than_100_megabytes(dsn: str) -> None:
     """Half of them sit at the workspace where something happens."""
-    async with api_only(dsn) as deployed, PgEventStore(dsn, "writer", patience_s=PATIENCE_S) as store:
+    async with api_only(dsn) as deployed, patient_store(dsn, "writer") as store:
         name = await deployed.start("api")
         await deployed.ready()
         ada, bob = await people_of(deployed.base)

@@ -16,6 +16,7 @@ from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id
 from tests.support.api import Person, running_api
 from tests.support.eventually import eventually
+from tests.support.stores import patient_store
 
 
 class CountingStore(PgEventStore):
@@ -146,7 +147,7 @@ async def test_it_follows_the_log_again_after_the_connection_was_cut(
 
 async def test_without_the_database_nothing_is_pretended(dsn: str) -> None:
     nowhere = "postgresql://nobody@127.0.0.1:1/nothing"
-    async with PgEventStore(dsn, "reader") as store:
+    async with patient_store(dsn, "reader") as store:
         store.pool.terminate()
         cache = LiveZaps(store, nowhere)
         with pytest.raises(StoreUnavailable):

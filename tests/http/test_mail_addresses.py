@@ -11,6 +11,7 @@ from sql.log.event_store import PgEventStore
 from sql.process.clock import now
 from sql.tables.mail_addresses import MailAddresses
 from tests.support.api import Person, sign_up, zap_body
+from tests.support.stores import patient_store
 
 GRACE = "grace@example.com"
 
@@ -30,7 +31,7 @@ async def ada(api: httpx.AsyncClient, store: PgEventStore) -> Person:
 
 @pytest.fixture
 async def store(dsn: str) -> AsyncIterator[PgEventStore]:
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         yield store
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from domain.hook.hops import HEADER, MAX_DEPTH, Hop, Hops
 from domain.run.events import RunCompleted, StepSucceeded
-from sql.log.event_store import PgEventStore
 from sql.process.clock import now
 from tests.support.api import ENCRYPTION_KEY, Person, zap_body
 from tests.support.builders import an_append
+from tests.support.stores import patient_store
 
 SCHEMA = {"type": "object", "required": ["order"], "properties": {"order": {"type": "integer"}}}
 
@@ -92,7 +92,7 @@ async def test_who_waits_gets_the_value_that_the_run_returns(ada: Person, dsn: s
     run_id = UUID(still.json()["run_id"])
     done = StepSucceeded(step_id="answer", attempt=1, started_at=now(), duration_ms=1.0, output={"n": [1]})
     end = RunCompleted(zap_id=UUID(zap_id), step_id="answer", returned=True)
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         await store.append(an_append(done, end, stream_id=run_id, expected=1))
     answer = await ada("POST", url, json=body | {"wait": True})
     assert (answer.status_code, answer.json()["value"], answer.json()["status"]) == (200, {"n": [1]}, "completed")

@@ -23,6 +23,7 @@ from sql.proof.sparing import Busy, SparingVerifier
 from tests.support.api import Person
 from tests.support.builders import an_append
 from tests.support.projected import tamper
+from tests.support.stores import patient_store
 
 
 async def test_the_log_is_verified_as_a_whole_and_in_ranges(ada: Person, dsn: str) -> None:
@@ -89,7 +90,7 @@ class Sink:
 
 @pytest.fixture
 async def store(dsn: str) -> AsyncIterator[PgEventStore]:
-    async with PgEventStore(dsn, "test") as opened:
+    async with patient_store(dsn) as opened:
         yield opened
 
 

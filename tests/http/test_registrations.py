@@ -34,6 +34,7 @@ from sql.tables.rate_limits import RateLimits
 from tests.support.api import ENCRYPTION_KEY, HOOK_URL, Person, running_api, sign_up
 from tests.support.postgres import cloned_database
 from tests.support.service import HookService, hook_service
+from tests.support.stores import patient_store
 
 TOKEN = "canary-8f3a-token"
 LOOPBACK = parse_networks("127.0.0.0/8")
@@ -100,7 +101,7 @@ async def world(postgres_server: str) -> AsyncIterator[World]:
         dsn = await stack.enter_async_context(cloned_database(postgres_server))
         service = await stack.enter_async_context(hook_service())
         api = await stack.enter_async_context(running_api(dsn, catalog=catalog(), outbound_allow=LOOPBACK))
-        store = await stack.enter_async_context(PgEventStore(dsn, "test"))
+        store = await stack.enter_async_context(patient_store(dsn))
         http = await stack.enter_async_context(Outbound(LOOPBACK))
         yield World(api, store, http, service)
 

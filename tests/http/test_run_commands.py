@@ -11,6 +11,7 @@ from domain.run.events import RunCompleted, RunEvent, RunResumed, StepAttemptFai
 from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id, now
 from tests.support.api import Person
+from tests.support.stores import patient_store
 
 
 async def started(person: Person) -> tuple[dict[str, Any], str]:
@@ -43,7 +44,7 @@ async def test_a_cancelled_run_has_ended_and_a_late_outcome_is_refused(ada: Pers
     _zap, run_id = await started(ada)
     answer = await ada("POST", f"/runs/{run_id}/cancel")
     assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         assert await record(store, ada, run_id, succeeded(), RunCompleted()) == Conflict(2)
     assert (await ada("GET", f"/runs/{run_id}")).json()["status"] == "cancelled"
 
@@ -58,7 +59,7 @@ async def test_cancelling_twice_is_one_cancellation(ada: Person) -> None:
 
 async def test_a_run_that_has_completed_can_not_be_cancelled(ada: Person, dsn: str) -> None:
     _zap, run_id = await started(ada)
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         await record(store, ada, run_id, succeeded(), RunCompleted())
     answer = await ada("POST", f"/runs/{run_id}/cancel")
     assert (answer.status_code, answer.json()["code"]) == (409, "wrong_status")
@@ -71,7 +72,7 @@ async def test_cancelling_a_waiting_run_clears_its_timer(ada: Person, dsn: str) 
         step_id="echo", attempt=1, started_at=now(), duration_ms=1.0, retry_at=now(),
         failure=StepFailure(code="http_500", message="500"),
     )  # fmt: skip
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         await record(store, ada, run_id, waiting)
         timer_id = (await store.read_stream(StreamKind.RUN, UUID(run_id)))[-1].event_id
         assert (await ada("POST", f"/runs/{run_id}/cancel")).json()["status"] == "cancelled"
@@ -110,7 +111,7 @@ async def test_a_replay_from_a_step_takes_over_the_outcomes_before_it(ada: Perso
     run_id = (await ada.api.post(zap["hook_url"])).json()["run_id"]
     early = await ada("POST", f"/runs/{run_id}/replay", json={"from_step": "s2"})
     assert early.status_code == 409
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         done = StepSucceeded(step_id="s1", attempt=1, started_at=now(), duration_ms=1.0, output={"k": 1})
         assert isinstance(await record(store, ada, run_id, done), Appended)
     answer = await ada("POST", f"/runs/{run_id}/replay", json={"from_step": "s2"})

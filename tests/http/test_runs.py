@@ -13,9 +13,9 @@ from domain.run.events import Failure as StepFailure
 from domain.run.events import RunFailed, StepFailed, StepSucceeded
 from projections.engine.rebuild import rebuild
 from projections.engine.registry import BY_THEMSELVES
-from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id, now
 from tests.support.api import Person
+from tests.support.stores import patient_store
 from tests.support.world import World
 
 Project = Callable[[], Awaitable[None]]
@@ -43,7 +43,7 @@ async def fail_run(dsn: str, person: Person, run_id: str) -> None:
         StepFailed(step_id="next", failure=StepFailure(code="http_status", message="500"), **attempt),
         RunFailed(step_id="next", code="http_status", message="500"),
     )
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         await store.append(
             Append(
                 kind=StreamKind.RUN,

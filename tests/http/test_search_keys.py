@@ -9,11 +9,11 @@ from consumers.connectors import catalog
 from consumers.jobs.worker import JobWorker
 from domain.hook.request import json_request
 from domain.run import events as run
-from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id, now
 from tests.support.api import Person, zap_body
 from tests.support.eventually import eventually
 from tests.support.projected import append, following
+from tests.support.stores import patient_store
 
 KEYS = [
     {"name": "order", "path": "trigger.body.order.id", "type": "number"},
@@ -35,7 +35,7 @@ async def publish(person: Person, zap_id: str, **settings: Any) -> None:
 
 async def test_a_key_that_is_declared_today_finds_the_runs_of_last_month(ada: Person, bob: Person, dsn: str) -> None:
     zap = await ada.live_zap()
-    async with PgEventStore(dsn, "test") as store, following(dsn, store):
+    async with patient_store(dsn) as store, following(dsn, store):
         ids = [id_of_last_month() for _ in range(5)]
         for n, run_id in enumerate(ids):
             request = json_request({"order": {"id": 4711 + n}, "customer": "ACME" if n % 2 else "Umbrella"})
@@ -82,7 +82,7 @@ async def test_runs_are_listed_by_the_tag_of_their_zaps(ada: Person, bob: Person
     billing, other = await ada.live_zap("one"), await ada.live_zap("two")
     await publish(ada, billing["id"], tags=["billing"])
     started = [(await ada.api.post(zap["hook_url"])).json()["run_id"] for zap in (billing, other)]
-    async with PgEventStore(dsn, "test") as store, following(dsn, store):
+    async with patient_store(dsn) as store, following(dsn, store):
         head = await store.head()
 
         async def ids(query: str) -> list[str]:

@@ -3,10 +3,10 @@
 import httpx
 import pytest
 
-from sql.log.event_store import PgEventStore
 from tests.support.api import Person, sign_up
 from tests.support.eventually import eventually
 from tests.support.projected import following
+from tests.support.stores import patient_store
 
 pytestmark = pytest.mark.usefixtures("read_models")
 
@@ -15,7 +15,7 @@ async def test_an_account_sees_what_it_has_and_of_others_nothing(api: httpx.Asyn
     zap = await ada.live_zap()
     for n in range(3):
         assert (await api.post(zap["hook_url"], json={"n": n})).status_code == 200
-    async with PgEventStore(dsn, "test") as store, following(dsn, store):
+    async with patient_store(dsn) as store, following(dsn, store):
 
         async def listed() -> bool:
             return bool((await ada("GET", "/system")).json()["own"]["runs"] == 3)

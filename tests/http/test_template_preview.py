@@ -9,10 +9,10 @@ from domain.hook.request import Request
 from domain.run.children import ChildIds, LoopStarted, Parent
 from domain.run.events import RunRequested, StepDecided, StepSucceeded
 from domain.values.json import Json, JsonObject
-from sql.log.event_store import PgEventStore
 from sql.process.clock import now
 from tests.support.api import Person
 from tests.support.projected import append
+from tests.support.stores import patient_store
 
 URL = "/templates/preview"
 
@@ -78,7 +78,7 @@ async def test_outputs_of_joined_branches_and_urls_of_callbacks_are_among_the_pa
         StepSucceeded(step_id=step_id, attempt=1, started_at=now(), duration_ms=1.0, output={"id": 7})
         for step_id in ("one", "two")
     ]
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         await append(store, UUID(run_id), decided, one, two, tenant_id=UUID(ada.id), key=UUID(run_id))
     template = "{{ steps.route.output.taken[0] }} {{ steps.t.output.result.id }} {{ callback.back.url }}"
     shown = (await ada("POST", URL, json={"template": template, "sample": {"run_id": run_id}})).json()
@@ -119,7 +119,7 @@ async def test_an_item_of_a_loop_sees_itself_and_what_was_around_it(ada: Person,
         )
 
     first = StepSucceeded(step_id="first", attempt=1, started_at=now(), duration_ms=1.0, output={"n": 1})
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         for run_id, events in (
             (root, (first, of("outer", 1))),
             (item, (requested(root, of("outer", 1), 0, orders["orders"][0]), of("inner", 2))),  # type: ignore[index]

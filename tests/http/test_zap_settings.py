@@ -6,8 +6,8 @@ from uuid import UUID
 import pytest
 
 from domain.log.event import StreamKind
-from sql.log.event_store import PgEventStore
 from tests.support.api import Person, zap_body
+from tests.support.stores import patient_store
 
 SETTINGS: dict[str, Any] = {
     "concurrency": {"mode": "serial", "key": "{{ trigger.body.customer }}", "when_busy": "cancel_old"},
@@ -128,7 +128,7 @@ async def test_runs_of_a_serial_zap_share_their_place_in_the_log_and_have_the_de
         for customer in ("a", "b", "a")
     ]
     replayed = (await ada("POST", f"/runs/{runs[0]}/replay")).json()["id"]
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         streams = await store.read_streams(StreamKind.RUN, [UUID(run) for run in [*runs, replayed]])
         keys = [streams[UUID(run)][0].ordering_key for run in [*runs, replayed]]
         timers = await store.pool.fetchval("select count(*) from es.timers")

@@ -9,13 +9,13 @@ import pytest
 from domain.hook.request import Request
 from domain.log.event import Appended
 from domain.run.events import RunRequested
-from sql.log.event_store import PgEventStore
 from sql.postgres.pool import connect
 from sql.process.clock import new_id, now
 from tests.support.broker import Broker, topic_name
 from tests.support.builders import ZAP, an_append
 from tests.support.deployment import Deployment, deployment
 from tests.support.eventually import eventually
+from tests.support.stores import patient_store
 
 BODY_BYTES = 5 * 2**20
 MOST_MB = 400
@@ -38,7 +38,7 @@ async def test_a_backlog_of_large_bodies_does_not_grow_into_memory(dsn: str, bro
 
 async def _append(dsn: str, bodies: int) -> None:
     """Half of the runs have a deadline that passes at once, so that the scheduler has to do with them, too."""
-    async with PgEventStore(dsn, "test", patience_s=60) as store:
+    async with patient_store(dsn) as store:
         for number in range(bodies):
             run_id, deadline = new_id(), now() if number % 2 else None
             body = b64encode(os.urandom(BODY_BYTES * 3 // 4)).decode()

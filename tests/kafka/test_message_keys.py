@@ -12,18 +12,18 @@ from consumers.connectors import catalog
 from domain.run.events import RunCompleted, StepSucceeded
 from relay import relay
 from relay.topic import KafkaConfig
-from sql.log.event_store import PgEventStore
 from tests.support.bench import MESSAGE_KEY, PARTITIONS, Bench
 from tests.support.broker import Broker, topic_records
 from tests.support.eventually import eventually
 from tests.support.sink import Sink
+from tests.support.stores import patient_store
 
 OLD_KEY = b"the key before"
 
 
 async def test_messages_from_before_there_was_a_key_are_published_again(dsn: str, broker: Broker, sink: Sink) -> None:
     """After an upgrade, or a new key without the old one, nothing in the topic counts, and no event comes."""
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         bench = Bench(store, broker, catalog())
         async with relaying(bench, b""):
             run_id = await bench.request(await bench.zap({"url": sink.url}))
@@ -34,7 +34,7 @@ async def test_messages_from_before_there_was_a_key_are_published_again(dsn: str
 
 async def test_while_the_key_is_replaced_messages_of_both_keys_are_read(dsn: str, broker: Broker, sink: Sink) -> None:
     """The relay has sealed with the one, then with the other. It has ended: nothing is published again."""
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         bench = Bench(store, broker, catalog())
         zap = await bench.zap({"url": sink.url})
         runs = []

@@ -25,13 +25,13 @@ from relay import clearing, relay
 from relay.leader import Deposed, lead
 from relay.rewind import rewound
 from relay.topic import KafkaConfig
-from sql.log.event_store import PgEventStore
 from sql.log.forgetting import forget
 from sql.postgres.queries import Queries
 from sql.process.clock import new_id
 from tests.support.broker import APACHE, Broker, topic_name, topic_records
 from tests.support.builders import ZAP, a_run_requested, an_append
 from tests.support.eventually import eventually
+from tests.support.stores import patient_store
 
 PARTITIONS = 4
 TOPIC_NEWS = {"relay.topic_new", "relay.topic_lost", "relay.rewound"}
@@ -54,7 +54,7 @@ async def relaying(dsn: str, broker: Broker, topic: str) -> AsyncIterator[None]:
 async def append(dsn: str, count: int, keys: int = 5, body: str = "{}") -> list[int]:
     """Store events under a few ordering keys. Gives their positions."""
     ordering = [new_id() for _ in range(keys)]
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         results = [
             await store.append(an_append(a_run_requested(body), ordering_key=ordering[number % keys]))
             for number in range(count)
@@ -398,7 +398,7 @@ async def test_what_was_erased_leaves_the_topic_once_every_consumer_has_passed_i
 ) -> None:
     monkeypatch.setattr(clearing, "LOOK_S", 0.1)
     topic, canary = topic_name(), "canary-of-the-topic"
-    async with PgEventStore(dsn, "test") as store, relaying(dsn, broker, topic):
+    async with patient_store(dsn) as store, relaying(dsn, broker, topic):
         run_id, tenant_id = new_id(), new_id()
         started, ended = a_run_requested(f'{{"mail": "{canary}"}}'), RunCompleted(zap_id=ZAP)
         await store.append(an_append(started, ended, stream_id=run_id, tenant_id=tenant_id, ordering_key=run_id))

@@ -25,13 +25,13 @@ from domain.log.stream import load_of
 from domain.values.json import Json, JsonObject
 from domain.zap.definition import Definition, Trigger
 from domain.zap.zap import ChangeDraft, EnableZap, PauseZap, PublishZap
-from sql.log.event_store import PgEventStore
 from sql.process.clock import now
 from sql.tables.polls import PollTables
 from tests.support.broker import Broker, running_broker
 from tests.support.builders import TENANT
 from tests.support.polled import PolledApi, World
 from tests.support.postgres import cloned_database
+from tests.support.stores import patient_store
 from tests.support.topic import Topic
 
 LOCAL = parse_networks("127.0.0.0/8")
@@ -62,7 +62,7 @@ async def guarded() -> AsyncIterator[Dialogues]:
 async def world(postgres_server: str, dialogues: Dialogues) -> AsyncIterator[World]:
     async with (
         cloned_database(postgres_server) as dsn,
-        PgEventStore(dsn, "test") as store,
+        patient_store(dsn) as store,
         Outbound(()) as http,
     ):
         yield World(store, http, dialogues, PolledApi())

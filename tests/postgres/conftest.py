@@ -12,12 +12,13 @@ from sql.postgres.pool import Connection, connect
 from tests.support import postgres
 from tests.support.failing import FailingHouse, failing_house
 from tests.support.projected import PARTITIONS
+from tests.support.stores import patient_store
 
 
 @pytest.fixture
 async def store(dsn: str) -> AsyncIterator[PgEventStore]:
     """The test's own log."""
-    async with PgEventStore(dsn, "test") as opened:
+    async with patient_store(dsn) as opened:
         yield opened
 
 

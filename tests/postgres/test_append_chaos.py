@@ -15,6 +15,7 @@ import pytest
 from sql.log.event_store import PgEventStore
 from tests.support.chain import assert_log_is_whole
 from tests.support.eventually import eventually
+from tests.support.stores import patient_store
 
 SEED = 20260101
 WRITERS = 3
@@ -111,7 +112,7 @@ async def test_a_log_survives_the_death_of_its_writers(dsn: str, tmp_path: Path)
             folder = tmp_path / str(number)
             folder.mkdir()
             writers.append(Writer(dsn, folder))
-        async with PgEventStore(dsn, "follower") as store, asyncio.TaskGroup() as tasks:
+        async with patient_store(dsn, "follower") as store, asyncio.TaskGroup() as tasks:
             follower = tasks.create_task(follow(store, stop))
             count = await torment(writers, random.Random(SEED))
             for writer in writers:

@@ -15,10 +15,10 @@ from domain.zap.definition import Definition, Trigger
 from domain.zap.events import ZapCreated, ZapDraftChanged, ZapPaused
 from projections.audit import AUDIT, AuditFilter, list_entries, positions_query
 from projections.engine.rebuild import rebuild
-from sql.log.event_store import PgEventStore
 from sql.postgres.pool import Connection, connect
 from sql.postgres.queries import Queries
 from sql.process.clock import new_id
+from tests.support.stores import patient_store
 
 TENANT, OTHER = UUID(int=7), UUID(int=8)
 ZAPS = 300
@@ -33,7 +33,7 @@ FILTERS: list[tuple[dict[str, Any], str]] = [
 @pytest.fixture
 async def connection(dsn: str) -> AsyncIterator[Connection]:
     """To a log of many entries."""
-    async with PgEventStore(dsn, "test", patience_s=30) as store:
+    async with patient_store(dsn) as store:
         for number in range(ZAPS):
             zap, tenant = new_id(), OTHER if number % 3 else TENANT
             created = ZapCreated(name=f"zap {number}", definition=Definition(Trigger("webhook.catch")))
@@ -72,7 +72,7 @@ def _indexes(plan: Any) -> list[str]:
 
 async def test_what_a_row_holds_is_bounded(dsn: str) -> None:
     large: JsonObject = {f"field {n}": "x" * 10_000 for n in range(90)}
-    async with PgEventStore(dsn, "test", patience_s=30) as store:
+    async with patient_store(dsn) as store:
         zap = new_id()
         for event in (
             ZapCreated(name="a\0b", definition=Definition(Trigger("webhook.catch"))),

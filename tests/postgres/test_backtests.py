@@ -36,6 +36,7 @@ from tests.support.deployment import SECRETS
 from tests.support.eventually import eventually
 from tests.support.projected import append, following
 from tests.support.raw_target import RawTarget, raw_target
+from tests.support.stores import patient_store
 
 pytestmark = pytest.mark.usefixtures("read_models")
 
@@ -46,7 +47,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 async def store(dsn: str) -> AsyncIterator[PgEventStore]:
-    async with PgEventStore(dsn, "test", patience_s=20) as opened:
+    async with patient_store(dsn) as opened:
         yield opened
 
 
@@ -113,7 +114,7 @@ class Bench:
 
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[None]:
-        async with PgEventStore(self.dsn, "worker", patience_s=20) as store:
+        async with patient_store(self.dsn, "worker") as store:
             stop = asyncio.Event()
             task = asyncio.create_task(JobWorker(store, self.dsn, new_id, catalog()).run(stop))
             try:

@@ -21,6 +21,7 @@ from tests.support.builders import a_run_requested, a_zap_created, an_append
 from tests.support.chain import assert_log_is_whole
 from tests.support.clock import START
 from tests.support.eventually import eventually
+from tests.support.stores import patient_store
 
 CORE, RUN = StreamKind.CORE, StreamKind.RUN
 APPEND = Queries("queries/events.sql")["append"]
@@ -140,7 +141,7 @@ async def test_the_chain_over_the_log_is_what_python_computes(store: PgEventStor
 
 
 async def test_stores_of_several_processes_wait_for_each_other(store: PgEventStore, dsn: str) -> None:
-    async with PgEventStore(dsn, "second") as second, PgEventStore(dsn, "third") as third:
+    async with patient_store(dsn, "second") as second, patient_store(dsn, "third") as third:
 
         async def write(to: PgEventStore) -> list[AppendResult]:
             return [await to.append(an_append()) for _ in range(30)]
@@ -227,7 +228,7 @@ async def test_a_cancelled_caller_leaves_the_writer_at_work(store: PgEventStore,
 
 
 async def test_a_store_that_is_not_open_says_so_at_once(dsn: str) -> None:
-    store = PgEventStore(dsn, "test")
+    store = patient_store(dsn)
     with pytest.raises(StoreUnavailable, match="not open"):
         await store.append(an_append())
     async with store:
@@ -238,7 +239,7 @@ async def test_a_store_that_is_not_open_says_so_at_once(dsn: str) -> None:
 
 async def test_closing_answers_everyone_who_waits(dsn: str) -> None:
     waiting: list[asyncio.Task[AppendResult]] = []
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         waiting = [asyncio.create_task(store.append(an_append())) for _ in range(1_500)]
         await asyncio.sleep(0)
     results = await asyncio.gather(*waiting, return_exceptions=True)

@@ -70,6 +70,7 @@ from tests.support.projected import (
     note_sent,
     requested,
 )
+from tests.support.stores import patient_store
 
 pytestmark = pytest.mark.usefixtures("read_models")
 
@@ -80,7 +81,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 async def store(dsn: str) -> AsyncIterator[PgEventStore]:
-    async with PgEventStore(dsn, "test", patience_s=20) as opened:
+    async with patient_store(dsn) as opened:
         yield opened
 
 
@@ -128,7 +129,7 @@ class Bench:
     @asynccontextmanager
     async def worker(self) -> AsyncIterator["asyncio.Task[None]"]:
         """One more worker, which is asked to stop at the end."""
-        async with PgEventStore(self.dsn, "worker", patience_s=20) as store:
+        async with patient_store(self.dsn, "worker") as store:
             stop = asyncio.Event()
             task = asyncio.create_task(JobWorker(store, self.dsn, new_id, catalog()).run(stop))
             try:

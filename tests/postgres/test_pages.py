@@ -19,6 +19,7 @@ from sql.postgres.pool import Connection, connect
 from sql.process.clock import new_id
 from tests.support.builders import a_run_requested, an_append
 from tests.support.projected import PARTITIONS, batch_of, tamper
+from tests.support.stores import patient_store
 
 KB, MB = 1_024, 1_024 * 1_024
 LOGS = {
@@ -32,7 +33,7 @@ LOGS = {
 
 @pytest.fixture
 async def store(dsn: str) -> AsyncIterator[PgEventStore]:
-    async with PgEventStore(dsn, "test", patience_s=30) as opened:
+    async with patient_store(dsn) as opened:
         yield opened
 
 

@@ -23,6 +23,7 @@ from sql.postgres.pool import connect
 from sql.postgres.queries import Queries
 from sql.process.clock import new_id
 from tests.support.builders import a_run_requested
+from tests.support.stores import patient_store
 
 TENANT = UUID(int=7)
 PAST, LISTED = Queries("queries/past.sql"), Queries("projections/zap_list.sql")
@@ -41,7 +42,7 @@ async def stored(store: PgEventStore, zap_id: UUID, *events: Any) -> int:
 
 async def test_a_moment_during_an_append_is_answered_for_once_it_is_committed(dsn: str) -> None:
     """An append has its time before its position is seen; who asks meanwhile must not get another answer later."""
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         first = await stored(store, new_id(), ZapCreated(name="one", definition=definition("x")))
         writer = await connect(dsn, "test")
         transaction = writer.transaction()
@@ -62,7 +63,7 @@ async def test_a_moment_during_an_append_is_answered_for_once_it_is_committed(ds
 
 
 async def test_time_and_position_meet(dsn: str) -> None:
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         past, zap_id = Past(store), new_id()
         positions = [await stored(store, zap_id, ZapPaused(), ZapPaused()) for _ in range(5)]
         for position in positions:
@@ -77,7 +78,7 @@ async def test_time_and_position_meet(dsn: str) -> None:
 
 async def test_a_zap_with_ten_thousand_events_is_read_in_few_bytes(dsn: str) -> None:
     text = "x" * 20_000
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         zap_id = new_id()
         await stored(store, zap_id, ZapCreated(name="0", definition=definition(text)))
         for start in range(1, 10_000, 400):
@@ -92,7 +93,7 @@ async def test_a_zap_with_ten_thousand_events_is_read_in_few_bytes(dsn: str) -> 
 
 async def test_a_run_with_a_body_of_nine_megabytes_is_told_after_each_event(dsn: str) -> None:
     body = json.dumps({"items": ["é" * 1000] * 4_500})
-    async with PgEventStore(dsn, "test", patience_s=30) as store:
+    async with patient_store(dsn) as store:
         run_id, at = new_id(), datetime.now(UTC)
         first = a_run_requested(body)
         output = StepSucceeded(

@@ -21,17 +21,17 @@ from domain.log.stream import load_of
 from domain.values.json import JsonObject
 from domain.zap.definition import Definition, Trigger
 from domain.zap.zap import ChangeDraft, EnableZap, PauseZap, PublishZap
-from sql.log.event_store import PgEventStore
 from sql.process.clock import now
 from sql.tables.polls import PollTables
 from tests.support.builders import TENANT
 from tests.support.polled import PolledApi, World, polled_api
+from tests.support.stores import patient_store
 
 
 @pytest.fixture
 async def world(dsn: str) -> AsyncIterator[World]:
     async with (
-        PgEventStore(dsn, "test") as store,
+        patient_store(dsn) as store,
         Outbound(parse_networks("127.0.0.0/8")) as http,
         polled_api() as api,
         aclosing(Dialogues(())) as dialogues,

@@ -17,7 +17,6 @@ from projections.engine.verify import verify_read_models
 from projections.request_list import REQUEST_LIST
 from projections.stats import STATS
 from projections.tick_list import TICK_LIST
-from sql.log.event_store import PgEventStore
 from sql.postgres.migrate import AppRoleRefused, let_app_log_in
 from sql.postgres.pool import Connection, connect
 from sql.process.clock import now
@@ -25,6 +24,7 @@ from sql.proof.verify import verify_chain
 from tests.support.builders import a_run_requested, an_append
 from tests.support.chain import assert_log_is_whole
 from tests.support.projected import tamper
+from tests.support.stores import patient_store
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ async def app(app_dsn: str) -> AsyncIterator[Connection]:
 
 
 async def test_it_appends_and_reads(app_dsn: str, dsn: str) -> None:
-    async with PgEventStore(app_dsn, "test") as store:
+    async with patient_store(app_dsn) as store:
         for _ in range(3):
             await store.append(an_append(a_run_requested()))
         assert len(await store.read_log(0, 10)) == 3
@@ -86,7 +86,7 @@ async def test_it_drops_months_of_requests_that_are_old(dsn: str, app_dsn: str) 
     await tamper(dsn, "select es.make_month('events_request', '2020-01-01')")
     for projection in (REQUEST_LIST, STATS, TICK_LIST, AUDIT):
         await rebuild(app_dsn, projection, 2)
-    async with PgEventStore(app_dsn, "test") as store:
+    async with patient_store(app_dsn) as store:
         old = UUID("016f7000-0000-7000-8000-000000000001")
         await store.append(an_append(a_run_requested(), kind=StreamKind.REQUEST, stream_id=old))
         await Housekeeping(store.pool, now, timedelta(days=90))._drop_requests()

@@ -30,6 +30,7 @@ from sql.postgres.queries import Queries
 from sql.process.clock import new_id, now
 from tests.support.builders import TENANT, ZAP, an_append
 from tests.support.eventually import eventually
+from tests.support.stores import patient_store
 
 TIMERS = Queries("queries/timers.sql")
 BOB, EVE = UUID(int=2**127 + 1), UUID(int=1)
@@ -39,7 +40,7 @@ FAILURE = Failure(code="http_500", message="the target answered 500")
 
 @pytest.fixture
 async def store(dsn: str) -> AsyncIterator[PgEventStore]:
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         yield store
 
 
@@ -80,7 +81,7 @@ async def test_a_timer_fires_at_its_time_and_not_before(store: PgEventStore) -> 
 
 async def test_many_schedulers_fire_each_timer_once(store: PgEventStore, dsn: str) -> None:
     runs = await asyncio.gather(*(waiting(store) for _ in range(200)))
-    async with PgEventStore(dsn, "one") as one, PgEventStore(dsn, "two") as two:
+    async with patient_store(dsn, "one") as one, patient_store(dsn, "two") as two:
         schedulers = [Scheduler(each) for each in (store, one, two)]
         while await store.pool.fetchval(COUNT):
             await asyncio.gather(*(scheduler.fire_due(now()) for scheduler in schedulers))
@@ -92,7 +93,7 @@ async def test_many_schedulers_fire_each_timer_once(store: PgEventStore, dsn: st
 async def test_two_schedulers_share_what_is_due(store: PgEventStore, dsn: str) -> None:
     for _ in range(2 * BATCH):
         await waiting(store)
-    async with PgEventStore(dsn, "other") as other:
+    async with patient_store(dsn, "other") as other:
         moment = now()
         assert await asyncio.gather(*(Scheduler(each).fire_due(moment) for each in (store, other))) == [BATCH, BATCH]
     assert await store.pool.fetchval(COUNT) == 0

@@ -28,6 +28,7 @@ from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id, now
 from tests.support.builders import TENANT
 from tests.support.eventually import eventually
+from tests.support.stores import patient_store
 
 EVERY_MINUTE: JsonObject = {"every_s": 60}
 REQUESTS = "select type, schema_version, data from es.events where type = 'zap.run.requested' order by position"
@@ -37,7 +38,7 @@ TIMERS = "select count(*) from es.timers"
 
 @pytest.fixture
 async def store(dsn: str) -> AsyncIterator[PgEventStore]:
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         yield store
 
 
@@ -218,7 +219,7 @@ async def test_many_schedulers_fire_no_tick_twice(store: PgEventStore, dsn: str)
     for _ in range(20):
         await published(store)
     start = now()
-    async with PgEventStore(dsn, "one") as one, PgEventStore(dsn, "two") as two:
+    async with patient_store(dsn, "one") as one, patient_store(dsn, "two") as two:
         schedulers = [Scheduler(each) for each in (store, one, two)]
         for number in range(4):
             moment = minute(start, number) + timedelta(seconds=1)

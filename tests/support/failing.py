@@ -35,6 +35,7 @@ from tests.support.clock import START
 from tests.support.mail_server import MailServer, running_mail_server
 from tests.support.projected import PARTITIONS, append, batch_of, note_sent
 from tests.support.sink import Sink, running_sink
+from tests.support.stores import patient_store
 from tests.support.waiting import LINKS
 
 PUBLIC_URL = "https://hub.example.com"
@@ -208,7 +209,7 @@ class FailingHouse(msgspec.Struct, kw_only=True, eq=False):
 async def failing_house(dsn: str) -> AsyncIterator[FailingHouse]:
     """All of it on this database."""
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(PgEventStore(dsn, "test", patience_s=60))
+        store = await stack.enter_async_context(patient_store(dsn))
         engine = await stack.enter_async_context(Engine(dsn, PROJECTIONS, PARTITIONS))
         await engine.start()
         sink = await stack.enter_async_context(running_sink("/alerts"))

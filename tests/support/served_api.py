@@ -10,9 +10,9 @@ from app.roles.server import serve
 from consumers.connectors import catalog
 from projections.engine.rebuild import rebuild
 from projections.engine.registry import PROJECTIONS
-from sql.log.event_store import PgEventStore
 from tests.support.api import services
 from tests.support.eventually import eventually
+from tests.support.stores import patient_store
 
 PARTITIONS = 3
 
@@ -28,7 +28,7 @@ async def served_api(dsn: str) -> AsyncIterator[str]:
 @asynccontextmanager
 async def served_log(dsn: str) -> AsyncIterator[str]:
     """The same without read models, for what is read from the log itself."""
-    async with PgEventStore(dsn, "served api") as store:
+    async with patient_store(dsn, "served api") as store:
         port, stop = next(free_ports()), asyncio.Event()
         url = f"http://127.0.0.1:{port}"
         serving = asyncio.create_task(

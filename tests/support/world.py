@@ -18,6 +18,7 @@ from sql.process.clock import new_id
 from tests.support import postgres
 from tests.support.api import Person, running_api
 from tests.support.projected import PARTITIONS, append, batch_of, meanwhile, note_sent, requested
+from tests.support.stores import patient_store
 
 
 class World:
@@ -82,7 +83,7 @@ async def running_world(postgres_server: str, **changes: Any) -> AsyncIterator[W
         dsn = await stack.enter_async_context(postgres.cloned_database(postgres_server, built=True))
         engine = await stack.enter_async_context(Engine(dsn, PROJECTIONS, PARTITIONS))
         await engine.start()
-        store = await stack.enter_async_context(PgEventStore(dsn, "test", patience_s=60))
+        store = await stack.enter_async_context(patient_store(dsn))
         connection = await connect(dsn, "test")
         stack.push_async_callback(connection.close)
         yield World(await stack.enter_async_context(running_api(dsn, **changes)), store, engine, connection)
