@@ -18,7 +18,6 @@ from domain.log.errors import Invalid, NotFound
 from sql.log.event_store import PgEventStore
 
 FETCH_S = 30.0
-MAX_CHOSEN = 2_000
 
 
 class ImportChanges(msgspec.Struct, frozen=True):
@@ -67,8 +66,6 @@ class Imports:
         except Unusable as error:
             raise Invalid(str(error), errors=list(error.errors)) from None
         file = listed.file
-        if len(file.actions) > MAX_CHOSEN:
-            raise Invalid(f"operations: choose at most {MAX_CHOSEN:,} of the {len(file.actions):,}")
         found = difference(before, file) if before else None
         changes = ImportChanges(
             found.added if found else list(file.actions), found.changed if found else [], found.removed if found else []

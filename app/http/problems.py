@@ -18,7 +18,7 @@ from domain.log.errors import DomainError, Unauthorized
 from domain.log.ports import AppendRefused, StoreUnavailable
 from domain.log.stream import Contended
 from projections.engine.projection import BEING_BUILT
-from sql.postgres.pool import CONNECTION_ERRORS
+from sql.postgres.pool import CONNECTION_ERRORS, NOT_TEXT
 from sql.process.clock import new_id
 
 log = structlog.get_logger()
@@ -171,6 +171,8 @@ def as_problem(error: Exception) -> Problem:
             return Problem(
                 "malformed", "the request holds something that can not be stored, such as text that is no Unicode"
             )
+        case _ if isinstance(error, NOT_TEXT):
+            return Problem("malformed", "the request has a text with the character U+0000: leave it out")
         case Contended():
             return unavailable(str(error))
         case StoreUnavailable():

@@ -41,7 +41,7 @@ def _answer(wanted: Wanted, content: bytes) -> Answer:
         return Refused(str(error), [mistake.as_json() for mistake in error.mistakes])
     except (MemoryError, RecursionError):
         return Told("the document takes more memory than there is for it")
-    return Listed(found.file, [one.item for one in found.operations])
+    return Listed(found.file, found.operations)
 
 
 if __name__ == "__main__":

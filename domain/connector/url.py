@@ -12,6 +12,7 @@ _NOT_ALLOWED = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~:/?@!$&'()*+,;=\
 
 MAX_URL = 64 * 1024
 """Characters of a URL, its query included; servers take far less, and longer ones hold up others here."""
+MAX_PORT = 65_535
 MAX_HOST = 300
 """Characters of a host and its port; a name in DNS has 253 (RFC 1035 §2.3.4)."""
 
@@ -33,10 +34,17 @@ def exact(url: str) -> tuple[str, str, str]:
         raise BadUrl(_advice(url))
     scheme, authority, rest = found.groups()
     host = authority.rpartition("@")[2]  # without the password that may stand before it
-    if len(host) > MAX_HOST or not _AUTHORITY.fullmatch(authority):
+    if len(host) > MAX_HOST or not _AUTHORITY.fullmatch(authority) or not _is_host(host):
         hint = "; an @ in a password is written %40" if authority.count("@") > 1 else ""
         raise BadUrl(f"{host[:100]!r} is not a host name, or an address, with an optional port{hint}")
     return scheme.lower(), authority, _NOT_ALLOWED.sub(_escaped, rest)
+
+
+def _is_host(host: str) -> bool:
+    """Whether no part of a name is empty, and a port is one."""
+    name, _, port = host.rpartition(":")
+    named = name if port.isdecimal() else host
+    return not (named.startswith(".") or ".." in named or (port.isdecimal() and int(port) > MAX_PORT))
 
 
 def check(url: str) -> str | None:

@@ -109,8 +109,9 @@ def _uses(known: Declared) -> Uses | None:
 
 def _host(known: Declared, config: JsonObject) -> str:
     """Where a config as saved leads; empty where only data can tell."""
+    own = known.action.operation.server if known.action.operation else ""
     try:
-        return fixed_host(fill_base(known.base_url, config))
+        return fixed_host(own or fill_base(known.base_url, config))
     except BadConfig:
         return ""
 

@@ -50,11 +50,7 @@ def loaded(value: Json) -> ConnectorFile:
 
 
 def _of_file(file: ConnectorFile) -> Iterator[Mistake]:
-    wrong = urls.check(SEGMENT.sub("x", file.base_url))
-    if any(found[2] for found in SEGMENT.finditer(file.base_url)):
-        wrong = "a part of the address is one name: {name}"
-    if wrong or "?" in file.base_url or "#" in file.base_url:
-        yield Mistake(("base_url",), "invalid", wrong or "it can't have a query")
+    yield from _of_address(file.base_url, ("base_url",))
     yield from _of_connection(file.connection, file)
     yield from _of_headers(file.headers, ("headers",))
     yield from _of_rules(file.errors, ("errors",), None, file)
@@ -71,6 +67,14 @@ def _of_file(file: ConnectorFile) -> Iterator[Mistake]:
             yield from _of_register(preset.register, ("triggers", name, "register"), file)
     if not file.actions and not file.triggers:
         yield Mistake(("actions",), "required", "a connector has an action or a trigger")
+
+
+def _of_address(url: str, at: Place) -> Iterator[Mistake]:
+    wrong = urls.check(SEGMENT.sub("x", url))
+    if any(found[2] for found in SEGMENT.finditer(url)):
+        wrong = "a part of the address is one name: {name}"
+    if wrong or "?" in url or "#" in url:
+        yield Mistake(at, "invalid", wrong or "it can't have a query")
 
 
 def _of_connection(connection: Connection, file: ConnectorFile) -> Iterator[Mistake]:
@@ -92,6 +96,8 @@ def _of_action(action: Action, at: Place, file: ConnectorFile) -> Iterator[Mista
         yield Mistake((*at, "request"), "required", "an action has a request, or is imported with an operation")
     for name in action.input:
         yield from _of_field(name, (*at, "input", name), action.input, file)
+    if action.operation and action.operation.server:
+        yield from _of_address(action.operation.server, (*at, "operation", "server"))
     if action.request:
         yield from _of_request(
             action.request, (*at, "request"), action.input, file, roots=frozenset({"input", "key", "short_key"})

@@ -11,7 +11,7 @@ from domain.values.json import Json, JsonObject  # noqa: F401 - JsonObject stand
 Name = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,49}\Z", description="small letters, digits and _")]
 Operation = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_./-]{0,199}\Z")]
 Version = Annotated[str, Meta(pattern=r"^[0-9]{1,5}\.[0-9]{1,5}\.[0-9]{1,5}\Z", description="such as 1.0.0")]
-Words = Annotated[str, Meta(min_length=1, max_length=2_000)]
+Words = Annotated[str, Meta(min_length=1, max_length=2_000, pattern=r"^[^\x00]*\Z")]
 FieldType: TypeAlias = Literal["string", "integer", "number", "boolean", "object", "array", "any"]
 Effect: TypeAlias = Literal["read", "create", "update", "delete"]
 Kind: TypeAlias = Literal["none", "bearer", "api_key", "basic", "oauth2", "custom"]
@@ -146,10 +146,13 @@ class Parameter(_Part, frozen=True, kw_only=True):
 
 
 class Imported(_Part, frozen=True, kw_only=True):
-    """The call of an imported operation. `body`: its media type, empty for none."""
+    """The call of an imported operation. `server`: its own address, where that is not base_url. `body`: its media
+    type, empty for none.
+    """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
     path: str
+    server: str = ""
     parameters: tuple[Parameter, ...] = ()
     body: str = ""
 

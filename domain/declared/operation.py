@@ -16,7 +16,10 @@ BRACKETED = FORM + "; style=deepObject"
 
 def request_of(base_url: str, operation: Imported, given: JsonObject) -> JsonObject:
     """The config of http.request for `{path, query, header, body}` as the document names them. Raises BadConfig."""
-    sent: JsonObject = {"method": operation.method, "url": base_url + _path(operation, _part(given, "path"))}
+    sent: JsonObject = {
+        "method": operation.method,
+        "url": (operation.server or base_url) + _path(operation, _part(given, "path")),
+    }
     query = dict(_pairs(operation, "query", _part(given, "query")))
     headers: JsonObject = {name: spelled(value) for name, value in _pairs(operation, "header", _part(given, "header"))}
     body = given.get("body")
@@ -42,7 +45,12 @@ def _kind(media_type: str) -> str:
     if is_json(plain):
         return "json"
     known = {FORM: "form", "multipart/form-data": "multipart"}
-    return known.get(plain) or ("text" if plain.startswith("text/") else "binary")
+    return known.get(plain) or ("text" if is_written(plain) else "binary")
+
+
+def is_written(media_type: str) -> bool:
+    """Whether a body of this type is a text that whoever uses it writes, such as XML."""
+    return media_type.startswith("text/") or media_type.endswith(("xml", "yaml", "graphql", "ndjson"))
 
 
 def _path(operation: Imported, given: JsonObject) -> str:

@@ -1,18 +1,22 @@
 """The description of an API as the file of a connector: OpenAPI 3, Swagger 2.0, Google's discovery documents."""
 
 from collections.abc import Collection, Iterator, Mapping
-from urllib.parse import urljoin
 
 import msgspec
 
-from domain.declared.file import Connection, ConnectorFile, Kind
+from domain.declared.file import Action, Connection, ConnectorFile, Kind
 from domain.declared.reading import Unreadable, read
 from domain.imported.older import from_discovery, from_swagger
-from domain.imported.operations import Operation, operations
+from domain.imported.operations import Operation, OperationItem, operations
+from domain.imported.parameters import text
+from domain.imported.servers import Servers
 from domain.values.json import Json, JsonObject
 
 MAX_DOCUMENT = 32 * 2**20
 """Bytes of a document."""
+MAX_MADE = 16 * 2**20
+"""Bytes of the connector: each operation brings the schemas that it needs."""
+MAX_CHOSEN = 2_000
 MAX_REFUSED = 20
 _KINDS: Mapping[str, Kind] = {"bearer": "bearer", "basic": "basic"}
 
@@ -40,7 +44,7 @@ class Made(msgspec.Struct, frozen=True):
     """The file with the operations that were wished for, and all that there are."""
 
     file: ConnectorFile
-    operations: list[Operation]
+    operations: list[OperationItem]
 
 
 def made(content: bytes, wish: Wish) -> Made:
@@ -50,34 +54,48 @@ def made(content: bytes, wish: Wish) -> Made:
     except Unreadable as error:
         raise Unusable(str(error)) from None
     if not isinstance(value, dict):
-        raise Unusable("the document is no object")
+        shown = f", and begins with {text(value)[:60]!r}" if isinstance(value, str) else ""
+        raise Unusable(f"the document is no object{shown}: give the description itself, not a page about it")
     _refuse_remote(value)
     document = _as_openapi(value)
-    found = list(operations(document))
+    servers = Servers(document, wish.base_url, wish.at)
+    found = list(operations(document, servers))
     chosen = _chosen(found, wish.operations)
+    if not servers.base_url:
+        raise Unusable("the document does not say at which address the API is: give base_url")
     info = document.get("info")
     about = info if isinstance(info, dict) else {}
-    title = about.get("title")
+    title = text(about.get("title"))[:200]
     file = ConnectorFile(
         connector=wish.name,
         version=wish.version,
-        name=str(title)[:200] if isinstance(title, str) and title.strip() else wish.name,
-        description=_words(about.get("description")) or f"Imported from {title or 'a document'}",
-        base_url=_base_url(document, wish),
+        name=title or wish.name,
+        description=text(about.get("description"))[:500] or f"Imported from {title or 'a document'}",
+        base_url=servers.base_url,
         connection=_connection(document, wish.connection_kind),
-        actions={one.id: one.action for one in chosen},
+        actions=_actions(chosen),
     )
-    return Made(file, found)
+    return Made(file, [one.item for one in found])
 
 
-def _words(value: Json) -> str:
-    return " ".join(value.split())[:500] if isinstance(value, str) else ""
+def _actions(chosen: list[Operation]) -> dict[str, Action]:
+    """Within bounds: whoever wants more has to choose."""
+    if len(chosen) > MAX_CHOSEN:
+        raise Unusable(f"operations: choose at most {MAX_CHOSEN:,} of the {len(chosen):,}")
+    made, size = dict[str, Action](), 0
+    for one in chosen:
+        made[one.id] = action = one.made()
+        size += len(msgspec.json.encode(action))
+        if size > MAX_MADE:
+            told = f"a connector of all {len(chosen):,} would have more than {MAX_MADE:,} bytes"
+            raise Unusable(f"operations: choose fewer, {told}: each brings the schemas that it needs")
+    return made
 
 
 def _as_openapi(document: JsonObject) -> JsonObject:
     if str(document.get("openapi") or "").startswith("3."):
         return document
-    if document.get("swagger") == "2.0":
+    if str(document.get("swagger")) == "2.0":  # in YAML without quotes it is a number
         return from_swagger(document)
     if "discoveryVersion" in document or str(document.get("kind") or "").startswith("discovery#"):
         return from_discovery(document)
@@ -126,22 +144,6 @@ def _remote(value: Json) -> Iterator[tuple[str, str]]:
             todo += [(f"{at}/{key.replace('~', '~0').replace('/', '~1')}", one) for key, one in item.items()]
         elif isinstance(item, list):
             todo += [(f"{at}/{index}", one) for index, one in enumerate(item)]
-
-
-def _base_url(document: JsonObject, wish: Wish) -> str:
-    if wish.base_url:
-        return wish.base_url.rstrip("/")
-    servers = document.get("servers")
-    server = servers[0] if isinstance(servers, list) and servers and isinstance(servers[0], dict) else {}
-    url = str(server.get("url") or "")
-    variables = server.get("variables")
-    for name, one in variables.items() if isinstance(variables, dict) else ():
-        default = one.get("default") if isinstance(one, dict) else None
-        url = url.replace("{" + name + "}", str(default or ""))
-    url = urljoin(wish.at, url) if wish.at else url
-    if not url.startswith(("https://", "http://")) or "{" in url:
-        raise Unusable("the document does not say at which address the API is: give base_url")
-    return url.partition("?")[0].rstrip("/")
 
 
 def _connection(document: JsonObject, kind: Kind | None) -> Connection:

@@ -1,5 +1,6 @@
 """Swagger 2.0 and Google's discovery documents, written as OpenAPI 3."""
 
+from domain.imported.pointers import as_list, as_object, resolved
 from domain.values.json import Json, JsonObject
 
 _COLLECTIONS: dict[str, JsonObject] = {
@@ -20,47 +21,47 @@ def from_swagger(document: JsonObject) -> JsonObject:
     schemes = document.get("schemes")
     scheme = "https" if not isinstance(schemes, list) or "https" in schemes or not schemes else str(schemes[0])
     host = document.get("host")
-    servers: list[Json] = [{"url": f"{scheme}://{host}{document.get('basePath') or ''}"}] if host else []
-    consumes = _list(document.get("consumes"))
+    base = document.get("basePath") or ""  # without a host, of where the document is
+    consumes = as_list(document.get("consumes"))
     paths: JsonObject = {
-        path: _swagger_path(_object(item), consumes) for path, item in _object(document.get("paths")).items()
+        path: _swagger_path(document, resolved(document, item), consumes)
+        for path, item in as_object(document.get("paths")).items()
     }
     return {
         "openapi": "3.0.3",
         "info": document.get("info"),
-        "servers": servers,
+        "servers": [{"url": f"{scheme}://{host}{base}" if host else str(base)}],
         "paths": paths,
+        "definitions": document.get("definitions"),  # where references lead
         "components": {
-            "schemas": document.get("definitions") or {},
-            "parameters": {
-                name: _swagger_parameter(_object(one)) for name, one in _object(document.get("parameters")).items()
-            },
             "securitySchemes": {
-                name: _swagger_scheme(_object(one))
-                for name, one in _object(document.get("securityDefinitions")).items()
+                name: _swagger_scheme(as_object(one))
+                for name, one in as_object(document.get("securityDefinitions")).items()
             },
         },
     }
 
 
-def _swagger_path(item: JsonObject, consumes: list[Json]) -> JsonObject:
-    shared = _list(item.get("parameters"))
+def _swagger_path(document: JsonObject, item: JsonObject, consumes: list[Json]) -> JsonObject:
+    shared = as_list(item.get("parameters"))
     found: JsonObject = {}
     for method in METHODS:
         operation = item.get(method)
         if isinstance(operation, dict):
-            found[method] = _swagger_operation(operation, shared, _list(operation.get("consumes")) or consumes)
+            how = as_list(operation.get("consumes")) or consumes
+            parameters = [*shared, *as_list(operation.get("parameters"))]
+            made = _swagger_operation(operation, [resolved(document, one) for one in parameters], how)
+            responses: JsonObject = {
+                status: {"content": {"application/json": {"schema": resolved(document, one).get("schema")}}}
+                for status, one in as_object(operation.get("responses")).items()
+            }
+            found[method] = {**made, "responses": responses}
     return found
 
 
-def _swagger_operation(operation: JsonObject, shared: list[Json], consumes: list[Json]) -> JsonObject:
-    parameters = [_object(one) for one in (*shared, *_list(operation.get("parameters")))]
+def _swagger_operation(operation: JsonObject, parameters: list[JsonObject], consumes: list[Json]) -> JsonObject:
     made = {name: value for name, value in operation.items() if name not in ("parameters", "responses", "consumes")}
     made["parameters"] = [_swagger_parameter(one) for one in parameters if one.get("in") not in ("body", "formData")]
-    made["responses"] = {
-        status: {"content": {"application/json": {"schema": _object(one).get("schema")}}}
-        for status, one in _object(operation.get("responses")).items()
-    }
     fields = [one for one in parameters if one.get("in") == "formData"]
     body = next((one for one in parameters if one.get("in") == "body"), None)
     if fields:
@@ -85,8 +86,6 @@ def _form(fields: list[JsonObject], consumes: list[Json]) -> JsonObject:
 
 
 def _swagger_parameter(parameter: JsonObject) -> JsonObject:
-    if "$ref" in parameter:
-        return {"$ref": str(parameter["$ref"]).replace("#/parameters/", "#/components/parameters/")}
     names: tuple[str, ...] = ("name", "in", "required", "description")
     kept: JsonObject = {name: parameter[name] for name in names if name in parameter}
     how: JsonObject = {}
@@ -121,13 +120,13 @@ def from_discovery(document: JsonObject) -> JsonObject:
     base = str(document.get("baseUrl") or root + service)
     paths: dict[str, JsonObject] = {}
     _add_methods(document, paths)
-    scopes = _object(_object(_object(document.get("auth")).get("oauth2")).get("scopes"))
+    scopes = as_object(as_object(as_object(document.get("auth")).get("oauth2")).get("scopes"))
     flow: JsonObject = {
         "authorizationUrl": "https://accounts.google.com/o/oauth2/v2/auth?access_type=offline&prompt=consent",
         "tokenUrl": "https://oauth2.googleapis.com/token",
         "scopes": dict.fromkeys(scopes, ""),
     }
-    schemas = {name: _discovered(one) for name, one in _object(document.get("schemas")).items()}
+    schemas = {name: _discovered(one) for name, one in as_object(document.get("schemas")).items()}
     return {
         "openapi": "3.0.3",
         "info": {"title": document.get("title"), "description": document.get("description")},
@@ -141,15 +140,15 @@ def from_discovery(document: JsonObject) -> JsonObject:
 
 
 def _add_methods(resource: JsonObject, paths: dict[str, JsonObject]) -> None:
-    for method in _object(resource.get("methods")).values():
-        one = _object(method)
+    for method in as_object(resource.get("methods")).values():
+        one = as_object(method)
         path = f"/{str(one.get('path') or one.get('flatPath') or '').lstrip('/')}"
         reserved = {name[1:] for name in _braced(path) if name.startswith("+")}
         plain = path.replace("{+", "{")
         item = paths.setdefault(plain, {})
         item[str(one.get("httpMethod") or "GET").lower()] = _method(one, reserved)
-    for inner in _object(resource.get("resources")).values():
-        _add_methods(_object(inner), paths)
+    for inner in as_object(resource.get("resources")).values():
+        _add_methods(as_object(inner), paths)
 
 
 def _braced(path: str) -> list[str]:
@@ -158,8 +157,8 @@ def _braced(path: str) -> list[str]:
 
 def _method(method: JsonObject, reserved: set[str]) -> JsonObject:
     parameters: list[Json] = []
-    for name, value in _object(method.get("parameters")).items():
-        one = _object(value)
+    for name, value in as_object(method.get("parameters")).items():
+        one = as_object(value)
         schema = _discovered({key: one[key] for key in _OF_A_SCHEMA if key in one})
         repeated = one.get("repeated") is True
         parameters.append(
@@ -172,7 +171,7 @@ def _method(method: JsonObject, reserved: set[str]) -> JsonObject:
                 "allowReserved": name in reserved,
             }
         )
-    request, response = _object(method.get("request")), _object(method.get("response"))
+    request, response = as_object(method.get("request")), as_object(method.get("response"))
     made: JsonObject = {
         "operationId": method.get("id"),
         "summary": str(method.get("id")),
@@ -220,11 +219,3 @@ def _retype(made: JsonObject) -> None:
             made[name] = float(text) if "." in text else int(text)
         else:
             del made[name]
-
-
-def _object(value: Json) -> JsonObject:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Json) -> list[Json]:
-    return value if isinstance(value, list) else []

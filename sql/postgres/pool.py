@@ -31,6 +31,9 @@ DATA_ERRORS = (
 )
 """Errors about the values: the server will refuse them again."""
 
+NOT_TEXT = (asyncpg.CharacterNotInRepertoireError, asyncpg.UntranslatableCharacterError)
+"""Those about a text which holds U+0000, which PostgreSQL keeps nowhere in texts."""
+
 # A client that vanished must not keep its locks: the server closes its connection within seconds.
 _KEEPALIVE = {"tcp_keepalives_idle": "2", "tcp_keepalives_interval": "1", "tcp_keepalives_count": "3"}
 

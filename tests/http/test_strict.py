@@ -256,3 +256,27 @@ async def test_what_the_server_decides_is_not_changed_by_sending_it(ada: Person)
     assert answer.status_code == 412
     answer = await ada("PUT", f"/zaps/{zap['id']}", json={"name": "x"}, headers={"if-match": "*"})
     assert (answer.status_code, "draft" in answer.json()["detail"]) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/connectors/a%00b"), ("GET", "/connectors/github/%00"), ("GET", "/connectors/shop/%00"),
+        ("GET", "/variables/a%00"), ("DELETE", "/variables/a%00"), ("POST", "/archives/a%00/import"),
+    ],
+)  # fmt: skip
+async def test_a_name_that_no_database_keeps_is_the_clients_mistake(ada: Person, method: str, path: str) -> None:
+    answer = await ada(method, path)
+    assert (answer.status_code // 100, answer.headers["content-type"]) == (4, "application/problem+json")
+    assert answer.json()["code"] in {"malformed", "not_found"}
+
+
+async def test_a_connector_file_with_a_character_that_no_database_keeps_is_told_where(ada: Person) -> None:
+    file = {
+        "connector": "shop", "version": "1.0.0", "name": "A\0B", "base_url": "https://shop.example",
+        "actions": {"list": {"name": "List", "request": {"path": "/"}, "output": {"sample": 1}}},
+    }  # fmt: skip
+    answer = await ada("POST", "/connectors", json={"file": file})
+    assert (answer.status_code, [error["pointer"] for error in answer.json()["errors"]]) == (422, ["/name"])
+    odd = await ada("POST", "/connectors", json={"file": {**file, "name": "Shop", "icon": "\0"}})
+    assert (odd.status_code, odd.json()["code"]) == (400, "malformed")
