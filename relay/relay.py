@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import structlog
 from aiokafka.errors import KafkaError
 
+from domain.log.busy import BUSY_AT_ONCE, BUSY_PER_S
 from domain.log.event import StoredEvent
 from domain.log.partitioning import partition_of
 from relay.clearing import Clearing
@@ -34,8 +35,6 @@ rewound once more, for consumers that have seen less of the log."""
 LINGER_S = 0.03
 """How long the first event after a rest then waits: a runner that was woken by the same commit needs the CPU first,
 and what it records is published together with that event."""
-BUSY_PER_S, MOST = 1_000, 200
-"""Events per second, or at once, from which on consumers read the topic only (consumers/kafka/tail.py)."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 2.0
 WELL_S = 5.0
 """Who has led so long has got over the failures before."""
@@ -143,8 +142,8 @@ class Relay:
         if self._rate > BUSY_PER_S:
             await asyncio.sleep(max(0.0, self._published_at + PACE_S - _time()))
             return
-        until = self._published_at + CALM_PACE_S
-        while self._leader.hinted - self._leader.checkpoint.position <= MOST and (left_s := until - _time()) > 0:
+        leader, until = self._leader, self._published_at + CALM_PACE_S
+        while leader.hinted - leader.checkpoint.position <= BUSY_AT_ONCE and (left_s := until - _time()) > 0:
             await rest(self._wake, left_s)
             self._wake.clear()
 
@@ -153,7 +152,7 @@ class Relay:
         now = _time()
         took_s = now - self._published_at
         self._rate += (events / took_s - self._rate) * min(1.0, took_s)
-        if events > MOST:
+        if events > BUSY_AT_ONCE:
             self._rate = max(self._rate, 2 * BUSY_PER_S)
         self._published_at = now
 

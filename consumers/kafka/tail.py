@@ -14,6 +14,7 @@ import msgspec
 from consumers.kafka.hints import listen
 from consumers.kafka.watermark import Watermarks
 from domain.envelope import MAX_INLINE_DATA
+from domain.log.busy import BUSY_AT_ONCE, BUSY_PER_S
 from domain.log.event import StoredEvent
 from sql.postgres.pool import Connection
 from sql.postgres.queries import Queries
@@ -22,10 +23,6 @@ from sql.process.patience import rest
 _events = Queries("queries/events.sql")
 _tail = Queries("queries/tail.sql")
 
-MOST = 200
-"""Events that the log may be ahead: more come cheaper from the topic."""
-BUSY_PER_S = 1_000
-"""Events per second from which on the topic is cheaper, too."""
 LUMP = 300
 """Events after which the topic is read, too: who loses the lead has at most so many repeats to get over first."""
 LOOK_S = 0.8
@@ -154,4 +151,4 @@ class Tail:
         now, (at, then) = asyncio.get_running_loop().time(), self._window
         if now - at >= 1:
             self._window = (now, head)
-        return 0 <= head - position <= MOST and head - then <= BUSY_PER_S * max(1.0, now - at)
+        return 0 <= head - position <= BUSY_AT_ONCE and head - then <= BUSY_PER_S * max(1.0, now - at)

@@ -16,6 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from structlog.testing import capture_logs
 
 from domain import envelope
+from domain.log.busy import BUSY_AT_ONCE
 from domain.log.event import Metadata, StreamKind
 from domain.log.partitioning import partition_of
 from domain.run.events import RunCompleted
@@ -122,7 +123,7 @@ async def test_much_at_once_ends_the_rest_between_two_batches(
     topic = topic_name()
     async with relaying(dsn, broker, topic):
         await published(broker, topic, await append(dsn, 1))
-        await published(broker, topic, await append(dsn, relay.MOST + 1))  # then it is busy, and ends at once
+        await published(broker, topic, await append(dsn, BUSY_AT_ONCE + 1))  # then it is busy, and ends at once
 
 
 async def test_a_large_payload_travels_by_reference(dsn: str, broker: Broker) -> None:

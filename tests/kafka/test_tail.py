@@ -7,8 +7,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from consumers.kafka.tail import MOST
 from domain.flow.steps import ActionStep
+from domain.log.busy import BUSY_AT_ONCE
 from domain.run.events import RunCompleted, StepSucceeded
 from domain.zap.settings import Concurrency, ZapSettings
 from tests.support.bench import Bench, at_work
@@ -76,7 +76,7 @@ async def test_the_topic_is_read_again_after_it_was_made_anew(alone: Bench, own_
     for run_id in [await alone.request(zap) for _ in range(20)]:
         await _completed(alone, run_id, 20)
     await own_broker.wipe()
-    runs = [await alone.request(zap) for _ in range(2 * MOST)]  # too many for the tail
+    runs = [await alone.request(zap) for _ in range(2 * BUSY_AT_ONCE)]  # too many for the tail
     for run_id in runs:
         await _completed(alone, run_id, 20)
     await _each_arrived_once(sink, runs)
@@ -130,7 +130,7 @@ async def test_without_any_notification_runs_are_a_moment_later(
             await _each_arrived_once(sink, runs)
 
 
-@pytest.mark.parametrize("bursts", [(1, 3, 1), (MOST, 1, 1), (3 * MOST, 1, 2 * MOST, 1)])
+@pytest.mark.parametrize("bursts", [(1, 3, 1), (BUSY_AT_ONCE, 1, 1), (3 * BUSY_AT_ONCE, 1, 2 * BUSY_AT_ONCE, 1)])
 async def test_what_comes_from_the_log_and_from_the_topic_is_done_once(
     alone: Bench, sink: Sink, bursts: tuple[int, ...]
 ) -> None:
@@ -154,7 +154,7 @@ async def test_a_serial_zap_keeps_its_order_between_tail_and_topic(alone: Bench,
     zap = await alone.publish(ActionStep("step1", "http.request", {"url": sink.url}), settings=settings)
     runs = [await alone.request(zap)]
     await _completed(alone, runs[0])
-    runs += [await alone.request(zap) for _ in range(MOST)]
+    runs += [await alone.request(zap) for _ in range(BUSY_AT_ONCE)]
     runs.append(await alone.request(zap))
     await _completed(alone, runs[-1], 40)
     assert [UUID(key.partition(".")[0]) for key in sink.deliveries] == runs
