@@ -239,7 +239,7 @@ class Loop:
 
     async def _record(self, events: Sequence[RunEvent]) -> bool:
         """Whether the events are in the run's stream. Where the run no longer waits for the loop, that is closed."""
-        recorded = await self._work.record(self.run, events, self._version.definition) if events else None
+        recorded = await self._work.record(self.run, events) if events else None
         if recorded is not None:
             self.run = recorded
             return True

@@ -12,9 +12,8 @@ from domain.flow.steps import ForEachStep
 from domain.log.ports import Clock, EventStore, NewId
 from domain.run.events import RunEvent
 from domain.run.state import LoadedRun
-from domain.zap.definition import Definition
 
-Record = Callable[[LoadedRun, Sequence[RunEvent], Definition], Awaitable[LoadedRun | None]]
+Record = Callable[[LoadedRun, Sequence[RunEvent]], Awaitable[LoadedRun | None]]
 """Appends events to a run; None where somebody else was quicker."""
 
 

@@ -4,6 +4,7 @@ import asyncio
 import random
 
 from consumers.outbound.turns import Turns
+from domain.connector.outcome import Postponed
 
 PATIENCE_S = 20.0
 """Runs that would wait longer are postponed: waiting here takes memory, and room in the lanes."""
@@ -22,6 +23,11 @@ class Busy(Exception):
     def __init__(self, after_s: float) -> None:
         super().__init__(f"too many runs wait; try again in {after_s:.1f} s")
         self.after_s = after_s
+
+    @property
+    def postponed(self) -> Postponed:
+        """The run waits in the log, where it takes no memory and no room from others."""
+        return Postponed(code="busy", message="too many runs wait; the step waits for its turn", after_s=self.after_s)
 
 
 class Share:
