@@ -8,9 +8,8 @@ from uuid import UUID
 
 import msgspec
 
-from consumers.runner.shares.share import PATIENCE_S, Share
+from consumers.runner.shares.share import Share, is_granted, patience
 from domain.envelope import MAX_INLINE_DATA
-from sql.process.patience import Patience
 
 SMALL_BYTES = 32 * 2**20
 """Payloads of small runs that were taken from the topic and are not finished."""
@@ -39,7 +38,7 @@ class Room:
         self._held = self._waiting = 0
         self._tenants: dict[UUID, _Tenant] = {}
         self._turn = count(1)
-        self._patience = Patience[asyncio.Future[None]](PATIENCE_S, asyncio.Future.done, _too_late)
+        self._patience = patience()
 
     def of(self, tenant_id: UUID, size: int, *, patient: bool = True) -> "_Holding":
         """Hold room for as long as a block runs. Raises Busy where the wait would be long and nobody is `patient`."""
@@ -47,7 +46,7 @@ class Room:
 
     def take_now(self, tenant_id: UUID, size: int) -> Held | None:
         """Hold room until `give`. None where it would take a wait."""
-        tenant = self._tenants.get(tenant_id) or self._new()
+        tenant = self._tenants.get(tenant_id) or _Tenant(next(self._turn))
         if tenant.queue or not self._fits(tenant, size) or self._would_pass(tenant):
             return None
         self._tenants[tenant_id] = tenant
@@ -58,8 +57,8 @@ class Room:
         """The same after a wait. Raises Busy."""
         if held := self.take_now(tenant_id, size):
             return held
-        tenant = self._tenants.setdefault(tenant_id, self._new())
-        if not patient and tenant.wait_s() > PATIENCE_S:
+        tenant = self._tenants.setdefault(tenant_id, _Tenant(next(self._turn)))
+        if not patient and tenant.is_full:
             raise tenant.busy()
         turn = _Turn(size)
         tenant.queue.append(turn)
@@ -80,11 +79,6 @@ class Room:
         tenant = self._tenants[held.tenant_id]
         tenant.took(asyncio.get_running_loop().time() - held.since)
         self._give_back(held.tenant_id, tenant, held.size)
-
-    def _new(self) -> "_Tenant":
-        tenant = _Tenant()
-        tenant.served = next(self._turn)  # behind all that have waited since they were served
-        return tenant
 
     def _would_pass(self, tenant: "_Tenant") -> bool:
         """Whether one waits that holds no more, and so is next."""
@@ -113,7 +107,7 @@ class Room:
         self._admit()
 
     def _give_up(self, tenant_id: UUID, tenant: "_Tenant", turn: "_Turn") -> None:
-        if turn.is_granted:
+        if is_granted(turn.comes):
             self._give_back(tenant_id, tenant, turn.size)  # at the very moment at which the wait ended
             return
         if turn in tenant.queue:
@@ -152,16 +146,12 @@ class _Turn:
         self.size = size
         self.comes: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    @property
-    def is_granted(self) -> bool:
-        return self.comes.done() and not self.comes.cancelled() and self.comes.exception() is None
-
 
 class _Tenant(Share):
     """Its queue is first come, first served."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, served: int) -> None:
+        super().__init__(served)
         self.held = 0
         self.queue: deque[_Turn] = deque()
 
@@ -173,10 +163,6 @@ class _Tenant(Share):
 
 def _held(tenant_id: UUID, size: int) -> Held:
     return Held(tenant_id, size, asyncio.get_running_loop().time())
-
-
-def _too_late(turn: asyncio.Future[None]) -> None:
-    turn.set_exception(TimeoutError())
 
 
 class _Holding:

@@ -5,6 +5,7 @@ import random
 
 from consumers.outbound.turns import Turns
 from domain.connector.outcome import Postponed
+from sql.process.patience import Patience
 
 PATIENCE_S = 20.0
 """Runs that would wait longer are postponed: waiting here takes memory, and room in the lanes."""
@@ -31,16 +32,20 @@ class Busy(Exception):
 
 
 class Share:
-    """How much of a tenant or zap runs and waits, and how long its uses take. `users` counts both."""
+    """How much of a tenant or zap runs and waits, and how long its uses take. `users` counts both.
 
-    def __init__(self) -> None:
-        self.users = self.running = self.waiting = self.served = 0
+    `served`: its latest turn. A newcomer has one, too: it is behind all that have waited since they were served.
+    """
+
+    def __init__(self, served: int) -> None:
+        self.users = self.running = self.waiting = 0
+        self.served = served
         self.held_s: float | None = None
         self._turns = Turns(random.random)
 
     @property
     def rank(self) -> tuple[int, int]:
-        """The lowest is served first: it holds the least and was served least recently."""
+        """The lowest is served first: it holds the least and was served, or came, least recently."""
         return self.running, self.served
 
     @property
@@ -58,6 +63,11 @@ class Share:
             return 0.0 if self.waiting < WAITERS else float("inf")
         return self.waiting * self.held_s / self.width
 
+    @property
+    def is_full(self) -> bool:
+        """Whether one more would wait for longer than it may."""
+        return self.wait_s() > PATIENCE_S
+
     def gave_up(self) -> Busy:
         """One of its runs has waited as long as it may."""
         self.held_s = max(self.held_s or 0.0, PATIENCE_S)
@@ -68,3 +78,17 @@ class Share:
         now = asyncio.get_running_loop().time()
         every_s = (self.held_s or GUESS_S) / self.width
         return Busy(self._turns.after_s(now, now + SOON_S + self.waiting * every_s, every_s))
+
+
+def patience() -> Patience[asyncio.Future[None]]:
+    """Ends waits that have lasted for as long as they may, with TimeoutError."""
+    return Patience(PATIENCE_S, asyncio.Future.done, _too_late)
+
+
+def is_granted(turn: asyncio.Future[None]) -> bool:
+    """Whether a wait has ended with what was waited for."""
+    return turn.done() and not turn.cancelled() and turn.exception() is None
+
+
+def _too_late(turn: asyncio.Future[None]) -> None:
+    turn.set_exception(TimeoutError())

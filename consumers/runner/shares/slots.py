@@ -5,8 +5,7 @@ from collections import deque
 from itertools import count
 from uuid import UUID
 
-from consumers.runner.shares.share import PATIENCE_S, Share
-from sql.process.patience import Patience
+from consumers.runner.shares.share import Share, is_granted, patience
 
 MOST_WAITERS = 4_000
 """Runs of a tenant that may wait while other tenants are active: the lanes have room for 10,000."""
@@ -18,6 +17,7 @@ class Slots:
     A tenant may hold as many slots as are free: one tenant alone half of all, each of two a third, and so on. So the
     next tenant finds free slots, however long the others' actions take (dynamic thresholds, Choudhury and Hahne 1998).
     A slot that is given back goes to the tenant that holds the fewest, and there to the zap that holds the fewest.
+    Slots are alike, other than what is held of a Room: whoever may begin passes those that may not.
     """
 
     def __init__(self, total: int, per_zap: int) -> None:
@@ -26,7 +26,7 @@ class Slots:
         self._tenants: dict[UUID, _Tenant] = {}
         self._waiting = 0
         self._turn = count(1)
-        self._patience = Patience[asyncio.Future[None]](PATIENCE_S, asyncio.Future.done, _too_late)
+        self._patience = patience()
 
     def of(self, tenant_id: UUID, zap_id: UUID, limit: int | None = None) -> "_Held":
         """Hold a slot for as long as a block runs. Raises Busy rather than wait for long. `limit`: the zap's own."""
@@ -36,10 +36,10 @@ class Slots:
         """Count one more who wants or holds a slot, until `part`."""
         tenant = self._tenants.get(tenant_id)
         if tenant is None:
-            tenant = self._tenants[tenant_id] = _Tenant()
+            tenant = self._tenants[tenant_id] = _Tenant(next(self._turn))
         zap = tenant.zaps.get(zap_id)
         if zap is None:
-            zap = tenant.zaps[zap_id] = _Zap()
+            zap = tenant.zaps[zap_id] = _Zap(next(self._turn))
         zap.limit = limit or self._per_zap
         tenant.users += 1
         zap.users += 1
@@ -84,7 +84,7 @@ class Slots:
         self._give_back(tenant, zap)
 
     def _give_up(self, tenant: "_Tenant", zap: "_Zap", turn: asyncio.Future[None]) -> None:
-        if turn.done() and not turn.cancelled() and turn.exception() is None:
+        if is_granted(turn):
             self._give_back(tenant, zap)  # the slot was granted at the very moment at which the wait ended
             return
         turn.cancel()
@@ -113,7 +113,7 @@ class Slots:
         self._admit()
 
     def _admit(self) -> None:
-        """Give free slots to those that hold the fewest; among equals, to the one that was served least recently."""
+        """Give free slots to those that hold the fewest; among equals, to the one of the lowest turn (see Share)."""
         while self._waiting and (found := min(self._next(), key=lambda pair: pair[0].rank, default=None)):
             tenant, zap = found
             turn = zap.queue.popleft()
@@ -134,16 +134,12 @@ class Slots:
 
     def _too_full(self, tenant: "_Tenant", zap: "_Zap") -> "Share | None":
         """The zap or tenant whose queue is too long to wait in, None where neither is."""
-        if zap.wait_s() > PATIENCE_S:
+        if zap.is_full:
             return zap
         most = MOST_WAITERS if len(self._tenants) > 1 else float("inf")
-        if tenant.wait_s() > PATIENCE_S or tenant.waiting >= most:
+        if tenant.is_full or tenant.waiting >= most:
             return tenant
         return None
-
-
-def _too_late(turn: asyncio.Future[None]) -> None:
-    turn.set_exception(TimeoutError())
 
 
 class _Held:
@@ -172,16 +168,16 @@ class _Held:
 
 
 class _Tenant(Share):
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, served: int) -> None:
+        super().__init__(served)
         self.zaps: dict[UUID, _Zap] = {}
 
 
 class _Zap(Share):
     """Its queue is first come, first served."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, served: int) -> None:
+        super().__init__(served)
         self.limit = 1
         self.queue: deque[asyncio.Future[None]] = deque()
 

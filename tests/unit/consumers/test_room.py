@@ -6,7 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from consumers.runner.shares import room as room_module
+from consumers.outbound import turns
+from consumers.runner.shares import share
 from consumers.runner.shares.room import LARGE_BYTES, Room, Rooms
 from consumers.runner.shares.share import SOON_S, Busy
 from domain.envelope import MAX_INLINE_DATA
@@ -102,10 +103,11 @@ async def test_who_gives_up_waiting_takes_nothing() -> None:
 
 
 async def test_who_has_waited_for_long_is_told_when_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room_module, "PATIENCE_S", 0.02)
+    monkeypatch.setattr(share, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(turns, "JITTER", 0.0)
     room = Room(10)
     held = await room.take(A, 10)
-    patient = asyncio.create_task(room.take(A, 1))
+    patient = [asyncio.create_task(room.take(A, 1)) for _ in range(2)]
     with pytest.raises(Busy) as busy:
         await room.take(A, 1, patient=False)
     assert busy.value.after_s >= SOON_S
@@ -113,7 +115,7 @@ async def test_who_has_waited_for_long_is_told_when_to_come_again(monkeypatch: p
         await room.take(A, 1, patient=False)
     assert again.value.after_s > busy.value.after_s, "they come back one after the other"
     room.give(held)
-    await patient
+    await asyncio.gather(*patient)
 
 
 async def _through(rooms: Rooms, size: int) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from consumers.runner.shares import share, slots
+from consumers.runner.shares import share
 from consumers.runner.shares.share import WAITERS, Busy
 from consumers.runner.shares.slots import Slots
 
@@ -50,8 +50,7 @@ async def settled() -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (slots, share):
-        monkeypatch.setattr(module, "PATIENCE_S", 0.02)
+    monkeypatch.setattr(share, "PATIENCE_S", 0.02)
 
 
 async def test_a_hanging_zap_leaves_room_for_others_in_slots_and_memory() -> None:
@@ -231,3 +230,21 @@ async def test_zaps_of_a_tenant_take_turns_however_many_wait() -> None:
     await asyncio.gather(*tasks)
     assert set(done[:12]) == {1, 2, 3, 4}
     assert len(done) == 105
+
+
+async def test_nobody_who_waits_is_starved_by_newcomers() -> None:
+    shared = Slots(1, 5)
+    done: list[UUID] = []
+
+    async def run(tenant: UUID, followers: int = 0) -> None:
+        async with shared.of(tenant, ZAP):
+            done.append(tenant)
+            if followers:
+                following.append(asyncio.create_task(run(UUID(int=100 + followers), followers - 1)))
+            await settled()
+
+    following = [asyncio.create_task(run(tenant, followers)) for tenant, followers in ((ADA, 0), (ADA, 0), (BOB, 20))]
+    for task in following:
+        await task
+    assert len(done) == 23
+    assert ADA in done[1:3]
