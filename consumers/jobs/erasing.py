@@ -49,7 +49,7 @@ class EraseSubject:
         if REQUESTS in batch:
             work = self._erasures.erase_requests(loaded.tenant_id, _hashed(loaded), metadata_of(loaded))
             gone = await tried(work)
-            return [gone] if isinstance(gone, Refused) else [None] * gone
+            return [gone] if isinstance(gone, Refused) else [*[None] * gone.count, *map(_released, gone.released)]
         outcomes: list[Outcome] = []
         for run_id in batch:
             erased = await tried(self._erasures.erase_run(loaded.tenant_id, run_id, metadata_of(loaded)))
@@ -68,6 +68,10 @@ class EraseSubject:
         except NotAnArchive as error:
             return [Refused("failed", f"an archive cannot be read: {error}")]
         return [erased] if isinstance(erased, Refused) else [None] * erased
+
+
+def _released(request_id: UUID) -> Refused:
+    return Refused("failed", f"the request {request_id} was released meanwhile: ask again, once its run has ended")
 
 
 def _hashed(loaded: LoadedJob) -> bytes:

@@ -46,6 +46,13 @@ class SubjectErased(msgspec.Struct, frozen=True):
     count: int
 
 
+class RequestsErased(msgspec.Struct, frozen=True):
+    """How many requests were forgotten, and those that were released meanwhile: a repeat finds their runs."""
+
+    count: int
+    released: list[UUID]
+
+
 class Erasures:
     """Every method takes the tenant, and raises NotFound for what is another one's."""
 
@@ -105,21 +112,25 @@ class Erasures:
             after = found[-1]
         return SubjectErased(runs, under_way, count)
 
-    async def erase_requests(self, tenant_id: UUID, hashed: bytes, metadata: Metadata) -> int:
-        """Forget requests that were held or refused, became no run, and carry the data of a subject. Gives how many.
+    async def erase_requests(self, tenant_id: UUID, hashed: bytes, metadata: Metadata) -> RequestsErased:
+        """Forget requests that were held or refused, became no run, and carry the data of a subject.
 
         No index knows whose they are: those of zaps whose settings say where that stands are looked through. What is
-        held is discarded. Raises WrongStatus where one was released meanwhile: a repeat finds its run.
+        held is discarded.
         """
-        secret, count = await subject_secret(self._store.pool), 0
+        secret, count, released = await subject_secret(self._store.pool), 0, list[UUID]()
         for zap_id, path in (await self._subjects(tenant_id)).items():
             async for event, rejected in self._kept_whole(tenant_id, zap_id):
                 assert rejected.request is not None, "it is kept whole"
                 subject = await asyncio.to_thread(subject_of, rejected.request, path)
-                if subject and subject_key(secret, tenant_id, subject) == hashed:
+                if not subject or subject_key(secret, tenant_id, subject) != hashed:
+                    continue
+                try:
                     await self._forget_request(event, rejected, metadata)
                     count += 1
-        return count
+                except WrongStatus:
+                    released.append(event.event_id)
+        return RequestsErased(count, released)
 
     async def _subjects(self, tenant_id: UUID) -> dict[UUID, str]:
         """Where requests of a tenant's zaps say whose data they carry, of those that say so."""

@@ -108,6 +108,13 @@ async def write(dsn: str, connection: Connection, store: ObjectStore, month: dat
         return await _write(connection, store, month)
 
 
+async def remove(dsn: str, store: ObjectStore, name: str) -> None:
+    """Remove a file that was written for nothing."""
+    async with alone(dsn):
+        await obstore.delete_async(store, name)
+    log.info("archive.removed", name=name)
+
+
 @asynccontextmanager
 async def alone(dsn: str) -> AsyncIterator[None]:
     """Nobody else writes archives, or takes something out of them: so whoever looks through them sees whole files."""

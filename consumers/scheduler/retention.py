@@ -17,7 +17,7 @@ import msgspec
 import structlog
 from obstore.store import ObjectStore
 
-from consumers.scheduler.archive import place, write
+from consumers.scheduler.archive import place, remove, write
 from domain.erasure.dropping import Dropped, RunsDropped
 from domain.log.event import Metadata, StreamKind, encode_metadata
 from domain.log.ports import NewId
@@ -228,6 +228,8 @@ async def drop(dsn: str, due: Due, new_id: NewId, to: ObjectStore | None = None)
     finally:
         connection.terminate()
     if not all(is_free):
+        if to and name:
+            await remove(dsn, to, name)
         return None
     if not parts:
         return name

@@ -15,11 +15,12 @@ import msgspec
 import pytest
 
 from app.commands.jobs import Jobs
+from consumers.jobs.erasures import Erasures, RequestsErased
 from consumers.scheduler import archive
 from consumers.scheduler.retention import drop, ended
 from domain.erasure.forgetting import subject_key
 from domain.hook.request import json_request
-from domain.intake.events import Reason, RequestRejected
+from domain.intake.events import Reason, RequestAdmitted, RequestRejected
 from domain.log.event import Metadata, StreamKind
 from domain.log.ports import StoreUnavailable
 from domain.run import events as run
@@ -238,3 +239,20 @@ async def nobody_forgets_else(history: History, connection: Connection) -> None:
         with pytest.raises(StoreUnavailable):
             await forget_dropped(history.store.pool, new_id, of, [(p, b"x" * 32) for p in positions], Metadata())
     assert await connection.fetchval("select count(*) from es.forgotten_events") == 0
+
+
+async def test_a_request_that_was_released_meanwhile_keeps_no_other_from_being_forgotten(
+    dsn: str, store: PgEventStore, connection: Connection, tmp_path: Path
+) -> None:
+    history = History(dsn, store, tmp_path)
+    async with following(dsn, store), Engine(dsn, BY_THEMSELVES, 1) as engine:
+        await engine.start()
+        await history.zap(ZAP, "trigger.body.mail")
+        released, held = await history.request(GRACE, "held"), await history.request(GRACE, "held")
+        await history.caught_up()
+    admitted = RequestAdmitted(zap_id=ZAP, request_id=released, run_id=new_id())
+    await append(store, released, admitted, tenant_id=TENANT, key=ZAP, kind=StreamKind.REQUEST)
+    key = subject_key(await connection.fetchval("select key from proj.subject_key"), TENANT, GRACE)
+    erased = await Erasures(store, new_id).erase_requests(TENANT, key, Metadata())
+    assert erased == RequestsErased(1, [released])
+    assert GRACE.encode() not in (await store.read_stream(StreamKind.REQUEST, held))[0].data

@@ -455,26 +455,29 @@ async def test_before_the_read_models_are_built_it_says_so_and_nothing_else(dsn:
     assert await retaining(dsn) == (NOT_YET, b"")
 
 
-async def retaining(dsn: str) -> tuple[int | None, bytes]:
+async def retaining(dsn: str, archive: str = "") -> tuple[int | None, bytes]:
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "consumers.scheduler.retaining", stdin=PIPE, stderr=PIPE
     )
-    _out, said = await child.communicate(f"{dsn}\n\n".encode())
+    _out, said = await child.communicate(f"{dsn}\n{archive}\n".encode())
     return child.returncode, said
 
 
 async def test_what_could_not_be_dropped_beside_a_rebuild_is_not_called_done(
-    dsn: str, store: PgEventStore, connection: Connection, months: None
+    dsn: str, store: PgEventStore, connection: Connection, months: None, tmp_path: Path
 ) -> None:
+    """And leaves no archive of runs that are in the log."""
     await zaps(store, RULES)
     (run_id, *_others) = await runs(store, SHORT, 3)
     async with following(dsn, store), indexed(dsn):
         assert await wait_until(store.pool, "run_list", await store.head(), 10)
         await connection.execute("select pg_advisory_lock(7302, hashtext('stats'))")
-        assert (await retaining(dsn))[0] == NOT_YET
+        assert (await retaining(dsn, str(tmp_path)))[0] == NOT_YET
+        assert list(tmp_path.iterdir()) == []
         assert await store.read_stream(StreamKind.RUN, run_id)
         await connection.execute("select pg_advisory_unlock(7302, hashtext('stats'))")
-        assert (await retaining(dsn))[0] == 0
+        assert (await retaining(dsn, str(tmp_path)))[0] == 0
+        assert len(list(tmp_path.iterdir())) == 1
         assert await store.read_stream(StreamKind.RUN, run_id) == []
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from consumers.connectors.llm.spending import Prices, beyond, plain, spend
+from consumers.connectors.llm.spending import Held, Prices, hold, plain, release, spend
 from domain.connector.config import BadConfig
 from domain.connector.descriptor import ActionContext
 from domain.connector.http_client import HttpReply, HttpRequest
@@ -19,6 +19,8 @@ TIMEOUT_S = 120.0
 MAX_ANSWER = 2**20
 MAX_TOKENS = 10**9
 """Of one answer: what a server says beyond is not believed."""
+UNTOLD_TOKENS = 32_768
+"""What an answer may take, where nobody says."""
 NO_PRICES = "a budget needs prices, such as {input: 0.15, output: 0.60} for a million tokens"
 
 
@@ -94,11 +96,28 @@ class Asking:
 
     async def ask(self, messages: Sequence[Json], more: JsonObject) -> Said:
         """What the model says. Raises Ended and Unreachable."""
-        budget = self._config.monthly_budget
-        if budget and (why := await beyond(budget, self._context)):
-            raise Ended(why)
+        request = _request(self._config, messages, more)
+        held = await self._held(request)
+        try:
+            return await self._answered(request)
+        finally:
+            if held:
+                await release(held, self._context)
+
+    async def _held(self, request: HttpRequest) -> Held | None:
+        budget, prices = self._config.monthly_budget, self._config.prices
+        if not budget or not prices:
+            return None
+        read = len(request.body) if isinstance(request.body, bytes) else 0  # a token has a byte at least
+        most = prices.cost(read, min(self._config.max_tokens or UNTOLD_TOKENS, MAX_TOKENS))
+        held = await hold(budget, most, self._context, is_first=not self.attempts)
+        if not isinstance(held, Held):
+            raise Ended(held)
+        return held
+
+    async def _answered(self, request: HttpRequest) -> Said:
         asked_at = self._context.clock()
-        reply = await self._context.http.request(_request(self._config, messages, more))
+        reply = await self._context.http.request(request)
         now, said = self._context.clock(), answer(reply)
         failed = refused(reply, "the server", now)
         if reply.status == 429 and b"insufficient_quota" in reply.body:

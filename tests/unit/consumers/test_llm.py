@@ -1,5 +1,6 @@
 """A model fills in a form: only what fits is given on, whatever it says."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,7 @@ import pytest
 from consumers.connectors import catalog
 from domain.connector.descriptor import ActionContext
 from domain.connector.http_client import HttpReply, HttpRequest
-from domain.connector.outcome import Failed, Retry, Succeeded
+from domain.connector.outcome import Failed, Postponed, Retry, Succeeded
 from domain.data.work import work
 from domain.log.ports import StoreUnavailable
 from domain.memory.changes import Put
@@ -226,11 +227,58 @@ async def test_beyond_its_budget_a_zap_asks_nothing_until_the_month_is_over() ->
     assert len(model.asked) == 1
 
 
+class Slow(Model):
+    """Answers once it may."""
+
+    def __init__(self, *answers: Any) -> None:
+        super().__init__(*answers)
+        self.questions, self.may_answer = asyncio.Semaphore(0), asyncio.Event()
+
+    async def request(self, request: HttpRequest) -> HttpReply:
+        reply = await super().request(request)
+        self.questions.release()
+        await self.may_answer.wait()
+        return reply
+
+
+async def test_questions_at_once_do_not_go_beyond_a_budget_together() -> None:
+    memory = Scratch(FixedClock())
+    given: dict[str, Any] = {"prices": PRICES, "monthly_budget": 0.000004, "memory": memory, "max_tokens": 100}
+    model = Slow(*[says('{"total": 1}')] * 2)
+    first = asyncio.create_task(extracted(model, key="0", **given))
+    await model.questions.acquire()
+    others = await asyncio.gather(*(extracted(model, key=f"{number}", **given) for number in range(1, 20)))
+    assert {(type(one), one.code) for one in others} == {(Postponed, "budget_in_use")}
+    model.may_answer.set()
+    assert isinstance(await first, Succeeded)
+    assert isinstance(await extracted(model, key="20", **given), Succeeded)
+    assert (await extracted(model, key="21", **given)).code == "budget_spent"
+    assert len(model.asked) == 2
+
+
+async def test_questions_at_once_are_asked_while_the_budget_lasts_for_all() -> None:
+    given: dict[str, Any] = {"prices": PRICES, "monthly_budget": 1, "memory": Scratch(FixedClock())}
+    model = Slow(*[says('{"total": 1}')] * 20)
+    asking = [asyncio.create_task(extracted(model, key=f"{number}", **given)) for number in range(20)]
+    for _ in asking:
+        await model.questions.acquire()
+    model.may_answer.set()
+    assert {type(one) for one in await asyncio.gather(*asking)} == {Succeeded}
+
+
+async def test_a_question_without_an_answer_holds_nothing() -> None:
+    given: dict[str, Any] = {"prices": PRICES, "monthly_budget": 0.000001, "memory": Scratch(FixedClock())}
+    assert isinstance(await extracted(Model(refuses("the model", 500)), key="a", **given), Retry)
+    assert isinstance(await extracted(Model(says('{"total": 1}')), key="b", **given), Succeeded)
+
+
 class Away(Scratch):
     """A database that goes away between a question and its answer."""
 
     async def change(self, place: Place, change: Any, operation: str) -> JsonObject:
-        raise StoreUnavailable("away")
+        if place == SPENT:
+            raise StoreUnavailable("away")
+        return await super().change(place, change, operation)
 
 
 class Gone(Away):
