@@ -16,7 +16,7 @@ async def run(*, quick: bool) -> Report:
     """Seconds, and the highest memory of API and runner meanwhile, above what they have had before."""
     size = SIZE // 10 if quick else SIZE
     rows = []
-    async with running_system() as system, file_target(size) as target, object_store() as (store, objects):
+    async with running_system(on_disk=True) as system, file_target(size) as target, object_store() as (store, objects):
         await system.sign_up()
         hook = (await journey(system, target.address, store))["hook_url"]
         await system.settled([await post_file(system, hook, WARM_UP)], PATIENCE_S)

@@ -132,7 +132,7 @@ async def started(
 
 def _folder(kept: Path | None) -> AbstractContextManager[Path]:
     if kept is None:
-        return data_folder()
+        return data_folder(on_disk=True)
     kept.mkdir(parents=True, exist_ok=True)
     return nullcontext(kept)
 

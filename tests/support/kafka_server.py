@@ -162,7 +162,7 @@ async def running_kafka(
     listeners: Sequence[str] = (), properties: Mapping[str, str] | None = None, scram: Sequence[str] = ()
 ) -> AsyncIterator[KafkaServer]:
     """Apache Kafka on free ports; gone, with its data, afterwards."""
-    with data_folder() as folder:
+    with data_folder(on_disk=True) as folder:
         directory = DataDir(folder / "data")
         directory.create()
         server = KafkaServer(directory, listeners, properties, scram)

@@ -154,7 +154,7 @@ class System:
             return
         pid = self.pids()[name]
         os.kill(pid, signal.SIGKILL)
-        await eventually(lambda: self.pids().get(name, pid) != pid, 30)
+        await eventually(lambda: self.pids().get(name, pid) != pid)
 
     async def command(self, *arguments: str) -> tuple[int, str]:
         """Run a `triggerhub` command beside the instance. Gives its exit code and output."""
@@ -162,13 +162,13 @@ class System:
 
 
 @asynccontextmanager
-async def running_system(**variables: str) -> AsyncIterator[System]:
+async def running_system(*, on_disk: bool = False, **variables: str) -> AsyncIterator[System]:
     """Start `up` in a fresh data directory on a free port; everything is gone afterwards."""
     port = next(free_ports())
     lines: list[str] = []
     async with AsyncExitStack() as stack:
         kafka = await stack.enter_async_context(running_kafka()) if APACHE else None
-        data = stack.enter_context(data_folder()) / "data"
+        data = stack.enter_context(data_folder(on_disk=on_disk)) / "data"
         service = Service(
             name="up",
             argv=(sys.executable, "-m", "app.cli", "up"),
