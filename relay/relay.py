@@ -108,7 +108,7 @@ class Relay:
         self._leader = leader
         self._publisher = publisher
         self._wake = wake
-        self._published_at = 0.0
+        self._published_at = float("-inf")
         self._rate = 0.0
         self._clearing = Clearing(leader, publisher)
 

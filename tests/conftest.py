@@ -36,9 +36,6 @@ PARTS = {
     "tests/faults/": "broken",
     "tests/faults/test_fair_shares.py": "alone",
     "tests/soak/": "alone",
-    "tests/http/test_deliveries.py": "alone",
-    "tests/postgres/test_append_chaos.py": "alone",
-    "tests/postgres/test_event_store_outages.py": "alone",
 }
 """Which tests belong together; the longest name counts, and no part is none.
 

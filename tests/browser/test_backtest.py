@@ -7,7 +7,7 @@ from tests.browser.conftest import Signed
 from tests.browser.test_editor import new_zap, saved, setting
 from tests.support.system import System
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow]
 
 
 async def test_a_draft_is_held_against_the_runs_that_were(system: System, signed: Signed) -> None:

@@ -11,7 +11,7 @@ from tests.browser.conftest import Signed
 from tests.browser.examined import examined
 from tests.support.system import System
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow]
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script> {{ 7 }}"
 FILE = """
 connector: {name}

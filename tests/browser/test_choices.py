@@ -13,7 +13,7 @@ from tests.browser.examined import examined
 from tests.support.eventually import eventually
 from tests.support.system import System
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow]
 HOSTILE = "<img src=x onerror=alert(1)>"
 PER_PAGE = 20
 FILE = """
@@ -85,7 +85,7 @@ async def saved(system: System, zap_id: str, config: dict[str, Any]) -> None:
         zap = await system.call("GET", f"/api/v1/zaps/{zap_id}")
         return bool(zap["draft"]["steps"][0]["config"] == config)
 
-    await eventually(is_saved, 40)
+    await eventually(is_saved)
 
 
 async def open_step(page: Page, zap_id: str, step: str) -> None:

@@ -10,7 +10,7 @@ from tests.browser.conftest import Signed
 from tests.browser.test_editor import new_zap, opened, saved, setting, stored_ids
 from tests.support.system import System
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow]
 LONGEST_TASK = """() => {
   window.longest = 0;
   new PerformanceObserver((list) => {

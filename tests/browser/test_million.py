@@ -46,7 +46,7 @@ async def million(system: System, welcomed: str) -> AsyncIterator[str]:
     zap = await new_zap(system, "A million", [setting("value")])
     connection = await asyncpg.connect(system.dsn)
     listed = "select exists (select from rm.zap_list where zap_id = $1::text::uuid)"
-    await eventually(lambda: connection.fetchval(listed, zap["id"]), 40)
+    await eventually(lambda: connection.fetchval(listed, zap["id"]))
     assert await connection.execute(LISTED, zap["id"], RUNS, timeout=500) == f"INSERT 0 {RUNS}"
     await connection.execute("analyze rm.run_list")
     yield zap["id"]

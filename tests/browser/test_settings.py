@@ -6,7 +6,7 @@ from playwright.async_api import Browser, expect
 from tests.browser.conftest import ANOTHER_BROWSER, EMAIL, Signed, fill_in, sign_in
 from tests.support.system import PASSWORD, System
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow]
 
 
 async def test_a_new_password_signs_other_devices_out_and_lets_in_again(

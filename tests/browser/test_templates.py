@@ -12,7 +12,7 @@ from tests.support.eventually import eventually
 from tests.support.sink import running_sink
 from tests.support.system import System
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow]
 TEMPLATES: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[2] / "app/ui/src/zap/templates.json").read_text("utf-8")
 )
@@ -32,7 +32,7 @@ async def ended(system: System, run_id: str, statuses: set[str]) -> dict[str, An
         run = await system.call("GET", f"/api/v1/runs/{run_id}")
         return run["status"] in statuses
 
-    await eventually(found, 40)
+    await eventually(found)
     run: dict[str, Any] = await system.call("GET", f"/api/v1/runs/{run_id}")
     return run
 

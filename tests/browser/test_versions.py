@@ -7,7 +7,7 @@ from tests.browser.conftest import Signed
 from tests.browser.test_editor import new_zap, opened, saved, setting
 from tests.support.system import System
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow]
 
 
 async def test_a_version_says_what_it_changed_and_why_and_can_be_had_again(system: System, signed: Signed) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.served_api import run, served_api
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow]
 
 NODE = 20
 UNREACHABLE = re.compile(

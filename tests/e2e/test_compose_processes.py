@@ -138,7 +138,6 @@ def on_our_servers(service: str, env: Mapping[str, str], servers: str, postgres:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 async def test_its_commands_with_its_environment_run_the_demo(broker: Broker, dotenv: Mapping[str, str]) -> None:
     async with running_postgres() as postgres, deployment("", "", "") as deployed:
         admin = urlsplit(postgres.dsn)
@@ -164,7 +163,6 @@ async def test_its_commands_with_its_environment_run_the_demo(broker: Broker, do
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 @pytest.mark.skipif(not APACHE, reason="the embedded broker knows no passwords")
 async def test_its_broker_refuses_whoever_has_no_password(broker: Broker, dotenv: Mapping[str, str]) -> None:
     topics = environment("topics", dotenv) | {"TRIGGERHUB_KAFKA_BOOTSTRAP_SERVERS": broker.servers}

@@ -31,7 +31,7 @@ async def run_of(system: System, run_id: str, *statuses: str) -> dict[str, Any]:
         run = await system.call("GET", f"/api/v1/runs/{run_id}")
         return run if run["status"] in (statuses or ("completed", "filtered", "failed", "cancelled")) else None
 
-    run: dict[str, Any] = await eventually(found, 30)
+    run: dict[str, Any] = await eventually(found)
     return run
 
 
@@ -40,7 +40,6 @@ def set_(step_id: str, **values: Any) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 async def test_each_step_has_the_output_of_the_contract(shared_system: System) -> None:  # noqa: PLR0915 - one journey
     system = shared_system
     async with running_sink() as sink:
@@ -86,7 +85,7 @@ async def test_each_step_has_the_output_of_the_contract(shared_system: System) -
         async def asked() -> Any:
             return (await system.call("GET", "/api/v1/approvals?state=open"))["items"]
 
-        (approval,) = await eventually(asked, 30)
+        (approval,) = await eventually(asked)
         wanted = {"id", "run_id", "step_id", "title", "message", "form", "deadline", "url"}
         assert wanted <= approval.keys()
         assert (approval["run_id"], approval["step_id"], approval["title"]) == (run_id, "ok", "Refund 21?")

@@ -16,7 +16,6 @@ from tests.support.system import System
 
 README = Path(__file__).parents[2] / "README.md"
 SETUP = next(block for block in blocks("first-zap") if block.note == "setup")
-pytestmark = pytest.mark.timeout(180)
 NOT_RUN = {"operating": 1}
 """How many blocks of a page no test can run; each says why."""
 

@@ -50,7 +50,6 @@ def postgres_of(system: System) -> list[psutil.Process]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(150)
 async def test_while_the_database_stands_still_senders_are_told_so_within_two_seconds(shared_system: System) -> None:
     system = shared_system
     async with running_sink() as sink:
@@ -58,18 +57,18 @@ async def test_while_the_database_stands_still_senders_are_told_so_within_two_se
         zap = await system.published_zap(sink.url, {"n": "{{ trigger.body.n }}"})
         senders = Senders(system, zap["hook_url"])
         tasks = [asyncio.create_task(senders.send(number)) for number in range(SENDERS)]
-        await eventually(lambda: len(senders.accepted) > 200, 30)
+        await eventually(lambda: len(senders.accepted) > 200)
         stopped = postgres_of(system)
         for process in stopped:
             process.suspend()
         try:
-            await eventually(lambda: len(senders.refused_s) >= OUTAGE_ANSWERS, 30)
+            await eventually(lambda: len(senders.refused_s) >= OUTAGE_ANSWERS)
             assert await alive(system)
         finally:
             for process in stopped:
                 process.resume()
         before = len(senders.accepted)
-        await eventually(lambda: len(senders.accepted) > before + 200, 30)
+        await eventually(lambda: len(senders.accepted) > before + 200)
         senders.done = True
         await asyncio.gather(*tasks)
         assert max(senders.refused_s) < 2.5, sorted(senders.refused_s)[-5:]

@@ -84,7 +84,7 @@ async def every_run_reads_as_before(system: System) -> None:
         runs = await system.call("GET", "/api/v1/runs?limit=100")
         return {run["id"] for run in runs["items"]} >= set(OLD["statuses"])
 
-    await eventually(listed, 30)
+    await eventually(listed)
     for run_id, status in OLD["statuses"].items():
         run = await system.call("GET", f"/api/v1/runs/{run_id}")
         assert run["status"] in ({status} if status != "waiting" else {"waiting", "running", "queued"}), run_id
@@ -126,7 +126,7 @@ async def held_requests_are_released(system: System, sink: Sink) -> None:
     await point_at(system, zap_id, sink)
     before = sink.count
     await system.call("POST", f"/api/v1/zaps/{zap_id}/held/release", {})
-    await eventually(lambda: sink.count > before, 30)
+    await eventually(lambda: sink.count > before)
     assert json.loads(bodies(sink)[-1]) == {"held": 1}
 
 

@@ -34,23 +34,23 @@ async def test_zaps_that_start_by_themselves_do_and_each_turn_is_accounted_for(s
         async def turns(zap_id: str, status: str) -> Any:
             return (await system.call("GET", f"/api/v1/zaps/{zap_id}/ticks?status={status}"))["items"]
 
-        (fired,) = await eventually(lambda: turns(poll, "fired"), 40)
+        (fired,) = await eventually(lambda: turns(poll, "fired"))
         assert (fired["kind"], fired["trigger_id"], fired["new_items"]) == ("poll", "trigger", 3)
         runs = [await system.call("GET", f"/api/v1/runs/{run_id}") for run_id in fired["run_ids"]]
         assert [run["trigger"]["body"] for run in runs] == [{"id": 1}, {"id": 2}, {"id": 3}]
         assert {run["source"] for run in runs} == {"poll"}
-        ticks = await eventually(lambda: turns(schedule, "fired"), 30)
+        ticks = await eventually(lambda: turns(schedule, "fired"))
         assert {tick["kind"] for tick in ticks} == {"schedule"}
-        await eventually(lambda: turns(poll, "empty"), 30)
+        await eventually(lambda: turns(poll, "empty"))
         health = await system.call("GET", f"/api/v1/zaps/{poll}/health")
         assert (health["polls"][0]["failures"], health["polls"][0]["problem"]) == (0, "")
-        await eventually(lambda: ears.count >= 3, 40)
+        await eventually(lambda: ears.count >= 3)
 
         async def heard() -> bool:
             listed = await system.call("GET", f"/api/v1/runs?zap_id={listener}&source=failure")
             return len(listed["items"]) >= 3
 
-        await eventually(heard, 40)
+        await eventually(heard)
 
 
 @pytest.mark.slow

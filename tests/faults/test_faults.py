@@ -18,7 +18,7 @@ IN_FLIGHT = 600
 CONCURRENCY = 200
 """Actions that the runner has under way at most."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow]
 
 
 async def test_processes_that_die_between_two_effects_lose_and_double_nothing(rig: Rig) -> None:
@@ -39,7 +39,7 @@ async def test_a_runner_killed_with_hundreds_of_runs_in_flight_ends_each_with_on
             await rig.system.published_zap(sink.url, {"n": "{{ trigger.body.n }}"}, {"second": 2}) for _ in range(6)
         ]
         runs = set(await send(rig.system, zaps, IN_FLIGHT))
-        await eventually(lambda: sink.count == CONCURRENCY, 40)
+        await eventually(lambda: sink.count == CONCURRENCY)
         under_way = set(sink.deliveries)
         earlier = await read_log(rig.system.dsn)
         assert [event.type for event in earlier if event.stream_id in runs] == ["zap.run.requested"] * IN_FLIGHT
@@ -56,7 +56,7 @@ async def test_half_an_hour_without_the_broker_only_delays(rig: Rig) -> None:
         await rig.system.sign_up("grace@example.com")
         zaps.append(await rig.system.published_zap(sink.url, {"n": "{{ trigger.body.n }}"}))
         await send(rig.system, zaps, 20)
-        await eventually(lambda: sink.count == 20, 40)
+        await eventually(lambda: sink.count == 20)
         before, answered = vitals(rig.system), len(rig.system.answers)
         await rig.broker.kill()
         await send(rig.system, zaps, OUTAGE_S * WEBHOOKS_PER_S)

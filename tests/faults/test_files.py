@@ -17,7 +17,7 @@ from tests.support.system import System
 SIZE = 20 * 2**20
 MOST = 16 * 2**20
 """Bytes that a process may need for it at its highest: less than the file."""
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow]
 
 
 async def swept(system: System) -> list[tuple[str, int]]:

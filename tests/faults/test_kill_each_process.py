@@ -11,7 +11,6 @@ VICTIMS = ("api", "relay", "runner", "projector", "scheduler", "broker", "postgr
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
 async def test_nothing_is_lost_or_doubled_when_each_process_is_killed_in_turn() -> None:
     async with running_system() as system, running_sink() as sink:
         async with under_load(system, sink, senders=4, pause_s=0.02) as load:

@@ -5,7 +5,7 @@ import pytest
 from tests.support.dying import a_loop_whose_runner_dies
 from tests.support.rig import Rig
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow]
 
 
 async def test_each_item_has_one_outcome_when_the_runner_dies(rig: Rig) -> None:

@@ -20,7 +20,7 @@ from tests.support.system import System
 
 RUNS = 40
 PAUSE_S = 0.05
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow]
 
 
 async def waiting_zap(system: System, target: str, items: int) -> dict[str, Any]:

@@ -1,15 +1,25 @@
 """The application and people who use it. A test that asks for `dsn` gets them on a database of its own."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
 
+from app.intake import live_zaps
 from consumers.connectors import catalog
 from consumers.outbound.addresses import parse_networks
 from sql.log.event_store import PgEventStore
 from tests.support.api import Person, running_api, sign_up
+from tests.support.eventually import PATIENCE_S
 from tests.support.world import World, running_world
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient() -> Iterator[None]:
+    """Several tests share two cores, so to read a zap may take longer than a sender would be kept waiting."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(live_zaps, "LOAD_S", PATIENCE_S)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,7 @@ async def job_of(ada: Person, path: str) -> tuple[str, int, int, int]:
         job: dict[str, Any] = (await ada("GET", asked.headers["location"].removeprefix("/api/v1"))).json()
         return job if job["status"] == "completed" else {}
 
-    job: dict[str, Any] = await eventually(done, 40)
+    job: dict[str, Any] = await eventually(done)
     return job["kind"], job["done"], job["skipped"], job["failed"]
 
 
@@ -79,7 +79,7 @@ async def test_an_operator_sees_what_would_go_and_brings_it_back(
             zap_id=UUID(zap["id"]), zap_version=1, source="webhook", request=json_request({"mail": "canary-3"})
         )
         await append(store, run_id, started, run.RunCompleted(), tenant_id=UUID(ada.id), key=run_id)
-        assert await wait_until(store.pool, "run_list", await store.head(), 10)
+        assert await wait_until(store.pool, "run_list", await store.head(), 60)
         await retaining.retention(settings, dry_run=True)
         said = capsys.readouterr().out
         assert f"2025-03 workspace {ada.id} zap {zap['id']}: 1 completed" in said
@@ -112,7 +112,7 @@ async def test_an_operator_sees_what_would_go_and_brings_it_back(
         assert (await ada("GET", f"/runs/{run_id}")).status_code == 404
         (again,) = (tmp_path / "new").iterdir()
         await retaining.bring_back(settings, again.name, str(tmp_path / "new"))
-        assert await wait_until(store.pool, "run_list", await store.head(), 10)
+        assert await wait_until(store.pool, "run_list", await store.head(), 60)
         assert (await bob("POST", "/retention/apply")).json()["code"] == "wrong_status"
         async with patient_store(dsn, "jobs") as own, job_worker(dsn, own, str(tmp_path)):
             assert await job_of(ada, "/retention/apply") == ("retain", 2, 0, 0), "a month, and payloads"

@@ -37,8 +37,7 @@ async def own_database(postgres_server: str) -> AsyncIterator[str]:
 @pytest.fixture(scope="module")
 async def api(own_database: str) -> AsyncIterator[httpx.AsyncClient]:
     """With the real connectors, and leave to call this machine."""
-    changes = {"catalog": catalog(), "outbound_allow": parse_networks("127.0.0.0/8")}
-    async with running_api(own_database, **changes) as client:
+    async with running_api(own_database, catalog=catalog(), outbound_allow=parse_networks("127.0.0.0/8")) as client:
         yield client
 
 

@@ -41,11 +41,11 @@ async def test_a_person_is_forgotten_in_all_runs_of_zaps_that_say_whose_they_are
                 job: dict[str, Any] = (await ada("GET", wanted.headers["location"].removeprefix("/api/v1"))).json()
                 return job if job["status"] == "completed" else {}
 
-            job: dict[str, Any] = await eventually(done, 40)
+            job: dict[str, Any] = await eventually(done)
             return job
 
-        assert await wait_until(store.pool, "run_list", await store.head(), 10)
-        assert await wait_until(store.pool, "run_keys", await store.head(), 10)
+        assert await wait_until(store.pool, "run_list", await store.head(), 60)
+        assert await wait_until(store.pool, "run_keys", await store.head(), 60)
         assert await erasing.erase(settings, "GRACE@example.org", really=False) == 0
         assert "2 runs: with --yes" in capsys.readouterr().out
         seen = (await ada("POST", "/erasures", json={"subject": "grace@example.org ", "preview": True})).json()
@@ -58,7 +58,7 @@ async def test_a_person_is_forgotten_in_all_runs_of_zaps_that_say_whose_they_are
         assert (found["kind"], found["done"], found["failed"]) == ("erase", 1, 1)
         assert "has not ended" in found["problem"]
         await ada("POST", f"/runs/{runs[0]}/cancel")
-        assert await wait_until(store.pool, "run_list", await store.head(), 10)
+        assert await wait_until(store.pool, "run_list", await store.head(), 60)
         assert (await erased())["done"] == 1
         assert await erasing.erase(settings, "7", really=True) == 0
         assert "1 runs were forgotten" in capsys.readouterr().out

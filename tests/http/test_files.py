@@ -73,7 +73,7 @@ async def test_large_bodies_become_files_and_small_ones_stay_as_they_are(
     assert (await bob("GET", f"/files/{photo['$file']}")).status_code == 404
     assert (await ada("GET", f"/files/{uuid4()}")).status_code == 404
     async with following(_dsn, store):
-        assert await wait_until(store.pool, "audit", await store.head(), 10)
+        assert await wait_until(store.pool, "audit", await store.head(), 60)
         entries = (await ada("GET", "/audit?type=user.file_downloaded")).json()["items"]
         assert [entry["summary"].partition(" the file ")[2] for entry in entries] == [
             f"{photo['$file']}, of 512,000 bytes"

@@ -9,9 +9,7 @@ from uuid import UUID
 import pytest
 
 from app.intake.request_log import PER_MINUTE
-from consumers.connectors import catalog
 from consumers.jobs import worker
-from consumers.jobs.worker import JobWorker
 from domain.intake.arrival import MAX_ITEMS, dedupe_key
 from domain.log.event import Append, Metadata, NewEvent, StreamKind
 from domain.registry import decode
@@ -22,6 +20,7 @@ from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id
 from tests.support.api import Person, running_api, sign_up, zap_body
 from tests.support.eventually import eventually
+from tests.support.jobs import job_worker
 from tests.support.projected import PARTITIONS, following, requested
 from tests.support.stores import patient_store
 
@@ -86,20 +85,14 @@ class Bench:
             job: dict[str, Any] = (await person("GET", f"/jobs/{job_id}")).json()
             return job if job["status"] == "completed" else None
 
-        job: dict[str, Any] = await eventually(read, 40)
+        job: dict[str, Any] = await eventually(read)
         return job
 
 
 @asynccontextmanager
 async def working(dsn: str) -> AsyncIterator[Bench]:
-    stop = asyncio.Event()
-    async with patient_store(dsn, "worker") as store, following(dsn, store):
-        task = asyncio.create_task(JobWorker(store, dsn, new_id, catalog()).run(stop))
-        try:
-            yield Bench(store)
-        finally:
-            stop.set()
-            await task
+    async with patient_store(dsn, "worker") as store, following(dsn, store), job_worker(dsn, store):
+        yield Bench(store)
 
 
 @pytest.fixture

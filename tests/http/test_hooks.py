@@ -18,6 +18,7 @@ from domain.run.events import RunRequested
 from domain.values.json import Json
 from sql.log.event_store import PgEventStore
 from tests.support.api import Person, running_api, sign_up
+from tests.support.eventually import eventually
 
 
 async def requested(ada: Person, run_id: str) -> dict[str, Any]:
@@ -345,13 +346,18 @@ async def test_new_runs_use_the_live_version(ada: Person) -> None:
 async def test_what_can_not_be_committed_is_never_acknowledged(ada: Person, dsn: str) -> None:
     zap = await ada.live_zap()
     connection = await asyncpg.connect(dsn)
-    assert (await ada.api.post(zap["hook_url"])).status_code == 200
-    async with connection.transaction():
-        await connection.execute("select pg_advisory_xact_lock(7301, 1)")
-        answers = await asyncio.gather(*(ada.api.post(zap["hook_url"]) for _ in range(20)))
+    async with running_api(dsn, patience_s=0.3) as api:
+        await eventually(lambda: _is_taken(api, zap))
+        async with connection.transaction():
+            await connection.execute("select pg_advisory_xact_lock(7301, 1)")
+            answers = await asyncio.gather(*(api.post(zap["hook_url"]) for _ in range(20)))
     await connection.close()
     assert {(answer.status_code, answer.headers["retry-after"]) for answer in answers} == {(503, "1")}
     assert {answer.json()["code"] for answer in answers} == {"unavailable"}
+
+
+async def _is_taken(api: httpx.AsyncClient, zap: dict[str, Any]) -> bool:
+    return (await api.post(zap["hook_url"])).status_code == 200
 
 
 class Sent(msgspec.Struct):

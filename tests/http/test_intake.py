@@ -13,7 +13,7 @@ import asyncpg
 import httpx
 import pytest
 
-from app.intake import request_log
+from app.intake import live_zaps, request_log
 from domain.hook.hops import OWN_PER_MINUTE, Hop, Hops
 from domain.hook.request import Request
 from domain.intake.events import RequestRejected
@@ -123,19 +123,20 @@ async def test_secrets_go_in_and_never_come_out(ada: Person, bob: Person, dsn: s
     await connection.close()
 
 
-async def test_other_processes_see_changed_secrets_within_a_second(ada: Person, shared_dsn: str) -> None:
+async def test_other_processes_see_changed_secrets_at_once(
+    ada: Person, shared_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_zaps, "POLL_S", 3_600)
     zap = await ada.live_zap(trigger=GITHUB, secrets=["first secret"])
     async with running_api(shared_dsn) as other:
         for secret in ("second secret", "third secret"):
             assert (await other.post(zap["hook_url"], headers=signed(b"", secret))).status_code == 401
             await ada("PUT", f"/zaps/{zap['id']}/secrets", json={"secrets": [secret]})
-            changed = time.monotonic()
 
             async def seen(secret: str = secret) -> bool:
                 return (await other.post(zap["hook_url"], headers=signed(b"", secret))).status_code == 200
 
-            await eventually(seen, 1, 0.01)
-            assert time.monotonic() - changed < 1
+            await eventually(seen)
 
 
 async def test_an_authentic_body_that_does_not_parse_is_kept_as_text(ada: Person) -> None:

@@ -17,18 +17,18 @@ from app.accounts import tokens
 from app.live import listeners, live, reader
 from app.live.news import ClosedBecause
 from app.roles import connections
+from app.roles.server import DRAIN_S
 from domain.log.event import Event
 from domain.run.events import RunCompleted
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import Connection, connect
 from sql.process.clock import new_id
 from tests.support.api import Person, sign_up
-from tests.support.event_stream import Reading, Stream, Told, follow
-from tests.support.eventually import eventually
+from tests.support.event_stream import Reading, Stream, Told, follow, heard_more, reading, writing
+from tests.support.eventually import PATIENCE_S, eventually
 from tests.support.postgres import cloned_database
 from tests.support.projected import append, attempt_failed, failed, requested, resumed, succeeded
 from tests.support.served_api import served_log
-from tests.support.steady import steady
 from tests.support.stores import patient_store
 
 RESTARTS = int(os.environ.get("TRIGGERHUB_TEST_RESTARTS", "3"))
@@ -59,7 +59,7 @@ class House:
         """What a stream tells up to a run that is requested now."""
         mark = await self.run(person, new_id())
         found: list[Told] = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             async for told in stream:
                 if told.data.get("run_id") == str(mark):
                     return found
@@ -302,42 +302,20 @@ async def test_pages_are_cut_anywhere_and_nothing_is_left_out(house: House, monk
 
 async def test_through_restarts_of_the_process_each_listener_has_everything_once(dsn: str) -> None:
     """For longer: TRIGGERHUB_TEST_RESTARTS=20."""
-    urls: list[str] = []
+    urls = ["http://127.0.0.1:1"]  # where nobody answers
     async with patient_store(dsn, "writer") as store:
         async with served_log(dsn) as url, httpx.AsyncClient(base_url=url) as http:
             people = [await sign_up(http), await sign_up(http, name="Bob")]
-        begin, stop = await store.head(), asyncio.Event()
-        written: dict[str, list[int]] = {person.id: [] for person in people}
-
-        async def write(person: Person) -> None:
-            async for _ in steady(50):  # as fast as it can, no listener of the same machine would ever have all
-                if stop.is_set():
-                    return
-                run_id = new_id()
-                for event in (requested(new_id()), succeeded()):
-                    position = await append(store, run_id, event, tenant_id=UUID(person.id), key=run_id)
-                    written[person.id].append(position)
-
-        readers = [Reading(person, begin, urls) for person in people for _ in range(3)]
-        writing = [asyncio.create_task(write(person)) for person in people]
-        reading: list[asyncio.Task[None]] = []
-        try:
-            for turn in range(RESTARTS + 1):
-                async with served_log(dsn) as url:
-                    urls.append(url)
-                    reading = reading or [asyncio.create_task(one.read()) for one in readers]
-                    heard = [len(one.found) for one in readers]
-                    await eventually(lambda: all(len(r.found) > n for r, n in zip(readers, heard, strict=True)), 30)  # noqa: B023
-                    if turn == RESTARTS:
-                        stop.set()
-                        await asyncio.gather(*writing)
-                        await eventually(lambda: all(len(r.found) >= len(written[r.person.id]) for r in readers), 30)
-        finally:
-            for task in (*writing, *reading):
-                task.cancel()
-            await asyncio.gather(*writing, *reading, return_exceptions=True)
-    for one in readers:
-        assert one.found == written[one.person.id]
+        readers = [Reading(person, await store.head(), urls) for person in people for _ in range(3)]
+        async with reading(readers):
+            async with writing(store, people, 50) as written:
+                for _ in range(RESTARTS):
+                    async with served_log(dsn) as url:
+                        urls.append(url)
+                        await heard_more(readers)
+            async with served_log(dsn) as url:
+                urls.append(url)
+                await written.proven(readers)
 
 
 async def test_the_streams_of_a_process_that_stops_end_at_once_and_say_so(dsn: str) -> None:
@@ -347,7 +325,7 @@ async def test_the_streams_of_a_process_that_stops_end_at_once_and_say_so(dsn: s
             ada = await sign_up(http)
             stream = await stack.enter_async_context(follow(url, ada.access_token))
             began = asyncio.get_running_loop().time()
-        assert asyncio.get_running_loop().time() - began < 3
+        assert asyncio.get_running_loop().time() - began < DRAIN_S, "or it waits for them in vain"
         (closed,) = await stream.rest()
     assert (closed.event, closed.data["reason"]) == ("closed", "stopping")
 
@@ -361,7 +339,7 @@ async def test_a_listener_that_does_not_read_is_dropped_while_others_have_everyt
         ends = _ends(monkeypatch)
         for _ in range(200):
             sent = await asyncio.gather(*(house.run(ada, zap_id) for _ in range(100)))
-            told = await good.take(100, 20)
+            told = await good.take(100)
             assert {one.data["run_id"] for one in told} == {str(run_id) for run_id in sent}
             if ends:
                 break
@@ -405,7 +383,7 @@ async def _unread(url: str, person: Person) -> AsyncIterator[asyncio.StreamReade
 
 async def _parts(reading: asyncio.StreamReader) -> AsyncIterator[bytes]:
     """What comes in chunks, until the last one."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while size := int(await reading.readline(), 16):
             yield await reading.readexactly(size)
             await reading.readexactly(2)
@@ -433,13 +411,13 @@ async def test_an_idle_stream_is_kept_and_learns_how_far_it_has_come(
     for name in ("HEAD_S", "BODY_S", "ANSWER_S", "SWEEP_S"):
         monkeypatch.setattr(connections, name, 0.1)
     async with follow(house.url, ada.access_token) as stream:
-        reading = asyncio.create_task(stream.take(1, 30))
-        await eventually(lambda: stream.comments.count("heartbeat") > 5, 40)
+        taking = asyncio.create_task(stream.take(1))
+        await eventually(lambda: stream.comments.count("heartbeat") > 5)
         await house.run(bob, new_id())
         head = await house.store.head()
-        await eventually(lambda: stream.id == str(head), 40)
+        await eventually(lambda: stream.id == str(head))
         await house.run(ada, new_id())
-        assert names(await reading) == ["run.requested"]
+        assert names(await taking) == ["run.requested"]
 
 
 async def test_a_stream_ends_with_its_access_token(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,14 +12,11 @@ import httpx
 import pytest
 
 from app.config.data_dir import free_ports
-from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id
 from tests.support.api import Person, sign_up
 from tests.support.deployment import Deployment, deployment
-from tests.support.event_stream import Reading
-from tests.support.eventually import eventually
-from tests.support.projected import append, requested, succeeded
-from tests.support.steady import steady
+from tests.support.event_stream import Reading, heard_more, reading, writing
+from tests.support.projected import append, requested
 from tests.support.stores import patient_store
 
 pytestmark = [pytest.mark.slow]
@@ -29,30 +26,6 @@ PATIENCE_S = 60
 """That of the writer: processes that start take all of a small machine."""
 PER_SECOND = 20
 """Runs of each person: enough of them for each process to be in the middle of one when it ends."""
-
-
-class Writing:
-    """Runs of some people, written to the log whichever processes there are; `positions` of each one's events."""
-
-    def __init__(self, store: PgEventStore, people: Sequence[Person]) -> None:
-        self.positions: dict[str, list[int]] = {person.id: [] for person in people}
-        self._store = store
-        self._stop = asyncio.Event()
-        self._tasks = [asyncio.create_task(self._write(person)) for person in people]
-
-    async def _write(self, person: Person) -> None:
-        async for _ in steady(PER_SECOND):
-            if self._stop.is_set():
-                break
-            run_id = new_id()
-            for event in (requested(new_id()), succeeded()):
-                position = await append(self._store, run_id, event, tenant_id=UUID(person.id), key=run_id)
-                self.positions[person.id].append(position)
-
-    async def end(self) -> None:
-        """All that was begun is written."""
-        self._stop.set()
-        await asyncio.gather(*self._tasks)
 
 
 @asynccontextmanager
@@ -68,30 +41,6 @@ async def people_of(url: str) -> list[Person]:
         return [await sign_up(http), await sign_up(http, name="Bob")]
 
 
-async def proven(readers: Sequence[Reading], writing: Writing) -> None:
-    """Everybody has everything of theirs once and in order, and nothing of others."""
-    await writing.end()
-    await eventually(lambda: all(len(one.found) >= len(writing.positions[one.person.id]) for one in readers), 60)
-    for one in readers:
-        assert one.found == writing.positions[one.person.id]
-
-
-async def heard_more(readers: Sequence[Reading]) -> None:
-    before = [len(one.found) for one in readers]
-    await eventually(lambda: all(len(one.found) > n for one, n in zip(readers, before, strict=True)), 60)
-
-
-@asynccontextmanager
-async def reading(readers: Sequence[Reading]) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(one.read()) for one in readers]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
 @pytest.mark.soak
 @pytest.mark.timeout(900)
 async def test_through_restarts_and_kills_of_a_real_process_each_listener_has_everything_once(dsn: str) -> None:
@@ -101,19 +50,18 @@ async def test_through_restarts_and_kills_of_a_real_process_each_listener_has_ev
         await deployed.ready()
         people = await people_of(deployed.base)
         readers = [Reading(person, await store.head(), [deployed.base]) for person in people for _ in range(3)]
-        writing = Writing(store, people)
         async with reading(readers):
-            await heard_more(readers)
-            for turn in range(RESTARTS):
-                if turn % 2:
-                    await deployed.kill(name)
-                else:
-                    assert await deployed.restart(name) == 0
+            async with writing(store, people, PER_SECOND) as written:
                 await heard_more(readers)
-            await proven(readers, writing)
+                for turn in range(RESTARTS):
+                    if turn % 2:
+                        await deployed.kill(name)
+                    else:
+                        assert await deployed.restart(name) == 0
+                    await heard_more(readers)
+            await written.proven(readers)
 
 
-@pytest.mark.timeout(180)
 async def test_whoever_loses_one_of_two_processes_goes_on_at_the_other(dsn: str) -> None:
     async with api_only(dsn) as deployed, patient_store(dsn, "writer") as store:
         other_port = next(free_ports())
@@ -124,13 +72,13 @@ async def test_whoever_loses_one_of_two_processes_goes_on_at_the_other(dsn: str)
         people = await people_of(deployed.base)
         begin, urls = await store.head(), [deployed.base]
         readers = [Reading(person, begin, of) for person in people for of in (urls, [other])]
-        writing = Writing(store, people)
         async with reading(readers):
-            await heard_more(readers)
-            await deployed.lose(lost)
-            urls.append(other)
-            await heard_more(readers)
-            await proven(readers, writing)
+            async with writing(store, people, PER_SECOND) as written:
+                await heard_more(readers)
+                await deployed.lose(lost)
+                urls.append(other)
+                await heard_more(readers)
+            await written.proven(readers)
 
 
 def resident(pid: int) -> int:
@@ -150,7 +98,6 @@ async def opened(url: str, person: Person) -> tuple[asyncio.StreamReader, asynci
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(300)
 async def test_a_thousand_listeners_cost_less_than_100_megabytes(dsn: str) -> None:
     """Half of them sit at the workspace where something happens."""
     async with api_only(dsn) as deployed, patient_store(dsn, "writer") as store:

@@ -1,17 +1,15 @@
 """Search keys over HTTP: declared today they find last month's runs; and runs are listed by the tags of their zaps."""
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from consumers.connectors import catalog
-from consumers.jobs.worker import JobWorker
 from domain.hook.request import json_request
 from domain.run import events as run
 from sql.process.clock import new_id, now
 from tests.support.api import Person, zap_body
 from tests.support.eventually import eventually
+from tests.support.jobs import job_worker
 from tests.support.projected import append, following
 from tests.support.stores import patient_store
 
@@ -42,8 +40,6 @@ async def test_a_key_that_is_declared_today_finds_the_runs_of_last_month(ada: Pe
             requested = run.RunRequested(zap_id=UUID(zap["id"]), zap_version=1, source="webhook", request=request)
             tenant = UUID(ada.id)
             await append(store, run_id, requested, run.RunCompleted(), tenant_id=tenant, key=run_id)
-        stop = asyncio.Event()
-        working = asyncio.create_task(JobWorker(store, dsn, new_id, catalog()).run(stop))
         await publish(ada, zap["id"], search_keys=KEYS)
 
         async def asked(query: str) -> list[dict[str, Any]]:
@@ -59,11 +55,10 @@ async def test_a_key_that_is_declared_today_finds_the_runs_of_last_month(ada: Pe
             jobs = (await ada("GET", "/jobs")).json()["items"]
             return [job for job in jobs if job["status"] == "completed"]
 
-        await eventually(all_found, 40)
-        (job,) = await eventually(ended, 40)
+        async with job_worker(dsn, store):
+            await eventually(all_found)
+            (job,) = await eventually(ended)
         assert (job["kind"], job["done"]) == ("search_keys", 5)
-        stop.set()
-        await working
         (found,) = await asked("where=keys.order=4713")
         assert (found["id"], found["keys"]) == (str(ids[2]), {"order": 4713, "customer": "Umbrella"})
         assert [item["keys"]["order"] for item in await asked("where=keys.customer=ACME")] == [4714, 4712]

@@ -26,7 +26,7 @@ from tests.support.mailbox_server import mailbox_server
 from tests.support.oauth_server import CLIENT, OAuthServer, oauth_server
 from tests.support.system import PARTITIONS, PASSWORD
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow]
 MARK = secrets.token_hex(6)
 ONCE: dict[str, Any] = {"retry": {"kind": "fixed", "delays_s": [0.1]}, "on_error": "continue"}
 PEM = (
@@ -223,12 +223,12 @@ async def aviary(postgres_server: str, broker: Broker) -> AsyncIterator[Aviary]:
         await aviary.send(2)
         await system.settled(aviary.runs, 60)
         for zap_id in polls:
-            await eventually(partial(aviary.ticked, zap_id), 30)
+            await eventually(partial(aviary.ticked, zap_id))
         aviary.polls = polls
         server.refusal = "not any more"
         server.valid.clear()
         await aviary.send(3)
-        await eventually(lambda: "needs_reconnect" in "".join(system.lines), 30)
+        await eventually(lambda: "needs_reconnect" in "".join(system.lines))
         for kind in ("bearer", "basic"):
             wish = {"url": f"{target.url}/status/403"}
             tried = await system.call("POST", f"/api/v1/connections/{aviary.connections[kind]}/test", wish)

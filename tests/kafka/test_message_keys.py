@@ -3,7 +3,6 @@
 A file of its own: a runner of other tests would be of one group with the runners here, and both would begin anew.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,6 +14,7 @@ from relay.topic import KafkaConfig
 from tests.support.bench import MESSAGE_KEY, PARTITIONS, Bench
 from tests.support.broker import Broker, topic_records
 from tests.support.eventually import eventually
+from tests.support.meanwhile import until_stopped
 from tests.support.sink import Sink
 from tests.support.stores import patient_store
 
@@ -27,9 +27,9 @@ async def test_messages_from_before_there_was_a_key_are_published_again(dsn: str
         bench = Bench(store, broker, catalog())
         async with relaying(bench, b""):
             run_id = await bench.request(await bench.zap({"url": sink.url}))
-            await eventually(lambda: published(bench, 4), 40)
+            await eventually(lambda: published(bench, 4))
         async with relaying(bench, MESSAGE_KEY), bench.another_runner():
-            await bench.has(run_id, StepSucceeded, RunCompleted, within_s=30)
+            await bench.has(run_id, StepSucceeded, RunCompleted)
 
 
 async def test_while_the_key_is_replaced_messages_of_both_keys_are_read(dsn: str, broker: Broker, sink: Sink) -> None:
@@ -41,20 +41,17 @@ async def test_while_the_key_is_replaced_messages_of_both_keys_are_read(dsn: str
         for messages, key in ((4, OLD_KEY), (5, MESSAGE_KEY)):
             runs.append(await bench.request(zap))
             async with relaying(bench, key):
-                await eventually(partial(published, bench, messages), 40)
+                await eventually(partial(published, bench, messages))
         async with bench.another_runner(message_keys=(MESSAGE_KEY, OLD_KEY)):
             for run_id in runs:
-                await bench.has(run_id, StepSucceeded, RunCompleted, within_s=60)
+                await bench.has(run_id, StepSucceeded, RunCompleted)
 
 
 @asynccontextmanager
 async def relaying(bench: Bench, key: bytes) -> AsyncIterator[None]:
-    stop = asyncio.Event()
     config = KafkaConfig(bench.servers, bench.topic, PARTITIONS, message_key=key)
-    task = asyncio.create_task(relay.run(bench.store.dsn, config, stop))
-    yield
-    stop.set()
-    await task
+    async with until_stopped(partial(relay.run, bench.store.dsn, config)):
+        yield
 
 
 async def published(bench: Bench, count: int) -> bool:

@@ -33,4 +33,4 @@ async def test_read_models_of_a_newer_release_end_a_projector_in_one_line(dsn: s
         message_key=Secret(b64encode(bytes(32)).decode()),
     )
     with pytest.raises(OperatorError, match=r"belong to a newer release .* run that one"):
-        await asyncio.wait_for(ROLES["projector"].run(settings, asyncio.Event()), 20)
+        await asyncio.wait_for(ROLES["projector"].run(settings, asyncio.Event()), 60)

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -31,7 +32,8 @@ from sql.postgres.queries import Queries
 from sql.process.clock import new_id
 from tests.support.broker import APACHE, Broker, topic_name, topic_records
 from tests.support.builders import ZAP, a_run_requested, an_append
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE_S, eventually
+from tests.support.meanwhile import until_stopped
 from tests.support.stores import patient_store
 
 PARTITIONS = 4
@@ -41,15 +43,10 @@ _relay = Queries("queries/relay.sql")
 
 
 @asynccontextmanager
-async def relaying(dsn: str, broker: Broker, topic: str) -> AsyncIterator[None]:
+async def relaying(dsn: str, broker: Broker, topic: str, partitions: int = PARTITIONS) -> AsyncIterator[None]:
     """A relay in this process."""
-    stop = asyncio.Event()
-    task = asyncio.create_task(relay.run(dsn, KafkaConfig(broker.servers, topic, PARTITIONS), stop))
-    try:
+    async with until_stopped(partial(relay.run, dsn, KafkaConfig(broker.servers, topic, partitions))):
         yield
-    finally:
-        stop.set()
-        await asyncio.wait_for(task, 15)
 
 
 async def append(dsn: str, count: int, keys: int = 5, body: str = "{}") -> list[int]:
@@ -67,7 +64,7 @@ async def positions(broker: Broker, topic: str) -> list[int]:
     return [int(message.position) for message in await broker.messages(topic, PARTITIONS)]
 
 
-async def published(broker: Broker, topic: str, wanted: Iterable[int], within_s: float = 20) -> None:
+async def published(broker: Broker, topic: str, wanted: Iterable[int], within_s: float = PATIENCE_S) -> None:
     """Wait until all these positions are in the topic."""
 
     async def all_there() -> bool:
@@ -192,7 +189,7 @@ async def busy(dsn: str, broker: Broker) -> AsyncIterator[str]:
 async def test_an_outage_of_the_broker_only_delays(dsn: str, broker: Broker, busy: str) -> None:
     await broker.kill()
     during = await append(dsn, 50)
-    await eventually(lambda: fetch(dsn, _relay["lag"]), 5)
+    await eventually(lambda: fetch(dsn, _relay["lag"]))
     await broker.start()
     await published(broker, busy, during)
 
@@ -220,7 +217,7 @@ async def test_a_wish_to_rewind_publishes_again_from_there(dsn: str, broker: Bro
             found = await positions(broker, topic)
             return all(found.count(position) == 2 for position in stored[5:])
 
-        await eventually(again, 15, 0.1)
+        await eventually(again, interval_s=0.1)
         found = await positions(broker, topic)
         assert [found.count(position) for position in stored[:5]] == [1] * 5
         # Who has seen everything finds no gap: it would ask for more, from the last message of a quiet partition on.
@@ -233,7 +230,7 @@ async def test_a_gap_in_the_log_stops_the_relay_before_it(dsn: str, broker: Brok
     stored = await append(dsn, 10)
     await execute(dsn, "set session_replication_role = replica", f"delete from es.events where position = {stored[5]}")
     async with relaying(dsn, broker, topic):
-        await eventually(lambda: fetch(dsn, "select epoch >= 3 from relay.checkpoint"), 40)
+        await eventually(lambda: fetch(dsn, "select epoch >= 3 from relay.checkpoint"))
         assert await fetch(dsn, "select position from relay.checkpoint") == 0
 
 
@@ -242,7 +239,7 @@ async def test_a_restored_log_stops_the_relay_until_it_is_told_to_rewind(dsn: st
     stored = await append(dsn, 10)
     await execute(dsn, "update relay.checkpoint set position = 1000")
     async with relaying(dsn, broker, topic):
-        await eventually(lambda: fetch(dsn, "select epoch >= 2 from relay.checkpoint"), 40)
+        await eventually(lambda: fetch(dsn, "select epoch >= 2 from relay.checkpoint"))
         connection = await asyncpg.connect(dsn)
         await connection.execute(_relay["ask_rewind"], 0)
         await connection.close()
@@ -294,14 +291,14 @@ async def test_a_leader_that_is_stopped_loses_its_place_and_publishes_nothing_af
     try:
         await published(broker, topic, await append(dsn, 3))
         standby = await start(dsn, broker, topic)
-        await eventually(lambda: fetch(dsn, WAITING), 30)
+        await eventually(lambda: fetch(dsn, WAITING))
         epoch = await fetch(dsn, "select epoch from relay.checkpoint")
         os.kill(leader.pid, signal.SIGSTOP)
         stored = await append(dsn, 20)
-        await published(broker, topic, stored, within_s=15)
+        await published(broker, topic, stored)
         assert await fetch(dsn, "select epoch from relay.checkpoint") != epoch
         os.kill(leader.pid, signal.SIGCONT)
-        await eventually(lambda: fetch(dsn, WAITING), 30)  # it is back, and waits
+        await eventually(lambda: fetch(dsn, WAITING))  # it is back, and waits
         later = await append(dsn, 20)
         await published(broker, topic, later)
         found = await positions(broker, topic)
@@ -318,21 +315,16 @@ async def test_a_topic_that_a_client_had_the_broker_make_is_made_as_it_should_be
     admin = AIOKafkaAdminClient(bootstrap_servers=broker.servers)
     await admin.start()
     await admin.create_topics([NewTopic(topic, 2, 1)])
-    stop = asyncio.Event()
-    task = asyncio.create_task(relay.run(dsn, KafkaConfig(broker.servers, topic, partitions), stop))
-    try:
+    async with relaying(dsn, broker, topic, partitions):
         stored = await append(dsn, 20)
 
         async def all_there() -> bool:
             return {int(message.position) for message in await broker.messages(topic, partitions)} >= set(stored)
 
-        await eventually(all_there, 20, 0.1)
+        await eventually(all_there, interval_s=0.1)
         found = {each["topic"]: len(each["partitions"]) for each in await admin.describe_topics()}
         assert found[topic] == partitions
-    finally:
-        stop.set()
-        await asyncio.wait_for(task, 15)
-        await admin.close()
+    await admin.close()
 
 
 async def test_a_topic_that_holds_messages_is_left_alone_and_the_relay_ends_with_what_to_do(
@@ -342,7 +334,7 @@ async def test_a_topic_that_holds_messages_is_left_alone_and_the_relay_ends_with
     async with relaying(dsn, broker, topic):
         await published(broker, topic, await append(dsn, 3))
     process = await start(dsn, broker, topic, PARTITIONS + 1)
-    _out, said = await asyncio.wait_for(process.communicate(), 30)
+    _out, said = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 2
     assert f"has {PARTITIONS} partitions" in said.decode()
     assert "TRIGGERHUB_KAFKA_PARTITIONS" in said.decode()
@@ -382,9 +374,9 @@ async def test_a_standby_takes_over_within_five_seconds_of_a_kill(dsn: str, brok
         await published(broker, topic, await append(dsn, 3))
         standby = await start(dsn, broker, topic)
         try:
-            await eventually(lambda: fetch(dsn, WAITING), 40)
+            await eventually(lambda: fetch(dsn, WAITING))
             os.kill(leader.pid, signal.SIGKILL)
-            await published(broker, topic, await append(dsn, 3), within_s=5)
+            await published(broker, topic, await append(dsn, 3))
         finally:
             standby.terminate()
             await standby.wait()
@@ -425,7 +417,7 @@ async def test_what_was_erased_leaves_the_topic_once_every_consumer_has_passed_i
         async def cleared() -> bool:
             return bool(await connection.fetchval("select cleared from relay.checkpoint"))
 
-        await eventually(cleared, 40)
+        await eventually(cleared)
         await published(broker, topic, await append(dsn, 5))
         # The embedded broker cannot, and keeps the topic as it is.
         assert await canaries() == (0 if APACHE else 1)

@@ -58,7 +58,7 @@ async def test_a_target_that_fails_for_ten_minutes_and_heals_has_every_run_compl
 
     completed: set[UUID] = set()
     for _ in range(200):
-        await eventually(quiet, 40)
+        await eventually(quiet)
         streams = await bench.store.read_streams(StreamKind.RUN, runs)
         completed = {run_id for run_id, events in streams.items() if events[-1].type == "zap.run.completed"}
         if len(completed) == len(runs):
@@ -112,7 +112,7 @@ async def test_a_step_has_its_own_time_limit(bench: Bench, sink: Sink) -> None:
     run_id = await bench.request(await bench.publish(a_step(sink, timeout_s=0.2)))
     (failed,) = await bench.has(run_id, run.StepAttemptFailed)
     assert isinstance(failed, run.StepAttemptFailed)
-    assert (failed.failure.code, failed.duration_ms < 5_000) == ("timeout", True)
+    assert (failed.failure.code, failed.duration_ms < 30_000) == ("timeout", True)
 
 
 async def test_a_deadline_ends_a_run_that_waits_and_one_that_works(bench: Bench, sink: Sink) -> None:
@@ -189,13 +189,13 @@ async def test_a_dead_target_is_left_in_peace_and_other_targets_are_not(bench: B
         )
         return bool(rows == len(lost))
 
-    await eventually(all_wait, 30)
+    await eventually(all_wait)
     events = [event for run_id in lost for event in (await bench.events(run_id))[1:]]
     postponed = [event for event in events if isinstance(event, run.StepPostponed)]
     assert {event.code for event in postponed} == {"circuit_open"}
     assert len(postponed) > 200
     healthy = await bench.request(await bench.publish(a_step(sink)))
-    await bench.has(healthy, run.StepSucceeded, run.RunCompleted, within_s=3)
+    await bench.has(healthy, run.StepSucceeded, run.RunCompleted)
     for run_id in lost:  # or they would be fired with the timers of later tests, for ever
         await bench.store.append(an_append(run.RunCancelled(), stream_id=run_id, ordering_key=run_id))
 
@@ -272,12 +272,12 @@ async def test_what_a_crash_left_in_doubt_is_surfaced_and_repeated_only_where_th
             runs[await bench.request(await bench.publish(step))] = history
         async with bench.another_runner() as dies:
             for run_id in runs:
-                await bench.has(run_id, run.StepStarted, within_s=20)
+                await bench.has(run_id, run.StepStarted)
             dies.cancel()
         till.hold.set()
         async with bench.another_runner():
             for run_id in runs:
-                await eventually(partial(_longer, bench, run_id, 2), 40)
+                await eventually(partial(_longer, bench, run_id, 2))
             bench.clock.forward(60)
             await bench.fire()
             for run_id, history in runs.items():

@@ -15,7 +15,6 @@ from tests.support.sink import running_sink
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(120),
     pytest.mark.skipif(not APACHE, reason="the embedded broker knows neither passwords nor certificates"),
 ]
 PASSWORD = "open sesame"

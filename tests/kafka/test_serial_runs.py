@@ -118,7 +118,7 @@ async def test_one_key_waits_and_the_others_do_not(bench: Bench, order: Order) -
     await eventually(lambda: order.arrivals["stuck"] == [1])
     hold, order.hold = order.hold, None
     others = [run for key in "abcdef" for run in await send(bench, zap, key, 1, 2)]
-    await eventually(lambda: ended(bench, others), 40)
+    await eventually(lambda: ended(bench, others))
     assert order.arrivals["stuck"] == [1]
     hold.set()
 
@@ -126,7 +126,7 @@ async def test_one_key_waits_and_the_others_do_not(bench: Bench, order: Order) -
 async def test_requests_without_the_key_are_in_order_among_themselves(bench: Bench, order: Order) -> None:
     zap = await bench.publish(order.step(), settings=serial(key="{{ trigger.body.customer.id }}"))
     runs = await send(bench, zap, "none", *range(10))
-    await eventually(lambda: ended(bench, runs), 40)
+    await eventually(lambda: ended(bench, runs))
     assert order.done["none"] == list(range(10))
 
 
@@ -174,7 +174,7 @@ async def test_a_limit_bounds_the_actions_of_a_parallel_zap(bench: Bench, order:
     await bench.has(other, StepSucceeded, RunCompleted)
     assert len(order.arrivals["k"]) == 3
     hold.set()
-    await eventually(lambda: ended(bench, runs), 40)
+    await eventually(lambda: ended(bench, runs))
 
 
 async def test_the_order_of_each_key_holds_through_failures_and_restarts(
@@ -193,11 +193,11 @@ async def test_the_order_of_each_key_holds_through_failures_and_restarts(
 
         for enough in (30, 60, 90):
             async with bench.another_runner() as dies:
-                await eventually(partial(have_done, enough), 40)
+                await eventually(partial(have_done, enough))
                 dies.cancel()
         async with bench.another_runner():
-            await eventually(partial(have_done, len(runs)), 40)
-            await eventually(lambda: ended(bench, runs), 40)
+            await eventually(partial(have_done, len(runs)))
+            await eventually(lambda: ended(bench, runs))
         waiting = await bench.store.pool.fetchval("select count(*) from proj.serial_runs")
     for key in keys:
         # One cut short by a death comes again, with the same key; none overtakes another.
@@ -215,10 +215,10 @@ async def test_a_zap_may_become_parallel_while_its_serial_runs_wait(bench: Bench
     await bench.publish(order.step(), settings=ZapSettings(concurrency=Concurrency(limit=10)), zap_id=zap)
     hold, order.hold = order.hold, None
     new = await send(bench, zap, "new", 1, 2, 3)
-    await eventually(lambda: ended(bench, new), 40)
+    await eventually(lambda: ended(bench, new))
     assert order.arrivals["old"] == [1]
     hold.set()
-    await eventually(lambda: ended(bench, queued), 40)
+    await eventually(lambda: ended(bench, queued))
 
 
 async def test_a_run_that_can_not_be_read_holds_up_its_own_queue_only(bench: Bench, order: Order) -> None:

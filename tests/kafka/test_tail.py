@@ -17,8 +17,8 @@ from tests.support.eventually import eventually
 from tests.support.postgres import cloned_database
 from tests.support.sink import Sink
 
-MOMENT_S = 3.0
-"""A second, and two more for a machine that does much else."""
+MOMENT_S = 20.0
+"""A second, and the rest for a machine that does much else."""
 LEADING = "select count(*) from pg_stat_activity where datname = current_database() and application_name = $1"
 SILENCE = "create function es.pg_notify(text, text) returns void language sql as 'select'"
 
@@ -38,7 +38,7 @@ async def alone(postgres_server: str, own_broker: Broker) -> AsyncIterator[Bench
         at_work(dsn, own_broker, runner=False) as bench,
         bench.another_runner(alone=True),
     ):
-        await eventually(lambda: bench.runners[0]._tail.leads, 40)
+        await eventually(lambda: bench.runners[0]._tail.leads)
         yield bench
 
 
@@ -82,7 +82,6 @@ async def test_the_topic_is_read_again_after_it_was_made_anew(alone: Bench, own_
     await _each_arrived_once(sink, runs)
 
 
-@pytest.mark.timeout(180)  # Apache Kafka takes seconds to start each time
 async def test_a_broker_that_is_wiped_again_and_again_under_load_loses_no_run(
     alone: Bench, own_broker: Broker, sink: Sink
 ) -> None:
@@ -116,7 +115,7 @@ async def test_without_any_notification_runs_are_a_moment_later(
         await connection.execute(SILENCE)  # es.append finds it before the real one
         await connection.close()
         async with at_work(dsn, own_broker, runner=False) as bench, bench.another_runner(alone=True):
-            await eventually(lambda: bench.runners[0]._tail.leads, 40)
+            await eventually(lambda: bench.runners[0]._tail.leads)
             zap = await bench.zap({"url": sink.url})
             runs = [await bench.request(zap)]
             await _completed(bench, runs[0], 20)  # connections are made once

@@ -159,11 +159,11 @@ class TestApproval:
         await fired
         for run, status in zip(runs, statuses, strict=True):
             if status == 200:
-                events = await bench.has(run, ApprovalAsked, ApprovalAnswered, StepSucceeded, RunCompleted, within_s=30)
+                events = await bench.has(run, ApprovalAsked, ApprovalAnswered, StepSucceeded, RunCompleted)
                 assert isinstance(events[-1], RunCompleted)
             else:
                 assert status == 410
-                await bench.has(run, ApprovalAsked, RunResumed, StepFailed, RunFailed, within_s=30)
+                await bench.has(run, ApprovalAsked, RunResumed, StepFailed, RunFailed)
 
 
 def calls_back(answer: Callable[[str], Awaitable[None]]) -> Fault:
@@ -288,7 +288,7 @@ async def test_a_runner_that_dies_between_an_answer_and_what_follows_leaves_it_t
         assert not sink.deliveries
         async with bench.another_runner(alone=True):
             done = StepSucceeded, StepSucceeded, StepSucceeded, RunCompleted
-            await bench.has(run, ApprovalAsked, ApprovalAnswered, CallbackReceived, *done, within_s=30)
+            await bench.has(run, ApprovalAsked, ApprovalAnswered, CallbackReceived, *done)
         assert sink.count == 1
 
 

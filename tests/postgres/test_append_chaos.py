@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -19,9 +20,10 @@ from tests.support.stores import patient_store
 
 SEED = 20260101
 WRITERS = 3
-DURATION_S = 5.0
-AT_LEAST = 3
-"""Kills and freezes, also where the machine is slow."""
+AT_LEAST = 6
+"""Kills and freezes, each."""
+ENOUGH = 100
+"""Events that the writers were told are stored."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -46,7 +48,7 @@ class Writer:
 
     def kill(self) -> None:
         self._process.kill()
-        assert self._process.wait(5) == -signal.SIGKILL, "it ended by itself before it was killed"
+        assert self._process.wait(60) == -signal.SIGKILL, "it ended by itself before it was killed"
 
     def acknowledged(self) -> dict[UUID, int]:
         """Event → position, of whole lines only: the last may have been cut by the kill."""
@@ -59,13 +61,16 @@ class Writer:
         return told
 
 
-async def torment(writers: list[Writer], chance: random.Random) -> dict[str, int]:
-    """Kill, freeze and thaw until time is up, and each has been done often enough."""
+def told_by(writers: Sequence[Writer]) -> dict[UUID, int]:
+    return {event: position for writer in writers for event, position in writer.acknowledged().items()}
+
+
+async def torment(writers: list[Writer], chance: random.Random) -> None:
+    """Kill, freeze and thaw until each has been done often enough, and enough is stored."""
     count = {"killed": 0, "frozen": 0}
     frozen: set[Writer] = set()
-    ends = time.monotonic() + DURATION_S
-    await eventually(lambda: all(writer.heard.stat().st_size for writer in writers), timeout_s=20)
-    while time.monotonic() < ends or min(count.values()) < AT_LEAST:
+    await eventually(lambda: all(writer.heard.stat().st_size for writer in writers))
+    while min(count.values()) < AT_LEAST or len(told_by(writers)) <= ENOUGH:
         writer = chance.choice(writers)
         if writer in frozen:
             writer.send(signal.SIGCONT)
@@ -82,7 +87,6 @@ async def torment(writers: list[Writer], chance: random.Random) -> dict[str, int
         await eventually(lambda moment=moment: time.monotonic() > moment)  # type: ignore[misc]
     for writer in frozen:
         writer.send(signal.SIGCONT)
-    return count
 
 
 async def follow(store: PgEventStore, stop: asyncio.Event) -> dict[UUID, int]:
@@ -114,7 +118,7 @@ async def test_a_log_survives_the_death_of_its_writers(dsn: str, tmp_path: Path)
             writers.append(Writer(dsn, folder))
         async with patient_store(dsn, "follower") as store, asyncio.TaskGroup() as tasks:
             follower = tasks.create_task(follow(store, stop))
-            count = await torment(writers, random.Random(SEED))
+            await torment(writers, random.Random(SEED))
             for writer in writers:
                 writer.kill()
             await eventually(lambda: nobody_writes(store))
@@ -123,11 +127,8 @@ async def test_a_log_survives_the_death_of_its_writers(dsn: str, tmp_path: Path)
         for writer in writers:
             with contextlib.suppress(AssertionError, ProcessLookupError):
                 writer.kill()
-    assert count["killed"] >= AT_LEAST
-    assert count["frozen"] >= AT_LEAST
     seen = follower.result()
-    told = {event: position for writer in writers for event, position in writer.acknowledged().items()}
-    assert len(told) > 100
+    told = told_by(writers)
     assert {event: seen.get(event) for event in told} == told
     assert len(await assert_log_is_whole(dsn)) == len(seen)
 

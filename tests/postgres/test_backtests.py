@@ -16,9 +16,7 @@ import pytest
 
 from app.commands.backtests import Backtests
 from app.commands.jobs import Jobs
-from consumers.connectors import catalog
 from consumers.jobs import worker
-from consumers.jobs.worker import JobWorker
 from consumers.rehearsal.comparison import Comparison
 from domain.flow.approvals import Recipient
 from domain.flow.steps import ActionStep, ApprovalStep, FilterStep, Step
@@ -34,6 +32,7 @@ from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id, now
 from tests.support.deployment import SECRETS
 from tests.support.eventually import eventually
+from tests.support.jobs import job_worker
 from tests.support.projected import append, following
 from tests.support.raw_target import RawTarget, raw_target
 from tests.support.stores import patient_store
@@ -108,33 +107,27 @@ class Bench:
         async def listed() -> bool:
             return (await self.backtests.runs(ADA, selection, last)).count == count
 
-        await eventually(listed, 40)
+        await eventually(listed)
         runs = await self.backtests.runs(ADA, selection, last)
         return await self.backtests.start(ADA, selection, runs, rate_per_s, ASKED)
 
     @asynccontextmanager
     async def worker(self) -> AsyncIterator[None]:
-        async with patient_store(self.dsn, "worker") as store:
-            stop = asyncio.Event()
-            task = asyncio.create_task(JobWorker(store, self.dsn, new_id, catalog()).run(stop))
-            try:
-                yield
-            finally:
-                stop.set()
-                await task
+        async with patient_store(self.dsn, "worker") as store, job_worker(self.dsn, store):
+            yield
 
     async def completed(self, job_id: UUID) -> LoadedJob:
         async def done() -> bool:
             return (await self.jobs.load(ADA, job_id)).state.status == "completed"
 
-        await eventually(done, 40, 0.1)
+        await eventually(done, interval_s=0.1)
         return await self.jobs.load(ADA, job_id)
 
     async def reaches(self, job_id: UUID, count: int) -> None:
         async def reached() -> bool:
             return (await self.jobs.load(ADA, job_id)).state.dealt_with >= count
 
-        await eventually(reached, 20, 0.05)
+        await eventually(reached, interval_s=0.05)
 
     async def results(self, job_id: UUID, limit: int = 2_000) -> list[Comparison]:
         found = await self.backtests.page(ADA, job_id, verdict=None, after=None, limit=limit)
@@ -156,7 +149,6 @@ async def bench(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 async def test_1000_runs_are_compared_and_nothing_is_sent(bench: Bench, target: RawTarget) -> None:
     await bench.publish(bench.send())
     ids = await bench.runs(1_000)

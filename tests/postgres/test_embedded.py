@@ -106,7 +106,7 @@ async def test_broker_starts_empty_each_time_on_the_same_port(directory: DataDir
     for service in (first, second):
         async with running(service):
             assert await port_answers(host, int(port))
-        await eventually(lambda: _closed(host, int(port)), timeout_s=20)
+        await eventually(lambda: _closed(host, int(port)))
     assert first.argv != second.argv  # each start is a cluster of its own
 
 
@@ -130,7 +130,7 @@ async def test_a_deaf_service_is_killed(tmp_path: Path) -> None:
     lines: list[str] = []
     service = Service(name="deaf", argv=("/bin/sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"))
     child = await Child.start(service, lambda _name, line: lines.append(line))
-    await eventually(lambda: lines == ["deaf"], timeout_s=20)
+    await eventually(lambda: lines == ["deaf"])
     assert await child.stop(grace_s=0.1) == -signal.SIGKILL
 
 

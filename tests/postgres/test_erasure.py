@@ -73,13 +73,13 @@ async def test_a_canary_is_found_nowhere_after_its_run_was_erased_and_everything
         _zap, replay = await a_life(store, replay_of=run_id)
         head = await store.head()
         root = await Tree(store.pool).root(head)
-        assert await wait_until(store.pool, "run_list", head, 10)
+        assert await wait_until(store.pool, "run_list", head, 60)
         assert {"rm_run_list_v1.run_list", "rm_approvals_v1.approvals"} <= set(await where_is(connection, CANARY))
         erased = await erasures.erase_run(TENANT, run_id, BY)
         assert erased.runs == 2
         assert (await erasures.erase_run(TENANT, replay, BY)).runs == 0
         for projection in PROJECTIONS:
-            assert await wait_until(store.pool, projection.name, await store.head(), 10)
+            assert await wait_until(store.pool, projection.name, await store.head(), 60)
         assert await where_is(connection, CANARY) == []
         assert await verify_read_models(dsn, PROJECTIONS, PARTITIONS) == []
     report = await verify_chain(dsn)
@@ -104,11 +104,11 @@ async def test_with_a_run_goes_the_request_that_was_held_before(
         await append(store, run_id, started, run.RunCompleted(zap_id=ZAP), tenant_id=TENANT, key=run_id)
         admitted = RequestAdmitted(zap_id=ZAP, request_id=kept.event_id, run_id=run_id)
         await append(store, request_id, admitted, tenant_id=TENANT, key=ZAP, kind=StreamKind.REQUEST)
-        assert await wait_until(store.pool, "request_list", await store.head(), 10)
+        assert await wait_until(store.pool, "request_list", await store.head(), 60)
         assert len(await where_is(connection, CANARY)) >= 3
         assert (await Erasures(store, new_id).erase_run(TENANT, run_id, BY)).runs == 1
         for projection in PROJECTIONS:
-            assert await wait_until(store.pool, projection.name, await store.head(), 10)
+            assert await wait_until(store.pool, projection.name, await store.head(), 60)
         assert await where_is(connection, CANARY) == []
         assert await verify_read_models(dsn, PROJECTIONS, PARTITIONS) == []
     assert (await verify_chain(dsn)).broken_at is None
@@ -128,7 +128,7 @@ async def test_the_search_index_forgets_a_run_when_it_hears_of_it_and_so_does_a_
             tenant_id=TENANT, key=left,
         )  # fmt: skip
         await catch_up(reader, engine)
-        assert await wait_until(store.pool, "run_list", await store.head(), 10)
+        assert await wait_until(store.pool, "run_list", await store.head(), 60)
         words = search(CANARY, [])
         assert [item.id for item in (await find_runs(store, TENANT, RunFilter(), words)).items] == [run_id]
         before = await contents(reader)
@@ -183,7 +183,7 @@ async def test_an_erasure_that_is_not_on_record_or_more_than_that_is_found(
     async with following(dsn, store):
         await live_many(store, TENANT, 5)
         _zap, run_id = await a_life(store)
-        assert await wait_until(store.pool, "run_list", await store.head(), 10)
+        assert await wait_until(store.pool, "run_list", await store.head(), 60)
         await Erasures(store, new_id).erase_run(TENANT, run_id, BY)
     await tamper(dsn, statement)
     report = await verify_chain(dsn)

@@ -117,7 +117,7 @@ class History:
 
     async def caught_up(self) -> None:
         for projection in PROJECTIONS:
-            assert await wait_until(self.store.pool, projection.name, await self.store.head(), 10)
+            assert await wait_until(self.store.pool, projection.name, await self.store.head(), 60)
 
     async def archived(self) -> list[str]:
         names = []
@@ -135,7 +135,7 @@ class History:
         async def done() -> bool:
             return (await self.jobs.load(TENANT, job_id)).state.status == "completed"
 
-        await eventually(done, 40)
+        await eventually(done)
         return (await self.jobs.load(TENANT, job_id)).state
 
 

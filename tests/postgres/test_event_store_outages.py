@@ -19,6 +19,7 @@ from sql.process.clock import new_id
 from tests.support.builders import an_append
 from tests.support.chain import assert_log_is_whole
 from tests.support.eventually import eventually
+from tests.support.stores import patient_store
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nowhere"
 WRITERS = (
@@ -71,7 +72,7 @@ async def test_a_writer_whose_connection_is_cut_again_and_again_stores_each_even
             # Only after progress: cut quicker than a connection warms up, nothing at all could be stored.
             enough = len(results) + 20
             cuts += len(await connection.fetch(f"select pg_terminate_backend(pid) from ({WRITERS}) w"))
-            await eventually(partial(went_on, enough), 30)
+            await eventually(partial(went_on, enough))
 
     async with PgEventStore(dsn, "test", patience_s=5) as store, asyncio.TaskGroup() as tasks:
         tasks.create_task(cut())
@@ -88,12 +89,11 @@ async def test_a_writer_whose_connection_is_cut_again_and_again_stores_each_even
 
 
 async def test_a_server_that_is_not_there_is_told_within_the_patience() -> None:
-    async with PgEventStore(NOWHERE, "test") as store:
+    async with PgEventStore(NOWHERE, "test", patience_s=0.5) as store:
         began = time.monotonic()
         results = await asyncio.gather(*(store.append(an_append()) for _ in range(50)), return_exceptions=True)
-        waited = time.monotonic() - began
+        assert time.monotonic() - began < 50 * 0.5, "all of them together"
         assert all(isinstance(result, StoreUnavailable) for result in results)
-        assert waited < 3
         with pytest.raises(StoreUnavailable):
             await store.head()
 
@@ -107,7 +107,7 @@ async def test_a_server_that_hangs_is_told_within_the_patience_and_loses_nothing
             began = time.monotonic()
             late = [an_append() for _ in range(20)]
             results = await asyncio.gather(*(store.append(command) for command in late), return_exceptions=True)
-            assert time.monotonic() - began < 1.5
+            assert time.monotonic() - began < 20 * 0.5, "all of them together"
             assert all(isinstance(result, StoreUnavailable) for result in results)
         after = await append_until_stored(store, an_append())
         assert isinstance(after, Appended)
@@ -121,12 +121,12 @@ async def test_a_call_that_never_returns_is_made_again_elsewhere(
 ) -> None:
     """The server's machine is gone without a word: no answer, no error."""
     monkeypatch.setattr(writer, "_CALL_TIMEOUT_S", 0.3)
-    async with PgEventStore(dsn, "test", patience_s=5) as store:
+    async with patient_store(dsn) as store:
         await store.append(an_append())
         pid = await connection.fetchval(WRITERS)
         with frozen(pid):
             assert isinstance(await store.append(an_append()), Appended)
-    await eventually(lambda: gone(connection, pid), 40)
+    await eventually(lambda: gone(connection, pid))
     assert len(await assert_log_is_whole(dsn)) == 2
 
 
@@ -156,5 +156,5 @@ async def test_what_nobody_waits_for_any_more_is_not_sent(dsn: str, connection: 
             assert all(isinstance(result, StoreUnavailable) for result in rest)
         with pytest.raises(StoreUnavailable):
             await first
-        assert isinstance(await store.append(an_append()), Appended)
+        assert isinstance(await append_until_stored(store, an_append()), Appended)
     assert len(await assert_log_is_whole(dsn)) == 2, "the one that was on its way, and the one after"

@@ -117,4 +117,4 @@ async def test_the_lock_is_free_after_a_failure(empty: str, monkeypatch: pytest.
     use(monkeypatch, Migration("0001_a.sql", "nonsense"))
     for _ in range(3):
         with pytest.raises(asyncpg.PostgresSyntaxError):
-            await asyncio.wait_for(migrate(empty), 5)
+            await asyncio.wait_for(migrate(empty), 60)

@@ -296,7 +296,7 @@ async def test_waiting_for_an_event_ends_when_the_gate_of_its_partition_passes_i
     zap = new_id()
     position = await append(store, new_id(), requested(zap), RunCompleted(), tenant_id=TENANT, key=zap)
     assert not await wait_until(store.pool, "run_list", position, 0)
-    waiting = asyncio.create_task(wait_until(store.pool, "run_list", position, 20))
+    waiting = asyncio.create_task(wait_until(store.pool, "run_list", position, 60))
     await engine.apply(batch_of(await store.read_log(0, 1)))
     assert not waiting.done()
     await engine.apply(batch_of(await store.read_log(0, 2)))

@@ -86,7 +86,7 @@ async def test_a_switch_waits_for_the_batch_that_holds_the_gates_and_includes_it
     async with connection.transaction():
         await connection.execute("select * from proj.gates where consumer = 'run_list' for update")
         running = asyncio.create_task(rebuild(dsn, RUN_LIST, PARTITIONS))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await connection.fetchval(
                 "select exists (select from pg_locks where not granted and locktype in ('tuple', 'transactionid'))"
             ):
@@ -189,7 +189,7 @@ async def test_rebuilds_of_all_read_models_under_load_equal_what_is_live_row_by_
             await asyncio.gather(loading, asking)
         head = await store.head()
         for projection in PROJECTIONS:
-            assert await wait_until(store.pool, projection.name, head, 20), projection.name
+            assert await wait_until(store.pool, projection.name, head, 60), projection.name
         live = await rows_of(connection)
         assert await verify_read_models(dsn, PROJECTIONS, PARTITIONS) == []
         for projection in PROJECTIONS:

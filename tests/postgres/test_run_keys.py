@@ -1,6 +1,5 @@
 """Search keys: filters and orders by them give what a plain look gives, by an index, and a rebuild gives the same."""
 
-import asyncio
 import json
 import random
 from collections.abc import Callable
@@ -12,8 +11,6 @@ import msgspec
 import pytest
 
 from app.commands.jobs import Jobs
-from consumers.connectors import catalog
-from consumers.jobs.worker import JobWorker
 from domain.hook.request import json_request
 from domain.log.event import Metadata, StreamKind
 from domain.run import events as run
@@ -33,6 +30,7 @@ from sql.postgres.queries import Queries
 from sql.process.clock import new_id
 from tests.support.builders import a_definition
 from tests.support.eventually import eventually
+from tests.support.jobs import job_worker
 from tests.support.projected import PARTITIONS, append, batch_of, following
 
 TENANT, OTHER = UUID("00000000-0000-7000-8000-000000000001"), UUID("00000000-0000-7000-8000-000000000008")
@@ -173,9 +171,7 @@ async def test_what_is_declared_later_is_read_from_past_runs_by_a_job(dsn: str, 
     await append(store, ZAP, published(1), tenant_id=TENANT, key=ZAP, kind=StreamKind.CORE)
     jobs = Jobs(store, new_id)
     by_who = RunFilter(keys=search(None, ["keys.who=grace"]).keys, limit=200)
-    stop = asyncio.Event()
-    working = asyncio.create_task(JobWorker(store, dsn, new_id, catalog()).run(stop))
-    async with following(dsn, store):
+    async with following(dsn, store), job_worker(dsn, store):
         before = await make(store, 60)
         assert await list_runs(store.pool, TENANT, by_who) == []
         for number_, declared in ((2, KEYS), (3, KEYS[:1]), (None, KEYS)):
@@ -188,9 +184,7 @@ async def test_what_is_declared_later_is_read_from_past_runs_by_a_job(dsn: str, 
             async def found(expected: set[UUID] = expected) -> bool:
                 return {item.id for item in await list_runs(store.pool, TENANT, by_who)} == expected
 
-            await eventually(found, 40)
-        stop.set()
-        await working
+            await eventually(found)
         assert await verify_read_models(dsn, [RUN_KEYS], PARTITIONS) == []
 
 

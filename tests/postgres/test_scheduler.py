@@ -30,6 +30,7 @@ from sql.postgres.queries import Queries
 from sql.process.clock import new_id, now
 from tests.support.builders import TENANT, ZAP, an_append
 from tests.support.eventually import eventually
+from tests.support.meanwhile import until_stopped
 from tests.support.stores import patient_store
 
 TIMERS = Queries("queries/timers.sql")
@@ -174,14 +175,11 @@ async def test_a_timer_of_a_run_that_goes_on_can_not_be_dropped(store: PgEventSt
 
 async def test_a_crowd_of_timers_is_drained_while_the_log_takes_others(store: PgEventStore) -> None:
     runs = await asyncio.gather(*(waiting(store) for _ in range(3 * BATCH)))
-    stop = asyncio.Event()
-    draining = asyncio.create_task(Scheduler(store).run(stop))
     appended = 0
-    while await store.pool.fetchval(COUNT):
-        await asyncio.gather(*(store.append(an_append()) for _ in range(20)))
-        appended += 20
-    stop.set()
-    await draining
+    async with until_stopped(Scheduler(store).run):
+        while await store.pool.fetchval(COUNT):
+            await asyncio.gather(*(store.append(an_append()) for _ in range(20)))
+            appended += 20
     assert appended
     streams = await store.read_streams(StreamKind.RUN, runs)
     assert {len(events) for events in streams.values()} == {3}
@@ -219,19 +217,16 @@ async def test_deadlines_that_take_long_leave_time_for_other_timers(
 
 async def test_the_scheduler_waits_an_outage_out(store: PgEventStore, dsn: str) -> None:
     run_id = await waiting(store)
-    stop = asyncio.Event()
     admin = await connect(dsn, "admin")
-    scheduling = asyncio.create_task(Scheduler(store).run(stop))
-    for _ in range(3):
-        await admin.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity "
-            "where datname = current_database() and application_name like 'triggerhub test%'"
-        )
 
     async def fired() -> bool:
         return (await types(store, run_id))[-1] == "resumed"
 
-    await eventually(fired, 40)
-    stop.set()
-    await scheduling
+    async with until_stopped(Scheduler(store).run):
+        for _ in range(3):
+            await admin.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where datname = current_database() and application_name like 'triggerhub test%'"
+            )
+        await eventually(fired)
     await admin.close()

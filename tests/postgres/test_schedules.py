@@ -28,6 +28,7 @@ from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id, now
 from tests.support.builders import TENANT
 from tests.support.eventually import eventually
+from tests.support.meanwhile import until_stopped
 from tests.support.stores import patient_store
 
 EVERY_MINUTE: JsonObject = {"every_s": 60}
@@ -200,11 +201,8 @@ async def test_new_rules_of_time_zones_have_schedules_worked_out_anew(store: PgE
     right = await store.pool.fetchval("select due_at from es.timers")
     await store.pool.execute("insert into proj.zone_rules values ('2020.1')")
     await store.pool.execute("update es.timers set due_at = $1", right + timedelta(hours=5))  # as the old rules had it
-    stop = asyncio.Event()
-    housekeeping = asyncio.create_task(Housekeeping(store.pool, now, timedelta(days=30)).run(stop))
-    await eventually(lambda: _is(store, "select count(*) from proj.zone_rules where version <> '2020.1'", 1))
-    stop.set()
-    await housekeeping
+    async with until_stopped(Housekeeping(store.pool, now, timedelta(days=30)).run):
+        await eventually(lambda: _is(store, "select count(*) from proj.zone_rules where version <> '2020.1'", 1))
     await scheduler.fire_due(start)
     assert await store.pool.fetchval("select due_at from es.timers") == right
     await scheduler.fire_due(right + timedelta(seconds=1))

@@ -114,7 +114,7 @@ async def test_a_projector_that_starts_meanwhile_does_not_wait_for_it(
         await engine.start()
         for projection in PROJECTIONS:  # what a verification holds for as long as it takes
             await connection.execute("select pg_advisory_lock(7302, hashtext($1))", projection.name)
-        await asyncio.wait_for(engine.start(), 5)
+        await asyncio.wait_for(engine.start(), 60)
 
 
 async def test_appends_may_go_on_meanwhile(dsn: str, log: int, store: PgEventStore) -> None:

@@ -19,7 +19,7 @@ from domain.connector.descriptor import ActionContext, ActionDescriptor
 from domain.connector.outcome import Outcome, Succeeded
 from domain.values.json import JsonObject
 from sql.log.event_store import PgEventStore
-from tests.support.stores import patient_store
+from tests.support.stores import PATIENCE_S, patient_store
 
 SECRET = "a secret for tests that is 32 bytes long at least"
 ENCRYPTION_KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -68,9 +68,9 @@ def services(store: PgEventStore, dsn: str, **changes: Any) -> Services:
 
 
 @asynccontextmanager
-async def running_api(dsn: str, **changes: Any) -> AsyncIterator[httpx.AsyncClient]:
+async def running_api(dsn: str, patience_s: float = PATIENCE_S, **changes: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an application of its own, with its own store, on this database."""
-    async with patient_store(dsn, "api test") as store:
+    async with patient_store(dsn, "api test", patience_s=patience_s) as store:
         app = create_app(services(store, dsn, **changes))
         async with _alive(app):
             transport = httpx.ASGITransport(cast(Any, app), raise_app_exceptions=False)

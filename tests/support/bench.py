@@ -3,8 +3,9 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from consumers.connectors import catalog
@@ -30,7 +31,9 @@ from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id, now
 from tests.support.broker import Broker, topic_name
 from tests.support.builders import TENANT, an_append
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE_S, eventually
+from tests.support.meanwhile import until_stopped
+from tests.support.stores import patient_store
 from tests.support.waiting import LINKS
 
 PARTITIONS = 4
@@ -117,7 +120,7 @@ class Bench:
         found = [decode(e.type, e.schema_version, e.data) for e in await self.store.read_stream(StreamKind.RUN, run_id)]
         return [event for event in found if isinstance(event, RunEvent)]
 
-    async def has(self, run_id: UUID, *types: type[RunEvent], within_s: float = 30) -> list[RunEvent]:
+    async def has(self, run_id: UUID, *types: type[RunEvent], within_s: float = PATIENCE_S) -> list[RunEvent]:
         """Wait until the history is of exactly these types after the request."""
 
         async def so() -> bool:
@@ -175,7 +178,7 @@ class Bench:
             finally:
                 stop.set()
                 with suppress(asyncio.CancelledError):
-                    await asyncio.wait_for(task, 30)
+                    await task
 
 
 @asynccontextmanager
@@ -183,18 +186,9 @@ async def at_work(
     dsn: str, broker: Broker, *, runner: bool = True, actions: Catalog | None = None
 ) -> AsyncIterator[Bench]:
     """A bench with a relay, and with a runner unless told otherwise."""
-    stop = asyncio.Event()
-    async with PgEventStore(dsn, "test") as store:
+    async with patient_store(dsn) as store:
         bench = Bench(store, broker, actions or catalog())
-        relaying = asyncio.create_task(
-            relay.run(dsn, KafkaConfig(broker.servers, bench.topic, PARTITIONS, message_key=MESSAGE_KEY), stop)
-        )
-        try:
-            if runner:
-                async with bench.another_runner():
-                    yield bench
-            else:
-                yield bench
-        finally:
-            stop.set()
-            await asyncio.wait_for(relaying, 30)
+        topic = KafkaConfig(broker.servers, bench.topic, PARTITIONS, message_key=MESSAGE_KEY)
+        relaying = until_stopped(partial(relay.run, dsn, topic))
+        async with relaying, bench.another_runner() if runner else nullcontext():
+            yield bench

@@ -13,7 +13,7 @@ import aiohttp
 from app.config.data_dir import free_ports
 from app.local.child import Child, Service
 from tests.support.broker import running_broker, topic_name
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE_S, eventually
 from tests.support.folders import data_folder
 from tests.support.forked_cli import COMMAND, command, started
 from tests.support.system import ROOT, System
@@ -89,7 +89,7 @@ class Deployment(System):
         await self._launch(name, variables)
         return code
 
-    async def ended(self, name: str, within_s: float = 30) -> int:
+    async def ended(self, name: str, within_s: float = PATIENCE_S) -> int:
         """The exit code of a process, once it has ended by itself."""
         async with asyncio.timeout(within_s):
             return await self._children[name].wait()
@@ -102,7 +102,7 @@ class Deployment(System):
         await asyncio.gather(*(child.stop(grace_s=20) for child in self._children.values()))
         self._children.clear()
 
-    async def ready(self, timeout_s: float = 60) -> None:
+    async def ready(self, timeout_s: float = PATIENCE_S) -> None:
         """Wait until the API takes requests."""
 
         async def answers() -> bool:
@@ -114,7 +114,7 @@ class Deployment(System):
 
         await eventually(answers, timeout_s)
 
-    async def says(self, name: str, event: str, timeout_s: float = 60) -> None:
+    async def says(self, name: str, event: str, timeout_s: float = PATIENCE_S) -> None:
         """Wait until a process has logged an event."""
         await eventually(lambda: any(line.startswith(f"{name} ") and event in line for line in self.lines), timeout_s)
 

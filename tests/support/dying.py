@@ -59,7 +59,7 @@ async def kill_runner(rig: Rig, sink: Sink, under_way: int) -> set[str]:
         return web.Response()
 
     sink.fault = wait
-    await eventually(lambda: len(waiting) == under_way, 30)
+    await eventually(lambda: len(waiting) == under_way)
     sink.fault = None
     await rig.system.kill(rig.names["runner"])
     died.set()
@@ -80,7 +80,7 @@ async def started(rig: Rig, target: str, count: int, *, scheduled: bool) -> UUID
         ticks = await rig.system.call("GET", f"/api/v1/zaps/{zap['id']}/ticks")
         return [run_id for tick in ticks["items"] for run_id in tick["run_ids"]]
 
-    [run_id] = await eventually(ticked, 60)
+    [run_id] = await eventually(ticked)
     return UUID(run_id)
 
 
@@ -93,7 +93,7 @@ async def a_loop_whose_runner_dies(rig: Rig, count: int, deaths: Sequence[int], 
     async with rig.sink() as sink:
         starting = asyncio.create_task(started(rig, sink.url, count, scheduled=scheduled))
         for enough in deaths:
-            await eventually(lambda enough=enough: len(sink.deliveries) >= enough, 60)  # type: ignore[misc]
+            await eventually(lambda enough=enough: len(sink.deliveries) >= enough)  # type: ignore[misc]
             again.update(await kill_runner(rig, sink, 1 if enough < FIRST_ITEM else AT_ONCE))
         run_id = await starting
         await rig.system.settled({run_id}, 240)

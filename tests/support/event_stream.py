@@ -3,12 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import httpx
 import msgspec
 
+from sql.log.event_store import PgEventStore
+from sql.process.clock import new_id
 from tests.support.api import Person
+from tests.support.eventually import PATIENCE_S, eventually
+from tests.support.meanwhile import meanwhile, until_stopped
+from tests.support.projected import append, requested, succeeded
+from tests.support.steady import steady
 
 
 class Told(msgspec.Struct):
@@ -49,7 +57,7 @@ class Stream:
                         yield Told(name, msgspec.json.decode(data), self.id)
                     name, data = "", ""
 
-    async def take(self, count: int, timeout_s: float = 10) -> list[Told]:
+    async def take(self, count: int, timeout_s: float = PATIENCE_S) -> list[Told]:
         """The next events."""
         found: list[Told] = []
         async with asyncio.timeout(timeout_s):
@@ -59,7 +67,7 @@ class Stream:
                     break
         return found
 
-    async def rest(self, timeout_s: float = 10) -> list[Told]:
+    async def rest(self, timeout_s: float = PATIENCE_S) -> list[Told]:
         """All events until the server ends the stream."""
         async with asyncio.timeout(timeout_s):
             return [told async for told in self]
@@ -96,3 +104,51 @@ class Reading:
                         if told.event != "closed":
                             self.found.append(int(told.id))
             await asyncio.sleep(0.02)  # as clients do before they come again: the server shares this loop
+
+
+@asynccontextmanager
+async def reading(readers: Sequence[Reading]) -> AsyncIterator[None]:
+    """All of them read."""
+    async with meanwhile(*(one.read() for one in readers)):
+        yield
+
+
+async def heard_more(readers: Sequence[Reading]) -> None:
+    """Each has something that it had not."""
+    before = [len(one.found) for one in readers]
+    await eventually(lambda: all(len(one.found) > n for one, n in zip(readers, before, strict=True)))
+
+
+class Writing:
+    """Runs of some people, written to the log at a steady rate: as fast as it can, no listener would ever have all.
+
+    `positions` of each one's events.
+    """
+
+    def __init__(self, store: PgEventStore, people: Sequence[Person], per_second: float) -> None:
+        self.positions: dict[str, list[int]] = {person.id: [] for person in people}
+        self._store, self._per_second = store, per_second
+
+    async def proven(self, readers: Sequence[Reading]) -> None:
+        """Once all is written: everybody has everything of theirs once and in order, and nothing of others."""
+        await eventually(lambda: all(len(one.found) >= len(self.positions[one.person.id]) for one in readers))
+        for one in readers:
+            assert one.found == self.positions[one.person.id]
+
+    async def write(self, person: Person, stop: asyncio.Event) -> None:
+        """Until it is asked to stop; what is begun is finished."""
+        async for _ in steady(self._per_second):
+            if stop.is_set():
+                break
+            run_id = new_id()
+            for event in (requested(new_id()), succeeded()):
+                position = await append(self._store, run_id, event, tenant_id=UUID(person.id), key=run_id)
+                self.positions[person.id].append(position)
+
+
+@asynccontextmanager
+async def writing(store: PgEventStore, people: Sequence[Person], per_second: float) -> AsyncIterator[Writing]:
+    """All that was begun is written at the end."""
+    work = Writing(store, people, per_second)
+    async with until_stopped(*(partial(work.write, person) for person in people)):
+        yield work

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 SELDOM_S = 0.25
+PATIENCE_S = 120.0
+"""For what only a busy machine delays."""
 
 
 async def pause(seconds: float) -> None:
@@ -14,7 +16,7 @@ async def pause(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
-async def eventually(check: Callable[[], object], timeout_s: float = 30, interval_s: float = 0.02) -> Any:
+async def eventually(check: Callable[[], object], timeout_s: float = PATIENCE_S, interval_s: float = 0.02) -> Any:
     """The first true answer of `check`, plain or async. An OSError or AssertionError from it means "not yet".
 
     The longer it takes the less often it is asked: to ask takes time from what is waited for.

@@ -70,7 +70,7 @@ class FailingHouse(msgspec.Struct, kw_only=True, eq=False):
         self.elapsed_s = 0.0
         self.sink.deliveries.clear()
         self.sink.arrived.clear()
-        self.sink.status, self.sink.delay_s = 200, 0.0
+        self.sink.status, self.sink.delay_s, self.sink.fault = 200, 0.0, None
         self.mails.boxes.clear()
         await self.connection.execute("truncate iam.mail_addresses, iam.mail_links")
         self.mails.refusal = ""

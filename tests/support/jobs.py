@@ -1,6 +1,5 @@
 """A worker that carries out jobs."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -8,15 +7,11 @@ from consumers.connectors import catalog
 from consumers.jobs.worker import JobWorker
 from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id
+from tests.support.meanwhile import until_stopped
 
 
 @asynccontextmanager
 async def job_worker(dsn: str, store: PgEventStore, archive: str = "") -> AsyncIterator[None]:
     """One, which is asked to stop at the end."""
-    stop = asyncio.Event()
-    task = asyncio.create_task(JobWorker(store, dsn, new_id, catalog(), archive=archive).run(stop))
-    try:
+    async with until_stopped(JobWorker(store, dsn, new_id, catalog(), archive=archive).run):
         yield
-    finally:
-        stop.set()
-        await task

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import UUID
 
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE_S, eventually
 from tests.support.evidence import collect
 from tests.support.invariants import violations
 from tests.support.sink import Sink
@@ -35,22 +35,22 @@ class Load:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.done.wait(), pause_s)
 
-    async def more(self, count: int = 200, within_s: float = 30) -> None:
+    async def more(self, count: int = 200, within_s: float = PATIENCE_S) -> None:
         """Wait until so many more were acknowledged."""
         enough = len(self.acknowledged) + count
         await eventually(lambda: len(self.acknowledged) >= enough, within_s)
 
-    async def arrived(self, count: int, within_s: float = 30) -> None:
+    async def arrived(self, count: int, within_s: float = PATIENCE_S) -> None:
         """Wait until so many more have reached the sink."""
         enough = self.sink.count + count
         await eventually(lambda: self.sink.count >= enough, within_s)
 
-    async def proven(self, within_s: float = 60, *, exactly_once: bool = False, **facts: Any) -> None:
+    async def proven(self, within_s: float = PATIENCE_S, *, exactly_once: bool = False, **facts: Any) -> None:
         """Every acknowledged run has ended, and all invariants hold. `facts` as for `collect`."""
         await proven(self._system, within_s, exactly_once=exactly_once, **facts)
 
 
-async def proven(system: System, within_s: float = 60, *, exactly_once: bool = False, **facts: Any) -> None:
+async def proven(system: System, within_s: float = PATIENCE_S, *, exactly_once: bool = False, **facts: Any) -> None:
     """Every run that any sender of this system was told of has ended, and all invariants hold."""
     await system.settled(system.acknowledged, within_s)
     found = violations(await collect(system, **facts), exactly_once=exactly_once)

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -20,6 +20,7 @@ from projections.engine.engine import Engine, GateMoved
 from projections.engine.registry import PROJECTIONS
 from sql.process.clock import new_id
 from tests.support.clock import START
+from tests.support.meanwhile import meanwhile
 
 PARTITIONS = 3
 NO_ANSWER = run.Failure(code="http_503", message="no answer")
@@ -142,19 +143,6 @@ async def note_sent(connection: "asyncpg.Connection[asyncpg.Record]", events: Se
         events[-1].position,
         msgspec.json.encode(sent).decode(),
     )
-
-
-@asynccontextmanager
-async def meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """It goes on until the end; what it failed with before is raised there."""
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        (outcome,) = await asyncio.gather(task, return_exceptions=True)
-        if isinstance(outcome, Exception):
-            raise outcome
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from app.config.data_dir import free_ports
 from app.roles.server import serve
@@ -12,6 +13,7 @@ from projections.engine.rebuild import rebuild
 from projections.engine.registry import PROJECTIONS
 from tests.support.api import services
 from tests.support.eventually import eventually
+from tests.support.meanwhile import until_stopped
 from tests.support.stores import patient_store
 
 PARTITIONS = 3
@@ -29,17 +31,12 @@ async def served_api(dsn: str) -> AsyncIterator[str]:
 async def served_log(dsn: str) -> AsyncIterator[str]:
     """The same without read models, for what is read from the log itself."""
     async with patient_store(dsn, "served api") as store:
-        port, stop = next(free_ports()), asyncio.Event()
+        port = next(free_ports())
         url = f"http://127.0.0.1:{port}"
-        serving = asyncio.create_task(
-            serve(services(store, dsn, public_url=url, catalog=catalog()), "127.0.0.1", port, stop)
-        )
-        try:
-            await eventually(lambda: _answers(port), 30)
+        served = services(store, dsn, public_url=url, catalog=catalog())
+        async with until_stopped(partial(serve, served, "127.0.0.1", port)):
+            await eventually(lambda: _answers(port))
             yield url
-        finally:
-            stop.set()
-            await serving
 
 
 async def build_read_models(dsn: str) -> None:

@@ -1,6 +1,7 @@
 """The target of actions in tests: an HTTP server on loopback that writes down all that reaches it."""
 
 import asyncio
+import sys
 import zlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -33,6 +34,12 @@ class Sink:
     def count(self) -> int:
         """All requests that came."""
         return sum(len(bodies) for bodies in self.deliveries.values())
+
+    def hold(self) -> asyncio.Event:
+        """From now on nothing is answered before the moment that is given."""
+        moment = asyncio.Event()
+        self.fault, self.spoiled = held(moment), sys.maxsize
+        return moment
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Write the request down, then answer as told."""

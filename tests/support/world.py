@@ -17,7 +17,8 @@ from sql.postgres.pool import Connection, connect
 from sql.process.clock import new_id
 from tests.support import postgres
 from tests.support.api import Person, running_api
-from tests.support.projected import PARTITIONS, append, batch_of, meanwhile, note_sent, requested
+from tests.support.meanwhile import meanwhile
+from tests.support.projected import PARTITIONS, append, batch_of, note_sent, requested
 from tests.support.stores import patient_store
 
 

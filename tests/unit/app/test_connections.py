@@ -98,7 +98,7 @@ async def answer(client: Client, request: bytes = GET) -> int:
         return 0
 
 
-async def closed(client: Client, within_s: float = 5) -> bool:
+async def closed(client: Client, within_s: float = 60) -> bool:
     """Whether the server closes the connection."""
     try:
         async with asyncio.timeout(within_s):
@@ -136,7 +136,7 @@ async def test_a_connection_that_was_accepted_while_the_server_stops_is_not_kept
     async with served() as (connections, connect):
         client = await connect()
         connections.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while await answer(client) == 200:
                 pass
         assert await closed(client)
@@ -189,8 +189,8 @@ async def test_requests_that_wait_for_answers_nobody_reads_are_bounded() -> None
         with contextlib.suppress(ConnectionError):
             for _ in range(200):
                 client[1].write(GET * 4_000)
-                await asyncio.wait_for(client[1].drain(), 5)
-        assert await eventually(lambda: not kept.count or None, 10) is True
+                await asyncio.wait_for(client[1].drain(), 60)
+        assert await eventually(lambda: not kept.count or None) is True
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
         assert await answer(await connect()) == 200
 
@@ -206,8 +206,8 @@ async def test_answers_that_are_not_read_cost_the_connection(monkeypatch: pytest
         _reader, writer = await connect()
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(GET * 3)
-        assert await eventually(lambda: kept.count or None, 5) == 1
-        assert await eventually(lambda: not kept.count or None, 10) is True
+        assert await eventually(lambda: kept.count or None) == 1
+        assert await eventually(lambda: not kept.count or None) is True
 
 
 async def test_an_answer_that_is_read_slowly_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,7 +267,7 @@ async def test_the_rest_of_an_answered_body_comes_within_a_time(monkeypatch: pyt
     async with served(early) as (_, connect):
         client = await connect()
         assert await answer(client, b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 900000000\r\n\r\n") == 413
-        ended = asyncio.create_task(closed(client, 9))
+        ended = asyncio.create_task(closed(client))
         with contextlib.suppress(ConnectionError):
             while not ended.done():
                 client[1].write(b"x" * 1_000)

@@ -182,7 +182,7 @@ async def test_the_room_for_a_body_is_free_while_its_sender_waits_for_the_run() 
     intake = make_intake(RememberingStore(Appended(1, 7)), bodies, hook, cast(RunWatch, watch))
     scope, receive = request({"type": "http.request", "body": b"x" * 200_000})
     waiting = asyncio.create_task(intake(scope, receive, cast(Any, None)))
-    await asyncio.wait_for(watch.asked.wait(), 5)
+    await asyncio.wait_for(watch.asked.wait(), 60)
     assert bodies.free == 200_000
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
@@ -207,7 +207,7 @@ async def test_a_background_task_that_ends_stops_the_process() -> None:
 
     task = asyncio.create_task(fail())
     task.add_done_callback(stop_if_failed)
-    await asyncio.wait_for(stopped.wait(), 5)
+    await asyncio.wait_for(stopped.wait(), 60)
     asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
 
 

@@ -146,7 +146,7 @@ async def test_a_run_of_which_the_log_does_not_tell_is_let_go(world: World, targ
     assert run is not None
     lost = msgspec.structs.replace(run, id=new_id())
     executor = world.executor(Rendering())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await executor.advance(lost)
         await executor.cancel(lost, "busy", "another was on its way")
     assert len(target.requests) == 1

@@ -99,7 +99,7 @@ async def test_who_gives_up_waiting_takes_nothing() -> None:
     waiting.cancel()
     await asyncio.wait({waiting})
     room.give(held)
-    await asyncio.wait_for(room.take(C, 10), 1)
+    await asyncio.wait_for(room.take(C, 10), 60)
 
 
 async def test_who_has_waited_for_long_is_told_when_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:

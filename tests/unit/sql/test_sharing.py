@@ -36,7 +36,7 @@ async def test_a_tenant_has_only_so_many_waiting_and_others_are_not_counted() ->
             await shared.one(ADA).__aenter__()
         others = asyncio.ensure_future(shared.one(BOB).__aenter__())
         await asyncio.sleep(0)
-    assert await asyncio.wait_for(waiting, 1) == "a"
+    assert await asyncio.wait_for(waiting, 60) == "a"
     others.cancel()
 
 
@@ -62,6 +62,6 @@ async def test_no_thing_is_lost_or_used_twice(users: list[tuple[int, int, bool]]
             tasks[len(tasks) // 2].cancel()
     for result in await asyncio.gather(*tasks, return_exceptions=True):
         assert result is None or isinstance(result, asyncio.CancelledError)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         for _ in range(count):
             await shared.one(ADA).__aenter__()
