@@ -16,11 +16,12 @@ from relay.rewind import lost_messages, rewind_position, rewound
 from relay.topic import KafkaConfig, TopicLost
 from sql.postgres.pool import CONNECTION_ERRORS
 from sql.process.crash_points import reached
+from sql.process.memory import give_back
 from sql.process.patience import BackOff, rest
 
 log = structlog.get_logger()
 
-BATCH_EVENTS = 2_000
+BATCH_EVENTS = 1_000
 POLL_S = 0.4
 """LISTEN is a hint; this is how long a missed one can delay an event."""
 CHECK_S = 1.0
@@ -77,6 +78,7 @@ async def _lead_once(dsn: str, config: KafkaConfig, stop: asyncio.Event) -> None
             except TopicLost as error:
                 # Stay leader: the next Publisher creates the topic again.
                 await _go_back(leader, error, config.partitions)
+                give_back()
 
 
 async def _go_back(leader: Leader, error: TopicLost, partitions: int) -> None:

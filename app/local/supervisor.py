@@ -25,6 +25,7 @@ from app.local.embedded import EmbeddedBroker, EmbeddedPostgres
 from app.local.http_probe import answers_ok
 from app.local.output import Output
 from app.roles.roles import MIGRATION, ROLES
+from sql.process.memory import MALLOC
 from sql.process.patience import BackOff, rest
 from sql.process.readiness import READY_FD
 
@@ -249,7 +250,7 @@ class _Supervisor:
         return msgspec.structs.replace(service, env=env, files=(self._ready_fd,))
 
     def _service(self, name: str, settings: Settings) -> Service:
-        return Service(name=name, argv=self._command(name), env=settings.child_env())
+        return Service(name=name, argv=self._command(name), env={**MALLOC, **settings.child_env()})
 
     async def _start(self, keepers: list[_Keeper], make: Callable[[], Service]) -> None:
         keeper = _Keeper(make, self._output.line, self._write_pids)

@@ -8,6 +8,7 @@ from projections.engine.registry import BY_THEMSELVES
 from projections.run_search import RUN_SEARCH
 from sql.postgres.pool import Connection, connect
 from sql.postgres.queries import Queries
+from sql.process.memory import trim
 
 _events = Queries("queries/events.sql")
 _gates = Queries("queries/gates.sql")
@@ -43,7 +44,11 @@ async def _follow(reader: Connection, engine: Engine, idle_s: float, pace_s: flo
     idle, clock = 0.0, asyncio.get_running_loop().time
     while idle < idle_s:
         began = clock()
-        idle = 0.0 if await catch_up(reader, engine) else idle + pace_s
+        if await catch_up(reader, engine):
+            idle = 0.0
+            trim()
+        else:
+            idle += pace_s
         await asyncio.sleep(min(max(pace_s, clock() - began), SLOWEST_S))
 
 

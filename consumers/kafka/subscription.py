@@ -25,6 +25,7 @@ from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity
 
 from consumers.kafka.presence import Presence
+from sql.process.memory import give_back
 from sql.process.patience import rest
 
 log = structlog.get_logger()
@@ -43,6 +44,9 @@ PUBLISHED_S = 0.05
 """How long it takes from a hint until the relay has published: who is in no hurry looks then, and once."""
 EXPECT_S = 0.25
 """How long the topic is read without rest after a hint that something will come."""
+
+FETCH_BYTES = 256 * 1024
+"""Asked for of each partition at once: all of them give several batches to who is behind. More would only wait."""
 
 Record: TypeAlias = "ConsumerRecord[bytes, bytes]"
 Records: TypeAlias = tuple[Record, ...]
@@ -119,6 +123,7 @@ class Subscription:
             batch_timeout_ms=1,
             max_records=config.max_records,
             fetch_max_wait_ms=FETCH_WAIT_MS,
+            max_partition_fetch_bytes=FETCH_BYTES,
             session_timeout_ms=SESSION_MS,
             heartbeat_interval_ms=HEARTBEAT_MS,
             listener=None if alone else _Listener(assigned, revoked),
@@ -220,11 +225,13 @@ class Subscription:
         """The embedded broker starts empty. Of an offset beyond its new topic's end it gives nothing, and no error."""
         # aiokafka connects again by itself, and does not tell.
         found = [conn for conn in consumer._client._conns.values() if conn.connected()]  # noqa: SLF001
-        if self._connections and found and not set(found) & self._connections:
+        before, self._connections = self._connections, set(found) or self._connections
+        if before and found and not before & self._connections:
             log.info("consumer.broker_is_back", group=self._config.group)
             for partition in consumer.assignment():
                 consumer.seek(partition, 0)
-        self._connections = set(found) or self._connections
+            before.clear()
+            give_back()
 
     def owned(self) -> set[int]:
         """The partitions assigned to this consumer at this moment."""

@@ -4,6 +4,8 @@ import asyncio
 import os
 import sys
 
+from sql.process.memory import MALLOC
+
 
 async def python(
     module: str, stdout: int = asyncio.subprocess.PIPE, limit: int = 2**16, also: str = "\0"
@@ -22,6 +24,7 @@ async def python(
         env={
             # Those are an object store's own, and none of our settings.
             **{name: value for name, value in os.environ.items() if name.startswith(also)},  # noqa: TID251 - see above
+            **MALLOC,
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         },
     )
