@@ -100,13 +100,15 @@ class Registrar:
     async def settle(self, hook: HookOf) -> datetime | None:
         """Do what is to be done now. Gives when to look again; None where nothing follows of itself."""
         wanted = site_of(hook.trigger, self._public_url + hook_path(hook.tenant_id, hook.zap_id))
+        has_told = False
         while True:
             known = await load(self._store, REGISTRATION, stream_of(hook.zap_id))
             state, now = known.state if known else None, self._clock()
             step = next_step(state, wanted, hook.due, now)
             if isinstance(step, Wait):
                 return step.until if await self._tell(hook, state) else now + BUSY
-            if step == "check" and await self._is_there(hook, state):
+            # A service may not list at once what it was just told.
+            if step == "check" and (has_told or await self._is_there(hook, state)):
                 return now + CHECKED_EVERY if await self._tell(hook, state) else now + BUSY
             site = state.site if step == "remove" and state else wanted
             assert site is not None, "a step is about a site"
@@ -114,6 +116,7 @@ class Registrar:
             doing: Literal["register", "remove"] = "remove" if step == "remove" else "register"
             if not await self._attempt(attempt, HookCalled(zap_id=hook.zap_id, doing=doing, site=site)):
                 return now + BUSY
+            has_told = True
 
     async def _tell(self, hook: HookOf, state: Registration | None) -> bool:
         """Flag the zap where nobody tries any more, until it is registered; False where somebody else was quicker.
@@ -166,19 +169,15 @@ class Registrar:
     async def _register(self, attempt: _Attempt) -> HookRegistered:
         """In the place of whatever leads to the zap already. Raises Refused."""
         service = await self._service(attempt)
-        for hook_id in await service.ids():
-            await service.remove(hook_id)
+        await _clear(service, attempt)
         told = await service.create()
         if told.secret:
             await self._keep(attempt.hook, told)
         return HookRegistered(zap_id=attempt.hook.zap_id, hook_id=told.hook_id)
 
     async def _remove(self, attempt: _Attempt) -> HookRemoved:
-        """All that leads to the zap, and what we know of it where that is not just its address. Raises Refused."""
-        service = await self._service(attempt)
-        known = [attempt.state.hook_id] if attempt.state and attempt.state.hook_id and not service.by_address else []
-        for hook_id in dict.fromkeys([*known, *await service.ids()]):
-            await service.remove(hook_id)
+        """Raises Refused."""
+        await _clear(await self._service(attempt), attempt)
         return HookRemoved(zap_id=attempt.hook.zap_id)
 
     async def _service(self, attempt: _Attempt) -> Service:
@@ -228,3 +227,15 @@ class Registrar:
             )
         )
         return isinstance(stored, Appended)
+
+
+async def _clear(service: Service, attempt: _Attempt) -> None:
+    """Remove all that leads to the zap, and what we know of it where that is not just its address. Raises Refused.
+
+    A service may list only some of its hooks.
+    """
+    state = attempt.state
+    is_known = state is not None and state.hook_id and state.site == attempt.site and not service.by_address
+    known = [state.hook_id] if state and is_known else []
+    for hook_id in dict.fromkeys([*known, *await service.ids()]):
+        await service.remove(hook_id)

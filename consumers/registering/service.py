@@ -61,11 +61,14 @@ class Service:
     async def ids(self) -> list[str]:
         """The service's ids of hooks that lead to the zap: none, one, or more where nobody knew of an earlier one.
 
-        Raises Refused.
+        Raises Refused, also where the answer is no list: a page, say.
         """
         find = self._known.register.find
         body = await self._call(find.request)
         listed = _at(body, find.items) if find.items else body
+        if not isinstance(body, list | dict) or not isinstance(listed, list | dict | None):
+            message = f"it does not list its hooks, but answers {str(body)[:100]!r}"
+            raise Refused("answer_unreadable", message, final=False)
         rows = listed if isinstance(listed, list) else [listed]
         if find.inside:
             inner = [_at(row, find.inside) for row in rows]

@@ -27,12 +27,14 @@ from consumers.scheduler.source import Sources
 from consumers.scheduler.timed_zaps import TimedZaps
 from consumers.scheduler.timers import Scheduler
 from domain.starting.registering import Registering
+from projections.engine.freshness import wait_until
 from sql.log.event_store import PgEventStore
 from sql.process.clock import new_id, now
 from sql.tables.connectors import ConnectorTables
 from sql.tables.rate_limits import RateLimits
 from tests.support.api import ENCRYPTION_KEY, HOOK_URL, Person, running_api, sign_up
 from tests.support.postgres import cloned_database
+from tests.support.projected import following
 from tests.support.service import HookService, hook_service
 from tests.support.stores import patient_store
 
@@ -43,7 +45,10 @@ LOOPBACK = parse_networks("127.0.0.0/8")
 class World:
     """An API, a service, and a scheduler whose time tests set."""
 
-    def __init__(self, api: httpx.AsyncClient, store: PgEventStore, http: Outbound, service: HookService) -> None:
+    def __init__(
+        self, dsn: str, api: httpx.AsyncClient, store: PgEventStore, http: Outbound, service: HookService
+    ) -> None:
+        self.dsn = dsn
         self.api = api
         self.store = store
         self.service = service
@@ -103,7 +108,7 @@ async def world(postgres_server: str) -> AsyncIterator[World]:
         api = await stack.enter_async_context(running_api(dsn, catalog=catalog(), outbound_allow=LOOPBACK))
         store = await stack.enter_async_context(patient_store(dsn))
         http = await stack.enter_async_context(Outbound(LOOPBACK))
-        yield World(api, store, http, service)
+        yield World(dsn, api, store, http, service)
 
 
 @pytest.fixture
@@ -288,6 +293,50 @@ async def test_a_hook_that_the_service_has_lost_is_made_anew_and_one_it_will_not
     assert (found["status"], found["message"]) == ("removed", "the target answered 403: you may not")
     refused = await ada("POST", f"/zaps/{zap['id']}/register")
     assert refused.json()["code"] == "wrong_status"
+
+
+@pytest.mark.parametrize(
+    "said", ["<html>Sign in</html>", '"later"', "17", ""], ids=["page", "text", "number", "nothing"]
+)
+async def test_a_service_that_does_not_say_which_hooks_it_has_gets_no_second_one(
+    world: World, ada: Person, said: str
+) -> None:
+    """A page of its maintenance, say, with a 200."""
+    zap = await published(world, ada)
+    await world.settle()
+    page = web.Response(text=said, content_type="text/html" if said.startswith("<") else "text/plain")
+    world.service.lists = page
+    await ada("POST", f"/zaps/{zap['id']}/register")
+    await world.settle()
+    assert ((await standing(ada, zap))["code"], len(world.service.hooks)) == ("answer_unreadable", 1)
+    world.service.lists = None
+    await world.settle(11)
+    assert ((await standing(ada, zap))["status"], list(world.service.hooks)) == ("registered", [2])
+    world.service.lists = page
+    await world.settle(24 * 3_600 + 1)
+    assert list(world.service.hooks) == [2]
+
+
+async def test_a_hook_that_the_service_does_not_list_is_replaced_and_not_doubled(world: World, ada: Person) -> None:
+    """As where it lists a hundred of many."""
+    zap = await published(world, ada)
+    await world.settle()
+    world.service.lists = web.json_response([])
+    for _day in range(3):
+        await world.settle(24 * 3_600 + 1)
+        assert len(world.service.lead_to(zap["hook_url"])) == 1
+
+
+async def test_words_of_a_service_that_no_database_keeps_stop_nothing(world: World, ada: Person) -> None:
+    world.service.refuses = web.Response(
+        text='{"message": "a\\u0000b\\ud800c"}', content_type="application/json", status=422
+    )
+    zap = await published(world, ada)
+    await world.settle()
+    assert (await standing(ada, zap))["code"] == "http_422"
+    assert len((await ada("GET", f"/zaps/{zap['id']}")).json()["flags"]) == 1
+    async with following(world.dsn, world.store):
+        assert await wait_until(world.store.pool, "zap_list", await world.store.head(), 10)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from aiohttp import web
 
 
 class HookService:
-    """`hooks` by id. With `refuses` it answers that instead; `after_create` is awaited before the answer goes out.
+    """`hooks` by id. With `refuses` it answers that instead, and with `lists` where it is asked for its hooks;
+    `after_create` is awaited before the answer goes out.
 
     `calls` has method and path of each request, `tokens` its credential.
     """
@@ -17,6 +18,7 @@ class HookService:
         self.url = ""
         self.hooks: dict[int, dict[str, Any]] = {}
         self.refuses: web.Response | None = None
+        self.lists: web.Response | None = None
         self.after_create: Callable[[], Awaitable[object]] | None = None
         self.calls: list[str] = []
         self.tokens: set[str] = set()
@@ -26,8 +28,9 @@ class HookService:
         """One request."""
         self.calls.append(f"{request.method} {request.path}")
         self.tokens.add(request.headers.get("Authorization", ""))
-        if self.refuses is not None:
-            return web.Response(status=self.refuses.status, headers=self.refuses.headers, body=self.refuses.body)
+        instead = self.refuses or (self.lists if request.method == "GET" else None)
+        if instead is not None:
+            return web.Response(status=instead.status, headers=instead.headers, body=instead.body)
         match request.method:
             case "GET":
                 return web.json_response([{"id": number, **hook} for number, hook in self.hooks.items()])
