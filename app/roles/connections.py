@@ -251,6 +251,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def _is_busy(self) -> bool:
         return bool(self.cycle) and not self.cycle.response_complete
 
+    def _is_body_awaited(self) -> bool:
+        """Whether nothing is answered yet on this connection, and the request is not here as a whole."""
+        return not (self._in_head or self.pipeline or self.cycle.response_started)
+
     def _awaits_client(self) -> bool:
         """Whether nothing goes on until the client sends more."""
         return not self._is_busy() if self._in_head else not self.flow.read_paused
@@ -261,12 +265,13 @@ class BoundedProtocol(HttpToolsProtocol):
         return ValueError(reason)
 
     def _reason(self) -> tuple[int, str]:
-        return self._refused or (400, "This is not an HTTP request.")
+        broken = "This is not an HTTP request." if self._in_head else "The chunks of this body are broken."
+        return self._refused or (400, broken)
 
     def _refuse(self, status: int, reason: str) -> None:
         """Nothing more is read. Where no other answer is due, the client is told why."""
         self._refused = (status, reason)
-        if not self._is_busy():
+        if not self._is_busy() or self._is_body_awaited():
             text = reason.encode()
             head = b"content-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(text)
             self.transport.write(STATUS_LINE[status] + head + text)

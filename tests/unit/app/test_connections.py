@@ -16,6 +16,7 @@ from app.roles.connections import MAX_HEAD, MAX_WAITING, BoundedProtocol, Connec
 from tests.support.eventually import eventually, pause
 
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+POST_CHUNKED = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Connect = Callable[[], Awaitable[Client]]
 
@@ -254,6 +255,17 @@ async def test_chunks_without_content_cost_the_connection(flood: bytes) -> None:
         client = await connect()
         client[1].write(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n" + flood)
         assert await closed(client)
+
+
+@pytest.mark.parametrize("broken", [b"zz\r\n{}\r\n0\r\n\r\n", b"2\r\n{}X0\r\n\r\n", b"2\r\n{}\r\n-1\r\n"])
+async def test_a_body_that_is_broken_is_told_so(broken: bytes) -> None:
+    async with served() as (_bounds, connect):
+        reader, writer = await connect()
+        writer.write(POST_CHUNKED + broken)
+        answer = await asyncio.wait_for(reader.read(), 5)
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert answer.endswith(b"The chunks of this body are broken.")
+        assert answer.count(b"HTTP/1.1") == 1
 
 
 async def test_small_chunks_are_taken() -> None:
