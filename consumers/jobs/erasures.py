@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from uuid import UUID
 
 import msgspec
@@ -22,7 +23,7 @@ from projections.run_list import family, with_items
 from projections.zap_list import zaps_of
 from sql.files.store import FileStore
 from sql.log.event_store import PgEventStore
-from sql.log.forgetting import Of, forget, forget_request, is_forgotten
+from sql.log.forgetting import AlreadyForgotten, Of, forget, forget_request, is_forgotten
 from sql.process.clock import now
 
 AT_ONCE = 500
@@ -86,8 +87,9 @@ class Erasures:
         await self._files.forget_of(runs)  # first, so that whoever repeats what failed finds none left
         erased = Erased(0, 0)
         async for events in self._ended(tenant_id, runs):
-            if not await is_forgotten(self._store.pool, events[0].position):
-                erased = Erased(erased.runs + 1, await self._forget(events, metadata))
+            while not await is_forgotten(self._store.pool, events[0].position):
+                with suppress(AlreadyForgotten):
+                    erased = Erased(erased.runs + 1, await self._forget(events, metadata))
         return erased
 
     async def erase_subject(
@@ -157,7 +159,8 @@ class Erasures:
         await self._settle(event, rejected, metadata)
         await self._files.forget_of([event.stream_id])
         of = Of(event.event_id, rejected.zap_id, event.tenant_id, event.ordering_key)
-        await forget_request(self._store.pool, self._new_id, of, event, metadata, of_request=True)
+        with suppress(AlreadyForgotten):  # it is one event only
+            await forget_request(self._store.pool, self._new_id, of, event, metadata, of_request=True)
 
     async def _settle(self, event: StoredEvent, rejected: RequestRejected, metadata: Metadata) -> None:
         """Nobody lets it in any more. Raises WrongStatus where somebody has meanwhile: then it has a run."""

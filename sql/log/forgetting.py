@@ -18,6 +18,10 @@ from sql.postgres.queries import Queries
 _queries = Queries("queries/forgetting.sql")
 
 
+class AlreadyForgotten(StoreUnavailable):
+    """Somebody else has forgotten a part of it meanwhile: who looks again sees that."""
+
+
 async def is_forgotten(pool: Pool, position: int) -> bool:
     """Whether the payload of the event there is gone."""
     return bool(await pool.fetchval(_queries["is_forgotten"], position))
@@ -125,7 +129,9 @@ def _told(
 async def _stored(pool: Pool, query: str, *values: object) -> int:
     try:
         position: int = await pool.fetchval(_queries[query], *values)
-    except (*CONNECTION_ERRORS, asyncpg.SerializationError) as error:
+    except asyncpg.UniqueViolationError as error:
+        raise AlreadyForgotten("others have forgotten a part of the run meanwhile") from error
+    except (*CONNECTION_ERRORS, asyncpg.TransactionRollbackError) as error:
         raise StoreUnavailable(f"the run could not be forgotten: {error!r}") from error
     return position
 

@@ -1,5 +1,6 @@
 """What was erased is found nowhere any more, and everything still holds."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -87,6 +88,17 @@ async def test_a_canary_is_found_nowhere_after_its_run_was_erased_and_everything
     assert await Tree(store.pool).root(head) == root
     events = await store.read_stream(StreamKind.RUN, run_id)
     assert [event.type for event in events][-1] == "zap.run.failed"
+
+
+async def test_erasures_of_one_run_at_once_forget_it_once(dsn: str, store: PgEventStore) -> None:
+    erasures = Erasures(store, new_id)
+    async with following(dsn, store):
+        _zap, run_id = await a_life(store)
+        replays = [(await a_life(store, replay_of=run_id))[1] for _ in range(5)]
+        assert await wait_until(store.pool, "run_list", await store.head(), 60)
+    erased = await asyncio.gather(*(erasures.erase_run(TENANT, one, BY) for one in [run_id, run_id, run_id, *replays]))
+    assert sum(one.runs for one in erased) == 6
+    assert (await verify_chain(dsn)).broken_at is None
 
 
 async def test_with_a_run_goes_the_request_that_was_held_before(
