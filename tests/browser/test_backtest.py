@@ -15,7 +15,7 @@ async def test_a_draft_is_held_against_the_runs_that_were(system: System, signed
     zap = await new_zap(system, "Backtested", [{"id": "only", "kind": "filter", "condition": rule}, setting("one")])
     await system.call("POST", f"/api/v1/zaps/{zap['id']}/publish", {})
     runs = [await system.post_hook(zap["hook_url"], {"total": total}, key=f"back {total}") for total in (5, 50, 500)]
-    await system.settled(runs, 40)
+    await system.settled(runs)
     page = signed.page
     await page.goto(f"/zaps/{zap['id']}?tab=draft")
     await page.get_by_test_id("step-only").click()

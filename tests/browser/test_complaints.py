@@ -147,7 +147,7 @@ async def test_a_list_is_whole_counts_truly_hides_no_past_and_is_sorted_as_one_a
 ) -> None:
     zap, other = await published(system, "Thirty"), await published(system, "Meanwhile")
     sent = [system.post_hook(zap["hook_url"], {"n": number}, key=f"thirty {number}") for number in range(30)]
-    await system.settled(await asyncio.gather(*sent), 30)
+    await system.settled(await asyncio.gather(*sent))
     page = signed.page
     lists = asked(page, "/api/v1/runs?")
     await page.goto("/runs")
@@ -183,7 +183,7 @@ async def test_no_row_moves_under_the_pointer_or_while_the_list_is_paused(system
 
     async def another(key: str) -> None:
         run_id = await system.post_hook(zap["hook_url"], {}, key=f"live {key}")
-        await system.settled([run_id], 40)
+        await system.settled([run_id])
 
     await another("first")
     await page.goto(f"/runs?zap_id={zap['id']}")
@@ -210,7 +210,7 @@ async def test_no_row_moves_under_the_pointer_or_while_the_list_is_paused(system
 async def test_a_test_uses_the_sample_that_was_chosen_whatever_comes_meanwhile(system: System, signed: Signed) -> None:
     zap = await published(system, "Sampled")
     runs = [await system.post_hook(zap["hook_url"], {"n": number}, key=f"sample {number}") for number in (1, 2, 3)]
-    await system.settled(runs, 40)
+    await system.settled(runs)
     page = signed.page
     await opened(page, zap)
     await page.get_by_test_id("test").click()
@@ -227,7 +227,7 @@ async def test_a_run_is_copied_as_json_as_curl_and_value_by_value_and_outlives_i
 ) -> None:
     zap = await published(system, "Copied")
     run_id = await system.post_hook(zap["hook_url"], {"order": {"id": 4711}}, key="copied")
-    await system.settled([run_id], 40)
+    await system.settled([run_id])
     page = signed.page
     await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
 

@@ -73,7 +73,7 @@ async def test_a_zap_is_built_from_nothing_by_keyboard_published_and_run(system:
     await expect(page.get_by_test_id("zap-status")).to_have_text("On")
     await expect(page.get_by_test_id("publish")).to_be_disabled()
     run_id = await system.post_hook(zap["hook_url"], {"total": 1}, key="editor")
-    await system.settled([run_id], 40)
+    await system.settled([run_id])
     run = await system.call("GET", f"/api/v1/runs/{run_id}")
     assert run["status"] == "completed"
     assert [step["status"] for step in run["steps"]] == ["succeeded", "succeeded"]
@@ -241,7 +241,7 @@ async def test_values_of_a_past_run_are_inserted_and_a_test_shows_each_step(syst
     zap = await new_zap(system, "Tested", [setting("one"), {"id": "end", "kind": "stop", "as": "failed"}])
     await system.call("POST", f"/api/v1/zaps/{zap['id']}/publish", {})
     run_id = await system.post_hook(zap["hook_url"], {"customer": {"email": "ada@example.com"}}, key="sample")
-    await system.settled([run_id], 40)
+    await system.settled([run_id])
     page = signed.page
     await opened(page, zap)
     await expect(page.get_by_label("Sample")).to_have_value(str(run_id))

@@ -37,7 +37,7 @@ async def orders(system: System, name: str, numbers: list[int]) -> tuple[dict[st
         )
         for n in numbers
     ]
-    await system.settled(runs, 40)
+    await system.settled(runs)
     return zap, [str(run) for run in runs]
 
 
@@ -272,7 +272,7 @@ async def test_a_failed_run_is_found_by_a_customers_number_within_ten_seconds_fr
 ) -> None:
     zap = await failing_zap(system, "Charges")
     runs = [await system.post_hook(zap["hook_url"], {"customer": f"C-{n}"}, key=str(n)) for n in (90_210, 90_211)]
-    await system.settled(runs, 40)
+    await system.settled(runs)
 
     async def found() -> bool:
         return bool((await system.call("GET", "/api/v1/runs/count?q=90211"))["count"])
@@ -300,7 +300,7 @@ async def test_a_person_is_forgotten_after_a_look_and_the_record_holds(system: S
     await system.call("POST", f"/api/v1/zaps/{zap['id']}/publish", {})
     people = ("grace@example.org", "Grace@example.org", "alan@example.org")
     runs = [await system.post_hook(zap["hook_url"], {"mail": mail}, key=mail) for mail in people]
-    await system.settled(runs, 40)
+    await system.settled(runs)
 
     async def known() -> bool:
         seen = await system.call("POST", "/api/v1/erasures", {"subject": people[0], "preview": True})

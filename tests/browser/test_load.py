@@ -53,7 +53,7 @@ async def test_a_body_of_five_megabytes_never_freezes_the_page(system: System, s
     await system.call("POST", f"/api/v1/zaps/{zap['id']}/publish", {})
     rows = [{"id": number, "text": "x" * 80} for number in range(50_000)]
     run_id = await system.post_hook(zap["hook_url"], {"name": "large", "rows": rows}, key="megabytes")
-    await system.settled([run_id], 30)
+    await system.settled([run_id])
     page = signed.page
     await page.add_init_script(f"({LONGEST_TASK})()")
     await page.goto(f"/runs/{run_id}?step=trigger")
@@ -74,7 +74,7 @@ async def test_ten_thousand_items_of_a_loop_are_a_table_that_can_be_read(system:
     zap = await new_zap(system, "Ten thousand", [loop])
     await system.call("POST", f"/api/v1/zaps/{zap['id']}/publish", {})
     run_id = await system.post_hook(zap["hook_url"], list(range(10_000)), key="items")
-    await system.settled([run_id], 120)
+    await system.settled([run_id])
     page = signed.page
     await page.add_init_script(f"({LONGEST_TASK})()")
     await page.goto(f"/runs/{run_id}?step=each")

@@ -28,7 +28,7 @@ async def failing_zap(system: System, name: str) -> dict[str, Any]:
 async def failed_run(system: System, name: str) -> tuple[dict[str, Any], str]:
     zap = await failing_zap(system, name)
     run_id = await system.post_hook(zap["hook_url"], {HOSTILE: HOSTILE, "ansi": ANSI}, key=name)
-    await system.settled([run_id], 40)
+    await system.settled([run_id])
     return zap, str(run_id)
 
 
@@ -170,7 +170,7 @@ async def test_a_list_that_is_read_because_a_run_has_ended_waits_for_that_end(sy
     asked: list[int] = []
     page.on("request", lambda request: asked.append(int(request.url.partition("min_position=")[2].split("&")[0] or 0)))
     run_id = await system.post_hook(zap["hook_url"], {}, key="ends")
-    await system.settled([run_id], 40)
+    await system.settled([run_id])
     await expect(page.get_by_test_id("run-row").get_by_test_id("run-status")).to_have_text("Failed")
     events = await system.call("GET", f"/api/v1/runs/{run_id}/events?limit=100")
     end = max(event["position"] for event in events["items"])

@@ -40,7 +40,7 @@ async def test_runs_that_fail_are_told_of_by_mail_and_error_zap_and_wait_in_the_
             zap = await system.published_zap(target.url, {"n": "{{ trigger.body.n }}"}, settings=settings)
             await says_yes(system, mails, "ada@example.com")
             runs = [await system.post_hook(zap["hook_url"], {"n": n}, f"d-{n}") for n in range(20)]
-            await system.settled(runs, 40)
+            await system.settled(runs)
             await eventually(lambda: len(mails.mails) > 1 and errors.count)
             _question, mail = mails.boxes["ada@example.com"]
             assert mail["subject"] == "Test: 20 runs failed"

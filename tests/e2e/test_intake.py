@@ -73,7 +73,7 @@ async def test_while_the_database_stands_still_senders_are_told_so_within_two_se
         await asyncio.gather(*tasks)
         assert max(senders.refused_s) < 2.5, sorted(senders.refused_s)[-5:]
         assert sorted(senders.refused_s)[int(len(senders.refused_s) * 0.9)] < 2
-        await system.settled(senders.accepted, 60)
+        await system.settled(senders.accepted)
         requests = [event for event in await read_log(system.dsn) if event.type == "zap.run.requested"]
         runs = [event.stream_id for event in requests if zap["id"].encode() in event.data]
         assert len(runs) == len(set(runs))

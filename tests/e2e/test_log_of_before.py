@@ -111,7 +111,7 @@ async def runs_are_replayed(system: System, sink: Sink) -> None:
     answers = [
         await system.call("POST", f"/api/v1/runs/{run_id}/replay", {"version": "latest"}) for run_id in OLD["completed"]
     ]
-    await system.settled([UUID(answer["id"]) for answer in answers], 30)
+    await system.settled([UUID(answer["id"]) for answer in answers])
     assert sorted(json.loads(body)["n"] for body in bodies(sink)) == [0, 1, 2, 3, 4]
 
 

@@ -62,7 +62,7 @@ async def test_ten_thousand_webhooks_are_ten_thousand_runs_each_delivered_once(s
 
         await asyncio.gather(*(sender() for _ in range(CONNECTIONS)))
         assert len(acknowledged) == WEBHOOKS
-        await system.settled(acknowledged, 50)
+        await system.settled(acknowledged)
         deliveries = {key: bodies for each in system.sinks for key, bodies in each.deliveries.items()}
         evidence = Evidence(await read_log(system.dsn), acknowledged, deliveries)
         assert violations(evidence, exactly_once=True) == []

@@ -36,9 +36,7 @@ class Running(msgspec.Struct):
         await eventually(lambda: any("TriggerHub is up" in line for line in self.lines))
 
     async def came_back(self, name: str, old: int) -> int:
-        await eventually(
-            lambda: self.pids().get(name, old) != old and psutil.pid_exists(self.pids()[name]), timeout_s=20
-        )
+        await eventually(lambda: self.pids().get(name, old) != old and psutil.pid_exists(self.pids()[name]))
         return self.pids()[name]
 
 

@@ -36,12 +36,12 @@ async def test_a_file_arrives_whole_in_little_memory_and_once_whoever_dies(dsn: 
     async with one_of_each(dsn) as system, file_target(SIZE) as target, object_store() as (store, objects):
         await system.sign_up()
         hook = (await journey(system, target.address, store))["hook_url"]
-        await system.settled([await post_file(system, hook, 2 * 2**20)], 60)  # what is loaded at the first use is there
+        await system.settled([await post_file(system, hook, 2 * 2**20)])  # what is loaded at the first use is there
         pids = system.pids()
         names = {role: next(name for name in pids if name.startswith(role)) for role in ("api", "runner")}
         before = {name: forget_peak(pids[name]) for name in names.values()}
         run_id = await post_file(system, hook, SIZE)
-        await system.settled([run_id], 60)
+        await system.settled([run_id])
         more = {name: peak(pids[name]) - size for name, size in before.items()}
         assert max(more.values()) < MOST, more
         wanted = {"title None", "photo photo.png", "fetched source.zip"}
@@ -57,7 +57,7 @@ async def test_a_file_arrives_whole_in_little_memory_and_once_whoever_dies(dsn: 
             target.hold = following
             target.held.clear()
             await system.kill(names["runner"])
-        await system.settled([run_id], 90)
+        await system.settled([run_id])
         assert target.uploads[-1]["photo photo.png"] == target.uploads[-1]["fetched source.zip"] == digest(SIZE)
         assert sha256(objects["/bucket/a.zip"]).hexdigest() == digest(SIZE)
         run = await system.call("GET", f"/api/v1/runs/{run_id}")

@@ -88,7 +88,7 @@ async def test_each_is_called_back_and_approved_once_whoever_dies(rig: Rig, item
             async with again_and_again(lambda: approve(system)):
                 for role in ("runner", "api", "scheduler"):
                     await system.kill(rig.names[role])
-                await system.settled(runs, 90)
+                await system.settled(runs)
         await rig.proven()
         log = await read_log(system.dsn)
     if items:

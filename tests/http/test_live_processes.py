@@ -22,8 +22,6 @@ from tests.support.stores import patient_store
 pytestmark = [pytest.mark.slow]
 RESTARTS = int(os.environ.get("TRIGGERHUB_TEST_RESTARTS", "20"))
 LISTENERS = 1_000
-PATIENCE_S = 60
-"""That of the writer: processes that start take all of a small machine."""
 PER_SECOND = 20
 """Runs of each person: enough of them for each process to be in the middle of one when it ends."""
 

@@ -142,7 +142,7 @@ async def test_it_follows_the_log_again_after_the_connection_was_cut(
         async def both_are_back() -> bool:
             return bool(await connection.fetchval(alive) == 2)
 
-        await eventually(both_are_back, timeout_s=20)
+        await eventually(both_are_back)
         await ada("POST", f"/zaps/{zap['id']}/enable")
 
         async def seen_again() -> bool:

@@ -218,10 +218,10 @@ async def aviary(postgres_server: str, broker: Broker) -> AsyncIterator[Aviary]:
         polls = [await aviary.poll(kind) for kind in ("http.poll", "email.received")]
         await system.restart(names["runner"], TRIGGERHUB_CRASH_AT="runner.after_action:3")
         await aviary.send(1)
-        await system.ended(names["runner"], 60)
+        await system.ended(names["runner"])
         await system.restart(names["runner"])
         await aviary.send(2)
-        await system.settled(aviary.runs, 60)
+        await system.settled(aviary.runs)
         for zap_id in polls:
             await eventually(partial(aviary.ticked, zap_id))
         aviary.polls = polls

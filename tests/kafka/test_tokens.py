@@ -79,7 +79,7 @@ async def test_a_runner_killed_with_the_answer_costs_a_consent_and_no_run(
         zap = await live(system, server, connection)
         await system.restart(names["runner"], TRIGGERHUB_CRASH_AT="runner.after_token")
         runs = [await system.post_hook(zap["hook_url"], {"n": number}, str(number)) for number in range(20)]
-        assert await system.ended(names["runner"], 60) == EXIT_CODE
+        assert await system.ended(names["runner"]) == EXIT_CODE
         await system.restart(names["runner"])
         shown = f"/api/v1/connections/{connection}"
 
@@ -90,7 +90,7 @@ async def test_a_runner_killed_with_the_answer_costs_a_consent_and_no_run(
         again = await system.call("POST", f"{shown}/reconnect")
         await consented(system, server, again["authorize_url"])
         await look_again(system, runs)
-        await system.settled(runs, 120)
+        await system.settled(runs)
         listed = (await system.call("GET", "/api/v1/runs?limit=100"))["items"]
         assert {run["status"] for run in listed} <= {"completed", "waiting", "running"}, listed
         assert (await system.call("GET", shown))["status"] == "ok"

@@ -97,7 +97,7 @@ async def a_loop_whose_runner_dies(rig: Rig, count: int, deaths: Sequence[int], 
             again.update(await kill_runner(rig, sink, 1 if enough < FIRST_ITEM else AT_ONCE))
         run_id = await starting
         await rig.system.settled({run_id}, 240)
-        await rig.proven(90)
+        await rig.proven()
         log = await read_log(rig.system.dsn)
     assert {key: len(bodies) - 1 for key, bodies in sink.deliveries.items() if len(bodies) > 1} == again
     ids = ChildIds(run_id, "each")

@@ -14,6 +14,7 @@ from sql.postgres.migrate import migrate
 from sql.process.crash_points import EXIT_CODE, POINTS
 from tests.support.broker import APACHE, Broker, running_broker, topic_name
 from tests.support.deployment import ROLES, Deployment, deployment
+from tests.support.eventually import PATIENCE_S
 from tests.support.load import proven
 from tests.support.postgres import PostgresServer, running_postgres
 from tests.support.proxy import Proxy, running_proxy
@@ -38,7 +39,7 @@ class Rig:
         name = self.names[specs[0].partition(".")[0]]
         for spec in specs:
             await self.system.restart(name, TRIGGERHUB_CRASH_AT=spec)
-            assert await self.system.ended(name, 60) == EXIT_CODE, spec
+            assert await self.system.ended(name) == EXIT_CODE, spec
         await self.system.restart(name)
 
     async def restart_database(self, how: int) -> None:
@@ -80,7 +81,7 @@ class Rig:
             self.system.sinks.append(sink)
             yield sink
 
-    async def proven(self, within_s: float = 60, **facts: Any) -> None:
+    async def proven(self, within_s: float = PATIENCE_S, **facts: Any) -> None:
         """All runs so far have ended, and all invariants hold: of this scenario and of those before it."""
         try:
             await proven(self.system, within_s, topic_lost=self.topic_lost, **facts)

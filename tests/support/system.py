@@ -21,7 +21,7 @@ import msgspec
 from app.config.data_dir import DataDir, free_ports
 from app.local.child import Child, Service
 from tests.support.broker import APACHE
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE_S, eventually
 from tests.support.folders import data_folder
 from tests.support.forked_cli import command
 from tests.support.invariants import Answer
@@ -125,7 +125,7 @@ class System:
         """The end of what the processes have logged, for the report of a failure."""
         return "\n".join(self.lines[-150:])
 
-    async def settled(self, run_ids: Iterable[UUID], timeout_s: float) -> None:
+    async def settled(self, run_ids: Iterable[UUID], timeout_s: float = PATIENCE_S) -> None:
         """Wait until each of these runs has ended in the log."""
         import asyncpg
 
@@ -181,7 +181,7 @@ async def running_system(*, on_disk: bool = False, **variables: str) -> AsyncIte
             system = System(data, port, http, lines)
             system.kafka = kafka
             try:
-                await eventually(lambda: _ready(system), 120)
+                await eventually(lambda: _ready(system))
                 yield system
             except BaseException:
                 sys.stderr.write(system.last_lines() + "\n")
