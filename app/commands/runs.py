@@ -7,15 +7,17 @@ import msgspec
 from domain.aggregates import RUN, ZAP
 from domain.log.errors import NotFound
 from domain.log.event import Appended, Metadata
-from domain.log.ports import EventStore, NewId, StoreUnavailable
+from domain.log.ports import NewId, StoreUnavailable
 from domain.log.stream import handle, load_of
 from domain.run.decide import stop
-from domain.run.replay import Replay, replay_append
+from domain.run.replay import Replay, replay_append, require_payload
 from domain.run.state import LoadedRun
 from domain.zap.zap import existing
 from projections import run_reading
 from projections.run_detail import RunDetail
 from projections.run_tree import Versions, place
+from sql.log.event_store import PgEventStore
+from sql.log.forgetting import forgotten_among
 
 
 class Runs:
@@ -24,7 +26,7 @@ class Runs:
     The metadata names the actor.
     """
 
-    def __init__(self, store: EventStore, new_id: NewId) -> None:
+    def __init__(self, store: PgEventStore, new_id: NewId) -> None:
         self._store = store
         self._new_id = new_id
         self._versions = Versions(store)
@@ -55,6 +57,8 @@ class Runs:
         """
         run = await self.load(tenant_id, run_id)
         zap = existing(await load_of(self._store, ZAP, run.state.requested.zap_id, tenant_id))
+        if wish.payload is msgspec.UNSET or wish.from_step is not None:
+            require_payload(run, await forgotten_among(self._store.pool, [run.first.position]))
         append = replay_append(run, zap.state, wish, new_id=self._new_id, metadata=metadata)
         result = await self._store.append(append)
         if not isinstance(result, Appended):

@@ -18,7 +18,7 @@ from domain.log.ports import AppendRefused, NewId
 from domain.log.stream import Contended, handle, load, load_many, load_of
 from domain.registry import UnknownEvent
 from domain.run.decide import stop
-from domain.run.replay import Replay, replay_append
+from domain.run.replay import Replay, replay_append, require_payload
 from domain.run.state import EndedRun, LoadedRun
 from domain.zap.zap import LoadedZap, existing
 from projections.request_list import oldest_held
@@ -26,6 +26,7 @@ from projections.run_keys import reread
 from projections.run_selected import oldest_selected
 from sql.files.store import hand_over
 from sql.log.event_store import PgEventStore
+from sql.log.forgetting import forgotten_among
 
 T = TypeVar("T")
 
@@ -106,25 +107,28 @@ class ReplayRuns(_OfRuns):
         runs = await self._load(loaded, batch)
         ids = {one.state.requested.zap_id for one in runs.values()}
         zaps = {zap_id: await tried(self._zap(loaded, zap_id)) for zap_id in ids}
-        return _outcomes(await asyncio.gather(*[self._replay(loaded, runs.get(run_id), zaps) for run_id in batch]))
+        gone = await forgotten_among(self._store.pool, [run.first.position for run in runs.values()])
+        started = [self._replay(loaded, runs.get(run_id), zaps, gone) for run_id in batch]
+        return _outcomes(await asyncio.gather(*started))
 
     async def _zap(self, loaded: LoadedJob, zap_id: UUID) -> LoadedZap:
         return existing(await load_of(self._store, ZAP, zap_id, loaded.tenant_id))
 
     async def _replay(
-        self, loaded: LoadedJob, run: LoadedRun | None, zaps: Mapping[UUID, LoadedZap | Refused]
+        self, loaded: LoadedJob, run: LoadedRun | None, zaps: Mapping[UUID, LoadedZap | Refused], gone: Collection[int]
     ) -> object:
         if run is None:
             return _GONE
         zap = zaps[run.state.requested.zap_id]
         if isinstance(zap, Refused):
             return zap
-        return await tried(self._start(loaded, run, zap))
+        return await tried(self._start(loaded, run, zap, gone))
 
-    async def _start(self, loaded: LoadedJob, run: LoadedRun, zap: LoadedZap) -> None:
+    async def _start(self, loaded: LoadedJob, run: LoadedRun, zap: LoadedZap, gone: Collection[int]) -> None:
         requested = loaded.state.requested
         wish = Replay(from_step=requested.from_step, version=requested.version, job_id=loaded.id)
         metadata = metadata_of(loaded)
+        require_payload(run, gone)
         await self._store.append(replay_append(run, zap.state, wish, new_id=self._new_id, metadata=metadata))
 
 

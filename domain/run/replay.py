@@ -1,5 +1,6 @@
 """Replays: what a new run of the same request takes over from the old run, which does not change."""
 
+from collections.abc import Collection
 from hashlib import sha256
 from typing import Literal, TypeAlias, assert_never
 from uuid import UUID
@@ -38,6 +39,14 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     items: ReplayItems | None = None
     job_id: UUID | None = None
     """The job that replays many runs. It replays each of them once, however often it tries."""
+
+
+def require_payload(loaded: LoadedRun, gone: Collection[int]) -> None:
+    """`gone`: positions of events whose payloads were forgotten. Raises WrongStatus where the run's is one of them:
+    with nothing in its place, a replay would do its steps all the same.
+    """
+    if loaded.first.position in gone:
+        raise WrongStatus("what the run was about was erased: replay it from its beginning, with a payload of your own")
 
 
 def replay_append(loaded: LoadedRun, zap: Zap, wish: Replay, *, new_id: NewId, metadata: Metadata) -> Append:

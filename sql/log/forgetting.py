@@ -27,6 +27,11 @@ async def is_forgotten(pool: Pool, position: int) -> bool:
     return bool(await pool.fetchval(_queries["is_forgotten"], position))
 
 
+async def forgotten_among(pool: Pool, positions: Sequence[int]) -> set[int]:
+    """The positions of those events whose payloads are gone."""
+    return {row[0] for row in await pool.fetch(_queries["forgotten_among"], positions)}
+
+
 async def forget(
     pool: Pool,
     new_id: NewId,

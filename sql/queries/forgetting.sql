@@ -20,3 +20,7 @@ select pg_advisory_lock(7305, 1)
 -- name: is_forgotten
 -- Whether the event at a position was.
 select exists (select from es.forgotten_events where position = $1)
+
+-- name: forgotten_among
+-- The positions of events that were.
+select position from es.forgotten_events where position = any($1::bigint[])

@@ -79,6 +79,9 @@ async def test_a_run_that_has_ended_is_forgotten_by_whom_it_belongs_to(ada: Pers
         assert erased.status_code == 200, erased.text
         assert erased.json()["runs"] == 1
         assert (await ada("POST", f"/runs/{run_id}/erase")).json()["runs"] == 0
+    for wish, status in (({}, 409), ({"payload": 1, "from_step": "echo"}, 409), ({"payload": {"mail": "x"}}, 201)):
+        replayed = await ada("POST", f"/runs/{run_id}/replay", json=wish)
+        assert (replayed.status_code, "erased" in replayed.text) == (status, status == 409)
     detail = await ada("GET", f"/runs/{run_id}")
     assert "canary-1" not in detail.text
     assert detail.json()["status"] == "cancelled"
