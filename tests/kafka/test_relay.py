@@ -33,7 +33,7 @@ from sql.process.clock import new_id
 from tests.support.broker import APACHE, Broker, topic_name, topic_records
 from tests.support.builders import ZAP, a_run_requested, an_append
 from tests.support.eventually import PATIENCE_S, eventually
-from tests.support.meanwhile import until_stopped
+from tests.support.meanwhile import meanwhile, until_stopped
 from tests.support.stores import patient_store
 
 PARTITIONS = 4
@@ -118,9 +118,10 @@ async def test_much_at_once_ends_the_rest_between_two_batches(
     """Consumers of the log's tail wait for the topic then."""
     monkeypatch.setattr(relay, "CALM_PACE_S", 3_600)
     topic = topic_name()
-    async with relaying(dsn, broker, topic):
+    relayed = relay.run(dsn, KafkaConfig(broker.servers, topic, PARTITIONS), asyncio.Event())
+    async with meanwhile(relayed):  # which is cut off: once it is calm again, it rests for an hour
         await published(broker, topic, await append(dsn, 1))
-        await published(broker, topic, await append(dsn, BUSY_AT_ONCE + 1))  # then it is busy, and ends at once
+        await published(broker, topic, await append(dsn, BUSY_AT_ONCE + 1))
 
 
 async def test_a_large_payload_travels_by_reference(dsn: str, broker: Broker) -> None:
