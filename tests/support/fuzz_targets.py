@@ -15,7 +15,7 @@ import msgspec
 from liquid.exceptions import LiquidError
 
 from app.accounts.tokens import BadToken, Tokens, is_api_key
-from app.http.api.zaps import parse_if_match
+from app.http.api.own_zaps import parse_if_match
 from app.http.inputs import Moment
 from app.http.paging import decode_cursor
 from app.http.problems import Problem

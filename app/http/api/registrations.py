@@ -9,8 +9,8 @@ from litestar import Controller, Response, get
 from litestar.di import Provide
 from litestar.params import FromPath
 
+from app.http.api.own_zaps import OwnZaps, provide_own_zaps
 from app.http.api.zap_bodies import ZapOut
-from app.http.api.zaps import OwnZaps, provide_own_zaps
 from app.http.inputs import Injected
 from app.http.openapi.notes import command
 from app.http.services import Services

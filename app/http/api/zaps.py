@@ -1,62 +1,28 @@
 """Zaps: /api/v1/zaps."""
 
-import re
-from datetime import datetime
 from functools import partial
-from itertools import islice
 from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from litestar import Controller, Response, delete, get, post, put
 from litestar.di import Provide
-from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
-from app.accounts.auth import AuthedRequest, Principal
+from app.accounts.auth import AuthedRequest
 from app.commands.hook_secrets import HookSecrets
 from app.commands.manual_runs import ManualRun, ManualRuns
-from app.commands.zaps import Zaps
-from app.http.api.zap_bodies import (
-    Checked,
-    PublishIn,
-    RollBack,
-    RunAnswer,
-    RunIn,
-    VersionOut,
-    Warned,
-    ZapChange,
-    ZapIn,
-    ZapOut,
-)
+from app.http.api.own_zaps import OwnZaps, provide_own_zaps
+from app.http.api.zap_bodies import Checked, PublishIn, RollBack, RunAnswer, RunIn, VersionOut, ZapChange, ZapIn, ZapOut
 from app.http.inputs import AsOf, Injected
 from app.http.openapi.notes import command, notes
 from app.http.paging import Page, Paging, encode_cursor, marked
 from app.http.problems import Problem
-from app.http.requests import refused
 from app.http.services import Services
 from app.intake.run_watch import RunWatch
-from domain.history.point import Point
-from domain.hook.compiled import HOOKS
 from domain.hook.hops import HEADER
-from domain.log.ports import Clock
-from domain.zap.advice import advice
-from domain.zap.check import MAX_MISTAKES
-from domain.zap.definition import Definition
-from domain.zap.outlook import NextRun, next_runs
 from domain.zap.settings import MAX_TAGS
-from domain.zap.zap import (
-    ChangeDraft,
-    CreateZap,
-    DeleteZap,
-    EnableZap,
-    LoadedZap,
-    PauseZap,
-    PublishZap,
-    RollBackZap,
-    Zap,
-    ZapCommand,
-    hook_path,
-)
+from domain.zap.zap import ChangeDraft, CreateZap, DeleteZap, EnableZap, LoadedZap, PauseZap, PublishZap, RollBackZap
 from projections.engine.freshness import holds_all
 from projections.past import Past
 from projections.run_detail import RunDetail
@@ -69,80 +35,6 @@ Tags = Annotated[
         max_items=MAX_TAGS, description="Only zaps that have this tag in their draft; of several, all of them"
     ),
 ]
-IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="The ETag of the zap as you read it")]
-
-
-class OwnZaps(msgspec.Struct, frozen=True):
-    """The zaps of a principal, and the ETags that a command is meant for."""
-
-    principal: Principal
-    zaps: Zaps
-    public_url: str
-    has_mail: bool
-    if_match: str | None
-    now: Clock
-
-    async def execute(self, zap_id: UUID, command: ZapCommand) -> Response[ZapOut]:
-        """Carry out a command, on the condition of If-Match where that was sent."""
-        expected = parse_if_match(self.if_match)
-        return self.respond(await self.zaps.execute(self.principal, zap_id, command, expected))
-
-    async def load(self, zap_id: UUID) -> LoadedZap:
-        """Load one of them. Raises NotFound."""
-        return await self.zaps.load(self.principal.tenant_id, zap_id)
-
-    async def require_unchanged(self, zap_id: UUID, change: ZapChange) -> None:
-        """Refuse a change to fields that the server decides, unless the ETag is out of date and refused anyway."""
-        loaded, expected = await self.load(zap_id), parse_if_match(self.if_match)
-        errors = change.overwritten(self.shown(loaded))
-        if errors and (expected is None or loaded.version in expected):
-            raise refused(errors)
-
-    def respond(self, loaded: LoadedZap, status_code: int = 200, as_of: Point | None = None) -> Response[ZapOut]:
-        """The zap with its ETag."""
-        return Response(self.shown(loaded, as_of), status_code=status_code, headers={"etag": f'"{loaded.version}"'})
-
-    def _hook_url(self, loaded: LoadedZap) -> str | None:
-        has_hook = loaded.state.draft.start_of(HOOKS) is not None
-        return self.public_url + hook_path(loaded.tenant_id, loaded.id) if has_hook else None
-
-    def _next_runs(self, zap: Zap, now: datetime) -> tuple[NextRun, ...]:
-        return next_runs(zap.version(zap.live).definition, now) if zap.status == "enabled" else ()
-
-    def warnings(self, draft: Definition) -> tuple[Warned, ...]:
-        """What in a draft is allowed, and yet may not be what its author wants."""
-        found = islice(advice(draft, has_mail=self.has_mail), MAX_MISTAKES)
-        return tuple(Warned(one.path, one.pointer, one.code, one.reason) for one in found)
-
-    def shown(self, loaded: LoadedZap, as_of: Point | None = None) -> ZapOut:
-        """The zap as answers have it; of the past without advice, which is of today."""
-        return ZapOut(
-            id=loaded.id,
-            name=loaded.state.name,
-            status=loaded.state.status,
-            version=loaded.state.live,
-            draft=loaded.state.draft,
-            draft_differs=loaded.state.draft_differs,
-            set_aside=loaded.state.set_aside,
-            flags=loaded.state.flags,
-            warnings=() if as_of else self.warnings(loaded.state.draft),
-            hook_url=self._hook_url(loaded),
-            next_runs=self._next_runs(loaded.state, as_of.at if as_of else self.now()),
-            position=loaded.last.position,
-            created_at=loaded.first.recorded_at,
-            updated_at=loaded.last.recorded_at,
-            as_of=as_of or msgspec.UNSET,
-        )
-
-
-async def provide_own_zaps(
-    request: AuthedRequest,
-    zaps: Injected[Zaps],
-    services: Injected[Services],
-    if_match: IfMatch = None,
-) -> OwnZaps:
-    """A Litestar dependency."""
-    return OwnZaps(request.user, zaps, services.public_url, services.has_mail, if_match, services.now)
 
 
 def _change(path: str, operation_id: str, summary: str, *problems: str) -> post:
@@ -342,17 +234,6 @@ def _answered(ended: RunDetail) -> RunAnswer:
         error=ended.error,
         position=ended.position,
     )
-
-
-def parse_if_match(header: str | None) -> frozenset[int] | None:
-    """The stream versions that an If-Match header allows, None for any. Raises Problem `malformed`."""
-    if header is None or header.strip() == "*":
-        return None
-    tags = [tag.strip() for tag in header.split(",")]
-    if not all(re.fullmatch(r'(W/)?"[\x21\x23-\x7e]*"', tag) for tag in tags):
-        raise Problem("malformed", 'If-Match: give ETags in quotes, such as "3"')
-    # Weak tags never match (RFC 9110 §13.1.1); neither do tags that are not ours.
-    return frozenset(int(tag[1:-1]) for tag in tags if re.fullmatch(r'"[0-9]{1,9}"', tag))
 
 
 def _version(loaded: LoadedZap, number: int) -> VersionOut:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.http.api.zaps import parse_if_match
+from app.http.api.own_zaps import parse_if_match
 from app.http.paging import Page, Paging, decode_cursor, encode_cursor
 from app.http.problems import Problem
 
