@@ -12,8 +12,9 @@ from domain.log.errors import Invalid
 from domain.log.event import StoredEvent
 from domain.search.matches import Match, matches_of
 from domain.search.query import Search, Term, exact
+from projections.run_filter import After, RunFilter
 from projections.run_list import RunListItem
-from projections.run_query import After, RunFilter, list_runs
+from projections.run_query import list_runs
 from projections.run_search import zap_key
 from projections.search.asking import find
 from projections.search.reading import says, streams_of, values_of

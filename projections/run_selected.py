@@ -9,8 +9,9 @@ from domain.job.job import Selection
 from domain.run.state import RunStatus
 from domain.search.query import Search, search
 from projections.engine.rows import storable
+from projections.run_filter import RunFilter
 from projections.run_found import FoundCount, count_found, oldest_found
-from projections.run_query import RunFilter, count_runs, oldest_runs
+from projections.run_query import count_runs, oldest_runs
 from projections.zap_list import zaps_tagged
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import Pool

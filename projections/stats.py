@@ -4,15 +4,12 @@ Everything about a run counts at the moment of its request, which its id carries
 statistics are about the same. All are sums, so batches may come in any order.
 """
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from uuid import UUID
 
-import msgspec
-
-from domain.history.durations import length_of, percentiles
+from domain.history.durations import length_of
 from domain.history.sums import ACCEPTED, Sums, packed, unpacked
 from domain.intake.events import RequestRejected, RequestsCounted
 from domain.log.event import Event, StoredEvent, StreamKind
@@ -20,7 +17,7 @@ from domain.registry import decode
 from domain.run import events as run
 from projections.engine.projection import Projection
 from projections.engine.rows import columns, execute, storable
-from sql.postgres.pool import Connection, Pool
+from sql.postgres.pool import Connection
 from sql.postgres.queries import Queries
 
 if TYPE_CHECKING:
@@ -37,8 +34,6 @@ KEPT_RUNS = 500
 """Runs whose events are read at once."""
 BUCKETS = 2_000
 """That are sealed at once."""
-SHARES = 0.5, 0.95, 0.99
-_FAILED = "failed", "timed_out"
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _ENDS: Mapping[str, str] = {
     "zap.run.completed": "completed",
@@ -51,74 +46,6 @@ _STEPS = frozenset({"zap.run.step_succeeded", "zap.run.step_failed", "zap.run.st
 _Key: TypeAlias = tuple[UUID, UUID, Width, datetime, str]
 """A bucket: of a tenant and a zap, its width and begin, and the id of a step, empty for the run."""
 _OfPool: TypeAlias = "Connection | PoolConnectionProxy[asyncpg.Record]"
-
-
-class Percentiles(msgspec.Struct, frozen=True):
-    """Milliseconds, off by less than five in a hundred; null where nothing was measured."""
-
-    p50: float | None
-    p95: float | None
-    p99: float | None
-
-
-class Bucket(msgspec.Struct, frozen=True, kw_only=True):
-    """What was requested within a minute, an hour or a day that begins at `from`.
-
-    `requests`: those that started a run as `accepted`, others by their reason. `runs`: by how they ended, so far.
-    `failure_rate`: of runs that have completed or failed, time-outs included; null where there are none. `queue_ms`:
-    until something was done; `run_ms`: until the end. With `step_id` all of it is about attempts of that step.
-    """
-
-    from_: datetime = msgspec.field(name="from")
-    step_id: str | None = None
-    requests: dict[str, int]
-    runs: dict[str, int]
-    failure_rate: float | None
-    queue_ms: Percentiles
-    run_ms: Percentiles
-
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """Which statistics: of one zap or of all, of runs or of each step; `since` is inclusive, `until` is not."""
-
-    zap_id: UUID | None = None
-    width: Width = "hour"
-    since: datetime
-    until: datetime
-    by_step: bool = False
-
-
-async def read_stats(pool: Pool, tenant_id: UUID, asked: Asked) -> list[Bucket]:
-    """The buckets that are not empty, oldest first; of months that were dropped from the log, too."""
-    since = _floor(asked.since, asked.width)
-    of = asked.zap_id or ALL_ZAPS
-    rows = await pool.fetch(_queries["read"], tenant_id, of, asked.width, since, asked.until, asked.by_step)
-    return await asyncio.to_thread(_buckets, [tuple(row) for row in rows])
-
-
-def _buckets(rows: Sequence[tuple[datetime, str, bytes]]) -> list[Bucket]:
-    found: dict[tuple[datetime, str], Sums] = {}
-    for at, step_id, data in rows:
-        sums = unpacked(data)
-        if (at, step_id) in found:
-            found[at, step_id].add(sums)
-        else:
-            found[at, step_id] = sums
-    return [_bucket(at, step_id, sums) for (at, step_id), sums in found.items()]
-
-
-def _bucket(at: datetime, step_id: str, sums: Sums) -> Bucket:
-    failed = sum(sums.runs.get(status, 0) for status in _FAILED)
-    judged = failed + sums.runs.get("completed", 0)
-    return Bucket(
-        from_=at,
-        step_id=step_id or None,
-        requests=sums.requests,
-        runs=sums.runs,
-        failure_rate=round(failed / judged, 6) if judged else None,
-        queue_ms=Percentiles(*percentiles(sums.queue, SHARES)),
-        run_ms=Percentiles(*percentiles(sums.took, SHARES)),
-    )
 
 
 async def seal_runs(connection: Connection, month: date, zaps: Sequence[tuple[UUID, UUID]]) -> None:
@@ -195,7 +122,7 @@ async def _counted(connection: Connection, events: Sequence[StoredEvent]) -> dic
     for stored, event in decoded:
         at = _asked_at(stored)
         for step_id, sums in _sums(stored, event, at):
-            key = stored.tenant_id, _zap_of(stored, event, zaps), _floor(at, "minute"), step_id
+            key = stored.tenant_id, _zap_of(stored, event, zaps), floor(at, "minute"), step_id
             if key in minutes:
                 minutes[key].add(sums)
             else:
@@ -204,7 +131,7 @@ async def _counted(connection: Connection, events: Sequence[StoredEvent]) -> dic
     for (tenant_id, zap_id, minute, step_id), sums in minutes.items():
         for width in WIDTHS:
             for of in {zap_id, ALL_ZAPS}:
-                found.setdefault((tenant_id, of, width, _floor(minute, width), step_id), Sums()).add(sums)
+                found.setdefault((tenant_id, of, width, floor(minute, width), step_id), Sums()).add(sums)
     return found
 
 
@@ -244,7 +171,8 @@ async def _take_out(connection: "_OfPool", sums: Mapping[_Key, Sums]) -> None:
     await execute(connection, _queries["delete"], emptied)
 
 
-def _floor(moment: datetime, width: Width) -> datetime:
+def floor(moment: datetime, width: Width) -> datetime:
+    """When the bucket of a moment begins."""
     return moment - (moment - _EPOCH) % WIDTHS[width]
 
 

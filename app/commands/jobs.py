@@ -14,9 +14,10 @@ from domain.log.ports import NewId
 from domain.log.stream import facts, handle, load_of
 from projections.job_list import JobListItem, count_open
 from projections.request_list import count_held
+from projections.run_filter import RunFilter
 from projections.run_found import FoundCount
 from projections.run_keys import SubjectCount, count_of_subject, subject_hash
-from projections.run_query import RunFilter, count_runs
+from projections.run_query import count_runs
 from projections.run_selected import count_selected
 from sql.log.event_store import PgEventStore
 from sql.postgres.queries import Queries

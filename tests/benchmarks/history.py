@@ -23,12 +23,14 @@ from projections.engine.projection import Projection
 from projections.engine.rebuild import ensure_built
 from projections.past import Past
 from projections.recoveries import RECOVERIES
+from projections.run_filter import After, RunFilter
 from projections.run_found import count_found, find_runs
 from projections.run_keys import RUN_KEYS
 from projections.run_list import RUN_LIST
-from projections.run_query import After, RunFilter, count_runs, list_runs
+from projections.run_query import count_runs, list_runs
 from projections.run_search import RUN_SEARCH
-from projections.stats import STATS, Asked, read_stats
+from projections.stats import STATS
+from projections.stats_query import Asked, read_stats
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import Pool
 from sql.process.clock import now

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from app.intake.request_log import PER_MINUTE
-from consumers.jobs import worker
+from consumers.jobs import work, worker
 from domain.intake.arrival import MAX_ITEMS, dedupe_key
 from domain.log.event import Append, Metadata, NewEvent, StreamKind
 from domain.registry import decode
@@ -97,6 +97,7 @@ async def working(dsn: str) -> AsyncIterator[Bench]:
 
 @pytest.fixture
 async def bench(dsn: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    monkeypatch.setattr(work, "POLL_S", 0.1)
     monkeypatch.setattr(worker, "POLL_S", 0.1)
     async with working(dsn) as opened:
         yield opened

@@ -16,7 +16,7 @@ import pytest
 
 from app.commands.backtests import Backtests
 from app.commands.jobs import Jobs
-from consumers.jobs import worker
+from consumers.jobs import work, worker
 from consumers.rehearsal.comparison import Comparison
 from domain.flow.approvals import Recipient
 from domain.flow.steps import ActionStep, ApprovalStep, FilterStep, Step
@@ -143,6 +143,7 @@ class Bench:
 async def bench(
     dsn: str, store: PgEventStore, target: RawTarget, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Bench]:
+    monkeypatch.setattr(work, "POLL_S", 0.1)
     monkeypatch.setattr(worker, "POLL_S", 0.1)
     async with following(dsn, store):
         yield Bench(store, dsn, f"{target.url}/")

@@ -21,8 +21,8 @@ from projections.engine.freshness import wait_until
 from projections.engine.rebuild import rebuild
 from projections.engine.registry import BY_THEMSELVES, PROJECTIONS
 from projections.engine.verify import verify_read_models
+from projections.run_filter import RunFilter
 from projections.run_found import find_runs
-from projections.run_query import RunFilter
 from projections.run_search import RUN_SEARCH, zap_key
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import connect

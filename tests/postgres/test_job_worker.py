@@ -20,7 +20,7 @@ from structlog.testing import capture_logs
 
 from app.commands.jobs import Jobs
 from consumers.indexing.following import catch_up
-from consumers.jobs import worker
+from consumers.jobs import work, worker
 from consumers.jobs.kinds import Bulk, commands
 from domain.aggregates import RUN
 from domain.hook.request import Request, json_request
@@ -51,7 +51,8 @@ from projections.engine.engine import Engine
 from projections.engine.freshness import holds_all
 from projections.engine.registry import BY_THEMSELVES, PROJECTIONS
 from projections.recoveries import recovered_by
-from projections.run_query import RunFilter, list_runs, replays_of
+from projections.run_filter import RunFilter
+from projections.run_query import list_runs, replays_of
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import connect
 from sql.process.clock import new_id
@@ -172,6 +173,7 @@ class Bench:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that look more often whether there is something to do."""
+    monkeypatch.setattr(work, "POLL_S", 0.1)
     monkeypatch.setattr(worker, "POLL_S", 0.1)
 
 
@@ -360,9 +362,7 @@ async def test_runs_that_can_not_be_replayed_are_counted_and_do_not_stop_the_job
 async def test_a_job_takes_what_a_search_finds_once_the_index_knows_it(
     bench: Bench, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "consumers.jobs.worker.log", structlog.get_logger()
-    )  # one that has said something is kept as it was
+    monkeypatch.setattr(work, "log", structlog.get_logger())  # one that has said something is kept as it was
     zap, other = await bench.zap(), await bench.zap()
     wanted = Selection(q="pear", where=("trigger.body.n>=20",), zap_id=zap, status=("failed", "timed_out"))
     async with Engine(dsn, BY_THEMSELVES, 1) as engine:
@@ -544,7 +544,7 @@ async def test_large_runs_are_taken_in_small_parts(bench: Bench, monkeypatch: py
         loaded.append(sum(len(event.data) for events in streams.values() for event in events))
         return streams
 
-    monkeypatch.setattr(worker, "BATCH_BYTES", 50_000)
+    monkeypatch.setattr(work, "BATCH_BYTES", 50_000)
     monkeypatch.setattr(PgEventStore, "read_streams", watched)
     zap = await bench.zap()
     runs = []
@@ -563,7 +563,7 @@ async def test_large_runs_are_taken_in_small_parts(bench: Bench, monkeypatch: py
 @pytest.mark.usefixtures("hurried")
 async def test_a_tenant_with_many_jobs_delays_no_other(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ada has asked for nine before Bob asks for one."""
-    monkeypatch.setattr(worker, "BATCH", 10)
+    monkeypatch.setattr(work, "BATCH", 10)
     ada, bob = await bench.zap(), await bench.zap(BOB)
     await bench.runs(ada, 200, *failed())
     runs = await bench.runs(bob, 30, *failed(), tenant_id=BOB)
@@ -596,7 +596,7 @@ async def test_all_jobs_together_keep_a_pace(bench: Bench) -> None:
     took = "select extract(epoch from max(recorded_at) - min(recorded_at)) from es.events where type = $1"
     spread = await bench.store.pool.fetchval(f"{took} and data like '%replay_of%'", "zap.run.requested")
     assert len(await bench.replays()) == 4 * 300
-    assert spread >= (4 * 300 - worker.BATCH) / MAX_RATE_PER_S * 0.7  # 0.3 s without
+    assert spread >= (4 * 300 - work.BATCH) / MAX_RATE_PER_S * 0.7  # 0.3 s without
 
 
 @pytest.mark.usefixtures("hurried")

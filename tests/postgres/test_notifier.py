@@ -29,7 +29,8 @@ from domain.zap.settings import OnFailure
 from domain.zap.zap import LoadedZap, Zap
 from projections.engine.registry import PROJECTIONS
 from projections.engine.verify import verify_read_models
-from projections.run_query import RunFilter, list_runs
+from projections.run_filter import RunFilter
+from projections.run_query import list_runs
 from sql.postgres.pool import connect
 from sql.process.clock import new_id
 from tests.support.builders import TENANT

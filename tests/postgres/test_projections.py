@@ -13,7 +13,8 @@ from domain.run.events import RunCompleted
 from domain.zap.events import ZapDeleted, ZapEnabled, ZapPaused, ZapPublished
 from projections.engine.engine import Engine, GateLost, GateMoved, NewerRelease
 from projections.engine.registry import PROJECTIONS
-from projections.run_query import RunFilter, list_runs
+from projections.run_filter import RunFilter
+from projections.run_query import list_runs
 from projections.zap_list import list_zaps
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import CONNECTION_ERRORS, Connection

@@ -17,7 +17,8 @@ from domain.run.events import RunCompleted
 from projections.engine.engine import Engine
 from projections.engine.freshness import wait_until
 from projections.engine.registry import PROJECTIONS
-from projections.run_query import After, RunFilter, count_runs, list_runs, oldest_query, oldest_runs, page_query
+from projections.run_filter import After, RunFilter, oldest_query, page_query
+from projections.run_query import count_runs, list_runs, oldest_runs
 from projections.zap_list import list_zaps
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import Connection, connect

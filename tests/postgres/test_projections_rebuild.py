@@ -12,8 +12,9 @@ from projections.engine.projection import Projection
 from projections.engine.rebuild import rebuild
 from projections.engine.registry import PROJECTIONS
 from projections.engine.verify import verify_read_models
+from projections.run_filter import RunFilter
 from projections.run_list import RUN_LIST
-from projections.run_query import RunFilter, list_runs
+from projections.run_query import list_runs
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import Connection
 from sql.process.clock import new_id

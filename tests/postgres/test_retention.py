@@ -31,9 +31,9 @@ from projections.engine.engine import Engine
 from projections.engine.freshness import wait_until
 from projections.engine.registry import BY_THEMSELVES, PROJECTIONS
 from projections.engine.verify import verify_read_models
+from projections.run_filter import RunFilter
 from projections.run_found import find_runs
-from projections.run_query import RunFilter
-from projections.stats import Asked, Bucket, read_stats
+from projections.stats_query import Asked, Bucket, read_stats
 from sql.files.store import FileStore
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import Connection, connect

@@ -21,8 +21,9 @@ from domain.zap.settings import SearchKey, ZapSettings
 from projections.engine.engine import Engine
 from projections.engine.rebuild import rebuild
 from projections.engine.verify import verify_read_models
+from projections.run_filter import After, RunFilter, page_query
 from projections.run_keys import RUN_KEYS, key_of
-from projections.run_query import After, RunFilter, count_runs, list_runs, page_query
+from projections.run_query import count_runs, list_runs
 from sql.log.event_store import PgEventStore
 from sql.log.forgetting import forget
 from sql.postgres.pool import Connection

@@ -24,10 +24,10 @@ from projections.engine.freshness import holds_all
 from projections.engine.rebuild import rebuild
 from projections.engine.registry import BY_THEMSELVES
 from projections.recoveries import RECOVERIES
+from projections.run_filter import After, RunFilter
 from projections.run_found import count_found, find_runs, oldest_found
 from projections.run_keys import RUN_KEYS
 from projections.run_list import RUN_LIST
-from projections.run_query import After, RunFilter
 from projections.run_search import RUN_SEARCH, forget_runs
 from projections.search import asking
 from projections.search.asking import known_paths

@@ -9,7 +9,8 @@ from domain.intake.events import RequestRejected
 from domain.log.event import StreamKind
 from projections.engine.engine import Engine
 from projections.engine.rebuild import rebuild
-from projections.stats import ALL_ZAPS, STATS, Asked, Bucket, Width, read_stats
+from projections.stats import ALL_ZAPS, STATS, Width
+from projections.stats_query import Asked, Bucket, read_stats
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import connect
 from sql.postgres.queries import Queries

@@ -15,9 +15,9 @@ from app.http.problems import Problem
 from domain.job.job import CODE, Selection
 from domain.run.events import Source
 from domain.run.state import RunStatus
+from projections.run_filter import After, Order, RunFilter, Sort
 from projections.run_keys import key_of
 from projections.run_list import RunListItem
-from projections.run_query import After, Order, RunFilter, Sort
 from sql.postgres.pool import Pool
 
 DEFAULT_LIMIT = 20

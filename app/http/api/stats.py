@@ -14,7 +14,8 @@ from app.http.openapi.notes import notes
 from app.http.paging import MinPosition, is_fresh, marked
 from app.http.services import Services
 from domain.log.errors import Invalid
-from projections.stats import WIDTHS, Asked, Bucket, Width, read_stats
+from projections.stats import WIDTHS, Width
+from projections.stats_query import Asked, Bucket, read_stats
 
 MAX_BUCKETS = 1_500
 """Of one answer: a day by minutes, two months by hours."""
