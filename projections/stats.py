@@ -173,6 +173,7 @@ async def _take_out(connection: "_OfPool", sums: Mapping[_Key, Sums]) -> None:
 
 def floor(moment: datetime, width: Width) -> datetime:
     """When the bucket of a moment begins."""
+    """When the bucket of a moment begins."""
     return moment - (moment - _EPOCH) % WIDTHS[width]
 
 

@@ -10,8 +10,9 @@ from app.config.settings import PREFIX, Settings
 
 async def retention(settings: Settings, *, dry_run: bool) -> None:
     """Drop them, as a scheduler does every hour, or only say what would go."""
-    from consumers.scheduler.archive import place
-    from consumers.scheduler.retention import drop, expired
+    from consumers.scheduler.archives.archive import place
+    from consumers.scheduler.due import expired
+    from consumers.scheduler.retention import drop
     from sql.process.clock import new_id, now
 
     to = place(settings.archive) if settings.archive else None
@@ -33,8 +34,9 @@ async def retention(settings: Settings, *, dry_run: bool) -> None:
 
 async def archive(settings: Settings, month: datetime, to: str | None, *, drops: bool) -> None:
     """Write all runs of a month that have ended to a file; drop them where that is asked for."""
-    from consumers.scheduler.archive import place
-    from consumers.scheduler.retention import drop, ended, write_down
+    from consumers.scheduler.archives.archive import place
+    from consumers.scheduler.due import ended
+    from consumers.scheduler.retention import drop, write_down
     from sql.process.clock import new_id
 
     gone = await ended(settings.database_url, month.date())
@@ -53,8 +55,9 @@ async def archive(settings: Settings, month: datetime, to: str | None, *, drops:
 
 async def bring_back(settings: Settings, name: str, from_: str | None) -> None:
     """Bring the runs of a file back."""
-    from consumers.scheduler.archive import NotAnArchive, place
-    from consumers.scheduler.archive import bring_back as bring
+    from consumers.scheduler.archives.archive import bring_back as bring
+    from consumers.scheduler.archives.archive import place
+    from consumers.scheduler.archives.lines import NotAnArchive
 
     try:
         events = await bring(settings.database_url, place(_where(settings, from_)), name)

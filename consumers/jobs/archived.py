@@ -15,9 +15,10 @@ import structlog
 from obstore.store import ObjectStore
 
 from consumers.jobs.erasures import Erased
-from consumers.scheduler.archive import Header, alone, compressed, line_of, place, read, sweep
-from consumers.scheduler.archived_files import FilePart
-from consumers.scheduler.archived_files import line_of as file_line
+from consumers.scheduler.archives.archive import alone, place, sweep
+from consumers.scheduler.archives.files import FilePart
+from consumers.scheduler.archives.files import line_of as file_line
+from consumers.scheduler.archives.lines import Header, compressed, line_of, read
 from domain.erasure.forgetting import forgotten, subject_key, subject_of
 from domain.log.event import Metadata, StoredEvent
 from domain.log.ports import NewId

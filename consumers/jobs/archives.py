@@ -7,7 +7,8 @@ from uuid import UUID
 from obstore.exceptions import BaseError
 
 from consumers.jobs.kinds import Outcome, Refused
-from consumers.scheduler.archive import NotAnArchive, bring_back, check, place
+from consumers.scheduler.archives.archive import bring_back, check, place
+from consumers.scheduler.archives.lines import NotAnArchive
 from domain.job.job import LoadedJob
 from domain.log.event import StreamKind
 from sql.log.event_store import PgEventStore

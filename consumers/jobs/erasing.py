@@ -6,7 +6,7 @@ from uuid import UUID
 from consumers.jobs.archived import ArchivedRuns, Wanted
 from consumers.jobs.erasures import Erasures
 from consumers.jobs.kinds import Outcome, Refused, metadata_of, tried
-from consumers.scheduler.archive import NotAnArchive
+from consumers.scheduler.archives.lines import NotAnArchive
 from domain.job.job import LoadedJob
 from domain.log.event import StreamKind
 from domain.log.ports import NewId

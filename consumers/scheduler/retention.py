@@ -7,22 +7,22 @@ they have to be is on record until they are.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, TypeAlias
+from datetime import date, datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import msgspec
 import structlog
 from obstore.store import ObjectStore
 
-from consumers.scheduler.archive import place, remove, write
+from consumers.scheduler.archives.archive import place, remove, write
+from consumers.scheduler.due import Due, months_due, note
 from domain.erasure.dropping import Dropped, RunsDropped
 from domain.log.event import Metadata, StreamKind, encode_metadata
 from domain.log.ports import NewId
 from domain.registry import encode, event_type
-from domain.zap.settings import Retention
 from projections.approvals import APPROVALS
 from projections.audit import AUDIT
 from projections.dead_letters import DEAD_LETTERS
@@ -30,14 +30,13 @@ from projections.engine.rebuild import rebuild
 from projections.engine.rows import columns
 from projections.gone_targets import GONE_TARGETS
 from projections.recoveries import RECOVERIES
-from projections.run_keys import RUN_KEYS, settings_of
+from projections.run_keys import RUN_KEYS
 from projections.run_list import RUN_LIST
 from projections.run_search import RUN_SEARCH, forget_in_segment
 from projections.stats import STATS, seal_runs
 from projections.zap_health import ZAP_HEALTH
 from sql.files.store import forget_rows
 from sql.log.hashing import event_hash
-from sql.postgres.composed import compose
 from sql.postgres.pool import Connection, connect
 from sql.postgres.queries import Queries
 from sql.process.child import python
@@ -48,48 +47,18 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 _queries = Queries("queries/retention.sql")
-_fragments = Queries("fragments/retention.sql")
 _gates = Queries("queries/gates.sql")
 EVERY_S = 3_600.0
 SOON_S = 60.0
 """Where the read models that say what is over are still being built."""
 NOT_YET = 75
 """The exit code that says so: EX_TEMPFAIL of sysexits.h."""
-ZAPS_AT_ONCE = 500
 OWNERS_AT_ONCE = 2_000
 """Runs whose files are forgotten at once."""
-RUNS_TOLD = 500_000
-"""Runs that one event tells of."""
-_NOBODY = UUID(int=0)
 CHANGED = (AUDIT, RUN_KEYS, RUN_LIST, RUN_SEARCH, STATS)
 GENTLY = {"backend_flush_after": "512kB"}
 """What is written goes to the disk bit by bit: whoever commits meanwhile would wait for gigabytes of it."""
 SUMS = (APPROVALS, DEAD_LETTERS, GONE_TARGETS, RECOVERIES, ZAP_HEALTH)
-
-
-_Over: TypeAlias = Sequence[tuple[UUID, bool, bool]]
-"""Zaps, with whether the time of their completed runs is over, and of others."""
-
-
-class Due(msgspec.Struct, frozen=True):
-    """Runs of one month whose time is over. They stay in the database, as they may be millions: `over` finds them.
-
-    Without it all that have ended are meant.
-    """
-
-    month: date
-    over: _Over | None
-
-
-class Expired(Due, frozen=True):
-    """The same, and how many they are, by tenant, zap and status."""
-
-    counts: Mapping[UUID, Mapping[UUID, Mapping[str, int]]]
-
-    @property
-    def runs(self) -> int:
-        """How many in all."""
-        return sum(count for zaps in self.counts.values() for ends in zaps.values() for count in ends.values())
 
 
 class _Part(msgspec.Struct, frozen=True):
@@ -143,39 +112,11 @@ async def drop_all(
     await sum_up(dsn)
     connection = await connect(dsn, "retention plans", statement_timeout="0")
     try:
-        months = [due for due in await _due(connection, at, tenant_id) if month in (None, due.month)]
+        months = [due for due in await months_due(connection, at, tenant_id) if month in (None, due.month)]
     finally:
         connection.terminate()
     done = [await drop(dsn, due, new_id, place(archive) if archive else None) for due in months]
     return None not in done
-
-
-async def expired(dsn: str, at: datetime) -> AsyncGenerator[Expired, None]:
-    """What retention would drop at a moment, month by month, oldest first."""
-    connection = await connect(dsn, "retention plans", statement_timeout="0")
-    try:
-        for due in await _due(connection, at):
-            if (gone := await _counted(connection, due)).counts:
-                yield gone
-    finally:
-        connection.terminate()
-
-
-async def _due(connection: Connection, at: datetime, tenant_id: UUID | None = None) -> list[Due]:
-    """Months of which something may be over, oldest first."""
-    kept = await _settings(connection, tenant_id)
-    months = await connection.fetch(_queries["months"], at) if kept else []
-    found = [Due(row[0], [(zap_id, *_is_over(rule, row[0], at)) for zap_id, rule in kept.items()]) for row in months]
-    return [due for due in found if any(completed or failed for _zap, completed, failed in due.over or ())]
-
-
-async def ended(dsn: str, month: date) -> Expired:
-    """All runs of a month that have ended, whatever their zaps say."""
-    connection = await connect(dsn, "retention plans", statement_timeout="0")
-    try:
-        return await _counted(connection, Due(month, None))
-    finally:
-        connection.terminate()
 
 
 async def write_down(dsn: str, gone: Due, to: ObjectStore) -> str:
@@ -184,30 +125,10 @@ async def write_down(dsn: str, gone: Due, to: ObjectStore) -> str:
     transaction = connection.transaction()
     try:
         await transaction.start()
-        await _note(connection, gone)
+        await note(connection, gone)
         return await write(dsn, connection, to, gone.month)
     finally:
         connection.terminate()
-
-
-async def _counted(connection: Connection, due: Due) -> Expired:
-    counts: dict[UUID, dict[UUID, dict[str, int]]] = {}
-    asked = compose(_fragments, ["count", "over", "counted"], _values(due))
-    for tenant_id, zap_id, status, count in await connection.fetch(asked.query, *asked.arguments):
-        counts.setdefault(tenant_id, {}).setdefault(zap_id, {})[status] = count
-    return Expired(due.month, due.over, counts)
-
-
-async def _note(connection: Connection, due: Due) -> "list[asyncpg.Record]":
-    """Note which runs are meant, in the transaction. Gives how many by part, tenant, zap and status."""
-    asked = compose(_fragments, ["note", "over", "noted"], _values(due))
-    await connection.execute(asked.query, *asked.arguments)
-    return await connection.fetch(_queries["counts"])
-
-
-def _values(due: Due) -> dict[str, object]:
-    zaps, completed, failed = (None, None, None) if due.over is None else columns(due.over)
-    return {"month": due.month, "zaps": zaps, "completed": completed, "failed": failed, "most": RUNS_TOLD}
 
 
 async def drop(dsn: str, due: Due, new_id: NewId, to: ObjectStore | None = None) -> str | None:
@@ -218,7 +139,7 @@ async def drop(dsn: str, due: Due, new_id: NewId, to: ObjectStore | None = None)
     connection = await connect(dsn, "retention", statement_timeout="0", search_path="rm", **GENTLY)
     try:
         async with connection.transaction():
-            parts = _parts(await _note(connection, due), new_id)
+            parts = _parts(await note(connection, due), new_id)
             name = await write(dsn, connection, to, due.month) if to and parts else ""
             is_free = [await connection.fetchval(_gates["try_lock_rebuild"], one.name) for one in CHANGED]
             if all(is_free) and parts:
@@ -249,29 +170,6 @@ async def sum_up(dsn: str) -> None:
             await connection.execute(_queries["unmark_stale"], name, since)
     finally:
         connection.terminate()
-
-
-async def _settings(connection: Connection, tenant_id: UUID | None) -> dict[UUID, Retention]:
-    """The zaps of all tenants, or of one, that do not keep everything."""
-    found: dict[UUID, Retention] = {}
-    last = _NOBODY
-    while rows := await connection.fetch(_queries["zaps"], last, ZAPS_AT_ONCE, tenant_id):
-        for zap_id, settings in (await settings_of(connection, [row[0] for row in rows])).items():
-            if settings.retention != Retention():
-                found[zap_id] = settings.retention
-        last = rows[-1][0]
-    return found
-
-
-def _is_over(rule: Retention, month: date, at: datetime) -> tuple[bool, bool]:
-    """Whether the time of completed runs of a month is over, and of others."""
-    first = datetime(month.year, month.month, 1, tzinfo=UTC)
-    end = (first + timedelta(days=32)).replace(day=1)
-    return _passed(rule.completed_days, end, at), _passed(rule.failed_days, end, at)
-
-
-def _passed(days: int | None, end: datetime, at: datetime) -> bool:
-    return days is not None and end + timedelta(days=days) <= at
 
 
 async def _drop(connection: Connection, month: date, parts: Sequence[_Part], new_id: NewId, archive: str) -> bool:

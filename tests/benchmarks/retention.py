@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import msgspec
 
-from consumers.scheduler.retention import SUMS, drop, expired
+from consumers.scheduler.due import expired
+from consumers.scheduler.retention import SUMS, drop
 from domain.log.event import Append, Appended, Metadata, NewEvent, StreamKind
 from domain.zap.events import ZapPublished
 from domain.zap.settings import Retention, ZapSettings

@@ -16,8 +16,9 @@ import pytest
 
 from app.commands.jobs import Jobs
 from consumers.jobs.erasures import Erasures, RequestsErased
-from consumers.scheduler import archive
-from consumers.scheduler.retention import drop, ended
+from consumers.scheduler.archives import archive
+from consumers.scheduler.due import ended
+from consumers.scheduler.retention import drop
 from domain.erasure.forgetting import subject_key
 from domain.hook.request import json_request
 from domain.intake.events import Reason, RequestAdmitted, RequestRejected

@@ -17,8 +17,11 @@ import msgspec
 import pytest
 
 from consumers.indexing.following import catch_up
-from consumers.scheduler import archive, retention
-from consumers.scheduler.retention import NOT_YET, SUMS, Expired, drop, drop_all, ended, expired, keep, write_down
+from consumers.scheduler import retention
+from consumers.scheduler.archives import archive
+from consumers.scheduler.archives.lines import FORMAT, Header, NotAnArchive
+from consumers.scheduler.due import Expired, ended, expired
+from consumers.scheduler.retention import NOT_YET, SUMS, drop, drop_all, keep, write_down
 from domain.erasure.dropping import RunsDropped
 from domain.hook.request import json_request
 from domain.log.event import StreamKind
@@ -296,7 +299,7 @@ async def test_what_was_archived_and_dropped_comes_back_and_verifies(
         found = await find_runs(store, TENANT, RunFilter(limit=50), search(f"{CANARY}", []))
         assert {item.id for item in found.items} == ids
         # It is there again, so it can be dropped again, and cannot come back twice.
-        with pytest.raises(archive.NotAnArchive):
+        with pytest.raises(NotAnArchive):
             await archive.bring_back(dsn, archive.place(str(tmp_path)), name)
         await archived(dsn, store, tmp_path)
         assert await archive.bring_back(dsn, archive.place(str(tmp_path)), name) == len(log)
@@ -324,7 +327,7 @@ async def test_a_file_that_was_changed_brings_nothing_back(  # noqa: PLR0917 - f
         "a time": [line.replace(b'"recorded_us":1', b'"recorded_us":2') for line in lines],
         "twice": lines + lines[-1:],
         "no header": lines[1:],
-        "another format": [lines[0].replace(archive.FORMAT.encode(), b"x"), *lines[1:]],
+        "another format": [lines[0].replace(FORMAT.encode(), b"x"), *lines[1:]],
         "no JSON": [*lines, b"x\n"],
         "no UTF-8": [line.replace(CANARY.encode(), b"\xff") for line in lines],
         "a month that there is not": [lines[0].replace(b"-03", b"-13"), *lines[1:]],
@@ -334,17 +337,17 @@ async def test_a_file_that_was_changed_brings_nothing_back(  # noqa: PLR0917 - f
     }
     files = {what: gzip.compress(b"".join(rows)) for what, rows in changed.items()}
     files |= {"cut": whole[: len(whole) // 2], "no gzip": b"x" * 100, "empty": b"", "more behind it": whole + whole}
-    monkeypatch.setattr(archive, "MOST_LINE", 2**20)
+    monkeypatch.setattr("consumers.scheduler.archives.lines.MOST_LINE", 2**20)
     files["a line without an end"] = gzip.compress(lines[0] + b" " * 2**22)
     for what, content in files.items():
         (tmp_path / "changed").write_bytes(content)
-        with pytest.raises(archive.NotAnArchive):
+        with pytest.raises(NotAnArchive):
             await archive.bring_back(dsn, place, "changed")
         if what not in NOT_SEEN:
-            with pytest.raises(archive.NotAnArchive):
+            with pytest.raises(NotAnArchive):
                 await archive.check(dsn, place, "changed", TENANT)
         assert await connection.fetchval("select count(*) from es.events where kind = 1") == 0, what
-    with pytest.raises(archive.NotAnArchive):
+    with pytest.raises(NotAnArchive):
         await archive.bring_back(dsn, place, "nothing")
     assert (await verify_chain(dsn)).broken_at is None
 
@@ -371,7 +374,7 @@ async def test_files_come_back_with_their_runs_and_only_as_these_name_them(
         name, ids = await archived(dsn, store, tmp_path)
     assert (ids, await files.find(TENANT, photo.id)) == ({run_id}, None)
     lines = gzip.decompress((tmp_path / name).read_bytes()).splitlines(keepends=True)
-    header = msgspec.json.decode(lines[0], type=archive.Header)
+    header = msgspec.json.decode(lines[0], type=Header)
     assert (header.files, header.file_bytes, header.files_elsewhere) == (1, len(PHOTO), 0)
     at = next(number for number, line in enumerate(lines) if line.startswith(b'{"file":'))
     other = photo.sha256[::-1].encode()
@@ -387,11 +390,11 @@ async def test_files_come_back_with_their_runs_and_only_as_these_name_them(
     }
     for what, rows in changed.items():
         (tmp_path / "changed").write_bytes(gzip.compress(b"".join(rows)))
-        with pytest.raises(archive.NotAnArchive):
+        with pytest.raises(NotAnArchive):
             await archive.bring_back(dsn, archive.place(str(tmp_path)), "changed")
         assert await files.find(TENANT, photo.id) is None, what
         if what != "its run":  # which only the log can tell
-            with pytest.raises(archive.NotAnArchive):
+            with pytest.raises(NotAnArchive):
                 await archive.check(dsn, archive.place(str(tmp_path)), "changed", TENANT)
     assert await archive.check(dsn, archive.place(str(tmp_path)), name, TENANT) == 2
     assert await archive.bring_back(dsn, archive.place(str(tmp_path)), name) == 2

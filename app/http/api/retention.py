@@ -183,7 +183,7 @@ def _going(rule: Retention, month: date, row: tuple, now: datetime) -> list[Goin
 
 
 async def _archive(url: str, row: tuple) -> Archive:  # type: ignore[type-arg] # of a query
-    from consumers.scheduler.archive import size_of
+    from consumers.scheduler.archives.archive import size_of
 
     position, at, data, away = row
     told = decode("runs.dropped", 1, data)
