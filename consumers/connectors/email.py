@@ -12,7 +12,7 @@ from domain.connector.descriptor import ActionContext, ActionDescriptor, Connect
 from domain.connector.http_client import Unreachable
 from domain.connector.mail import MailConfig, given, letter, with_files
 from domain.connector.outcome import Failed, Outcome, Succeeded
-from domain.connector.poll import Every, Found, Item, Place, Poll, PollContext, PollFailed
+from domain.connector.poll import Every, Found, Item, Place, Poll, PollContext, PollFailed, as_trigger
 from domain.connector.uses import Uses
 from domain.dialogue.questions import MailboxRequest, MailToSend
 from domain.dialogue.topic import Skipped
@@ -124,13 +124,8 @@ CONNECTOR = Connector(
             description="Starts a run for each new mail, and leaves it unread. What it says is in trigger.body.",
             icon="mail",
             config=Folder,
-            example={
-                "method": "",
-                "path": "",
-                "query": {},
-                "query_string": "",
-                "headers": {},
-                "body": {
+            example=as_trigger(
+                {
                     "uid": 4711,
                     "message_id": "<1@example.com>",
                     "from": [{"name": "Ada", "address": "ada@example.com"}],
@@ -144,8 +139,8 @@ CONNECTOR = Connector(
                     "html": None,
                     "attachments": [{"filename": "order.pdf", "content_type": "application/pdf", "size": 8_120}],
                     "complete": True,
-                },
-            },
+                }
+            ),
             check=lambda saved: fixed_problems(Folder, saved),
             poll=Poll(run=look, source=lambda config: {"folder": config.get("folder", "INBOX")}, by_position=True),
             connection=Uses(host=lambda _config: "", kinds=("imap",), required=True),

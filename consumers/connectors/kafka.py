@@ -10,7 +10,18 @@ from domain.connector.config import BadConfig, fixed_problems, is_template, pres
 from domain.connector.descriptor import ActionContext, ActionDescriptor, Connector, TriggerDescriptor
 from domain.connector.http_client import Unreachable
 from domain.connector.outcome import Failed, Outcome, Succeeded
-from domain.connector.poll import MAX_EVERY_S, MAX_ITEM, Found, Item, Most, Place, Poll, PollContext, PollFailed
+from domain.connector.poll import (
+    MAX_EVERY_S,
+    MAX_ITEM,
+    Found,
+    Item,
+    Most,
+    Place,
+    Poll,
+    PollContext,
+    PollFailed,
+    as_trigger,
+)
 from domain.dialogue.questions import TopicMessage
 from domain.dialogue.topic import TopicRequest
 from domain.values.json import Json, JsonObject
@@ -192,13 +203,8 @@ CONNECTOR = Connector(
             description="Starts a run for each message of a topic. Its key, value and headers are in trigger.body.",
             icon="radio",
             config=KafkaMessage,
-            example={
-                "method": "",
-                "path": "",
-                "query": {},
-                "query_string": "",
-                "headers": {},
-                "body": {
+            example=as_trigger(
+                {
                     "key": "order-17",
                     "value": {"id": 17, "total": 42.5},
                     "headers": {"source": "shop"},
@@ -206,8 +212,8 @@ CONNECTOR = Connector(
                     "partition": 0,
                     "offset": 1204,
                     "timestamp": "2027-01-01T09:00:00+00:00",
-                },
-            },
+                }
+            ),
             check=check,
             poll=Poll(run=poll, source=source, by_position=True),
         ),

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from datetime import datetime, timedelta
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
@@ -48,7 +48,6 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 Form: TypeAlias = list[tuple[str, str]]
-Renewal: TypeAlias = Literal["refresh_token", "client_credentials", "jwt_bearer"]
 
 
 class _Answer(msgspec.Struct, frozen=True):

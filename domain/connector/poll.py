@@ -126,6 +126,11 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     by_position: bool = False
 
 
+def as_trigger(item: Json) -> JsonObject:
+    """What a run sees that an item has started: there is no request around it."""
+    return {"method": "", "path": "", "query": {}, "query_string": "", "headers": {}, "body": item}
+
+
 def start_of(text: str) -> datetime | None:
     """The moment of a date or time, in UTC where it names no zone; None for what is none."""
     try:

@@ -6,9 +6,6 @@ import msgspec
 
 from domain.log.event import Event
 
-RUNS_DROPPED = "runs.dropped"
-"""The stored name of the event below."""
-
 
 class Dropped(msgspec.Struct, frozen=True):
     """How many runs of a zap were dropped, by how they had ended."""

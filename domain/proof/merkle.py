@@ -7,7 +7,6 @@ root of 2^level leaves. Only such nodes are ever looked up, as they never change
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from struct import Struct
 
 import msgspec
 
@@ -15,7 +14,6 @@ EMPTY = sha256(b"").digest()
 """The root of a tree without leaves."""
 HASH = 32
 """Bytes of a hash."""
-_LEAF = Struct(">qiq32s")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -24,11 +22,6 @@ class Node(msgspec.Struct, frozen=True):
 
     level: int
     index: int
-
-
-def leaf_input(position: int, version: int, recorded_us: int, event_hash: bytes) -> bytes:
-    """What the leaf of an event is the hash of: all that stays when its payload is dropped or forgotten."""
-    return _LEAF.pack(position, version, recorded_us, event_hash)
 
 
 def micros(at: datetime) -> int:
