@@ -214,7 +214,7 @@ def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 
 async def test_a_disk_that_is_full_for_a_while(small_disk: Path) -> None:
     """F27: all that `up` writes is on it. Senders are refused, and nothing needs a repair."""
-    async with running_system() as system, running_sink() as sink:
+    async with running_system(on_disk=True) as system, running_sink() as sink:
         async with under_load(system, sink) as load:
             await load.arrived(100)
             earlier = await read_log(system.dsn)

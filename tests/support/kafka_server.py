@@ -110,7 +110,7 @@ class KafkaServer(Broker):
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         users = [argument for user in self._scram for argument in ("--add-scram", user)]
         tool = await asyncio.create_subprocess_exec(
-            *(*_JAVA, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config), *users),
+            *(*_JAVA, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(config), *users),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
