@@ -377,7 +377,7 @@ async def test_a_standby_takes_over_within_five_seconds_of_a_kill(dsn: str, brok
         try:
             await eventually(lambda: fetch(dsn, WAITING))
             os.kill(leader.pid, signal.SIGKILL)
-            await published(broker, topic, await append(dsn, 3))
+            await published(broker, topic, await append(dsn, 3), within_s=5)
         finally:
             standby.terminate()
             await standby.wait()
