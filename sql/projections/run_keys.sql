@@ -65,8 +65,9 @@ join es.events e on e.kind = $4 and e.stream_id = k.run_id
 
 -- name: zaps_of
 -- The zaps of runs that belong to a tenant.
-select stream_id, (convert_from(data, 'UTF8')::jsonb ->> 'zap_id')::uuid from es.events
-where kind = $1 and stream_id = any($2::uuid[]) and version = 1
+select s.id, (convert_from(e.data, 'UTF8')::jsonb ->> 'zap_id')::uuid
+from unnest($2::uuid[]) s(id)
+cross join lateral (select data from es.events where kind = $1 and stream_id = s.id and version = 1 limit 1) e
 
 -- name: clear
 delete from run_keys k using unnest($1::uuid[], $2::uuid[]) r(tenant_id, run_id)

@@ -80,8 +80,10 @@ from (
                when e.type in ('zap.published', 'zap.rolled_back') then 'live'
                when e.type in ('zap.enabled', 'zap.paused', 'zap.deleted') then 'status'
                else e.version::text end order by e.version desc) as n
-    from es.events e
-    where e.kind = 0 and e.stream_id = any($1::uuid[]) and e.position <= $2 and e.type = any($3::text[])
+    from unnest($1::uuid[]) s(id)
+    cross join lateral (
+        select * from es.events where kind = 0 and stream_id = s.id and position <= $2 and type = any($3::text[]) offset 0
+    ) e
 ) d
 where n = 1 or version = 1 order by stream_id, version
 

@@ -564,6 +564,7 @@ async def test_large_runs_are_taken_in_small_parts(bench: Bench, monkeypatch: py
 async def test_a_tenant_with_many_jobs_delays_no_other(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ada has asked for nine before Bob asks for one."""
     monkeypatch.setattr(work, "BATCH", 10)
+    monkeypatch.setattr(worker, "MAX_RATE_PER_S", 100)  # a turn takes longer than what he does between two of his
     ada, bob = await bench.zap(), await bench.zap(BOB)
     await bench.runs(ada, 200, *failed())
     runs = await bench.runs(bob, 30, *failed(), tenant_id=BOB)
