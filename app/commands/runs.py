@@ -10,14 +10,14 @@ from domain.log.event import Appended, Metadata
 from domain.log.ports import NewId, StoreUnavailable
 from domain.log.stream import handle, load_of
 from domain.run.decide import stop
-from domain.run.replay import Replay, replay_append, require_payload
+from domain.run.replay import Replay, replay_append
 from domain.run.state import LoadedRun
 from domain.zap.zap import existing
 from projections import run_reading
 from projections.run_detail import RunDetail
 from projections.run_tree import Versions, place
 from sql.log.event_store import PgEventStore
-from sql.log.forgetting import forgotten_among
+from sql.log.forgetting import is_forgotten
 
 
 class Runs:
@@ -57,10 +57,11 @@ class Runs:
         """
         run = await self.load(tenant_id, run_id)
         zap = existing(await load_of(self._store, ZAP, run.state.requested.zap_id, tenant_id))
-        if wish.payload is msgspec.UNSET or wish.from_step is not None:
-            require_payload(run, await forgotten_among(self._store.pool, [run.first.position]))
-        append = replay_append(run, zap.state, wish, new_id=self._new_id, metadata=metadata)
+        is_gone = await is_forgotten(self._store.pool, run.first.position)
+        if is_gone:
+            run = await self.load(tenant_id, run_id)  # without what it still had when it was loaded first
+        append = replay_append(run, zap.state, wish, is_gone=is_gone, new_id=self._new_id, metadata=metadata)
         result = await self._store.append(append)
         if not isinstance(result, Appended):
-            raise StoreUnavailable("the new run's id was taken")
+            raise StoreUnavailable("the run was erased meanwhile: ask again")
         return append.stream_id, result.position

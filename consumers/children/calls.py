@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID
 
+import msgspec
+
 from consumers.kafka.patience import patiently
 from consumers.rendering.rendering import Rendering
 from domain.aggregates import RUN, ZAP
@@ -130,6 +132,7 @@ class Calls:
             run_id=called.run_id,
             at=called.at,
         )
+        append = msgspec.structs.replace(append, carries=run.first.position)
         await patiently(lambda: self._store.append(append))
 
     async def _zap(self, zap_id: UUID) -> LoadedZap | None:

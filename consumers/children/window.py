@@ -22,7 +22,7 @@ from domain.connector.outcome import Failed, Succeeded
 from domain.flow.contents import may_end_all
 from domain.flow.steps import ForEachStep
 from domain.language.template import TemplateError
-from domain.log.event import Append, Appended, Metadata
+from domain.log.event import Append, Appended, Conflict, Metadata
 from domain.log.ports import AppendRefused
 from domain.log.stream import begun, follow, to_begin
 from domain.run.children import (
@@ -190,6 +190,8 @@ class Loop:
             self.tally.begin(index)
             if isinstance(result, Appended):
                 new.append((begun(RUN, append, result, at), size))
+            elif isinstance(result, Conflict) and not result.version:
+                self.is_closed = True  # what the loop carries on was erased, so its run has ended
             else:
                 known.append(append.stream_id)
         self._work.starts.begin([run for run, _size in new], [size for _run, size in new])

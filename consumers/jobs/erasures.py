@@ -1,7 +1,7 @@
 """Erasure: payloads of a run, or of all runs that carry one person's data, are taken out of log and read models."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from domain.log.ports import NewId
 from domain.log.stream import fold, load
 from domain.registry import decode
 from domain.run.state import EndedRun
+from projections.engine.freshness import held_up_to
 from projections.request_list import kept_whole, request_of
 from projections.run_keys import of_subject, settings_of, subject_secret
 from projections.run_list import family, with_items
@@ -25,11 +26,26 @@ from sql.files.store import FileStore
 from sql.log.event_store import PgEventStore
 from sql.log.forgetting import AlreadyForgotten, Of, forget, forget_request, is_forgotten
 from sql.process.clock import now
+from sql.tables.backtests import Backtests
 
 AT_ONCE = 500
 """Runs that are looked up at once."""
 MOST_RUNS = 10_000
 """Runs that one erasure takes together: a run with its items and replays."""
+
+
+class _Parent(msgspec.Struct):
+    run_id: UUID
+
+
+class _Origin(msgspec.Struct):
+    """The run that a run comes of, if any."""
+
+    replay_of: UUID | None = None
+    parent: _Parent | None = None
+
+
+_origin = msgspec.json.Decoder(_Origin)
 
 
 class Erased(msgspec.Struct, frozen=True):
@@ -61,16 +77,38 @@ class Erasures:
         self._store = store
         self._new_id = new_id
         self._files = files or FileStore(store.pool, now, new_id)
+        self._backtests = Backtests(store.pool)
 
     async def erase_run(self, tenant_id: UUID, run_id: UUID, metadata: Metadata) -> Erased:
         """Forget a run, with the items of its loops, the runs that it called and its replays.
 
-        Raises NotFound, LimitReached, and WrongStatus where one of them has not ended: nothing is forgotten then.
+        Raises NotFound, LimitReached, and WrongStatus where one of them has not ended: nothing is forgotten then,
+        unless that one has only just begun.
         """
+        listed = await held_up_to(self._store.pool, "run_list")
         runs = await family(self._store.pool, tenant_id, run_id, MOST_RUNS + 1)
-        if len(runs) > MOST_RUNS:
-            raise LimitReached(f"more than {MOST_RUNS:,} runs come of this one: erase its items and replays first")
-        return await self._erase(tenant_id, run_id, runs, metadata)
+        erased, late = Erased(0, 0), [*runs, *await self._begun_since(listed, tenant_id, runs)]
+        while late:  # what is forgotten is carried on by none, but some may have begun since these were looked up
+            if len(late) > MOST_RUNS:
+                raise LimitReached(f"more than {MOST_RUNS:,} runs come of this one: erase its items and replays first")
+            now_erased = await self._erase(tenant_id, run_id, late, metadata)
+            erased = Erased(erased.runs + now_erased.runs, now_erased.position or erased.position)
+            runs += late
+            late = await self._begun_since(listed, tenant_id, runs)
+        return erased
+
+    async def _begun_since(self, position: int, tenant_id: UUID, runs: Sequence[UUID]) -> list[UUID]:
+        """Others that hold something of these runs, and of which the log tells after a position."""
+        known, found = set(runs), list[UUID]()
+        async for page in self._store.iterate_log(position, await self._store.head()):
+            for event in page:
+                if (event.type, event.tenant_id) != (RUN.first, tenant_id) or event.stream_id in known:
+                    continue
+                origin = _origin.decode(event.data)
+                if not known.isdisjoint((origin.replay_of, origin.parent and origin.parent.run_id)):
+                    known.add(event.stream_id)
+                    found.append(event.stream_id)
+        return found
 
     async def erase_payloads(self, tenant_id: UUID, run_id: UUID, metadata: Metadata) -> int:
         """Forget a run and the items of its loops only, as their time is over. Gives how many runs that were.
@@ -185,7 +223,9 @@ class Erasures:
             await self._files.forget_of([request.stream_id])
         if request and await is_forgotten(self._store.pool, request.position):
             request = None
-        return await forget(self._store.pool, self._new_id, events, zap_id, metadata, request=request)
+        position = await forget(self._store.pool, self._new_id, events, zap_id, metadata, request=request)
+        await self._backtests.drop_erased([run.id])  # one under way may have put a result there meanwhile
+        return position
 
     async def _require_ended_parent(self, run_id: UUID) -> None:
         """Raises WrongStatus where the run above still needs what this one came to."""

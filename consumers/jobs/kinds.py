@@ -12,13 +12,13 @@ from domain.intake.admission import LoadedRequest, Started, admit, arrival_of, d
 from domain.intake.arrival import Arrival, LiveZap, live_zap
 from domain.job import job
 from domain.job.job import JobKind, LoadedJob, RunJobKind
-from domain.log.errors import DomainError, NotFound, NothingToDo
-from domain.log.event import Metadata, StreamKind, decode_metadata
+from domain.log.errors import DomainError, NotFound, NothingToDo, WrongStatus
+from domain.log.event import Conflict, Metadata, StreamKind, decode_metadata
 from domain.log.ports import AppendRefused, NewId
 from domain.log.stream import Contended, handle, load, load_many, load_of
 from domain.registry import UnknownEvent
 from domain.run.decide import stop
-from domain.run.replay import Replay, replay_append, require_payload
+from domain.run.replay import ERASED, Replay, replay_append
 from domain.run.state import EndedRun, LoadedRun
 from domain.zap.zap import LoadedZap, existing
 from projections.request_list import oldest_held
@@ -128,8 +128,10 @@ class ReplayRuns(_OfRuns):
         requested = loaded.state.requested
         wish = Replay(from_step=requested.from_step, version=requested.version, job_id=loaded.id)
         metadata = metadata_of(loaded)
-        require_payload(run, gone)
-        await self._store.append(replay_append(run, zap.state, wish, new_id=self._new_id, metadata=metadata))
+        is_gone = run.first.position in gone
+        append = replay_append(run, zap.state, wish, is_gone=is_gone, new_id=self._new_id, metadata=metadata)
+        if isinstance(await self._store.append(append), Conflict):
+            raise WrongStatus(ERASED)
 
 
 class CancelRuns(_OfRuns):

@@ -45,12 +45,13 @@ class Recording:
         return await patiently(lambda: follow(self._store, run))
 
     async def now(self, run: LoadedRun) -> LoadedRun | None:
-        """The same, None where the log does not tell of it: the database was put back behind the topic.
+        """The same, None where the log does not tell of it: the database was put back behind the topic, or the log took
+        no more of it, as the run that it is an item of was erased.
 
         Nothing can be recorded of such a run, so it would be carried on for ever.
         """
         now = await self.follow(run)
-        if now is not run or run.unstored:
+        if now is not run:
             return now
         told = await patiently(lambda: load(self._store, RUN, run.id))
         if told is None:

@@ -80,7 +80,8 @@ class Append(msgspec.Struct, frozen=True, kw_only=True):
 
     `expected` is the version (number of events) that the stream must have; `timer_id` makes the append
     conditional on that timer being still set, and clears it; `dedupe_key` (32 bytes) makes a second append
-    with the same key, within `dedupe_window_s` seconds of the first, answer Duplicate.
+    with the same key, within `dedupe_window_s` seconds of the first, answer Duplicate. `carries` is the position of
+    the event whose payload it carries on: once that is forgotten, the append is refused with Conflict.
     """
 
     kind: StreamKind
@@ -93,6 +94,7 @@ class Append(msgspec.Struct, frozen=True, kw_only=True):
     timer_id: UUID | None = None
     dedupe_key: bytes | None = None
     dedupe_window_s: int = DEDUPE_WINDOW_S
+    carries: int | None = None
 
 
 class Appended(msgspec.Struct, frozen=True):
@@ -103,7 +105,7 @@ class Appended(msgspec.Struct, frozen=True):
 
 
 class Conflict(msgspec.Struct, frozen=True):
-    """Nothing was stored: the stream is at `version`, or the timer was no longer set."""
+    """Nothing was stored: the stream is at `version`, the timer was no longer set, or what it carries was forgotten."""
 
     version: int
 

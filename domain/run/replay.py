@@ -1,6 +1,5 @@
 """Replays: what a new run of the same request takes over from the old run, which does not change."""
 
-from collections.abc import Collection
 from hashlib import sha256
 from typing import Literal, TypeAlias, assert_never
 from uuid import UUID
@@ -25,6 +24,7 @@ ReplayVersion: TypeAlias = Literal["original", "latest"]
 ReplayItems: TypeAlias = Literal["failed", "all"]
 MAX_RECOVERED = 50
 """Runs that one replay makes up for."""
+ERASED = "what the run was about was erased: replay it from its beginning, with a payload of your own"
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,16 +41,16 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     """The job that replays many runs. It replays each of them once, however often it tries."""
 
 
-def require_payload(loaded: LoadedRun, gone: Collection[int]) -> None:
-    """`gone`: positions of events whose payloads were forgotten. Raises WrongStatus where the run's is one of them:
-    with nothing in its place, a replay would do its steps all the same.
+def replay_append(
+    loaded: LoadedRun, zap: Zap, wish: Replay, *, new_id: NewId, metadata: Metadata, is_gone: bool = False
+) -> Append:
+    """What stores the new run. Raises NotFound, WrongStatus and NothingToDo.
+
+    `is_gone`: what the run was about was forgotten before it was loaded. With nothing in its place, a replay would do
+    its steps all the same.
     """
-    if loaded.first.position in gone:
-        raise WrongStatus("what the run was about was erased: replay it from its beginning, with a payload of your own")
-
-
-def replay_append(loaded: LoadedRun, zap: Zap, wish: Replay, *, new_id: NewId, metadata: Metadata) -> Append:
-    """What stores the new run. Raises NotFound, WrongStatus and NothingToDo."""
+    if is_gone and (wish.payload is msgspec.UNSET or wish.from_step is not None):
+        raise WrongStatus(ERASED)
     if wish.job_id is not None:
         _require_target(loaded.state, wish.job_id)
     number = zap.live if wish.version == "latest" else loaded.state.requested.zap_version
@@ -72,9 +72,12 @@ def replay_append(loaded: LoadedRun, zap: Zap, wish: Replay, *, new_id: NewId, m
         metadata=msgspec.structs.replace(metadata, causation_id=loaded.first.event_id),
         dedupe_key=sha256(wish.job_id.bytes + loaded.id.bytes).digest() if wish.job_id else None,
     )
-    if is_item(loaded.state) and definition.behaviour.concurrency.mode == "serial":
-        return msgspec.structs.replace(append, ordering_key=loaded.ordering_key)
-    return append
+    is_serial_item = is_item(loaded.state) and definition.behaviour.concurrency.mode == "serial"
+    return msgspec.structs.replace(
+        append,
+        ordering_key=loaded.ordering_key if is_serial_item else append.ordering_key,
+        carries=None if is_gone else loaded.first.position,
+    )
 
 
 def _with_payload(requested: RunRequested, payload: Json) -> RunRequested:

@@ -88,6 +88,7 @@ def item_append(
         ordering_key=loop.ordering_key,
         events=(NewEvent(new_id(), requested),),
         metadata=metadata,
+        carries=loop.first.position,
     )
 
 

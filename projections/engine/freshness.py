@@ -15,6 +15,11 @@ async def holds_all(pool: Pool, projection: str, position: int) -> bool:
     return bool(await pool.fetchval(_gates["holds_all"], projection, position))
 
 
+async def held_up_to(pool: Pool, projection: str) -> int:
+    """The position up to which the read model holds the whole log."""
+    return await pool.fetchval(_gates["held_up_to"], projection) or 0
+
+
 async def gates_of(pool: Pool, projection: str) -> list[int]:
     """How far the read model has come, by partition; nothing before its first build is done."""
     return [row[1] for row in await pool.fetch(_gates["live_gates"], projection)]

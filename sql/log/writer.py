@@ -183,7 +183,7 @@ def _columns(batch: list[Waiting]) -> list[list[object]]:
     ]
     rows = [(number, *row) for number, waiting in enumerate(batch, 1) for row in waiting.rows]
     columns.extend(list(column) for column in zip(*rows, strict=True))
-    return columns
+    return [*columns, [command.carries for command in commands]]
 
 
 def _result(row: "asyncpg.Record") -> AppendResult:

@@ -7,6 +7,13 @@ from unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::byte
 on conflict (job_id, run_id) do update set verdict = excluded.verdict, then_status = excluded.then_status,
     now_status = excluded.now_status, steps = excluded.steps, comparison = excluded.comparison
 
+-- name: drop_erased
+-- Results of those runs whose payloads were forgotten.
+delete from proj.backtests b where b.run_id = any($1::uuid[]) and exists (
+    select from es.events e join es.forgotten_events f using (position)
+    where e.kind = 1 and e.stream_id = b.run_id and e.version = 1
+)
+
 -- name: page
 -- A job's results by run, oldest run first.
 select comparison from proj.backtests

@@ -1,9 +1,9 @@
 -- name: append
--- The one way into the log. See sql/migrations/0001_event_store.sql and 0014_append.sql.
+-- The one way into the log. See sql/migrations/0001_event_store.sql and 0038_carried_on.sql.
 select cmd, outcome, version, pos, stream
 from es.append($1::smallint[], $2::uuid[], $3::int[], $4::uuid[], $5::uuid[], $6::uuid[], $7::bytea[], $8::int[],
                $9::int[], $10::uuid[], $11::text[], $12::smallint[], $13::bytea[], $14::bytea[], $15::bytea[],
-               $16::timestamptz[])
+               $16::timestamptz[], $17::bigint[])
 
 -- name: read_stream
 -- One stream in order, after a version.

@@ -52,6 +52,16 @@ select exists (select from live) and not exists (
                     or live.position < least($2, coalesce((c.offsets -> live.partition::text ->> 1)::bigint, 0))
                else coalesce(live.position, 0) < $2 end)
 
+-- name: held_up_to
+-- The position up to which the live build holds everything, whatever the partition; likewise.
+select coalesce(case when g.from_topic then least(c.position, g.behind) else g.least end, 0)
+from relay.checkpoint c cross join (
+    select p.from_topic, min(g.position) as least,
+           min(g.position) filter (where g.position < coalesce((c.offsets -> g.partition::text ->> 1)::bigint, 0)) as behind
+    from proj.projections p join proj.gates g on g.consumer = p.projection and g.version = p.version
+    cross join relay.checkpoint c where p.projection = $1 group by 1
+) g
+
 -- name: beyond
 -- Who claims to have come further than the log, and to where: somebody wrote to these tables, or the database was
 -- restored. Such a reader takes nothing more until the log has caught up with it.

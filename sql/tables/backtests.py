@@ -40,6 +40,13 @@ class Backtests:
                  one.comparison) for one in sorted(results, key=lambda one: one.run_id)
             ]  # fmt: skip
             await self._pool.execute(_queries["put"], job_id, tenant_id, *map(list, zip(*rows, strict=True)))
+            await self.drop_erased([one.run_id for one in results])
+
+    async def drop_erased(self, run_ids: Sequence[UUID]) -> None:
+        """Drop the results of those runs that were erased. Who puts results and who erases asks for it afterwards, so
+        that the later one does it.
+        """
+        await self._pool.execute(_queries["drop_erased"], run_ids)
 
     async def page(
         self, job_id: UUID, tenant_id: UUID, *, verdict: str | None, after: UUID | None, limit: int

@@ -1,10 +1,12 @@
 """What was erased is found nowhere any more, and everything still holds."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import pytest
 
 from consumers.indexing.following import catch_up
@@ -12,8 +14,9 @@ from consumers.jobs.erasures import Erasures
 from domain.hook.request import Request, json_request
 from domain.intake.events import RequestAdmitted, RequestRejected
 from domain.log.errors import NotFound, WrongStatus
-from domain.log.event import Metadata, StreamKind
+from domain.log.event import Appended, Conflict, Metadata, StreamKind
 from domain.run import events as run
+from domain.run.children import Parent
 from domain.run.waits import ApprovalAsked, Asked
 from domain.search.query import search
 from projections.engine.engine import Engine
@@ -24,11 +27,14 @@ from projections.engine.verify import verify_read_models
 from projections.run_filter import RunFilter
 from projections.run_found import find_runs
 from projections.run_search import RUN_SEARCH, zap_key
+from sql.files.store import FileStore
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import connect
-from sql.process.clock import new_id
+from sql.process.clock import new_id, now
 from sql.proof.tree import Tree
 from sql.proof.verify import verify_chain
+from sql.tables.backtests import Backtests, Result
+from tests.support.builders import an_append
 from tests.support.clock import START
 from tests.support.index_contents import contents
 from tests.support.projected import PARTITIONS, append, following, live_many, tamper
@@ -99,6 +105,65 @@ async def test_erasures_of_one_run_at_once_forget_it_once(dsn: str, store: PgEve
     erased = await asyncio.gather(*(erasures.erase_run(TENANT, one, BY) for one in [run_id, run_id, run_id, *replays]))
     assert sum(one.runs for one in erased) == 6
     assert (await verify_chain(dsn)).broken_at is None
+
+
+async def test_what_came_of_a_run_goes_with_it_though_no_list_has_it_yet(
+    dsn: str, store: PgEventStore, connection: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    async with following(dsn, store):
+        _zap, run_id = await a_life(store)
+        assert await wait_until(store.pool, "run_list", await store.head(), 60)
+    _zap, replay = await a_life(store, replay_of=run_id)
+    await a_life(store, parent=Parent(run_id=replay, step_id="each", waits=True, index=0, count=1))
+
+    class Meanwhile(FileStore):
+        """A replay comes while the run is being erased: what the list knows is looked up by then."""
+
+        late: UUID | None = None
+
+        async def forget_of(self, owners: Sequence[UUID]) -> int:
+            if self.late is None:
+                _zap, self.late = await a_life(store, replay_of=run_id)
+            return await super().forget_of(owners)
+
+    files = Meanwhile(store.pool, now, new_id)
+    assert (await Erasures(store, new_id, files).erase_run(TENANT, run_id, BY)).runs == 4
+    rest = [one for one in await where_is(connection, CANARY) if one.startswith("es.")]
+    assert rest == []
+    assert (await Erasures(store, new_id).erase_run(TENANT, run_id, BY)).runs == 0
+
+
+async def test_what_was_decided_before_an_erasure_and_comes_to_the_log_after_it_is_refused(
+    dsn: str, store: PgEventStore
+) -> None:
+    async with following(dsn, store):
+        (_zap, run_id), (_other, left) = await a_life(store), await a_life(store)
+        assert await wait_until(store.pool, "run_list", await store.head(), 60)
+    of, of_other = [(await store.read_stream(StreamKind.RUN, one))[0].position for one in (run_id, left)]
+    carried = [msgspec.structs.replace(an_append(expected=0), carries=position) for position in (of, of_other, None)]
+    assert isinstance(await store.append(carried[0]), Appended)
+    await Erasures(store, new_id).erase_run(TENANT, run_id, BY)
+    again = [msgspec.structs.replace(one, stream_id=new_id()) for one in carried]
+    results = await store.append_each(again)
+    assert [type(one) for one in results] == [Conflict, Appended, Appended]
+    assert isinstance(await store.append(carried[0]), Appended), "it is there"
+
+
+async def test_the_result_of_a_backtest_that_comes_after_the_erasure_of_its_run_is_dropped(
+    dsn: str, store: PgEventStore
+) -> None:
+    async with following(dsn, store):
+        _zap, run_id = await a_life(store)
+        assert await wait_until(store.pool, "run_list", await store.head(), 60)
+    table, job_id = Backtests(store.pool), new_id()
+    result = Result(
+        run_id=run_id, verdict="same", then_status="failed", now_status="failed", steps=[], comparison=b"{}"
+    )
+    await table.put(job_id, TENANT, [result])
+    assert len(await table.page(job_id, TENANT, verdict=None, after=None, limit=9)) == 1
+    await Erasures(store, new_id).erase_run(TENANT, run_id, BY)
+    await table.put(job_id, TENANT, [result])
+    assert await table.page(job_id, TENANT, verdict=None, after=None, limit=9) == []
 
 
 async def test_with_a_run_goes_the_request_that_was_held_before(

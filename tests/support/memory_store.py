@@ -21,6 +21,7 @@ class MemoryStore:
     def __init__(self, clock: Clock | None = None) -> None:
         self.log: list[log.StoredEvent] = []
         self.timers: dict[UUID, log.DueTimer] = {}
+        self.forgotten: set[int] = set()
         self._clock = clock or FixedClock()
         self._streams: dict[tuple[int, UUID], list[log.StoredEvent]] = {}
         self._dedupe: dict[bytes, tuple[datetime, log.Duplicate]] = {}
@@ -93,6 +94,8 @@ class MemoryStore:
             if until > self._clock():
                 return duplicate
         if command.timer_id is not None and command.timer_id not in self.timers:
+            return log.Conflict(len(stream))
+        if command.carries in self.forgotten:
             return log.Conflict(len(stream))
         if command.expected not in (log.ANY_VERSION, len(stream)):
             return log.Conflict(len(stream))

@@ -19,7 +19,7 @@ from domain.flow.steps import ActionStep, Step, UnknownStep
 from domain.language.scope import Context
 from domain.language.template import Compiled
 from domain.log.event import Event, StreamKind
-from domain.log.stream import load
+from domain.log.stream import load, to_begin
 from domain.registry import decode
 from domain.run.events import (
     RunCompleted,
@@ -150,6 +150,21 @@ async def test_a_run_of_which_the_log_does_not_tell_is_let_go(world: World, targ
         await executor.advance(lost)
         await executor.cancel(lost, "busy", "another was on its way")
     assert len(target.requests) == 1
+
+
+async def test_an_item_whose_loop_was_erased_meanwhile_leaves_nothing_and_is_let_go(
+    world: World, target: RawTarget
+) -> None:
+    """The run of the loop was cancelled, and erased, while the item's action was under way."""
+    await world.request(ActionStep("send", "http.request", {"method": "GET", "url": target.url}))
+    loop = await load(world.store, RUN, world.run_id)
+    assert loop is not None
+    first = msgspec.structs.replace(an_append(a_run_requested(), expected=0), carries=loop.first.position)
+    world.store.forgotten.add(loop.first.position)
+    async with asyncio.timeout(60):
+        await world.executor(Rendering()).advance(to_begin(RUN, first, world.clock()))
+    assert len(target.requests) == 1
+    assert await world.store.read_stream(StreamKind.RUN, first.stream_id) == []
 
 
 async def test_after_such_a_crash_the_next_attempt_is_made(world: World, target: RawTarget) -> None:
