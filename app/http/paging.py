@@ -3,11 +3,12 @@
 import base64
 import binascii
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Generic, Protocol, TypeVar
+from hashlib import sha256
+from typing import Annotated, Any, Generic, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 import msgspec
-from litestar import Response
+from litestar import Request, Response
 from litestar.params import QueryParameter
 
 from app.http.problems import Problem
@@ -16,6 +17,7 @@ from projections.engine.freshness import wait_until
 from sql.postgres.pool import Pool
 
 T = TypeVar("T")
+AnyRequest: TypeAlias = Request[Any, Any, Any]
 
 
 class Listed(Protocol):
@@ -32,6 +34,13 @@ Limit = Annotated[int, QueryParameter(ge=1, le=100, description="How many items 
 Cursor = Annotated[str | None, QueryParameter(description="`next_cursor` of the page before")]
 DEFAULT_LIMIT = 20
 MinPosition = Annotated[int | None, QueryParameter(ge=0, le=2**63 - 1)]
+_OF_THE_PAGE = frozenset({"cursor", "limit", "min_position", "columns", "matches"})
+"""Parameters that may be others for the next page: they choose neither what is listed nor in which order."""
+_ID_BYTES = 16
+NOT_OURS = (
+    "cursor: not one that this list gave out with these filters and in this order: send `next_cursor` as it is, and "
+    "the rest as for the first page; or begin again without a cursor"
+)
 FRESHNESS_S = 1.0
 """How long a list waits for `min_position`; past that it answers with what it has, and says so."""
 
@@ -45,10 +54,14 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Paging(msgspec.Struct, frozen=True):
-    """The page that is asked for: `limit` items that come after the one with the id `before`."""
+    """The page that is asked for: `limit` items that come after the one with the id `before`.
+
+    `of`: which list it is.
+    """
 
     before: UUID | None
     limit: int
+    of: bytes
 
     @property
     def enough(self) -> int:
@@ -59,7 +72,7 @@ class Paging(msgspec.Struct, frozen=True):
     def before_number(self) -> int | None:
         """`before` in a list that is in the order of a number. Raises Problem `malformed`."""
         if self.before is not None and self.before.int >= 2**63:
-            raise Problem("malformed", "cursor: not one that this list gave out")
+            raise Problem("malformed", NOT_OURS)
         return None if self.before is None else self.before.int
 
     async def newest(self, find: "Callable[..., Awaitable[list[L]]]") -> Page[L]:
@@ -68,30 +81,47 @@ class Paging(msgspec.Struct, frozen=True):
 
     def page(self, items: list[T], id_of: Callable[[T], UUID]) -> Page[T]:
         """The page of the items that were found."""
-        return Page(
-            items[: self.limit], encode_cursor(id_of(items[self.limit - 1])) if len(items) > self.limit else None
-        )
+        more = len(items) > self.limit
+        return Page(items[: self.limit], self.cursor(id_of(items[self.limit - 1])) if more else None)
+
+    def cursor(self, last: UUID) -> str:
+        """The cursor behind which the next page begins."""
+        return encode_cursor(last.bytes + self.of)
 
 
-def provide_paging(cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT) -> Paging:
+def provide_paging(request: AnyRequest, cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT) -> Paging:
     """A Litestar dependency. Raises Problem `malformed`."""
-    return Paging(decode_cursor(cursor), limit)
+    of = list_of(request)
+    return Paging(decode_id(cursor, of), limit, of)
 
 
-def encode_cursor(last: UUID) -> str:
-    """The cursor behind which the next page begins."""
-    return base64.urlsafe_b64encode(last.bytes).decode().rstrip("=")
+def list_of(request: AnyRequest) -> bytes:
+    """Which list it is that a request asks for: its cursors say so, as they lead nowhere in another one."""
+    chosen = sorted(one for one in request.query_params.multi_items() if one[0] not in _OF_THE_PAGE)
+    return sha256(msgspec.json.encode((request.url.path.rstrip("/"), chosen))).digest()[:6]
 
 
-def decode_cursor(cursor: str | None) -> UUID | None:
-    """The id in a cursor. Raises Problem `malformed`."""
+def encode_cursor(raw: bytes) -> str:
+    """The cursor that holds this."""
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> bytes:
+    """What a cursor holds. Raises Problem `malformed`."""
+    try:
+        return base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise Problem("malformed", NOT_OURS) from None
+
+
+def decode_id(cursor: str | None, of: bytes) -> UUID | None:
+    """The id in a cursor of this list; those of earlier releases do not say of which. Raises Problem `malformed`."""
     if cursor is None:
         return None
-    try:
-        raw = base64.b64decode(cursor.encode("ascii") + b"==", altchars=b"-_", validate=True)
-        return UUID(bytes=raw)
-    except (binascii.Error, ValueError):
-        raise Problem("malformed", "cursor: not one that this API gave out") from None
+    raw = decode_cursor(cursor)
+    if len(raw) < _ID_BYTES or raw[_ID_BYTES:] not in (b"", of):
+        raise Problem("malformed", NOT_OURS)
+    return UUID(bytes=raw[:_ID_BYTES])
 
 
 async def is_fresh(pool: Pool, read_model: str, min_position: int | None, patience_s: float = FRESHNESS_S) -> bool:

@@ -10,7 +10,7 @@ from app.accounts.auth import AuthedRequest
 from app.commands.runs import Runs
 from app.http.inputs import Injected
 from app.http.openapi.notes import notes
-from app.http.paging import MinPosition, Page, Paging, encode_cursor, is_fresh, marked
+from app.http.paging import MinPosition, Page, Paging, is_fresh, marked
 from app.http.services import Services
 from domain.run.state import RunStatus
 from projections.run_items import ItemFilter, ItemOrder, RunItem, list_items
@@ -55,5 +55,5 @@ class RunItemController(Controller):
         found, cut = await list_items(services.store, tenant_id, run_id, wanted)
         page = paging.page(found, lambda item: item.id)
         if cut and found and page.next_cursor is None:
-            page = Page(found, encode_cursor(found[-1].id))
+            page = Page(found, paging.cursor(found[-1].id))
         return marked(page, fresh=fresh)

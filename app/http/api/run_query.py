@@ -1,7 +1,5 @@
 """The filters of runs, as a query gives them: /api/v1/runs and /api/v1/runs/count take the same ones."""
 
-import base64
-import binascii
 from datetime import datetime
 from typing import Annotated, TypeAlias, assert_never
 from uuid import UUID
@@ -10,7 +8,17 @@ import msgspec
 from litestar.params import FromQuery, QueryParameter
 
 from app.http.inputs import Moment
-from app.http.paging import Cursor, Limit, Page, decode_cursor, encode_cursor
+from app.http.paging import (
+    NOT_OURS,
+    AnyRequest,
+    Cursor,
+    Limit,
+    Page,
+    decode_cursor,
+    decode_id,
+    encode_cursor,
+    list_of,
+)
 from app.http.problems import Problem
 from domain.job.job import CODE, Selection
 from domain.run.events import Source
@@ -59,13 +67,14 @@ Statuses = Annotated[list[RunStatus] | None, QueryParameter(description="Any of 
 
 
 class _Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """Behind which run a page starts, where runs are not sorted by when they started."""
+    """Behind which run a page starts, where runs are not sorted by when they started. `of`: see `list_of`."""
 
     sort: str
     order: Order
     id: UUID
     value: datetime | float
     key: bytes = b""
+    of: bytes = b""
 
 
 _cursors = msgspec.msgpack.Decoder(_Cursor)
@@ -125,6 +134,7 @@ class RunPaging(msgspec.Struct, frozen=True):
     order: Order
     after: After | None
     limit: int
+    of_list: bytes
     columns: frozenset[str] | None = None
 
     def of(self, wanted: RunFilter) -> RunFilter:
@@ -146,7 +156,7 @@ class RunPaging(msgspec.Struct, frozen=True):
         if len(items) > self.limit:
             cursor = await self._cursor(pool, tenant_id, shown[-1])
         else:
-            cursor = None if resume is None else encode_cursor(resume)
+            cursor = None if resume is None else encode_cursor(resume.bytes + self.of_list)
         return Page([self._shown(item) for item in shown], cursor)
 
     def _shown(self, item: RunListItem) -> RunListItem:
@@ -161,7 +171,7 @@ class RunPaging(msgspec.Struct, frozen=True):
         key: bytes | None = b""
         match self.sort:
             case "started_at":
-                return encode_cursor(last.id)
+                return encode_cursor(last.id.bytes + self.of_list)
             case "finished_at":
                 value = last.finished_at
             case "duration_ms":
@@ -172,11 +182,12 @@ class RunPaging(msgspec.Struct, frozen=True):
                 assert_never(self.sort)
         if value is None or key is None:
             return None
-        packed = msgspec.msgpack.encode(_Cursor(f"{self.sort}.{self.key}", self.order, last.id, value, key))
-        return base64.urlsafe_b64encode(packed).decode().rstrip("=")
+        behind = _Cursor(f"{self.sort}.{self.key}", self.order, last.id, value, key, self.of_list)
+        return encode_cursor(msgspec.msgpack.encode(behind))
 
 
 async def provide_run_paging(
+    request: AnyRequest,
     *,
     sort: Annotated[
         str,
@@ -198,21 +209,22 @@ async def provide_run_paging(
     by, _, key = sort.partition(".")
     chosen: Sort = "key" if key else by  # type: ignore[assignment]  # one of those that the pattern lists
     shown = None if columns is None else frozenset(column.partition(".")[2] for column in columns)
-    return RunPaging(chosen, key, order, _after(cursor, chosen, key, order), limit, shown)
+    of = list_of(request)
+    return RunPaging(chosen, key, order, _after(cursor, of, chosen, key, order), limit, of, shown)
 
 
-def _after(cursor: str | None, sort: Sort, key: str, order: Order) -> After | None:
+def _after(cursor: str | None, of: bytes, sort: Sort, key: str, order: Order) -> After | None:
     if sort == "started_at":
-        last = decode_cursor(cursor)
+        last = decode_id(cursor, of)
         return None if last is None else After(last)
     if cursor is None:
         return None
     try:
-        packed = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        read = _cursors.decode(packed)
-    except (binascii.Error, ValueError, msgspec.DecodeError):
-        raise Problem("malformed", "cursor: not one that this list gave out") from None
+        read = _cursors.decode(decode_cursor(cursor))
+    except (ValueError, msgspec.DecodeError):
+        raise Problem("malformed", NOT_OURS) from None
     is_time = isinstance(read.value, datetime)
-    if (read.sort, read.order, is_time) != (f"{sort}.{key}", order, sort == "finished_at"):
-        raise Problem("malformed", "cursor: of a list in another order; send `sort` and `order` as for the first page")
+    is_same = (read.sort, read.order, is_time) == (f"{sort}.{key}", order, sort == "finished_at")
+    if not is_same or read.of not in (b"", of):
+        raise Problem("malformed", NOT_OURS)
     return After(read.id, read.key if sort == "key" else read.value)

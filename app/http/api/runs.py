@@ -15,7 +15,7 @@ from app.commands.runs import Runs
 from app.http.api.run_query import RunPaging, provide_run_paging, provide_selection
 from app.http.inputs import AsOf, Injected
 from app.http.openapi.notes import notes
-from app.http.paging import MinPosition, Page, Paging, encode_cursor, is_fresh, marked
+from app.http.paging import MinPosition, Page, Paging, is_fresh, marked
 from app.http.services import Services
 from domain.job.job import Selection
 from domain.log.errors import Invalid, NotFound
@@ -219,4 +219,4 @@ class RunController(Controller):
         items = await asyncio.to_thread(lambda: [_event_out(event) for event in stored])
         for item, after_it in zip(items, states, strict=False):
             item.state = after_it
-        return Page(items, encode_cursor(UUID(int=stored[-1].version)) if more else None)
+        return Page(items, paging.cursor(UUID(int=stored[-1].version)) if more else None)

@@ -16,7 +16,7 @@ from app.http.api.own_zaps import OwnZaps, provide_own_zaps
 from app.http.api.zap_bodies import Checked, PublishIn, RollBack, RunAnswer, RunIn, VersionOut, ZapChange, ZapIn, ZapOut
 from app.http.inputs import AsOf, Injected
 from app.http.openapi.notes import command, notes
-from app.http.paging import Page, Paging, encode_cursor, marked
+from app.http.paging import Page, Paging, marked
 from app.http.problems import Problem
 from app.http.services import Services
 from app.intake.run_watch import RunWatch
@@ -218,7 +218,7 @@ class ZapController(Controller):
                 break
             items.append(item)
         more = len(items) < len(older)
-        return Page(items, encode_cursor(UUID(int=items[-1].number)) if more else None)
+        return Page(items, paging.cursor(UUID(int=items[-1].number)) if more else None)
 
     @get("/{zap_id:uuid}/versions/{number:int}", summary="Read a published version", operation_id="getZapVersion")
     async def version(self, zap_id: FromPath[UUID], number: FromPath[int], own: Injected[OwnZaps]) -> VersionOut:
