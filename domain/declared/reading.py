@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from domain.values.charset import marked
 from domain.values.json import MAX_DEPTH, Json, JsonObject, MalformedJson, parse
 from domain.values.payload import begins_like_json
 
@@ -54,7 +55,7 @@ def read(content: bytes, most: int = MAX_FILE) -> Json:
 
 def _yaml(content: bytes) -> Json:
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode(marked(content) or "utf-8").removeprefix("\ufeff")
         _check_events(text)
         node: Any = yaml.compose(text, _Loader)
         return None if node is None else _value(node)

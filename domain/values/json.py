@@ -81,7 +81,7 @@ def parse_strictly(raw: bytes) -> Json:
     try:
         return _strict.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MalformedJson(_words(error)) from error
+        raise MalformedJson(_strange(raw) or _words(error)) from error
 
 
 def too_deep(raw: bytes, limit: int = MAX_DEPTH) -> bool:
@@ -126,6 +126,20 @@ def _words(error: msgspec.DecodeError | UnicodeDecodeError) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f"it is not UTF-8 (byte {error.start})"
     return "it ends too early" if str(error) == "Input data was truncated" else str(error)
+
+
+def _strange(raw: bytes) -> str:
+    """What is wrong with the encoding of JSON, empty where nothing is."""
+    encoding = detect_encoding(raw)
+    if encoding == "utf-8-sig":
+        return "it begins with a byte order mark (U+FEFF): leave that out"
+    if encoding != "utf-8":
+        return f"it is written in {encoding[:6].upper()}: send it in UTF-8"
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        return _words(error)  # a decoder counts from the beginning of the text that is wrong
+    return ""
 
 
 def _mended(text: bytes) -> bytes:

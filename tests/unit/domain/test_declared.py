@@ -428,6 +428,12 @@ def test_a_failure_has_the_reason_that_the_service_gives() -> None:
     assert page.message == "the target answered 400"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_files_that_editors_mark_with_their_encoding_are_read(encoding: str) -> None:
+    for text in ("name: é", '{"name": "é"}'):
+        assert read(text.encode(encoding)) == {"name": "é"}
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [

@@ -1,6 +1,7 @@
 """JSON from strangers: decoded, or refused with one error."""
 
 import json
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -149,6 +150,16 @@ def test_half_a_surrogate_pair_is_the_replacement_character(raw: bytes, text: st
 
 def test_of_doubled_keys_the_last_one_counts() -> None:
     assert parse(b'{"a":1,"b":2,"a":3}') == {"a": 3, "b": 2}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [("utf-8-sig", "a byte order mark (U+FEFF): leave that out"), ("latin-1", "not UTF-8 (byte 6)")]
+    + [(f"utf-{of}", f"written in UTF-{of[:2]}: send it in UTF-8") for of in ("16", "16-le", "16-be", "32", "32-be")],
+)
+def test_json_for_us_in_another_encoding_is_refused_by_its_name(encoding: str, words: str) -> None:
+    with pytest.raises(MalformedJson, match=re.escape(words)):
+        parse_strictly('{"a":"é"}'.encode(encoding))
 
 
 @pytest.mark.parametrize("raw", [b"1e999", rb'"\ud800"', b"\xef\xbb\xbf{}", b"9" * 9_999, b"[" * 100])
