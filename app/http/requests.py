@@ -21,6 +21,15 @@ _MAX_PAIRS = 100
 """Parameters of a query; no route knows as many."""
 
 
+HEAD_ONLY = "triggerhub_head_only"
+"""Stands in the scope of a HEAD, which is handled as a GET without its body."""
+
+
+def gives_body(request: "Request[Any, Any, Any]") -> bool:
+    """Whether the body of the answer is sent: who asks with HEAD gets nothing that would have to be on record."""
+    return HEAD_ONLY not in request.scope
+
+
 class StrictRequest(Request[UserT, Any, State]):
     """A request whose body is read as the type of its route, strictly, with every mistake in one answer."""
 

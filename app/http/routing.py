@@ -19,6 +19,7 @@ from litestar.types import ASGIApp, ExceptionHandlersMap, Message, Receive, Scop
 from app.accounts.proxies import client_of
 from app.config.parsers import Network
 from app.http.problems import MEDIA_TYPE, NO_SNIFF, Problem, encode, respond, unavailable
+from app.http.requests import HEAD_ONLY
 from app.http.ui import files
 
 _FOR_PROGRAMS = {"api", "hooks", "docs", "schema", "assets", "healthz", "readyz", "metrics", "approve"}
@@ -130,7 +131,7 @@ class Edge:
             await self._options(path, send)
         elif method == "HEAD":
             # A copy: the server has to remember that it is a HEAD, or it misses the body that the length promises.
-            as_get: Any = {**scope, "method": "GET"}
+            as_get: Any = {**scope, "method": "GET", HEAD_ONLY: True}
             await self._app(as_get, receive, _without_body(send))
         else:
             await self._app(scope, receive, send)

@@ -52,6 +52,8 @@ async def test_the_whole_audit_or_a_part_is_exported_and_that_is_in_it(ada: Pers
     rows = list(csv.DictReader(io.StringIO(table.text, newline="")))
     assert [int(row["position"]) for row in rows] == [entry["position"] for entry in whole]
     assert (rows[1]["entity_name"], rows[1]["ip"], rows[1]["actor_id"]) == ("'=Orders", "127.0.0.1", ada.id)
+    asked = await ada("HEAD", "/audit/export")
+    assert (asked.status_code, asked.content, asked.headers["content-type"]) == (200, b"", "application/x-ndjson")
     await rebuild(dsn, AUDIT, 3)
     told = [entry["summary"] for entry in await lines(ada, after=whole[-1]["position"])]
     assert told == ["Ada exported the audit as NDJSON"] * 3 + ["Ada exported the audit as CSV"]

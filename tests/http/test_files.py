@@ -70,6 +70,8 @@ async def test_large_bodies_become_files_and_small_ones_stay_as_they_are(
     assert got.headers["content-security-policy"] == "sandbox; default-src 'none'"
     assert got.headers["x-content-type-options"] == "nosniff"
     assert got.headers["content-type"] == "image/png"
+    asked = await ada("HEAD", f"/files/{photo['$file']}")
+    assert (asked.content, asked.headers["content-length"]) == (b"", str(len(PHOTO))), "nothing that would be audited"
     assert (await bob("GET", f"/files/{photo['$file']}")).status_code == 404
     assert (await ada("GET", f"/files/{uuid4()}")).status_code == 404
     async with following(_dsn, store):

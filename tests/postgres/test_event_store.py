@@ -65,7 +65,7 @@ async def test_the_log_refuses_change_everywhere(
 async def test_a_caller_with_an_old_snapshot_is_refused(connection: Connection, isolation: Any) -> None:
     with pytest.raises(asyncpg.RaiseError, match="read committed"):
         async with connection.transaction(isolation=isolation):
-            await connection.fetch(APPEND, *([] for _ in range(16)))
+            await connection.fetch(APPEND, *([] for _ in range(17)))
 
 
 async def test_run_streams_go_to_the_leaf_of_their_month(store: PgEventStore, connection: Connection) -> None:
@@ -324,7 +324,7 @@ async def test_an_append_opens_the_leaf_of_its_streams_only(connection: Connecti
     opened = set()
     for _ in range(2):  # for the first call everything is planned, and looked at
         async with connection.transaction():
-            event = [new_id()], ["a"], [1], [b""], [b""], [b""], [None]
+            event = [new_id()], ["a"], [1], [b""], [b""], [b""], [None], [None]
             await connection.fetch(
                 APPEND, [1], [new_id()], [0], [new_id()], [new_id()], [None], [None], [0], [1], *event
             )

@@ -17,6 +17,7 @@ from app.http.api.audit import FromTime, ToTime
 from app.http.inputs import Injected
 from app.http.openapi.notes import notes
 from app.http.problems import NO_SNIFF
+from app.http.requests import gives_body
 from app.http.services import Services
 from domain.account.identity import AuditExported
 from domain.audit.entry import Entry
@@ -130,9 +131,10 @@ class AuditExportController(Controller):
         exports.enter(who.tenant_id)
         try:
             await list_entries(pool, who.tenant_id, msgspec.structs.replace(wanted, limit=1))  # it may not be built yet
-            event = AuditExported(format=format_, from_=since, to=until, after=after)
-            new = NewEvent(services.new_id(), event)
-            await services.store.append(facts(who.user_id, who.tenant_id, new, metadata=who.metadata))
+            if gives_body(request):
+                event = AuditExported(format=format_, from_=since, to=until, after=after)
+                new = NewEvent(services.new_id(), event)
+                await services.store.append(facts(who.user_id, who.tenant_id, new, metadata=who.metadata))
         except BaseException:
             exports.leave(who.tenant_id)
             raise

@@ -18,6 +18,7 @@ from app.http.api.audit_export import STALL_S, Exports, left
 from app.http.inputs import Injected
 from app.http.openapi.notes import notes
 from app.http.problems import NO_SNIFF, Problem
+from app.http.requests import gives_body
 from app.http.services import Services
 from domain.account.identity import FileDownloaded
 from domain.files.file import ANY_TYPE, File, FileError
@@ -100,9 +101,10 @@ class FileController(Controller):
         span = _span(wanted, kept.file.size) if wanted else None
         downloads.enter(who.tenant_id)
         try:
-            event = FileDownloaded(file_id=file_id, run_id=kept.owner_id, size=kept.file.size)
-            new = NewEvent(services.new_id(), event)
-            await services.store.append(facts(who.user_id, who.tenant_id, new, metadata=who.metadata))
+            if gives_body(request):
+                event = FileDownloaded(file_id=file_id, run_id=kept.owner_id, size=kept.file.size)
+                new = NewEvent(services.new_id(), event)
+                await services.store.append(facts(who.user_id, who.tenant_id, new, metadata=who.metadata))
         except BaseException:
             downloads.leave(who.tenant_id)
             raise

@@ -8,26 +8,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.http.api.own_zaps import parse_if_match
-from app.http.paging import Page, Paging, decode_cursor, encode_cursor
+from app.http.paging import Page, Paging, decode_id, encode_cursor
 from app.http.problems import Problem
+
+OF, OTHER = b"this l", b"others"
 
 
 @given(st.uuids())
-def test_a_cursor_can_be_read_back(last: UUID) -> None:
-    assert decode_cursor(encode_cursor(last)) == last
+def test_a_cursor_can_be_read_back_by_its_list(last: UUID) -> None:
+    cursor = Paging(None, 1, OF).cursor(last)
+    assert decode_id(cursor, OF) == last
+    with pytest.raises(Problem, match="begin again without a cursor"):
+        decode_id(cursor, OTHER)
+    assert decode_id(encode_cursor(last.bytes), OF) == last, "one of an earlier release"
 
 
 @given(st.text(max_size=40))
 def test_any_other_text_is_refused(text: str) -> None:
-    with pytest.raises(Problem, match="not one that this API gave out"):
-        decode_cursor("!" + text)
+    with pytest.raises(Problem, match="not one that this list gave out"):
+        decode_id("!" + text, OF)
 
 
 def test_there_is_a_next_page_when_one_item_too_many_came() -> None:
     ids = [UUID(int=n) for n in (3, 2, 1)]
-    assert Paging(None, 3).page(ids, lambda key: key) == Page(ids, None)
-    assert Paging(None, 2).page(ids, lambda key: key) == Page(ids[:2], encode_cursor(UUID(int=2)))
-    assert Paging(None, 20).page([], lambda key: key) == Page([], None)
+    two = Paging(None, 2, OF)
+    assert Paging(None, 3, OF).page(ids, lambda key: key) == Page(ids, None)
+    assert two.page(ids, lambda key: key) == Page(ids[:2], two.cursor(UUID(int=2)))
+    assert Paging(None, 20, OF).page([], lambda key: key) == Page([], None)
 
 
 @pytest.mark.parametrize(
