@@ -84,5 +84,5 @@ class AsOf:
 
 
 def _hint(text: Json) -> str:
-    spoilt = isinstance(text, str) and re.search(r":[0-9]{2} [0-9]{2}:[0-9]{2}$", text)
+    spoilt = isinstance(text, str) and re.search(r":[0-9]{2} [0-9]{2}:[0-9]{2}\Z", text)
     return "; in a URL, + is written %2B" if spoilt else ""

@@ -65,7 +65,7 @@ class Folder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(
             title="Start from",
             description="now: with the mails that come after the first look; all: with those that are there",
-            pattern="^(now|all)$",
+            pattern=r"^(now|all)\Z",
         ),
     ] = "now"
     every_s: Every = 60

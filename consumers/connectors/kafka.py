@@ -27,7 +27,7 @@ from domain.dialogue.topic import TopicRequest
 from domain.values.json import Json, JsonObject
 
 _SERVER = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]{}]+):(\d{1,5})")
-_TOPIC = r"^[A-Za-z0-9._-]+$"
+_TOPIC = r"^[A-Za-z0-9._-]+\Z"
 PRODUCE_S = 10.0
 Server = Annotated[str, Meta(max_length=255)]
 
@@ -49,7 +49,7 @@ class KafkaMessage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         Meta(
             title="Start from",
             description="now: with the messages that come after the first poll; earliest: with what the topic has",
-            pattern="^(now|earliest)$",
+            pattern=r"^(now|earliest)\Z",
         ),
     ] = "now"
     every_s: Annotated[int, Meta(title="Every so many seconds", ge=1, le=MAX_EVERY_S)] = 5

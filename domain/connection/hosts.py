@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-_FIXED = re.compile(r"(https?)://(?:[^@/?#{]*@)?(\[[^\]{]*\]|[^:/?#{]*)(?::(\d*))?(?=[/?#]|$)", re.IGNORECASE)
+_FIXED = re.compile(r"(https?)://(?:[^@/?#{]*@)?(\[[^\]{]*\]|[^:/?#{]*)(?::(\d*))?(?=[/?#]|\Z)", re.IGNORECASE)
 _ENTRY = re.compile(r"(\[[^\]]*\]|[^:]*)(?::(\d+))?")
 _PORTS = {"http": 80, "https": 443}
 

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from domain.values.json import JsonObject
 
-HOST = r"^(\*\.)?([A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+\.?(:[0-9]{1,5})?$|^\[[0-9A-Fa-f:.]*[0-9A-Fa-f:]\](:[0-9]{1,5})?$"
+HOST = r"^(\*\.)?([A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+\.?(:[0-9]{1,5})?\Z|^\[[0-9A-Fa-f:.]*[0-9A-Fa-f:]\](:[0-9]{1,5})?\Z"
 _LINE = r"^[^\x00-\x1f\x7f]*\Z"
 
 Host = Annotated[str, Meta(max_length=260, pattern=HOST, description="A host name; *.example.com for all below it")]
@@ -19,7 +19,7 @@ Token = Annotated[str, Meta(min_length=1, max_length=16_000, pattern=r"^[\x21-\x
 """What goes into a header as it is."""
 Password = Annotated[str, Meta(min_length=1, max_length=4_000)]
 HeaderName = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")]
-HttpUrl = Annotated[str, Meta(max_length=2_000, pattern=r"^https?://[^\s/?#]+([/?#]\S*)?$")]
+HttpUrl = Annotated[str, Meta(max_length=2_000, pattern=r"^https?://[^\s/?#]+([/?#]\S*)?\Z")]
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 MailTls: TypeAlias = Literal["starttls", "tls", "off"]
 Grant: TypeAlias = Literal["authorization_code", "client_credentials", "jwt_bearer"]

@@ -13,7 +13,7 @@ from domain.values.json import Json, JsonObject
 
 C = TypeVar("C", bound=msgspec.Struct)
 _TEMPLATE = re.compile(r"\{\{|\{%")
-_PLACE = re.compile(r" - at `\$\.?(.*)`$", re.DOTALL)
+_PLACE = re.compile(r" - at `\$\.?(.*)`\Z", re.DOTALL)
 
 
 class BadConfig(ValueError):
@@ -29,6 +29,11 @@ def fields_of(kind: type[msgspec.Struct]) -> Mapping[str, FieldInfo]:
 def is_template(text: Json) -> bool:
     """Whether the value is text that is rendered before it is used."""
     return isinstance(text, str) and bool(_TEMPLATE.search(text))
+
+
+def ecma(pattern: str) -> str:
+    r"""A pattern as JSON Schema has it. Ours end with `\Z`, as to Python `$` is also before a last line break."""
+    return pattern.replace(r"\Z", "$")
 
 
 def config_schema(config: type[msgspec.Struct]) -> JsonObject:
@@ -48,6 +53,8 @@ def _whole(schema: Json, components: Mapping[str, JsonObject]) -> Json:
     if not isinstance(schema, dict):
         return schema
     others = {key: _whole(part, components) for key, part in schema.items() if key != "$ref"}
+    if isinstance(pattern := others.get("pattern"), str):
+        others["pattern"] = ecma(pattern)
     if "$ref" not in schema:
         return others
     known = {key: part for key, part in components[str(schema["$ref"])].items() if key != "title"}

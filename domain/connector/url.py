@@ -89,7 +89,7 @@ def _advice(url: str) -> str:
     shown = url[:200]
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", shown):
         return f"only http:// and https:// can be called, not {shown.partition('://')[0]}://"
-    if re.match(r"[\w-]+(?:\.[\w-]+)+(?:[:/?#]|$)", shown):
+    if re.match(r"[\w-]+(?:\.[\w-]+)+(?:[:/?#]|\Z)", shown):
         return f"must begin with http:// or https://; did you mean https://{shown}?"
     return "must begin with http:// or https:// and name a host"
 

@@ -46,7 +46,7 @@ _OURS = re.compile(
 """Headers that frame the answer, or that tell browsers about this host."""
 MAX_REPLY_HEADER = 500
 _UNKNOWN = re.compile(r"unknown field `(.*?)`")
-_AT = re.compile(r" - at `\$\.?(.*)`$")
+_AT = re.compile(r" - at `\$\.?(.*)`\Z")
 
 
 class DedupeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename={"from_": "from"}):
@@ -204,7 +204,7 @@ def _bad_paths(config: JsonObject) -> dict[str, str]:
             try:
                 parse_path(path)
             except ValueError:
-                meant = re.sub(r"^\$\.?|\[\*\].*$", "", path[:MAX_PATH])
+                meant = re.sub(r"^\$\.?|\[\*\](?s:.*)", "", path[:MAX_PATH])
                 found[at] = f"{path[:50]!r} is not a path like trigger.body.items" + _meant(meant)
     return found
 

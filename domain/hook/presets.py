@@ -11,10 +11,9 @@ import msgspec
 from domain.values.json import Json
 from domain.values.path import parse_path
 
-_END = r"$(?!\n)"  # Python's $ alone lets a newline follow
-_HEADER_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}" + _END  # RFC 9110 §5.6.2
+_HEADER_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}\Z"  # RFC 9110 §5.6.2
 HeaderName: TypeAlias = Annotated[str, msgspec.Meta(pattern=_HEADER_NAME)]
-Affix: TypeAlias = Annotated[str, msgspec.Meta(max_length=100, pattern=r"^[\x20-\x7e]*" + _END)]
+Affix: TypeAlias = Annotated[str, msgspec.Meta(max_length=100, pattern=r"^[\x20-\x7e]*\Z")]
 
 
 class DedupeHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="from", tag="header"):
@@ -114,7 +113,7 @@ class Hmac(_Timed, frozen=True, kw_only=True, tag="hmac"):
 class Basic(_Preset, frozen=True, kw_only=True, tag="basic"):
     """HTTP Basic (RFC 7617); the secret is the password."""
 
-    username: Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^:\x00-\x1f\x7f]*" + _END)]
+    username: Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^:\x00-\x1f\x7f]*\Z")]
 
 
 class Bearer(_Preset, frozen=True, tag="bearer"):

@@ -16,7 +16,7 @@ _DIRECTIVE = re.compile(r"%([-_0^#:]{0,2})([369]?)([A-Za-z+%])")
 _KNOWN = frozenset("aAbBcCdDeFgGhHIjklLmMnNpPrRsStTuUvVwWxXyYzZ+%")
 _ZONE_BEFORE_OFFSET = re.compile(r"\b(?:GMT|UTC) ?(?=[+-][0-9])")
 """As JavaScript writes it. dateutil would turn the sign round, as POSIX does in TZ."""
-_COMMENT = re.compile(r" ?\([^()]*\)$")
+_COMMENT = re.compile(r" ?\([^()]*\)\Z")
 """Behind a date, as in mail and JavaScript: `+0100 (CET)`."""
 _HOURS = {"EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7, "CET": 1, "CEST": 2}
 """Names of zones that mean one thing everywhere (RFC 5322 §4.3), and those of central Europe."""

@@ -233,3 +233,34 @@ def test_the_picture_of_the_house_shows_every_room_with_its_question() -> None:
     for room in sorted({path.parent for path in MODULES if path.name == "__init__.py"}):
         question = (ast.get_docstring(parsed(room / "__init__.py")) or "").splitlines()[0]
         assert shown.get(str(room.relative_to(ROOT))) == question
+
+
+ANCHOR = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|(\$)", re.DOTALL)
+"""Group 1 is a `$` that is neither escaped nor one of a set of characters."""
+
+
+def patterns(tree: ast.AST) -> Iterator[ast.expr]:
+    """What is given to `re`, or as a `pattern`, unless it is about lines; and names for it."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="re")), args=[pattern, *_]):
+                if "MULTILINE" not in ast.unparse(node):
+                    yield pattern
+            case ast.keyword(arg="pattern", value=pattern):
+                yield pattern
+            case ast.Assign(value=ast.Constant(value=str() as text) as pattern) if text.startswith("^"):
+                yield pattern
+            case _:
+                pass
+
+
+def test_patterns_end_where_the_text_ends() -> None:
+    r"""To Python `$` is also before a line break at the end, so that it lets one more in: `\Z` is what is meant."""
+    lax = [
+        where(path, pattern)
+        for path in MODULES
+        for pattern in patterns(parsed(path))
+        for part in ast.walk(pattern)
+        if isinstance(part, ast.Constant) and any(found[1] for found in ANCHOR.finditer(str(part.value)))
+    ]
+    assert lax == []

@@ -19,7 +19,7 @@ from domain.flow.steps import UNSET, Unset
 from domain.imported.document import MAX_DOCUMENT, Wish
 from domain.values.json import Json
 
-ConnectorName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,49}$")]
+ConnectorName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,49}\Z")]
 ImportedKind = Literal["none", "bearer", "api_key", "basic", "oauth2", "custom"]
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 _UNLINKABLE = re.compile(r"[^\w.-]")
-_PAGE = re.compile(r"^([\w-]+)\.md(#[\w-]+)?$")
+_PAGE = re.compile(r"^([\w-]+)\.md(#[\w-]+)?\Z")
 
 
 def to_html(text: str) -> str:

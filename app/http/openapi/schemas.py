@@ -12,6 +12,7 @@ from app.http.openapi.notes import Doc
 from app.http.openapi.variants import VARIANTS, Variants
 from domain.connection.kinds import Setup
 from domain.connector.catalog import Catalog
+from domain.connector.config import ecma
 from domain.hook.config import HookConfig
 from domain.language.operators import OPERATORS
 
@@ -95,7 +96,7 @@ def _cleaned(schema: Any) -> Any:
 
 def _with_texts(schema: Doc) -> Doc:
     if isinstance(schema.get("pattern"), str):
-        schema["pattern"] = schema["pattern"].removesuffix(r"\Z").removesuffix("$") + "$"
+        schema["pattern"] = ecma(schema["pattern"])
     if isinstance(schema.get("description"), str):
         schema["description"] = inspect.cleandoc(schema["description"])
     return schema

@@ -58,7 +58,9 @@ def test_the_host_of_a_url_is_named_by_itself(entry: str) -> None:
     assert is_named(entry, [entry])
 
 
-@pytest.mark.parametrize("host", ["", "a b", "https://x", "x/y", "x:y", "*", "*.", "a.*.b", "x@y", "ex.com/..", "::1"])
+@pytest.mark.parametrize(
+    "host", ["", "a b", "https://x", "x/y", "x:y", "*", "*.", "a.*.b", "x@y", "ex.com/..", "::1", "x.y\n", "[::1]\n"]
+)
 def test_what_is_no_host_is_refused(host: str) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"hosts": [host]}, Reach)
