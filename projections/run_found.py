@@ -201,7 +201,10 @@ def _since(wanted: RunFilter) -> UUID | None:
 
 
 def _id_at(moment: datetime, later: timedelta) -> UUID:
-    """The first id of a moment and some time: UUIDv7 begin with its milliseconds. Sums of times have no last year."""
+    """The smallest id of the millisecond that is so much later: a UUIDv7 begins with its milliseconds since 1970.
+
+    Those are added up, and not the times, as a time may be the last one that there is.
+    """
     since = (moment - _EPOCH + later) // timedelta(milliseconds=1)
     return UUID(int=min(max(since, 0), 2**48 - 1) << 80)
 

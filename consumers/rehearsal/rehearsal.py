@@ -187,7 +187,7 @@ class Rehearsal:
         """Carry the run on, and each item that its loops begin, one after the other."""
         waiting = [wish.run_id]
         while waiting:
-            run = await self._play(record, executor, wish, time, await executor.load(waiting.pop(0)))
+            run = await self._play(record, executor, wish, time, await executor.recording.load(waiting.pop(0)))
             above = await executor.children.ended(run) if isinstance(run.state, EndedRun) else None
             waiting = items.new() + ([above.id] if above else []) + waiting
 

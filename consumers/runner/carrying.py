@@ -89,7 +89,7 @@ class Carrying:
 
         async def advance(again: bool) -> None:
             nonlocal held
-            advanced = await self._executor.advance(await self._executor.follow(run) if again else run)
+            advanced = await self._executor.advance(await self._executor.recording.follow(run) if again else run)
             self._give(held)
             held = None
             await self._family.ended(advanced)
@@ -118,13 +118,13 @@ class Carrying:
 
     async def _advanced(self, item: RunMessage, size: int, *, patient: bool) -> LoadedRun:
         async with self._rooms.of(item.tenant_id, size, patient=patient):
-            return await self._executor.advance(await self._executor.load(item.run_id))
+            return await self._executor.advance(await self._executor.recording.load(item.run_id))
 
     def tell(self, ended: RunMessage) -> None:
         """Do what follows for others from an end that another process has recorded."""
 
         async def tell(_again: bool) -> None:
-            await self._family.ended(await self._executor.load(ended.run_id))
+            await self._family.ended(await self._executor.recording.load(ended.run_id))
 
         self._lanes.submit(ended.run_id, partial(self._until_done, ended, tell), ended.tenant_id)
 

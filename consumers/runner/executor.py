@@ -105,15 +105,15 @@ class Executor:
         )
         self._control = Control(rendering, clock, links)
         self._definitions = Definitions(store, catalogs)
-        self._recording = Recording(store, clock, new_id)
-        self._tries = Tries(self._attempts, self._recording, slots, clock)
+        self.recording = Recording(store, clock, new_id)
+        self._tries = Tries(self._attempts, self.recording, slots, clock)
         self._postponing = asyncio.Lock()
         self._rendering = rendering
         self.children = Children(
             store,
             self._definitions,
             rendering,
-            self._recording.keep,
+            self.recording.keep,
             self.cancel,
             clock=clock,
             new_id=new_id,
@@ -138,7 +138,7 @@ class Executor:
                 continue
             given = given or Given(state.requested, self.children.surroundings)
             stepped = await self._step(run, state, given)
-            now = stepped or await self._recording.now(run)
+            now = stepped or await self.recording.now(run)
             if now is None:
                 return run
             run = now
@@ -150,7 +150,7 @@ class Executor:
         now: LoadedRun | None = run
         while now is not None and isinstance(now.state, ActiveRun):
             command = CancelRun(code, message)
-            now = await self._recording.carry_out(now, command, NO_STEPS) or await self._recording.now(now)
+            now = await self.recording.carry_out(now, command, NO_STEPS) or await self.recording.now(now)
         self.interrupt(run.id)
 
     async def postpone(self, run_id: UUID, busy: Busy) -> bool:
@@ -159,7 +159,7 @@ class Executor:
         One after the other, as a run is read for that.
         """
         async with self._postponing:
-            run = await self.load(run_id)
+            run = await self.recording.load(run_id)
             state = run.state
             if not isinstance(state, ActiveRun) or state.waits_until or state.awaits or state.started:
                 return False
@@ -167,8 +167,8 @@ class Executor:
             place = stands(state, version.definition).place if version else None
             if version is None or not isinstance(place, Next):
                 return False
-            later = self._recording.attempt(state, place.step, busy.postponed, self._clock())
-            await self._recording.carry_out(run, later, version.definition)
+            later = self.recording.attempt(state, place.step, busy.postponed, self._clock())
+            await self.recording.carry_out(run, later, version.definition)
             return True
 
     def interrupt(self, run_id: UUID) -> None:
@@ -182,14 +182,6 @@ class Executor:
         except (NotFound, TemplateError):
             return None
 
-    async def follow(self, run: LoadedRun) -> LoadedRun:
-        """The run as it is now, after another process carried it on."""
-        return await self._recording.follow(run)
-
-    async def load(self, run_id: UUID) -> LoadedRun:
-        """A run of which the log tells."""
-        return await self._recording.load(run_id)
-
     async def _version(self, state: ActiveRun) -> CompiledVersion:
         zap_id, number = state.requested.zap_id, state.requested.zap_version
         if known := self._definitions.known(zap_id, number):
@@ -202,50 +194,50 @@ class Executor:
         try:
             version = await self._version(state)
         except (NotFound, TemplateError) as error:
-            return await self._recording.carry_out(run, _undefined(error), NO_STEPS)
+            return await self.recording.carry_out(run, _undefined(error), NO_STEPS)
         found = await self.children.go_on(run, state.awaits, version, is_new=is_new)
         if found is None or isinstance(found, Loaded):
             return found
         step = version.definition.step(state.awaits.step_id)
         assert step is not None, "it was begun"
-        recorded = self._recording.attempt(state, step, found, state.awaits.at)
-        return await self._recording.carry_out(run, recorded, version.definition) or await self.follow(run)
+        recorded = self.recording.attempt(state, step, found, state.awaits.at)
+        return await self.recording.carry_out(run, recorded, version.definition) or await self.recording.follow(run)
 
     async def _step(self, run: LoadedRun, state: ActiveRun, given: Given) -> LoadedRun | None:
         """Do what is next; None where another process was quicker."""
         try:
             version = await self._version(state)
         except (NotFound, TemplateError) as error:
-            return await self._recording.carry_out(run, _undefined(error), NO_STEPS)
+            return await self.recording.carry_out(run, _undefined(error), NO_STEPS)
         deadline = state.requested.deadline
         if deadline is not None and self._clock() >= deadline:
-            return await self._recording.carry_out(run, TimeOutRun(), version.definition)
+            return await self.recording.carry_out(run, TimeOutRun(), version.definition)
         variables = partial(self._known, run.tenant_id)
         here = Here(state, version, given, stands(state, version.definition), self._links, variables)
         if not isinstance(here.stand.place, Next):
             end = await end_of(run, here, self._rendering, self._clock())
-            return await self._recording.carry_out(run, end, version.definition)
+            return await self.recording.carry_out(run, end, version.definition)
         step = here.stand.place.step
         match step:
             case ActionStep() if state.started:
-                return await self._recording.carry_out(run, self._tries.unknown(step, here), version.definition)
+                return await self.recording.carry_out(run, self._tries.unknown(step, here), version.definition)
             case ActionStep():
                 tried = await self._tries.of(run, step, here)
                 return None if tried is None else await self._record(*tried, here)
             case ForEachStep() | ZapStep():
-                return await self._recording.keep(run, await self._begun(run, step, here))
+                return await self.recording.keep(run, await self._begun(run, step, here))
             case UnknownStep():
-                later = self._recording.attempt(state, step, _needs_newer(step), self._clock())
-                return await self._recording.carry_out(run, later, version.definition)
+                later = self.recording.attempt(state, step, _needs_newer(step), self._clock())
+                return await self.recording.carry_out(run, later, version.definition)
             case _:
-                return await self._recording.keep(run, await self._decided(run, step, here))
+                return await self.recording.keep(run, await self._decided(run, step, here))
 
     async def _begun(self, run: LoadedRun, step: ChildrenStep, here: Here) -> list[RunEvent]:
         """What comes of a step that has children: it begins, or has its outcome at once."""
         found = await self.children.begin(run, step, here.version, await here.context(run.id))
         if isinstance(found, StartLoop | CallZap):
             return await self._following(run, found, here)
-        return await self._following(run, self._recording.attempt(here.state, step, found, self._clock()), here)
+        return await self._following(run, self.recording.attempt(here.state, step, found, self._clock()), here)
 
     async def _decided(self, run: LoadedRun, step: ControlStep, here: Here) -> list[RunEvent]:
         """What comes of this step and of those behind it that call nobody: all goes into one append.
@@ -264,7 +256,7 @@ class Executor:
     async def _settle(self, run: LoadedRun, step: ControlStep, here: Here) -> RunCommand:
         started_at = self._clock()
         found = await self._control.of(step, run, here.state, here.version, await here.context(run.id))
-        return found if isinstance(found, Begun) else self._recording.attempt(here.state, step, found, started_at)
+        return found if isinstance(found, Begun) else self.recording.attempt(here.state, step, found, started_at)
 
     async def _following(self, run: LoadedRun, command: RunCommand, here: Here) -> list[RunEvent]:
         """What follows from a command. Where a loop's item ends with its last step, that goes into the same append."""
@@ -283,8 +275,8 @@ class Executor:
 
         None where the attempt was recorded by another process.
         """
-        while (done := await self._recording.keep(run, await self._following(run, recorded, here))) is None:
-            now = await self.follow(run)
+        while (done := await self.recording.keep(run, await self._following(run, recorded, here))) is None:
+            now = await self.recording.follow(run)
             if now.version == run.version:
                 return None
             run = now

@@ -86,7 +86,7 @@ class Family(Starts):
 
     async def _begin_known(self, run_id: UUID) -> None:
         async def advance(_again: bool) -> None:
-            await self.carry_on(await self.executor.load(run_id))
+            await self.carry_on(await self.executor.recording.load(run_id))
 
         await until_done(run_id, advance)
         self._head_starts.forget(run_id)
@@ -96,7 +96,7 @@ class Family(Starts):
     ) -> None:
         async def advance(again: bool) -> None:
             async with self.rooms.of(run.tenant_id, size):
-                advanced = await self.executor.advance(await self.executor.follow(run) if again else run)
+                advanced = await self.executor.advance(await self.executor.recording.follow(run) if again else run)
             if at_rest is not None and not at_rest.done():
                 at_rest.set_result(None)
             await self.ended(advanced)
@@ -116,7 +116,7 @@ class Family(Starts):
         done = asyncio.get_running_loop().create_future()
 
         async def advance(_again: bool) -> None:
-            await self.carry_on(await self.executor.follow(run))
+            await self.carry_on(await self.executor.recording.follow(run))
 
         async def job() -> None:
             try:

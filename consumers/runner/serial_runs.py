@@ -137,7 +137,7 @@ class SerialRuns:
         new = entry.run
         for row in await self._ask(_queries["ahead"], new.ordering_key, new.first.position):
             try:
-                old = await self._executor.load(row[1])
+                old = await self._executor.recording.load(row[1])
             except (UnknownEvent, msgspec.DecodeError):
                 log.exception("runner.unreadable_run", run_id=str(row[1]))
                 continue  # the new run waits behind it
@@ -162,7 +162,7 @@ class SerialRuns:
                 run_id: UUID = first[0][1]
                 sizes = await patiently(partial(self._store.sizes, StreamKind.RUN, [run_id]))
                 async with self._rooms.of(key, sizes.get(run_id, 0)):
-                    run = await self._executor.advance(await self._executor.load(run_id))
+                    run = await self._executor.advance(await self._executor.recording.load(run_id))
                 await self._family.ended(run)
                 if not isinstance(run.state, EndedRun):
                     return

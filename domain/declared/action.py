@@ -79,7 +79,7 @@ def descriptor(known: Declared, perform: Perform) -> ActionDescriptor:
             outcome = await perform(request(known, given, context.idempotency_key), context)
             rule = rule_of(outcome, known.errors)
             if rule and rule.read:
-                outcome = await perform(_instead(known, rule.read, given, context.idempotency_key), context)
+                outcome = await perform(_to_read(known, rule.read, given, context.idempotency_key), context)
         except BadConfig as error:
             return Failed(code="bad_config", message=str(error))
         return settled(outcome, known.errors, output)
@@ -153,8 +153,8 @@ def request(known: Declared, given: JsonObject, key: str) -> JsonObject:
     return sent
 
 
-def _instead(known: Declared, wanted: Request, given: JsonObject, key: str) -> JsonObject:
-    """What reads that which the action would have made. Raises BadConfig."""
+def _to_read(known: Declared, wanted: Request, given: JsonObject, key: str) -> JsonObject:
+    """The config of http.request that reads what an attempt before has made. Raises BadConfig."""
     scope: JsonObject = {"input": _with_key(known.action, given, key)}
     sent = filled(known.base_url, wanted, scope, known.hosts)
     if headers := fill_fields(known.headers, scope):

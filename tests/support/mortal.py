@@ -281,7 +281,7 @@ class _Runner:
     async def _job(self, event: StoredEvent, *, told: bool) -> None:
         async def work(_again: bool) -> None:
             try:
-                run = await self._executor.load(event.stream_id)
+                run = await self._executor.recording.load(event.stream_id)
                 await (self._family.ended(run) if told else self._family.carry_on(run))
             except Exception as error:  # noqa: BLE001 - the test fails with it
                 self.failures.append(error)
