@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from domain.job.job import CODE
+from domain.language.moments import iso_moment
 from domain.values.json import Json, JsonObject
 
 MAX_BODY = 1_000_000
@@ -57,9 +58,7 @@ class Moment:
         if not isinstance(text, str) or not _RFC_3339.fullmatch(text):
             raise ValueError(f"must be a date or date-time as in RFC 3339, such as 2026-11-25T10:00:00Z{_hint(text)}")
         try:
-            moment = datetime.fromisoformat(text.upper())
-            utc = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-            return cls(min(max(utc, _EARLIEST), _LATEST))
+            return cls(min(max(iso_moment(text).astimezone(UTC), _EARLIEST), _LATEST))
         except (ValueError, OverflowError):
             raise ValueError("there is no such date or time") from None
 

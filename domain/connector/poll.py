@@ -3,7 +3,7 @@ matter, nor when it is asked again.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, TypeAlias
 from urllib.parse import urljoin, urlsplit
 
@@ -14,6 +14,7 @@ from domain.connection.kinds import Account
 from domain.connector.http_client import HttpClient, HttpReply, HttpRequest, Unreachable
 from domain.dialogue.questions import Dialogue
 from domain.dialogue.topic import Position, Skipped
+from domain.language.moments import iso_moment
 from domain.log.ports import Clock
 from domain.values.json import Json, JsonObject
 
@@ -134,10 +135,9 @@ def as_trigger(item: Json) -> JsonObject:
 def start_of(text: str) -> datetime | None:
     """The moment of a date or time, in UTC where it names no zone; None for what is none."""
     try:
-        moment = datetime.fromisoformat(text)
+        return iso_moment(text)
     except ValueError:
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def start_problem(start_from: str, *, dated: bool) -> str | None:

@@ -1,6 +1,6 @@
 """Steps that work on dates and times."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
@@ -50,39 +50,20 @@ def dates(wanted: Dates, now: datetime) -> Json:
     if zone is None:
         raise Unfit("time_zone: not the name of a time zone, such as Europe/Berlin")
     try:
-        moment = _moment(wanted.value, "value", now).astimezone(zone)
-        if not _says_its_zone(wanted.value):
-            moment = moment.astimezone(UTC).replace(tzinfo=zone)
-        moment = _moved(moment, wanted)
+        moment = _moved(_moment(wanted.value, "value", now, zone), wanted)
         found = _forms(moment, wanted)
         if wanted.until is not None:
-            other = _moment(wanted.until, "until", now)
-            if not _says_its_zone(wanted.until):
-                other = other.astimezone(UTC).replace(tzinfo=zone)
-            found["difference"] = _difference(moment, other.astimezone(zone))
+            found["difference"] = _difference(moment, _moment(wanted.until, "until", now, zone))
     except (OverflowError, OSError):
         raise Unfit("value: this date is out of range") from None
     return found
 
 
-def _moment(value: Json, field: str, now: datetime) -> datetime:
-    if value in ("now", "today"):
-        return now
-    found = moment_of(value)
+def _moment(value: Json, field: str, now: datetime, zone: tzinfo) -> datetime:
+    found = now if value in ("now", "today") else moment_of(value, zone)
     if found is None:
         raise Unfit(f"{field}: {str(value)[:50]!r} is no date, such as 2026-11-26T09:00:00+01:00")
-    return found
-
-
-def _says_its_zone(value: Json) -> bool:
-    """Whether the moment is the same in each zone. A date without a zone means one that depends on the zone."""
-    if not isinstance(value, str) or value in ("now", "today"):
-        return True
-    found = moment_of(value)
-    if found is None or found.utcoffset() != timedelta(0):
-        return True
-    text = value.strip().upper()
-    return text.replace(".", "").isdigit() or text.endswith(("Z", "UTC", "GMT", "+00:00", "+0000", "-00:00"))
+    return found.astimezone(zone)
 
 
 def _moved(moment: datetime, wanted: Dates) -> datetime:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 
 from domain.connector.outcome import Failed
 from domain.flow.steps import MAX_DELAY_S, DelayStep
+from domain.language.moments import iso_moment
 from domain.language.zones import zone_of
 from domain.values.json import Json
 
@@ -23,8 +24,7 @@ def end_of_delay(step: DelayStep, rendered: Json, now: datetime) -> datetime | F
         hour, minute, second = (int(part or 0) for part in clock.groups())
         return _next(time(hour, minute, second), now, zone)
     try:
-        moment = datetime.fromisoformat(text)
-        end = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+        end = iso_moment(text, zone).astimezone(UTC)
     except (ValueError, OverflowError):
         return _wrong(f"{text[:100]!r} is not a date and time such as 2030-01-31T12:00:00Z, nor a time such as 09:00")
     if end - now > timedelta(seconds=MAX_DELAY_S):

@@ -1,7 +1,7 @@
-"""Moments in time from text and numbers. A moment keeps the zone that it came with; without one it is in UTC."""
+"""Moments in time from text and numbers. A moment keeps the zone that it came with; without one it is in a given one."""
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import cast
 
 from dateutil import parser
@@ -10,6 +10,7 @@ MAX_DATE = 100
 """Characters of a date."""
 MAX_FORMAT = 200
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ].*)?|[0-9]{8}[Tt][0-9].*", re.DOTALL)
+_LEAP_SECOND = re.compile(r"(?<=:[0-5][0-9]):60(?![0-9])")
 _SECONDS = re.compile(r"[0-9]{1,11}(?:\.[0-9]{1,9})?")
 _YEAR = re.compile(r"(?<![0-9])[0-9]{4}(?![0-9])")
 _DIRECTIVE = re.compile(r"%([-_0^#:]{0,2})([369]?)([A-Za-z+%])")
@@ -25,8 +26,8 @@ _UNSAID = datetime(2000, 1, 1), datetime(1999, 2, 1)  # noqa: DTZ001 - parts tha
 _DOTTED = re.compile(r"[0-9]{1,2}\. ?[0-9]{1,2}\.")
 
 
-def moment_of(value: object) -> datetime | None:
-    """The moment that a value names, in its own zone; None where it names none."""
+def moment_of(value: object, zone: tzinfo = UTC) -> datetime | None:
+    """The moment that a value names, in its own zone, else in `zone`; None where it names none."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
@@ -36,7 +37,7 @@ def moment_of(value: object) -> datetime | None:
     text = value.strip()
     if _SECONDS.fullmatch(text):
         return _unix(float(text))
-    return _read(text)
+    return _read(text, zone)
 
 
 def _unix(seconds: float) -> datetime | None:
@@ -46,25 +47,34 @@ def _unix(seconds: float) -> datetime | None:
         return None
 
 
-def _read(text: str) -> datetime | None:
+def iso_moment(text: str, zone: tzinfo = UTC) -> datetime:
+    """The moment of a date, or of a date and time, as in RFC 3339 and ISO 8601. Raises ValueError."""
+    plain, leap_seconds = _LEAP_SECOND.subn(":59", text.upper().replace(" UTC", "Z"))
+    try:
+        moment = datetime.fromisoformat(plain) + timedelta(seconds=leap_seconds)
+    except OverflowError:
+        raise ValueError(text) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+
+
+def _read(text: str, zone: tzinfo) -> datetime | None:
     for reader in (_iso, _free):
         try:
-            moment = reader(text)
-            zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            zoned.timestamp()
+            moment = reader(text, zone)
+            moment.timestamp()
         except (ValueError, OverflowError, TypeError, IndexError, AttributeError, RecursionError):
             continue
-        return zoned
+        return moment
     return None
 
 
-def _iso(text: str) -> datetime:
+def _iso(text: str, zone: tzinfo) -> datetime:
     if not _ISO.fullmatch(text):
         raise ValueError(text)
-    return datetime.fromisoformat(text.upper().replace(" UTC", "Z"))
+    return iso_moment(text, zone)
 
 
-def _free(text: str) -> datetime:
+def _free(text: str, zone: tzinfo) -> datetime:
     """Dates as people write them: `March 14, 2016 4:40 pm`, `14.3.2016`, and with slashes the month first."""
     if not _YEAR.search(text):
         raise ValueError(text)
@@ -75,13 +85,13 @@ def _free(text: str) -> datetime:
     )
     if one != other:
         raise ValueError(text)
-    return one
+    return one if one.tzinfo else one.replace(tzinfo=zone)
 
 
-def _zone(name: str | None, offset: int | None) -> timezone:
-    if offset is not None and name is None:
-        return timezone(timedelta(seconds=offset))
-    if name is None or name in {"UTC", "GMT", "Z"}:
+def _zone(name: str | None, offset: int | None) -> timezone | None:
+    if name is None:
+        return None if offset is None else timezone(timedelta(seconds=offset))
+    if name in {"UTC", "GMT", "Z"}:
         return UTC
     if name not in _HOURS or offset is not None:
         raise ValueError(f"no zone is called {name}")  # better no date than one that is hours off

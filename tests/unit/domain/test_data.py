@@ -274,6 +274,9 @@ def test_dates_are_moved_and_written() -> None:
     week = do("dates", start_of="week", end_of="day", time_zone="UTC", format="%d.%m.%Y %H:%M")
     assert (week["text"], week["weekday_name"], week["week"]) == ("23.11.2026 23:59", "Monday", 48)
     assert do("dates", value=0)["iso"] == "1970-01-01T00:00:00+00:00"
+    summer = "Thu Nov 26 2026 10:00:00 GMT+0000 (Greenwich Mean Time)"  # as JavaScript in London writes it
+    assert do("dates", value=summer, time_zone="Europe/Berlin")["iso"] == "2026-11-26T11:00:00+01:00"
+    assert do("dates", value="November 26, 2026", time_zone="Europe/Berlin")["utc"] == "2026-11-25T23:00:00Z"
     assert do("dates", value="2026-11-26T00:30:00Z", time_zone="America/New_York")["date"] == "2026-11-25"
     assert do("dates")["unix"] == int(NOW.timestamp())
 
