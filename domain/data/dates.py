@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta
 from msgspec import UnsetType as Unset
 
 from domain.data.operation import Operation, Unfit
-from domain.language.moments import moment_of, written
+from domain.language.moments import moment_of, moved, written
 from domain.language.zones import zone_of
 from domain.values.json import Json, JsonObject
 
@@ -68,11 +68,8 @@ def _moment(value: Json, field: str, now: datetime, zone: tzinfo) -> datetime:
 
 def _moved(moment: datetime, wanted: Dates) -> datetime:
     if wanted.add:
-        shift, zone = wanted.add, moment.tzinfo
         try:
-            moment += relativedelta(years=shift.years, months=shift.months, weeks=shift.weeks, days=shift.days)
-            real = timedelta(hours=shift.hours, minutes=shift.minutes, seconds=shift.seconds)
-            moment = (moment.astimezone(UTC) + real).astimezone(zone)
+            moment = moved(moment, msgspec.structs.asdict(wanted.add))
         except ValueError:
             raise Unfit("add: this date is out of range") from None
     if wanted.start_of:

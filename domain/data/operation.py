@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
-import re2
 from msgspec import Meta
 
+from domain.language.patterns import pattern_of
 from domain.values.json import Json, JsonObject
 from domain.values.path import Missing, look_up, parse_path
 
@@ -15,12 +15,6 @@ MAX_MADE = 100_000
 """Items that one step makes at most."""
 MAX_TEXT = 8_000_000
 """Characters of text that one step makes at most."""
-MAX_PATTERN = 1_000
-MAX_PROGRAM = 5_000
-"""Instructions of one regular expression, on which its time depends."""
-
-Pattern: TypeAlias = Any
-"""A regular expression of RE2, which ships without types."""
 Path: TypeAlias = Annotated[str, Meta(min_length=1, max_length=500, description="a path inside an item: customer.id")]
 
 
@@ -78,35 +72,15 @@ def path_problem(path: Json) -> str | None:
     return None
 
 
-def pattern_of(text: str, *, ignore_case: bool = False) -> Pattern:
-    """A linear regular expression. Raises Unfit."""
-    if len(text) > MAX_PATTERN:
-        raise Unfit(f"a pattern may have {MAX_PATTERN:,} characters")
-    options = re2.Options()
-    options.log_errors, options.case_sensitive = False, not ignore_case
-    try:
-        pattern = re2.compile(text, options)
-    except re2.error as error:
-        raise Unfit(f"not a regular expression (RE2): {_reason(error)}") from None
-    if pattern.programsize > MAX_PROGRAM:
-        raise Unfit("the regular expression is too large")
-    return pattern
-
-
 def pattern_problem(text: Json) -> str | None:
     """Why a saved text is no pattern; None where it is one, or has a template."""
     if not isinstance(text, str) or "{{" in text:
         return None
     try:
         pattern_of(text)
-    except Unfit as error:
+    except ValueError as error:
         return str(error)
     return None
-
-
-def _reason(error: Exception) -> str:
-    reason = error.args[0] if error.args else ""
-    return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
 
 
 def like(value: Json) -> str:

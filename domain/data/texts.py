@@ -9,7 +9,8 @@ import re2
 from msgspec import UNSET, Meta
 from msgspec import UnsetType as Unset
 
-from domain.data.operation import MAX_TEXT, Operation, Pattern, Unfit, bounded_text, pattern_of, pattern_problem
+from domain.data.operation import MAX_TEXT, Operation, Unfit, bounded_text, pattern_problem
+from domain.language.patterns import Pattern, pattern_of
 from domain.language.spelling import spelled
 from domain.values.json import Json, JsonObject
 
@@ -94,7 +95,7 @@ def _taken(pattern: Pattern, text: str) -> Iterator[str | None]:
 def _pattern(source: str, place: str, ignore_case: bool) -> Pattern:
     try:
         return pattern_of(source, ignore_case=ignore_case)
-    except Unfit as error:
+    except ValueError as error:
         raise Unfit(f"{place}: {error}") from None
 
 

@@ -25,7 +25,7 @@ from liquid.utils import ReadOnlyChainMap
 
 from domain.language.filters import FILTERS, FilterError
 from domain.language.operators import contains, same
-from domain.language.scope import BUDGET, absent, step
+from domain.language.scope import BUDGET, absent, step, worked_out
 from domain.language.spelling import MAX_MADE, Absent, described, spelled, weight
 from domain.values.path import MISSING
 
@@ -79,7 +79,9 @@ class _Context(RenderContext):
 
     def get(self, path: list[object], *, token: Token | None, default: object = UNDEFINED) -> object:
         """The value at a path; where there is none, `default` or else an Absent."""
-        keys = tuple(key if isinstance(key, str | int) else spelled(key) for key in path)
+        keys = worked_out(path)
+        if isinstance(keys, Absent):
+            return keys if default is UNDEFINED else default
         root = str(keys[0])
         try:
             found: object = self.scope[root]
@@ -138,7 +140,7 @@ def apply(name: str, value: object, arguments: tuple[Any, ...], options: Mapping
         lost = next((given for given in (value, *arguments, *options.values()) if isinstance(given, Absent)), None)
         if lost is not None:
             return lost
-    if name == "date" and value in ("now", "today"):
+    if name in ("date", "date_add") and value in ("now", "today"):
         value = now
     wrong = _misuse(name, len(arguments), tuple(options))
     if wrong:

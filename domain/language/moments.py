@@ -1,14 +1,17 @@
 """Moments in time from text and numbers. A moment keeps the zone that it came with; without one it is in a given one."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import cast
 
 from dateutil import parser
+from dateutil.relativedelta import relativedelta
 
 MAX_DATE = 100
 """Characters of a date."""
 MAX_FORMAT = 200
+UNITS = ("years", "months", "weeks", "days", "hours", "minutes", "seconds")
 _ISO = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ].*)?|[0-9]{8}[Tt][0-9].*", re.DOTALL)
 _LEAP_SECOND = re.compile(r"(?<=:[0-5][0-9]):60(?![0-9])")
 _SECONDS = re.compile(r"[0-9]{1,11}(?:\.[0-9]{1,9})?")
@@ -96,6 +99,16 @@ def _zone(name: str | None, offset: int | None) -> timezone | None:
     if name not in _HOURS or offset is not None:
         raise ValueError(f"no zone is called {name}")  # better no date than one that is hours off
     return timezone(timedelta(hours=_HOURS[name]))
+
+
+def moved(moment: datetime, by: Mapping[str, int]) -> datetime:
+    """The moment so many UNITS later. Days and longer keep the time of day, hours are real ones.
+
+    Raises ValueError or OverflowError beyond the calendar.
+    """
+    days = {unit: many for unit, many in by.items() if unit in UNITS[:4]}
+    hours = {unit: many for unit, many in by.items() if unit in UNITS[4:]}
+    return ((moment + relativedelta(**days)).astimezone(UTC) + timedelta(**hours)).astimezone(moment.tzinfo)
 
 
 def written(moment: datetime, form: str) -> str:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
-import re2
 
 from domain.language.moments import moment_of
+from domain.language.patterns import Pattern, pattern_of
 from domain.values.json import Json
 from domain.values.path import MISSING, Missing
 
@@ -19,7 +19,6 @@ MAX_TEXT = 10_000
 """Characters of a rule's value."""
 MAX_ITEMS = 1_000
 """Items of the list of `in`."""
-MAX_PATTERN = 1_000
 MAX_SEARCHED = 32 * 1024
 """Characters of text that a regular expression looks at; longer text does not match."""
 
@@ -94,20 +93,9 @@ def _required(value: float | None, what: str) -> float:
     return value
 
 
-def _pattern(rule: Mapping[str, Json]) -> Prepared:
-    """RE2 only: its time is linear in the text for any pattern, where `re` needs years for (a+)+$."""
+def _pattern(rule: Mapping[str, Json]) -> Pattern:
     value = rule.get("value")
-    if not isinstance(value, str) or not 1 <= len(value) <= MAX_PATTERN:
-        raise ValueError(f"a regular expression of 1 to {MAX_PATTERN} characters")
-    options = re2.Options()
-    options.log_errors = False
-    options.never_capture = True
-    options.max_mem = 1 << 20
-    try:
-        return re2.compile(value, options)
-    except (re2.error, UnicodeEncodeError) as error:
-        reason = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else error
-        raise ValueError(f"not a regular expression of RE2 ({reason})") from None
+    return pattern_of(value if isinstance(value, str) else "", captures=False)
 
 
 # --- comparing

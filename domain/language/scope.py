@@ -1,12 +1,12 @@
 """The data that templates see, and the value at a path, or a message that says why there is none."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TypeAlias, cast
 
 from liquid.exceptions import LiquidError
 
-from domain.language.spelling import Absent, described
+from domain.language.spelling import Absent, described, spelled
 from domain.values.json import Json
 from domain.values.path import MISSING, child
 
@@ -73,6 +73,19 @@ class Scope:
             if found is MISSING:
                 return absent(keys, index, self.data)
         return found
+
+
+def worked_out(path: Iterable[object]) -> Keys | Absent:
+    """The keys of a path of which some are values themselves, as in `table[trigger.body.country]`.
+
+    Where such a value is missing, so is that at the path.
+    """
+    keys: list[str | int] = []
+    for key in path:
+        if isinstance(key, Absent):
+            return key
+        keys.append(key if isinstance(key, str | int) and not isinstance(key, bool) else spelled(key))
+    return tuple(keys)
 
 
 def step(value: object, key: object, above: Keys) -> object:

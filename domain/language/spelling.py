@@ -91,7 +91,8 @@ def described(value: object) -> str:
         case int() | float() | Decimal():
             return "a number"
         case str():
-            return f"text of {len(value.encode('utf-8', 'replace')):,} bytes" if value else "empty text"
+            size = len(value.encode("utf-8", "replace"))
+            return f"text of {size:,} byte{'s' * (size != 1)}" if size else "empty text"
         case list() | tuple() | range():
             return f"a list of {len(value):,} item{'s' * (len(value) != 1)}" if len(value) else "an empty list"
         case dict():

@@ -1,7 +1,7 @@
 """Field mapping: Liquid templates inside a step's config, rendered over the trigger and earlier outputs.
 
-A string that is exactly one `{{ path }}`, also with `default` or `parse_json`, keeps the JSON type of what it names;
-any other string with Liquid in it renders to text, with objects and lists as JSON. A path that is not there is false
+A string that is exactly one `{{ path }}`, also with `default`, keeps the JSON type of what it names, and so does
+what ends with `parse_json`; any other string with Liquid in it renders to text, with objects and lists as JSON. A path that is not there is false
 and nil in tags, and an error that names it where it is shown, unless the `default` filter follows.
 Liquid as in https://shopify.github.io/liquid/, by python-liquid, with limits for untrusted authors.
 
@@ -27,7 +27,7 @@ from liquid.expression import Expression
 
 from domain.language.filters import FILTERS
 from domain.language.liquid import LimitedEnvironment, apply, product
-from domain.language.scope import Context, Heavy, Keys, Scope
+from domain.language.scope import Context, Heavy, Keys, Scope, worked_out
 from domain.language.spelling import Absent, spelled, weight
 from domain.values.json import MAX_DEPTH, Json
 
@@ -43,8 +43,8 @@ MAX_RENDERED = 4_000_000
 LARGE = 100_000
 MAX_LARGE = 20
 """Values above LARGE characters that one config may insert whole."""
-_TYPED = frozenset({"default", "parse_json"})
-"""Filters after which a lone path keeps its JSON type."""
+_TYPED = frozenset({"default"})
+"""Filters behind which a value keeps its JSON type."""
 _LIQUID = re.compile(r"\{\{|\{%")
 _TYPE_NAMES = {"NoneType": "null", "str": "text", "dict": "an object", "list": "a list", "bool": "true or false"}
 _FOUND = re.compile(r"(?<=found )(\w+)\b")
@@ -180,11 +180,12 @@ class _NotQuick(Exception):
 
 
 def _keeps_type(expression: Expression) -> bool:
-    return (
-        isinstance(expression, FilteredExpression)
-        and isinstance(expression.left, Path)
-        and all(used.name in _TYPED for used in expression.filters or ())
-    )
+    """Whether nothing makes text of the value: other filters do, but for what `parse_json` makes of theirs."""
+    if not isinstance(expression, FilteredExpression):
+        return False
+    names = [used.name for used in expression.filters or ()]
+    parsed = max((index for index, name in enumerate(names) if name == "parse_json"), default=-1)
+    return (parsed >= 0 or isinstance(expression.left, Path)) and all(name in _TYPED for name in names[parsed + 1 :])
 
 
 def _output(node: object) -> _Value:
@@ -207,10 +208,22 @@ def _operand(expression: Expression) -> _Value:
         case Literal():
             constant: object = expression.value
             return lambda _scope: constant
-        case Path() if all(isinstance(key, str | int) for key in expression.path):
+        case Path() if any(isinstance(key, Path) for key in expression.path):
+            return _computed([_operand(key) if isinstance(key, Path) else key for key in expression.path])
+        case Path():
             keys = cast(Keys, tuple(expression.path))
             return lambda scope: scope.find(keys)
     raise _NotQuick
+
+
+def _computed(path: Sequence[str | int | _Value]) -> _Value:
+    """The value at a path some of whose keys are those at other paths."""
+
+    def value(scope: Scope) -> object:
+        keys = worked_out(key(scope) if callable(key) else key for key in path)
+        return keys if isinstance(keys, Absent) else scope.find(keys)
+
+    return value
 
 
 def _filtered(name: str, operand: _Value, given: Sequence[_Value], named: dict[str, _Value]) -> _Value:

@@ -1,11 +1,11 @@
 """Which filters are there, and what does each make of any JSON value?"""
 
-from domain.language.filters import dates, lists, numbers, text
+from domain.language.filters import dates, encodings, lists, numbers, patterns, text
 from domain.language.filters.filter import Filter, FilterError
 from domain.values.json import JsonObject
 
 FILTERS: dict[str, Filter] = {
-    filter_.name: filter_ for module in (text, numbers, lists, dates) for filter_ in module.ALL.filters
+    filter_.name: filter_ for module in (text, encodings, patterns, numbers, lists, dates) for filter_ in module.ALL.filters
 }
 """All filters by name, each with one line of documentation and an example."""
 

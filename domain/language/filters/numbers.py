@@ -6,6 +6,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal,
 from typing import TypeAlias
 
 from domain.language.filters.filter import FilterError, Filters, whole_number
+from domain.language.spelling import described, spelled
 
 ALL = Filters()
 Number: TypeAlias = int | Decimal
@@ -19,9 +20,14 @@ _NUMBER = re.compile(r"-?[0-9]{1,400}(?:\.[0-9]{1,400})?(?:[eE][+-]?[0-9]{1,18})
 
 def number(value: object) -> Number:
     """A value as a number; 0 for anything else, as in Liquid. Raises FilterError."""
+    found = _read(value)
+    return 0 if found is None else found
+
+
+def _read(value: object) -> Number | None:
     match value:
         case bool():
-            return 0
+            return None
         case int() | Decimal():
             return value
         case float():
@@ -29,7 +35,7 @@ def number(value: object) -> Number:
         case str() if _NUMBER.fullmatch(value.strip()):
             text = value.strip()
             return _bounded(Decimal(text)) if set(text) & set(".eE") else int(text)
-    return 0
+    return None
 
 
 def result(value: Number) -> int | float:
@@ -103,8 +109,7 @@ def _remainder(one: Number, two: Number) -> Number:
 @ALL.add("abs", "{{ -3 | abs }}", "3")
 def abs_(value: object) -> int | float:
     """Drops the sign."""
-    exact = number(value)
-    return result(-exact if exact < 0 else exact)
+    return result(abs(number(value)))
 
 
 @ALL.add("at_least", "{{ 3 | at_least: 5 }}", "5")
@@ -142,6 +147,23 @@ def round_(value: object, digits: object = 0) -> int | float:
     if isinstance(exact, int) or -int(_exponent(exact)) <= places:
         return result(exact)
     return result(exact.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP, _CONTEXT))
+
+
+@ALL.add("format_number", "{{ 1234.5 | format_number: 2, ',', '.' }}", "1.234,50")
+def format_number(value: object, digits: object = 2, point: object = ".", groups: object = "") -> str:
+    """Writes a number as money is written: with so many decimal places, what stands before them, and between thousands."""
+    places = whole_number(digits)
+    if not 0 <= places <= 30:
+        raise FilterError("a number is written with 0 to 30 decimal places")
+    found = _read(value)
+    if found is None:
+        raise FilterError(f"expected a number, found {described(value)}")
+    try:
+        exact = Decimal(found).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP, _CONTEXT)
+    except DecimalException:
+        raise FilterError("the number is too large") from None
+    whole, _, part = f"{exact + 0:,f}".partition(".")
+    return whole.replace(",", spelled(groups)) + (spelled(point) + part if part else "")
 
 
 def _exponent(value: Decimal) -> int:

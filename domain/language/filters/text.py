@@ -1,14 +1,10 @@
-"""Filters from values to text, and from text to values."""
+"""Filters that change text."""
 
-import base64
-import binascii
 import html
 import re
-from urllib.parse import quote_plus, unquote_plus
 
-from domain.language.filters.filter import FilterError, Filters, whole_number
-from domain.language.spelling import as_json, spelled
-from domain.values.json import MalformedJson, parse
+from domain.language.filters.filter import Filters, whole_number
+from domain.language.spelling import spelled
 
 ALL = Filters()
 _LINE_END = re.compile(r"\r?\n")
@@ -201,63 +197,3 @@ def truncatewords(value: object, words: object = 15, end: object = "...") -> str
     text, limit = spelled(value), max(1, whole_number(words))
     parts = text.split(None, min(limit, len(text)))
     return text if len(parts) <= limit else " ".join(parts[:limit]) + spelled(end)
-
-
-@ALL.add("url_encode", "{{ 'a b&c' | url_encode }}", "a+b%26c")
-def url_encode(value: object) -> str:
-    """Escapes text so that it can stand in the query of a URL."""
-    return quote_plus(spelled(value), errors="replace")
-
-
-@ALL.add("url_decode", "{{ 'a+b%26c' | url_decode }}", "a b&c")
-def url_decode(value: object) -> str:
-    """Undoes the escapes of a URL's query."""
-    return unquote_plus(spelled(value))
-
-
-@ALL.add("base64_encode", "{{ 'ada:secret' | base64_encode }}", "YWRhOnNlY3JldA==")
-def base64_encode(value: object) -> str:
-    """Writes text in base64."""
-    return base64.b64encode(spelled(value).encode("utf-8", "replace")).decode()
-
-
-@ALL.add("base64_url_safe_encode", "{{ 'a?>b' | base64_url_safe_encode }}", "YT8-Yg==")
-def base64_url_safe_encode(value: object) -> str:
-    """Writes text in the base64 that URLs can hold."""
-    return base64.urlsafe_b64encode(spelled(value).encode("utf-8", "replace")).decode()
-
-
-@ALL.add("base64_decode", "{{ 'YWRh' | base64_decode }}", "ada")
-def base64_decode(value: object) -> str:
-    """Reads text that is written in base64."""
-    return _decoded(value, b"+/")
-
-
-@ALL.add("base64_url_safe_decode", "{{ 'YT8-Yg==' | base64_url_safe_decode }}", "a?>b")
-def base64_url_safe_decode(value: object) -> str:
-    """Reads text that is written in the base64 of URLs."""
-    return _decoded(value, b"-_")
-
-
-def _decoded(value: object, alphabet: bytes) -> str:
-    try:
-        return base64.b64decode(spelled(value).encode(), alphabet).decode()
-    except (binascii.Error, UnicodeError):
-        raise FilterError("this is not text in base64") from None
-
-
-@ALL.add("json", "{{ trigger.body.customer | json }}", '{"name":"Ada"}')
-def json(value: object) -> str:
-    """Writes any value as JSON: text gets its quotes."""
-    return as_json(value)
-
-
-@ALL.add("parse_json", """{% assign m = '{"id": 7}' | parse_json %}{{ m.id }}""", "7")
-def parse_json(value: object) -> object:
-    """Parses text as JSON; other values stay as they are. Alone in a field, the result is the value itself."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return parse(value.encode("utf-8", "replace"))
-    except MalformedJson as error:
-        raise FilterError(f"this text is not JSON ({error})") from None

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.language.condition import MAX_DEPTH, MAX_RULES, InvalidCondition, check, evaluate, explain, load
-from domain.language.operators import MAX_ITEMS, MAX_PATTERN, MAX_SEARCHED, MAX_TEXT, OPERATORS
+from domain.language.operators import MAX_ITEMS, MAX_SEARCHED, MAX_TEXT, OPERATORS
+from domain.language.patterns import MAX_PATTERN
 
 BODY: dict[str, Any] = {
     "text": "Hello World",

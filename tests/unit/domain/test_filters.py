@@ -105,6 +105,13 @@ def test_tags_and_filters_write_json(template: str, text: str) -> None:
         ("nil | plus: 1", "1"),
         ("'text' | plus: 1", "1"),
         ("9007199254740993 | plus: 1", "9007199254740994"),
+        ("-0.0 | abs", "0.0"),
+        ("5 | format_number", "5.00"),
+        ("1.005 | format_number", "1.01"),
+        ("-0.001 | format_number", "0.00"),
+        ("'12345678901234567.89' | format_number: 1, '.', ' '", "12 345 678 901 234 567.9"),
+        ("-1234.5 | format_number: 0, ',', '.'", "-1.235"),
+        ("1000 | format_number: 3", "1000.000"),
     ],
 )
 def test_numbers_are_calculated_as_on_paper(expression: str, text: str) -> None:
@@ -164,6 +171,68 @@ def test_halves_go_away_from_zero(number: Any, digits: int) -> None:
 )
 def test_dates_keep_their_zone(date: Json, form: str, text: str) -> None:
     assert made(f"{{{{ trigger.body.d | date: '{form}' }}}}", d=date) == text
+
+
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        ("'2026-11-25T10:00:00Z' | date: '%H:%M %z', 'Asia/Kathmandu'", "15:45 +0545"),
+        ("'2026-11-25T10:00:00' | date: '%H:%M %z', 'Europe/Berlin'", "10:00 +0100"),
+        ("'now' | date: '%F', 'Pacific/Kiritimati'", "2026-11-27"),
+        ("'2026-03-28T12:00:00' | date_add: 1, 'day', 'Europe/Berlin'", "2026-03-29T12:00:00+02:00"),
+        ("'2026-03-28T12:00:00' | date_add: 24, 'hours', 'Europe/Berlin'", "2026-03-29T13:00:00+02:00"),
+        ("'2024-02-29' | date_add: 1, 'years' | date: '%F'", "2025-02-28"),
+        ("'today' | date_add: -2, 'weeks' | date: '%F'", "2026-11-12"),
+        ("nil | date_add: 1, 'day'", ""),
+    ],
+)
+def test_dates_move_and_are_written_in_any_zone(expression: str, text: str) -> None:
+    assert made(f"{{{{ {expression} }}}}") == text
+
+
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        ("'YT8-Yg' | base64_decode", "a?>b"),
+        ("'YT8+Yg==' | base64_url_safe_decode", "a?>b"),
+        ("trigger.body.lines | base64_decode", "ada lovelace"),
+        ("'ada' | sha256: 'base64'", "/e5DDUC9V97qwYbNl5ADPQ8G+QmogG585ucXq3x9UCk="),
+        ("'what do ya want for nothing?' | hmac_sha1: 'Jefe'", "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"),
+        ("'aXbX' | regex_replace: '(?i)x', '-'", "a-b-"),
+        ("'a1b' | regex_replace: '([0-9])', '<\\1>'", "a<1>b"),
+        ("'#1 #22' | regex_find_all: '#([0-9]+)' | join: ','", "1,22"),
+        ("'none' | regex_find: '[0-9]' | default: 'x'", "x"),
+    ],
+)
+def test_encodings_digests_and_expressions(expression: str, text: str) -> None:
+    assert made(f"{{{{ {expression} }}}}", lines="YWRhIGxv\r\ndmVsYWNl\n") == text
+
+
+@pytest.mark.parametrize(
+    ("expression", "named"),
+    [
+        ("'%%%' | base64_decode", "not text in base64"),
+        ("'YWRhY' | base64_decode", "not text in base64"),
+        ("'/w==' | base64_decode", "not text in base64"),
+        ("'616' | hex_decode", "hexadecimal"),
+        ("'a' | sha1: 'octal'", "'hex' or 'base64'"),
+        ("'a' | hmac_sha256: nil", "the key is empty"),
+        ("'a' | regex_find: '(?=a)'", "RE2"),
+        ("'a' | regex_replace: 'a', '\\1'", "no such group"),
+        ("trigger.body.x | regex_replace: '(.+)', trigger.body.y", "characters"),
+        ("'a' | format_number", "expected a number"),
+        ("nil | format_number", "expected a number"),
+        ("1 | format_number: 99", "decimal places"),
+        ("'now' | date: '%F', 'Mars/Olympus'", "time zone"),
+        ("'soon' | date_add: 1, 'day'", "expected a date"),
+        ("'now' | date_add: 1, 'fortnight'", "the unit is one of"),
+        ("'9999-12-31' | date_add: 1, 'day'", "out of range"),
+        ("'now' | date_add: 99999999999999999999, 'years'", "out of range"),
+    ],
+)
+def test_what_a_filter_cannot_use_is_said(expression: str, named: str) -> None:
+    assert named in what_it_says(f"{{{{ {expression} }}}}", x="x" * 9_999, y="\\1" * 4_999)
+
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,9 @@ BODY: dict[str, Any] = {
     "size": "XL",
     "lines": "a\r\nb\rc\n",
     "long": "x" * 100_000,
+    "one": 1,
+    "field": "items",
+    "by_flag": {"true": ["y"]},
 }
 CONTEXT: dict[str, Any] = {
     "trigger": {"body": BODY, "headers": {"x-id": "7"}},
@@ -57,9 +60,32 @@ def test_a_lone_path_keeps_its_json_type(path: str) -> None:
         ("{{ trigger.body.address.x-id }}", 9),
         ("{{- steps.look_up.output.id -}}", 42),
         ("{{ zap.version }}", 2),
+        ("{{ trigger.body.items[trigger.body.one] }}", {"sku": "b"}),
+        ("{{ trigger.body[trigger.body.field][0].sku }}", "a"),
+        ("{{ trigger.body.by_flag[trigger.body.paid] }}", ["y"]),
+        ("{{ trigger.body[trigger.body.nope] | default: 5 }}", 5),
+        ("{% if trigger.body[trigger.body.nope] %}y{% else %}n{% endif %}", "n"),
     ],
 )
 def test_paths_reach_fields_items_and_sizes(template: str, value: object) -> None:
+    assert rendered(template) == value
+    if "{%" not in template:
+        assert compiled(template).quick(CONTEXT, datetime(2026, 11, 27, tzinfo=UTC)) == value
+
+
+@pytest.mark.parametrize(
+    ("template", "value"),
+    [
+        ("{{ trigger.body.count | plus: 1 | parse_json }}", 4),
+        ("{{ trigger.body.price | times: 2 | parse_json | default: 9 }}", 3.0),
+        ("{{ trigger.body.items | map: 'sku' | parse_json }}", ["a", "b"]),
+        ("{{ trigger.body.nope | plus: 1 | parse_json | default: trigger.body.items }}", BODY["items"]),
+        ("{{ '[1, 2]' | parse_json }}", [1, 2]),
+        ("{{ trigger.body.count | parse_json | plus: 1 }}", "4"),
+        ("{{ trigger.body.count | plus: 1 | default: 9 }}", "4"),
+    ],
+)
+def test_what_parse_json_makes_of_other_filters_has_a_type_too(template: str, value: object) -> None:
     assert rendered(template) == value
 
 
@@ -222,7 +248,7 @@ pieces = st.just(" ") | words(
 filters = words(
     """abs append at_least at_most base64_decode base64_encode base64_url_safe_decode capitalize ceil compact concat
     date default divided_by downcase escape escape_once find find_index first floor has join last lstrip map minus
-    modulo newline_to_br plus prepend reject remove remove_first remove_last replace replace_first replace_last
+    modulo date_add format_number regex_find regex_find_all regex_replace hex_decode sha256 hmac_sha1 newline_to_br plus prepend reject remove remove_first remove_last replace replace_first replace_last
     reverse round rstrip size slice sort sort_natural split strip strip_html strip_newlines sum times truncate
     truncatewords uniq upcase url_decode url_encode where"""
 )
