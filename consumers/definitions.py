@@ -12,7 +12,7 @@ from domain.aggregates import ZAP
 from domain.connector.catalog import Catalog, Catalogs
 from domain.connector.descriptor import ActionContext, ActionDescriptor
 from domain.connector.outcome import Outcome
-from domain.flow.contents import action_types, conditions, result, templated
+from domain.flow.contents import action_types, conditions, result, sources, templated
 from domain.flow.steps import ActionStep, Step, WaitForStep
 from domain.language.condition import Condition, InvalidCondition
 from domain.language.condition import load as load_condition
@@ -21,7 +21,7 @@ from domain.language.template import Compiled, TemplateError, compiled, template
 from domain.log.errors import NotFound
 from domain.log.ports import EventStore
 from domain.log.stream import load
-from domain.values.json import JsonObject
+from domain.values.json import Json, JsonObject
 from domain.zap.check import template_text
 from domain.zap.definition import Definition
 
@@ -32,10 +32,11 @@ NO_ACTIONS = Catalog({}, {})
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """A condition, ready to be settled, and the JSON that it was made of."""
+    """A condition of a step, ready to be settled, or its templates, which come first; its JSON and where it stands."""
 
-    condition: Condition
+    condition: Condition | Compiled
     source: JsonObject
+    at: str
 
 
 class Runnable(msgspec.Struct, frozen=True):
@@ -110,7 +111,7 @@ def compile_definition(definition: Definition, catalog: Catalog) -> CompiledVers
     return CompiledVersion(
         definition,
         {step.id: _renderer(step, catalog) for step in steps},
-        {step.id: tuple([_prepared(raw) for _at, raw in conditions(step)]) for step in steps},
+        {step.id: tuple([_prepared(raw, at) for at, raw in conditions(step)]) for step in steps},
         tuple([step.id for step in steps if isinstance(step, WaitForStep)]),
         {step.id: compiled(kept) for step in steps if (kept := result(step)) is not None},
         {type_: _runnable(found) for type_ in action_types(definition.steps) if (found := catalog.actions.get(type_))},
@@ -123,16 +124,20 @@ def _runnable(action: ActionDescriptor) -> Runnable:
 
 
 def _names_variables(step: Step) -> bool:
-    found = [text for value in (templated(step)[1], result(step)) for _place, text in templates(value)]
-    found += [msgspec.json.encode(raw).decode() for _at, raw in conditions(step)]
-    return any(_VARS.search(text) for text in found)
+    return any(_VARS.search(text) for text in sources(step))
 
 
-def _prepared(raw: JsonObject) -> Prepared:
+def _prepared(raw: JsonObject, at: str) -> Prepared:
+    return Prepared(compiled(raw) if any(templates(raw)) else prepared_condition(raw), raw, at)
+
+
+def prepared_condition(raw: Json) -> Condition:
+    """A condition whose values are what they are. Raises TemplateError."""
     try:
-        return Prepared(load_condition(raw), raw)
+        return load_condition(raw)
     except InvalidCondition as error:
-        raise TemplateError(str(error)) from None
+        path, reason = next(iter(error.problems.items()))
+        raise TemplateError(reason, f".{path}" if path else "") from None
 
 
 def _renderer(step: Step, catalog: Catalog) -> Compiled:

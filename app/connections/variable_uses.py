@@ -6,8 +6,7 @@ from typing import Literal
 from uuid import UUID
 
 from domain.aggregates import ZAP
-from domain.flow.contents import templated
-from domain.language.template import templates
+from domain.flow.contents import sources
 from domain.log.stream import load_many
 from domain.zap.definition import Definition
 from domain.zap.zap import Zap
@@ -45,7 +44,7 @@ def _uses(zap_id: UUID, zap: Zap, wanted: re.Pattern[str]) -> Iterator[Connectio
 
 
 def _places(definition: Definition, wanted: re.Pattern[str]) -> Iterator[str]:
-    """The ids of steps with a template that names it."""
+    """The ids of steps with a template or a condition that names it."""
     for _path, step in definition.all_steps():
-        if any(wanted.search(text) for _place, text in templates(templated(step)[1])):
+        if any(wanted.search(text) for text in sources(step)):
             yield step.id

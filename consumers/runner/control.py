@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from consumers.definitions import CompiledVersion
+from consumers.definitions import CompiledVersion, prepared_condition
 from consumers.rendering.rendering import Rendering
 from consumers.rendering.trigger import QUICK_BODY
 from domain.connector.outcome import Failed, Outcome, Succeeded
@@ -27,7 +27,7 @@ from domain.flow.steps import (
 )
 from domain.language import condition
 from domain.language.scope import Context
-from domain.language.template import TemplateError
+from domain.language.template import Compiled, TemplateError
 from domain.log.ports import Clock
 from domain.run.answers import outcome_of_approval, outcome_of_callback
 from domain.run.commands import AskApproval, AwaitCallback, DelayRun, RecordDecision
@@ -76,7 +76,7 @@ class Control:
                 case _:
                     assert_never(step)
         except TemplateError as error:
-            place = f"{templated(step)[0]}{error.path}".removeprefix(".") or "condition"
+            place = f"{templated(step)[0]}{error.path}".removeprefix(".")
             return Failed(code=error.code, message=f"{place}: {error.message}")
 
     async def _decision(
@@ -95,7 +95,15 @@ class Control:
         self, step_id: str, index: int, tenant_id: UUID, version: CompiledVersion, context: Context
     ) -> condition.Decision:
         known = version.conditions[step_id][index]
-        return await self._rendering.settle(tenant_id, known.condition, known.source, context)
+        wanted: Json = known.source
+        prepared = known.condition
+        try:
+            if isinstance(prepared, Compiled):
+                wanted = await self._rendering.render(tenant_id, prepared, context, self._clock())
+                prepared = prepared_condition(wanted)
+            return await self._rendering.settle(tenant_id, prepared, wanted, context)
+        except TemplateError as error:
+            raise type(error)(error.message, f".{known.at}{error.path}") from None
 
     async def _delay(
         self, step: DelayStep, tenant_id: UUID, run: ActiveRun, version: CompiledVersion, context: Context

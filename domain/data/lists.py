@@ -79,7 +79,7 @@ def _filter_problems(saved: JsonObject) -> dict[str, str]:
     wanted = saved.get("condition")
     if not isinstance(wanted, dict):
         return {}
-    found = condition.check(wanted, lambda path: None if path[0] in {"item", "index"} else _OF_ITEM)
+    found = condition.check(wanted, lambda path: None if path[0] in {"item", "index"} else _OF_ITEM, rendered=True)
     return {f"condition.{path}".rstrip("."): reason for path, reason in found.items()}
 
 

@@ -25,6 +25,7 @@ from domain.flow.steps import (
     WaitForStep,
     ZapStep,
 )
+from domain.language.template import templates
 from domain.values.json import Json, JsonObject
 
 
@@ -115,6 +116,22 @@ def conditions(step: Step) -> Iterator[tuple[str, JsonObject]]:
         case PathsStep():
             for index, path in enumerate(step.paths):
                 yield f"paths.{index}.condition", path.condition
+
+
+def sources(step: Step) -> Iterator[str]:
+    """The texts of a step that may name values: its templates, and all of its conditions."""
+    for value in (templated(step)[1], result(step)):
+        yield from (text for _place, text in templates(value))
+    for _place, condition in conditions(step):
+        yield from _texts(condition)
+
+
+def _texts(value: Json) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
 
 
 def may_end_all(steps: tuple[Step, ...]) -> bool:

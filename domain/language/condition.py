@@ -12,8 +12,9 @@ from typing import TypeAlias, cast
 
 import msgspec
 
-from domain.language.operators import OPERATORS, Operator, Prepared
+from domain.language.operators import NO_VALUE, OPERATORS, Operator, Prepared
 from domain.language.spelling import weight
+from domain.language.template import templates
 from domain.values.json import Json, JsonObject
 from domain.values.path import MISSING, Path, look_up, parse_path
 
@@ -72,9 +73,12 @@ class Decision(msgspec.Struct, frozen=True):
     reason: str
 
 
-def check(raw: Json, wrong: Callable[[Path], str | None] | None = None) -> dict[str, str]:
-    """The mistakes in a condition, by path; empty when it is valid. `wrong` checks the path of a field."""
-    loader = _Loader(wrong)
+def check(raw: Json, wrong: Callable[[Path], str | None] | None = None, *, rendered: bool = False) -> dict[str, str]:
+    """The mistakes in a condition, by path; empty when it is valid. `wrong` checks the path of a field.
+
+    `rendered`: whether templates in its values are rendered before it is loaded; otherwise there may be none.
+    """
+    loader = _Loader(wrong, rendered=rendered)
     loader.load(raw)
     return loader.problems
 
@@ -164,10 +168,14 @@ class _Problem(ValueError):
 
 
 class _Loader:
-    """One pass over a condition that collects its mistakes, and counts rules and the size of regular expressions."""
+    """One pass over a condition that collects its mistakes, and counts rules and the size of regular expressions.
 
-    def __init__(self, wrong: Callable[[Path], str | None] | None = None) -> None:
+    Without a word on `rendered` a text is itself, whatever it looks like: it may have come with the data.
+    """
+
+    def __init__(self, wrong: Callable[[Path], str | None] | None = None, *, rendered: bool | None = None) -> None:
         self.wrong = wrong
+        self.rendered = rendered
         self.problems: dict[str, str] = {}
         self.rules = 0
         self.program = 0
@@ -224,9 +232,18 @@ class _Loader:
         reason = self.wrong(keys) if self.wrong else None
         if reason:
             raise _Problem(_join(path, "field"), reason)
+        if self.rendered is not None and any(templates(rest.get("value"))):
+            return self._template(field, keys, operator, path)
         try:
             prepared = operator.prepare(rest)
         except (ValueError, RecursionError) as error:
             raise _Problem(_join(path, "value"), str(error)) from None
         self.program += getattr(prepared, "programsize", 0)
         return Rule(field, keys, operator, rest.get("value"), prepared)
+
+    def _template(self, field: str, keys: Path, operator: Operator, path: str) -> Rule:
+        if not self.rendered:
+            raise _Problem(_join(path, "value"), "a fixed value: only the conditions of steps may have templates here")
+        if operator.takes_nothing:
+            raise _Problem(_join(path, "value"), NO_VALUE)
+        return Rule(field, keys, operator, None, None)

@@ -1,4 +1,4 @@
-"""Moments in time from text and numbers. A moment keeps the zone that it came with; without one it is in a given one."""
+"""Moments in time from text and numbers. A moment keeps the zone that it came with, or has the one that is given."""
 
 import re
 from collections.abc import Mapping
@@ -108,7 +108,8 @@ def moved(moment: datetime, by: Mapping[str, int]) -> datetime:
     """
     days = {unit: many for unit, many in by.items() if unit in UNITS[:4]}
     hours = {unit: many for unit, many in by.items() if unit in UNITS[4:]}
-    return ((moment + relativedelta(**days)).astimezone(UTC) + timedelta(**hours)).astimezone(moment.tzinfo)
+    day: datetime = moment + relativedelta(**days)
+    return (day.astimezone(UTC) + timedelta(**hours)).astimezone(moment.tzinfo)
 
 
 def written(moment: datetime, form: str) -> str:

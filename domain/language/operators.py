@@ -36,13 +36,21 @@ class Operator(msgspec.Struct, frozen=True):
     prepare: Callable[[Mapping[str, Json]], Prepared]
     holds: Callable[[Actual, Prepared], bool]
 
+    @property
+    def takes_nothing(self) -> bool:
+        """Whether a rule has no value with it."""
+        return self.prepare is _nothing
+
 
 # --- preparing a rule's value
 
 
+NO_VALUE = "this operator takes no value"
+
+
 def _nothing(rule: Mapping[str, Json]) -> None:
     if rule.get("value") is not None:
-        raise ValueError("this operator takes no value")
+        raise ValueError(NO_VALUE)
 
 
 def _anything(rule: Mapping[str, Json]) -> Json:

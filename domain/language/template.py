@@ -1,8 +1,10 @@
 """Field mapping: Liquid templates inside a step's config, rendered over the trigger and earlier outputs.
 
-A string that is exactly one `{{ path }}`, also with `default`, keeps the JSON type of what it names, and so does
-what ends with `parse_json`; any other string with Liquid in it renders to text, with objects and lists as JSON. A path that is not there is false
-and nil in tags, and an error that names it where it is shown, unless the `default` filter follows.
+A string that is exactly one `{{ path }}`, also with `default`, keeps the JSON type of what it names, and what ends with
+`parse_json` that of what was parsed; any other string with Liquid in it renders to text, with objects and lists as
+JSON.
+A path that is not there is false and nil in tags, and an error that names it where it is shown, unless the `default`
+filter follows.
 Liquid as in https://shopify.github.io/liquid/, by python-liquid, with limits for untrusted authors.
 
 Substitutions (paths, text, filters over small values) are rendered in place. Everything else is `Heavy`: its work

@@ -3,13 +3,12 @@
 import difflib
 import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Literal, TypeAlias
 
 import msgspec
 
-from domain.language.moments import iso_moment
 from domain.log.errors import Invalid
 from domain.search import keys
 from domain.values.json import Json
@@ -263,8 +262,12 @@ def key_term_of(compared: Comparison) -> KeyTerm:
 
 def _moment(text: str) -> list[bytes]:
     try:
-        return [keys.date_key(iso_moment(text))] if "-" in text else []
-    except (ValueError, OverflowError):
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return []
+    try:
+        return [keys.date_key(moment if moment.tzinfo else moment.replace(tzinfo=UTC))] if "-" in text else []
+    except OverflowError:
         return []
 
 

@@ -9,7 +9,7 @@ import msgspec
 from domain.connector.catalog import Catalog
 from domain.connector.descriptor import ActionDescriptor
 from domain.connector.uses import Uses
-from domain.flow.contents import conditions, result, templated, walk
+from domain.flow.contents import conditions, result, sources, templated, walk
 from domain.flow.forms import mistake_in_form
 from domain.flow.steps import (
     OTHERWISE,
@@ -26,7 +26,7 @@ from domain.hook.compiled import HOOKS
 from domain.language import condition
 from domain.language.mistakes import MAX_TEMPLATES, MAX_TEXT, Mistake, mistakes, place_of, too_deep
 from domain.language.names import TRIGGER_ONLY, Names
-from domain.language.template import Place, is_substitution, templates
+from domain.language.template import Place, has_template, is_substitution, templates
 from domain.language.zones import zone_of
 from domain.log.errors import Invalid
 from domain.values.json import MAX_DEPTH, Json, JsonObject
@@ -59,11 +59,11 @@ def validate_trigger(trigger: Trigger, catalog: Catalog) -> None:
 
 def template_text(definition: Definition) -> int:
     """Characters of all templates, on which the time of a check depends."""
-    return sum(len(text) for _path, text in _all_templates(definition))
+    return sum(map(len, _all_templates(definition)))
 
 
 def _mistakes(definition: Definition, catalog: Catalog, variables: Mapping[str, bool] | None) -> Iterator[Mistake]:
-    size = [len(text) for _path, text in _all_templates(definition)]
+    size = [len(text) for text in _all_templates(definition)]
     if sum(size) > MAX_TEXT or len(size) > MAX_TEMPLATES:
         reason = f"a zap may have {MAX_TEMPLATES:,} templates of {MAX_TEXT:,} characters together"
         yield Mistake(("steps",), "too_large", reason)
@@ -78,12 +78,11 @@ def _mistakes(definition: Definition, catalog: Catalog, variables: Mapping[str, 
         yield from _of_step(place, catalog)
 
 
-def _all_templates(definition: Definition) -> Iterator[tuple[Place, str]]:
+def _all_templates(definition: Definition) -> Iterator[str]:
     for _path, step in definition.all_steps():
-        yield from templates(templated(step)[1])
-        yield from templates(result(step))
+        yield from filter(has_template, sources(step))
     for trigger in definition.starts:
-        yield from templates(trigger.config)
+        yield from (text for _place, text in templates(trigger.config))
 
 
 def _of_triggers(definition: Definition, catalog: Catalog) -> Iterator[Mistake]:
@@ -172,8 +171,9 @@ def _of_step(place: StepPlace, catalog: Catalog) -> Iterator[Mistake]:
         case UnknownStep():
             yield Mistake((*at, "kind"), "unknown", f"a step of kind {step.of!r} needs a newer release of TriggerHub")
     for key, wanted in conditions(step):
-        for inner, reason in condition.check(wanted, place.names.wrong).items():
+        for inner, reason in condition.check(wanted, place.names.wrong, rendered=True).items():
             yield Mistake((*at, *_keys(key), *place_of(inner)), "invalid", reason)
+        yield from _of_templates(wanted, (*at, *_keys(key)), place.names)
     field, value = templated(step)
     names = msgspec.structs.replace(place.names, sends=True) if _sends(step, catalog) else place.names
     yield from _of_templates(value, (*at, field) if field else at, names)

@@ -136,7 +136,7 @@ def check(saved: JsonObject) -> dict[str, str]:
         found.setdefault("max_bytes", f"expected int <= {MAX_BYTES}; more only where `response` is binary, a file")
     success, paging = saved.get("success"), saved.get("paging")
     if isinstance(success, dict):
-        wrong_parts = condition.check(success, _ANSWER.wrong)
+        wrong_parts = condition.check(success, _ANSWER.wrong, rendered=True)
         found.update({f"success.{at}".rstrip("."): reason for at, reason in wrong_parts.items()})
     if isinstance(paging, dict) and not any(path.startswith("paging") for path in found):
         found.update(paging_problems(msgspec.convert(paging, Paging)))

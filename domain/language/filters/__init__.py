@@ -5,7 +5,9 @@ from domain.language.filters.filter import Filter, FilterError
 from domain.values.json import JsonObject
 
 FILTERS: dict[str, Filter] = {
-    filter_.name: filter_ for module in (text, encodings, patterns, numbers, lists, dates) for filter_ in module.ALL.filters
+    filter_.name: filter_
+    for module in (text, encodings, patterns, numbers, lists, dates)
+    for filter_ in module.ALL.filters
 }
 """All filters by name, each with one line of documentation and an example."""
 

@@ -11,7 +11,7 @@ ALL = Filters()
 _WORK = 10_000
 
 
-@ALL.add("date", "{{ '2026-11-25T10:00:00Z' | date: '%d.%m.%Y %H:%M', 'Europe/Berlin' }}", "25.11.2026 11:00", work=_WORK)
+@ALL.add("date", "{{ '2026-11-25T10:00:00Z' | date: '%d.%m. %H:%M', 'Europe/Berlin' }}", "25.11. 11:00", work=_WORK)
 def date(value: object, form: object = "", zone: object = None) -> object:
     """Formats a date (RFC 3339, unix seconds, 'now', 'today'), such as %Y-%m-%d, in its own zone or the one named."""
     named = _zone(zone)
@@ -26,7 +26,7 @@ def date(value: object, form: object = "", zone: object = None) -> object:
         raise FilterError(str(error)) from None
 
 
-@ALL.add("date_add", "{{ '2026-01-31T10:00:00+01:00' | date_add: 1, 'month' }}", "2026-02-28T10:00:00+01:00", work=_WORK)
+@ALL.add("date_add", "{{ '2026-01-31T10:00:00Z' | date_add: 1, 'month' }}", "2026-02-28T10:00:00+00:00", work=_WORK)
 def date_add(value: object, many: object, unit: object, zone: object = None) -> object:
     """Moves a date by so many years, months, weeks, days, hours, minutes or seconds; back with a negative number."""
     named, name = _zone(zone), spelled(unit).rstrip("s") + "s"

@@ -109,7 +109,8 @@ def _remainder(one: Number, two: Number) -> Number:
 @ALL.add("abs", "{{ -3 | abs }}", "3")
 def abs_(value: object) -> int | float:
     """Drops the sign."""
-    return result(abs(number(value)))
+    exact = number(value)
+    return result(_CONTEXT.abs(exact) if isinstance(exact, Decimal) else abs(exact))
 
 
 @ALL.add("at_least", "{{ 3 | at_least: 5 }}", "5")
@@ -151,7 +152,7 @@ def round_(value: object, digits: object = 0) -> int | float:
 
 @ALL.add("format_number", "{{ 1234.5 | format_number: 2, ',', '.' }}", "1.234,50")
 def format_number(value: object, digits: object = 2, point: object = ".", groups: object = "") -> str:
-    """Writes a number as money is written: with so many decimal places, what stands before them, and between thousands."""
+    """Writes a number as money is: with so many decimal places, what stands before them, and between thousands."""
     places = whole_number(digits)
     if not 0 <= places <= 30:
         raise FilterError("a number is written with 0 to 30 decimal places")

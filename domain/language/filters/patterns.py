@@ -25,7 +25,7 @@ def regex_find_all(value: object, pattern: object) -> list[str | None]:
     return list(_found(spelled(value), _pattern(pattern)))
 
 
-@ALL.add("regex_replace", r"{{ '2026-11-27' | regex_replace: '(\d+)-(\d+)-(\d+)', '\3.\2.\1' }}", "27.11.2026", work=_WORK)
+@ALL.add("regex_replace", r"{{ '11-27' | regex_replace: '([0-9]+)-([0-9]+)', '\2.\1.' }}", "27.11.", work=_WORK)
 def regex_replace(value: object, pattern: object, by: object = "") -> str:
     """Replaces each part that matches a regular expression (RE2); \\1 stands for what the first group found."""
     text, searched, new = spelled(value), _pattern(pattern), spelled(by)

@@ -10,8 +10,10 @@ from consumers.rendering.rendering import Rendering
 from consumers.runner.control import Begun, Control
 from domain.aggregates import RUN
 from domain.connector.outcome import Failed, Outcome
+from domain.flow.decisions import Filtered
 from domain.flow.steps import ControlStep, FilterStep, ReturnStep, SetStep, StopStep
 from domain.log.stream import load
+from domain.run.commands import RecordDecision
 from domain.run.links import NO_LINKS
 from domain.run.state import ActiveRun
 from domain.values.json import Json
@@ -50,6 +52,48 @@ async def test_a_condition_that_takes_too_long_fails_its_step(rendering: Renderi
     outcome = await found(rendering, step, [f"y{number}" for number in range(500_000)])
     assert isinstance(outcome, Failed)
     assert outcome.code == "template_limit"
+
+
+def above(value: Json) -> FilterStep:
+    return FilterStep("f", {"field": "trigger.body.total", "operator": "greater_than", "value": value})
+
+
+@pytest.mark.parametrize(
+    ("step", "passes", "reason"),
+    [
+        (above("{{ trigger.body.least }}"), True, "trigger.body.total greater_than 10: is 17"),
+        (above("{{ trigger.body.least | plus: 7 }}"), False, 'trigger.body.total greater_than "17": is 17'),
+        (
+            FilterStep("f", {"field": "trigger.body.due", "operator": "after", "value": "{{ now }}"}),
+            True,
+            'trigger.body.due after "2026-01-01T12:00:00+00:00": is "2026-11-01"',
+        ),
+        (
+            FilterStep("f", {"field": "trigger.body.who", "operator": "in", "value": ["x", "{{ trigger.body.name }}"]}),
+            True,
+            'trigger.body.who in ["x", "{{ trigger.body.least }}"]: is "{{ trigger.body.least }}"',
+        ),
+    ],
+)
+async def test_values_of_conditions_may_be_templates(
+    rendering: Rendering, step: FilterStep, passes: bool, reason: str
+) -> None:
+    hostile = "{{ trigger.body.least }}"
+    body: Json = {"total": 17, "least": 10, "due": "2026-11-01", "who": hostile, "name": hostile}
+    assert await found(rendering, step, body) == RecordDecision("f", Filtered(passes=passes, reason=reason))
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"total": 1}, "condition.value: trigger.body.least is undefined"),
+        ({"total": 1, "least": "much"}, "condition.value: a number"),
+    ],
+)
+async def test_a_value_that_does_not_fit_fails_the_step(rendering: Rendering, body: Json, said: str) -> None:
+    outcome = await found(rendering, above("{{ trigger.body.least }}"), body)
+    assert isinstance(outcome, Failed)
+    assert outcome.message.startswith(said)
 
 
 @pytest.mark.parametrize(

@@ -234,7 +234,6 @@ def test_what_a_filter_cannot_use_is_said(expression: str, named: str) -> None:
     assert named in what_it_says(f"{{{{ {expression} }}}}", x="x" * 9_999, y="\\1" * 4_999)
 
 
-
 @pytest.mark.parametrize(
     "date",
     [

@@ -41,6 +41,14 @@ def branch(branch_id: str, *steps: dict[str, Any], condition: object = HOLDS) ->
 
 def test_steps_that_are_right_are_taken() -> None:
     assert not told(
+        {"id": "less", "kind": "filter", "condition": HOLDS | {"value": "{{ trigger.body.m }}"}},
+        {
+            "id": "kept", "kind": "action", "type": "data.filter",
+            "config": {
+                "items": "{{ trigger.body.l }}",
+                "condition": {"field": "item.n", "operator": "between", "value": ["{{ trigger.body.m }}", 9]},
+            },
+        },
         {"id": "big", "kind": "filter", "condition": HOLDS},
         paths(branch("a", send("in_a")), branch("b", send("in_b")), otherwise={"steps": [send("in_c")]}),
         {"id": "v", "kind": "set", "values": {"x": "{{ steps.route.output.result | default: 0 }}"}},
@@ -57,6 +65,18 @@ def test_steps_that_are_right_are_taken() -> None:
     ("steps", "pointer", "reason"),
     [
         ([{"id": "f", "kind": "filter", "condition": {}}], "/steps/0/condition", "one of {all}"),
+        (
+            [{"id": "f", "kind": "filter", "condition": HOLDS | {"value": "{{ body.n }}"}}],
+            "/steps/0/condition/value", "did you mean trigger.body.n?",
+        ),
+        (
+            [paths(branch("a", condition={"any": [HOLDS, HOLDS | {"operator": "in", "value": ["{{ steps.x }}"]}]}))],
+            "/steps/0/paths/0/condition/any/1/value/0", "no step is before this one",
+        ),
+        (
+            [{"id": "f", "kind": "filter", "condition": HOLDS | {"operator": "exists", "value": "{{ trigger.body }}"}}],
+            "/steps/0/condition/value", "takes no value",
+        ),
         (
             [{"id": "f", "kind": "filter", "condition": {"all": [HOLDS, HOLDS | {"field": "trigger.bodi"}]}}],
             "/steps/0/condition/all/1/field",

@@ -248,7 +248,8 @@ pieces = st.just(" ") | words(
 filters = words(
     """abs append at_least at_most base64_decode base64_encode base64_url_safe_decode capitalize ceil compact concat
     date default divided_by downcase escape escape_once find find_index first floor has join last lstrip map minus
-    modulo date_add format_number regex_find regex_find_all regex_replace hex_decode sha256 hmac_sha1 newline_to_br plus prepend reject remove remove_first remove_last replace replace_first replace_last
+    modulo date_add format_number regex_find regex_find_all regex_replace hex_decode sha256 hmac_sha1 newline_to_br
+    plus prepend reject remove remove_first remove_last replace replace_first replace_last
     reverse round rstrip size slice sort sort_natural split strip strip_html strip_newlines sum times truncate
     truncatewords uniq upcase url_decode url_encode where"""
 )
