@@ -110,6 +110,8 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
                     event.retry_at,
                     stored.position,
                 )
+            case RunCancelled(code="rejected"):
+                pass  # the approval itself has ended the run, by an answer or at its deadline
             case RunCancelled() | RunTimedOut():
                 ended[stored.stream_id] = stored.position
     await execute(connection, _queries["withdrawn"], sorted(ended.items()))
@@ -142,7 +144,7 @@ def _json(value: object) -> str:
 
 APPROVALS = Projection(
     name="approvals",
-    definition=2,
+    definition=3,
     handles=frozenset(
         {
             "zap.run.approval_asked",

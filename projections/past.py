@@ -69,7 +69,7 @@ class Past:
         return zap
 
     async def run(self, tenant_id: UUID, run_id: UUID, point: Point) -> RunDetail:
-        """The detail of a run as it was, with all steps of its version."""
+        """The detail of a run as it was, as people see it, with all steps of its version."""
         return await self._placed(await run_reading.detail(await self._events(tenant_id, run_id, point)))
 
     async def require_zap(self, tenant_id: UUID, zap_id: UUID) -> None:
@@ -127,7 +127,7 @@ class Past:
         definition = await self._versions.get(detail.zap_id, detail.zap_version)
         if definition is not None:
             place(detail, definition)
-        return detail
+        return run_reading.redacted(detail)
 
     async def _not_yet(self, aggregate: Aggregate[S, E], tenant_id: UUID, stream_id: UUID) -> NotFound:
         """Why there is nothing: to its owner, that it came later."""

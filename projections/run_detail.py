@@ -282,3 +282,7 @@ def _fold_input(detail: RunDetail, step: StepDetail, event: run.StepStarted | ru
 def _finish(detail: RunDetail, status: RunStatus, at: datetime) -> None:
     detail.status, detail.finished_at = status, at
     detail.duration_ms = _ms(at - detail.started_at)
+    for step in detail.steps:
+        if step.status in ("waiting", "running"):
+            step.status, step.finished_at, step.waits_until = "cancelled", at, None
+            step.duration_ms = _ms(at - step.started_at) if step.started_at else None

@@ -77,12 +77,21 @@ def place(detail: RunDetail, definition: Definition) -> None:
     nodes = list(tree(steps, results, _SAID.get(detail.status, "")))
     names = {node.step.id for node in nodes}
     others = [step for step in detail.steps if step.id not in names]
-    detail.steps = [_placed(node, known, stand, results) for node in nodes] + others
+    detail.steps = [
+        _placed(node, known, stand, results, ended=detail.finished_at is not None) for node in nodes
+    ] + others
 
 
-def _placed(node: Node, known: Mapping[str, StepDetail], stand: Course, results: _Results) -> StepDetail:
+def _placed(
+    node: Node, known: Mapping[str, StepDetail], stand: Course, results: _Results, *, ended: bool
+) -> StepDetail:
     step = known.get(node.step.id)
-    found = step if step is not None and (not node.why or _was_tried(step)) else _without_record(node, results)
+    if step is not None and (not node.why or _was_tried(step)):
+        found = step
+    elif isinstance(node.step, TryStep) and any(inner.id in known for _at, inner, _depth in walk((node.step,), "")):
+        found = StepDetail(id=node.step.id, status=_of_try(node.step, results, ended=ended))
+    else:
+        found = StepDetail(id=node.step.id, status="skipped" if node.why else "pending")
     found.kind = str(node.step.__struct_config__.tag)
     found.at, found.parent, found.branch, found.why = node.at, node.parent, node.branch, node.why
     is_next = isinstance(stand.place, Next) and stand.place.step.id == node.step.id
@@ -100,19 +109,11 @@ def _was_tried(step: StepDetail) -> bool:
     return bool(step.started_at or step.postponed or step.waits_until)
 
 
-def _without_record(node: Node, results: _Results) -> StepDetail:
-    if node.why or not isinstance(node.step, TryStep):
-        return StepDetail(id=node.step.id, status="skipped" if node.why else "pending")
-    return StepDetail(id=node.step.id, status=_of_try(node.step, results))
-
-
-def _of_try(step: TryStep, results: _Results) -> StepStatus:
-    """A `try` leaves no events of its own: what it came to follows from the steps in it."""
+def _of_try(step: TryStep, results: _Results, *, ended: bool) -> StepStatus:
+    """A `try` leaves no events of its own: what it came to follows from the steps in it, once one has begun."""
     match course((step,), results).place:
         case Next():
-            inside = {inner.id for _at, inner, _depth in walk((step,), "")}
-            begun = inside & {*results.outputs, *results.errors, *results.decisions}
-            return "running" if begun else "pending"
+            return "cancelled" if ended else "running"
         case Broken():
             return "failed"
         case _:

@@ -54,7 +54,9 @@ class LoopDetail(msgspec.Struct, frozen=True, kw_only=True):
 
 AnsweredBy: TypeAlias = Literal["stub", "record", "sample", "target"]
 """`stub`: whoever tests. `record`: the sample run. `sample`: the answer is made up, as none is known."""
-StepStatus: TypeAlias = Literal["pending", "waiting", "running", "succeeded", "filtered", "failed", "skipped"]
+StepStatus: TypeAlias = Literal[
+    "pending", "waiting", "running", "succeeded", "filtered", "failed", "cancelled", "skipped"
+]
 
 
 class TestedItem(msgspec.Struct, kw_only=True):
@@ -78,6 +80,7 @@ class StepDetail(msgspec.Struct, kw_only=True):
 
     `running` is told of steps only whose attempts are announced, as they are not to be repeated blindly.
     `waits_until`: when a delay, or a step that was put off, goes on; the deadline of an approval or a callback.
+    `cancelled`: the step was under way when the run ended.
     `decision`: how a filter or paths were decided, and why; a filter that did not let the run through has the status
     `filtered`. `loop`: how its items fare, which GET /runs/{id}/items lists. `run_id`: the run of the called zap.
 

@@ -36,14 +36,14 @@ class Runs:
         return await load_of(self._store, RUN, run_id, tenant_id)
 
     async def detail(self, tenant_id: UUID, run_id: UUID) -> RunDetail:
-        """The run detail as it is now, with all steps of its version. Raises NotFound."""
+        """The run detail as people see it now: with all steps of its version, without secrets. Raises NotFound."""
         detail = await run_reading.get(self._store, tenant_id, run_id)
         if detail is None:
             raise NotFound("no such run")
         definition = await self._versions.get(detail.zap_id, detail.zap_version)
         if definition is not None:
             place(detail, definition)
-        return detail
+        return run_reading.redacted(detail)
 
     async def cancel(self, tenant_id: UUID, run_id: UUID, metadata: Metadata) -> None:
         """Stop a run. Raises NotFound, NothingToDo when it has ended in another way, and Contended."""

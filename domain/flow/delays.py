@@ -6,6 +6,7 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from domain.connector.outcome import Failed
 from domain.flow.steps import MAX_DELAY_S, DelayStep
 from domain.language.moments import iso_moment
+from domain.language.spelling import spelled
 from domain.language.zones import zone_of
 from domain.values.json import Json
 
@@ -18,7 +19,7 @@ def end_of_delay(step: DelayStep, rendered: Json, now: datetime) -> datetime | F
     A time that the clocks skip in spring is taken as an hour later. Of one that they repeat in autumn it is the first.
     """
     zone = (zone_of(step.time_zone) if step.time_zone else None) or UTC
-    text = str(rendered).strip()
+    text = spelled(rendered).strip()
     clock = _TIME_OF_DAY.fullmatch(text)
     if clock is not None:
         hour, minute, second = (int(part or 0) for part in clock.groups())

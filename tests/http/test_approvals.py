@@ -317,6 +317,7 @@ class TestList:
     async def test_each_state_has_its_own(self, ada: Person, store: PgEventStore, shared_world: World) -> None:
         opened, decided = await asking(store, ada, ADA, BOB, form=FORM), await asking(store, ada)
         expired, withdrawn = await asking(store, ada, within_s=-1), await asking(store, ada)
+        await happens(store, await now_of(store, expired.id), RunCancelled(code="rejected", step_id="ok"))
         await post(ada.api, link(decided), decision="reject", comment="no")
         await happens(store, await now_of(store, withdrawn.id), RunCancelled())
         (item,) = await listed(shared_world, ada, state="open")

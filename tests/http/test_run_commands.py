@@ -49,6 +49,14 @@ async def test_a_cancelled_run_has_ended_and_a_late_outcome_is_refused(ada: Pers
     assert (await ada("GET", f"/runs/{run_id}")).json()["status"] == "cancelled"
 
 
+async def test_the_run_that_was_cancelled_is_shown_without_secrets(ada: Person) -> None:
+    zap = await ada.live_zap()
+    sent = await ada.api.post(zap["hook_url"], json={}, headers={"X-Api-Key": "hush"})
+    answer = await ada("POST", f"/runs/{sent.json()['run_id']}/cancel")
+    assert "hush" not in answer.text
+    assert "hush" not in (await ada("GET", f"/runs/{sent.json()['run_id']}")).text
+
+
 async def test_cancelling_twice_is_one_cancellation(ada: Person) -> None:
     _zap, run_id = await started(ada)
     first, second = [await ada("POST", f"/runs/{run_id}/cancel") for _ in range(2)]

@@ -23,7 +23,6 @@ from domain.zap.zap import LoadedZap, PublishedVersion
 from projections.audit import AuditFilter, list_entries
 from projections.past import Past
 from projections.run_detail import RunDetail
-from projections.run_reading import redacted
 
 From = Annotated[AsOf, QueryParameter(name="from", description="A time, or a position of the log")]
 To = Annotated[AsOf, QueryParameter(description="A time, or a position of the log")]
@@ -104,7 +103,7 @@ async def _between(start: Point, end: Point, before: Json, after: Json) -> Diffe
 
 
 def _of_run(detail: RunDetail) -> JsonObject:
-    told = _json(redacted(detail))
+    told = _json(detail)
     del told["position"]
     return told
 

@@ -31,7 +31,6 @@ from projections.run_detail import RunDetail
 from projections.run_found import find_runs, with_matches
 from projections.run_list import RunListItem
 from projections.run_query import list_runs, replays_of
-from projections.run_reading import redacted
 from projections.run_selected import count_selected, filter_of
 
 MAX_VERSION = 2**31 - 1
@@ -165,10 +164,10 @@ class RunController(Controller):
         replays = await replays_of(pool, tenant_id, run_id)
         recovered = await recovered_by(pool, tenant_id, run_id)
         if as_of is None:
-            found = redacted(await runs.detail(tenant_id, run_id))
+            found = await runs.detail(tenant_id, run_id)
         else:
             point = await past.point(as_of.value)
-            found = redacted(await past.run(tenant_id, run_id, point))
+            found = await past.run(tenant_id, run_id, point)
             found.as_of = point
             replays = await past.begun(replays, point)
             recovered = recovered if recovered and await past.completed(recovered, point) else None

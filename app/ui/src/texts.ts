@@ -28,7 +28,7 @@ export const t = {
   runStatus: {
     queued: "Queued", running: "Running", waiting: "Waiting", completed: "Completed", filtered: "Filtered", failed: "Failed", cancelled: "Cancelled", timed_out: "Timed out",
   },
-  stepStatus: { waiting: "waiting", running: "running", succeeded: "succeeded", filtered: "filtered", failed: "failed", untouched: "not reached", passed: "not taken", pending: "not reached yet", skipped: "not taken" },
+  stepStatus: { waiting: "waiting", running: "running", succeeded: "succeeded", filtered: "filtered", failed: "failed", cancelled: "cancelled", untouched: "not reached", passed: "not taken", pending: "not reached yet", skipped: "not taken" },
   zapStatus: { draft: "Draft", enabled: "On", paused: "Paused", deleted: "Deleted" },
   jobStatus: { running: "Running", paused: "Paused", completed: "Done", aborted: "Aborted" },
   sources: { webhook: "Webhook", schedule: "Schedule", manual: "By hand", replay: "Replay", alert: "Alert", failure: "Failure of a zap", poll: "Poll", item: "Loop item", zap: "Another zap" },

@@ -96,12 +96,17 @@ def test_a_try_is_shown_though_it_leaves_no_event() -> None:
     assert [s.status for s in detail(steps, done("a")).steps] == ["running", "succeeded", "pending", "pending"]
 
 
-def test_what_was_under_way_when_the_run_was_cancelled_is_still_shown() -> None:
+def test_what_was_under_way_when_the_run_ended_is_cancelled() -> None:
     shown = detail((action("send"), action("next")), attempt_failed(), RunCancelled())
     assert [(s.id, s.status, len(s.attempts), s.why) for s in shown.steps] == [
-        ("send", "waiting", 1, "the run was cancelled"),
+        ("send", "cancelled", 1, "the run was cancelled"),
         ("next", "skipped", 0, "the run was cancelled"),
     ]
+    assert (shown.steps[0].waits_until, shown.steps[0].finished_at) == (None, shown.finished_at)
+    nap = TryStep("t", (DelayStep("nap", for_s=60), action("b")))
+    delayed = StepDelayed(step_id="nap", until=START + timedelta(seconds=60))
+    assert [s.status for s in detail((nap,), delayed).steps] == ["running", "waiting", "pending"]
+    assert [s.status for s in detail((nap,), delayed, RunCancelled()).steps] == ["cancelled", "cancelled", "skipped"]
 
 
 def test_how_long_a_run_was_queued_and_waited_is_told() -> None:

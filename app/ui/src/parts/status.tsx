@@ -31,6 +31,7 @@ const STEP: Record<StepStatus, Look> = {
   succeeded: { tone: "good", icon: <Check aria-hidden /> },
   filtered: { tone: "rest", icon: <Filter aria-hidden /> },
   failed: { tone: "bad", icon: <X aria-hidden /> },
+  cancelled: { tone: "rest", icon: <Ban aria-hidden /> },
   pending: { tone: "rest", icon: <CircleDashed aria-hidden /> },
   skipped: { tone: "rest", icon: <Minus aria-hidden /> },
   untouched: { tone: "rest", icon: <CircleDashed aria-hidden /> },
