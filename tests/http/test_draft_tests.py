@@ -216,13 +216,16 @@ async def test_what_takes_too_long_is_left_where_it_was(
 
 
 async def test_a_tenant_has_two_tests_at_a_time(
-    ada: Person, target: RawTarget, monkeypatch: pytest.MonkeyPatch
+    ada: Person, bob: Person, target: RawTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(draft_tests, "LIMIT_S", 0.5)
     target.answer = b""
     zap = await draft(ada, send(target.url))
     wish = {"sample": {"payload": {"n": 1}}, "effects": "real", "steps": ["send"]}
-    answers = await asyncio.gather(*(ada("POST", f"/zaps/{zap['id']}/test", json=wish) for _ in range(4)))
+    his = await draft(bob, send(target.url))
+    asked = [ada("POST", f"/zaps/{zap['id']}/test", json=wish) for _ in range(4)]
+    *answers, other = await asyncio.gather(*asked, bob("POST", f"/zaps/{his['id']}/test", json=wish))
+    assert other.status_code == 200, "her tests take none of his turns"
     assert sorted(answer.status_code for answer in answers) == [200, 200, 429, 429]
     refused = next(answer for answer in answers if answer.status_code == 429)
     assert (refused.json()["code"], refused.headers["retry-after"]) == ("rate_limited", "5")
