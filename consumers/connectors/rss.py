@@ -80,8 +80,12 @@ async def poll(saved: JsonObject, context: PollContext) -> Found:
 
 def entries(reply: HttpReply) -> tuple[Item, ...]:
     """The entries, the oldest first; in a thread, as a feed may be large. Raises PollFailed."""
-    _media_type, _, options = reply.header("content-type").partition(";")
+    media_type, _, options = reply.header("content-type").partition(";")
     payload = parse_payload(f"application/xml;{options}", reply.body)
+    if payload.error and media_type.strip().lower() == "text/html":
+        raise PollFailed(
+            "not_a_feed", "the answer is not a feed but a web page: its source may name the feed's address"
+        )
     if payload.error or not isinstance(payload.data, dict):
         raise PollFailed("not_a_feed", f"the answer is not a feed: {payload.error or 'it is empty'}")
     listed = [_item(entry) for entry in _listed(payload.data)]
@@ -101,7 +105,16 @@ def _listed(document: JsonObject) -> list[JsonObject]:
         raise PollFailed("not_a_feed", f"the answer is not RSS, Atom or RDF: its first element is {root[:50]}")
     holder = content.get("channel") if name == "rss" else content
     found = _all(holder if isinstance(holder, dict) else {}, "entry" if name == "feed" else "item")
-    return [entry if isinstance(entry, dict) else {"title": entry} for entry in found]
+    prefix = root.removesuffix(name)
+    return [_plain(entry, prefix) if isinstance(entry, dict) else {"title": entry} for entry in found]
+
+
+def _plain(element: JsonObject, prefix: str) -> JsonObject:
+    """An element without the prefix that the feed gives the names of its own kind, such as `atom:`."""
+    return {
+        name.removeprefix(prefix): _plain(inner, prefix) if isinstance(inner, dict) else inner
+        for name, inner in element.items()
+    }
 
 
 def _all(holder: JsonObject, name: str) -> list[Json]:

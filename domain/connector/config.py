@@ -76,7 +76,7 @@ def problems(config: type[msgspec.Struct], saved: JsonObject) -> dict[str, str]:
                 msgspec.convert(value, field.type)
             except msgspec.ValidationError as error:
                 path, reason = _explained(error, field.type)
-                found[f"{name}.{path}".rstrip(".")] = reason
+                found[f"{name}.{path}".replace(".[", "[").rstrip(".")] = reason
     return found
 
 
@@ -123,7 +123,8 @@ def _explained(error: msgspec.ValidationError, wanted: object) -> tuple[str, str
     choices = _choices(wanted)
     if choices:
         reason = f"must be one of {', '.join(choices)}"
-    return (place[1] if place else ""), reason[:1].lower() + reason[1:]
+    known, _, _behind = (place[1] if place else "").partition("[...]")  # msgspec does not say under which key
+    return known, reason[:1].lower() + reason[1:]
 
 
 def _choices(wanted: object) -> list[str]:

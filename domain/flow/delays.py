@@ -10,6 +10,7 @@ from domain.language.spelling import spelled
 from domain.language.zones import zone_of
 from domain.values.json import Json
 
+_NEITHER = "is not a date and time such as 2030-01-31T12:00:00Z, nor a time such as 09:00"
 _TIME_OF_DAY = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?")
 
 
@@ -20,19 +21,33 @@ def end_of_delay(step: DelayStep, rendered: Json, now: datetime) -> datetime | F
     """
     zone = (zone_of(step.time_zone) if step.time_zone else None) or UTC
     text = spelled(rendered).strip()
-    clock = _TIME_OF_DAY.fullmatch(text)
-    if clock is not None:
-        hour, minute, second = (int(part or 0) for part in clock.groups())
-        return _next(time(hour, minute, second), now, zone)
-    try:
-        end = iso_moment(text, zone).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return _wrong(f"{text[:100]!r} is not a date and time such as 2030-01-31T12:00:00Z, nor a time such as 09:00")
+    end = _read(text, zone)
+    if end is None:
+        return _wrong(f"{text[:100]!r} {_NEITHER}")
+    if isinstance(end, time):
+        return _next(end, now, zone)
     if end - now > timedelta(seconds=MAX_DELAY_S):
         return _wrong(f"{text} is more than {MAX_DELAY_S // 86_400} days away")
     if end <= now and step.if_past == "fail":
         return Failed(code="delay_is_past", message=f"until: {text} has passed already")
     return end
+
+
+def mistake_in_until(text: str) -> str | None:
+    """What is wrong with a text without templates; None where it says when."""
+    return None if _read(text.strip(), UTC) is not None else _NEITHER
+
+
+def _read(text: str, zone: tzinfo) -> datetime | time | None:
+    """The moment, in UTC, or the time of day."""
+    clock = _TIME_OF_DAY.fullmatch(text)
+    if clock is not None:
+        hour, minute, second = (int(part or 0) for part in clock.groups())
+        return time(hour, minute, second)
+    try:
+        return iso_moment(text, zone).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _next(clock: time, now: datetime, zone: tzinfo) -> datetime:

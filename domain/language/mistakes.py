@@ -34,16 +34,20 @@ def place_of(path: str) -> Place:
 
 
 class Mistake(msgspec.Struct, frozen=True):
-    """A mistake and its place. The reason ends with `did you mean …?` where that can be guessed."""
+    """A mistake and its place. The reason ends with `did you mean …?` where that can be guessed.
+
+    `told`: the path as who has found it writes it, where that is not with dots only.
+    """
 
     at: Place
     code: str
     reason: str
+    told: str = ""
 
     @property
     def path(self) -> str:
         """Such as `steps.0.config.body`."""
-        return ".".join(self.at)
+        return self.told or ".".join(self.at)
 
     @property
     def pointer(self) -> str:

@@ -7,9 +7,9 @@ from itertools import islice
 import msgspec
 
 from domain.connector.catalog import Catalog
-from domain.connector.descriptor import ActionDescriptor
 from domain.connector.uses import Uses
 from domain.flow.contents import conditions, result, sources, templated, walk
+from domain.flow.delays import mistake_in_until
 from domain.flow.forms import mistake_in_form
 from domain.flow.steps import (
     OTHERWISE,
@@ -109,8 +109,7 @@ def _of_trigger(trigger: NamedTrigger, at: Place, catalog: Catalog) -> Iterator[
     if known is None:
         yield Mistake((*at, "type"), "unknown", _unknown("trigger", trigger.type, catalog.triggers))
         return
-    for key, reason in known.problems(trigger.config).items():
-        yield Mistake((*at, "config", *_keys(key)), "invalid", reason)
+    yield from _in_config(at, known.problems(trigger.config))
     named = trigger.connection is not UNSET
     yield from _of_connection(trigger.type, trigger.config, named=named, uses=known.connection, at=at)
 
@@ -127,8 +126,10 @@ def _unknown(what: str, sent: str, known: Iterable[str]) -> str:
     return f"unknown {what}; known: {', '.join(known)}" + (f"; did you mean {near[0]}?" if near else "")
 
 
-def _keys(path: str) -> Place:
-    return tuple(key for key in path.split(".") if key)
+def _in_config(at: Place, problems: Mapping[str, str]) -> Iterator[Mistake]:
+    for key, reason in problems.items():
+        told = ".".join((*at, "config", key)).rstrip(".")
+        yield Mistake((*at, "config", *place_of(key)), "invalid", reason, told)
 
 
 def _of_serial_key(definition: Definition) -> Iterator[Mistake]:
@@ -145,25 +146,21 @@ def _of_ids(steps: list[tuple[str, Step, int]]) -> Iterator[Mistake]:
     seen: set[str] = set()
     for path, step, depth in steps:
         if depth > MAX_NESTED:
-            yield Mistake(_keys(path), "too_deep", f"steps are nested {MAX_NESTED} levels deep at most")
+            yield Mistake(place_of(path), "too_deep", f"steps are nested {MAX_NESTED} levels deep at most")
         if not STEP_ID.fullmatch(step.id):
-            yield Mistake((*_keys(path), "id"), "invalid", _ID)
+            yield Mistake((*place_of(path), "id"), "invalid", _ID)
         elif step.id in seen:
-            yield Mistake((*_keys(path), "id"), "taken", f"the id {step.id!r} is taken by an earlier step")
+            yield Mistake((*place_of(path), "id"), "taken", f"the id {step.id!r} is taken by an earlier step")
         seen.add(step.id)
 
 
 def _of_step(place: StepPlace, catalog: Catalog) -> Iterator[Mistake]:
-    at, step = _keys(place.path), place.step
+    at, step = place_of(place.path), place.step
     match step:
         case ActionStep():
-            action = catalog.actions.get(step.type)
-            if action is None:
-                yield Mistake((*at, "type"), "unknown", _unknown("action", step.type, catalog.actions))
-            else:
-                yield from _of_action(step, at, action)
+            yield from _of_action(step, at, catalog)
         case DelayStep():
-            yield from _of_zone(step, at)
+            yield from _of_delay(step, at)
         case PathsStep():
             yield from _of_paths(step, at)
         case ApprovalStep():
@@ -172,12 +169,14 @@ def _of_step(place: StepPlace, catalog: Catalog) -> Iterator[Mistake]:
             yield Mistake((*at, "kind"), "unknown", f"a step of kind {step.of!r} needs a newer release of TriggerHub")
     for key, wanted in conditions(step):
         for inner, reason in condition.check(wanted, place.names.wrong, rendered=True).items():
-            yield Mistake((*at, *_keys(key), *place_of(inner)), "invalid", reason)
-        yield from _of_templates(wanted, (*at, *_keys(key)), place.names)
+            yield Mistake((*at, *place_of(key), *place_of(inner)), "invalid", reason)
+        yield from _of_templates(wanted, (*at, *place_of(key)), place.names)
     field, value = templated(step)
     names = msgspec.structs.replace(place.names, sends=True) if _sends(step, catalog) else place.names
     yield from _of_templates(value, (*at, field) if field else at, names)
     if isinstance(step, ForEachStep):
+        if not isinstance(step.items, list) and not any(templates(step.items)):
+            yield Mistake((*at, "items"), "invalid", "a list, or a template that gives one")
         yield from _of_templates(result(step), (*at, "result"), place.inside)
 
 
@@ -193,16 +192,22 @@ def _of_templates(value: Json, at: Place, names: Names) -> Iterator[Mistake]:
         yield from mistakes(value, at, names.wrong)
 
 
-def _of_action(step: ActionStep, at: Place, action: ActionDescriptor) -> Iterator[Mistake]:
+def _of_action(step: ActionStep, at: Place, catalog: Catalog) -> Iterator[Mistake]:
+    action = catalog.actions.get(step.type)
+    if action is None:
+        yield Mistake((*at, "type"), "unknown", _unknown("action", step.type, catalog.actions))
+        return
     if too_deep(step.config):
         return
-    for key, reason in action.problems(step.config).items():
-        yield Mistake((*at, "config", *_keys(key)), "invalid", reason)
+    yield from _in_config(at, action.problems(step.config))
     named = step.connection is not UNSET
     yield from _of_connection(step.type, step.config, named=named, uses=action.connection, at=at)
 
 
-def _of_zone(step: DelayStep, at: Place) -> Iterator[Mistake]:
+def _of_delay(step: DelayStep, at: Place) -> Iterator[Mistake]:
+    wrong = mistake_in_until(step.until) if step.until and not has_template(step.until) else None
+    if wrong is not None:
+        yield Mistake((*at, "until"), "invalid", wrong)
     if step.time_zone and zone_of(step.time_zone) is None:
         yield Mistake((*at, "time_zone"), "unknown", "not the name of a time zone, such as Europe/Berlin")
 

@@ -114,6 +114,8 @@ def problems(trigger_type: str, config: JsonObject) -> dict[str, str]:
     unzoned = [name for name, at in _moments(schedule).items() if not at.tzinfo]
     if unzoned:
         return dict.fromkeys(unzoned, "a date and time with its offset, such as 2027-01-01T00:00:00Z")
+    if schedule.from_ and schedule.to and schedule.to < schedule.from_:
+        return {"to": "a moment behind `from`"}
     return _in_cron(schedule) if isinstance(schedule, CronSchedule) else {}
 
 
@@ -125,8 +127,22 @@ def _in_cron(schedule: CronSchedule) -> dict[str, str]:
     try:
         first = next_tick(schedule, _EPOCH)
     except CronSimError as error:
-        return {"cron": f"not a cron expression: {error}"}
-    return {"cron": "there is no such date"} if first is None and schedule.to is None else {}
+        return {"cron": _NO_DATE if _is_of_no_month(schedule) else f"not a cron expression: {error}"}
+    return {"cron": _NO_DATE} if first is None and schedule.to is None else {}
+
+
+_NO_DATE = "there is no such date"
+
+
+def _is_of_no_month(schedule: CronSchedule) -> bool:
+    """Whether it is right but for days that its months do not have, such as 31 February."""
+    minute, hour, day, month, weekday = schedule.cron.split()
+    try:
+        for one in (f"{minute} {hour} {day} * {weekday}", f"{minute} {hour} 1 {month} {weekday}"):
+            CronSim(one, _EPOCH)
+    except CronSimError:
+        return False
+    return True
 
 
 def next_tick(schedule: AnySchedule, after: datetime) -> datetime | None:

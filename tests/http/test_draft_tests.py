@@ -270,6 +270,16 @@ async def test_a_wrong_wish_is_refused(ada: Person, wish: dict[str, Any], status
     assert (answer.status_code, answer.json()["errors"][0]["path"]) == (status, path)
 
 
+async def test_the_answer_of_a_person_is_a_decision(ada: Person) -> None:
+    ask = {"id": "ask", "kind": "approval", "title": "Refund?", "to": [{"role": "owner"}]}
+    zap = await draft(ada, ask)
+    wish = {"sample": {"payload": 1}, "stubs": {"ask": {"decision": "aprove"}}}
+    answer = await ada("POST", f"/zaps/{zap['id']}/test", json=wish)
+    assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "stubs.ask")
+    shown = await tried(ada, zap, stubs={"ask": {"decision": "reject"}})
+    assert shown["outcome"]["error"]["message"] == "rejected by the test"
+
+
 async def test_zaps_and_samples_of_others_are_not_found(ada: Person, api: httpx.AsyncClient) -> None:
     bob = await sign_up(api, name="Bob")
     theirs, zap = await draft(ada, send("http://example.org")), await draft(bob, send("http://example.org"))

@@ -1,5 +1,6 @@
 """Feeds as they come: three formats, their oddities, and what is none."""
 
+import re
 from contextlib import suppress
 
 import pytest
@@ -56,6 +57,16 @@ def test_atom() -> None:
     assert (one.key, one.body["title"], one.body["link"]) == ("urn:1", "One", "https://example.com/1")
     assert (one.body["author"], one.body["categories"]) == ("Ada", ["a"])
     assert one.body["updated"] == "2026-01-03T10:00:00+00:00"
+
+
+def test_atom_whose_names_have_a_prefix() -> None:
+    prefixed = re.sub(r"<(/?)(?=[a-z])", r"<\1a:", ATOM).replace("xmlns=", "xmlns:a=")
+    assert entries(reply(prefixed)) == entries(reply(ATOM))
+
+
+def test_a_web_page_is_called_one() -> None:
+    with pytest.raises(PollFailed, match="a web page"):
+        entries(reply("<!doctype html><html><p>Hi</html>", "text/html; charset=utf-8"))
 
 
 def test_rdf() -> None:

@@ -65,6 +65,9 @@ def test_steps_that_are_right_are_taken() -> None:
     ("steps", "pointer", "reason"),
     [
         ([{"id": "f", "kind": "filter", "condition": {}}], "/steps/0/condition", "one of {all}"),
+        ([{"id": "d", "kind": "delay", "until": "tomorrow"}], "/steps/0/until", "is not a date and time"),
+        ([{"id": "l", "kind": "for_each", "items": "a,b", "steps": []}], "/steps/0/items", "a list, or a template"),
+        ([{"id": "l", "kind": "for_each", "items": None, "steps": []}], "/steps/0/items", "a list, or a template"),
         (
             [{"id": "f", "kind": "filter", "condition": HOLDS | {"value": "{{ body.n }}"}}],
             "/steps/0/condition/value", "did you mean trigger.body.n?",

@@ -199,6 +199,26 @@ def test_a_filter_sees_only_the_trigger(field: str) -> None:
     condition = {"all": [{"field": field, "operator": "exists"}]}
     (error,) = told(definition(trigger={"type": "webhook.catch", "config": {"filter": condition}}))
     assert error["path"] == "trigger.config.filter.all[0].field"
+    assert error["pointer"] == "/trigger/config/filter/all/0/field"
+
+
+@pytest.mark.parametrize(
+    ("type_", "config", "path", "pointer"),
+    [
+        ("data.text", {"text": "x", "replace": [{"find": 5}]}, "replace[0].find", "/replace/0/find"),
+        ("data.sort", {"items": [], "by": [5]}, "by[0]", "/by/0"),
+        ("data.aggregate", {"items": [], "values": {"x.y": {"make": "?"}}}, "values", "/values"),
+        (
+            "http.request",
+            {"url": "https://example.com", "body": {"a[0]": "{{ nope }}"}},
+            "body.a[0]",
+            "/body/a[0]",
+        ),
+    ],
+)
+def test_a_pointer_leads_to_the_place_in_a_config(type_: str, config: dict[str, Any], path: str, pointer: str) -> None:
+    (error,) = told(definition(steps=[{"id": "one", "kind": "action", "type": type_, "config": config}]))
+    assert (error["path"], error["pointer"]) == (f"steps.0.config.{path}", f"/steps/0/config{pointer}")
 
 
 def test_a_serial_key_is_a_path_and_no_program() -> None:

@@ -187,6 +187,16 @@ def test_a_mistake_is_told_by_its_path(config: dict[str, object], path: str) -> 
     assert list(problems("schedule.cron", config)) == [path]  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("cron", ["0 0 31 2 *", "0 0 31 4,6 *", "0 0 30 FEB *"])
+def test_a_date_that_no_year_has_is_called_that(cron: str) -> None:
+    assert problems("schedule.cron", {"cron": cron, "time_zone": "UTC"}) == {"cron": "there is no such date"}
+
+
+def test_a_schedule_that_is_over_before_it_begins_is_told() -> None:
+    bounds: JsonObject = {"from": "2027-01-01T00:00:00Z", "to": "2026-12-31T23:59:59Z"}
+    assert list(problems("schedule.every", {"every_s": 60, **bounds})) == ["to"]
+
+
 def test_what_is_no_schedule_or_not_understood_is_none() -> None:
     assert schedule_of(Trigger("webhook.catch")) is None
     assert schedule_of(Trigger("schedule.every", {"every_s": 1})) is None
