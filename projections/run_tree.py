@@ -86,16 +86,18 @@ def _placed(
     node: Node, known: Mapping[str, StepDetail], stand: Course, results: _Results, *, ended: bool
 ) -> StepDetail:
     step = known.get(node.step.id)
+    inside = {inner.id for _at, inner, _depth in walk((node.step,), "")} if isinstance(node.step, TryStep) else set()
+    begun = isinstance(node.step, TryStep) and not inside.isdisjoint(known)
     if step is not None and (not node.why or _was_tried(step)):
         found = step
-    elif isinstance(node.step, TryStep) and any(inner.id in known for _at, inner, _depth in walk((node.step,), "")):
+    elif isinstance(node.step, TryStep) and begun:
         found = StepDetail(id=node.step.id, status=_of_try(node.step, results, ended=ended))
     else:
         found = StepDetail(id=node.step.id, status="skipped" if node.why else "pending")
     found.kind = str(node.step.__struct_config__.tag)
     found.at, found.parent, found.branch, found.why = node.at, node.parent, node.branch, node.why
-    is_next = isinstance(stand.place, Next) and stand.place.step.id == node.step.id
-    found.replayable = found is step or is_next
+    is_next = isinstance(stand.place, Next) and stand.place.step.id in {node.step.id, *inside}
+    found.replayable = found is step or begun or is_next
     if node.step.id in stand.joined:
         found.output = stand.joined[node.step.id]
     if node.step.id in stand.failed:

@@ -6,8 +6,9 @@ from uuid import UUID
 
 import msgspec
 
+from domain.flow.contents import of_one_run, walk
 from domain.flow.course import Broken, Done, Dropped, Next, Stopped
-from domain.flow.steps import ForEachStep
+from domain.flow.steps import ForEachStep, TryStep
 from domain.log.errors import Invalid, NotFound, NothingToDo, WrongStatus
 from domain.log.event import Append, Metadata
 from domain.log.ports import NewId
@@ -157,9 +158,13 @@ def replay(run: ActiveRun | EndedRun, run_id: UUID, definition: Definition, from
 def _before(run: ActiveRun | EndedRun, definition: Definition, step_id: str) -> ActiveRun:
     """What is on record of the steps before one, so that the run goes on with it. Raises NotFound and WrongStatus."""
     ids = [step.id for _path, step in definition.all_steps()]
-    if step_id not in ids:
+    target = definition.step(step_id)
+    if target is None:
         raise NotFound(f"the version to be run has no step {step_id}")
+    if not _does(run, definition, step_id):
+        raise WrongStatus(f"this run does not do {step_id} itself: each item of a loop is a run of its own")
     before = set(ids[: ids.index(step_id)])
+    begins = {step.id for _path, step, _depth in walk((target,), "")} if isinstance(target, TryStep) else {step_id}
     kept = ActiveRun(
         requested=run.requested,
         outputs={known: output for known, output in run.outputs.items() if known in before},
@@ -168,13 +173,20 @@ def _before(run: ActiveRun | EndedRun, definition: Definition, step_id: str) -> 
     )
     place = stands(kept, definition).place
     match place:
-        case Next(step) if step.id == step_id:
+        case Next(step) if step.id in begins:
             return kept
-        case Next(step):
+        case Next(step) if step.id in before:
             raise WrongStatus(f"the step {step.id}, before {step_id}, has no outcome in this run to go on from")
         case Dropped(filter_id) | Broken(filter_id):
             raise WrongStatus(f"this run did not come to {step_id}: it went no further than {filter_id}")
-        case Done() | Stopped():
+        case Next() | Done() | Stopped():
             raise WrongStatus(f"this run went another way, on which there is no step {step_id}")
         case _:
             assert_never(place)
+
+
+def _does(run: ActiveRun | EndedRun, definition: Definition, step_id: str) -> bool:
+    """Whether a step is one of the run's own, and not of its items, or of the run that it is an item of."""
+    parent = run.requested.parent
+    steps = definition.steps_in(parent.step_id if parent and parent.of_loop else None)
+    return any(step.id == step_id for step in of_one_run(steps))

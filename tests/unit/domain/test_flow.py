@@ -16,6 +16,7 @@ from domain.flow.steps import (
     Branch,
     ErrorPath,
     FilterStep,
+    ForEachStep,
     Otherwise,
     PathsStep,
     Rejected,
@@ -331,6 +332,22 @@ class TestReplay:
         assert command.outputs == {"first": 1, "ship": 2}
         assert command.errors == {}
         assert command.decisions == {"route": Taken(taken=("eu",), reasons={})}
+
+    def test_from_a_try_it_begins_with_the_first_step_inside(self) -> None:
+        steps = action("first"), TryStep("safe", (action("a"), action("b"))), action("last")
+        run = Played(*steps).succeeds("first", 1).succeeds("a", 2).fails("b").succeeds("last", 3)
+        assert isinstance(run.state, ActiveRun | EndedRun)
+        taken = replay(run.state, UUID(int=9), zap(*steps), "safe")
+        assert (taken.outputs, taken.errors) == ({"first": 1}, {})
+
+    def test_the_reason_names_what_the_run_did_not_do(self) -> None:
+        loop = ForEachStep("each", [1], (action("one"),))
+        steps = route(VIP, OTHER), loop
+        run = Played(*steps).takes("route", "eu").succeeds("ship", 2).succeeds("bill")
+        assert isinstance(run.state, ActiveRun | EndedRun)
+        for step_id, said in (("greet", "went another way"), ("one", "each item of a loop is a run of its own")):
+            with pytest.raises(WrongStatus, match=said):
+                replay(run.state, UUID(int=9), zap(*steps), step_id)
 
     def test_from_the_paths_themselves_it_decides_anew(self) -> None:
         command = replay(self.ended(), UUID(int=9), zap(*self.STEPS), "route")
