@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from domain.values.json import Json, JsonObject
-from domain.values.shapes import item_type, options, structs_of, value_type
+from domain.values.shapes import in_words, item_type, options, structs_of, value_type
 
 MAX_ERRORS = 50
 _MAX_NAME = 64
@@ -69,7 +69,7 @@ def refusal(value: Json, wanted: object) -> str | None:
     try:
         msgspec.convert(value, wanted, dec_hook=decode_own)
     except (msgspec.ValidationError, RecursionError) as error:
-        return str(error).partition(" - at `")[0]
+        return in_words(error).partition(" - at `")[0]
     return None
 
 

@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import FieldInfo
 
 from domain.values.json import Json, JsonObject
+from domain.values.shapes import ecma, in_words
 
 C = TypeVar("C", bound=msgspec.Struct)
 _TEMPLATE = re.compile(r"\{\{|\{%")
@@ -29,11 +30,6 @@ def fields_of(kind: type[msgspec.Struct]) -> Mapping[str, FieldInfo]:
 def is_template(text: Json) -> bool:
     """Whether the value is text that is rendered before it is used."""
     return isinstance(text, str) and bool(_TEMPLATE.search(text))
-
-
-def ecma(pattern: str) -> str:
-    r"""A pattern as JSON Schema has it. Ours end with `\Z`, as to Python `$` is also before a last line break."""
-    return pattern.replace(r"\Z", "$")
 
 
 def config_schema(config: type[msgspec.Struct]) -> JsonObject:
@@ -117,7 +113,7 @@ def read(config: type[C], rendered: JsonObject, *, strict: bool = False) -> C:
 
 def _explained(error: msgspec.ValidationError, wanted: object) -> tuple[str, str]:
     """The place inside the value, and the reason in the words of the user's JSON."""
-    text = str(error)
+    text = in_words(error)
     place = _PLACE.search(text)
     reason = _PLACE.sub("", text).replace("`", "")
     choices = _choices(wanted)

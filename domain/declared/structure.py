@@ -10,6 +10,7 @@ import msgspec
 
 from domain.connector.config import fields_of, problems
 from domain.values.json import Json, JsonObject
+from domain.values.shapes import in_words
 
 S = TypeVar("S", bound=msgspec.Struct)
 MAX_MISTAKES = 100
@@ -110,8 +111,12 @@ def _empty(kind: Any, value: Json) -> list[tuple[str, str]]:
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        return [("it", str(error).partition(" - at")[0].lower())]
+        return [("it", _lower(in_words(error).partition(" - at")[0]))]
     return []
+
+
+def _lower(reason: str) -> str:
+    return reason[:1].lower() + reason[1:]
 
 
 def _plain(kind: Any) -> Any:

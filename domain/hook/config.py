@@ -27,6 +27,7 @@ from domain.language.scope import written
 from domain.log.event import DEDUPE_WINDOW_S
 from domain.values.json import Json, JsonObject
 from domain.values.path import MAX_PATH, parse_path
+from domain.values.shapes import in_words
 
 MAX_REPLY_HEADERS = 20
 MAX_REPLY_BODY = 20_000
@@ -156,7 +157,7 @@ def load(config: JsonObject) -> HookConfig:
     try:
         return msgspec.convert({key: value for key, value in config.items() if key not in _OTHERS}, HookConfig)
     except (msgspec.ValidationError, RecursionError) as error:
-        message = str(error)
+        message = in_words(error)
         parts = [found[1] for found in (_AT.search(message), _UNKNOWN.search(message)) if found]
         path = ".".join(parts)
         raise BadHookConfig({path: _AT.sub("", message) + _known(path, config)}) from None

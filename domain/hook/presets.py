@@ -10,6 +10,7 @@ import msgspec
 
 from domain.values.json import Json
 from domain.values.path import parse_path
+from domain.values.shapes import in_words
 
 _HEADER_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}\Z"  # RFC 9110 §5.6.2
 HeaderName: TypeAlias = Annotated[str, msgspec.Meta(pattern=_HEADER_NAME)]
@@ -165,5 +166,5 @@ def load_preset(config: Json) -> Preset | Unknown:
     try:
         preset: Preset = msgspec.convert(config, Preset)
     except (msgspec.ValidationError, RecursionError) as error:
-        return Unknown(str(error))
+        return Unknown(in_words(error))
     return preset

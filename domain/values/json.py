@@ -139,7 +139,8 @@ def _strange(raw: bytes) -> str:
         raw.decode()
     except UnicodeDecodeError as error:
         return _words(error)  # a decoder counts from the beginning of the text that is wrong
-    return ""
+    is_half = b"\\u" in raw and _ESCAPES.sub(_whole, raw) != raw
+    return r"it has half of a surrogate pair, such as \ud83d: send whole characters" if is_half else ""
 
 
 def _mended(text: bytes) -> bytes:

@@ -1,11 +1,25 @@
-"""What a type of msgspec is made of: the ways that a value may take, the structs and the items in it."""
+"""What a type of msgspec is made of: the ways that a value may take, the structs and the items in it; and its words."""
 
+import ast
+import re
 import types
 import typing
 from collections.abc import Mapping
 from typing import Annotated, Any, Union
 
 import msgspec
+
+_PATTERN = re.compile(r"""matching regex ('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
+
+
+def ecma(pattern: str) -> str:
+    r"""A pattern as JSON Schema has it. Ours end with `\Z`, as to Python `$` is also before a last line break."""
+    return pattern.replace(r"\Z", "$")
+
+
+def in_words(error: Exception) -> str:
+    """What msgspec says is wrong with a value; patterns as JSON Schema has them, where it spells them for Python."""
+    return _PATTERN.sub(lambda found: f"that matches {ecma(ast.literal_eval(found[1]))}", str(error))
 
 
 def options(wanted: Any) -> list[Any]:

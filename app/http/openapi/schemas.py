@@ -12,9 +12,9 @@ from app.http.openapi.notes import Doc
 from app.http.openapi.variants import VARIANTS, Variants
 from domain.connection.kinds import Setup
 from domain.connector.catalog import Catalog
-from domain.connector.config import ecma
 from domain.hook.config import HookConfig
 from domain.language.operators import OPERATORS
+from domain.values.shapes import ecma
 
 REF = "#/components/schemas/"
 _NAMES: Mapping[str, str] = {

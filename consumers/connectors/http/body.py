@@ -19,6 +19,7 @@ from domain.language.template import templates
 from domain.values.charset import charset_of
 from domain.values.json import Json, JsonObject, MalformedJson, parse
 from domain.values.payload import is_json
+from domain.values.shapes import in_words
 
 _TEXT = "text/plain; charset=utf-8"
 _ESCAPES = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
@@ -77,7 +78,7 @@ def problem(saved: JsonObject) -> str | None:
         if next(templates(body), None) is None and not is_template(content_type):
             encoded(cast(BodyType, kind), body, content_type, "")
     except msgspec.ValidationError as error:
-        return f"a multipart body is a list of {{name, value | file, filename, content_type}}: {error}"
+        return f"a multipart body is a list of {{name, value | file, filename, content_type}}: {in_words(error)}"
     except BadConfig as error:
         return str(error).removeprefix("body: ")
     return None

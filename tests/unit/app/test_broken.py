@@ -90,3 +90,9 @@ def test_a_hostile_value_costs_no_more_than_its_size() -> None:
     rules = broken_rules({"name": "x"} | unknown | {"shapes": [{}] * 100_000}, Picture)
     assert len(rules) == MAX_ERRORS
     assert len(json.dumps(msgspec.to_builtins(rules))) < 30_000
+
+
+@pytest.mark.parametrize("pattern", [r"^a\.b\Z", r"^[\x00-\x1f']+\Z", "^\"'\\Z"])
+def test_a_pattern_is_shown_as_clients_may_use_it(pattern: str) -> None:
+    (broken,) = broken_rules("x", Annotated[str, msgspec.Meta(pattern=pattern)])
+    assert broken.reason == f"Expected `str` that matches {pattern.removesuffix(chr(92) + 'Z')}$"

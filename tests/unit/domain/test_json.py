@@ -162,6 +162,12 @@ def test_json_for_us_in_another_encoding_is_refused_by_its_name(encoding: str, w
         parse_strictly('{"a":"é"}'.encode(encoding))
 
 
+def test_half_a_character_for_us_is_refused_as_that() -> None:
+    with pytest.raises(MalformedJson, match="half of a surrogate pair"):
+        parse_strictly(rb'{"name": "\ud800"}')
+    assert parse_strictly(rb'"\ud83d\ude00 \\ud800"') == "\U0001f600 \\ud800"
+
+
 @pytest.mark.parametrize("raw", [b"1e999", rb'"\ud800"', b"\xef\xbb\xbf{}", b"9" * 9_999, b"[" * 100])
 def test_what_is_written_for_us_is_read_strictly(raw: bytes) -> None:
     with pytest.raises(MalformedJson):
