@@ -20,6 +20,7 @@ from app.local.embedded import EmbeddedPostgres
 from projections.engine.engine import Engine
 from projections.engine.registry import PROJECTIONS
 from sql.postgres.migrate import migrate
+from sql.process.clock import now
 from tests.support.folders import data_folder
 from tests.support.projected import PARTITIONS
 
@@ -92,8 +93,7 @@ async def running_postgres(settings: Mapping[str, str] | None = None) -> AsyncIt
 async def server() -> AsyncIterator[str]:
     """A fresh server with a migrated template database. Yields a DSN with a place for the database's name."""
     async with running_postgres() as running:
-        await _execute(running.dsn.format("postgres"), f"create database {TEMPLATE}")
-        await migrate(running.dsn.format(TEMPLATE))
+        await _template(running.dsn)
         yield running.dsn
 
 
@@ -101,20 +101,34 @@ async def server() -> AsyncIterator[str]:
 async def cloned_database(dsn: str, *, built: bool = False) -> AsyncIterator[str]:
     """A migrated database of its own for one test. Yields its DSN. `built`: with read models, still empty."""
     name = f"t_{uuid.uuid4().hex}"
-    await _clone(dsn, name, await _built_template(dsn) if built else TEMPLATE)
+    await _clone(dsn, name, await (_built_template if built else _template)(dsn))
     try:
         yield dsn.format(name)
     finally:
         await _execute(dsn.format("postgres"), f"drop database {name} with (force)")
 
 
+async def _template(dsn: str) -> str:
+    """The migrated template of this month: that of the month before has one leaf of the log less ahead of it."""
+    name = f"{TEMPLATE}_{now():%Y%m}"
+    if not await _is_there(dsn, name):
+        await _execute(dsn.format("postgres"), f"create database {name}")
+        await migrate(dsn.format(name))
+    return name
+
+
 async def _built_template(dsn: str) -> str:
     """The template with read models, made when it is first asked for: fourteen builds take longer than a clone."""
-    if not await _execute(dsn.format("postgres"), f"select 1 from pg_database where datname = '{BUILT}'"):
-        await _clone(dsn, BUILT, TEMPLATE)
-        async with Engine(dsn.format(BUILT), PROJECTIONS, PARTITIONS) as engine:
+    name = f"{BUILT}_{now():%Y%m}"
+    if not await _is_there(dsn, name):
+        await _clone(dsn, name, await _template(dsn))
+        async with Engine(dsn.format(name), PROJECTIONS, PARTITIONS) as engine:
             await engine.start()
-    return BUILT
+    return name
+
+
+async def _is_there(dsn: str, name: str) -> bool:
+    return bool(await _execute(dsn.format("postgres"), f"select 1 from pg_database where datname = '{name}'"))
 
 
 async def _clone(dsn: str, name: str, template: str) -> None:
