@@ -146,7 +146,7 @@ def _in_words(part: Condition, context: Context) -> str:
         return "every part holds" if isinstance(part, All) else "no part holds"
     actual = look_up(context, part.path)
     found = "is missing" if actual is MISSING else f"is {_shown(actual)}"
-    wanted = "" if part.value is None else f" {_shown(part.value)}"
+    wanted = "" if part.operator.takes_nothing else f" {_shown(part.value)}"
     return f"{part.field} {part.operator.name}{wanted}: {found}"
 
 

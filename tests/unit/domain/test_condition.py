@@ -174,6 +174,11 @@ def test_groups(condition: Any, expected: bool) -> None:
         ({"all": [{"any": [FALSE, FALSE]}, FALSE]}, "all[0]", "no part holds"),
         ({"all": [TRUE, TRUE]}, "", "every part holds"),
         (rule("gone", "exists"), "", "trigger.body.gone exists: is missing"),
+        (
+            {"field": "trigger.body.gone", "operator": "equals", "value": None},
+            "",
+            "trigger.body.gone equals null: is missing",
+        ),
         ({"all": [rule("text", "matches", "^x")]}, "all[0]", 'trigger.body.text matches "^x": is "Hello World"'),
     ],
 )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.flow.forms import MAX_FORM, Field, fields, filled_in, mistake_in_form, wrong
-from domain.flow.steps import ApprovalStep, Step, WaitForStep
+from domain.flow.steps import ApprovalStep, SetStep, Step, WaitForStep
 from domain.run.links import Links, run_of, token_hash
 from domain.values.json import Json, JsonObject
 from domain.zap.advice import advice
@@ -213,6 +213,11 @@ class TestAdvice:
         ]  # fmt: skip
         plain = msgspec.structs.replace(definition, settings=msgspec.UNSET)
         assert [one.code for one in advice(plain, has_mail=True)] == ["no_otherwise"]
+
+    def test_names_that_look_like_templates_are_told(self) -> None:
+        step = SetStep("v", {"plain": "{{ trigger.body.x }}", "more": [{"{{ trigger.body.k }}": 1}]})
+        (told,) = advice(Definition(Trigger("webhook.catch"), (step,)), has_mail=True)
+        assert (told.code, told.at[:4]) == ("literal_name", ("steps", "0", "values", "more"))
 
 
 @pytest.mark.parametrize("name", ["$ref", "$dynamicRef", "$recursiveRef"])
