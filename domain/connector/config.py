@@ -14,6 +14,8 @@ from domain.values.shapes import ecma, in_words
 
 C = TypeVar("C", bound=msgspec.Struct)
 _TEMPLATE = re.compile(r"\{\{|\{%")
+_MARKED = re.compile(r"`([^`]*)`")
+"""What msgspec marks as JSON; a pattern may hold the mark itself."""
 _PLACE = re.compile(r" - at `\$\.?(.*)`\Z", re.DOTALL)
 
 
@@ -115,7 +117,7 @@ def _explained(error: msgspec.ValidationError, wanted: object) -> tuple[str, str
     """The place inside the value, and the reason in the words of the user's JSON."""
     text = in_words(error)
     place = _PLACE.search(text)
-    reason = _PLACE.sub("", text).replace("`", "")
+    reason = _MARKED.sub(r"\1", _PLACE.sub("", text))
     choices = _choices(wanted)
     if choices:
         reason = f"must be one of {', '.join(choices)}"

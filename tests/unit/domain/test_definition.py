@@ -7,7 +7,7 @@ import pytest
 from msgspec import UNSET, Meta, UnsetType
 
 from domain.connector.catalog import Catalog
-from domain.connector.config import config_schema
+from domain.connector.config import config_schema, problems
 from domain.connector.descriptor import ActionContext, ActionDescriptor, TriggerDescriptor
 from domain.connector.outcome import Outcome, Succeeded
 from domain.flow.steps import ActionStep
@@ -28,6 +28,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     count: int | UnsetType = UNSET
     ratio: float | UnsetType = UNSET
     fast: bool = False
+    name: Annotated[str, Meta(pattern=r"^[a-z`.]+\Z")] | UnsetType = UNSET
     headers: JsonObject = {}
     body: Json = None
 
@@ -160,3 +161,5 @@ def test_the_catalog_shows_fields_as_json_schema() -> None:
         "default": "POST",
     }
     assert "type" not in schema["properties"]["body"]
+    assert schema["properties"]["name"]["pattern"] == "^[a-z`.]+$"
+    assert problems(Config, {"url": "x", "name": "a b"}) == {"name": "expected str that matches ^[a-z`.]+$"}
