@@ -1,7 +1,7 @@
 """Carries runs on in lanes, as there is room for their payloads in memory."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from uuid import UUID
 
@@ -11,9 +11,10 @@ from consumers.kafka.lanes import Lanes
 from consumers.runner.executor import Executor
 from consumers.runner.family import Family, until_done
 from consumers.runner.serial_runs import SerialRuns
+from consumers.runner.shares.batched import Batched
 from consumers.runner.shares.room import Held, Rooms, is_large
 from consumers.runner.shares.share import Busy
-from consumers.runner.wake_ups import RunMessage, sizes_of, states_of
+from consumers.runner.wake_ups import RunMessage, requested, sizes_of, states_of
 from domain.run.state import LoadedRun
 from sql.log.event_store import PgEventStore
 from sql.log.pages import PAGE_BYTES
@@ -32,53 +33,72 @@ class Carrying:
         self._executor: Executor = family.executor
         self._lanes: Lanes = family.lanes
         self._rooms: Rooms = family.rooms
+        self._sizes = Batched(partial(sizes_of, store), PART)
+        self._states = Batched(partial(states_of, store), PART)
 
     async def begin(self, messages: Sequence[RunMessage]) -> None:
-        """Begin or queue each of these runs, in parts that fit into memory together."""
-        sizes = await sizes_of(self._store, messages)
-        part: list[RunMessage] = []
-        room = PAGE_BYTES
-        for item in messages:
-            size = sizes.get(item.run_id, 0)
-            if len(part) == PART:
-                await self._begin(part, sizes)
-                await asyncio.sleep(0)
-                part, room = [], PAGE_BYTES
-            if is_large(size) and not item.is_ordered:
-                self._advance_later(item, size)
-                continue
-            room -= size
-            if part and room < 0:
-                await self._begin(part, sizes)
-                part, room = [], PAGE_BYTES - size
-            part.append(item)
-        if part:
-            await self._begin(part, sizes)
+        """Begin or queue each of these runs. One that has to be read is read when it is its tenant's turn.
 
-    async def _begin(self, part: Sequence[RunMessage], sizes: Mapping[UUID, int]) -> None:
-        """Carry on runs for whose payloads there is room now, or put them into the queues of their serial zaps."""
-        held = {item.position: self._rooms.small.take_now(item.tenant_id, sizes.get(item.run_id, 0)) for item in part}
-        try:
-            runs = await states_of(self._store, [item for item in part if held[item.position] or item.is_ordered])
-            serial = {run_id: entry for run_id, run in runs.items() if (entry := await self._serial.entry(run))}
-            if serial:
-                await self._serial.enter(sorted(serial.values(), key=lambda entry: entry.run.first.position))
-        except BaseException:
-            for one in held.values():
-                self._give(one)
-            raise
-        for item in part:
-            room, run = held[item.position], runs.get(item.run_id)
+        Thousands that wake at once would otherwise be read before the next message is taken, which may be another
+        tenant's. Only where runs may have to wait for one another are they read here, in the order of the messages.
+        """
+        for first in range(0, len(messages), PART):
+            part = [item for item in messages[first : first + PART] if not item.is_ordered]
+            runs = requested(part)
+            for item in part:
+                if item.event is not None and item.run_id in runs:
+                    self._begin(item, runs[item.run_id], len(item.event.data))
+                else:
+                    self._submit(item, self._wake)
+            await asyncio.sleep(0)
+        ordered = [item for item in messages if item.is_ordered]
+        sizes = await sizes_of(self._store, [item.run_id for item in ordered]) if ordered else {}
+        for page in _pages(ordered, sizes):
+            await self._begin_ordered(page, sizes)
+
+    async def _begin_ordered(self, page: Sequence[RunMessage], sizes: Mapping[UUID, int]) -> None:
+        """Put runs into the queues of their serial zaps; those of other zaps, such as items of loops, begin."""
+        runs = requested(page)
+        missing = [item.run_id for item in page if item.run_id not in runs]
+        runs |= await states_of(self._store, missing) if missing else {}
+        serial = {run_id: entry for run_id, run in runs.items() if (entry := await self._serial.entry(run))}
+        if serial:
+            await self._serial.enter(sorted(serial.values(), key=lambda entry: entry.run.first.position))
+        for item in page:
             if item.run_id in serial:
-                self._give(room)
                 item.mark.close(item.position)
-            elif run is not None and not self._lanes.is_busy(run.id):
-                self._lanes.submit(run.id, partial(self._advance_small, item, run, room), run.tenant_id)
-            else:
-                self._give(room)
-                is_unread = room is None and not item.is_ordered
-                if run is not None or is_unread:  # one that cannot be read stays open, for a runner that can
-                    self._advance_later(item, sizes.get(item.run_id, 0))
+            elif item.run_id in runs:  # one that cannot be read stays open, for a runner that can
+                self._begin(item, runs[item.run_id], sizes.get(item.run_id, 0))
+
+    def _begin(self, item: RunMessage, run: LoadedRun, size: int) -> None:
+        """Carry on a run that is known already, where there is room for it now."""
+        held = None if self._lanes.is_busy(run.id) else self._rooms.small.take_now(item.tenant_id, size)
+        if held is None:
+            self._submit(item, partial(self._advance_unread, size=size))
+        else:
+            self._lanes.submit(run.id, partial(self._advance_small, item, run, held), run.tenant_id)
+
+    async def _wake(self, item: RunMessage) -> None:
+        """Carry on a run that is read now, together with others whose turn it is."""
+        size = await until_done(item.run_id, lambda _again: self._sizes.of(item.run_id)) or 0
+        held = None if is_large(size) else self._rooms.small.take_now(item.tenant_id, size)
+        if held is None:
+            await self._advance_unread(item, size)
+            return
+        try:
+            run = await until_done(item.run_id, lambda _again: self._states.of(item.run_id))
+        except BaseException:
+            self._give(held)
+            raise
+        if run is None:  # it cannot be read, and stays open for a runner that can
+            self._give(held)
+        else:
+            await self._advance_small(item, run, held)
+
+    def _submit(self, item: RunMessage, job: Callable[[RunMessage], Awaitable[None]]) -> None:
+        """Do this when it is the tenant's turn. Meanwhile the message takes no memory for its payload."""
+        unread = msgspec.structs.replace(item, event=None)
+        self._lanes.submit(item.run_id, partial(job, unread), item.tenant_id)
 
     def _give(self, held: Held | None) -> None:
         if held is not None:
@@ -99,12 +119,9 @@ class Carrying:
         finally:
             self._give(held)
 
-    def _advance_later(self, item: RunMessage, size: int) -> None:
-        """Carry on a run that is only read when it is its turn and there is room for it."""
-        unread = msgspec.structs.replace(item, event=None)
-        self._lanes.submit(item.run_id, partial(self._advance_unread, unread, size), item.tenant_id)
-
     async def _advance_unread(self, item: RunMessage, size: int) -> None:
+        """Carry on a run that is read once there is room for it."""
+
         async def advance(_again: bool) -> None:
             try:
                 advanced = await self._advanced(item, size, patient=False)
@@ -131,3 +148,18 @@ class Carrying:
     async def _until_done(self, item: RunMessage, advance: Callable[[bool], Awaitable[None]]) -> None:
         await until_done(item.run_id, advance)
         item.mark.close(item.position)
+
+
+def _pages(messages: Sequence[RunMessage], sizes: Mapping[UUID, int]) -> Iterator[list[RunMessage]]:
+    """The messages in order, cut where their runs would not fit into memory together."""
+    page: list[RunMessage] = []
+    room = PAGE_BYTES
+    for item in messages:
+        size = sizes.get(item.run_id, 0)
+        if page and (len(page) == PART or room < size):
+            yield page
+            page, room = [], PAGE_BYTES
+        page.append(item)
+        room -= size
+    if page:
+        yield page

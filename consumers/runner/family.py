@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
@@ -16,11 +17,12 @@ from consumers.runner.shares.room import Rooms
 from domain.run.state import ActiveRun, EndedRun, LoadedRun
 
 log = structlog.get_logger()
+T = TypeVar("T")
 MAX_STUCK_S = 60.0
 """The longest pause between two tries of a run that cannot be carried on, for instance by this release."""
 
 
-async def until_done(run_id: UUID, work: Callable[[bool], Awaitable[None]], again: bool = False) -> None:
+async def until_done(run_id: UUID, work: Callable[[bool], Awaitable[T]], again: bool = False) -> T:
     """Try again after any error: a run that is given up would stay open for ever. `work` is told of repeats."""
     pause_s = 1.0
     while True:

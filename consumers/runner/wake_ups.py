@@ -59,29 +59,26 @@ class RunMessage(msgspec.Struct, frozen=True):
         return self.ordering_key != self.run_id
 
 
-async def sizes_of(store: PgEventStore, messages: Sequence[RunMessage]) -> dict[UUID, int]:
+async def sizes_of(store: PgEventStore, run_ids: Sequence[UUID]) -> dict[UUID, int]:
     """Bytes of payload that each run brings into memory."""
-    sizes = {item.run_id: len(item.event.data) for item in messages if item.event and item.untouched}
-    others = [item.run_id for item in messages if item.run_id not in sizes]
-    return {**sizes, **await patiently(lambda: store.sizes(StreamKind.RUN, others))} if others else sizes
+    return await patiently(lambda: store.sizes(StreamKind.RUN, run_ids))
 
 
-async def states_of(store: PgEventStore, messages: Sequence[RunMessage]) -> dict[UUID, LoadedRun]:
-    """The state of the runs: from the message where it holds the whole run, else from the log.
+async def states_of(store: PgEventStore, run_ids: Sequence[UUID]) -> dict[UUID, LoadedRun]:
+    """The runs as the log has them. Those that cannot be read are missing."""
+    runs: dict[UUID, LoadedRun] = {}
+    for run_id, events in (await patiently(lambda: store.read_streams(StreamKind.RUN, run_ids))).items():
+        _fold(runs, run_id, events)
+    return runs
 
-    The first append of a loop's item may hold more than its request.
-    """
+
+def requested(messages: Sequence[RunMessage]) -> dict[UUID, LoadedRun]:
+    """Runs of which the message holds all. The first append of a loop's item may hold more than its request."""
     runs: dict[UUID, LoadedRun] = {}
     for item in messages:
         if item.event is not None and item.untouched:
             _fold(runs, item.run_id, [item.event])
-    runs = {run_id: run for run_id, run in runs.items() if not is_item(run.state)}
-    missing = [item.run_id for item in messages if item.run_id not in runs]
-    if missing:
-        streams = await patiently(lambda: store.read_streams(StreamKind.RUN, missing))
-        for run_id, events in streams.items():
-            _fold(runs, run_id, events)
-    return runs
+    return {run_id: run for run_id, run in runs.items() if not is_item(run.state)}
 
 
 def _fold(runs: dict[UUID, LoadedRun], run_id: UUID, events: Sequence[StoredEvent]) -> None:

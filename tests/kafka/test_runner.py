@@ -13,7 +13,7 @@ from consumers.outbound.circuit import FAILURES
 from consumers.scheduler.timers import Scheduler
 from domain.flow.retry import DEFAULT, JITTER, FixedRetry
 from domain.flow.steps import ActionStep
-from domain.log.event import StreamKind
+from domain.log.event import StoredEvent, StreamKind
 from domain.run.events import (
     RunCompleted,
     RunEvent,
@@ -24,11 +24,12 @@ from domain.run.events import (
     StepSucceeded,
 )
 from domain.zap.settings import Concurrency, ZapSettings
+from sql.log.event_store import PgEventStore
 from sql.postgres.queries import Queries
 from sql.process.clock import new_id, now
 from tests.support.bench import PARTITIONS, Bench, at_work
 from tests.support.broker import Broker
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE_S, eventually
 from tests.support.sink import Sink, running_sink
 
 
@@ -117,6 +118,33 @@ async def test_a_missing_path_fails_the_run_and_is_named(bench: Bench, sink: Sin
     assert isinstance(events[1], RunFailed)
     assert "trigger.body.nope" in events[1].message
     assert sink.count == 0
+
+
+async def test_a_run_that_is_being_read_holds_up_no_other(
+    bench: Bench, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands wake at once where delays end together; a webhook that comes then does not wait for them."""
+    sink.status = 500
+    zap = await bench.zap({"url": sink.url})
+    slow = await bench.request(zap)
+    await bench.has(slow, StepAttemptFailed)
+    sink.status = 200
+    reading, go_on = asyncio.Event(), asyncio.Event()
+    read = PgEventStore.read_streams
+
+    async def slowly(
+        store: PgEventStore, kind: StreamKind, stream_ids: Sequence[UUID]
+    ) -> dict[UUID, list[StoredEvent]]:
+        reading.set()
+        await go_on.wait()
+        return await read(store, kind, stream_ids)
+
+    monkeypatch.setattr(PgEventStore, "read_streams", slowly)
+    await bench.fire_timer(slow)
+    await asyncio.wait_for(reading.wait(), PATIENCE_S)
+    await bench.has(await bench.request(zap), StepSucceeded, RunCompleted)
+    go_on.set()
+    await bench.has(slow, StepAttemptFailed, RunResumed, StepSucceeded, RunCompleted)
 
 
 async def test_a_payload_that_travels_by_reference_is_run(bench: Bench, sink: Sink) -> None:
