@@ -25,7 +25,7 @@ declare
     streams uuid[] := array(select s from unnest(_stream) s order by s);
     has_deliveries boolean := array_remove(_dedupe, null) <> '{}';
     has_timers boolean := array_remove(_timer, null) <> '{}';
-    has_sources boolean := coalesce(array_remove(_of, null) <> '{}', false);
+    has_forgotten boolean := false;
     head bigint; prev bytea; ts timestamptz;
     -- Of each command: the place of its last event in the call, the version of its stream before, and its outcome.
     ends bigint[] := array(select max(e.o) from unnest(_cmd) with ordinality e(cmd, o) group by e.cmd order by e.cmd);
@@ -66,7 +66,10 @@ begin
         from unnest(_kind, _stream) with ordinality c(k, s, o) order by c.o
     );
 
-    if has_deliveries or has_timers or has_sources or versions <> _expected then
+    if array_remove(_of, null) <> '{}' then
+        has_forgotten := exists (select from es.forgotten_events g where g.position = any(_of));
+    end if;
+    if has_deliveries or has_timers or has_forgotten or versions <> _expected then
         select array_agg(j.outcome order by j.o), array_agg(j.refused order by j.o), array_agg(j.version order by j.o),
                array_agg(j.position order by j.o), array_agg(j.stream_id order by j.o)
         into outcomes, refused, there_version, there_position, there_stream
