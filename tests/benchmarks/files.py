@@ -4,6 +4,7 @@ import time
 
 from tests.benchmarks.support import Report, Row, database_settings
 from tests.support.file_journey import digest, file_target, forget_peak, journey, peak, post_file
+from tests.support.folders import DISK
 from tests.support.object_store import object_store
 from tests.support.system import running_system
 
@@ -16,7 +17,7 @@ async def run(*, quick: bool) -> Report:
     """Seconds, and the highest memory of API and runner meanwhile, above what they have had before."""
     size = SIZE // 10 if quick else SIZE
     rows = []
-    async with running_system(on_disk=True) as system, file_target(size) as target, object_store() as (store, objects):
+    async with running_system(DISK) as system, file_target(size) as target, object_store() as (store, objects):
         await system.sign_up()
         hook = (await journey(system, target.address, store))["hook_url"]
         await system.settled([await post_file(system, hook, WARM_UP)], PATIENCE_S)

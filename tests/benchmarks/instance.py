@@ -15,7 +15,7 @@ import psutil
 from app.config.data_dir import free_ports
 from app.config.settings import Secret, Settings
 from sql.postgres.migrate import migrate
-from tests.support.folders import data_folder
+from tests.support.folders import DISK, data_folder
 
 ROOT = Path(__file__).parents[2]
 BOOT_S = 40.0
@@ -132,7 +132,7 @@ async def started(
 
 def _folder(kept: Path | None) -> AbstractContextManager[Path]:
     if kept is None:
-        return data_folder(on_disk=True)
+        return data_folder(DISK)
     kept.mkdir(parents=True, exist_ok=True)
     return nullcontext(kept)
 

@@ -6,7 +6,6 @@
 import asyncio
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
@@ -202,19 +201,18 @@ async def test_runs_go_on_as_they_began_when_their_zap_is_changed_paused_and_del
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A disk on which all temporary folders lie."""
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk that is full soon."""
     mount = ["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", str(tmp_path)]
     if subprocess.run(mount, check=False).returncode:
         pytest.skip("no small disk can be mounted here")
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     yield tmp_path
     subprocess.run(["umount", "-l", tmp_path], check=True)
 
 
 async def test_a_disk_that_is_full_for_a_while(small_disk: Path) -> None:
-    """F27: all that `up` writes is on it. Senders are refused, and nothing needs a repair."""
-    async with running_system(on_disk=True) as system, running_sink() as sink:
+    """F27: all that `up` writes is on it, so not Apache Kafka. Senders are refused, and nothing needs a repair."""
+    async with running_system(small_disk) as system, running_sink() as sink:
         async with under_load(system, sink) as load:
             await load.arrived(100)
             earlier = await read_log(system.dsn)

@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError
 from app.config.data_dir import DataDir
 from app.local.child import Child, Service, port_answers
 from tests.support.broker import Broker
-from tests.support.folders import data_folder
+from tests.support.folders import DISK, data_folder
 
 JARS = Path(__file__).parents[2] / ".kafka" / "jars"
 HOST = "127.0.0.1"
@@ -162,7 +162,7 @@ async def running_kafka(
     listeners: Sequence[str] = (), properties: Mapping[str, str] | None = None, scram: Sequence[str] = ()
 ) -> AsyncIterator[KafkaServer]:
     """Apache Kafka on free ports; gone, with its data, afterwards."""
-    with data_folder(on_disk=True) as folder:
+    with data_folder(DISK) as folder:
         directory = DataDir(folder / "data")
         directory.create()
         server = KafkaServer(directory, listeners, properties, scram)

@@ -162,13 +162,13 @@ class System:
 
 
 @asynccontextmanager
-async def running_system(*, on_disk: bool = False, **variables: str) -> AsyncIterator[System]:
+async def running_system(disk: Path | None = None, **variables: str) -> AsyncIterator[System]:
     """Start `up` in a fresh data directory on a free port; everything is gone afterwards."""
     port = next(free_ports())
     lines: list[str] = []
     async with AsyncExitStack() as stack:
         kafka = await stack.enter_async_context(running_kafka()) if APACHE else None
-        data = stack.enter_context(data_folder(on_disk=on_disk)) / "data"
+        data = stack.enter_context(data_folder(disk)) / "data"
         service = Service(
             name="up",
             argv=(sys.executable, "-m", "app.cli", "up"),
