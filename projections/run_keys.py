@@ -7,7 +7,7 @@ job reads those again (`reread`), so that this list is always what a rebuild wou
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
@@ -139,12 +139,17 @@ async def _declaring(connection: Connection, events: Sequence[StoredEvent]) -> l
         if event.type == "zap.run.requested":
             zaps[event.stream_id] = _of_zap.decode(event.data).zap_id
     missing = {event.stream_id for event in events} - zaps.keys()
-    if missing:
-        rows = await connection.fetch(_queries["zaps_of"], StreamKind.RUN, sorted(missing))
-        zaps |= {row[0]: row[1] for row in rows}
+    zaps |= await zaps_of(connection, missing)
     settings = await settings_of(connection, zaps.values())
     declared = {zap_id for zap_id, one in settings.items() if one.search_keys or one.subject}
     return sorted(run_id for run_id, zap_id in zaps.items() if zap_id in declared)
+
+
+async def zaps_of(connection: Connection, run_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """The zaps of runs, by their first events."""
+    if not run_ids:
+        return {}
+    return {row[0]: row[1] for row in await connection.fetch(_queries["zaps_of"], StreamKind.RUN, sorted(run_ids))}
 
 
 async def settings_of(connection: Writer, zap_ids: Iterable[UUID]) -> dict[UUID, ZapSettings]:

@@ -17,6 +17,7 @@ from domain.registry import decode
 from domain.run import events as run
 from projections.engine.projection import Projection
 from projections.engine.rows import columns, execute, storable
+from projections.run_keys import zaps_of
 from sql.postgres.pool import Connection
 from sql.postgres.queries import Queries
 
@@ -188,9 +189,7 @@ async def _zaps(connection: Connection, events: Sequence[tuple[StoredEvent, Even
     """The zaps of the runs; what a batch lacks stands in the first event of the run."""
     found = {stored.stream_id: event.zap_id for stored, event in events if isinstance(event, run.RunRequested)}
     missing = {stored.stream_id for stored, _event in events if stored.kind == StreamKind.RUN} - found.keys()
-    if missing:
-        found.update(await connection.fetch(_queries["zaps_of"], StreamKind.RUN, sorted(missing)))  # type: ignore[arg-type]  # rows of two
-    return found
+    return found | await zaps_of(connection, missing)
 
 
 def _zap_of(stored: StoredEvent, event: Event, zaps: Mapping[UUID, UUID]) -> UUID:

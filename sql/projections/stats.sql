@@ -40,12 +40,6 @@ delete from stats s
 using unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[], $5::text[]) u(tenant_id, zap_id, width, at, step_id)
 where s.tenant_id = u.tenant_id and s.zap_id = u.zap_id and s.width = u.width and s.at = u.at and s.step_id = u.step_id
 
--- name: zaps_of
--- The zaps of runs, by their first events.
-select s.id, (convert_from(e.data, 'UTF8')::jsonb ->> 'zap_id')::uuid
-from unnest($2::uuid[]) s(id)
-cross join lateral (select data from es.events where kind = $1 and stream_id = s.id and version = 1 limit 1) e
-
 -- name: read
 -- The buckets of a zap or of all, of one width, in order; what is kept for good comes in rows of its own.
 (select at, step_id, sums from rm.stats
