@@ -4,6 +4,7 @@ PostgreSQL sends what hashes are made of, and they are made here: its own SHA-25
 instructions for that.
 """
 
+from collections.abc import Sequence
 from hashlib import sha256
 from struct import Struct
 from typing import TYPE_CHECKING
@@ -146,21 +147,34 @@ class _Events:
 
     def _hashed(self, rows: memoryview) -> int:
         """Hash whole rows. Gives their bytes."""
-        at, size = 0, len(rows)
-        seen, links, times, before = self._seen, self._links, self._times, self._after + 1
-        while at + _ROW.size <= size:
+        at, size, head, following = 0, len(rows), _ROW.size, -1
+        links: list[bytes] = []
+        times: list[bytes] = []
+        while (begin := at + head) <= size:
             _columns, length, position, link, time = _ROW.unpack_from(rows, at)
             end = at + _FRAME + length
             if end > size:
                 break
-            if end > at + _ROW.size and (digest := sha256(rows[at + _ROW.size : end]).digest()) != link[4:]:
+            if end > begin and (digest := sha256(rows[begin:end]).digest()) != link[4:]:
                 self.changed[position] = digest
-            slot = position - before
-            seen[slot] = 2 if seen[slot] else 1
-            links[slot * LINK : (slot + 1) * LINK] = link
-            times[slot * TIME : (slot + 1) * TIME] = time
-            at = end
+            if position != following:
+                self._note(following, links, times)
+                links, times = [], []
+            links.append(link)
+            times.append(time)
+            at, following = end, position + 1
+        self._note(following, links, times)
         return at
+
+    def _note(self, before: int, links: Sequence[bytes], times: Sequence[bytes]) -> None:
+        """Keep what came of the positions right before one: nearly all come in order."""
+        if not links:
+            return
+        end = before - self._after - 1
+        first = end - len(links)
+        self._seen[first:end] = bytes([2 if seen else 1 for seen in self._seen[first:end]])
+        self._links[first * LINK : end * LINK] = b"".join(links)
+        self._times[first * TIME : end * TIME] = b"".join(times)
 
     def irregular(self) -> list[Broken]:
         """The first position that not exactly one event has, if there is one."""
