@@ -7,7 +7,7 @@ job reads those again (`reread`), so that this list is always what a rebuild wou
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
@@ -24,6 +24,7 @@ from domain.zap.events import ZapPublished
 from domain.zap.settings import DEFAULT, ZapSettings
 from projections.engine.projection import Projection
 from projections.engine.rows import execute, forgotten_apart
+from projections.run_zaps import zaps_of
 from projections.search.declared import Found, found_keys
 from projections.search.reading import streams_of, values_of
 from sql.postgres.pool import Connection, Pool
@@ -134,22 +135,10 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
 
 async def _declaring(connection: Connection, events: Sequence[StoredEvent]) -> list[UUID]:
     """Those of the runs whose zaps declare keys."""
-    zaps: dict[UUID, UUID] = {}
-    for event in events:
-        if event.type == "zap.run.requested":
-            zaps[event.stream_id] = _of_zap.decode(event.data).zap_id
-    missing = {event.stream_id for event in events} - zaps.keys()
-    zaps |= await zaps_of(connection, missing)
+    zaps = await zaps_of(connection, events)
     settings = await settings_of(connection, zaps.values())
     declared = {zap_id for zap_id, one in settings.items() if one.search_keys or one.subject}
     return sorted(run_id for run_id, zap_id in zaps.items() if zap_id in declared)
-
-
-async def zaps_of(connection: Connection, run_ids: Collection[UUID]) -> dict[UUID, UUID]:
-    """The zaps of runs, by their first events."""
-    if not run_ids:
-        return {}
-    return {row[0]: row[1] for row in await connection.fetch(_queries["zaps_of"], StreamKind.RUN, sorted(run_ids))}
 
 
 async def settings_of(connection: Writer, zap_ids: Iterable[UUID]) -> dict[UUID, ZapSettings]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import assert_never, cast
 from uuid import UUID
 
 import msgspec
@@ -102,30 +102,26 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
 
 def _fold(change: _Change, event: Event, at: datetime) -> None:
     """Each event sets status and error anew, so that it makes no difference where one batch ends."""
-    assert isinstance(event, run.RunEvent)
-    match event:
-        case run.RunRequested():
-            change.requested, change.started_at, change.status = event, at, "queued"
+    match cast(run.RunEvent, event):  # what is frequent first: each class that an event is not costs time
+        case run.RunRequested() as requested:
+            change.requested, change.started_at, change.status = requested, at, "queued"
+        case run.StepSucceeded() | run.StepAttemptFailed() | run.StepFailed() as attempt:
+            _fold_attempt(change, attempt)
+        case run.RunCompleted() | run.RunFiltered() | run.RunFailed() | run.RunTimedOut() | run.RunCancelled() as end:
+            change.finished_at = at
+            _end(change, end)
         case run.StepStarted() | run.StepDecided() | LoopFinished() | run.RunResumed():
             change.status, change.error = "running", None
-        case run.StepSucceeded() | run.StepAttemptFailed() | run.StepFailed():
-            _fold_attempt(change, event)
-        case run.StepPostponed():
-            change.status, change.error = (
-                "waiting",
-                _error(run.Failure(code=event.code, message=event.message), event.step_id),
-            )
+        case run.StepPostponed(step_id=step_id, code=code, message=message):
+            change.status, change.error = "waiting", _error(run.Failure(code=code, message=message), step_id)
         case run.StepDelayed() | waits.ApprovalAsked() | waits.CallbackAwaited():
             change.status, change.error = "waiting", None
         case LoopStarted() | LoopProgressed() | ZapCalled():
             change.status, change.error = "waiting", None
         case waits.ApprovalAnswered() | waits.ApprovalMailed() | waits.CallbackReceived():
             pass  # not handled: what the run does next says how it stands
-        case run.RunCompleted() | run.RunFiltered() | run.RunFailed() | run.RunTimedOut() | run.RunCancelled():
-            change.finished_at = at
-            _end(change, event)
-        case _:
-            assert_never(event)
+        case other:
+            assert_never(other)
 
 
 def _fold_attempt(change: _Change, event: run.StepSucceeded | run.StepAttemptFailed | run.StepFailed) -> None:

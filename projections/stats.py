@@ -4,20 +4,21 @@ Everything about a run counts at the moment of its request, which its id carries
 statistics are about the same. All are sums, so batches may come in any order.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from uuid import UUID
 
 from domain.history.durations import length_of
-from domain.history.sums import ACCEPTED, Sums, packed, unpacked
+from domain.history.sums import ACCEPTED, Sums, add_one, packed, unpacked
 from domain.intake.events import RequestRejected, RequestsCounted
 from domain.log.event import Event, StoredEvent, StreamKind
 from domain.registry import decode
 from domain.run import events as run
 from projections.engine.projection import Projection
 from projections.engine.rows import columns, execute, storable
-from projections.run_keys import zaps_of
+from projections.run_zaps import zaps_of
 from sql.postgres.pool import Connection
 from sql.postgres.queries import Queries
 
@@ -35,6 +36,8 @@ KEPT_RUNS = 500
 """Runs whose events are read at once."""
 BUCKETS = 2_000
 """That are sealed at once."""
+_WITH_TIME = 7
+"""The version of UUIDs that begin with a moment (RFC 9562 §5.7)."""
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _ENDS: Mapping[str, str] = {
     "zap.run.completed": "completed",
@@ -44,6 +47,8 @@ _ENDS: Mapping[str, str] = {
     "zap.run.cancelled": "cancelled",
 }
 _STEPS = frozenset({"zap.run.step_succeeded", "zap.run.step_failed", "zap.run.step_attempt_failed"})
+_Steps: TypeAlias = defaultdict[str, Sums]
+"""What is counted of steps by their ids, and of the run under an empty one."""
 _Key: TypeAlias = tuple[UUID, UUID, Width, datetime, str]
 """A bucket: of a tenant and a zap, its width and begin, and the id of a step, empty for the run."""
 _OfPool: TypeAlias = "Connection | PoolConnectionProxy[asyncpg.Record]"
@@ -117,22 +122,20 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
 
 async def _counted(connection: Connection, events: Sequence[StoredEvent]) -> dict[_Key, Sums]:
     """What events add to each bucket: by minute first, as most of a batch are of one minute."""
-    decoded = [(stored, decode(stored.type, stored.schema_version, stored.data)) for stored in events]
-    zaps = await _zaps(connection, decoded)
-    minutes: dict[tuple[UUID, UUID, datetime, str], Sums] = {}
-    for stored, event in decoded:
+    zaps = await zaps_of(connection, [stored for stored in events if stored.kind == StreamKind.RUN])
+    minutes: dict[tuple[UUID, UUID, datetime], _Steps] = defaultdict(lambda: defaultdict(Sums))
+    for stored in events:
         at = _asked_at(stored)
-        for step_id, sums in _sums(stored, event, at):
-            key = stored.tenant_id, _zap_of(stored, event, zaps), floor(at, "minute"), step_id
-            if key in minutes:
-                minutes[key].add(sums)
-            else:
-                minutes[key] = sums
-    found: dict[_Key, Sums] = {}
-    for (tenant_id, zap_id, minute, step_id), sums in minutes.items():
+        # What ends a run is not looked into: all of them have a moment and a name.
+        event = None if stored.type in _ENDS else decode(stored.type, stored.schema_version, stored.data)
+        zap_id = zaps.get(stored.stream_id, ALL_ZAPS) if stored.kind == StreamKind.RUN else _asked_for(event)
+        _count(minutes[stored.tenant_id, zap_id, floor(at, "minute")], stored, event, at)
+    found: dict[_Key, Sums] = defaultdict(Sums)
+    for (tenant_id, zap_id, minute), steps in minutes.items():
         for width in WIDTHS:
             for of in {zap_id, ALL_ZAPS}:
-                found.setdefault((tenant_id, of, width, floor(minute, width), step_id), Sums()).add(sums)
+                for step_id, sums in steps.items():
+                    found[tenant_id, of, width, floor(minute, width), step_id].add(sums)
     return found
 
 
@@ -180,56 +183,52 @@ def floor(moment: datetime, width: Width) -> datetime:
 
 def _asked_at(stored: StoredEvent) -> datetime:
     """The moment in a stream's id, where it has one."""
-    if stored.stream_id.version != 7:
+    bits = stored.stream_id.int
+    if bits >> 76 & 0xF != _WITH_TIME:
         return stored.recorded_at
-    return datetime.fromtimestamp((stored.stream_id.int >> 80) / 1_000, UTC)
+    return datetime.fromtimestamp((bits >> 80) / 1_000, UTC)
 
 
-async def _zaps(connection: Connection, events: Sequence[tuple[StoredEvent, Event]]) -> dict[UUID, UUID]:
-    """The zaps of the runs; what a batch lacks stands in the first event of the run."""
-    found = {stored.stream_id: event.zap_id for stored, event in events if isinstance(event, run.RunRequested)}
-    missing = {stored.stream_id for stored, _event in events if stored.kind == StreamKind.RUN} - found.keys()
-    return found | await zaps_of(connection, missing)
+def _asked_for(event: Event | None) -> UUID:
+    """The zap of requests that started no run."""
+    return event.zap_id if isinstance(event, RequestRejected | RequestsCounted) else ALL_ZAPS
 
 
-def _zap_of(stored: StoredEvent, event: Event, zaps: Mapping[UUID, UUID]) -> UUID:
-    if isinstance(event, RequestRejected | RequestsCounted):
-        return event.zap_id
-    return zaps.get(stored.stream_id, ALL_ZAPS)
-
-
-def _sums(stored: StoredEvent, event: Event, at: datetime) -> Iterator[tuple[str, Sums]]:
-    """What an event adds to the run, under an empty id, and to its step."""
+def _count(steps: _Steps, stored: StoredEvent, event: Event | None, at: datetime) -> None:
+    """Count an event for the run, under an empty id, and for its step. What is frequent comes first."""
     match event:
-        case RequestRejected():
-            yield "", Sums(requests={event.reason: 1})
-        case RequestsCounted():
-            yield "", Sums(requests={event.reason: event.count})
-        case run.RunRequested() if event.source == "webhook":
-            yield "", Sums(requests={ACCEPTED: 1})
+        case None:
+            run_ = steps[""]
+            add_one(run_.runs, _ENDS[stored.type])
+            add_one(run_.took, length_of(_ms(stored.recorded_at - at)))
         case run.StepSucceeded() | run.StepFailed() | run.StepAttemptFailed():
-            yield from _step(stored, event, at)
-        case _ if stored.type in _ENDS:
-            yield "", Sums(runs={_ENDS[stored.type]: 1}, took={length_of(_ms(stored.recorded_at - at)): 1})
+            _count_attempt(steps, stored, event, at)
+        case run.RunRequested():
+            if event.source == "webhook":
+                add_one(steps[""].requests, ACCEPTED)
+        case RequestRejected():
+            add_one(steps[""].requests, event.reason)
+        case RequestsCounted():
+            steps[""].add(Sums(requests={event.reason: event.count}))
         case _:
             pass
 
 
-def _step(
-    stored: StoredEvent, event: run.StepSucceeded | run.StepFailed | run.StepAttemptFailed, at: datetime
-) -> Iterator[tuple[str, Sums]]:
-    queued = {length_of(_ms(event.started_at - at)): 1}
-    if stored.version == 2:
-        yield "", Sums(queue=queued)
+def _count_attempt(
+    steps: _Steps, stored: StoredEvent, event: run.StepSucceeded | run.StepFailed | run.StepAttemptFailed, at: datetime
+) -> None:
     step = Sums()
+    queued = length_of(_ms(event.started_at - at))
+    if stored.version == 2:
+        add_one(steps[""].queue, queued)
     if not isinstance(event, run.StepAttemptFailed):
-        step.runs = {"completed" if isinstance(event, run.StepSucceeded) else "failed": 1}
+        add_one(step.runs, "completed" if isinstance(event, run.StepSucceeded) else "failed")
     if event.attempt == 1:
-        step.queue = dict(queued)
+        add_one(step.queue, queued)
     if event.attempt:
-        step.took = {length_of(event.duration_ms): 1}
+        add_one(step.took, length_of(event.duration_ms))
     if not step.is_empty():
-        yield storable(event.step_id), step
+        steps[storable(event.step_id)].add(step)
 
 
 def _ms(span: timedelta) -> float:

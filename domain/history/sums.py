@@ -58,6 +58,11 @@ unpacked = msgspec.json.Decoder(Sums).decode
 """The sums of such bytes."""
 
 
+def add_one(mine: dict[_Name, int], name: _Name) -> None:
+    """Count one more of that name."""
+    mine[name] = mine.get(name, 0) + 1
+
+
 def _add(mine: dict[_Name, int], others: Mapping[_Name, int]) -> None:
     for name, count in others.items():
         mine[name] = mine.get(name, 0) + count

@@ -270,6 +270,8 @@ RunEvent: TypeAlias = (
 def due_at(event: RunEvent) -> datetime | None:
     """When the timer fires that the append of this event sets; None where it sets none."""
     match event:
+        case StepSucceeded() | RunCompleted():
+            return None  # as most do: each class that an event is not costs time
         case RunRequested():
             return event.deadline
         case StepAttemptFailed():

@@ -97,49 +97,63 @@ def evolve(state: RunState, event: events.RunEvent) -> RunState:
         return _requested(event) if state is None else state
     if not isinstance(state, ActiveRun):
         return state
-    if isinstance(event, events.End):
-        return EndedRun(
-            requested=state.requested,
-            status=_ENDS[type(event)],
-            outputs=state.outputs,
-            errors=state.errors,
-            decisions=state.decisions,
-            approvals=state.approvals,
-            callbacks=state.callbacks,
-            end=event,
-            awaits=state.awaits,
-            lists=state.lists,
-        )
-    if isinstance(event, LoopStarted | LoopProgressed | LoopFinished | ZapCalled):
-        return _of_children(state, event)
-    return _go_on(state, event)
+    match event:  # what is frequent comes first: each class that an event is not costs time
+        case events.StepSucceeded() | events.StepStarted() | events.StepAttemptFailed() | events.StepFailed():
+            return _attempted(_with_input(state, event), event)
+        case (
+            events.RunCompleted()
+            | events.RunFiltered()
+            | events.RunFailed()
+            | events.RunTimedOut()
+            | events.RunCancelled()
+        ):
+            return _ended(state, event)
+        case LoopStarted() | LoopProgressed() | LoopFinished() | ZapCalled():
+            return _of_children(state, event)
+        case _:
+            return _go_on(state, event)
 
 
-def _go_on(
+def _ended(state: ActiveRun, event: events.End) -> EndedRun:
+    return EndedRun(
+        requested=state.requested,
+        status=_ENDS[type(event)],
+        outputs=state.outputs,
+        errors=state.errors,
+        decisions=state.decisions,
+        approvals=state.approvals,
+        callbacks=state.callbacks,
+        end=event,
+        awaits=state.awaits,
+        lists=state.lists,
+    )
+
+
+def _attempted(
     state: ActiveRun,
-    event: events.StepStarted
-    | events.StepSucceeded
-    | events.StepAttemptFailed
-    | events.StepFailed
-    | events.StepPostponed
-    | events.StepDelayed
-    | events.StepDecided
-    | events.RunResumed
-    | waits.WaitEvent,
+    event: events.StepStarted | events.StepSucceeded | events.StepAttemptFailed | events.StepFailed,
 ) -> ActiveRun:
     replace = msgspec.structs.replace
-    if isinstance(event, events.StepStarted | events.StepAttempt):
-        state = _with_input(state, event)
     match event:
-        case events.StepStarted():
-            return replace(state, started=event, since=state.since or event.started_at)
         case events.StepSucceeded():
             return _next_step_begins(_taken(state, event), outputs={**state.outputs, event.step_id: event.output})
+        case events.StepStarted():
+            return replace(state, started=event, since=state.since or event.started_at)
         case events.StepFailed():
             return _next_step_begins(state, errors={**state.errors, event.step_id: event.failure})
         case events.StepAttemptFailed():
             since = state.since or event.started_at
             return replace(state, attempts=event.attempt, since=since, started=None, waits_until=event.retry_at)
+        case _:
+            assert_never(event)
+
+
+def _go_on(
+    state: ActiveRun,
+    event: events.StepPostponed | events.StepDelayed | events.StepDecided | events.RunResumed | waits.WaitEvent,
+) -> ActiveRun:
+    replace = msgspec.structs.replace
+    match event:
         case events.StepPostponed():
             return replace(state, since=state.since or event.at, started=None, waits_until=event.until)
         case events.StepDecided():

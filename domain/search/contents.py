@@ -1,7 +1,6 @@
 """What the index keeps of a run: the keys of its values and words, up to a bound."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 
 import msgspec
 
@@ -31,45 +30,85 @@ class Contents(msgspec.Struct):
 
 def contents_of(values: Mapping[str, Json], excluded: Sequence[Path] = ()) -> Contents:
     """The keys of a run's values, which stand under `trigger`, `steps` and `error`; nothing at or below these paths."""
-    contents = Contents(set())
-    left_out = _NOT_TWICE | set(excluded)
-    for name, value in values.items():
-        _collect(value, (name,), contents, left_out, speaks=True)
+    contents, left_out = Contents(set()), _NOT_TWICE | set(excluded)
+    _collect(dict(values), _known.all, contents, left_out)
     return contents
 
 
-def _collect(
-    value: Json, path: Path, contents: Contents, left_out: "frozenset[Path] | set[Path]", *, speaks: bool
-) -> None:
-    if contents.cut or path in left_out:
+class _Place:
+    """Where values stand in runs, and the keys of those that were met there lately."""
+
+    __slots__ = ("_inner", "keys", "path", "speaks")
+
+    def __init__(self, path: Path, *, speaks: bool) -> None:
+        self.path = path
+        self.speaks = speaks
+        self.keys: dict[Scalar | tuple[type, Scalar], tuple[bytes, ...]] = {}
+        self._inner: dict[str | int, _Place] = {}
+
+    def inner(self, name: str | int) -> "_Place":
+        """The place of a field, or of an item of a list."""
+        found = self._inner.get(name)
+        return self._made(name) if found is None else found
+
+    def _made(self, name: str | int) -> "_Place":
+        speaks = self.speaks and (isinstance(name, int) or may_speak(self.path))
+        self._inner[name] = made = _Place((*self.path, str(name)), speaks=speaks)
+        _known.count()
+        return made
+
+
+class _Known:
+    """All places. Runs of a zap have most of their values in common; what many do not share is forgotten with all."""
+
+    def __init__(self) -> None:
+        self.all = _Place((), speaks=True)
+        self._remembered = 0
+
+    def count(self) -> None:
+        """One more place or value is remembered."""
+        self._remembered += 1
+        if self._remembered > MOST_KNOWN:
+            self._remembered, self.all = 0, _Place((), speaks=True)
+
+
+_known = _Known()
+
+
+def _collect(value: Json, place: _Place, contents: Contents, left_out: "frozenset[Path]") -> None:
+    if contents.cut or place.path in left_out:
         return
-    match value:
-        case dict():
-            # Headers can be compared, but their words would be found in every run.
-            speaks = speaks and path[-1] != "headers"
-            for key, inner in value.items():
-                _collect(inner, (*path, key), contents, left_out, speaks=speaks)
-        case list():
-            for index, inner in enumerate(value):
-                _collect(inner, (*path, str(index)), contents, left_out, speaks=speaks)
-        case _:
-            add(value, path, contents, speaks=speaks)
+    if isinstance(value, dict | list):
+        for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            _collect(inner, place.inner(name), contents, left_out)
+    else:
+        # True and 1 are equal, but not of one type.
+        keys = place.keys.get(value if isinstance(value, str) else (type(value), value))
+        _add(value, _learned(value, place) if keys is None else keys, place, contents)
 
 
-def add(value: Scalar, path: Path, contents: Contents, *, speaks: bool) -> None:
-    """Add the keys of a text, number, true, false or null. `speaks`: its words count."""
-    size = sum(map(len, path))
-    if isinstance(value, str):
-        size += len(value)
-    is_common = size <= MAX_KNOWN and not isinstance(value, float)
-    keys = _known_keys(path, value, speaks) if is_common else _keys(path, value, speaks)
+def _add(value: Scalar, keys: tuple[bytes, ...], place: _Place, contents: Contents) -> None:
     contents.keys.update(keys)
-    too_long = not keys or (speaks and isinstance(value, str) and len(value) > MAX_LOOKED_AT)
-    contents.cut = too_long or contents.cut or len(contents.keys) >= MAX_KEYS
+    too_long = not keys or (place.speaks and isinstance(value, str) and len(value) > MAX_LOOKED_AT)
+    contents.cut = too_long or len(contents.keys) >= MAX_KEYS
 
 
-def _keys(path: Path, value: Scalar, speaks: bool) -> tuple[bytes, ...]:
-    """The keys of a value and of its words; none where its path is too long."""
+def _learned(value: Scalar, place: _Place) -> tuple[bytes, ...]:
+    keys = keys_of(value, place.path, speaks=place.speaks)
+    size = sum(map(len, place.path)) + (len(value) if isinstance(value, str) else 0)
+    if size <= MAX_KNOWN and (value or not isinstance(value, float)):  # -0.0 and 0.0 are equal
+        place.keys[value if isinstance(value, str) else (type(value), value)] = keys
+        _known.count()
+    return keys
+
+
+def may_speak(path: Path) -> bool:
+    """Whether words of the fields at a path count. Headers can be compared, but theirs would be found in every run."""
+    return path[-1:] != ("headers",)
+
+
+def keys_of(value: Scalar, path: Path, *, speaks: bool) -> tuple[bytes, ...]:
+    """The keys of a text, number, true, false or null, and those of its words; none where its path is too long."""
     leaf = leaf_key(path)
     if len(leaf) > MAX_PATH_BYTES:
         return ()
@@ -78,7 +117,3 @@ def _keys(path: Path, value: Scalar, speaks: bool) -> tuple[bytes, ...]:
         return (own,)
     text = value if isinstance(value, str) else repr(value)
     return (own, *[word_key(word) for word in words(text[:MAX_LOOKED_AT])])
-
-
-_known_keys = lru_cache(maxsize=MOST_KNOWN, typed=True)(_keys)
-"""Runs of a zap have most of their values in common. True and 1 are equal, but not of one type; -0.0 and 0.0 are."""

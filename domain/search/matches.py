@@ -5,7 +5,7 @@ from itertools import islice
 
 import msgspec
 
-from domain.search.contents import MAX_KEYS, Contents, add
+from domain.search.contents import MAX_KEYS, keys_of, may_speak
 from domain.search.query import Search
 from domain.values.json import Json, Scalar
 from domain.values.path import Path, written
@@ -28,9 +28,8 @@ def matches_of(values: Mapping[str, Json], search: Search) -> list[Match]:
     left = list(search.terms)
     found: list[Match] = []
     for path, value, speaks in islice(_leaves(dict(values), (), speaks=True), MAX_KEYS):
-        contents = Contents(set())
-        add(value, path, contents, speaks=speaks)
-        held = [(term, key) for term in left for key in contents.keys if term.holds(key)]
+        keys = set(keys_of(value, path, speaks=speaks))
+        held = [(term, key) for term in left for key in keys if term.holds(key)]
         name = written(path)
         if held and name:
             left = [term for term in left if all(term is not other for other, _key in held)]
@@ -44,7 +43,7 @@ def _leaves(value: Json, path: Path, *, speaks: bool) -> Iterator[tuple[Path, Sc
     """Texts, numbers and the like with their paths, and whether their words count."""
     match value:
         case dict():
-            speaks = speaks and path[-1:] != ("headers",)
+            speaks = speaks and may_speak(path)
             for key, inner in value.items():
                 yield from _leaves(inner, (*path, key), speaks=speaks)
         case list():

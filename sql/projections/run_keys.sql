@@ -63,12 +63,6 @@ select coalesce(sum(octet_length(e.data)), 0)::bigint
 from (select run_id from rm.run_keys where tenant_id = $1 and key = $2 order by run_id limit $3) k
 join es.events e on e.kind = $4 and e.stream_id = k.run_id
 
--- name: zaps_of
--- The zaps of runs, by their first events.
-select s.id, (convert_from(e.data, 'UTF8')::jsonb ->> 'zap_id')::uuid
-from unnest($2::uuid[]) s(id)
-cross join lateral (select data from es.events where kind = $1 and stream_id = s.id and version = 1 limit 1) e
-
 -- name: clear
 delete from run_keys k using unnest($1::uuid[], $2::uuid[]) r(tenant_id, run_id)
 where k.tenant_id = r.tenant_id and k.run_id = r.run_id
