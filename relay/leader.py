@@ -48,6 +48,8 @@ class Leader:
         self.checkpoint = checkpoint
         self.hinted = 0
         """How far the log has come, as its last commits have told."""
+        self.hurried_at = float("-inf")
+        """When a consumer last said that it has events from the topic only."""
         self._confirmed_at = _time()
 
     async def confirm(self) -> None:
@@ -129,7 +131,8 @@ class Leader:
 
 @asynccontextmanager
 async def lead(dsn: str, stop: asyncio.Event, wake: asyncio.Event) -> AsyncIterator[Leader | None]:
-    """Wait for leadership and hold it; None when `stop` came first. `wake` is set at each commit of the log.
+    """Wait for leadership and hold it; None when `stop` came first. `wake` is set at each commit of the log, and when
+    a consumer waits.
 
     The checkpoint need not survive a crash of the server to be right (older is only repeated work), so its
     writes do not wait for the disk.
@@ -150,7 +153,12 @@ async def lead(dsn: str, stop: asyncio.Event, wake: asyncio.Event) -> AsyncItera
             leader.hinted = int(str(head))
             wake.set()
 
+        def hurried(*_said: object) -> None:
+            leader.hurried_at = _time()
+            wake.set()
+
         await connection.add_listener("es", hinted)
+        await connection.add_listener("relay", hurried)
         connection.add_termination_listener(lambda _: wake.set())
         yield leader
     finally:

@@ -30,6 +30,8 @@ PACE_S = 0.02
 """Least time between two batches under load: twelve partitions make a batch of few events dear for everybody."""
 CALM_PACE_S = 0.2
 """The same while consumers take the log's tail themselves, so that nobody waits for the topic."""
+HURRY_S = 0.6
+"""For how long the relay hurries for a consumer that says it waits for the topic; it says so again before that."""
 LOOK_BACK = 20_000
 """Events before a rewind in which the last one of each partition is looked for. A partition that has none there may be
 rewound once more, for consumers that have seen less of the log."""
@@ -130,7 +132,7 @@ class Relay:
 
     async def _next(self) -> list[StoredEvent]:
         """The next batch, once there may be one and others have had the time to join it."""
-        is_busy = self._rate > BUSY_PER_S
+        is_busy = self._is_busy
         if not is_busy:
             await self._sleep()
         await self._rest()
@@ -141,13 +143,22 @@ class Relay:
 
     async def _rest(self) -> None:
         """Lets the next batch grow."""
-        if self._rate > BUSY_PER_S:
-            await asyncio.sleep(max(0.0, self._published_at + PACE_S - _time()))
-            return
-        leader, until = self._leader, self._published_at + CALM_PACE_S
-        while leader.hinted - leader.checkpoint.position <= BUSY_AT_ONCE and (left_s := until - _time()) > 0:
+        leader = self._leader
+        while not self._hurries and (left_s := self._published_at + CALM_PACE_S - _time()) > 0:
+            if leader.hinted - leader.checkpoint.position > BUSY_AT_ONCE:
+                return
             await rest(self._wake, left_s)
             self._wake.clear()
+        await asyncio.sleep(max(0.0, self._published_at + PACE_S - _time()))
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._rate > BUSY_PER_S
+
+    @property
+    def _hurries(self) -> bool:
+        """Whether somebody may have events from the topic only."""
+        return self._is_busy or _time() - self._leader.hurried_at < HURRY_S
 
     def _note(self, events: int) -> None:
         """Count what was published into the rate of the last second or so. Many at once are busy at once."""
@@ -207,7 +218,7 @@ class Relay:
         await _rewind(self._leader, target, self._publisher.config.partitions)
 
     async def _sleep(self) -> None:
-        if await rest(self._wake, POLL_S) and self._rate <= BUSY_PER_S:
+        if await rest(self._wake, POLL_S) and not self._hurries:
             await asyncio.sleep(LINGER_S)
         self._wake.clear()
 

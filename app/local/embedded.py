@@ -36,7 +36,7 @@ POSTGRES_SETTINGS: Mapping[str, str] = {
     "fsync": "on",
     "synchronous_commit": "on",
     "max_connections": "100",
-    "shared_buffers": "64MB",
+    "shared_buffers": "32MB",
     "max_wal_size": "2GB",
     "wal_compression": "off",
     "jit": "off",  # our queries are short: compiling them costs more than running them

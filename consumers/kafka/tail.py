@@ -131,6 +131,8 @@ class Tail:
             self._position, self._loads = sent.position, loads
             self._head = sent.head
             self._hint.set()
+        elif sent.position < sent.head:
+            await connection.execute(_tail["hurry"])
 
     async def _go_on(self, connection: Connection) -> None:
         """Take what is new. Out of the lead when that is much, or the log went back in time."""
@@ -138,6 +140,7 @@ class Tail:
         if position is None or not self.leads or not self._is_calm(position, head):
             self._position = None
             self._behind()
+            await connection.execute(_tail["hurry"])
         elif head > position:
             rows = await connection.fetch(_tail["after"], position, head, self._types(), MAX_INLINE_DATA)
             taken = await self._take([StoredEvent(*row) for row in rows], head)

@@ -3,6 +3,10 @@
 select position, offsets::text, (select last_position from es.commits order by last_position desc limit 1)
 from relay.checkpoint where lane = 0
 
+-- name: hurry
+-- Tell the relay that a consumer has events from the topic only, and waits for them.
+select pg_notify('relay', '')
+
 -- name: after
 -- Events of some types after a position and up to another. A payload above a size is left out (empty).
 select position, kind, stream_id, version, tenant_id, ordering_key, event_id, type, schema_version, recorded_at,

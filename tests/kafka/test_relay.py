@@ -40,6 +40,7 @@ PARTITIONS = 4
 TOPIC_NEWS = {"relay.topic_new", "relay.topic_lost", "relay.rewound"}
 ROOT = Path(__file__).parents[2]
 _relay = Queries("queries/relay.sql")
+_tail = Queries("queries/tail.sql")
 
 
 @asynccontextmanager
@@ -122,6 +123,18 @@ async def test_much_at_once_ends_the_rest_between_two_batches(
     async with meanwhile(relayed):  # which is cut off: once it is calm again, it rests for an hour
         await published(broker, topic, await append(dsn, 1))
         await published(broker, topic, await append(dsn, BUSY_AT_ONCE + 1))
+
+
+async def test_a_consumer_that_waits_for_the_topic_ends_that_rest_too(
+    dsn: str, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "CALM_PACE_S", 3_600)
+    topic = topic_name()
+    async with meanwhile(relay.run(dsn, KafkaConfig(broker.servers, topic, PARTITIONS), asyncio.Event())):
+        await published(broker, topic, await append(dsn, 1))
+        waited_for = await append(dsn, 1)
+        await execute(dsn, _tail["hurry"])
+        await published(broker, topic, waited_for)
 
 
 async def test_a_large_payload_travels_by_reference(dsn: str, broker: Broker) -> None:

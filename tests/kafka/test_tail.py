@@ -129,6 +129,18 @@ async def test_without_any_notification_runs_are_a_moment_later(
             await _each_arrived_once(sink, runs)
 
 
+async def test_whoever_leaves_the_tail_has_the_relay_hurry(alone: Bench, sink: Sink) -> None:
+    zap = await alone.zap({"url": sink.url})
+    hurried = asyncio.Event()
+    database = await asyncpg.connect(alone.store.dsn)
+    await database.add_listener("relay", lambda *_said: hurried.set())
+    await alone.request(zap)
+    assert not hurried.is_set()
+    await asyncio.gather(*(alone.request(zap) for _ in range(2 * BUSY_AT_ONCE)))
+    await eventually(hurried.is_set)
+    await database.close()
+
+
 @pytest.mark.parametrize("bursts", [(1, 3, 1), (BUSY_AT_ONCE, 1, 1), (3 * BUSY_AT_ONCE, 1, 2 * BUSY_AT_ONCE, 1)])
 async def test_what_comes_from_the_log_and_from_the_topic_is_done_once(
     alone: Bench, sink: Sink, bursts: tuple[int, ...]
