@@ -149,10 +149,28 @@ def _text(entry: JsonObject, *names: str) -> str:
     for name in names:
         found = entry.get(name)
         first = found[0] if isinstance(found, list) and found else found
-        text = first.get("#text") if isinstance(first, dict) else first
-        if isinstance(text, str) and text:
+        text = _words(first) if isinstance(first, dict) and first.get("@type") == "xhtml" else _own_text(first)
+        if text:
             return text
     return ""
+
+
+def _own_text(element: Json) -> str:
+    text = element.get("#text") if isinstance(element, dict) else element
+    return text if isinstance(text, str) else ""
+
+
+def _words(element: Json) -> str:
+    """The texts of an element and of all inside it, as Atom's `xhtml` has its text (RFC 4287 §3.1.1.3).
+
+    As JSON does not say where in a text an element stands, those inside come behind it.
+    """
+    if isinstance(element, dict):
+        inner = [value for name, value in element.items() if name[:1] not in "@#"]
+        return " ".join(text for value in (_own_text(element), *inner) if (text := _words(value)))
+    if isinstance(element, list):
+        return " ".join(text for value in element if (text := _words(value)))
+    return element if isinstance(element, str) else ""
 
 
 def _link(entry: JsonObject) -> str:

@@ -86,7 +86,16 @@ async def test_results_come_in_pages(ada: Person, dsn: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"last": 0}, {"last": 10_001}, {"last": 1, "from": "2026-01-01"}, {"from": "yesterday"}, {"lst": 1}]
+    "body",
+    [
+        {},
+        {"last": 0},
+        {"last": 10_001},
+        {"last": 1, "from": "2026-01-01"},
+        {"from": "yesterday"},
+        {"lst": 1},
+        {"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"},
+    ],
 )
 async def test_a_wrong_wish_is_refused(ada: Person, body: dict[str, Any]) -> None:
     zap = await ada.live_zap()

@@ -34,6 +34,8 @@ class BacktestIn(Input, frozen=True):
     def __post_init__(self) -> None:
         if (self.last is None) == (self.from_ is None and self.to is None):
             raise ValueError("give either last, or from and to")
+        if self.from_ and self.to and self.from_.at >= self.to.at:
+            raise ValueError("from has to be before to")
 
 
 class BacktestResults(msgspec.Struct, frozen=True):

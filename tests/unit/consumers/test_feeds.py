@@ -59,6 +59,22 @@ def test_atom() -> None:
     assert one.body["updated"] == "2026-01-03T10:00:00+00:00"
 
 
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ('<div xmlns="http://www.w3.org/1999/xhtml">Hello</div>', "Hello"),
+        ("<div><p>Hello</p><p>to <b>you</b></p><img src='x'/></div>", "Hello to you"),
+        ("<div><h1 class='a'>Hello</h1></div>", "Hello"),
+        ("<div/>", "short"),
+    ],
+)
+def test_text_of_xhtml_is_that_of_all_its_elements(content: str, text: str) -> None:
+    wanted = f'<content type="xhtml">{content}</content></entry>'
+    (one,) = entries(reply(ATOM.replace("</entry>", wanted), "application/atom+xml"))
+    assert isinstance(one.body, dict)
+    assert (one.body["content"] or one.body["summary"]) == text
+
+
 def test_atom_whose_names_have_a_prefix() -> None:
     prefixed = re.sub(r"<(/?)(?=[a-z])", r"<\1a:", ATOM).replace("xmlns=", "xmlns:a=")
     assert entries(reply(prefixed)) == entries(reply(ATOM))
