@@ -13,8 +13,12 @@ MAX_KEYS = 600
 MAX_LOOKED_AT = 20_000
 """Characters of a text whose words are found."""
 MAX_PATH_BYTES = 500
-MAX_KNOWN, MOST_KNOWN = 256, 8_192
-"""Characters of a path and its text whose keys are remembered, and of how many: some 10 MB at most."""
+MAX_KNOWN = 256
+"""Characters of a path and its text whose keys are remembered."""
+KNOWN_BYTES = 8 * 2**20
+"""About what all of them may take."""
+_PLACE_BYTES, _VALUE_BYTES, _KEY_BYTES = 700, 150, 50
+"""About what each takes besides its characters."""
 INCOMPLETE = leaf_key(("index", "complete")) + value_key(False)
 """The key of a run that has more than the index keeps of it: `index.complete=false` finds these."""
 _NOT_TWICE = frozenset({("trigger", "query_string"), ("trigger", "event", "data"), ("trigger", "raw")})
@@ -31,7 +35,7 @@ class Contents(msgspec.Struct):
 def contents_of(values: Mapping[str, Json], excluded: Sequence[Path] = ()) -> Contents:
     """The keys of a run's values, which stand under `trigger`, `steps` and `error`; nothing at or below these paths."""
     contents, left_out = Contents(set()), _NOT_TWICE | set(excluded)
-    _collect(dict(values), _known.all, contents, left_out)
+    _collect(dict(values), _known.everything(), contents, left_out)
     return contents
 
 
@@ -53,23 +57,49 @@ class _Place:
 
     def _made(self, name: str | int) -> "_Place":
         speaks = self.speaks and (isinstance(name, int) or may_speak(self.path))
-        self._inner[name] = made = _Place((*self.path, str(name)), speaks=speaks)
-        _known.count()
+        made = _Place((*self.path, str(name)), speaks=speaks)
+        if sum(map(len, made.path)) <= MAX_KNOWN and _known.has_room(_PLACE_BYTES + MAX_KNOWN):
+            self._inner[name] = made
         return made
+
+    def learn(self, value: Scalar) -> tuple[bytes, ...]:
+        """The keys of a value, which was not met here lately."""
+        keys = keys_of(value, self.path, speaks=self.speaks)
+        size = sum(map(len, self.path)) + _length(value)
+        is_common = size <= MAX_KNOWN and (value or not isinstance(value, float))  # -0.0 and 0.0 are equal
+        if is_common and _known.has_room(_VALUE_BYTES + sum(map(len, keys)) + _KEY_BYTES * len(keys)):
+            self.keys[_known_as(value)] = keys
+        return keys
+
+
+def _length(value: Scalar) -> int:
+    if isinstance(value, str):
+        return len(value)
+    return value.bit_length() // 8 if isinstance(value, int) else 0
+
+
+def _known_as(value: Scalar) -> Scalar | tuple[type, Scalar]:
+    """True and 1 are equal, but not of one type."""
+    return value if isinstance(value, str) else (type(value), value)
 
 
 class _Known:
-    """All places. Runs of a zap have most of their values in common; what many do not share is forgotten with all."""
+    """All places. Runs of a zap have most of their values in common; what they do not have makes all be forgotten."""
 
     def __init__(self) -> None:
-        self.all = _Place((), speaks=True)
-        self._remembered = 0
+        self._everything = _Place((), speaks=True)
+        self._room = KNOWN_BYTES
 
-    def count(self) -> None:
-        """One more place or value is remembered."""
-        self._remembered += 1
-        if self._remembered > MOST_KNOWN:
-            self._remembered, self.all = 0, _Place((), speaks=True)
+    def everything(self) -> _Place:
+        """Where a run's values stand. Without room for more, it is a new one."""
+        if self._room <= 0:
+            self._everything, self._room = _Place((), speaks=True), KNOWN_BYTES
+        return self._everything
+
+    def has_room(self, size: int) -> bool:
+        """Whether so many bytes more may be remembered, which they are then."""
+        self._room -= size
+        return self._room > 0
 
 
 _known = _Known()
@@ -82,24 +112,14 @@ def _collect(value: Json, place: _Place, contents: Contents, left_out: "frozense
         for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
             _collect(inner, place.inner(name), contents, left_out)
     else:
-        # True and 1 are equal, but not of one type.
-        keys = place.keys.get(value if isinstance(value, str) else (type(value), value))
-        _add(value, _learned(value, place) if keys is None else keys, place, contents)
+        keys = place.keys.get(_known_as(value))
+        _add(value, place.learn(value) if keys is None else keys, place, contents)
 
 
 def _add(value: Scalar, keys: tuple[bytes, ...], place: _Place, contents: Contents) -> None:
     contents.keys.update(keys)
     too_long = not keys or (place.speaks and isinstance(value, str) and len(value) > MAX_LOOKED_AT)
     contents.cut = too_long or len(contents.keys) >= MAX_KEYS
-
-
-def _learned(value: Scalar, place: _Place) -> tuple[bytes, ...]:
-    keys = keys_of(value, place.path, speaks=place.speaks)
-    size = sum(map(len, place.path)) + (len(value) if isinstance(value, str) else 0)
-    if size <= MAX_KNOWN and (value or not isinstance(value, float)):  # -0.0 and 0.0 are equal
-        place.keys[value if isinstance(value, str) else (type(value), value)] = keys
-        _known.count()
-    return keys
 
 
 def may_speak(path: Path) -> bool:

@@ -1,5 +1,7 @@
 """The language of searches, and the keys that values and words have in the index."""
 
+import tracemalloc
+from collections.abc import Callable
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
@@ -9,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain.log.errors import Invalid
-from domain.search.contents import MAX_KEYS, contents_of
+from domain.search.contents import KNOWN_BYTES, MAX_KEYS, contents_of
 from domain.search.keys import (
     MAX_TEXT,
     clean,
@@ -106,6 +108,32 @@ def test_contents_are_bounded_and_say_so() -> None:
     assert contents_of({"trigger": {"body": {"secret": {"x": 1}, "y": 2}}}, [("trigger", "body", "secret")]).keys == {
         b"vtrigger\x1fbody\x1fy\0n20500002", b"w2",
     }  # fmt: skip
+
+
+def test_values_that_are_equal_and_not_the_same_have_keys_of_their_own() -> None:
+    for value in [True, 1, 1.0, 1.5, 0, 0.0, -0.0, False, None, "1", "true", 10**500, 1]:
+        own = leaf_key(("trigger", "a")) + value_key(value)
+        assert own in contents_of({"trigger": {"a": value}}).keys
+    assert contents_of({"trigger": {"headers": {"0": "word"}}}).keys == {b"vtrigger\x1fheaders\x1f0\0tword"}
+    assert b"wword" in contents_of({"trigger": {"headers": ["word"]}}).keys
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda run: {f"{run}-{number}": {} for number in range(40_000)},
+        lambda run: {f"{run}-{number}" + 5_000 * "x": {} for number in range(600)},
+        lambda run: {"deep": [[[[[f"{run} {number}"]]]] for number in range(2_000)]},
+        lambda run: [" ".join(f"{run}{number:x}{word}" for word in range(40)) for number in range(200)],
+    ],
+)
+def test_whatever_runs_have_it_takes_little_memory_to_know_it(body: Callable[[int], Json]) -> None:
+    tracemalloc.start()
+    for run in range(3):
+        contents_of({"trigger": {"body": body(run)}})
+    _kept, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 3 * KNOWN_BYTES
 
 
 @given(
