@@ -189,9 +189,9 @@ def _cpu(process: psutil.Process, roots: set[int]) -> float:
     """A child that is listed by itself is not counted here; one that ends meanwhile counts for its parent next time."""
     try:
         times = process.cpu_times()
+        children = [child for child in process.children() if child.pid not in roots]
     except psutil.NoSuchProcess:
         return 0.0
-    children = [child for child in process.children() if child.pid not in roots]
     return (
         times.user
         + times.system
