@@ -6,12 +6,12 @@ from uuid import UUID
 import msgspec
 
 from domain.log.event import StoredEvent, StreamKind
+from projections.search.reading import FIRST
 from sql.postgres.pool import Connection
 from sql.postgres.queries import Queries
 from sql.process.recent import Recent
 
 _queries = Queries("projections/run_zaps.sql")
-FIRST = "zap.run.requested"
 KEPT_BYTES, EACH_BYTES = 4 * 2**20, 400
 """About what a process remembers, and of each run: most end within the seconds in which thousands of others begin."""
 
