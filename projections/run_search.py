@@ -15,7 +15,6 @@ import msgspec
 
 from domain.log.event import StoredEvent, StreamKind
 from domain.registry import decode
-from domain.run.events import RunRequested
 from domain.search.contents import INCOMPLETE, contents_of
 from domain.values.path import parse_path
 from domain.zap.events import ZapPublished
@@ -47,14 +46,18 @@ _kept: Recent[tuple[UUID, int], _Index] = Recent(KEPT_BYTES, size=_size)
 """Of published versions, which do not change."""
 
 
-class _Source(msgspec.Struct, frozen=True):
+class _First(msgspec.Struct, frozen=True):
     """Of the first event of a run, only what is looked for."""
 
+    zap_id: UUID
+    zap_version: int
     source: str
 
 
-_source = msgspec.json.Decoder(_Source)
+_first = msgspec.json.Decoder(_First)
 ITEM = "item"
+_SAYS_ITEM = b'"item"'
+"""Where that does not stand, no event is read for it."""
 
 Indexed = dict[UUID, dict[UUID, set[bytes]]]
 """The keys of runs, by tenant and run."""
@@ -72,7 +75,7 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
     for start in range(0, len(run_ids), AT_ONCE):
         some = run_ids[start : start + AT_ONCE]
         streams = list(_requested((await streams_of(connection, some, until)).values()))
-        indexes = await _indexes(connection, {(requested.zap_id, requested.zap_version) for requested, _ in streams})
+        indexes = await _indexes(connection, {(first.zap_id, first.zap_version) for first, _ in streams})
         for tenant_id, run_id, keys in await asyncio.to_thread(_indexed, streams, indexes):
             found[tenant_id][run_id] = keys
     for tenant_id in sorted(found):
@@ -86,28 +89,29 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
 
 def _items(events: Iterable[StoredEvent]) -> set[UUID]:
     """The runs that begin in these events and are items of loops."""
-    return {e.stream_id for e in events if e.type == FIRST and _source.decode(e.data).source == ITEM}
+    return {
+        e.stream_id for e in events if e.type == FIRST and _SAYS_ITEM in e.data and _first.decode(e.data).source == ITEM
+    }
 
 
-def _requested(streams: Iterable[list[StoredEvent]]) -> Iterator[tuple[RunRequested, list[StoredEvent]]]:
+def _requested(streams: Iterable[list[StoredEvent]]) -> Iterator[tuple[_First, list[StoredEvent]]]:
     for stream in streams:
-        first = stream[0]
-        requested = decode(first.type, first.schema_version, first.data)
-        if isinstance(requested, RunRequested) and requested.source != ITEM:
-            yield requested, stream
+        first = _first.decode(stream[0].data)
+        if first.source != ITEM:
+            yield first, stream
 
 
 def _indexed(
-    streams: Sequence[tuple[RunRequested, list[StoredEvent]]], indexes: _Indexes
+    streams: Sequence[tuple[_First, list[StoredEvent]]], indexes: _Indexes
 ) -> list[tuple[UUID, UUID, set[bytes]]]:
     found = []
-    for requested, stream in streams:
-        setting = indexes[requested.zap_id, requested.zap_version]
+    for first, stream in streams:
+        setting = indexes[first.zap_id, first.zap_version]
         if setting == "off":
             continue
         excluded = [parse_path(path) for path in setting.exclude] if isinstance(setting, Excluding) else []
         contents = contents_of(values_of(stream), excluded)
-        marks = {zap_key(requested.zap_id)} | ({INCOMPLETE} if contents.cut or _has_gaps(stream) else set())
+        marks = {zap_key(first.zap_id)} | ({INCOMPLETE} if contents.cut or _has_gaps(stream) else set())
         found.append((stream[0].tenant_id, stream[0].stream_id, contents.keys | marks))
     return found
 

@@ -222,18 +222,12 @@ def _check_groups(settings: Settings, role: str) -> None:
         _fail(f"`up` with its own broker has one {role}: for several give it TRIGGERHUB_KAFKA_BOOTSTRAP_SERVERS.", 2)
 
 
-def collect_rarely() -> None:
-    """What was imported stays: the collector need not look at it again, nor run at every 700 new objects."""
-    import gc
-
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-
-
 def _run(work: Coroutine[object, object, T]) -> T:
     """Run to the end on uvloop. Errors that an operator can act upon become one line."""
     import uvloop
     from asyncpg import InvalidAuthorizationSpecificationError, InvalidCatalogNameError
+
+    from sql.process.memory import collect_rarely
 
     collect_rarely()
     try:

@@ -7,6 +7,7 @@ import sys
 import threading
 
 from consumers.indexing.following import follow
+from sql.process.memory import collect_rarely
 
 NICE = 19
 
@@ -15,6 +16,7 @@ def main() -> None:
     """Index what is new until nothing is for a while, or standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(NICE)
+    collect_rarely()
     dsn = sys.stdin.buffer.readline().decode().strip()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     asyncio.run(follow(dsn))

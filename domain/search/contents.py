@@ -1,11 +1,12 @@
 """What the index keeps of a run: the keys of its values and words, up to a bound."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 import msgspec
 
 from domain.search.keys import leaf_key, value_key, word_key, words
-from domain.values.json import Json, Scalar
+from domain.values.json import Json, JsonObject, Scalar
 from domain.values.path import Path
 
 MAX_KEYS = 600
@@ -34,32 +35,29 @@ class Contents(msgspec.Struct):
 
 def contents_of(values: Mapping[str, Json], excluded: Sequence[Path] = ()) -> Contents:
     """The keys of a run's values, which stand under `trigger`, `steps` and `error`; nothing at or below these paths."""
-    contents, left_out = Contents(set()), _NOT_TWICE | set(excluded)
-    _collect(dict(values), _known.everything(), contents, left_out)
+    contents = Contents(set())
+    _collect(dict(values), _known.everything(), contents, frozenset(excluded))
     return contents
 
 
 class _Place:
-    """Where values stand in runs, and the keys of those that were met there lately."""
+    """Where values stand in runs, the places in it, and the keys of those values that were met there lately."""
 
-    __slots__ = ("_inner", "keys", "path", "speaks")
+    __slots__ = ("inner", "is_said_elsewhere", "keys", "path", "speaks")
 
     def __init__(self, path: Path, *, speaks: bool) -> None:
         self.path = path
         self.speaks = speaks
-        self.keys: dict[Scalar | tuple[type, Scalar], tuple[bytes, ...]] = {}
-        self._inner: dict[str | int, _Place] = {}
+        self.is_said_elsewhere = path in _NOT_TWICE
+        self.keys: dict[str | tuple[type, Scalar], tuple[bytes, ...]] = {}
+        self.inner: dict[str | int, _Place] = {}
 
-    def inner(self, name: str | int) -> "_Place":
-        """The place of a field, or of an item of a list."""
-        found = self._inner.get(name)
-        return self._made(name) if found is None else found
-
-    def _made(self, name: str | int) -> "_Place":
+    def made(self, name: str | int) -> "_Place":
+        """The place of a field, or of an item of a list, which was not met here lately."""
         speaks = self.speaks and (isinstance(name, int) or may_speak(self.path))
         made = _Place((*self.path, str(name)), speaks=speaks)
         if sum(map(len, made.path)) <= MAX_KNOWN and _known.has_room(_PLACE_BYTES + MAX_KNOWN):
-            self._inner[name] = made
+            self.inner[name] = made
         return made
 
     def learn(self, value: Scalar) -> tuple[bytes, ...]:
@@ -68,7 +66,7 @@ class _Place:
         size = sum(map(len, self.path)) + _length(value)
         is_common = size <= MAX_KNOWN and (value or not isinstance(value, float))  # -0.0 and 0.0 are equal
         if is_common and _known.has_room(_VALUE_BYTES + sum(map(len, keys)) + _KEY_BYTES * len(keys)):
-            self.keys[_known_as(value)] = keys
+            self.keys[value if isinstance(value, str) else (type(value), value)] = keys
         return keys
 
 
@@ -76,11 +74,6 @@ def _length(value: Scalar) -> int:
     if isinstance(value, str):
         return len(value)
     return value.bit_length() // 8 if isinstance(value, int) else 0
-
-
-def _known_as(value: Scalar) -> Scalar | tuple[type, Scalar]:
-    """True and 1 are equal, but not of one type."""
-    return value if isinstance(value, str) else (type(value), value)
 
 
 class _Known:
@@ -105,21 +98,26 @@ class _Known:
 _known = _Known()
 
 
-def _collect(value: Json, place: _Place, contents: Contents, left_out: "frozenset[Path]") -> None:
-    if contents.cut or place.path in left_out:
-        return
-    if isinstance(value, dict | list):
-        for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            _collect(inner, place.inner(name), contents, left_out)
-    else:
-        keys = place.keys.get(_known_as(value))
-        _add(value, place.learn(value) if keys is None else keys, place, contents)
-
-
-def _add(value: Scalar, keys: tuple[bytes, ...], place: _Place, contents: Contents) -> None:
-    contents.keys.update(keys)
-    too_long = not keys or (place.speaks and isinstance(value, str) and len(value) > MAX_LOOKED_AT)
-    contents.cut = too_long or len(contents.keys) >= MAX_KEYS
+def _collect(values: "JsonObject | list[Json]", place: _Place, contents: Contents, excluded: AbstractSet[Path]) -> None:
+    """The keys of what an object or a list has. All in one place: most values were met before, and calls cost more."""
+    found = contents.keys
+    for name, value in values.items() if isinstance(values, dict) else enumerate(values):
+        if contents.cut:
+            return
+        there = place.inner.get(name) or place.made(name)
+        if there.is_said_elsewhere or (excluded and there.path in excluded):
+            continue
+        if isinstance(value, str):
+            known = there.keys.get(value)
+        elif isinstance(value, dict | list):
+            _collect(value, there, contents, excluded)
+            continue
+        else:
+            known = there.keys.get((type(value), value))  # True and 1 are equal
+        keys = there.learn(value) if known is None else known
+        found.update(keys)
+        is_long = isinstance(value, str) and len(value) > MAX_LOOKED_AT and there.speaks
+        contents.cut = not keys or len(found) >= MAX_KEYS or is_long
 
 
 def may_speak(path: Path) -> bool:

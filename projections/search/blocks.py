@@ -9,6 +9,7 @@ import heapq
 import zlib
 from array import array
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from uuid import UUID
@@ -63,14 +64,11 @@ def tier(size: int) -> int:
 def built(contents: Mapping[UUID, Iterable[bytes]]) -> Segment:
     """The segment of some runs with their keys."""
     ids = sorted(contents)
-    found: dict[bytes, array[int]] = {}
+    found: defaultdict[bytes, list[int]] = defaultdict(list)
     for place, run_id in enumerate(ids):
         for key in contents[run_id]:
-            if key in found:
-                found[key].append(place)
-            else:
-                found[key] = array("H", (place,))
-    return _segment(ids, ((key, found[key]) for key in sorted(found)))
+            found[key].append(place)
+    return _segment(ids, ((key, array("H", found[key])) for key in sorted(found)))
 
 
 def merged(segments: Sequence[Sequence[Row]], without: frozenset[UUID] = frozenset()) -> Segment:

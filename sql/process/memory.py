@@ -1,4 +1,4 @@
-"""Memory that a process no longer needs goes back to the system."""
+"""Memory that a process no longer needs: how often that is looked for, and that the system has it back."""
 
 import ctypes
 import gc
@@ -12,6 +12,12 @@ MALLOC: Mapping[str, str] = {
 """For the environment of a child: glibc gives large blocks back at once, whatever sizes it has met before."""
 
 _trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; other systems do without
+
+
+def collect_rarely() -> None:
+    """What was imported stays: the collector need not look at it again, nor run at every 700 new objects."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def give_back() -> None:

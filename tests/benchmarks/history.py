@@ -15,7 +15,6 @@ from uuid import UUID
 
 import asyncpg
 
-from app.cli.commands import collect_rarely
 from domain.search.query import search
 from projections import run_reading
 from projections.audit import AUDIT, AuditFilter, list_entries
@@ -34,6 +33,7 @@ from projections.stats_query import Asked, read_stats
 from sql.log.event_store import PgEventStore
 from sql.postgres.pool import Pool
 from sql.process.clock import now
+from sql.process.memory import collect_rarely
 from tests.benchmarks.copied_history import copy
 from tests.benchmarks.instance import instance
 from tests.benchmarks.made_history import EDITS, EVENTS_PER_RUN, TENANT, ZAPS, declare, edit, fill
