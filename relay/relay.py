@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import structlog
 from aiokafka.errors import KafkaError
 
-from domain.log.busy import BUSY_AT_ONCE, BUSY_PER_S
 from domain.log.event import StoredEvent
 from domain.log.partitioning import partition_of
 from relay.clearing import Clearing
@@ -27,7 +26,7 @@ POLL_S = 0.4
 CHECK_S = 1.0
 """How often an idle relay checks the topic, and whether a rewind is requested."""
 PACE_S = 0.02
-"""Least time between two batches under load: twelve partitions make a batch of few events dear for everybody."""
+"""Least time between two batches: twelve partitions make a batch of few events dear for everybody."""
 CALM_PACE_S = 0.2
 """The same while consumers take the log's tail themselves, so that nobody waits for the topic."""
 HURRY_S = 0.6
@@ -113,7 +112,6 @@ class Relay:
         self._publisher = publisher
         self._wake = wake
         self._published_at = float("-inf")
-        self._rate = 0.0
         self._clearing = Clearing(leader, publisher)
 
     async def publish_until(self, stop: asyncio.Event) -> None:
@@ -132,42 +130,24 @@ class Relay:
 
     async def _next(self) -> list[StoredEvent]:
         """The next batch, once there may be one and others have had the time to join it."""
-        is_busy = self._is_busy
-        if not is_busy:
-            await self._sleep()
+        await self._sleep()
         await self._rest()
-        batch = await self._read(self._leader.checkpoint.position)
-        if is_busy and not batch:
-            self._note(0)
-        return batch
+        return await self._read(self._leader.checkpoint.position)
 
     async def _rest(self) -> None:
         """Lets the next batch grow."""
         leader = self._leader
         while not self._hurries and (left_s := self._published_at + CALM_PACE_S - _time()) > 0:
-            if leader.hinted - leader.checkpoint.position > BUSY_AT_ONCE:
+            if leader.hinted - leader.checkpoint.position >= BATCH_EVENTS:
                 return
             await rest(self._wake, left_s)
             self._wake.clear()
         await asyncio.sleep(max(0.0, self._published_at + PACE_S - _time()))
 
     @property
-    def _is_busy(self) -> bool:
-        return self._rate > BUSY_PER_S
-
-    @property
     def _hurries(self) -> bool:
         """Whether somebody may have events from the topic only."""
-        return self._is_busy or _time() - self._leader.hurried_at < HURRY_S
-
-    def _note(self, events: int) -> None:
-        """Count what was published into the rate of the last second or so. Many at once are busy at once."""
-        now = _time()
-        took_s = now - self._published_at
-        self._rate += (events / took_s - self._rate) * min(1.0, took_s)
-        if events > BUSY_AT_ONCE:
-            self._rate = max(self._rate, 2 * BUSY_PER_S)
-        self._published_at = now
+        return _time() - self._leader.hurried_at < HURRY_S
 
     async def _publish(self, batch: Sequence[StoredEvent]) -> list[StoredEvent]:
         """Publish one batch, then checkpoint. Behind a full one is more: that is read meanwhile, and returned."""
@@ -181,7 +161,7 @@ class Relay:
             while not (await asyncio.wait({sending}, timeout=LEASE_S))[0]:
                 await self._leader.confirm()
             acknowledged = sending.result()
-            self._note(len(batch))
+            self._published_at = _time()
         finally:
             sending.cancel()
         reached("relay.after_send")

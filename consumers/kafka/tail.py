@@ -1,9 +1,10 @@
 """What the log took a moment ago, straight from the log, for a consumer that has caught up with the topic.
 
-A lone event would otherwise wake the relay, the broker and the consumer's fetch one after the other. Here the log's
-NOTIFY wakes the consumer at once, while the topic brings the same event later, to be dropped as a repeat. Who is
-behind, or has much to do, reads the topic only, in large batches. For a NOTIFY that was lost the log's head is asked
-for from time to time. Who has lost the broker, and with it perhaps its partitions, waits for the topic.
+An event would otherwise wake the relay, the broker and the consumer's fetch one after the other. Here the log's NOTIFY
+wakes the consumer at once, while the topic brings the same event later, to be dropped as a repeat. Several consumers
+that share the partitions would each read all of the log, so with much to do they read the topic only. For a NOTIFY that
+was lost the log's head is asked for from time to time. Who has lost the broker, and with it perhaps its partitions,
+waits for the topic.
 """
 
 import asyncio
@@ -25,6 +26,11 @@ _tail = Queries("queries/tail.sql")
 
 LUMP = 300
 """Events after which the topic is read, too: who loses the lead has at most so many repeats to get over first."""
+PORTION = BUSY_AT_ONCE
+"""Events of the log that are looked through in one go."""
+FEW = 10
+PACE_S = 0.005
+"""Between two portions where more than a few events came: many small questions cost everybody on the machine more."""
 LOOK_S = 0.8
 """How long a NOTIFY that was lost may delay an event."""
 RETRY_S = 0.25
@@ -59,8 +65,8 @@ class Tail:
 
     It says whether it took them.
 
-    `may_lead`: whether its partitions are surely this consumer's. `behind` is called when the topic is to be read:
-    without rest where this consumer depends on it.
+    `may_lead`: whether its partitions are surely this consumer's. `shares`: whether others have some, too. `behind` is
+    called when the topic is to be read: without rest where this consumer depends on it.
     """
 
     def __init__(
@@ -71,6 +77,7 @@ class Tail:
         take: Take,
         *,
         may_lead: Callable[[], bool],
+        shares: Callable[[], bool],
         behind: Callable[[], None],
     ) -> None:
         self._dsn = dsn
@@ -78,6 +85,7 @@ class Tail:
         self._types = types
         self._take = take
         self._may_lead = may_lead
+        self._shares = shares
         self._behind = behind
         self._position: int | None = None
         self._loads = 0
@@ -127,7 +135,7 @@ class Tail:
         """Lead from where the relay is, if this consumer has seen all that was published until there."""
         loads = self._marks.loads
         sent = await published(connection)
-        if self._marks.by_partition and sent.seen_by(self._marks) and self._is_calm(sent.position, sent.head):
+        if self._marks.by_partition and sent.seen_by(self._marks) and self._keeps_up(sent.position, sent.head):
             self._position, self._loads = sent.position, loads
             self._head = sent.head
             self._hint.set()
@@ -135,23 +143,31 @@ class Tail:
             await connection.execute(_tail["hurry"])
 
     async def _go_on(self, connection: Connection) -> None:
-        """Take what is new. Out of the lead when that is much, or the log went back in time."""
+        """Take what is new. Out of the lead when that is too much, or the log went back in time."""
         head, position = self._head, self._position
-        if position is None or not self.leads or not self._is_calm(position, head):
+        if position is None or not self.leads or not self._keeps_up(position, head):
             self._position = None
             self._behind()
             await connection.execute(_tail["hurry"])
         elif head > position:
-            rows = await connection.fetch(_tail["after"], position, head, self._types(), MAX_INLINE_DATA)
-            taken = await self._take([StoredEvent(*row) for row in rows], head)
-            self._position = head if taken else None
-            if head - self._repeated >= LUMP:
-                self._repeated = head
-                self._behind()
+            await self._take_portion(connection, position, min(head, position + PORTION))
 
-    def _is_calm(self, position: int, head: int) -> bool:
-        """Whether the log is little ahead, and has not grown fast in the last second."""
+    async def _take_portion(self, connection: Connection, after: int, until: int) -> None:
+        rows = await connection.fetch(_tail["after"], after, until, self._types(), MAX_INLINE_DATA)
+        taken = await self._take([StoredEvent(*row) for row in rows], until)
+        self._position = until if taken else None
+        if until - self._repeated >= LUMP:
+            self._repeated = until
+            self._behind()
+        if until < self._head:
+            self._hint.set()
+        if until - after > FEW:
+            await asyncio.sleep(PACE_S)
+
+    def _keeps_up(self, position: int, head: int) -> bool:
+        """Whether this is the cheaper way: among several, while the log is little ahead and grows slowly."""
         now, (at, then) = asyncio.get_running_loop().time(), self._window
         if now - at >= 1:
             self._window = (now, head)
-        return 0 <= head - position <= BUSY_AT_ONCE and head - then <= BUSY_PER_S * max(1.0, now - at)
+        is_calm = head - position <= BUSY_AT_ONCE and head - then <= BUSY_PER_S * max(1.0, now - at)
+        return head >= position and (is_calm or not self._shares())

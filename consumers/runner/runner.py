@@ -133,6 +133,7 @@ class Runner:
             self._tail_types,
             self._follow,
             may_lead=self._subscription.is_owner,
+            shares=lambda: len(self._marks.by_partition) < partitions,
             behind=self._subscription.expect,
         )
         self._subscription.leads = self._subscription.watched = lambda: self._tail.leads

@@ -1,6 +1,7 @@
-"""From when the log counts as busy: then consumers no longer follow its tail, as the topic brings events cheaper.
+"""From when the log counts as busy.
 
-The relay goes by the same bounds: it hurries once nobody has events but from the topic.
+Consumers that share its partitions no longer follow its tail then, as the topic brings each its own. The relay waits no
+longer for more than so many events.
 """
 
 BUSY_PER_S = 1_000

@@ -17,7 +17,6 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from structlog.testing import capture_logs
 
 from domain import envelope
-from domain.log.busy import BUSY_AT_ONCE
 from domain.log.event import Metadata, StreamKind
 from domain.log.partitioning import partition_of
 from domain.run.events import RunCompleted
@@ -116,13 +115,13 @@ async def test_events_arrive_once_in_order_per_key_and_name_their_predecessor(ds
 async def test_much_at_once_ends_the_rest_between_two_batches(
     dsn: str, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Consumers of the log's tail wait for the topic then."""
+    """There would be no more in one batch, however long it rested."""
     monkeypatch.setattr(relay, "CALM_PACE_S", 3_600)
     topic = topic_name()
     relayed = relay.run(dsn, KafkaConfig(broker.servers, topic, PARTITIONS), asyncio.Event())
     async with meanwhile(relayed):  # which is cut off: once it is calm again, it rests for an hour
         await published(broker, topic, await append(dsn, 1))
-        await published(broker, topic, await append(dsn, BUSY_AT_ONCE + 1))
+        await published(broker, topic, await append(dsn, relay.BATCH_EVENTS))
 
 
 async def test_a_consumer_that_waits_for_the_topic_ends_that_rest_too(

@@ -42,6 +42,13 @@ async def alone(postgres_server: str, own_broker: Broker) -> AsyncIterator[Bench
         yield bench
 
 
+@pytest.fixture
+def busy(alone: Bench) -> Bench:
+    """The same, where the runner reads the topic only once there is much to do, as if it shared the partitions."""
+    alone.runners[0]._tail._shares = lambda: True
+    return alone
+
+
 async def _completed(bench: Bench, run_id: UUID, within_s: float = MOMENT_S) -> None:
     await bench.has(run_id, StepSucceeded, RunCompleted, within_s=within_s)
 
@@ -70,15 +77,15 @@ async def test_a_broker_that_loses_everything_meanwhile_delays_for_a_moment_only
     await _each_arrived_once(sink, runs)
 
 
-async def test_the_topic_is_read_again_after_it_was_made_anew(alone: Bench, own_broker: Broker, sink: Sink) -> None:
+async def test_the_topic_is_read_again_after_it_was_made_anew(busy: Bench, own_broker: Broker, sink: Sink) -> None:
     """A consumer that stood at an offset beyond the new topic's end would wait there for ever."""
-    zap = await alone.zap({"url": sink.url})
-    for run_id in [await alone.request(zap) for _ in range(20)]:
-        await _completed(alone, run_id, 20)
+    zap = await busy.zap({"url": sink.url})
+    for run_id in [await busy.request(zap) for _ in range(20)]:
+        await _completed(busy, run_id, 20)
     await own_broker.wipe()
-    runs = [await alone.request(zap) for _ in range(2 * BUSY_AT_ONCE)]  # too many for the tail
+    runs = [await busy.request(zap) for _ in range(2 * BUSY_AT_ONCE)]  # too many for the tail
     for run_id in runs:
-        await _completed(alone, run_id, 20)
+        await _completed(busy, run_id, 20)
     await _each_arrived_once(sink, runs)
 
 
@@ -107,6 +114,23 @@ async def test_a_lost_connection_to_the_log_delays_for_a_moment_only(alone: Benc
         await _completed(alone, run_id)
 
 
+async def test_however_much_there_is_to_do_a_runner_that_has_all_partitions_needs_no_topic(
+    alone: Bench, own_broker: Broker, sink: Sink
+) -> None:
+    """Another tenant's few runs do not wait for relay and broker, whatever others do meanwhile."""
+    zap = await alone.zap({"url": sink.url})
+    await own_broker.kill()
+    runs: list[UUID] = []
+    for _ in range(10):
+        runs += await asyncio.gather(*(alone.request(zap) for _ in range(BUSY_AT_ONCE)))
+    for run_id in runs:
+        await _completed(alone, run_id)
+    await own_broker.start()
+    runs.append(await alone.request(zap))
+    await _completed(alone, runs[-1])
+    await _each_arrived_once(sink, runs)
+
+
 async def test_without_any_notification_runs_are_a_moment_later(
     postgres_server: str, own_broker: Broker, sink: Sink
 ) -> None:
@@ -129,45 +153,45 @@ async def test_without_any_notification_runs_are_a_moment_later(
             await _each_arrived_once(sink, runs)
 
 
-async def test_whoever_leaves_the_tail_has_the_relay_hurry(alone: Bench, sink: Sink) -> None:
-    zap = await alone.zap({"url": sink.url})
+async def test_whoever_leaves_the_tail_has_the_relay_hurry(busy: Bench, sink: Sink) -> None:
+    zap = await busy.zap({"url": sink.url})
     hurried = asyncio.Event()
-    database = await asyncpg.connect(alone.store.dsn)
+    database = await asyncpg.connect(busy.store.dsn)
     await database.add_listener("relay", lambda *_said: hurried.set())
-    await alone.request(zap)
+    await busy.request(zap)
     assert not hurried.is_set()
-    await asyncio.gather(*(alone.request(zap) for _ in range(2 * BUSY_AT_ONCE)))
+    await asyncio.gather(*(busy.request(zap) for _ in range(2 * BUSY_AT_ONCE)))
     await eventually(hurried.is_set)
     await database.close()
 
 
 @pytest.mark.parametrize("bursts", [(1, 3, 1), (BUSY_AT_ONCE, 1, 1), (3 * BUSY_AT_ONCE, 1, 2 * BUSY_AT_ONCE, 1)])
 async def test_what_comes_from_the_log_and_from_the_topic_is_done_once(
-    alone: Bench, sink: Sink, bursts: tuple[int, ...]
+    busy: Bench, sink: Sink, bursts: tuple[int, ...]
 ) -> None:
     """Lone runs come from the tail, bursts from the topic, which also repeats what came from the tail."""
-    zap = await alone.zap({"url": sink.url})
+    zap = await busy.zap({"url": sink.url})
     runs: list[UUID] = []
     for size in bursts:
         burst: list[UUID] = []
         while len(burst) < size:
-            burst += await asyncio.gather(*(alone.request(zap) for _ in range(min(50, size - len(burst)))))
+            burst += await asyncio.gather(*(busy.request(zap) for _ in range(min(50, size - len(burst)))))
         runs += burst
         for run_id in burst[:: max(1, size // 10)]:
-            await _completed(alone, run_id, 20)
+            await _completed(busy, run_id, 20)
     for run_id in runs:
-        await _completed(alone, run_id, 20)
+        await _completed(busy, run_id, 20)
     await _each_arrived_once(sink, runs)
 
 
-async def test_a_serial_zap_keeps_its_order_between_tail_and_topic(alone: Bench, sink: Sink) -> None:
+async def test_a_serial_zap_keeps_its_order_between_tail_and_topic(busy: Bench, sink: Sink) -> None:
     settings = ZapSettings(concurrency=Concurrency(mode="serial"))
-    zap = await alone.publish(ActionStep("step1", "http.request", {"url": sink.url}), settings=settings)
-    runs = [await alone.request(zap)]
-    await _completed(alone, runs[0])
-    runs += [await alone.request(zap) for _ in range(BUSY_AT_ONCE)]
-    runs.append(await alone.request(zap))
-    await _completed(alone, runs[-1], 40)
+    zap = await busy.publish(ActionStep("step1", "http.request", {"url": sink.url}), settings=settings)
+    runs = [await busy.request(zap)]
+    await _completed(busy, runs[0])
+    runs += [await busy.request(zap) for _ in range(BUSY_AT_ONCE)]
+    runs.append(await busy.request(zap))
+    await _completed(busy, runs[-1], 40)
     assert [UUID(key.partition(".")[0]) for key in sink.deliveries] == runs
 
 
