@@ -92,7 +92,6 @@ class Runner:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
-        slots = Slots(CONCURRENCY, CONCURRENCY_PER_ZAP)
         limits = RateLimits(store.pool)
         targets = Targets(http, limits, clock=clock, monotonic=monotonic, random=random.random)
         self._rendering = Rendering()
@@ -103,7 +102,7 @@ class Runner:
             targets,
             clock=clock,
             new_id=new_id,
-            slots=slots,
+            slots=Slots(CONCURRENCY, CONCURRENCY_PER_ZAP),
             rendering=self._rendering,
             hops=hops,
             links=links,

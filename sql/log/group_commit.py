@@ -14,8 +14,8 @@ from domain.registry import encode, event_type
 from sql.log.hashing import event_hash
 from sql.log.writer import Row, Waiting, Writer
 
-LARGE = 256 * 1024
-"""Bytes of payload above which a command goes its own way, and is hashed in a thread."""
+LARGE = 32 * 1024
+"""Bytes of payload above which a command goes its own way, and is hashed in a thread. es.append has the same bound."""
 APPEND_TIMEOUT_S = 2.0
 """How long a command may wait for its answer before the caller is told to try again later."""
 
