@@ -7,6 +7,7 @@ from sql.postgres.pool import Pool
 from sql.postgres.queries import Queries
 
 _gates = Queries("queries/gates.sql")
+_tail = Queries("queries/tail.sql")
 _ASK_EVERY_S = 0.02
 
 
@@ -29,10 +30,10 @@ async def wait_until(pool: Pool, projection: str, position: int, timeout_s: floa
     """Whether the read model holds the event at `position`, and all before it in its partition, within `timeout_s`.
 
     The event's own partition decides: gates of others move only when those get events. A position that the log does
-    not have is answered at once.
+    not have is answered at once. The relay, which has time otherwise, is told that somebody waits.
     """
     ordering_key = await pool.fetchval(_gates["ordering_key_at"], position)
-    deadline = asyncio.get_running_loop().time() + timeout_s
+    deadline, hurried = asyncio.get_running_loop().time() + timeout_s, False
     while True:
         gates = await gates_of(pool, projection)
         if ordering_key is None:
@@ -42,4 +43,7 @@ async def wait_until(pool: Pool, projection: str, position: int, timeout_s: floa
             return True
         if asyncio.get_running_loop().time() >= deadline:
             return False
+        if not hurried:
+            hurried = True
+            await pool.execute(_tail["hurry"])
         await asyncio.sleep(_ASK_EVERY_S)

@@ -4,7 +4,7 @@ select position, offsets::text, (select last_position from es.commits order by l
 from relay.checkpoint where lane = 0
 
 -- name: hurry
--- Tell the relay that a consumer has events from the topic only, and waits for them.
+-- Tell the relay that somebody waits for what it publishes: a reader, or a consumer that has events from the topic only.
 select pg_notify('relay', '')
 
 -- name: after

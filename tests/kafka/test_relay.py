@@ -121,7 +121,9 @@ async def test_much_at_once_ends_the_rest_between_two_batches(
     relayed = relay.run(dsn, KafkaConfig(broker.servers, topic, PARTITIONS), asyncio.Event())
     async with meanwhile(relayed):  # which is cut off: once it is calm again, it rests for an hour
         await published(broker, topic, await append(dsn, 1))
-        await published(broker, topic, await append(dsn, relay.BATCH_EVENTS))
+        async with patient_store(dsn) as store:  # all at once: while it rests for so long, it soon is taken for dead
+            many = [store.append(an_append(a_run_requested())) for _ in range(relay.BATCH_EVENTS)]
+            await published(broker, topic, [stored.position for stored in await asyncio.gather(*many)])  # type: ignore[union-attr]  # as above
 
 
 async def test_a_consumer_that_waits_for_the_topic_ends_that_rest_too(

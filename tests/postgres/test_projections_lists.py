@@ -25,6 +25,7 @@ from sql.postgres.pool import Connection, connect
 from sql.postgres.queries import Queries
 from sql.process.clock import new_id
 from tests.support.builders import a_zap_created
+from tests.support.eventually import eventually
 from tests.support.projected import append, batch_of, failed, live_many, requested, succeeded
 
 TENANT = UUID("00000000-0000-7000-8000-000000000001")
@@ -303,6 +304,18 @@ async def test_waiting_for_an_event_ends_when_the_gate_of_its_partition_passes_i
     await engine.apply(batch_of(await store.read_log(0, 2)))
     assert await waiting
     assert await wait_until(store.pool, "run_list", position - 1, 0)
+
+
+async def test_the_relay_hears_that_somebody_waits_and_of_nobody_who_need_not(
+    engine: Engine, store: PgEventStore, connection: Connection
+) -> None:
+    heard = asyncio.Event()
+    await connection.add_listener("relay", lambda *_said: heard.set())
+    position = await append(store, new_id(), requested(ZAP), tenant_id=TENANT, key=ZAP)
+    assert await wait_until(store.pool, "run_list", 0, 20)
+    assert not heard.is_set()
+    assert not await wait_until(store.pool, "run_list", position, 0.01)
+    await eventually(heard.is_set)
 
 
 async def test_waiting_for_the_future_ends_at_once_and_for_a_read_model_that_is_not_built_in_time(
