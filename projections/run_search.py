@@ -56,7 +56,7 @@ class _First(msgspec.Struct, frozen=True):
 
 _first = msgspec.json.Decoder(_First)
 ITEM = "item"
-_SAYS_ITEM = b'"item"'
+_SAYS_ITEM = msgspec.json.encode(ITEM)
 """Where that does not stand, no event is read for it."""
 
 Indexed = dict[UUID, dict[UUID, set[bytes]]]

@@ -49,7 +49,7 @@ class Leader:
         self.hinted = 0
         """How far the log has come, as its last commits have told."""
         self.hurried_at = float("-inf")
-        """When a consumer last said that it has events from the topic only."""
+        """When somebody last said that they wait for the topic."""
         self._confirmed_at = _time()
 
     async def confirm(self) -> None:
@@ -132,7 +132,7 @@ class Leader:
 @asynccontextmanager
 async def lead(dsn: str, stop: asyncio.Event, wake: asyncio.Event) -> AsyncIterator[Leader | None]:
     """Wait for leadership and hold it; None when `stop` came first. `wake` is set at each commit of the log, and when
-    a consumer waits.
+    somebody waits.
 
     The checkpoint need not survive a crash of the server to be right (older is only repeated work), so its
     writes do not wait for the disk.

@@ -28,9 +28,9 @@ CHECK_S = 1.0
 PACE_S = 0.02
 """Least time between two batches: twelve partitions make a batch of few events dear for everybody."""
 CALM_PACE_S = 0.2
-"""The same while consumers take the log's tail themselves, so that nobody waits for the topic."""
+"""The same while nobody waits for the topic, as consumers take the log's tail themselves."""
 HURRY_S = 0.6
-"""For how long the relay hurries for a consumer that says it waits for the topic; it says so again before that."""
+"""For how long the relay hurries once somebody has said that they wait; a consumer says so again before that."""
 LOOK_BACK = 20_000
 """Events before a rewind in which the last one of each partition is looked for. A partition that has none there may be
 rewound once more, for consumers that have seen less of the log."""
@@ -146,7 +146,7 @@ class Relay:
 
     @property
     def _hurries(self) -> bool:
-        """Whether somebody may have events from the topic only."""
+        """Whether somebody waits for the topic."""
         return _time() - self._leader.hurried_at < HURRY_S
 
     async def _publish(self, batch: Sequence[StoredEvent]) -> list[StoredEvent]:

@@ -15,7 +15,6 @@ import msgspec
 from consumers.kafka.hints import listen
 from consumers.kafka.watermark import Watermarks
 from domain.envelope import MAX_INLINE_DATA
-from domain.log.busy import BUSY_AT_ONCE, BUSY_PER_S
 from domain.log.event import StoredEvent
 from sql.postgres.pool import Connection
 from sql.postgres.queries import Queries
@@ -26,8 +25,10 @@ _tail = Queries("queries/tail.sql")
 
 LUMP = 300
 """Events after which the topic is read, too: who loses the lead has at most so many repeats to get over first."""
-PORTION = BUSY_AT_ONCE
-"""Events of the log that are looked through in one go."""
+PORTION = 200
+"""Events of the log that are looked through in one go: at most 50 MiB, as larger payloads stay behind."""
+BUSY_PER_S = 1_000
+"""Events a second from which on consumers that share the partitions read the topic only, or from a portion on."""
 FEW = 10
 PACE_S = 0.005
 """Between two portions where more than a few events came: many small questions cost everybody on the machine more."""
@@ -169,5 +170,5 @@ class Tail:
         now, (at, then) = asyncio.get_running_loop().time(), self._window
         if now - at >= 1:
             self._window = (now, head)
-        is_calm = head - position <= BUSY_AT_ONCE and head - then <= BUSY_PER_S * max(1.0, now - at)
+        is_calm = head - position <= PORTION and head - then <= BUSY_PER_S * max(1.0, now - at)
         return head >= position and (is_calm or not self._shares())

@@ -7,8 +7,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from consumers.kafka.tail import PORTION
 from domain.flow.steps import ActionStep
-from domain.log.busy import BUSY_AT_ONCE
 from domain.run.events import RunCompleted, StepSucceeded
 from domain.zap.settings import Concurrency, ZapSettings
 from tests.support.bench import Bench, at_work
@@ -83,7 +83,7 @@ async def test_the_topic_is_read_again_after_it_was_made_anew(busy: Bench, own_b
     for run_id in [await busy.request(zap) for _ in range(20)]:
         await _completed(busy, run_id, 20)
     await own_broker.wipe()
-    runs = [await busy.request(zap) for _ in range(2 * BUSY_AT_ONCE)]  # too many for the tail
+    runs = [await busy.request(zap) for _ in range(2 * PORTION)]  # too many for the tail
     for run_id in runs:
         await _completed(busy, run_id, 20)
     await _each_arrived_once(sink, runs)
@@ -122,7 +122,7 @@ async def test_however_much_there_is_to_do_a_runner_that_has_all_partitions_need
     await own_broker.kill()
     runs: list[UUID] = []
     for _ in range(10):
-        runs += await asyncio.gather(*(alone.request(zap) for _ in range(BUSY_AT_ONCE)))
+        runs += await asyncio.gather(*(alone.request(zap) for _ in range(PORTION)))
     for run_id in runs:
         await _completed(alone, run_id)
     await own_broker.start()
@@ -160,12 +160,12 @@ async def test_whoever_leaves_the_tail_has_the_relay_hurry(busy: Bench, sink: Si
     await database.add_listener("relay", lambda *_said: hurried.set())
     await busy.request(zap)
     assert not hurried.is_set()
-    await asyncio.gather(*(busy.request(zap) for _ in range(2 * BUSY_AT_ONCE)))
+    await asyncio.gather(*(busy.request(zap) for _ in range(2 * PORTION)))
     await eventually(hurried.is_set)
     await database.close()
 
 
-@pytest.mark.parametrize("bursts", [(1, 3, 1), (BUSY_AT_ONCE, 1, 1), (3 * BUSY_AT_ONCE, 1, 2 * BUSY_AT_ONCE, 1)])
+@pytest.mark.parametrize("bursts", [(1, 3, 1), (PORTION, 1, 1), (3 * PORTION, 1, 2 * PORTION, 1)])
 async def test_what_comes_from_the_log_and_from_the_topic_is_done_once(
     busy: Bench, sink: Sink, bursts: tuple[int, ...]
 ) -> None:
@@ -189,7 +189,7 @@ async def test_a_serial_zap_keeps_its_order_between_tail_and_topic(busy: Bench, 
     zap = await busy.publish(ActionStep("step1", "http.request", {"url": sink.url}), settings=settings)
     runs = [await busy.request(zap)]
     await _completed(busy, runs[0])
-    runs += [await busy.request(zap) for _ in range(BUSY_AT_ONCE)]
+    runs += [await busy.request(zap) for _ in range(PORTION)]
     runs.append(await busy.request(zap))
     await _completed(busy, runs[-1], 40)
     assert [UUID(key.partition(".")[0]) for key in sink.deliveries] == runs
