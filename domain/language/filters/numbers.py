@@ -16,11 +16,17 @@ MAX_DIGITS = 400
 _CONTEXT = Context(prec=2 * MAX_DIGITS, Emax=2 * MAX_DIGITS, Emin=-2 * MAX_DIGITS)
 _DIVISION = Context(prec=28, Emax=2 * MAX_DIGITS, Emin=-2 * MAX_DIGITS)
 _NUMBER = re.compile(r"-?[0-9]{1,400}(?:\.[0-9]{1,400})?(?:[eE][+-]?[0-9]{1,18})?")
+_LEADING = re.compile(r"\s{0,9}[+-]?[0-9]{1,400}(?![0-9])")
 
 
 def number(value: object) -> Number:
-    """A value as a number; 0 for anything else, as in Liquid. Raises FilterError."""
+    """A value as a number; as in Liquid, of other text the whole number that it begins with, and 0 for anything else.
+
+    Raises FilterError.
+    """
     found = _read(value)
+    if found is None and isinstance(value, str) and (leading := _LEADING.match(value)):
+        return int(leading[0])
     return 0 if found is None else found
 
 

@@ -166,13 +166,14 @@ def replace_last(value: object, text: object, by: object) -> str:
 
 @ALL.add("split", "{{ 'a,b,c' | split: ',' | last }}", "c")
 def split(value: object, separator: object) -> list[str]:
-    """Splits text at a separator; an empty separator splits it into characters."""
+    """Splits text at a separator; an empty one splits it into characters. Empty parts at the end are left out."""
     text, between = spelled(value), spelled(separator)
     if not between:
         return list(text)
-    if not text or text == between:
-        return []
-    return text.split(None if between == " " else between)
+    parts = text.split(None if between == " " else between)
+    while parts and not parts[-1]:
+        parts.pop()
+    return parts
 
 
 @ALL.add("slice", "{{ 'triggerhub' | slice: 0, 7 }}", "trigger")
