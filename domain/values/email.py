@@ -12,19 +12,19 @@ MAX_LABEL = 63
 """Characters between two dots of a domain."""
 _NOT_IN_EMAIL = r'@\s\x00-\x1f\x7f"(),:;<>\[\]\\'
 """What separates addresses, or stands around them: mail libraries would read something else."""
-_PATTERN = rf"^[^{_NOT_IN_EMAIL}]{{1,64}}@[^{_NOT_IN_EMAIL}]+\Z"
+EMAIL_PATTERN = rf"^[^{_NOT_IN_EMAIL}]{{1,64}}@[^{_NOT_IN_EMAIL}]+\Z"
 
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\uffa0\ufe00-\ufe0f\ufff0-\ufff8\U000e0000-\U000e0fff]"
 )
 """What shows nothing, beside category Cf: characters with Default_Ignorable_Code_Point, and the empty Braille cell."""
 
-Email = Annotated[str, msgspec.Meta(max_length=MAX_EMAIL, pattern=_PATTERN)]
+Email = Annotated[str, msgspec.Meta(max_length=MAX_EMAIL, pattern=EMAIL_PATTERN)]
 
 
 def is_email(text: str) -> bool:
     """Whether a text is one e-mail address."""
-    return len(text) <= MAX_EMAIL and re.search(_PATTERN, text) is not None
+    return len(text) <= MAX_EMAIL and re.search(EMAIL_PATTERN, text) is not None
 
 
 def canonical(address: str) -> str:

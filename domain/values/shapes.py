@@ -9,6 +9,8 @@ from typing import Annotated, Any, Union
 
 import msgspec
 
+from domain.values.email import EMAIL_PATTERN
+
 _PATTERN = re.compile(r"""matching regex ('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
 
 
@@ -19,7 +21,11 @@ def ecma(pattern: str) -> str:
 
 def in_words(error: Exception) -> str:
     """What msgspec says is wrong with a value; patterns as JSON Schema has them, where it spells them for Python."""
-    return _PATTERN.sub(lambda found: f"that matches {ecma(ast.literal_eval(found[1]))}", str(error))
+    return _PATTERN.sub(lambda found: _fits(ast.literal_eval(found[1])), str(error))
+
+
+def _fits(pattern: str) -> str:
+    return "that is an e-mail address" if pattern == EMAIL_PATTERN else f"that matches {ecma(pattern)}"
 
 
 def options(wanted: Any) -> list[Any]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from app.http.broken import MAX_ERRORS, broken_rules, pointer, refusal
 from domain.language.mistakes import place_of
+from domain.values.email import Email
 from tests.support.strategies import json_values
 
 
@@ -96,3 +97,8 @@ def test_a_hostile_value_costs_no_more_than_its_size() -> None:
 def test_a_pattern_is_shown_as_clients_may_use_it(pattern: str) -> None:
     (broken,) = broken_rules("x", Annotated[str, msgspec.Meta(pattern=pattern)])
     assert broken.reason == f"Expected `str` that matches {pattern.removesuffix(chr(92) + 'Z')}$"
+
+
+def test_an_address_is_told_by_its_name_and_not_by_its_pattern() -> None:
+    (broken,) = broken_rules("ada at example.com", Email)
+    assert broken.reason == "Expected `str` that is an e-mail address"
