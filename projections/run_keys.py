@@ -26,7 +26,7 @@ from projections.engine.projection import Projection
 from projections.engine.rows import execute, forgotten_apart
 from projections.run_zaps import zaps_of
 from projections.search.declared import Found, found_keys
-from projections.search.reading import streams_of, values_of
+from projections.search.reading import first_of, streams_of, values_of
 from sql.postgres.pool import Connection, Pool
 from sql.postgres.queries import Queries
 
@@ -45,16 +45,6 @@ AT_ONCE = 50
 
 
 Writer: TypeAlias = "Connection | PoolConnectionProxy[asyncpg.Record]"
-
-
-class _OfZap(msgspec.Struct, frozen=True):
-    """Of the first event of a run, only what is looked for."""
-
-    zap_id: UUID
-    source: str
-
-
-_of_zap = msgspec.json.Decoder(_OfZap)
 
 
 async def key_of(pool: Pool, tenant_id: UUID, run_id: UUID, name: str) -> bytes | None:
@@ -154,7 +144,7 @@ async def settings_of(connection: Writer, zap_ids: Iterable[UUID]) -> dict[UUID,
 
 async def _write(connection: Writer, run_ids: Sequence[UUID], streams: Mapping[UUID, Sequence[StoredEvent]]) -> None:
     """Write the keys of runs anew; of those that are too large to be read whole, only whose data they carry."""
-    first = {run_id: _of_zap.decode(events[0].data) for run_id, events in streams.items()}
+    first = {run_id: first_of(events[0].data) for run_id, events in streams.items()}
     settings = await settings_of(connection, [one.zap_id for one in first.values()])
     tenants = {run_id: events[0].tenant_id for run_id, events in streams.items()}
     rows = [

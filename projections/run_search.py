@@ -22,7 +22,7 @@ from domain.zap.settings import DEFAULT, Excluding
 from projections.engine.projection import Projection
 from projections.engine.rows import forgotten_apart
 from projections.search.blocks import LARGEST_TIER, MERGED, Row, Segment, built, merged, tier
-from projections.search.reading import FIRST, streams_of, values_of
+from projections.search.reading import FIRST, First, first_of, streams_of, values_of
 from sql.postgres.pool import Connection
 from sql.postgres.queries import Queries
 from sql.process.recent import Recent
@@ -46,15 +46,6 @@ _kept: Recent[tuple[UUID, int], _Index] = Recent(KEPT_BYTES, size=_size)
 """Of published versions, which do not change."""
 
 
-class _First(msgspec.Struct, frozen=True):
-    """Of the first event of a run, only what is looked for."""
-
-    zap_id: UUID
-    zap_version: int
-    source: str
-
-
-_first = msgspec.json.Decoder(_First)
 ITEM = "item"
 _SAYS_ITEM = msgspec.json.encode(ITEM)
 """Where that does not stand, no event is read for it."""
@@ -89,20 +80,18 @@ async def _apply(connection: Connection, events: Sequence[StoredEvent]) -> None:
 
 def _items(events: Iterable[StoredEvent]) -> set[UUID]:
     """The runs that begin in these events and are items of loops."""
-    return {
-        e.stream_id for e in events if e.type == FIRST and _SAYS_ITEM in e.data and _first.decode(e.data).source == ITEM
-    }
+    return {e.stream_id for e in events if e.type == FIRST and _SAYS_ITEM in e.data and first_of(e.data).source == ITEM}
 
 
-def _requested(streams: Iterable[list[StoredEvent]]) -> Iterator[tuple[_First, list[StoredEvent]]]:
+def _requested(streams: Iterable[list[StoredEvent]]) -> Iterator[tuple[First, list[StoredEvent]]]:
     for stream in streams:
-        first = _first.decode(stream[0].data)
+        first = first_of(stream[0].data)
         if first.source != ITEM:
             yield first, stream
 
 
 def _indexed(
-    streams: Sequence[tuple[_First, list[StoredEvent]]], indexes: _Indexes
+    streams: Sequence[tuple[First, list[StoredEvent]]], indexes: _Indexes
 ) -> list[tuple[UUID, UUID, set[bytes]]]:
     found = []
     for first, stream in streams:

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-import msgspec
-
 from domain.log.event import StoredEvent, StreamKind
-from projections.search.reading import FIRST
+from projections.search.reading import FIRST, first_of
 from sql.postgres.pool import Connection
 from sql.postgres.queries import Queries
 from sql.process.recent import Recent
@@ -16,13 +14,6 @@ KEPT_BYTES, EACH_BYTES = 4 * 2**20, 400
 """About what a process remembers, and of each run: most end within the seconds in which thousands of others begin."""
 
 
-class _First(msgspec.Struct, frozen=True):
-    """Of the first event of a run, only what is looked for."""
-
-    zap_id: UUID
-
-
-_first = msgspec.json.Decoder(_First)
 _passed: Recent[UUID, UUID] = Recent(KEPT_BYTES, size=lambda _zap_id: EACH_BYTES)
 """By run. That never changes."""
 
@@ -34,7 +25,7 @@ async def zaps_of(connection: Connection, events: Sequence[StoredEvent]) -> dict
     for event in events:
         run_id = event.stream_id
         if event.type == FIRST:
-            found[run_id] = _first.decode(event.data).zap_id
+            found[run_id] = first_of(event.data).zap_id
             _passed.put(run_id, found[run_id])
         elif run_id not in found:
             unknown.add(run_id)

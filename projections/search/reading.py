@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+import msgspec
+
 from domain.log.event import StoredEvent, StreamKind
 from domain.values.json import Json, JsonObject
 from domain.values.redaction import shown, shown_fields
@@ -18,6 +20,18 @@ if TYPE_CHECKING:
 
 _queries = Queries("projections/run_search.sql")
 FIRST = "zap.run.requested"
+
+
+class First(msgspec.Struct, frozen=True):
+    """Of the first event of a run, what read models look for before they read all of it."""
+
+    zap_id: UUID
+    zap_version: int
+    source: str
+
+
+first_of = msgspec.json.Decoder(First).decode
+"""From the payload of that event. Raises msgspec.DecodeError."""
 
 
 async def streams_of(

@@ -283,18 +283,17 @@ async def test_small_commands_do_not_wait_for_large_ones_of_their_process(
     assert len(await assert_log_is_whole(dsn)) == 2
 
 
-@pytest.mark.parametrize("numbers", [500_000, 10_000])
+@pytest.mark.parametrize(("numbers", "least"), [(500_000, 100_000), (10_000, 20_000)])
 async def test_a_large_payload_is_compressed_before_it_takes_the_lock(
-    store: PgEventStore, connection: Connection, dsn: str, numbers: int
+    store: PgEventStore, connection: Connection, dsn: str, numbers: int, least: int
 ) -> None:
     """Compression of 48 KB takes a few times as long as all else that an append does under the lock."""
     await connection.execute("select pg_advisory_lock(7301, 1)")
-    empty = await connection.fetchval("select pg_table_size('es.packing')")
     text = " ".join(str(n % 5_000) for n in range(numbers))
     large = asyncio.create_task(store.append(an_append(a_run_requested(text))))
     await eventually(lambda: connection.fetchval("select exists (select from pg_locks where not granted)"))
     packed = await connection.fetchval("select pg_table_size('es.packing')")
-    assert empty < packed < max(len(text), 150_000)
+    assert least < packed < max(len(text), 150_000)
     await connection.execute("select pg_advisory_unlock(7301, 1)")
     assert isinstance(await large, Appended)
     assert await connection.fetchval("select count(*) from es.packing") == 0
