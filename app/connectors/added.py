@@ -29,6 +29,8 @@ _kept_files = msgspec.json.Decoder(ConnectorFile)
 MOST_KEPT = 16
 KEPT_S = 600.0
 """How many workspaces' lists of actions are kept, and for how long: each may have megabytes."""
+RESERVED = frozenset({"import"})
+"""Names that could not be read back, as `/connectors/NAME` is something else."""
 OWN_VERSION = "1.0.0"
 """Of the connectors that are code: they come with each release."""
 
@@ -146,8 +148,9 @@ class Connectors:
 
     async def keep(self, principal: Principal, file: ConnectorFile, source: Source) -> ConnectorDetail:
         """The same for a file that was checked."""
-        if file.connector in names() or file.connector in self._code():
-            reason = f"{file.connector} is a connector that everybody has: choose another name"
+        if file.connector in RESERVED or file.connector in names() or file.connector in self._code():
+            why = "stands for a path of the API" if file.connector in RESERVED else "is a connector that everybody has"
+            reason = f"{file.connector} {why}: choose another name"
             at: JsonObject = {"path": "connector", "pointer": "/connector"}
             raise Invalid(reason, errors=[{**at, "code": "taken", "reason": reason}])
         new = await asyncio.to_thread(_new, file, source)

@@ -37,6 +37,11 @@ class Pattern(msgspec.Struct, frozen=True):
     types: Mapping[str, type]
     methods: frozenset[str]
 
+    @property
+    def parameters(self) -> tuple[bool, ...]:
+        """Of each of its parts whether it is a parameter."""
+        return tuple(part.startswith("{") for part in self.path.split("/"))
+
 
 class Routes:
     """All paths, for requests that lead nowhere: found one by one, as they are few and such requests are rare."""
@@ -46,11 +51,13 @@ class Routes:
 
     def allow(self, path: str) -> str | None:
         """The methods of a path as an Allow header has them, None when there is no such path."""
-        methods: set[str] = set()
-        for pattern, given in self._matching(path):
-            if not _bad_parameters(pattern, given):
-                methods |= pattern.methods
-        return ", ".join(sorted(methods)) or None
+        fitting = [pattern for pattern, given in self._matching(path) if not _bad_parameters(pattern, given)]
+        if not fitting:
+            return None
+        # Litestar's router takes the word before the parameter, whatever the method is.
+        chosen = min(pattern.parameters for pattern in fitting)
+        methods = {method for pattern in fitting if pattern.parameters == chosen for method in pattern.methods}
+        return ", ".join(sorted(methods))
 
     def misrouted(self, method: str, path: str) -> Problem:
         """Why a request leads nowhere, and what would."""

@@ -135,6 +135,17 @@ async def test_a_version_never_changes_and_a_step_may_name_one(ada: Person, shop
     ]
 
 
+@pytest.mark.parametrize(("name", "why"), [("slack", "everybody has"), ("import", "a path of the API")])
+async def test_a_name_that_leads_elsewhere_is_refused(ada: Person, shop: RawTarget, name: str, why: str) -> None:
+    refused = await ada(
+        "POST", "/connectors", json={"file": file(shop).replace("connector: shop", f"connector: {name}")}
+    )
+    assert refused.status_code == 422
+    (error,) = refused.json()["errors"]
+    assert (error["code"], error["pointer"]) == ("taken", "/connector")
+    assert why in error["reason"]
+
+
 async def test_all_mistakes_of_a_file_come_by_pointer(ada: Person) -> None:
     refused = await ada("POST", "/connectors", json={"file": "connector: Shop\nversoin: 1.0.0\nactions: {a: {}}"})
     assert refused.status_code == 422

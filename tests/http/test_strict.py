@@ -157,7 +157,8 @@ async def test_a_compressed_body_is_refused_and_not_read_as_if_it_were_none(ada:
         ("/api/v1/zaps", "GET, HEAD, OPTIONS, POST"), ("/api/v1/runs", "GET, HEAD, OPTIONS"),
         (f"/api/v1/zaps/{NO_ID}", "DELETE, GET, HEAD, OPTIONS, PUT"), ("/api/v1/auth/signin", "OPTIONS, POST"),
         ("/healthz", "GET, HEAD, OPTIONS"), ("/docs", "GET, HEAD, OPTIONS"),
-        (f"/api/v1/zaps/{NO_ID}/secrets", "GET, HEAD, OPTIONS, PUT"),
+        (f"/api/v1/zaps/{NO_ID}/secrets", "GET, HEAD, OPTIONS, PUT"), ("/api/v1/connectors/import", "OPTIONS, POST"),
+        ("/api/v1/connectors/shop", "GET, HEAD, OPTIONS"), ("/api/v1/runs/paths", "GET, HEAD, OPTIONS"),
     ],
 )  # fmt: skip
 async def test_allow_is_true(ada: Person, path: str, allow: str) -> None:

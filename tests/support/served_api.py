@@ -10,7 +10,7 @@ from app.config.data_dir import free_ports
 from app.roles.server import serve
 from consumers.connectors import catalog
 from projections.engine.rebuild import rebuild
-from projections.engine.registry import PROJECTIONS
+from projections.engine.registry import BY_THEMSELVES, PROJECTIONS
 from tests.support.api import services
 from tests.support.eventually import eventually
 from tests.support.meanwhile import until_stopped
@@ -43,6 +43,8 @@ async def build_read_models(dsn: str) -> None:
     """As they follow from the log by now."""
     for projection in PROJECTIONS:
         await rebuild(dsn, projection, PARTITIONS)
+    for projection in BY_THEMSELVES:
+        await rebuild(dsn, projection, 1)
 
 
 async def _answers(port: int) -> bool:
