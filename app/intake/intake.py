@@ -17,7 +17,7 @@ from app.intake.admission import Admission
 from app.intake.live_zaps import LiveZaps
 from app.intake.reading.bodies import Bodies, SenderLeft
 from app.intake.reading.checks import excerpt
-from app.intake.reading.reader import Reader, Target
+from app.intake.reading.reader import Reader, Target, allowed
 from app.intake.replies import SAFE, Refused, Replies, Reply, send_reply
 from app.intake.request_log import RequestLog
 from domain.hook.request import Request
@@ -28,7 +28,6 @@ from domain.log.errors import DomainError, NotFound
 from domain.log.ports import StoreUnavailable
 
 _ORIGIN = re.compile(rb"[\x21-\x7e]{1,253}")
-_ALLOW = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 _NOTHING = Request()
 _REASONS: dict[str, Reason] = {
     "bad_signature": "bad_signature",
@@ -68,14 +67,15 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     async def _preflight(self, scope: HTTPScope) -> Reply:
         """A published zap consents to deliveries when a sender asks (CloudEvents http-webhook §4)."""
+        hook = (await self._find(scope["path"])).zap.hook
+        allow = b"allow", ", ".join(allowed(hook)).encode()
         headers = dict(scope["headers"])
         origin = headers.get(b"webhook-request-origin")
         if origin is None or not _ORIGIN.fullmatch(origin):
-            return Reply(204, [(b"allow", _ALLOW), *SAFE], b"")
-        zap = (await self._find(scope["path"])).zap
-        rate = str(zap.hook.per_minute).encode() if zap.hook.per_minute else b"*"
+            return Reply(204, [allow, *SAFE], b"")
+        rate = str(hook.per_minute).encode() if hook.per_minute else b"*"
         consent = [(b"webhook-allowed-origin", origin), (b"webhook-allowed-rate", rate)]
-        return Reply(200, [(b"allow", _ALLOW), *consent, *SAFE], b"")
+        return Reply(200, [allow, *consent, *SAFE], b"")
 
     async def _take(self, scope: HTTPScope, receive: Receive) -> Reply:
         target = await self._find(scope["path"])

@@ -17,6 +17,7 @@ from domain.registry import decode
 from domain.run.events import RunRequested
 from domain.values.json import Json
 from sql.log.event_store import PgEventStore
+from sql.process.clock import new_id
 from tests.support.api import Person, running_api, sign_up
 from tests.support.eventually import eventually
 
@@ -103,10 +104,28 @@ async def test_methods_are_those_of_deliveries(ada: Person, methods: Any) -> Non
     assert (await ada("POST", "/zaps", json=body)).status_code == 422
 
 
-async def test_a_preflight_is_answered_and_starts_nothing(ada: Person) -> None:
-    answer = await ada.api.options("/hooks/catch/x/y")
-    assert (answer.status_code, answer.content) == (204, b"")
-    assert "POST" in answer.headers["allow"]
+@pytest.mark.parametrize(
+    ("config", "allow"),
+    [
+        ({}, "POST, PUT, PATCH, DELETE, OPTIONS"),
+        ({"methods": ["POST", "GET"]}, "GET, POST, OPTIONS"),
+        ({"methods": ["POST"], "probes": ["HEAD"]}, "POST, HEAD, OPTIONS"),
+    ],
+)
+async def test_a_preflight_tells_the_methods_and_starts_nothing(
+    ada: Person, shared_store: PgEventStore, config: dict[str, Any], allow: str
+) -> None:
+    zap = await ada.live_zap(trigger=config)
+    asked = await ada.api.options(zap["hook_url"])
+    assert (asked.status_code, asked.headers["allow"], asked.content) == (204, allow, b"")
+    assert await count_runs(shared_store, ada) == 0
+    if "GET" not in allow:
+        assert (await ada.api.get(zap["hook_url"])).headers["allow"] == allow
+
+
+async def test_a_preflight_of_a_hook_that_there_is_not_is_told_so(ada: Person) -> None:
+    for path in ("/hooks/catch/x/y", f"/hooks/catch/{ada.id}/{new_id()}"):
+        assert (await ada.api.options(path)).status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,15 @@ async def _once(raw: bytes) -> AsyncIterator[bytes]:
     yield raw
 
 
+def allowed(hook: Hook) -> list[str]:
+    """The methods of a hook, as an Allow header has them."""
+    return [*_starting(hook), *sorted(hook.probes), "OPTIONS"]
+
+
+def _starting(hook: Hook) -> list[str]:
+    return sorted(hook.methods) if hook.methods is not None else ["POST", "PUT", "PATCH", "DELETE"]
+
+
 def _wrong_method(hook: Hook) -> WrongMethod:
-    methods = sorted(hook.methods) if hook.methods is not None else ["POST", "PUT", "PATCH", "DELETE"]
-    detail = f"this hook takes {', '.join(methods)}; `methods` in the trigger's config changes that"
-    return WrongMethod(detail, [*methods, "OPTIONS"])
+    detail = f"this hook takes {', '.join(_starting(hook))}; `methods` in the trigger's config changes that"
+    return WrongMethod(detail, allowed(hook))
