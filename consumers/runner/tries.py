@@ -67,6 +67,8 @@ class Tries:
                 given = await self._attempts.kept(state, config, context, blot)
         if isinstance(config, Failed):
             return run, self._recording.attempt(state, step, blotted(config, blot), started_at)
+        if self._attempts.is_stopped(run.id):
+            return None
         reached("runner.before_action")
         outcome = blotted(await self._attempts.make(run, step, version, config, blot=blot), blot)
         reached("runner.after_action")
