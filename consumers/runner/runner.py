@@ -123,6 +123,7 @@ class Runner:
         self._marks = Watermarks(self._gates, GapReports(store.pool, "runner"), config.message_keys)
         self._saved: dict[int, int] = {}
         self._head_at_assignment = 0
+        self._hands_over = False
         self._partitions = partitions
         self._taking = asyncio.Lock()
         self._subscription = Subscription(config, self._handle, self._assigned, self._revoked, dsn=store.dsn)
@@ -131,7 +132,7 @@ class Runner:
             self._marks,
             self._tail_types,
             self._follow,
-            may_lead=self._subscription.is_owner,
+            may_lead=lambda: not self._hands_over and self._subscription.is_owner(),
             shares=lambda: len(self._marks.by_partition) < partitions,
             behind=self._subscription.expect,
         )
@@ -164,11 +165,15 @@ class Runner:
     async def _revoked(self, partitions: Sequence[int]) -> None:
         """Let open runs record something before another runner takes over; what is not recorded is done again there."""
         marks = [mark for p, mark in self._marks.by_partition.items() if p in partitions]
-        with suppress(TimeoutError):
-            async with asyncio.timeout(REVOKE_PATIENCE_S):
-                await asyncio.gather(self._serial.give_up(partitions), *(mark.idle.wait() for mark in marks))
-        await self._save()
-        self._marks.drop(partitions)
+        self._hands_over = True
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REVOKE_PATIENCE_S):
+                    await asyncio.gather(self._serial.give_up(partitions), *(mark.idle.wait() for mark in marks))
+            await self._save()
+        finally:
+            self._marks.drop(partitions)
+            self._hands_over = False
         self._give_up(partitions)
         for partition in partitions:
             self._saved.pop(partition, None)
