@@ -124,6 +124,7 @@ class Runner:
         self._saved: dict[int, int] = {}
         self._head_at_assignment = 0
         self._hands_over = False
+        self._handovers = 0
         self._partitions = partitions
         self._taking = asyncio.Lock()
         self._subscription = Subscription(config, self._handle, self._assigned, self._revoked, dsn=store.dsn)
@@ -158,11 +159,21 @@ class Runner:
 
     async def _assigned(self, partitions: Sequence[int]) -> None:
         await self._marks.ensure(partitions)
+        await self._leave_others()
         log.info("runner.assigned", partitions=sorted(partitions))
         log.info("role.ready")
         tell_ready()
 
+    async def _leave_others(self) -> None:
+        """Give up partitions of others, which a batch has loaded while they went."""
+        if others := self._marks.by_partition.keys() - self._subscription.owned():
+            await self._hand_over(sorted(others))
+
     async def _revoked(self, partitions: Sequence[int]) -> None:
+        self._handovers += 1
+        await self._hand_over(partitions)
+
+    async def _hand_over(self, partitions: Sequence[int]) -> None:
         """Let open runs record something before another runner takes over; what is not recorded is done again there."""
         marks = [mark for p, mark in self._marks.by_partition.items() if p in partitions]
         self._hands_over = True
@@ -193,11 +204,15 @@ class Runner:
         return {row[0]: row[1] for row in rows}
 
     async def _handle(self, records: Records) -> None:
-        partitions = self._subscription.owned() & {record.partition for record in records}
-        async with self._taking, self._or_start_over(partitions):
+        handovers = self._handovers
+        async with self._taking:
             await self._lanes.room()
-            await self._marks.ensure(partitions)
-            await self._carrying.begin(await self._taken(records))
+            if self._hands_over or self._handovers != handovers:
+                return  # what of these messages stays here is fetched again
+            partitions = self._subscription.owned() & {record.partition for record in records}
+            async with self._or_start_over(partitions):
+                await self._marks.ensure(partitions)
+                await self._carrying.begin(await self._taken(records))
 
     async def _taken(self, records: Records) -> list[RunMessage]:
         """What of these messages is new; in parts, as others wait for the event loop, too."""
@@ -230,6 +245,7 @@ class Runner:
             log.exception("runner.batch_failed", partitions=sorted(partitions))
             self._give_up(partitions)
             await self._marks.start_over(partitions)
+            await self._leave_others()
 
     async def _take(self, record: Record) -> RunMessage | None:
         taken = await self._marks.take(record)

@@ -76,3 +76,26 @@ async def test_whoever_hands_partitions_over_begins_no_other_run_there(own_bench
         for run_id in [early, *runs]:
             await bench.has(run_id, StepSucceeded, RunCompleted)
     assert {run_id for run_id in runs if len(sink.deliveries[f"{run_id}.step1"]) != 1} == set()
+
+
+async def test_a_batch_that_was_held_up_takes_no_partition_that_went_meanwhile(
+    postgres_server: str, broker: Broker, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever held its mark would never lead again, and have the relay go back to it once the partition returns."""
+    monkeypatch.setattr("consumers.runner.runner.MAX_OPEN", 20)
+    async with cloned_database(postgres_server) as dsn, at_work(dsn, broker) as bench:
+        runner, zap = bench.runners[0], await bench.zap({"url": sink.url})
+        await eventually(lambda: runner._tail.leads)
+        release = sink.hold()
+        runs: list[UUID] = await asyncio.gather(*(bench.request(zap) for _ in range(25)))
+        await eventually(lambda: sink.count == len(runs))
+        runs += await asyncio.gather(*(bench.request(zap) for _ in range(25)))
+        await eventually(lambda: runner._taking._waiters)  # the topic's messages, behind the tail's events
+        async with bench.another_runner():
+            await eventually(lambda: _is_handing_over(runner))
+            await eventually(lambda: bench.runners[1]._marks.by_partition and not _is_handing_over(runner))
+            release.set()
+            for run_id in runs:
+                await bench.has(run_id, StepSucceeded, RunCompleted)
+            assert set(runner._marks.by_partition) == runner._subscription.owned()
+            await eventually(lambda: runner._tail.leads and bench.runners[1]._tail.leads)
