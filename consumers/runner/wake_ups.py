@@ -92,5 +92,9 @@ def _fold(runs: dict[UUID, LoadedRun], run_id: UUID, events: Sequence[StoredEven
 
 def concerns_others(stored: StoredEvent) -> bool:
     """Whether a run waits for the run that this event ends, or it leaves children under way."""
-    event = decode(stored.type, stored.schema_version, stored.data)
+    try:
+        event = decode(stored.type, stored.schema_version, stored.data)
+    except (UnknownEvent, msgspec.DecodeError):
+        log.exception("runner.unreadable_end", run_id=str(stored.stream_id))
+        return False
     return isinstance(event, RunOver) and (event.parent is not None or event.orphans)

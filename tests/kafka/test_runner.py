@@ -29,6 +29,7 @@ from sql.postgres.queries import Queries
 from sql.process.clock import new_id, now
 from tests.support.bench import PARTITIONS, Bench, at_work
 from tests.support.broker import Broker
+from tests.support.builders import TENANT
 from tests.support.eventually import PATIENCE_S, eventually
 from tests.support.sink import Sink, running_sink
 
@@ -278,6 +279,18 @@ async def test_an_unreadable_run_does_not_hold_up_others(bench: Bench, sink: Sin
         await connection.execute("update es.events set schema_version = 99 where stream_id = $1", unreadable)
         await connection.execute("set session_replication_role = origin")
     await bench.store.pool.execute(Queries("queries/relay.sql")["ask_rewind"], 0)
+    for run_id in [await bench.request(zap) for _ in range(5)]:
+        await bench.has(run_id, StepSucceeded, RunCompleted)
+
+
+async def test_an_unreadable_end_does_not_hold_up_others(bench: Bench, sink: Sink) -> None:
+    zap = await bench.zap({"url": sink.url})
+    ended = await bench.request(zap)
+    await bench.has(ended, StepSucceeded, RunCompleted)
+    at = [int(StreamKind.RUN)], [ended], [3], [TENANT], [ended], [None], [None], [None]
+    event = [1], [new_id()], ["zap.run.cancelled"], [1], [b"{}"], [b'{"code":1'], [bytes(32)], [None]
+    (row,) = await bench.store.pool.fetch(Queries("queries/events.sql")["append"], *at, *event, [None])
+    assert row["outcome"] == 0
     for run_id in [await bench.request(zap) for _ in range(5)]:
         await bench.has(run_id, StepSucceeded, RunCompleted)
 
