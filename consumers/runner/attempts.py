@@ -30,8 +30,6 @@ from domain.run.state import ActiveRun, LoadedRun, idempotency_key
 from domain.values.json import Json, JsonObject
 
 log = structlog.get_logger()
-MOST_STOPPED = 10_000
-"""Runs whose end is remembered while they may still wait for their turn: as many as a runner has open."""
 MAX_ATTEMPT_S = 3_600.0
 """Of a step that sets no `timeout_s`; the actions have shorter limits of their own."""
 
@@ -60,7 +58,6 @@ class Attempts:
         self._targets = targets
         self._clock = clock
         self._timers: dict[UUID, asyncio.Timeout] = {}
-        self._stopped: dict[UUID, None] = {}
 
     def on_unknown(self, step: ActionStep, version: CompiledVersion) -> OnUnknown:
         """What happens after an attempt that may or may not have had its effect."""
@@ -160,18 +157,10 @@ class Attempts:
             self._timers.pop(run_id, None)
 
     def interrupt(self, run_id: UUID) -> None:
-        """Stop the action of a run that has ended meanwhile, also one that waits here for its turn."""
+        """Stop the action of a run that has ended meanwhile, if one is under way here."""
         timer = self._timers.get(run_id)
-        if timer is None:
-            self._stopped[run_id] = None
-            if len(self._stopped) > MOST_STOPPED:
-                del self._stopped[next(iter(self._stopped))]
-        elif not timer.expired():
+        if timer is not None and not timer.expired():
             timer.reschedule(asyncio.get_running_loop().time())
-
-    def is_stopped(self, run_id: UUID) -> bool:
-        """Whether a run was interrupted before its action began. Told once: the log knows whether it has ended."""
-        return self._stopped.pop(run_id, self) is None
 
     async def _shape(self, tenant_id: UUID, type_: str, config: JsonObject) -> Json:
         return await self._rendering.shape(tenant_id, type_, config, self._clock())

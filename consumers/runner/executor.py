@@ -172,8 +172,8 @@ class Executor:
             return True
 
     def interrupt(self, run_id: UUID) -> None:
-        """Stop the action of a run that has ended meanwhile, if one is under way here."""
-        self._attempts.interrupt(run_id)
+        """Stop the action of a run that has ended meanwhile, if one is under way here or waits for its turn."""
+        self._tries.stop(run_id)
 
     async def version_of(self, state: ActiveRun) -> CompiledVersion | None:
         """The version that a run pins, None where it is missing or cannot be read."""

@@ -2,6 +2,7 @@
 
 import time
 from datetime import datetime
+from uuid import UUID
 
 import msgspec
 
@@ -28,6 +29,7 @@ class Tries:
         self._recording = recording
         self._slots = slots
         self._clock = clock
+        self._stopped: dict[UUID, bool] = {}
 
     async def of(self, run: LoadedRun, step: ActionStep, here: Here) -> tuple[LoadedRun, RecordAttempt] | None:
         """The outcome of an attempt, and the run with its announcement; None where another process was quicker.
@@ -35,11 +37,20 @@ class Tries:
         Where too many wait for a slot, the step is postponed.
         """
         state, limit = here.state, here.version.definition.behaviour.concurrency.limit
+        self._stopped[run.id] = False
         try:
             async with self._slots.of(run.tenant_id, state.requested.zap_id, limit):
                 return await self._attempt(run, step, here)
         except Busy as busy:
             return run, self._recording.attempt(state, step, busy.postponed, self._clock())
+        finally:
+            del self._stopped[run.id]
+
+    def stop(self, run_id: UUID) -> None:
+        """End the attempt of a run that has ended meanwhile; one that still waits for a slot calls nobody."""
+        if run_id in self._stopped:
+            self._stopped[run_id] = True
+            self._attempts.interrupt(run_id)
 
     def unknown(self, step: ActionStep, here: Here) -> SettleUnknown:
         """What settles an attempt that was announced, and of which nothing was heard since."""
@@ -67,7 +78,7 @@ class Tries:
                 given = await self._attempts.kept(state, config, context, blot)
         if isinstance(config, Failed):
             return run, self._recording.attempt(state, step, blotted(config, blot), started_at)
-        if self._attempts.is_stopped(run.id):
+        if self._stopped[run.id]:
             return None
         reached("runner.before_action")
         outcome = blotted(await self._attempts.make(run, step, version, config, blot=blot), blot)
