@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import structlog
 from aiokafka.errors import KafkaError
 
+from domain.envelope import MAX_INLINE_DATA
 from domain.log.event import StoredEvent
 from domain.log.partitioning import partition_of
 from relay.clearing import Clearing
@@ -13,6 +14,7 @@ from relay.leader import LEASE_S, Deposed, Leader, lead
 from relay.publisher import Publisher
 from relay.rewind import lost_messages, rewind_position, rewound
 from relay.topic import KafkaConfig, TopicLost
+from sql.log.pages import PAGE_BYTES
 from sql.postgres.pool import CONNECTION_ERRORS
 from sql.process.crash_points import reached
 from sql.process.memory import give_back
@@ -157,7 +159,7 @@ class Relay:
         previous = {partition: position for partition, (_offset, position) in sent.items()}
         sending = asyncio.create_task(self._publisher.send(batch, previous))
         try:
-            following = await self._read(batch[-1].position) if len(batch) == BATCH_EVENTS else []
+            following = await self._read(batch[-1].position) if _is_cut(batch) else []
             while not (await asyncio.wait({sending}, timeout=LEASE_S))[0]:
                 await self._leader.confirm()
             acknowledged = sending.result()
@@ -201,6 +203,11 @@ class Relay:
         if await rest(self._wake, POLL_S) and not self._hurries:
             await asyncio.sleep(LINGER_S)
         self._wake.clear()
+
+
+def _is_cut(batch: Sequence[StoredEvent]) -> bool:
+    """Whether the page that was read was full, so that more may stand behind it."""
+    return len(batch) == BATCH_EVENTS or sum(len(e.data) for e in batch) > PAGE_BYTES - MAX_INLINE_DATA
 
 
 def _time() -> float:

@@ -126,6 +126,17 @@ async def test_much_at_once_ends_the_rest_between_two_batches(
             await published(broker, topic, [stored.position for stored in await asyncio.gather(*many)])  # type: ignore[union-attr]  # as above
 
 
+async def test_pages_that_are_cut_by_their_bytes_follow_one_another_without_rest(
+    dsn: str, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or large payloads of a topic that was lost come back at a page in half a second."""
+    wanted, topic = await append(dsn, 100, body="x" * 200_000), topic_name()
+    monkeypatch.setattr(relay, "POLL_S", 3_600)
+    monkeypatch.setattr("relay.leader.IDLE_S", 3_600)  # or it is taken for dead, and its successor reads a page, too
+    async with meanwhile(relay.run(dsn, KafkaConfig(broker.servers, topic, PARTITIONS), asyncio.Event())):
+        await eventually(lambda: fetch(dsn, "select position >= $1 from relay.checkpoint", wanted[-1]))
+
+
 async def test_a_consumer_that_waits_for_the_topic_ends_that_rest_too(
     dsn: str, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
