@@ -83,10 +83,15 @@ class Projector:
 
     async def _assigned(self, partitions: Sequence[int]) -> None:
         await self._marks.ensure(partitions)
+        self._leave_others()
         log.info("projector.assigned", partitions=sorted(partitions))
 
     async def _revoked(self, partitions: Sequence[int]) -> None:
         self._marks.drop(partitions)
+
+    def _leave_others(self) -> None:
+        """Forget marks of partitions that went while a batch loaded them: once they returned, these would be old."""
+        self._marks.drop(self._marks.by_partition.keys() - self._subscription.owned())
 
     async def _handle(self, records: Records) -> None:
         partitions = self._subscription.owned() & {record.partition for record in records}
@@ -96,6 +101,7 @@ class Projector:
         except Exception:  # FastStream would swallow it and go on behind events that had no effect
             log.exception("projector.batch_failed", partitions=sorted(partitions))
             await self._marks.start_over(partitions)
+            self._leave_others()
 
     async def _project(self, records: Records) -> None:
         batch: dict[int, list[StoredEvent]] = {}
