@@ -1,6 +1,6 @@
-"""Bytes as text: in the charset that is named, else in UTF-8.
+"""Bytes as text: in the charset that is named, else in UTF-8, or windows-1252 where they are no UTF-8.
 
-A byte order mark counts more, and is no part of the text. Bytes that are no text in that charset are U+FFFD.
+A byte order mark counts more, and is no part of the text. Bytes that are no text in a charset that is named are U+FFFD.
 """
 
 import codecs
@@ -31,13 +31,23 @@ _LABELS = {
 _MEANT = {"ascii": "utf-8", "shift_jis": "cp932", "gb2312": "gbk", "euc_kr": "cp949"}
 """What senders that name one of these write in truth: it has all that the named one has, and more.
 
-Source of both: WHATWG Encoding §4.2.
+Source: WHATWG Encoding §4.2.
 """
+_READ = {"iso8859-1": "cp1252", "iso8859-9": "cp1254", "iso8859-11": "cp874"}
+"""The same, of charsets that are written as they are named: not all readers know what is meant."""
+_GUESS = "cp1252"
+"""Of what names no charset and is no UTF-8, as in browsers: forms of old pages, and tables from Excel."""
 _DECLARED = re.compile(rb"""\s*<\?xml[^>]{1,200}?\sencoding=["']([A-Za-z0-9._:-]{1,40})["']""")
 
 
 def charset_of(name: str) -> str:
-    """The codec of a charset, empty where it is none or not known. ASCII is a part of UTF-8."""
+    """The codec that reads a charset, empty where it is none or not known. ASCII is a part of UTF-8."""
+    codec = written_in(name)
+    return _READ.get(codec, codec)
+
+
+def written_in(name: str) -> str:
+    """The codec that writes a charset, empty where it is none or not known."""
     try:
         codec = codecs.lookup(_LABELS.get(name.strip().lower(), name)).name if name else ""
     except (LookupError, ValueError):
@@ -62,4 +72,17 @@ def declared(content: bytes) -> str:
 
 def text_of(content: bytes, charset: str = "") -> str:
     """The text; `charset` as `charset_of` gives it."""
-    return content.decode(marked(content) or charset or "utf-8", "replace").removeprefix("\ufeff")
+    named = marked(content) or charset
+    return content.decode(named, "replace").removeprefix("\ufeff") if named else _guessed(content)
+
+
+def unescaped(text: str) -> str:
+    """Text that was read as UTF-8 with `surrogateescape`, read again where it is none."""
+    return text if text.isascii() else _guessed(text.encode("utf-8", "surrogateescape"))
+
+
+def _guessed(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content.decode(_GUESS, "replace")

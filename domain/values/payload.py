@@ -4,8 +4,9 @@ One set of rules for the intake and for templates:
 
 * The content type decides. Without one, and for `text/plain` and forms, a body that is a JSON object or list is
   read as JSON (SNS sends JSON as text, curl as a form). The trigger webhook.catch_raw gives the text.
-* Text is in the named charset, else in UTF-8; a byte order mark counts more and is no part of the text. Bytes that
-  are no text in that charset become U+FFFD, but JSON in broken UTF-8 does not parse. `domain.values.json` reads JSON.
+* Text is in the named charset, else in UTF-8, or windows-1252 where it is none; a byte order mark counts more and is
+  no part of the text. Bytes that are no text in a named charset become U+FFFD, but JSON in broken UTF-8 does not parse.
+  `domain.values.json` reads JSON.
 * An empty body is null; so is one of white space that says it is JSON.
 * On a hook that anybody may call, a body is refused that says it is JSON and is not, or a form with too many fields.
   Anything else that does not parse is kept as text with the reason: after a refusal, authentic senders switch the
@@ -23,7 +24,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from multipart import MultipartError, parse_options_header
 
-from domain.values.charset import SHOWS_ITSELF, charset_of, declared, marked, text_of
+from domain.values.charset import SHOWS_ITSELF, charset_of, declared, marked, text_of, unescaped
 from domain.values.json import Json, JsonObject, MalformedJson, check, parse, utf8
 from domain.values.multipart import parse_multipart
 from domain.values.xml import MalformedXml, parse_xml
@@ -54,6 +55,8 @@ _JSON_TYPES = frozenset(
     {"application/json", "application/x-json", "text/json", "text/x-json", "application/csp-report"}
 )
 _BINARY = re.compile(r"application/octet-stream|(?:image|audio|video|font)/.*")
+_SEEN_BY_EXPAT = SHOWS_ITSELF - {"utf-8"}
+_UTF_16 = re.compile(rb"\s*+(?:\0|.\0)", re.DOTALL)
 _FORM = "application/x-www-form-urlencoded"
 _MAYBE_JSON = frozenset({"", "text/plain", _FORM})
 
@@ -87,7 +90,7 @@ def flaw(content_type: str, body: bytes) -> str:
         if described.is_json or (not content_type and begins_like_json(body)):
             _json_text(body, described, check)
         elif described.media_type == _FORM and _kind(described, body) == "form":
-            _require_few_fields(text_of(body, described.charset))
+            _require_few_fields(_of_form(body, described))
     except MalformedJson as error:
         return f"the body is not valid JSON: {error}"
     except _Malformed as error:
@@ -175,11 +178,15 @@ def _json_text(body: bytes, described: _Type, read: Callable[[bytes], T]) -> T |
 
 def _form(body: bytes, described: _Type) -> Json:
     """Fields by name. GitHub and Slack put JSON into a field `payload`, which becomes its value."""
-    text = text_of(body, described.charset)
+    text = _of_form(body, described)
     _require_few_fields(text)
-    # Escapes are bytes of the same charset, if ASCII is part of that.
-    charset = "utf-8" if described.charset in SHOWS_ITSELF or marked(body) else described.charset
-    fields = parse_qsl(text, keep_blank_values=True, encoding=charset, errors="replace")
+    if described.charset or marked(body):
+        # Escapes are bytes of the same charset, if ASCII is part of that.
+        charset = "utf-8" if described.charset in SHOWS_ITSELF or marked(body) else described.charset
+        fields = parse_qsl(text, keep_blank_values=True, encoding=charset, errors="replace")
+    else:
+        raw = parse_qsl(text, keep_blank_values=True, errors="surrogateescape")
+        fields = [(unescaped(name), unescaped(value)) for name, value in raw]
     if fields and fields[0][0].startswith("\ufeff"):  # a mark that is escaped
         fields[0] = (fields[0][0][1:], fields[0][1])
     form = collect(fields)
@@ -188,6 +195,11 @@ def _form(body: bytes, described: _Type) -> Json:
         with suppress(MalformedJson):
             form["payload"] = parse(payload.encode("utf-8", "replace"))
     return form
+
+
+def _of_form(body: bytes, described: _Type) -> str:
+    named = described.charset or marked(body)
+    return text_of(body, described.charset) if named else body.decode("utf-8", "surrogateescape")
 
 
 def _require_few_fields(text: str) -> None:
@@ -200,12 +212,15 @@ def _multipart(body: bytes, described: _Type) -> Json:
 
 
 def _xml(body: bytes, described: _Type) -> Json:
-    """A document shows which UTF it is in. For other charsets the content type counts (RFC 7303 §3), then its own word,
-    because expat knows no charset of several bytes.
+    """The content type counts (RFC 7303 §3), then the document's own word: expat would take that first, and knows no
+    charset of several bytes. It sees UTF-16 by the first bytes; what is declared in ASCII is none, whatever it says.
     """
-    charset = described.charset or declared(body)
-    other = charset not in SHOWS_ITSELF and not marked(body)
-    return parse_xml(text_of(body, charset) if other else body.lstrip(b" \t\r\n"))
+    charset = marked(body) or described.charset or declared(body)
+    if charset in _SEEN_BY_EXPAT and not marked(body):
+        if _UTF_16.match(body):
+            return parse_xml(body.lstrip(b" \t\r\n"))
+        charset = ""
+    return parse_xml(text_of(body, charset).lstrip())
 
 
 _PARSERS: dict[Kind, Callable[[bytes, _Type], Json]] = {

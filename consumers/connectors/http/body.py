@@ -16,7 +16,7 @@ from domain.connector.config import BadConfig, is_template
 from domain.connector.http_client import Upload
 from domain.files.file import is_file
 from domain.language.template import templates
-from domain.values.charset import charset_of
+from domain.values.charset import written_in
 from domain.values.json import Json, JsonObject, MalformedJson, parse
 from domain.values.payload import is_json
 from domain.values.shapes import in_words
@@ -106,7 +106,7 @@ def _form(body: Json) -> bytes:
 
 
 def _text(body: Json, media_type: str, options: dict[str, str]) -> bytes:
-    charset = charset_of(options.get("charset", "")) or "utf-8"
+    charset = written_in(options.get("charset", "")) or "utf-8"
     text = text_of(body)
     try:
         content = text.encode(charset)
