@@ -10,16 +10,21 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from io import StringIO
+from itertools import islice
 from typing import Any, TextIO, cast
 
-from liquid import BoundTemplate, Environment, RenderContext, Token
-from liquid.builtin.expressions import logical
+from liquid import BoundTemplate, Environment, RenderContext, Token, TokenStream
+from liquid.builtin.expressions import LoopExpression, logical, parse_name
 from liquid.builtin.expressions.primitive import Blank, Empty
 from liquid.builtin.output import Output, OutputNode
 from liquid.builtin.tags import case_tag, cycle_tag
+from liquid.builtin.tags.capture_tag import CaptureNode, CaptureTag
 from liquid.builtin.tags.echo_tag import EchoNode, EchoTag
 from liquid.exceptions import LiquidError, LiquidTypeError
+from liquid.limits import to_int
 from liquid.output import LimitedStringIO
+from liquid.parser import get_parser
+from liquid.token import TOKEN_EOF, TOKEN_TAG
 from liquid.undefined import UNDEFINED
 from liquid.utils import ReadOnlyChainMap
 
@@ -190,6 +195,58 @@ class _Echo(EchoTag):
     node_class = cast(type[EchoNode], _Output)
 
 
+class _Capture(CaptureTag):
+    """As in Liquid, the name may stand in quotes."""
+
+    def parse(self, stream: TokenStream) -> CaptureNode:
+        token = stream.eat(TOKEN_TAG)
+        tokens = stream.into_inner(tag=token)
+        name = parse_name(self.env, tokens)
+        tokens.expect_eos()
+        block = get_parser(self.env).parse_block(stream, frozenset(("endcapture", TOKEN_EOF)))
+        stream.expect(TOKEN_TAG, value="endcapture")
+        return self.node_class(token, name, block)
+
+
+# --- which items of a list a loop has
+
+
+def _whole(_loop: LoopExpression, value: object, *, token: Token) -> int | None:
+    """A limit or an offset; None for nil and what is missing, which count as not given."""
+    value = _value(value)
+    if value is None:
+        return None
+    try:
+        return to_int(value)
+    except (ValueError, TypeError):
+        raise LiquidTypeError(
+            f"limit and offset of a loop are whole numbers, not {described(value)}", token=token
+        ) from None
+
+
+def _slice(
+    loop: LoopExpression,
+    items: Iterator[object],
+    length: int,
+    context: RenderContext,
+    *,
+    limit: int | None,
+    offset: int | str | None,
+) -> tuple[Iterator[object], int]:
+    """As in Liquid: no item where the limit is 0 or less."""
+    key = f"{loop.identifier}-{loop.iterable}"
+    first = context.stopindex(key) if offset == "continue" else int(offset or 0)
+    begin = min(max(first, 0), length)
+    end = max(begin, length if limit is None else min(first + limit, length))
+    context.stopindex(key=key, index=end)
+    chosen, many = islice(items, begin, end), end - begin
+    if not loop.reversed:
+        return chosen, many
+    if many > MAX_LOOP:
+        raise WorkLimitError(f"a loop may have {MAX_LOOP:,} rounds", token=loop.token)
+    return reversed(list(chosen)), many
+
+
 # --- how values compare
 
 
@@ -246,6 +303,8 @@ _OURS: dict[tuple[object, str], Callable[..., object]] = {
     (logical, "_le"): _at_most,
     (logical, "_contains"): _contains,
     (case_tag, "_eq"): _equal,
+    (LoopExpression, "_to_int"): _whole,
+    (LoopExpression, "_slice"): _slice,
     (cycle_tag, "to_liquid_string"): lambda value, autoescape: spelled(value),  # noqa: ARG005
 }
 for (_module, _name), _function in _OURS.items():
@@ -266,6 +325,7 @@ class LimitedEnvironment(Environment):
         self.filters = {name: filter_.call for name, filter_ in FILTERS.items()}
         self.add_tag(_OutputTag)
         self.add_tag(_Echo)
+        self.add_tag(_Capture)
         for tag in ("include", "render"):
             del self.tags[tag]
 
@@ -273,7 +333,7 @@ class LimitedEnvironment(Environment):
         """Parse a template. Raises LiquidError."""
         if len(text) > MAX_TEMPLATE:
             raise LiquidError(f"a template may have {MAX_TEMPLATE:,} characters", token=None)
-        parsed = self.from_string(_tidy(text))
+        parsed = self.from_string(tidy(text))
         assert isinstance(parsed, Template)
         parsed.length = len(text)
         return parsed
@@ -331,7 +391,8 @@ class _Tidy:
             raise LiquidError(f"at most {MAX_BLOCKS} blocks may stand inside each other", token=None)
 
 
-def _tidy(text: str) -> str:
+def tidy(text: str) -> str:
+    """The template as the parser gets it. Raises LiquidError."""
     return _Tidy(text).tidied()
 
 

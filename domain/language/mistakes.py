@@ -16,6 +16,7 @@ from liquid.exceptions import LiquidError
 from liquid.expression import Expression
 
 from domain.language.filters import FILTERS, FilterError
+from domain.language.leftovers import leftovers
 from domain.language.scope import Keys
 from domain.language.template import Place, environment, message_of, parse, templates
 from domain.values.json import MAX_DEPTH, Json, JsonObject
@@ -90,6 +91,8 @@ def _of_template(text: str, at: Place, names: Wrong) -> Iterator[Mistake]:
     except (LiquidError, RecursionError) as error:
         yield _syntax(error, at, text)
         return
+    for reason in leftovers(text, nodes):
+        yield Mistake(at, "template_syntax", reason)
     found = list(_walk(nodes))
     local = {str(name) for node in found for name in (*node.template_scope(), *node.block_scope())}
     seen: set[Mistake] = set()
@@ -103,6 +106,20 @@ def _of_template(text: str, at: Place, names: Wrong) -> Iterator[Mistake]:
 
 _NO_COLON = re.compile(r"\|\s{0,9}(\w{1,40})\s{1,9}('[^']{0,40}'|\"[^\"]{0,40}\"|\d{1,9})")
 _PARTS = frozenset({"else", "elsif", "when"})
+_HINTS = {
+    "unexpected '&'": "did you mean and?",
+    "found dpipe": "did you mean or? In an output, default replaces what is missing: {{ a | default: b }}",
+    "found assign": "did you mean ==?",
+    "end of expression, found '='": "did you mean ==?",
+    "end of expression, found '|'": "a condition has no filters: {% assign a = b | size %} before it",
+    "end of expression, found '=='": "comparisons stand in {% if a == b %}",
+    "unexpected '+'": "numbers are added by {{ a | plus: b }}, texts by {{ a | append: b }}",
+    "unexpected '?'": "a choice is {% if a %}b{% else %}c{% endif %}",
+    "disallowed ternary": "a choice is {% if a %}b{% else %}c{% endif %}",
+    "unknown operator '!'": "did you mean != or {% unless a %}?",
+    "disallowed parentheses": "conditions are nested by {% if %} in {% if %}",
+}
+"""What is meant by ends of messages that programmers of other languages meet."""
 
 
 def _syntax(error: BaseException, at: Place, text: str) -> Mistake:
@@ -116,9 +133,12 @@ def _syntax(error: BaseException, at: Place, text: str) -> Mistake:
     if unknown != reason and unknown not in environment.tags and re.fullmatch(r"\w+", unknown) and unknown != "EOF":
         known = sorted(tag for tag in environment.tags if tag.isalpha() and tag not in {"content", "output", "illegal"})
         return Mistake(
-            at, "unknown_tag", f"there is no tag {unknown}: known are {', '.join(known)}{_guess(unknown, known)}"
+            at,
+            "unknown_tag",
+            f"there is no tag {unknown}: known are {', '.join(known)}{_guess(unknown, (*known, 'elsif'))}",
         )
-    return Mistake(at, "template_syntax", reason)
+    hint = next((hint for part, hint in _HINTS.items() if part in reason), "")
+    return Mistake(at, "template_syntax", f"{reason}; {hint}" if hint else reason)
 
 
 def _walk(nodes: Iterable[Node]) -> Iterator[Node]:

@@ -153,6 +153,38 @@ def test_an_unknown_filter_is_named() -> None:
         rendered("{{ 'a' | nope }}")
 
 
+@pytest.mark.parametrize(
+    ("template", "rendered"),
+    [
+        ("{% for i in (1..3) limit: 0 %}{{ i }}{% else %}none{% endfor %}", "none"),
+        ("{% for i in (1..3) limit: -1 %}{{ i }}{% else %}none{% endfor %}", "none"),
+        ("{% for i in (1..3) limit: none offset: none %}{{ i }}{% endfor %}", "123"),
+        ("{% for i in (1..3) limit: missing offset: missing %}{{ i }}{% endfor %}", "123"),
+        ("{% for i in (1..3) limit: 2 offset: 1 reversed %}{{ i }}{% endfor %}", "32"),
+        ("{% for i in (1..3) limit: 3 offset: -1 %}{{ i }}{% endfor %}", "12"),
+        (
+            "{% for i in (1..4) limit: 1 %}{% endfor %}{% for i in (1..4) offset: continue %}{{ i }}{% endfor %}",
+            "234",
+        ),
+        ("{% tablerow i in (1..3) limit: 0 %}{{ i }}{% endtablerow %}", ""),
+        ("{% capture 'x' %}a{% endcapture %}{{ x }}", "a"),
+        ("{% if now %}{% for i in (1..3) %}{% if i == 2 %}{% break %}{% endif %}{{ i }}{% endfor %}{% endif %}", ""),
+    ],
+)
+def test_loops_take_as_many_items_as_in_liquid(template: str, rendered: str) -> None:
+    assert render(template, {"none": None}) == rendered
+
+
+def test_a_loop_says_what_its_limit_has_to_be() -> None:
+    with pytest.raises(TemplateError, match="limit and offset of a loop are whole numbers, not text of 1 byte"):
+        render("{% for i in (1..3) limit: 'x' %}{{ i }}{% endfor %}", {})
+
+
+def test_a_long_range_is_not_turned_round() -> None:
+    with pytest.raises(TemplateError, match="a loop may have 10,000 rounds"):
+        render("{% for i in (1..1000000000) reversed %}{{ i }}{% endfor %}", {})
+
+
 @pytest.mark.parametrize("bad", ["{{ a", "{% if a %}", "{% nope %}", "{{ }}", "{{ a..b }}", "{% raw %}"])
 def test_what_does_not_parse_is_found_before_any_run(bad: str) -> None:
     with pytest.raises(TemplateError) as caught:
