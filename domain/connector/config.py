@@ -9,11 +9,13 @@ from typing import TypeVar, get_args, get_origin
 import msgspec
 from msgspec.structs import FieldInfo
 
+from domain.language.template import makes_text
 from domain.values.json import Json, JsonObject
 from domain.values.shapes import ecma, in_words
 
 C = TypeVar("C", bound=msgspec.Struct)
 _TEMPLATE = re.compile(r"\{\{|\{%")
+_MADE_OF_PARTS = re.compile(r"Expected `(array|object)(?: \| null)?`, got `str`")
 _MARKED = re.compile(r"`([^`]*)`")
 """What msgspec marks as JSON; a pattern may hold the mark itself."""
 _PLACE = re.compile(r" - at `\$\.?(.*)`\Z", re.DOTALL)
@@ -69,13 +71,27 @@ def problems(config: type[msgspec.Struct], saved: JsonObject) -> dict[str, str]:
         if value is None or value == "":
             if field.required:
                 found[name] = "required"
-        elif not is_template(value):
+        elif is_template(value):
+            lacking = _no_text(field.type) if makes_text(str(value)) else None
+            if lacking:
+                found[name] = f"{lacking}, and this template gives text, as filters do but for parse_json at their end"
+        else:
             try:
                 msgspec.convert(value, field.type)
             except msgspec.ValidationError as error:
                 path, reason = _explained(error, field.type)
                 found[f"{name}.{path}".replace(".[", "[").rstrip(".")] = reason
     return found
+
+
+def _no_text(wanted: object) -> str | None:
+    """What a field takes that can never be made of text; None where text may fit."""
+    try:
+        msgspec.convert("", wanted, strict=False)
+    except msgspec.ValidationError as error:
+        found = _MADE_OF_PARTS.match(in_words(error))
+        return f"expected {found[1]}" if found else None
+    return None
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ _NOT_ALLOWED = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~:/?@!$&'()*+,;=\
 """What RFC 3986 allows nowhere in a path or query. Brackets stay: everybody sends them as they are."""
 
 
+_TWICE = re.compile(r"(https?://)https?:/", re.IGNORECASE)
 MAX_URL = 64 * 1024
 """Characters of a URL, its query included; servers take far less, and longer ones hold up others here."""
 MAX_PORT = 65_535
@@ -50,6 +51,9 @@ def _is_host(host: str) -> bool:
 def check(url: str) -> str | None:
     """What is wrong with a URL as it stands in a definition, with its templates; None where nothing is."""
     fixed, template, _ = url.strip().partition("{")
+    twice = _TWICE.match(fixed)
+    if twice:
+        return f"the address begins twice; did you mean {url.strip()[twice.end(1) :][:200]}?"
     try:
         if not template:
             exact(url)

@@ -24,6 +24,7 @@ from domain.language import condition
 from domain.language.mistakes import mistakes
 from domain.language.names import BODY, REPLY, TRIGGER_ONLY, body_path
 from domain.language.scope import written
+from domain.language.template import has_template
 from domain.log.event import DEDUPE_WINDOW_S
 from domain.values.json import Json, JsonObject
 from domain.values.path import MAX_PATH, parse_path
@@ -47,6 +48,8 @@ _OURS = re.compile(
 """Headers that frame the answer, or that tell browsers about this host."""
 MAX_REPLY_HEADER = 500
 _UNKNOWN = re.compile(r"unknown field `(.*?)`")
+_UNKNOWN_PART = re.compile(r"\{(?!(?:body|timestamp|method|url)\})\w+\}")
+"""Of the template of a signature."""
 _AT = re.compile(r" - at `\$\.?(.*)`\Z")
 
 
@@ -230,6 +233,12 @@ def _meaning_problems(config: HookConfig) -> dict[str, str]:
     found = {
         ".".join(mistake.at): mistake.reason for mistake in mistakes(config.reply.body, ("reply", "body"), REPLY.wrong)
     }
+    for name, value in config.reply.headers.items():
+        if has_template(value):
+            found[f"reply.headers.{name}"] = "a header stands as it is written: only the body of a reply is a template"
+    wrong = _UNKNOWN_PART.search(getattr(config.verification, "template", ""))
+    if wrong:
+        found["verification.template"] = f"{wrong[0]} is none of {{body}}, {{timestamp}}, {{method}} and {{url}}"
     own = getattr(config.verification, "dedupe", None)
     nested = own.path if isinstance(own, DedupeBody) else None
     places = {"split": config.split, "dedupe.path": config.dedupe.path, "verification.dedupe.path": nested}

@@ -133,6 +133,15 @@ def is_lone_path(text: str) -> bool:
     return len(nodes) == 1 and isinstance(nodes[0], OutputNode) and _keeps_type(nodes[0].expression)
 
 
+def makes_text(text: str) -> bool:
+    """Whether a template becomes text whatever its data are; false for one that does not parse."""
+    try:
+        parse(text)
+    except (LiquidError, RecursionError):
+        return False
+    return not is_lone_path(text)
+
+
 def is_substitution(text: str) -> bool:
     """Whether a text is rendered in place: paths, and filters over them."""
     return "{%" not in text and (not has_template(text) or _quick(text, "") is not None)

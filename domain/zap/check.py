@@ -26,7 +26,7 @@ from domain.hook.compiled import HOOKS
 from domain.language import condition
 from domain.language.mistakes import MAX_TEMPLATES, MAX_TEXT, Mistake, mistakes, place_of, too_deep
 from domain.language.names import TRIGGER_ONLY, Names
-from domain.language.template import Place, has_template, is_substitution, templates
+from domain.language.template import Place, has_template, is_substitution, makes_text, templates
 from domain.language.zones import zone_of
 from domain.log.errors import Invalid
 from domain.values.json import MAX_DEPTH, Json, JsonObject
@@ -175,9 +175,24 @@ def _of_step(place: StepPlace, catalog: Catalog) -> Iterator[Mistake]:
     names = msgspec.structs.replace(place.names, sends=True) if _sends(step, catalog) else place.names
     yield from _of_templates(value, (*at, field) if field else at, names)
     if isinstance(step, ForEachStep):
-        if not isinstance(step.items, list) and not any(templates(step.items)):
-            yield Mistake((*at, "items"), "invalid", "a list, or a template that gives one")
+        wrong = _no_list(step.items)
+        if wrong is not None:
+            yield Mistake((*at, "items"), "invalid", wrong)
         yield from _of_templates(result(step), (*at, "result"), place.inside)
+
+
+def _no_list(items: Json) -> str | None:
+    """Why the items of a loop can never be a list; None where they may be one."""
+    if isinstance(items, list):
+        return None
+    if not isinstance(items, str) or not has_template(items):
+        return "a list, or a template that gives one"
+    if not makes_text(items):
+        return None
+    inner = items.strip()[2:-2].strip()
+    is_one = items.count("{{") == 1 and items.strip() == f"{{{{{items.strip()[2:-2]}}}}}"
+    meant = f"; did you mean {{{{ {inner} | parse_json }}}}?" if is_one else ""
+    return f"a list, or a template that gives one; this one gives text, as filters do but for parse_json{meant}"
 
 
 def _sends(step: Step, catalog: Catalog) -> bool:

@@ -140,7 +140,18 @@ def check(saved: JsonObject) -> dict[str, str]:
         found.update({f"success.{at}".rstrip("."): reason for at, reason in wrong_parts.items()})
     if isinstance(paging, dict) and not any(path.startswith("paging") for path in found):
         found.update(paging_problems(msgspec.convert(paging, Paging)))
+        reason = _without_values(saved)
+        if reason:
+            found.setdefault("paging", f"the items are in a JSON answer, and {reason}")
     return found
+
+
+def _without_values(saved: JsonObject) -> str | None:
+    """Why the body of the answer is never a JSON value; None where it may be one."""
+    if saved.get("method") == "HEAD":
+        return "the answer to HEAD has no body"
+    response = saved.get("response")
+    return f"`response` has it read as {response}" if response in {"text", "binary"} else None
 
 
 _ANSWER = Names(roots=("status", "headers", "body"))

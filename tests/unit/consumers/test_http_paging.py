@@ -163,6 +163,8 @@ async def test_a_condition_decides_what_a_success_is() -> None:
         ({"paging": {"kind": "cursor"}}, "paging.cursor"),
         ({"paging": {"kind": "offset", "items": "a..b"}}, "paging.items"),
         ({"paging": {"kind": "scroll"}}, "paging.kind"),
+        ({"paging": {"kind": "page"}, "method": "HEAD"}, "paging"),
+        ({"paging": {"kind": "page"}, "response": "binary"}, "paging"),
         ({"redirects": 11}, "redirects"),
     ],
 )

@@ -67,6 +67,14 @@ def test_steps_that_are_right_are_taken() -> None:
         ([{"id": "f", "kind": "filter", "condition": {}}], "/steps/0/condition", "one of {all}"),
         ([{"id": "d", "kind": "delay", "until": "tomorrow"}], "/steps/0/until", "is not a date and time"),
         ([{"id": "l", "kind": "for_each", "items": "a,b", "steps": []}], "/steps/0/items", "a list, or a template"),
+        (
+            [{"id": "l", "kind": "for_each", "items": "{{ trigger.body.x | map: 'y' }}", "steps": []}],
+            "/steps/0/items", "did you mean {{ trigger.body.x | map: 'y' | parse_json }}?",
+        ),
+        (
+            [{"id": "l", "kind": "for_each", "items": "{% if now %}[]{% endif %}", "steps": []}],
+            "/steps/0/items", "this one gives text",
+        ),
         ([{"id": "l", "kind": "for_each", "items": None, "steps": []}], "/steps/0/items", "a list, or a template"),
         (
             [{"id": "f", "kind": "filter", "condition": HOLDS | {"value": "{{ body.n }}"}}],

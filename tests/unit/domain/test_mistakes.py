@@ -171,6 +171,11 @@ def test_paths_into_the_body_have_one_spelling(path: str, right: str | None) -> 
         ({"splt": True}, "splt", "split"),
         ({"filter": {"field": "trigger.body.x", "operator": "exist"}}, "filter.operator", "exists"),
         ({"methods": ["get"]}, "methods[0]", None),
+        (
+            {"verification": {"preset": "hmac", "header": "x-sig", "template": "{tiemstamp}.{body}"}},
+            "verification.template",
+            None,
+        ),
     ],
 )
 def test_a_wrong_name_in_the_hook_is_told_with_the_known_ones(
@@ -178,7 +183,13 @@ def test_a_wrong_name_in_the_hook_is_told_with_the_known_ones(
 ) -> None:
     (error,) = told(definition(trigger={"type": "webhook.catch", "config": config}))
     assert (error["path"], error.get("did_you_mean")) == (f"trigger.config.{path}", right)
-    assert "known: " in error["reason"] or "one of " in error["reason"]
+    assert any(word in error["reason"] for word in ("known: ", "one of ", "none of "))
+
+
+def test_a_template_in_a_header_of_a_reply_is_told() -> None:
+    reply = {"mode": "custom", "headers": {"X-Id": "{{ trigger.body.id }}"}}
+    (error,) = told(definition(trigger={"type": "webhook.catch", "config": {"reply": reply}}))
+    assert (error["path"], "only the body" in error["reason"]) == ("trigger.config.reply.headers.X-Id", True)
 
 
 @pytest.mark.parametrize(
@@ -188,6 +199,8 @@ def test_a_wrong_name_in_the_hook_is_told_with_the_known_ones(
         ({"headers": {"TriggerHub-Depth": "1"}}, "headers.TriggerHub-Depth", None),
         ({"body_type": "multipart", "body": [{"nme": "a", "value": "{{ trigger.body.x }}"}]}, "body", None),
         ({"headers": {"Content-Type": "application/json"}, "body": "no json"}, "body", None),
+        ({"headers": "{{ trigger.body.headers | json }}"}, "headers", None),
+        ({"url": "https://https://example.com/x"}, "url", "https://example.com/x"),
     ],
 )
 def test_a_wrong_step_is_told_before_it_runs(wrong: dict[str, Any], path: str, right: str | None) -> None:
@@ -215,6 +228,7 @@ def test_a_filter_sees_only_the_trigger(field: str) -> None:
     [
         ("data.text", {"text": "x", "replace": [{"find": 5}]}, "replace[0].find", "/replace/0/find"),
         ("data.sort", {"items": [], "by": [5]}, "by[0]", "/by/0"),
+        ("data.sort", {"items": "{{ trigger.body.x | compact }}", "by": [{"path": "x"}]}, "items", "/items"),
         ("data.aggregate", {"items": [], "values": {"x.y": {"make": "?"}}}, "values", "/values"),
         (
             "http.request",
