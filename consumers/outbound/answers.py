@@ -10,6 +10,7 @@ from multidict import CIMultiDictProxy
 
 from consumers.outbound.coding import codings_of, undone
 from domain.connector.http_client import MAX_REPLY_BYTES, HttpReply, Keep
+from domain.values.charset import unescaped
 from domain.values.inflate import Corrupt, TooLarge
 
 THREAD_BYTES = 64 * 1024
@@ -129,7 +130,7 @@ def _headers(response: Answer) -> dict[str, str | list[str]]:
 
 def _clean(value: str) -> str:
     """aiohttp gives bytes that are not UTF-8 as lone surrogates, which JSON text cannot hold."""
-    return value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return unescaped(value)
 
 
 def _is_malformed(error: aiohttp.ClientPayloadError) -> bool:

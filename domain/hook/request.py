@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from domain.hook.cloudevent import STRUCTURED, MalformedEvent, read_event
+from domain.values.charset import of_header, unescaped
 from domain.values.inflate import inflate
 from domain.values.json import Json, JsonObject
 from domain.values.payload import collect, parse_payload
@@ -78,7 +79,7 @@ def trigger_data(request: Request) -> JsonObject:
     origin: JsonObject = {"id": request.trigger_id, "type": request.trigger_type} if request.trigger_id else {}
     if (tick := request.tick) is not None:
         return {**origin, "due_at": tick.due_at.isoformat(), "local": tick.local, "late_s": tick.late_s}
-    headers: JsonObject = dict(request.headers)
+    headers: JsonObject = {name: of_header(value) for name, value in request.headers.items()}
     data: JsonObject = {
         **origin,
         "method": request.method,
@@ -117,9 +118,10 @@ def _parsed(request: Request, content: bytes) -> Json:
 
 def _query(query: str) -> Json:
     try:
-        return collect(parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)) if query else {}
+        fields = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS, errors="surrogateescape")
     except ValueError:
         return {}
+    return collect([(unescaped(name), unescaped(value)) for name, value in fields])
 
 
 def _cloud_event(request: Request, content: bytes) -> Json:

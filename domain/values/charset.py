@@ -81,6 +81,14 @@ def unescaped(text: str) -> str:
     return text if text.isascii() else _guessed(text.encode("utf-8", "surrogateescape"))
 
 
+def of_header(value: str) -> str:
+    """A header's text, which was read as Latin-1: most senders write UTF-8."""
+    try:
+        return value if value.isascii() else _guessed(value.encode("latin-1"))
+    except UnicodeEncodeError:
+        return value
+
+
 def _guessed(content: bytes) -> str:
     try:
         return content.decode()

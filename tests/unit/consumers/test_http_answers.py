@@ -210,6 +210,12 @@ async def test_text_that_names_no_charset_shows_it_or_is_guessed(
     assert (await output(http, target))["body"].endswith(text)
 
 
+async def test_headers_are_utf8_or_windows_1252(http: Outbound, target: RawTarget) -> None:
+    target.says("X-Latin: Garc\xeda", "X-UTF: " + "García".encode().decode("latin-1"), body=b"{}")
+    headers = (await output(http, target))["headers"]
+    assert (headers["x-latin"], headers["x-utf"]) == ("García", "García")
+
+
 @pytest.mark.parametrize("media_type", ["text/plain", "application/json", "text/html"])
 async def test_bytes_that_are_no_text_are_kept_exactly_whatever_their_type(
     http: Outbound, target: RawTarget, media_type: str

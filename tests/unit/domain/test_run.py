@@ -400,6 +400,13 @@ def test_a_body_that_is_not_json_is_its_text(body: str, seen: object) -> None:
     assert trigger_data(Request(body=body))["body"] == seen
 
 
+def test_headers_and_queries_are_read_as_their_senders_write() -> None:
+    sent = {"x-utf": "García".encode().decode("latin-1"), "x-latin": "García", "x-wide": "日本"}
+    data = trigger_data(Request(headers=sent, query="a=Garc%C3%ADa&b=Garc%EDa&c=1&c=2&d="))
+    assert data["headers"] == {"x-utf": "García", "x-latin": "García", "x-wide": "日本"}
+    assert data["query"] == {"a": "García", "b": "García", "c": ["1", "2"], "d": ""}
+
+
 def test_the_idempotency_key_names_run_and_step() -> None:
     keys = {idempotency_key(UUID(int=number), step) for number in (1, 2) for step in ("a", "b")}
     assert len(keys) == 4
