@@ -101,7 +101,7 @@ class ActionDescriptor(msgspec.Struct, frozen=True, kw_only=True):
 
     `config` is what can be set, or `schema` where that comes from a file. `check` knows more of it than its types say.
     `prepare` sees the config of a published version once, before data: what it decides can't depend on data.
-    `connection`: which a step may name.
+    `connection`: which a step may name. `gives`: all fields of its output, where these are always the same.
     """
 
     type: str
@@ -118,6 +118,7 @@ class ActionDescriptor(msgspec.Struct, frozen=True, kw_only=True):
     check: Callable[[JsonObject], dict[str, str]] | None = None
     prepare: Callable[[JsonObject], JsonObject] | None = None
     connection: Uses | None = None
+    gives: tuple[str, ...] = ()
 
     def problems(self, config: JsonObject) -> dict[str, str]:
         """What is wrong with a config as saved, by path; templates are taken as fitting any type."""

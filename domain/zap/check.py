@@ -74,7 +74,8 @@ def _mistakes(definition: Definition, catalog: Catalog, variables: Mapping[str, 
     if len(steps) > MAX_STEPS:
         yield Mistake(("steps",), "too_many", f"at most {MAX_STEPS} steps")
     yield from _of_ids(steps)
-    for place in places(definition, variables):
+    outputs = {type_: action.gives for type_, action in catalog.actions.items() if action.gives}
+    for place in places(definition, variables, outputs):
         yield from _of_step(place, catalog)
 
 

@@ -1,11 +1,12 @@
 """What the templates of each step can name: earlier steps, and in a loop the item."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 
 import msgspec
 
-from domain.flow.contents import Scope, scopes, walk
-from domain.flow.steps import ForEachStep, PathsStep, Step, WaitForStep
+from domain.flow.contents import Scope, error_path, is_passed_over, scopes, walk
+from domain.flow.steps import ActionStep, ForEachStep, PathsStep, SetStep, Step, TryStep, WaitForStep
 from domain.language.names import IN_LOOP, NAMES, Names
 from domain.zap.definition import Definition
 
@@ -29,8 +30,17 @@ class _Before(msgspec.Struct, frozen=True):
         return _Before((*self.ids, *ids), self.loops)
 
 
-def places(definition: Definition, variables: Mapping[str, bool] | None = None) -> Iterator[StepPlace]:
-    """Every step of a definition, those inside of steps right after them. `variables`: as Names has them."""
+def places(
+    definition: Definition,
+    variables: Mapping[str, bool] | None = None,
+    outputs: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> Iterator[StepPlace]:
+    """Every step of a definition, those inside of steps right after them. `variables`: as Names has them.
+
+    `outputs`: all fields of the outputs of actions, by their types, where these are known.
+    """
+    given = {step.id: fields for _path, step in definition.all_steps() if (fields := _output(step, outputs))}
+    fatal = frozenset(_fatal(definition.steps))
     ids = [step.id for _path, step in definition.all_steps()]
     order = {step_id: index for index, step_id in enumerate(ids)}
     loops = _loops(definition)
@@ -60,10 +70,31 @@ def places(definition: Definition, variables: Mapping[str, bool] | None = None) 
             callbacks=ahead,
             several=bool(definition.triggers),
             variables=variables,
+            outputs=given,
+            fatal=fatal,
         )
 
     for path, step, before in _with_earlier(definition.steps, "steps", _Before()):
         yield StepPlace(path, step, names(step, before), names(step, _inside(step, before)))
+
+
+def _output(step: Step, outputs: Mapping[str, Collection[str]]) -> Collection[str]:
+    match step:
+        case SetStep():
+            return tuple(step.values)
+        case ActionStep():
+            return outputs.get(step.type, ())
+    return ()
+
+
+def _fatal(steps: tuple[Step, ...]) -> Iterator[str]:
+    """The steps whose failure nothing catches: neither they themselves, nor what they are in."""
+    for step in steps:
+        if isinstance(step, TryStep) or is_passed_over(step) or error_path(step) is not None:
+            continue
+        yield step.id
+        for scope in scopes(step):
+            yield from _fatal(scope.steps)
 
 
 def _with_earlier(steps: tuple[Step, ...], path: str, before: _Before) -> Iterator[tuple[str, Step, _Before]]:

@@ -362,9 +362,9 @@ def line(url: str, step_id: str = "add", value: str = "{{ item }} {{ loop.index 
 async def test_a_loop_does_its_first_items_and_shows_their_steps(ada: Person, target: RawTarget) -> None:
     odd = {"id": "odd", "kind": "filter", "condition": {"field": "loop.index", "operator": "not_equals", "value": 1}}
     note = {"id": "note", "kind": "set", "values": {"ids": "{{ steps.each.output.items | map: 'result' | compact }}"}}
-    zap = await draft(ada, each(odd, line(target.url), result="{{ steps.add.output.id }}"), note)
+    zap = await draft(ada, each(odd, line(target.url), result="{{ steps.add.output.body.id }}"), note)
     lines = [f"l{index}" for index in range(1_000)]
-    shown = await tried(ada, zap, sample={"payload": {"lines": lines}}, stubs={"add": {"id": 7}})
+    shown = await tried(ada, zap, sample={"payload": {"lines": lines}}, stubs={"add": {"body": {"id": 7}}})
     steps = by_id(shown)
     loop = steps["each"]
     assert (shown["outcome"]["status"], [item["index"] for item in loop["items"]]) == ("completed", [*range(10)])

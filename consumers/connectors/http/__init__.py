@@ -188,6 +188,7 @@ CONNECTOR = Connector(
             check=check,
             prepare=as_defined,
             connection=Uses(host=host_at("url")),
+            gives=("status", "headers", "body", "content_type", "size", "why_text", "truncated", "pages", "stopped_at"),
             sample={"status": 200, "headers": {}, "body": {}, "content_type": "application/json", "size": 2},
             example={
                 "method": "POST",
