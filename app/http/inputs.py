@@ -63,6 +63,12 @@ class Moment:
             raise ValueError("there is no such date or time") from None
 
 
+def require_order(start: Moment | None, end: Moment | None, names: tuple[str, str] = ("from", "to")) -> None:
+    """Refuse a stretch of time that ends before it begins: nothing is in it. Raises ValueError."""
+    if start and end and start.at > end.at:
+        raise ValueError(f"{names[1]} is before {names[0]}")
+
+
 class AsOf:
     """A point of the past as a client gives it: a time as above, or a position of the log."""
 

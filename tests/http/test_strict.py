@@ -281,3 +281,12 @@ async def test_a_connector_file_with_a_character_that_no_database_keeps_is_told_
     assert (answer.status_code, [error["pointer"] for error in answer.json()["errors"]]) == (422, ["/name"])
     odd = await ada("POST", "/connectors", json={"file": {**file, "name": "Shop", "icon": "\0"}})
     assert (odd.status_code, odd.json()["code"]) == (400, "malformed")
+
+
+@pytest.mark.parametrize(("start", "end"), [("from", "to"), ("finished_from", "finished_to")])
+async def test_a_stretch_of_time_that_ends_before_it_begins_is_refused(ada: Person, start: str, end: str) -> None:
+    span = {start: "2026-11-26", end: "2026-11-25"}
+    listed = await ada("GET", f"/runs?{start}={span[start]}&{end}={span[end]}")
+    assert (listed.status_code, listed.json()["errors"][0]["path"]) == (400, end)
+    replayed = await ada("POST", "/runs/replay", json={"filter": span})
+    assert (replayed.status_code, f"{end} is before {start}" in replayed.json()["detail"]) == (400, True)

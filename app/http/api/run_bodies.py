@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from app.http.api.run_query import MAX_MS
-from app.http.inputs import Input, Moment, StepId
+from app.http.inputs import Input, Moment, StepId, require_order
 from domain.job.job import CODE, MAX_RATE_PER_S, Selection
 from domain.run.events import Source
 from domain.run.replay import ReplayItems, ReplayVersion
@@ -46,6 +46,10 @@ class SelectionIn(Input, frozen=True):
     q: Annotated[str, msgspec.Meta(max_length=MAX_SEARCH)] | None = None
     where: Annotated[tuple[Annotated[str, msgspec.Meta(max_length=MAX_SEARCH)], ...], msgspec.Meta(max_length=20)] = ()
     include_recovered: bool = False
+
+    def __post_init__(self) -> None:
+        require_order(self.from_, self.to)
+        require_order(self.finished_from, self.finished_to, ("finished_from", "finished_to"))
 
     def selection(self) -> Selection:
         """The selection as the domain has it."""

@@ -7,7 +7,8 @@ from uuid import UUID
 import msgspec
 from litestar.params import FromQuery, QueryParameter
 
-from app.http.inputs import Moment
+from app.http.broken import broken_rule
+from app.http.inputs import Moment, require_order
 from app.http.paging import (
     NOT_OURS,
     AnyRequest,
@@ -20,6 +21,7 @@ from app.http.paging import (
     list_of,
 )
 from app.http.problems import Problem
+from app.http.requests import refused
 from domain.job.job import CODE, Selection
 from domain.run.events import Source
 from domain.run.state import RunStatus
@@ -100,7 +102,11 @@ async def provide_selection(
     q: Words = None,
     where: Comparisons = None,
 ) -> Selection:
-    """A Litestar dependency: which runs are asked for, in no particular order. Jobs take the same (`SelectionIn`)."""
+    """A Litestar dependency: which runs are asked for, in no particular order. Jobs take the same (`SelectionIn`).
+
+    Raises Problem.
+    """
+    _require_orders(from_, to, finished_from, finished_to)
     return Selection(
         zap_id=zap_id,
         status=tuple(status or ()),
@@ -121,6 +127,19 @@ async def provide_selection(
         where=tuple(where or ()),
         include_recovered=True,
     )
+
+
+_FINISHED = ("finished_from", "finished_to")
+
+
+def _require_orders(
+    from_: Moment | None, to: Moment | None, finished_from: Moment | None, finished_to: Moment | None
+) -> None:
+    for start, end, names in ((from_, to, ("from", "to")), (finished_from, finished_to, _FINISHED)):
+        try:
+            require_order(start, end, names)
+        except ValueError as error:
+            raise refused([broken_rule((names[1],), str(error))]) from None
 
 
 class RunPaging(msgspec.Struct, frozen=True):
