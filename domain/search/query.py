@@ -216,6 +216,9 @@ def _with_value(path: Path, operator: Operator, value: str, position: int) -> Co
             raise _Mistake("this is no text as in JSON", position, "malformed") from None
     if not value:
         raise _Mistake('a value follows the operator; "" for an empty text', position, "no_value")
+    if value[0] in "=<>~!":
+        reason = f"one operator is enough: equal is =, and a value that begins with {value[0]} stands in quotes"
+        raise _Mistake(reason, position, "two_operators")
     return Comparison(path, operator, value)
 
 

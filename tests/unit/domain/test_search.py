@@ -170,6 +170,8 @@ def test_comparisons_are_read(text: str, path: tuple[str, ...], operator: Any, v
         (None, ["trigger.body 1"], "where.0", "no_operator", 13), (None, ["trigger.a="], "where.0", "no_value", 11),
         (None, ['trigger.a="x'], "where.0", "open_quote", 11), (None, ["trigger.a? 1"], "where.0", "unexpected", 12),
         (None, [r'trigger.a="\q"'], "where.0", "malformed", 11),
+        (None, ["trigger.a==1"], "where.0", "two_operators", 11),
+        (None, ["trigger.a => 1"], "where.0", "two_operators", 12),
         (" ".join(f"w{n}" for n in range(30)), [], "q", "too_many", 0),
     ],
 )  # fmt: skip
