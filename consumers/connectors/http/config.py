@@ -1,5 +1,6 @@
 """The config of `http.request`, and what is decided when a definition is saved."""
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Annotated, Literal, TypeAlias
 
@@ -137,13 +138,32 @@ def check(saved: JsonObject) -> dict[str, str]:
     success, paging = saved.get("success"), saved.get("paging")
     if isinstance(success, dict):
         wrong_parts = condition.check(success, _ANSWER.wrong, rendered=True)
-        found.update({f"success.{at}".rstrip("."): reason for at, reason in wrong_parts.items()})
+        never = {} if wrong_parts else dict(_never(success, "", _without_values(saved)))
+        found.update({f"success.{at}".rstrip("."): reason for at, reason in {**wrong_parts, **never}.items()})
     if isinstance(paging, dict) and not any(path.startswith("paging") for path in found):
         found.update(paging_problems(msgspec.convert(paging, Paging)))
         reason = _without_values(saved)
         if reason:
             found.setdefault("paging", f"the items are in a JSON answer, and {reason}")
     return found
+
+
+def _never(condition_: Json, at: str, without: str | None) -> Iterator[tuple[str, str]]:
+    """The rules of `success` that hold for no answer, by path."""
+    match condition_:
+        case {"all": list(parts)}:
+            for index, part in enumerate(parts):
+                yield from _never(part, f"{at}all[{index}].", without)
+        case {"any": list(parts)}:
+            for index, part in enumerate(parts):
+                yield from _never(part, f"{at}any[{index}].", without)
+        case {"not": part}:
+            yield from _never(part, f"{at}not.", without)
+        case {"field": "status", "operator": "equals", "value": str(text)} if not is_template(text):
+            yield f"{at}value", "a status is a number, such as 200: it never equals text"
+        case {"field": str(field), "operator": "equals" | "is_true" | "is_false" | "exists"} if without:
+            if field.startswith(("body.", "body[")):
+                yield f"{at}field", f"the body has no fields, as {without}"
 
 
 def _without_values(saved: JsonObject) -> str | None:

@@ -13,6 +13,7 @@ from consumers.outbound.addresses import parse_networks
 from consumers.outbound.client import Outbound
 from domain.connector.descriptor import ActionContext
 from domain.connector.outcome import Failed, Outcome, Retry, Succeeded
+from domain.values.json import Json
 from tests.support.clock import FixedClock
 
 ITEMS = [{"id": number} for number in range(7)]
@@ -160,6 +161,12 @@ async def test_a_condition_decides_what_a_success_is() -> None:
     [
         ({"success": {"field": "answer.ok", "operator": "equals", "value": 1}}, "success.field"),
         ({"success": {"field": "body.ok", "operator": "is like"}}, "success.operator"),
+        ({"success": {"field": "status", "operator": "equals", "value": "200"}}, "success.value"),
+        (
+            {"success": {"all": [{"not": {"field": "body.ok", "operator": "is_true"}}]}, "method": "HEAD"},
+            "success.all[0].not.field",
+        ),
+        ({"success": {"field": "body.ok", "operator": "equals", "value": 1}, "response": "text"}, "success.field"),
         ({"paging": {"kind": "cursor"}}, "paging.cursor"),
         ({"paging": {"kind": "offset", "items": "a..b"}}, "paging.items"),
         ({"paging": {"kind": "scroll"}}, "paging.kind"),
@@ -170,3 +177,13 @@ async def test_a_condition_decides_what_a_success_is() -> None:
 )
 def test_mistakes_are_told_when_it_is_saved(config: dict[str, Any], path: str) -> None:
     assert list(check({"url": "https://example.com/", **config})) == [path]
+
+
+def test_a_success_that_may_be_is_let_through() -> None:
+    rules: list[Json] = [
+        {"field": "status", "operator": "equals", "value": 200},
+        {"field": "status", "operator": "between", "value": ["200", "299"]},
+        {"field": "status", "operator": "equals", "value": "{{ trigger.body.status }}"},
+        {"field": "body", "operator": "contains", "value": "ok"},
+    ]
+    assert check({"url": "https://example.com/", "response": "text", "success": {"any": rules}}) == {}
