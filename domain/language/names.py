@@ -45,7 +45,6 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
     variables: Mapping[str, bool] | None = None
     sends: bool = False
     outputs: Mapping[str, Collection[str]] = {}
-    fatal: Collection[str] = ()
 
     def wrong(self, keys: Keys) -> str | None:
         """The mistake in a path; None where a value may be there."""
@@ -88,7 +87,7 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
             return None
         if keys[2] not in _STEP:
             return _said(keys, "a step has output and error", written((*keys[:2], "output", *keys[2:])))
-        return self._wrong_output(keys) if keys[2] == "output" else self._wrong_error(keys)
+        return self._wrong_output(keys) if keys[2] == "output" else None
 
     def _wrong_output(self, keys: Keys) -> str | None:
         fields = self.outputs.get(str(keys[1]))
@@ -97,11 +96,6 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
         near = _close(keys[3], fields)
         meant = (*keys[:3], near, *keys[4:]) if near else (*keys[:3], "body", *keys[3:]) if "body" in fields else None
         return _said(keys, f"the output of {keys[1]} has {', '.join(fields)}", written(meant) if meant else None)
-
-    def _wrong_error(self, keys: Keys) -> str | None:
-        if keys[1] not in self.fatal:
-            return None
-        return f"{written(keys)} is never there: the run ends where {keys[1]} fails, unless its on_error is continue"
 
     def _wrong_variable(self, keys: Keys) -> str | None:
         if self.variables is None or len(keys) == 1:

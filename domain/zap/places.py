@@ -5,8 +5,8 @@ from types import MappingProxyType
 
 import msgspec
 
-from domain.flow.contents import Scope, error_path, is_passed_over, scopes, walk
-from domain.flow.steps import ActionStep, ForEachStep, PathsStep, SetStep, Step, TryStep, WaitForStep
+from domain.flow.contents import Scope, scopes, walk
+from domain.flow.steps import ActionStep, ForEachStep, PathsStep, SetStep, Step, WaitForStep
 from domain.language.names import IN_LOOP, NAMES, Names
 from domain.zap.definition import Definition
 
@@ -40,7 +40,6 @@ def places(
     `outputs`: all fields of the outputs of actions, by their types, where these are known.
     """
     given = {step.id: fields for _path, step in definition.all_steps() if (fields := _output(step, outputs))}
-    fatal = frozenset(_fatal(definition.steps))
     ids = [step.id for _path, step in definition.all_steps()]
     order = {step_id: index for index, step_id in enumerate(ids)}
     loops = _loops(definition)
@@ -71,7 +70,6 @@ def places(
             several=bool(definition.triggers),
             variables=variables,
             outputs=given,
-            fatal=fatal,
         )
 
     for path, step, before in _with_earlier(definition.steps, "steps", _Before()):
@@ -85,16 +83,6 @@ def _output(step: Step, outputs: Mapping[str, Collection[str]]) -> Collection[st
         case ActionStep():
             return outputs.get(step.type, ())
     return ()
-
-
-def _fatal(steps: tuple[Step, ...]) -> Iterator[str]:
-    """The steps whose failure nothing catches: neither they themselves, nor what they are in."""
-    for step in steps:
-        if isinstance(step, TryStep) or is_passed_over(step) or error_path(step) is not None:
-            continue
-        yield step.id
-        for scope in scopes(step):
-            yield from _fatal(scope.steps)
 
 
 def _with_earlier(steps: tuple[Step, ...], path: str, before: _Before) -> Iterator[tuple[str, Step, _Before]]:

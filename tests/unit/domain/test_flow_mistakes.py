@@ -112,10 +112,6 @@ def test_steps_that_are_right_are_taken() -> None:
             [{"id": "v", "kind": "set", "values": {"x": 1}}, send("t", "{{ steps.v.output.y }}")],
             "/steps/1/config/body", "the output of v has x",
         ),
-        (
-            [paths(branch("a", send("x"))), send("t", "{{ steps.x.error }}")],
-            "/steps/1/config/body", "the run ends where x fails",
-        ),
         ([{"id": "s", "kind": "stop", "message": "{{ nope"}], "/steps/0/message", ""),
         ([{"id": "s", "kind": "set", "values": {"a": "{{ trigger.bodi }}"}}], "/steps/0/values/a", "did you mean"),
         ([{"id": "d", "kind": "delay", "until": "09:00", "time_zone": "Berlin"}], "/steps/0/time_zone", "Europe/B"),
