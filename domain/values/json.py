@@ -33,19 +33,26 @@ _SURE_DIGITS = 15
 _SMALLEST = 1e-300
 """Below it, doubles have fewer digits."""
 
-_STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"?'
-_STRINGS = re.compile(_STRING, re.DOTALL)
-_BRACKETS = re.compile(rb"[\[\]{}]")
-_STRING_OR_LONG_INTEGER = re.compile(_STRING + rb"|(?<![\d.eE+-])-?\d{%d,}+(?![.eE])" % (MAX_DIGITS + 1), re.DOTALL)
+_UNMARKED = bytes(set(range(256)) - set(b'[]{}"'))
+_RUN = rb"{1,4096}+"
+"""How much is matched at once: in between other threads have their turn, which one long match would keep from all."""
+_PIECE = 64 * 1024
+
+_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
+_LONG_INTEGER = rb"-?\d{%d,}+(?![\d.eE+-])" % (MAX_DIGITS + 1)
+_LONG_INTEGERS = re.compile(
+    rb'((?:%b|[^"\d.eE+-]++|(?!%b)[\d.eE+-]++)%b)|%b' % (_STRING, _LONG_INTEGER, _RUN, _LONG_INTEGER), re.DOTALL
+)
+"""Group 1 is everything else; long integers match without a group."""
 _LONG = re.compile(rb"(?<!\d)\d{%d}" % (MAX_DIGITS + 1))
 _LONE = rb"\\u[dD][89a-fA-F][\da-fA-F]{2}"
 _ESCAPES = re.compile(
-    rb"((?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2})++)"
-    rb"|(?:" + _LONE + rb"(?!\\u[dD][c-fC-F]))+|" + _LONE,
+    rb"((?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2})"
+    + _RUN + rb")|(?:" + _LONE + rb"(?!\\u[dD][c-fC-F]))" + _RUN + rb"|" + _LONE,
     re.DOTALL,
-)
+)  # fmt: skip
 """Group 1 is everything but lone halves of surrogate pairs; lone halves match without a group."""
-_SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
+_SURROGATES = re.compile(rb"(?:\xed[\xa0-\xbf][\x80-\xbf])" + _RUN)
 
 
 class MalformedJson(ValueError):
@@ -88,11 +95,17 @@ def too_deep(raw: bytes, limit: int = MAX_DEPTH) -> bool:
     """Whether brackets outside strings nest deeper than `limit`; linear, never recursive."""
     if raw.count(b"[") + raw.count(b"{") <= limit:
         return False
-    depth = 0
-    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", raw)):
-        depth += 1 if bracket in b"[{" else -1
-        if depth > limit:
-            return True
+    depth = inside = 0
+    rest = b""
+    for start in range(0, len(raw), _PIECE):
+        piece = (rest + raw[start : start + _PIECE]).replace(b"\\\\", b"")
+        rest = piece[-1:] if piece.endswith(b"\\") else b""
+        parts = piece.removesuffix(b"\\").replace(b'\\"', b"").translate(None, _UNMARKED).split(b'"')
+        for bracket in b"".join(parts[inside::2]):
+            depth += 1 if bracket in b"[{" else -1
+            if depth > limit:
+                return True
+        inside ^= (len(parts) - 1) % 2
     return False
 
 
@@ -148,8 +161,8 @@ def _mended(text: bytes) -> bytes:
     if b"\\u" in text:
         text = _ESCAPES.sub(_whole, text)
     if _LONG.search(text):
-        text = _STRING_OR_LONG_INTEGER.sub(_quoted, text)
-    return _SURROGATE.sub(b"\xef\xbf\xbd", text)
+        text = _LONG_INTEGERS.sub(_quoted, text)
+    return _SURROGATES.sub(_replaced, text)
 
 
 def _whole(escapes: re.Match[bytes]) -> bytes:
@@ -171,7 +184,11 @@ def _number(text: str) -> float | str:
 
 
 def _quoted(found: re.Match[bytes]) -> bytes:
-    return found[0] if found[0].startswith(b'"') else b'"' + found[0] + b'"'
+    return found[1] or b'"' + found[0] + b'"'
+
+
+def _replaced(surrogates: re.Match[bytes]) -> bytes:
+    return b"\xef\xbf\xbd" * (len(surrogates[0]) // 3)
 
 
 _decoder: "msgspec.json.Decoder[Json]" = msgspec.json.Decoder(float_hook=_number)

@@ -3,6 +3,7 @@
 import json
 import re
 import time
+import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
 from decimal import Decimal
@@ -21,20 +22,21 @@ confusing = st.lists(st.sampled_from(['"', "\\", "[", "]", "{", "}", ":", ",", "
 
 
 def depth_of(raw: str) -> int:
-    """The deepest nesting outside strings, byte by byte: the slow reading that too_deep must agree with."""
+    """The deepest nesting outside strings, byte by byte: the slow reading that too_deep must agree with.
+
+    No JSON has a backslash outside strings: what it does there makes no difference.
+    """
     depth = deepest = 0
     in_string = escaped = False
     for sign in raw:
-        if in_string:
-            in_string = escaped or sign != '"'
-            escaped = sign == "\\" and not escaped
-        elif sign == '"':
-            in_string = True
-        elif sign in "[{":
+        if sign == '"' and not escaped:
+            in_string = not in_string
+        elif sign in "[{" and not in_string:
             depth += 1
             deepest = max(deepest, depth)
-        elif sign in "]}":
+        elif sign in "]}" and not in_string:
             depth -= 1
+        escaped = sign == "\\" and not escaped
     return deepest
 
 
@@ -192,6 +194,25 @@ def test_no_megabyte_takes_long(raw: bytes) -> None:
     taken(parse, raw)
     taken(check, raw)
     assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'"' * 1_000_000 + b"[" * 100,
+        b"[" + b"[]," * 300_000 + b"[]]",
+        b"[" + b"1" * 5_000 + b'"1' * 500_000,
+        b'["' + b"\xed\xa0\x80" * 300_000 + b'"]',
+    ],
+)
+def test_looking_takes_little_memory(raw: bytes) -> None:
+    tracemalloc.start()
+    try:
+        taken(check, raw)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 8 * len(raw)
 
 
 @pytest.mark.parametrize(
