@@ -1,10 +1,11 @@
 """Undoes the content coding of an answer and stops at a limit: 10 kB can hold 10 GB."""
 
+import io
 import sys
 
 import brotli
 
-from domain.values.inflate import Corrupt, TooLarge, inflate
+from domain.values.inflate import MAX_MEMBERS, Corrupt, TooLarge, inflate
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -15,6 +16,8 @@ MAX_CODINGS = 3
 """On top of each other."""
 _ZSTD_WINDOW = {int(zstd.DecompressionParameter.window_log_max): 23}
 """8 MiB, which all senders keep to (RFC 9659)."""
+_ZSTD_FRAMES = (b"\x28\xb5\x2f\xfd", b"\x2a\x4d\x18")
+"""What frames begin with, and nearly begin where they are to be skipped (RFC 8878 §3.1)."""
 _KNOWN = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd"})
 
 
@@ -68,14 +71,10 @@ def _brotli(content: bytes, limit: int) -> bytes | None:
 
 def _zstd(content: bytes, limit: int) -> bytes | None:
     """At most one byte past the limit; None for content that is broken or cut off. Frames may follow each other."""
-    found = b""
-    while content and len(found) <= limit:
-        stream = zstd.ZstdDecompressor(options=_ZSTD_WINDOW)
-        try:
-            found += stream.decompress(content, limit + 1 - len(found))
-        except zstd.ZstdError:
-            return None
-        if not stream.eof:
-            return found if len(found) > limit else None
-        content = stream.unused_data
-    return found
+    if sum(content.count(frame) for frame in _ZSTD_FRAMES) > MAX_MEMBERS:
+        return None
+    try:
+        with zstd.ZstdFile(io.BytesIO(content), options=_ZSTD_WINDOW) as frames:
+            return frames.read(limit + 1)
+    except (EOFError, zstd.ZstdError):
+        return None

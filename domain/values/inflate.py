@@ -7,7 +7,7 @@ import zlib
 import msgspec
 
 MAX_MEMBERS = 1_000
-"""Of one gzip body: empty ones take time and give nothing."""
+"""Of one body of gzip or zstd: empty ones take time and give nothing."""
 _MEMBER = b"\x1f\x8b\x08"
 
 
