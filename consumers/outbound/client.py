@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from ipaddress import ip_address
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 import aiohttp
@@ -17,6 +17,7 @@ from yarl import URL
 
 from consumers.outbound.addresses import Network, is_allowed
 from consumers.outbound.answers import Unreadable
+from consumers.outbound.connection import BoundedHandler
 from consumers.outbound.exchange import Exchanges
 from consumers.outbound.names import AddressRefused, GuardedResolver, resolver
 from domain.connector.headers import problem
@@ -111,6 +112,11 @@ class _Connector(aiohttp.TCPConnector):
     """Checks the address of each new connection before anything is sent, whatever name or spelling led there."""
 
     allowed: Sequence[Network] = ()
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        handler: Callable[..., ResponseHandler] = BoundedHandler
+        self._factory = partial(handler, loop=self._loop)
 
     async def _create_connection(self, *args: object, **named: object) -> ResponseHandler:
         protocol = await super()._create_connection(*args, **named)  # type: ignore[arg-type]  # handed on as they came

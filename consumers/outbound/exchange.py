@@ -17,6 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from consumers.outbound.answers import Answer, Unreadable, read
+from consumers.outbound.connection import MAX_HEADS, BoundedHandler
 from domain.connector.http_client import HttpReply, HttpRequest, Upload
 
 MAX_HEADER_LINE = 64 * 1024
@@ -78,6 +79,8 @@ class Exchanges:
         try:
             if protocol is None or transport is None:
                 raise aiohttp.ServerDisconnectedError
+            if isinstance(protocol, BoundedHandler):
+                protocol.begin()
             protocol.set_response_params(
                 skip_payload=request.method == "HEAD",
                 read_until_eof=True,
@@ -110,10 +113,11 @@ class Exchanges:
 
 async def _final(protocol: ResponseHandler) -> _Answered:
     """The head of the answer, after those that only say that there will be one."""
-    message, content = await protocol.read()
-    while 100 <= message.code < 200 and message.code != 101:
+    for _ in range(MAX_HEADS):
         message, content = await protocol.read()
-    return message, content
+        if not 100 <= message.code < 200 or message.code == 101:
+            return message, content
+    raise Unreadable("too many heads only say that there will be an answer")
 
 
 async def _sent(

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from consumers.connectors.http import CONNECTOR
+from consumers.outbound import connection
 from consumers.outbound.client import Outbound
 from domain.connector.descriptor import ActionContext
 from domain.connector.outcome import Failed, Outcome, Retry, Succeeded
@@ -83,6 +84,9 @@ UNREADABLE = [
     b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 5\r\n\r\nhello",
     b"HTTP/1.1 200 OK\r\nContent-Encoding: zstd\r\nContent-Length: 5\r\n\r\nhello",
     b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 20\r\n\r\n" + gzip.compress(b"hello" * 99)[:20],
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: zstd\r\nContent-Length: 9009\r\n\r\n" + zstd.compress(b"") * 1_001,
+    b"HTTP/1.1 103 E\r\n\r\n" * 40,
+    b"HTTP/1.1 103 E\r\n\r\n" * 200_000,
 ]
 
 
@@ -94,6 +98,18 @@ async def test_an_answer_that_can_not_be_read_fails_for_good(http: Outbound, tar
     assert outcome.code == "unreadable"
     assert outcome.message.startswith("the answer can't be read: ")
     assert len(target.requests) == 1
+
+
+async def test_an_answer_in_a_million_parts_costs_the_connection(
+    http: Outbound, target: RawTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "FREE_S", 0.02)
+    target.answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 900_000 + b"0\r\n\r\n"
+    outcome = await run(http, target)
+    assert isinstance(outcome, Failed), outcome
+    assert outcome.code == "unreadable"
+    target.says(body=b"x" * 1_000_000)
+    assert (await output(http, target))["size"] == 1_000_000
 
 
 @pytest.mark.parametrize(
