@@ -39,6 +39,8 @@ BODY_S = 10.0
 """The time in which that is measured."""
 ANSWER_S = 20.0
 """How long a client may read nothing of its answers."""
+MAX_UNREAD = 128 * 2**20
+"""Bytes of answers that all clients together may leave unread."""
 SWEEP_S = 1.0
 
 _ONCE = frozenset({b"host", b"content-length", b"transfer-encoding"})
@@ -57,6 +59,7 @@ class Connections:
         self.closing = False
         self._open: dict[BoundedProtocol, str] = {}
         self._addresses: Counter[str] = Counter()
+        self._slow: dict[BoundedProtocol, None] = {}
 
     @property
     def count(self) -> int:
@@ -81,11 +84,26 @@ class Connections:
 
     def remove(self, connection: "BoundedProtocol") -> None:
         """It is closed, or as good as that."""
+        self._slow.pop(connection, None)
         address = self._open.pop(connection, None)
         if address is not None:
             self._addresses[address] -= 1
             if not self._addresses[address]:
                 del self._addresses[address]
+
+    def hold(self, connection: "BoundedProtocol", *, unread: bool) -> None:
+        """Whether it has answers that its client has not read. Where all have too many, the oldest such ones go."""
+        if not unread:
+            self._slow.pop(connection, None)
+            return
+        self._slow[connection] = None
+        sizes = {slow: slow.transport.get_write_buffer_size() for slow in self._slow}
+        excess = sum(sizes.values()) - MAX_UNREAD
+        for slow, size in sizes.items():
+            if excess <= 0:
+                break
+            slow.drop("too_much_unread")
+            excess -= size
 
     def close(self) -> None:
         """From now on each connection ends with its answer: also one that was accepted while the server stopped."""
@@ -134,6 +152,14 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.bounds.remove(self)
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.bounds.hold(self, unread=True)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.bounds.hold(self, unread=False)
 
     def data_received(self, data: bytes) -> None:
         if self._refused is not None:

@@ -211,6 +211,20 @@ async def test_answers_that_are_not_read_cost_the_connection(monkeypatch: pytest
         assert await eventually(lambda: not kept.count or None) is True
 
 
+async def test_all_that_is_not_read_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "MAX_UNREAD", 25_000_000)
+    async with served(large) as (kept, connect):
+        for _ in range(8):
+            _reader, writer = await connect()
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
+            writer.write(GET)
+        await pause(0.3)
+        assert 1 <= kept.count <= 5
+        reader, writer = await connect()
+        writer.write(GET)
+        assert len(await reader.readexactly(10_000_000)) == 10_000_000
+
+
 async def test_an_answer_that_is_read_slowly_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "ANSWER_S", 0.5)
     monkeypatch.setattr(connections, "SWEEP_S", 0.05)
