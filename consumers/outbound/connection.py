@@ -13,10 +13,15 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 MAX_HEADS = 32
 """Heads of one answer, or answers that nobody has asked for."""
-FREE_S = 0.1
+MAX_FRAMING = 2**20
+"""Bytes of one answer that are no content, beside _PER_BYTE for each of content: heads, and what is around chunks."""
+_PER_BYTE = 16
+FREE_S = 0.02
 """CPU time that any answer may take to be read."""
 S_PER_BYTE = 25e-9
 """What it may take besides: ten times as much as content in chunks of a usual size."""
+PIECE = 16 * 1024
+"""Bytes that are read before that is looked at."""
 TURN_S = 0.002
 """CPU time at a time; then others have their turn."""
 REST = 30
@@ -29,19 +34,32 @@ class BoundedHandler(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop=loop)
         self._left_s = FREE_S
+        self._fed = 0  # bytes since the request
 
     def begin(self) -> None:
         """A request goes out: what comes is its answer."""
         self._left_s = FREE_S
+        self._fed = 0
 
     def data_received(self, data: bytes) -> None:
+        for start in range(0, len(data) or 1, PIECE):
+            self._take(data[start : start + PIECE])
+            if self._left_s < 0 or len(self._buffer) > MAX_HEADS or self._is_framing():
+                self._refuse()
+                return
+
+    def _is_framing(self) -> bool:
+        """Whether too little of what came is content: extensions of a chunk may go on for ever."""
+        content = 0 if self._payload is None else self._payload.total_bytes
+        return self._fed > MAX_FRAMING + _PER_BYTE * content
+
+    def _take(self, piece: bytes) -> None:
         began = time.thread_time()
-        super().data_received(data)
+        super().data_received(piece)
         took_s = time.thread_time() - began
-        self._left_s += len(data) * S_PER_BYTE - took_s
-        if self._left_s < 0 or len(self._buffer) > MAX_HEADS:
-            self._refuse()
-        elif took_s > TURN_S and self.transport is not None:
+        self._fed += len(piece)
+        self._left_s += len(piece) * S_PER_BYTE - took_s
+        if took_s > TURN_S and self.transport is not None:
             self._pause_reading_for_buffer()
             self._loop.call_later(REST * took_s, self._resume_reading_for_buffer)
 

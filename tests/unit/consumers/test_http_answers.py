@@ -87,6 +87,7 @@ UNREADABLE = [
     b"HTTP/1.1 200 OK\r\nContent-Encoding: zstd\r\nContent-Length: 9009\r\n\r\n" + zstd.compress(b"") * 1_001,
     b"HTTP/1.1 103 E\r\n\r\n" * 40,
     b"HTTP/1.1 103 E\r\n\r\n" * 200_000,
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"x" * 3_000_000 + b"\r\nx\r\n0\r\n\r\n",
 ]
 
 
