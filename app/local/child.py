@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import msgspec
 
@@ -70,7 +70,7 @@ class Child:
         with contextlib.ExitStack() as stack:
             target = asyncio.subprocess.PIPE
             if service.log_file is not None:
-                target = stack.enter_context(service.log_file.open("ab")).fileno()
+                target = stack.enter_context(_private(service.log_file)).fileno()
             process = await asyncio.create_subprocess_exec(
                 *service.argv,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -164,6 +164,13 @@ async def port_answers(host: str, port: int) -> bool:
     with contextlib.suppress(OSError):
         await writer.wait_closed()
     return True
+
+
+def _private(path: Path) -> BinaryIO:
+    """A file to append to, which only its owner may read: an error tells of the data that it came with."""
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.fchmod(handle, 0o600)
+    return os.fdopen(handle, "ab")
 
 
 def _die_with_parent(number: int) -> Callable[[], None] | None:
