@@ -23,10 +23,13 @@ class Gap(Exception):
 
 
 class Watermark:
-    """Positions seen and done in one partition. Everything up to `position` has had its effect."""
+    """Positions seen and done in one partition. Everything up to `position` has had its effect.
+
+    `saved`: the position that the database knows.
+    """
 
     def __init__(self, gate: int) -> None:
-        self.seen = gate
+        self.seen = self.saved = gate
         self.next_offset = 0
         self._open: dict[int, tuple[int, int]] = {}
         self.idle = asyncio.Event()

@@ -17,6 +17,7 @@ from consumers.credentials.variables import Variables
 from consumers.dialogues.dialogues import Dialogues
 from consumers.files.run_files import AllFiles
 from consumers.kafka.gaps import GapReports
+from consumers.kafka.handover import Handover
 from consumers.kafka.lanes import Lanes
 from consumers.kafka.subscription import ConsumerConfig, Record, Records, Subscription
 from consumers.kafka.tail import Tail
@@ -69,7 +70,6 @@ CONCURRENCY_PER_ZAP = 100
 PART = 50
 """Messages that are decoded in one go: a few milliseconds."""
 SAVE_EVERY_S = 0.5
-REVOKE_PATIENCE_S = 4.0
 DRAIN_S = 10.0
 
 
@@ -121,19 +121,17 @@ class Runner:
         self._serial = SerialRuns(store, self._family, partitions)
         self._carrying = Carrying(store, self._family, self._serial)
         self._marks = Watermarks(self._gates, GapReports(store.pool, "runner"), config.message_keys)
-        self._saved: dict[int, int] = {}
         self._head_at_assignment = 0
-        self._hands_over = False
-        self._handovers = 0
         self._partitions = partitions
         self._taking = asyncio.Lock()
-        self._subscription = Subscription(config, self._handle, self._assigned, self._revoked, dsn=store.dsn)
+        self._handover = Handover(self._marks, rest=self._serial.give_up, save=self._save, forget=self._give_up)
+        self._subscription = Subscription(config, self._handle, self._assigned, self._handover.revoked, dsn=store.dsn)
         self._tail = Tail(
             store.dsn,
             self._marks,
             self._tail_types,
             self._follow,
-            may_lead=lambda: not self._hands_over and self._subscription.is_owner(),
+            may_lead=lambda: not self._handover.is_under_way and self._subscription.is_owner(),
             shares=lambda: len(self._marks.by_partition) < partitions,
             behind=self._subscription.expect,
         )
@@ -159,35 +157,10 @@ class Runner:
 
     async def _assigned(self, partitions: Sequence[int]) -> None:
         await self._marks.ensure(partitions)
-        await self._leave_others()
+        await self._handover.keep(self._subscription.owned())
         log.info("runner.assigned", partitions=sorted(partitions))
         log.info("role.ready")
         tell_ready()
-
-    async def _leave_others(self) -> None:
-        """Give up partitions of others, which a batch has loaded while they went."""
-        if others := self._marks.by_partition.keys() - self._subscription.owned():
-            await self._hand_over(sorted(others))
-
-    async def _revoked(self, partitions: Sequence[int]) -> None:
-        self._handovers += 1
-        await self._hand_over(partitions)
-
-    async def _hand_over(self, partitions: Sequence[int]) -> None:
-        """Let open runs record something before another runner takes over; what is not recorded is done again there."""
-        marks = [mark for p, mark in self._marks.by_partition.items() if p in partitions]
-        self._hands_over = True
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(REVOKE_PATIENCE_S):
-                    await asyncio.gather(self._serial.give_up(partitions), *(mark.idle.wait() for mark in marks))
-            await self._save()
-        finally:
-            self._marks.drop(partitions)
-            self._hands_over = False
-        self._give_up(partitions)
-        for partition in partitions:
-            self._saved.pop(partition, None)
 
     def _owns(self, ordering_key: UUID) -> bool:
         return partition_of(ordering_key, self._partitions) in self._marks.by_partition
@@ -204,11 +177,11 @@ class Runner:
         return {row[0]: row[1] for row in rows}
 
     async def _handle(self, records: Records) -> None:
-        handovers = self._handovers
+        handovers = self._handover.number
         async with self._taking:
             await self._lanes.room()
-            if self._hands_over or self._handovers != handovers:
-                return  # what of these messages stays here is fetched again
+            if self._handover.overtook(handovers):
+                return
             partitions = self._subscription.owned() & {record.partition for record in records}
             async with self._or_start_over(partitions):
                 await self._marks.ensure(partitions)
@@ -245,7 +218,7 @@ class Runner:
             log.exception("runner.batch_failed", partitions=sorted(partitions))
             self._give_up(partitions)
             await self._marks.start_over(partitions)
-            await self._leave_others()
+            await self._handover.keep(self._subscription.owned())
 
     async def _take(self, record: Record) -> RunMessage | None:
         taken = await self._marks.take(record)
@@ -323,7 +296,7 @@ class Runner:
     async def _save(self) -> None:
         """Make the watermarks durable, then hint the offsets to Kafka."""
         marks = self._marks.by_partition
-        moved = {p: mark.position for p, mark in marks.items() if mark.position > self._saved.get(p, 0)}
+        moved = {p: mark.position for p, mark in marks.items() if mark.position > mark.saved}
         offsets = {p: marks[p].offset for p in moved if marks[p].offset}
         if not moved:
             return
@@ -332,7 +305,8 @@ class Runner:
         except CONNECTION_ERRORS as error:
             log.warning("runner.save_failed", error=repr(error))
             return
-        self._saved.update(moved)
+        for partition in moved.keys() & marks.keys():
+            marks[partition].saved = moved[partition]
         await self._subscription.commit(offsets)
 
 
