@@ -121,6 +121,8 @@ def rotate_keys() -> None:
 @click.option("--checkpoint", type=click.Path(exists=True, dir_okay=False), help="A file with signed checkpoints.")
 def verify(first: int | None, last: int | None, checkpoint: str | None) -> None:
     """Check the hash chain of the log, and compare the read models with it."""
+    if first and last and first > last:
+        raise click.UsageError(f"--from {first} is behind --to {last}: there is nothing between them to check.")
     settings = _settings("verify", "database_url")
     from app.cli import operator
 
@@ -160,8 +162,22 @@ def retention(dry_run: bool) -> None:
     _run(retaining.retention(settings, dry_run=dry_run))
 
 
+class _Month(click.DateTime):
+    """Such as 2026-01, which help and errors call by its name and not by its format."""
+
+    def __init__(self) -> None:
+        super().__init__(["%Y-%m"])
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            month: datetime = super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"{value!r} is no month such as 2026-01.", param, ctx)
+        return month
+
+
 @main.command()
-@click.argument("month", type=click.DateTime(["%Y-%m"]))
+@click.argument("month", type=_Month(), metavar="MONTH")
 @click.option("--to", help="A directory, or s3://BUCKET/PREFIX; else that of the settings.")
 @click.option("--drop", "drops", is_flag=True, help="Also drop them from the log.")
 def archive(month: datetime, to: str | None, drops: bool) -> None:

@@ -28,7 +28,14 @@ async def erase(settings: Settings, subject: str, *, really: bool) -> int:
             if settings.archive:
                 wanted = Wanted(tenant_id, hashed, frozenset(found.runs), by)
                 erased += await (archived.erase(wanted) if really else archived.count(wanted))
-    click.echo(f"{erased} runs were forgotten" if really else f"{erased} runs: with --yes they are forgotten")
+    if really:
+        click.echo(f"forgot {_runs(erased)}")
+    else:
+        click.echo(f"would forget {_runs(erased)}" + (": add --yes to do it" if erased else ""))
     if waiting:
-        click.echo(f"{waiting} runs have not ended: cancel them, then repeat this")
+        click.echo(f"{_runs(waiting)} under way: cancel what has not ended, then repeat this")
     return 1 if waiting else 0
+
+
+def _runs(count: int) -> str:
+    return "1 run" if count == 1 else f"{count} runs"

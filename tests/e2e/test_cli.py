@@ -124,3 +124,17 @@ def test_the_demo_of_a_url_where_nothing_is_says_so(url: str, tmp_path: Path) ->
     assert done.returncode == 2
     assert url.rstrip("/") in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("month", ["2026-13", "January"])
+def test_a_month_that_is_none_is_told_by_an_example(month: str) -> None:
+    done = triggerhub("archive", month)
+    assert done.returncode == 2
+    assert f"Invalid value for 'MONTH': '{month}' is no month such as 2026-01." in done.stderr
+    assert "%" not in done.stderr + triggerhub("archive", "--help").stdout
+
+
+def test_a_range_that_ends_before_it_begins_is_not_called_whole() -> None:
+    done = triggerhub("verify", "--from", "8", "--to", "5")
+    assert done.returncode == 2
+    assert "--from 8 is behind --to 5" in done.stderr

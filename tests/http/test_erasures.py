@@ -47,7 +47,7 @@ async def test_a_person_is_forgotten_in_all_runs_of_zaps_that_say_whose_they_are
         assert await wait_until(store.pool, "run_list", await store.head(), 60)
         assert await wait_until(store.pool, "run_keys", await store.head(), 60)
         assert await erasing.erase(settings, "GRACE@example.org", really=False) == 0
-        assert "2 runs: with --yes" in capsys.readouterr().out
+        assert "would forget 2 runs: add --yes" in capsys.readouterr().out
         seen = (await ada("POST", "/erasures", json={"subject": "grace@example.org ", "preview": True})).json()
         zaps = [{"zap_id": zap["id"], "runs": {"queued": 1, "cancelled": 1}}]
         assert (seen["runs"], seen["under_way"], seen["zaps"], seen["more"]) == (2, 1, zaps, False)
@@ -61,7 +61,7 @@ async def test_a_person_is_forgotten_in_all_runs_of_zaps_that_say_whose_they_are
         assert await wait_until(store.pool, "run_list", await store.head(), 60)
         assert (await erased())["done"] == 1
         assert await erasing.erase(settings, "7", really=True) == 0
-        assert "1 runs were forgotten" in capsys.readouterr().out
+        assert "forgot 1 run\n" in capsys.readouterr().out
         left = ["canary" in (await ada("GET", f"/runs/{run_id}")).text for run_id in runs]
         assert left == [False, False, True, False]
     assert (await verify_chain(dsn)).broken_at is None
