@@ -9,8 +9,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from domain.values.json import JsonObject
+from domain.values.shapes import HOST
 
-HOST = r"^(\*\.)?([A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+\.?(:[0-9]{1,5})?\Z|^\[[0-9A-Fa-f:.]*[0-9A-Fa-f:]\](:[0-9]{1,5})?\Z"
 _LINE = r"^[^\x00-\x1f\x7f]*\Z"
 
 Host = Annotated[str, Meta(max_length=260, pattern=HOST, description="A host name; *.example.com for all below it")]

@@ -6,9 +6,10 @@ from uuid import UUID, uuid5
 from msgspec import Meta
 
 from domain.log.event import Event
+from domain.values.shapes import VARIABLE
 
 MAX_VALUE = 32_000
-VariableName = Annotated[str, Meta(max_length=64, pattern=r"^[A-Za-z_][A-Za-z0-9_]*\Z")]
+VariableName = Annotated[str, Meta(max_length=64, pattern=VARIABLE)]
 Scalar: TypeAlias = str | int | float | bool
 
 

@@ -11,6 +11,14 @@ import msgspec
 
 from domain.values.email import EMAIL_PATTERN
 
+HOST = r"^(\*\.)?([A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+\.?(:[0-9]{1,5})?\Z|^\[[0-9A-Fa-f:.]*[0-9A-Fa-f:]\](:[0-9]{1,5})?\Z"
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*\Z"
+_CALLED: Mapping[str, str] = {
+    EMAIL_PATTERN: "an e-mail address",
+    HOST: "a host such as api.example.com or *.example.com",
+    VARIABLE: "a name of letters, digits and _ that begins with no digit",
+}
+"""Patterns that people break, by what fits them."""
 _PATTERN = re.compile(r"""matching regex ('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
 
 
@@ -25,7 +33,7 @@ def in_words(error: Exception) -> str:
 
 
 def _fits(pattern: str) -> str:
-    return "that is an e-mail address" if pattern == EMAIL_PATTERN else f"that matches {ecma(pattern)}"
+    return f"that is {_CALLED[pattern]}" if pattern in _CALLED else f"that matches {ecma(pattern)}"
 
 
 def options(wanted: Any) -> list[Any]:

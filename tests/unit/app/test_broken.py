@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.http.broken import MAX_ERRORS, broken_rules, pointer, refusal
+from domain.connection.variables import VariableName
 from domain.language.mistakes import place_of
 from domain.values.email import Email
+from domain.values.shapes import HOST
 from tests.support.strategies import json_values
 
 
@@ -99,6 +101,14 @@ def test_a_pattern_is_shown_as_clients_may_use_it(pattern: str) -> None:
     assert broken.reason == f"Expected `str` that matches {pattern.removesuffix(chr(92) + 'Z')}$"
 
 
-def test_an_address_is_told_by_its_name_and_not_by_its_pattern() -> None:
-    (broken,) = broken_rules("ada at example.com", Email)
-    assert broken.reason == "Expected `str` that is an e-mail address"
+@pytest.mark.parametrize(
+    ("wrong", "wanted", "called"),
+    [
+        ("ada at example.com", Email, "an e-mail address"),
+        ("not a host!", Annotated[str, msgspec.Meta(pattern=HOST)], "a host such as api.example.com or *.example.com"),
+        ("1st", VariableName, "a name of letters, digits and _ that begins with no digit"),
+    ],
+)
+def test_what_has_a_name_is_told_by_it_and_not_by_its_pattern(wrong: str, wanted: object, called: str) -> None:
+    (broken,) = broken_rules(wrong, wanted)
+    assert broken.reason == f"Expected `str` that is {called}"

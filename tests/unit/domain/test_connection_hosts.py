@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.connection.hosts import fixed_host, is_named, may_go
-from domain.connection.kinds import HOST, Reach, Setup, merged, setup_of, texts_of
+from domain.connection.kinds import Reach, Setup, merged, setup_of, texts_of
+from domain.values.shapes import HOST
 
 
 @pytest.mark.parametrize(
