@@ -3,6 +3,7 @@ import { Outlet, createRootRoute, createRoute, createRouter, lazyRouteComponent,
 import { restore, root } from "./api/session";
 import { Frame } from "./parts/Frame";
 import { Broken, NotFound } from "./parts/broken";
+import { fetched } from "./parts/fetched";
 import { Login } from "./pages/Login";
 import { Zaps } from "./pages/Zaps";
 
@@ -27,57 +28,57 @@ const home = createRoute({
 const zaps = createRoute({ getParentRoute: () => inside, path: "/zaps", validateSearch: known("q", "status", "tag"), component: Zaps });
 const zap = createRoute({
   getParentRoute: () => inside, path: "/zaps/$id", validateSearch: known("tab"),
-  component: lazyRouteComponent(() => import("./pages/Zap"), "ZapPage"),
+  component: lazyRouteComponent(() => fetched(() => import("./pages/Zap")), "ZapPage"),
 });
 const runs = createRoute({
   getParentRoute: () => inside, path: "/runs", validateSearch: known("q", "where", "zap_id", "status", "source", "from", "to", "finished_from", "finished_to", "min_duration_ms", "max_duration_ms", "step_id", "error_code", "tag", "recovered", "sort", "order", "columns"),
-  component: lazyRouteComponent(() => import("./pages/Runs"), "Runs"),
+  component: lazyRouteComponent(() => fetched(() => import("./pages/Runs")), "Runs"),
 });
 const run = createRoute({
   getParentRoute: () => inside, path: "/runs/$id", validateSearch: known("step", "tab"),
-  component: lazyRouteComponent(() => import("./pages/Run"), "RunPage"),
+  component: lazyRouteComponent(() => fetched(() => import("./pages/Run")), "RunPage"),
 });
 const inbox = createRoute({
   getParentRoute: () => inside, path: "/inbox", validateSearch: known("state", "zap_id"),
-  component: lazyRouteComponent(() => import("./pages/Inbox"), "Inbox"),
+  component: lazyRouteComponent(() => fetched(() => import("./pages/Inbox")), "Inbox"),
 });
 const approvals = createRoute({
   getParentRoute: () => inside, path: "/approvals", validateSearch: known("state"),
-  component: lazyRouteComponent(() => import("./pages/Approvals"), "Approvals"),
+  component: lazyRouteComponent(() => fetched(() => import("./pages/Approvals")), "Approvals"),
 });
 const requests = createRoute({
   getParentRoute: () => inside, path: "/requests", validateSearch: known("zap_id", "reason"),
-  component: lazyRouteComponent(() => import("./pages/Requests"), "Requests"),
+  component: lazyRouteComponent(() => fetched(() => import("./pages/Requests")), "Requests"),
 });
 const jobs = createRoute({
-  getParentRoute: () => inside, path: "/jobs", component: lazyRouteComponent(() => import("./pages/Jobs"), "Jobs"),
+  getParentRoute: () => inside, path: "/jobs", component: lazyRouteComponent(() => fetched(() => import("./pages/Jobs")), "Jobs"),
 });
 const connections = createRoute({
-  getParentRoute: () => inside, path: "/connections", component: lazyRouteComponent(() => import("./pages/Connections"), "Connections"),
+  getParentRoute: () => inside, path: "/connections", component: lazyRouteComponent(() => fetched(() => import("./pages/Connections")), "Connections"),
 });
 const variables = createRoute({
-  getParentRoute: () => inside, path: "/variables", component: lazyRouteComponent(() => import("./pages/Variables"), "Variables"),
+  getParentRoute: () => inside, path: "/variables", component: lazyRouteComponent(() => fetched(() => import("./pages/Variables")), "Variables"),
 });
 const catalog = createRoute({
-  getParentRoute: () => inside, path: "/catalog", validateSearch: known("q", "source"), component: lazyRouteComponent(() => import("./pages/Catalog"), "Catalog"),
+  getParentRoute: () => inside, path: "/catalog", validateSearch: known("q", "source"), component: lazyRouteComponent(() => fetched(() => import("./pages/Catalog")), "Catalog"),
 });
 const connector = createRoute({
-  getParentRoute: () => inside, path: "/catalog/$name", validateSearch: known("version", "action"), component: lazyRouteComponent(() => import("./pages/Connector"), "Connector"),
+  getParentRoute: () => inside, path: "/catalog/$name", validateSearch: known("version", "action"), component: lazyRouteComponent(() => fetched(() => import("./pages/Connector")), "Connector"),
 });
 const stats = createRoute({
-  getParentRoute: () => inside, path: "/stats", validateSearch: known("zap_id", "range", "bucket"), component: lazyRouteComponent(() => import("./pages/Stats"), "Stats"),
+  getParentRoute: () => inside, path: "/stats", validateSearch: known("zap_id", "range", "bucket"), component: lazyRouteComponent(() => fetched(() => import("./pages/Stats")), "Stats"),
 });
 const audit = createRoute({
-  getParentRoute: () => inside, path: "/audit", validateSearch: known("q", "type", "entity", "actor", "from", "to", "tab"), component: lazyRouteComponent(() => import("./pages/Audit"), "Audit"),
+  getParentRoute: () => inside, path: "/audit", validateSearch: known("q", "type", "entity", "actor", "from", "to", "tab"), component: lazyRouteComponent(() => fetched(() => import("./pages/Audit")), "Audit"),
 });
 const history = createRoute({
-  getParentRoute: () => inside, path: "/history", component: lazyRouteComponent(() => import("./pages/History"), "History"),
+  getParentRoute: () => inside, path: "/history", component: lazyRouteComponent(() => fetched(() => import("./pages/History")), "History"),
 });
 const system = createRoute({
-  getParentRoute: () => inside, path: "/system", component: lazyRouteComponent(() => import("./pages/System"), "System"),
+  getParentRoute: () => inside, path: "/system", component: lazyRouteComponent(() => fetched(() => import("./pages/System")), "System"),
 });
 const settings = createRoute({
-  getParentRoute: () => inside, path: "/settings", component: lazyRouteComponent(() => import("./pages/Settings"), "Settings"),
+  getParentRoute: () => inside, path: "/settings", component: lazyRouteComponent(() => fetched(() => import("./pages/Settings")), "Settings"),
 });
 
 export const router = createRouter({

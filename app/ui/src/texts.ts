@@ -7,7 +7,7 @@ export const t = {
     save: "Save", dismiss: "Dismiss", name: "Name", status: "Status", actions: "Actions", more: "Show more",
     shownOfMore: (count: number) => `${count.toLocaleString("en")} shown, there are more`,
     shownAll: (count: number) => `${count.toLocaleString("en")} shown, that is all`,
-    unreachable: "The server does not answer. What you see may be out of date; it is tried again.",
+    unreachable: "The server does not answer. Try again in a moment.",
     offline: "The server does not answer just now. What you see stays, and is brought up to date as soon as it does.",
     httpFailed: (status: number) => `The server answered ${status}.`,
   },
@@ -23,6 +23,7 @@ export const t = {
     signIn: "Sign in", signUp: "Create account", name: "Name", email: "E-mail", password: "Password", passwordHint: "At least 8 characters. A long phrase is best.",
     signInAbout: "Go on with your zaps.", signUpAbout: "Your zaps and runs are yours alone.",
     welcome: "Welcome to TriggerHub", welcomeAbout: "Nobody has an account here yet. Make the first one.",
+    missing: "Fill this in.", tooShort: (least: number) => `Give at least ${least} characters.`, tooLong: (most: number) => `Give at most ${most.toLocaleString("en")} characters.`, notA: (what: string) => `This is not ${what}.`,
     noAccount: "No account yet?", haveAccount: "Have an account?",
   },
   runStatus: {
@@ -32,7 +33,7 @@ export const t = {
   zapStatus: { draft: "Draft", enabled: "On", paused: "Paused", deleted: "Deleted" },
   jobStatus: { running: "Running", paused: "Paused", completed: "Done", aborted: "Aborted" },
   sources: { webhook: "Webhook", schedule: "Schedule", manual: "By hand", replay: "Replay", alert: "Alert", failure: "Failure of a zap", poll: "Poll", item: "Loop item", zap: "Another zap" },
-  triggers: { "webhook.catch": "Webhook", "webhook.catch_raw": "Raw webhook", "schedule.cron": "Schedule", "schedule.every": "Schedule", manual: "By hand" },
+  triggers: { "webhook.catch": "Webhook", "webhook.catch_raw": "Raw webhook", "schedule.cron": "At times of the day", "schedule.every": "Every so often", manual: "By hand" },
   flags: { failing: "Failing", loop: "Starts itself", target_gone: "Target gone", poll_failing: "Poll fails", needs_reconnect: "Needs consent", unregistered: "Not registered" } as Record<string, string>,
   kinds: { action: "", delay: "Delay", filter: "Filter", paths: "Paths", set: "Set", stop: "Stop", return: "Return", try: "Try", unknown: "Unknown", for_each: "For each", zap: "Zap", approval: "Approval", wait_for: "Wait for" },
   steps: {
@@ -133,13 +134,13 @@ export const t = {
   run: {
     title: (name: string) => `Run of ${name}`, cancel: "Cancel run", replay: "Replay", more: "More", copyJson: "Copy as JSON", copyCurl: "Copy request as curl", copyLink: "Copy link", views: "Views of the run", steps: "Steps", events: "Events",
     cancelTitle: "Cancel this run?", cancelAbout: "It ends at once. A call that is under way may still have its effect.", failedAt: (step: string) => `Failed at ${step}:`, failed: "Failed:", recoveredBy: "A replay has made up for it:",
-    since: "Since", version: (number: number) => `Version ${number}`, deadline: "Times out", replayOf: "Replay of", replays: "Replays", id: "Run id", trigger: "Trigger", body: "Body", data: "Data", query: "Query", headers: "Headers",
-    show: (what: string) => `Show ${what.toLowerCase()}`, taken: "taken", notTaken: "not taken", attempts: (count: number) => `${count} attempts. `, letThrough: "Let through: ", stopped: "Stopped here: ",
-    notYet: "The run has not come to this step yet.", never: "The run never came to this step.", again: "Tried again", retryAt: "The next attempt is at", waitsUntil: "It goes on at", output: "Output", input: "Input", notKept: (pointer: string) => `Not kept whole: ${pointer}`,
+    since: "So far", version: (number: number) => `Version ${number}`, deadline: "Times out", replayOf: "Replay of", replays: "Replays", id: "Run id", trigger: "Trigger", body: "Body", data: "Data", query: "Query", headers: "Headers",
+    show: (what: string) => `Show ${what.toLowerCase()}`, taken: "taken", notTaken: "not taken", attempts: (count: number) => `${count} attempts: `, letThrough: "Let through: ", stopped: "Stopped here: ",
+    notYet: "The run has not come to this step yet.", never: "The run never came to this step.", again: "Tried again", retryAt: "The next attempt is at", waitsUntil: "It goes on at", waitsAtMost: "It waits for an answer until", output: "Output", input: "Input", notKept: (pointer: string) => `Not kept whole: ${pointer}`,
     attemptsTitle: "Attempts", attempt: (number: number) => `Attempt ${number}`, answer: "What the target answered", retriedAt: "Tried again at", approval: "Who is asked, and what they said", inputThen: "Input of this attempt", outputAbove: "It succeeded: its output is above.",
   },
   hints: {
-    http_4xx: "The target refuses this request: look at its answer and at the input. Retrying alone does not help.", http_5xx: "The target has a problem of its own. Replay the run once it is well again.",
+    http_4xx: "The target refuses this request: look at its answer and at the input. Retrying alone does not help.", http_5xx: "The target has a problem of its own. Once it works again, replay the run.",
     http_401: "The target wants valid credentials.", http_404: "The target knows nothing at this address: check the URL in the input.", deadline: "The run took longer than its deadline allows.",
     connection_failed: "The target cannot be reached. Replay the run once it can.", timeout: "The target did not answer in time.",
   },
@@ -161,7 +162,7 @@ export const t = {
   },
   items: { title: "Items", item: "Item", result: "Result", none: "No item is in this state.", counts: (all: number, good: number, bad: number) => `${s(all, "item")}: ${good.toLocaleString("en")} completed, ${bad.toLocaleString("en")} failed` },
   requests: {
-    about: "What came to a hook and started no run, and why. Nothing goes unrecorded.", reason: "Reason", anyReason: "Any reason", none: "Every request has started a run", noneAbout: "Refused, repeated and held requests are listed here with the reason.",
+    about: "What came to a hook and started no run, and why. Nothing goes unrecorded.", reason: "Reason", anyReason: "Any reason", none: "Every request to this zap has started a run", noneAbout: "Refused, repeated and held requests are listed here with the reason.", noneSuch: "This zap has no such requests", noneSuchAbout: "Choose another reason, or another zap.",
     noHooks: "No zap has a hook", noHooksAbout: "Zaps that are started by webhooks show here what they did not take.", times: (count: number) => `${count.toLocaleString("en")}×`, answered: (status: number) => `answered ${status}`, excerpt: "Beginning of the body",
     admit: "Let it in", admitted: "Its run has started", itsRun: "Its run", discarded: "Discarded", repeatOf: (count: number) => `Run that came again ${count}×`, release: "Release all", discard: "Discard all",
     releaseTitle: "Release all held requests?", releaseAbout: "Each starts its run on the live version, in the order of arrival, even while the zap is paused.", discardTitle: "Discard all held requests?", discardAbout: "They cannot be released afterwards. They stay on record.",

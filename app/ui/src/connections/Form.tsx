@@ -4,7 +4,7 @@ import { type FormEvent, type ReactNode, useState } from "react";
 import { ApiError, type Connection, type Service, api, data } from "../api/client";
 import { connectorQuery, connectorsQuery, queryClient } from "../api/queries";
 import { root } from "../api/session";
-import { Copyable, Failed, Field, Note } from "../parts/controls";
+import { Copyable, Failed, Field, Note, inWords } from "../parts/controls";
 import { Dialog } from "../parts/overlays";
 import { t } from "../texts";
 import { Consent } from "./Consent";
@@ -136,7 +136,8 @@ function given(parts: Part[], values: Values, areSecret: boolean, of?: Connectio
 function wrongAt(error: unknown, part: Part): string | undefined {
   const place = `/${part.isSecret ? "secrets" : "config"}/${part.name}`;
   const rules = error instanceof ApiError ? (error.problem.errors ?? []) : [];
-  return rules.find((rule) => rule.pointer === place || rule.pointer?.startsWith(`${place}/`))?.reason;
+  const reason = rules.find((rule) => rule.pointer === place || rule.pointer?.startsWith(`${place}/`))?.reason;
+  return reason && inWords(reason);
 }
 
 function Control({ part, isKept, value, set, wrong }: { part: Part; isKept: boolean; value: unknown; set: (value: unknown) => void; wrong: string | undefined }) {

@@ -42,7 +42,7 @@ function Rule({ rule, jump }: { rule: BrokenRule; jump: (pointer: string) => voi
   return (
     <li>
       <button type="button" className="linkish mono" onClick={() => jump(rule.pointer ?? "")}>{rule.path || "/"}</button> {rule.reason}{" "}
-      {rule.did_you_mean ? w.meant(rule.did_you_mean) : allowed.length > 0 && allowed.length < 12 && w.allowed(allowed.join(", "))}
+      {rule.did_you_mean ? !rule.reason.includes(rule.did_you_mean) && w.meant(rule.did_you_mean) : allowed.length > 0 && allowed.length < 12 && w.allowed(allowed.join(", "))}
     </li>
   );
 }

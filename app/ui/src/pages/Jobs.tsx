@@ -35,7 +35,7 @@ function One({ job }: { job: Job }) {
         <div className="row wrap">
           <h2>{t.jobs.kinds[job.kind]}</h2>
           {given.map(([name, value]) => (
-            <span key={name} className="badge">{(t.jobs.filters as Record<string, string>)[name] ?? name}: {name === "zap_id" ? (nameOf(String(value)) ?? t.runs.deletedZap) : String(value)}</span>
+            <span key={name} className="badge long">{(t.jobs.filters as Record<string, string>)[name] ?? name}: {name === "zap_id" ? (nameOf(String(value)) ?? t.runs.deletedZap) : String(value)}</span>
           ))}
           <span className="small faint" style={{ marginLeft: "auto" }}><Ago at={job.requested_at} /></span>
         </div>

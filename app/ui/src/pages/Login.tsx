@@ -2,11 +2,10 @@
 import { useQuery } from "@tanstack/react-query";
 import { useRouter, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useEffect, useState } from "react";
-import { ApiError, type BrokenRule } from "../api/client";
 import { queryClient } from "../api/queries";
 import { restore, root, signIn, signUp, signUpState } from "../api/session";
 import icon from "../icon.svg";
-import { Failed, Field, Loading } from "../parts/controls";
+import { Failed, Field, Loading, wrongAt } from "../parts/controls";
 import { t } from "../texts";
 
 export function Login() {
@@ -69,9 +68,8 @@ function useForm(send: () => Promise<void>, onDone: () => void) {
       setBusy(false);
     }
   }
-  const rules: BrokenRule[] = error instanceof ApiError ? (error.problem.errors ?? []) : [];
-  const wrong = (path: string) => rules.find((rule) => rule.path === path)?.reason;
-  const isElsewhere = error !== undefined && !rules.some((rule) => ["name", "email", "password"].includes(rule.path));
+  const wrong = (path: string) => wrongAt(error, path);
+  const isElsewhere = error !== undefined && !["name", "email", "password"].some(wrong);
   return { submit, busy, wrong, shown: isElsewhere ? <Failed error={error} /> : null };
 }
 
@@ -109,7 +107,7 @@ function Text({ label, type, auto, value, set, wrong, hint, focus }: {
   label: string; type: string; auto: string; value: string; set: (text: string) => void; wrong: string | undefined; hint?: string; focus?: boolean;
 }) {
   return (
-    <Field label={label} hint={hint} wrong={wrong}>
+    <Field label={label} hint={hint} wrong={wrong} tell>
       {(id, described) => (
         <input id={id} className="input" type={type} name={auto} autoComplete={auto} value={value} autoFocus={focus}
           aria-describedby={described} aria-invalid={wrong !== undefined} onChange={(event) => set(event.target.value)} />

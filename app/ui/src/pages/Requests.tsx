@@ -53,7 +53,7 @@ function List({ zapId, reason }: { zapId: string; reason: Reason | undefined }) 
   const items = requests.data?.pages.flatMap((page) => page.items) ?? [];
   if (requests.error) return <Failed error={requests.error} again={() => void requests.refetch()} />;
   if (requests.isPending) return <Loading />;
-  if (items.length === 0) return <Panel><Empty icon={<Check aria-hidden />} title={t.requests.none}>{t.requests.noneAbout}</Empty></Panel>;
+  if (items.length === 0) return <Panel><Empty icon={<Check aria-hidden />} title={reason ? t.requests.noneSuch : t.requests.none}>{reason ? t.requests.noneSuchAbout : t.requests.noneAbout}</Empty></Panel>;
   return (
     <>
       <div className="stack" style={{ gap: 10 }}>{items.map((item) => <Request key={item.id} item={item} zapId={zapId} />)}</div>

@@ -7,6 +7,7 @@ import { Suspense, lazy } from "react";
 import { ApiError, type Zap } from "../api/client";
 import { healthQuery, runsQuery, zapQuery } from "../api/queries";
 import { CodeBlock, Copyable, Empty, Failed, Loading, Note, Page, Panel } from "../parts/controls";
+import { fetched } from "../parts/fetched";
 import { NotFound } from "../parts/broken";
 import { More } from "../parts/More";
 import { Menu } from "../parts/overlays";
@@ -25,7 +26,7 @@ import { useZapActions } from "../zap/actions";
 import type { Step } from "../zap/steps";
 import { Rate } from "./Zaps";
 
-const Editor = lazy(async () => ({ default: (await import("../editor/Editor")).Editor }));
+const Editor = lazy(async () => ({ default: (await fetched(() => import("../editor/Editor"))).Editor }));
 
 export function ZapPage() {
   const { id } = useParams({ strict: false }) as { id: string };

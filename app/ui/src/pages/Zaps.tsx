@@ -6,13 +6,14 @@ import { Suspense, lazy, useState } from "react";
 import type { ZapSummary } from "../api/client";
 import { zapsQuery } from "../api/queries";
 import { Empty, Failed, Loading, Page, Panel } from "../parts/controls";
+import { fetched } from "../parts/fetched";
 import { Menu } from "../parts/overlays";
 import { ZapBadge } from "../parts/status";
 import { Ago } from "../parts/time";
 import { t } from "../texts";
 import { useZapActions } from "../zap/actions";
 
-const NewZap = lazy(async () => ({ default: (await import("../zap/NewZap")).NewZap }));
+const NewZap = lazy(async () => ({ default: (await fetched(() => import("../zap/NewZap"))).NewZap }));
 
 export function Zaps() {
   const zaps = useQuery(zapsQuery);

@@ -91,9 +91,24 @@ export function Failed({ error, again }: { error: unknown; again?: () => void })
 }
 
 export function said(error: unknown): string {
-  if (error instanceof ApiError) return error.problem.detail || error.problem.title || t.common.httpFailed(error.status);
+  if (error instanceof ApiError) return inWords(error.problem.detail ?? "") || error.problem.title || t.common.httpFailed(error.status);
   if (error instanceof TypeError) return t.common.unreachable;
   return error instanceof Error ? error.message : String(error);
+}
+
+/** What is wrong with what was filled in, in words for people: the API's speak of types. */
+export function wrongAt(error: unknown, path: string): string | undefined {
+  const rules = error instanceof ApiError ? (error.problem.errors ?? []) : [];
+  const reason = rules.find((rule) => rule.path === path)?.reason;
+  return reason && inWords(reason);
+}
+
+export function inWords(reason: string): string {
+  return reason.replace(/Expected `str` (of length >= |of length <= |that is )(.+)$/, (_, kind: string, rest: string) => {
+    if (kind === "that is ") return t.login.notA(rest);
+    if (kind === "of length <= ") return t.login.tooLong(Number(rest));
+    return rest === "1" ? t.login.missing : t.login.tooShort(Number(rest));
+  });
 }
 
 export function Loading() {
@@ -109,15 +124,16 @@ export function Loading() {
   );
 }
 
-export function Field({ label, hint, wrong, children }: {
-  label: string; hint?: ReactNode; wrong?: string | undefined; children: (id: string, described: string) => ReactNode;
+/** `tell` reads what is wrong aloud: for forms that are sent, not for those that are checked while one writes. */
+export function Field({ label, hint, wrong, tell, children }: {
+  label: string; hint?: ReactNode; wrong?: string | undefined; tell?: boolean; children: (id: string, described: string) => ReactNode;
 }) {
   const id = useId();
   return (
     <div className="field">
       <label htmlFor={id}>{label}</label>
       {children(id, `${id}-about`)}
-      <span id={`${id}-about`} className={wrong ? "wrong" : "hint"}>
+      <span id={`${id}-about`} className={wrong ? "wrong" : "hint"} role={wrong && tell ? "alert" : undefined}>
         {wrong ?? hint}
       </span>
     </div>

@@ -53,14 +53,14 @@ export function StepDetail({ run, step, found }: { run: Run; step: Step | undefi
         {found?.error && (
           <Note tone="bad">
             <strong>{found.error.message}</strong> <code>{found.error.code}</code>
-            {hint(found.error.code) && <div>{hint(found.error.code)}</div>}
+            {!found.waits_until && hint(found.error.code) && <div>{hint(found.error.code)}</div>}
           </Note>
         )}
         {found?.why && !found.error && <Note>{found.why}</Note>}
         {found?.approval && <ApprovalOf runId={run.id} stepId={id} />}
         {found?.loop && <Items runId={run.id} stepId={id} loop={found.loop} isActive={!found.finished_at} />}
         {found?.postponed && <Note tone="warn">{found.postponed.message} {t.run.again} <Ago at={found.postponed.until} />.</Note>}
-        {found?.waits_until && !found.postponed && found.status === "waiting" && <Note tone="warn">{attempts.length ? t.run.retryAt : t.run.waitsUntil} <Moment at={found.waits_until} />.</Note>}
+        {found?.waits_until && !found.postponed && found.status === "waiting" && <Note tone="warn">{attempts.length ? t.run.retryAt : found.kind === "approval" || found.kind === "wait_for" ? t.run.waitsAtMost : t.run.waitsUntil} <Moment at={found.waits_until} />.</Note>}
         {found?.decision && <Decision step={step} decision={found.decision} />}
         {!isNothing(found?.output) && <Json value={found?.output} title={t.run.output} path={`steps.${id}.output`} load={load} />}
         {attempts.length > 0 && <Attempts attempts={attempts} step={found as RunStep} />}
@@ -117,7 +117,7 @@ function Attempts({ attempts, step }: { attempts: readonly Attempt[]; step: RunS
                 <p className="small soft"><Moment at={attempt.started_at} /></p>
                 {attempt.error && <p className="wrap-any">{attempt.error.message}</p>}
                 {!isNothing(attempt.error?.output) && <Json value={attempt.error?.output} title={t.run.answer} path="error.output" />}
-                {attempt.retry_at && <p className="small soft">{t.run.retriedAt} <Moment at={attempt.retry_at} /></p>}
+                {attempt.retry_at && attempt.retry_at !== step.waits_until && <p className="small soft">{t.run.retriedAt} <Moment at={attempt.retry_at} /></p>}
                 {!isNothing(attempt.input) && attempt.input !== step.input && <Json value={attempt.input} title={t.run.inputThen} path="input" />}
                 {!attempt.error && <p className="small soft">{t.run.outputAbove}</p>}
               </div>

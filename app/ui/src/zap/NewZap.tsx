@@ -4,8 +4,9 @@ import { AlarmClock, Bell, Braces, Clock, Filter, GitFork, Repeat, Reply, Shield
 import { type FormEvent, type ReactNode, useState } from "react";
 import { type Zap, api, data, whole } from "../api/client";
 import { zapChanged } from "../api/queries";
-import { Failed, Field, Note } from "../parts/controls";
+import { Failed, Field, Note, said } from "../parts/controls";
 import { Dialog } from "../parts/overlays";
+import { toast } from "../parts/toasts";
 import { t } from "../texts";
 import { createZap } from "./actions";
 import { OWN_URL, TEMPLATES, isLocal, made, takesUrl } from "./templates";
@@ -38,8 +39,9 @@ export function NewZap({ isFirst, onClose }: { isFirst: boolean; onClose: () => 
     setError(undefined);
     try {
       const zap = await createZap(template ? made(template, name, url) : kind === "empty" ? { name, ...EMPTY } : JSON.parse(json));
-      if (template) await publish(zap);
-      await navigate({ to: "/zaps/$id", params: { id: zap.id }, search: template ? {} : { tab: "draft" } });
+      // The zap is there by now: what cannot be published yet is mended in its draft, and not made a second time.
+      const isLive = template !== undefined && (await publish(zap).then(() => true, (problem: unknown) => { toast(said(problem)); return false; }));
+      await navigate({ to: "/zaps/$id", params: { id: zap.id }, search: isLive ? {} : { tab: "draft" } });
     } catch (problem) {
       setError(problem instanceof SyntaxError ? new Error(t.json.invalid(problem.message)) : problem);
       setBusy(false);
