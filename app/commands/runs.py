@@ -1,11 +1,13 @@
-"""Commands on runs: cancel and replay. A run that has ended never changes."""
+"""Commands on runs, and whole runs to read. A run that has ended never changes."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 import msgspec
 
 from domain.aggregates import RUN, ZAP
-from domain.log.errors import NotFound
+from domain.log.errors import DomainError, NotFound
 from domain.log.event import Appended, Metadata
 from domain.log.ports import NewId, StoreUnavailable
 from domain.log.stream import handle, load_of
@@ -18,6 +20,16 @@ from projections.run_detail import RunDetail
 from projections.run_tree import Versions, place
 from sql.log.event_store import PgEventStore
 from sql.log.forgetting import is_forgotten
+from sql.process.sharing import Crowded, Shared
+
+READERS, MOST_WAITING = 2, 50
+"""Whole runs that are read at once, as each may take a tenth of a second; of a tenant so many reads wait."""
+
+
+class TooManyReads(DomainError, code="busy"):
+    """A tenant reads more runs at once than can wait."""
+
+    retry_after_s = 1
 
 
 class Runs:
@@ -30,20 +42,34 @@ class Runs:
         self._store = store
         self._new_id = new_id
         self._versions = Versions(store)
+        self._readers = Shared(range(READERS), MOST_WAITING)
+
+    @asynccontextmanager
+    async def turn(self, tenant_id: UUID) -> AsyncIterator[None]:
+        """For who reads a whole run, which may be of tens of megabytes. Raises TooManyReads."""
+        try:
+            async with self._readers.one(tenant_id):
+                yield
+        except Crowded:
+            raise TooManyReads("this account reads too many runs at once: try again in a second") from None
 
     async def load(self, tenant_id: UUID, run_id: UUID) -> LoadedRun:
         """The run as it is now. Raises NotFound."""
         return await load_of(self._store, RUN, run_id, tenant_id)
 
     async def detail(self, tenant_id: UUID, run_id: UUID) -> RunDetail:
-        """The run detail as people see it now: with all steps of its version, without secrets. Raises NotFound."""
-        detail = await run_reading.get(self._store, tenant_id, run_id)
-        if detail is None:
-            raise NotFound("no such run")
-        definition = await self._versions.get(detail.zap_id, detail.zap_version)
-        if definition is not None:
-            place(detail, definition)
-        return run_reading.redacted(detail)
+        """The run detail as people see it now: with all steps of its version, without secrets.
+
+        Raises NotFound and TooManyReads.
+        """
+        async with self.turn(tenant_id):
+            detail = await run_reading.get(self._store, tenant_id, run_id)
+            if detail is None:
+                raise NotFound("no such run")
+            definition = await self._versions.get(detail.zap_id, detail.zap_version)
+            if definition is not None:
+                place(detail, definition)
+            return run_reading.redacted(detail)
 
     async def cancel(self, tenant_id: UUID, run_id: UUID, metadata: Metadata) -> None:
         """Stop a run. Raises NotFound, NothingToDo when it has ended in another way, and Contended."""

@@ -1,5 +1,6 @@
 """Run history: lists from the read model, details from the log."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -15,6 +16,7 @@ from projections.engine.rebuild import rebuild
 from projections.engine.registry import BY_THEMSELVES
 from sql.process.clock import new_id, now
 from tests.support.api import Person
+from tests.support.eventually import eventually
 from tests.support.stores import patient_store
 from tests.support.world import World
 
@@ -155,6 +157,20 @@ async def test_one_value_of_a_run_is_read_by_its_path(ada: Person, bob: Person, 
         (ada, "steps.nope.output", 404), (ada, "steps..x", 422), (ada, "", 422), (bob, "trigger.body", 404),
     ):  # fmt: skip
         assert (await person("GET", f"/runs/{run_id}/value", params={"path": path})).status_code == status
+
+
+async def test_an_account_that_reads_large_runs_all_at_once_waits_for_itself(ada: Person, bob: Person) -> None:
+    large = (await hook(ada, await ada.live_zap(), json={"text": "x" * 90_000}))["run_id"]
+    small = (await hook(bob, await bob.live_zap(), json={}))["run_id"]
+    value = f"/runs/{large}/value?path=trigger.body.text"
+    tasks = [asyncio.create_task(ada("GET", value)) for _ in range(70)]
+    await eventually(lambda: any(task.done() for task in tasks))
+    assert (await bob("GET", f"/runs/{small}")).status_code == 200
+    assert sum(task.done() and task.result().status_code == 200 for task in tasks) < 20
+    answers = await asyncio.gather(*tasks)
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert {(a.status_code, a.json()["code"], a.headers["retry-after"]) for a in refused} == {(503, "busy", "1")}
+    assert len(refused) < 35
 
 
 async def test_a_run_shows_its_events_in_order(api: httpx.AsyncClient, ada: Person, shared_dsn: str) -> None:

@@ -9,6 +9,7 @@ from litestar import Controller, Response, get
 from litestar.params import FromPath, QueryParameter
 
 from app.accounts.auth import AuthedRequest
+from app.commands.runs import Runs
 from app.commands.zaps import Zaps
 from app.http.api.audit import place_of
 from app.http.inputs import AsOf, Injected
@@ -34,14 +35,23 @@ class HistoryController(Controller):
     path = "/"
     tags = ("History",)
 
-    @get("/runs/{run_id:uuid}/diff", summary="Compare a run with itself", operation_id="diffRun", opt=notes("invalid"))
+    @get("/runs/{run_id:uuid}/diff", summary="Compare a run with itself", operation_id="diffRun",
+         opt=notes("invalid", "busy"))  # fmt: skip
     async def run(
-        self, run_id: FromPath[UUID], request: AuthedRequest, past: Injected[Past], *, from_: From, to: To
+        self,
+        run_id: FromPath[UUID],
+        request: AuthedRequest,
+        runs: Injected[Runs],
+        past: Injected[Past],
+        *,
+        from_: From,
+        to: To,
     ) -> DifferenceBetween:
         """What happened to a run between two points: changes of its detail, with its steps by their ids."""
         tenant_id, (start, end) = request.user.tenant_id, await _points(past, from_, to)
-        before, after = [await past.run(tenant_id, run_id, point) for point in (start, end)]
-        return await _between(start, end, _of_run(before), _of_run(after))
+        async with runs.turn(tenant_id):
+            before, after = [await past.run(tenant_id, run_id, point) for point in (start, end)]
+            return await _between(start, end, _of_run(before), _of_run(after))
 
     @get("/zaps/{zap_id:uuid}/diff", summary="Compare a zap with itself", operation_id="diffZap", opt=notes("invalid"))
     async def zap(

@@ -21,7 +21,7 @@ class RunCommandController(Controller):
     path = "/runs"
     tags = ("Runs",)
 
-    @command("/{run_id:uuid}/cancel", "cancelRun", "Cancel a run", "wrong_status")
+    @command("/{run_id:uuid}/cancel", "cancelRun", "Cancel a run", "wrong_status", "busy")
     async def cancel(self, run_id: FromPath[UUID], request: AuthedRequest, runs: Injected[Runs]) -> RunDetail:
         """Ends the run at once. An action that is under way may still have its effect."""
         await runs.cancel(request.user.tenant_id, run_id, request.user.metadata)

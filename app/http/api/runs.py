@@ -144,7 +144,7 @@ class RunController(Controller):
         found = await count_selected(services.store, request.user.tenant_id, selection, selection.statuses, MAX_COUNT)
         return marked(RunCount(found.count, found.exact), fresh=fresh)
 
-    @get("/{run_id:uuid}", summary="Read a run", operation_id="getRun")
+    @get("/{run_id:uuid}", summary="Read a run", operation_id="getRun", opt=notes("busy"))
     async def read(
         self,
         run_id: FromPath[UUID],
@@ -167,40 +167,47 @@ class RunController(Controller):
             found = await runs.detail(tenant_id, run_id)
         else:
             point = await past.point(as_of.value)
-            found = await past.run(tenant_id, run_id, point)
+            async with runs.turn(tenant_id):
+                found = await past.run(tenant_id, run_id, point)
             found.as_of = point
             replays = await past.begun(replays, point)
             recovered = recovered if recovered and await past.completed(recovered, point) else None
         found.replays, found.recovered_by = replays, recovered
         return found
 
-    @get("/{run_id:uuid}/value", summary="Read one value of a run", operation_id="getRunValue", opt=notes("invalid"))
+    @get("/{run_id:uuid}/value", summary="Read one value of a run", operation_id="getRunValue",
+         opt=notes("invalid", "busy"))  # fmt: skip
     async def value(
         self,
         run_id: FromPath[UUID],
         request: AuthedRequest,
         services: Injected[Services],
+        runs: Injected[Runs],
         *,
         path: Annotated[str, QueryParameter(max_length=MAX_PATH, description="Such as `steps.send.output.body`")],
     ) -> Response[msgspec.Raw]:
         """A large value that the run detail leaves out. Send the `path` that the detail shows in its place."""
         try:
-            found = await run_reading.value(services.store, request.user.tenant_id, run_id, parse_path(path))
+            place = parse_path(path)
         except ValueError as error:
             raise Invalid(str(error)) from None
-        if isinstance(found, Missing):
-            raise NotFound(f"this run has no {path}")
-        return Response(msgspec.Raw(msgspec.json.encode(found)))
+        async with runs.turn(request.user.tenant_id):
+            found = await run_reading.value(services.store, request.user.tenant_id, run_id, place)
+            if isinstance(found, Missing):
+                raise NotFound(f"this run has no {path}")
+            return Response(msgspec.Raw(msgspec.json.encode(found)))
 
-    @get("/{run_id:uuid}/events", summary="List the events of a run", operation_id="listRunEvents")
+    @get("/{run_id:uuid}/events", summary="List the events of a run", operation_id="listRunEvents",
+         opt=notes("busy"))  # fmt: skip
     async def events(
         self,
         run_id: FromPath[UUID],
         request: AuthedRequest,
         services: Injected[Services],
         paging: Injected[Paging],
-        past: Injected[Past],
         *,
+        runs: Injected[Runs],
+        past: Injected[Past],
         with_state: Annotated[
             bool, QueryParameter(name="state", description="Also the run as it was after each event")
         ] = False,
@@ -213,7 +220,8 @@ class RunController(Controller):
             raise NotFound("no such run")
         states: list[RunDetail] = []
         if with_state and stored:
-            states = await past.states(request.user.tenant_id, run_id, stored, STATES_BYTES)
+            async with runs.turn(request.user.tenant_id):
+                states = await past.states(request.user.tenant_id, run_id, stored, STATES_BYTES)
             more, stored = more or len(states) < len(stored), stored[: len(states)]
         items = await asyncio.to_thread(lambda: [_event_out(event) for event in stored])
         for item, after_it in zip(items, states, strict=False):
