@@ -5,6 +5,7 @@ Expected errors end in one line on standard error: exit code 2 for what is missi
 """
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -20,6 +21,10 @@ from app.config.settings import Settings
 from app.roles.roles import ROLES, Role
 
 T = TypeVar("T")
+
+
+PRIVATE = 0o077
+"""What roles write, such as files, archives and checkpoints, is for their own user only."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -50,6 +55,7 @@ def _role_command(name: str, role: Role) -> None:
             _check_groups(settings, name)
         from app.roles.startup import run
 
+        os.umask(PRIVATE)
         _run(_until_signalled(lambda stop: run(name, settings, stop)))
 
 

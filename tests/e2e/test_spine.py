@@ -71,13 +71,14 @@ async def test_ten_thousand_webhooks_are_ten_thousand_runs_each_delivered_once(s
         assert code == 0, output
 
 
-async def test_no_process_has_a_secret_that_it_does_not_need(system: System) -> None:
+async def test_no_process_has_a_secret_that_it_does_not_need_or_writes_what_others_can_read(system: System) -> None:
     names = ("jwt_secret", "encryption_key", "postgres_password", "postgres_app_password")
     secrets = {name: (system.data / name).read_bytes().strip() for name in names}
     held = {}
     for role in ROLES:
         environment = Path(f"/proc/{system.pids()[role]}/environ").read_bytes()
         held[role] = {name for name, secret in secrets.items() if secret in environment}
+        assert "\nUmask:\t0077\n" in Path(f"/proc/{system.pids()[role]}/status").read_text("utf-8"), role
     key = {"encryption_key"}  # opens connections, where requests leave: runner and scheduler
     needed = {"api": {"jwt_secret", *key}, "runner": key, "scheduler": key}
     assert held == {role: {"postgres_app_password", *needed.get(role, set())} for role in ROLES}
