@@ -16,10 +16,12 @@ MAX_HEADS = 32
 MAX_FRAMING = 2**20
 """Bytes of one answer that are no content, beside _PER_BYTE for each of content: heads, and what is around chunks."""
 _PER_BYTE = 16
-FREE_S = 0.02
+FREE_S = 0.1
 """CPU time that any answer may take to be read."""
-S_PER_BYTE = 25e-9
-"""What it may take besides: ten times as much as content in chunks of a usual size."""
+S_PER_BYTE, S_PER_S = 25e-9, 0.005
+"""What it may take besides: ten times as much as content in chunks of a usual size, and a share of the time."""
+MOST_S = 0.02
+"""What counts of it at a time: a collection of garbage may fall into it."""
 PIECE = 16 * 1024
 """Bytes that are read before that is looked at."""
 TURN_S = 0.002
@@ -34,11 +36,13 @@ class BoundedHandler(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop=loop)
         self._left_s = FREE_S
+        self._paid_at = 0.0
         self._fed = 0  # bytes since the request
 
     def begin(self) -> None:
         """A request goes out: what comes is its answer."""
         self._left_s = FREE_S
+        self._paid_at = self._loop.time()
         self._fed = 0
 
     def data_received(self, data: bytes) -> None:
@@ -54,11 +58,13 @@ class BoundedHandler(ResponseHandler):
         return self._fed > MAX_FRAMING + _PER_BYTE * content
 
     def _take(self, piece: bytes) -> None:
-        began = time.thread_time()
+        began, now = time.thread_time(), self._loop.time()
         super().data_received(piece)
-        took_s = time.thread_time() - began
+        took_s = min(time.thread_time() - began, MOST_S)
+        earned_s = len(piece) * S_PER_BYTE + (now - self._paid_at) * S_PER_S
+        self._left_s = min(FREE_S, self._left_s + earned_s) - took_s
+        self._paid_at = now
         self._fed += len(piece)
-        self._left_s += len(piece) * S_PER_BYTE - took_s
         if took_s > TURN_S and self.transport is not None:
             self._pause_reading_for_buffer()
             self._loop.call_later(REST * took_s, self._resume_reading_for_buffer)

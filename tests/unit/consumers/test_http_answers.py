@@ -101,9 +101,7 @@ async def test_an_answer_that_can_not_be_read_fails_for_good(http: Outbound, tar
     assert len(target.requests) == 1
 
 
-async def test_an_answer_in_a_million_parts_costs_the_connection(
-    http: Outbound, target: RawTarget, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_answer_in_a_million_parts_costs_the_connection(http: Outbound, target: RawTarget) -> None:
     monkeypatch.setattr(connection, "FREE_S", 0.02)
     target.answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 900_000 + b"0\r\n\r\n"
     outcome = await run(http, target)
