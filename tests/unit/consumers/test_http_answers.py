@@ -14,7 +14,6 @@ import msgspec
 import pytest
 
 from consumers.connectors.http import CONNECTOR
-from consumers.outbound import connection
 from consumers.outbound.client import Outbound
 from domain.connector.descriptor import ActionContext
 from domain.connector.outcome import Failed, Outcome, Retry, Succeeded
@@ -102,8 +101,7 @@ async def test_an_answer_that_can_not_be_read_fails_for_good(http: Outbound, tar
 
 
 async def test_an_answer_in_a_million_parts_costs_the_connection(http: Outbound, target: RawTarget) -> None:
-    monkeypatch.setattr(connection, "FREE_S", 0.02)
-    target.answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 900_000 + b"0\r\n\r\n"
+    target.answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 2_000_000 + b"0\r\n\r\n"
     outcome = await run(http, target)
     assert isinstance(outcome, Failed), outcome
     assert outcome.code == "unreadable"
