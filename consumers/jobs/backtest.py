@@ -74,7 +74,7 @@ class Backtest:
     async def _tried(self, zap: LoadedZap, events: Sequence[StoredEvent]) -> Result | Refused:
         try:
             return await self._result(zap, events)
-        except (DomainError, UnknownEvent, NotARun) as error:
+        except (DomainError, UnknownEvent, msgspec.DecodeError, NotARun) as error:
             return Refused("failed", str(error))
 
     async def _result(self, zap: LoadedZap, events: Sequence[StoredEvent]) -> Result | Refused:

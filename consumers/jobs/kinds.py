@@ -13,9 +13,9 @@ from domain.intake.arrival import Arrival, LiveZap, live_zap
 from domain.job import job
 from domain.job.job import JobKind, LoadedJob, RunJobKind
 from domain.log.errors import DomainError, NotFound, NothingToDo, WrongStatus
-from domain.log.event import Conflict, Metadata, StreamKind, decode_metadata
+from domain.log.event import Conflict, Metadata, StoredEvent, StreamKind, decode_metadata
 from domain.log.ports import AppendRefused, NewId
-from domain.log.stream import Contended, handle, load, load_many, load_of
+from domain.log.stream import Contended, fold, handle, load, load_of
 from domain.registry import UnknownEvent
 from domain.run.decide import stop
 from domain.run.replay import ERASED, Replay, replay_append
@@ -77,9 +77,10 @@ class _OfRuns:
         self._store = store
         self._new_id = new_id
 
-    async def _load(self, loaded: LoadedJob, batch: Sequence[UUID]) -> dict[UUID, LoadedRun]:
-        runs = await load_many(self._store, RUN, batch)
-        return {run.id: run for run in runs.values() if run.tenant_id == loaded.tenant_id}
+    async def _load(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[LoadedRun | Refused]:
+        """Each of them. One that cannot be read is refused by itself: the others of its batch are not to blame."""
+        streams = await self._store.read_streams(RUN.kind, batch)
+        return [_run_of(loaded, streams.get(run_id, ())) for run_id in batch]
 
     async def next(self, loaded: LoadedJob, after: UUID | None, limit: int) -> list[UUID]:
         selection = loaded.state.requested.filter
@@ -105,20 +106,24 @@ class ReplayRuns(_OfRuns):
     async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
         """All are appended together, so that the new runs are stored in the order of the old ones."""
         runs = await self._load(loaded, batch)
-        ids = {one.state.requested.zap_id for one in runs.values()}
+        found = [run for run in runs if not isinstance(run, Refused)]
+        ids = {run.state.requested.zap_id for run in found}
         zaps = {zap_id: await tried(self._zap(loaded, zap_id)) for zap_id in ids}
-        gone = await forgotten_among(self._store.pool, [run.first.position for run in runs.values()])
-        started = [self._replay(loaded, runs.get(run_id), zaps, gone) for run_id in batch]
-        return _outcomes(await asyncio.gather(*started))
+        gone = await forgotten_among(self._store.pool, [run.first.position for run in found])
+        return _outcomes(await asyncio.gather(*[self._replay(loaded, run, zaps, gone) for run in runs]))
 
     async def _zap(self, loaded: LoadedJob, zap_id: UUID) -> LoadedZap:
         return existing(await load_of(self._store, ZAP, zap_id, loaded.tenant_id))
 
     async def _replay(
-        self, loaded: LoadedJob, run: LoadedRun | None, zaps: Mapping[UUID, LoadedZap | Refused], gone: Collection[int]
+        self,
+        loaded: LoadedJob,
+        run: LoadedRun | Refused,
+        zaps: Mapping[UUID, LoadedZap | Refused],
+        gone: Collection[int],
     ) -> object:
-        if run is None:
-            return _GONE
+        if isinstance(run, Refused):
+            return run
         zap = zaps[run.state.requested.zap_id]
         if isinstance(zap, Refused):
             return zap
@@ -144,10 +149,10 @@ class CancelRuns(_OfRuns):
 
     async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
         runs = await self._load(loaded, batch)
-        return _outcomes(await asyncio.gather(*[self._cancel(loaded, runs.get(run_id)) for run_id in batch]))
+        return _outcomes(await asyncio.gather(*[self._cancel(loaded, run) for run in runs]))
 
-    async def _cancel(self, loaded: LoadedJob, run: LoadedRun | None) -> object:
-        return _GONE if run is None else await tried(self._stop(loaded, run))
+    async def _cancel(self, loaded: LoadedJob, run: LoadedRun | Refused) -> object:
+        return run if isinstance(run, Refused) else await tried(self._stop(loaded, run))
 
     async def _stop(self, loaded: LoadedJob, run: LoadedRun) -> None:
         if isinstance(run.state, EndedRun):
@@ -268,6 +273,14 @@ def commands(store: PgEventStore, new_id: NewId) -> dict[JobKind, Bulk]:
 def metadata_of(loaded: LoadedJob) -> Metadata:
     """The actor who requested the job, and the job as the cause."""
     return Metadata(actor=decode_metadata(loaded.meta).actor, causation_id=loaded.first.event_id)
+
+
+def _run_of(loaded: LoadedJob, events: Sequence[StoredEvent]) -> LoadedRun | Refused:
+    try:
+        run = fold(RUN, events)
+    except (UnknownEvent, msgspec.DecodeError) as error:
+        return Refused("failed", str(error))
+    return run if run is not None and run.tenant_id == loaded.tenant_id else _GONE
 
 
 def _zap_of(loaded: LoadedJob) -> UUID:

@@ -69,6 +69,7 @@ from tests.support.projected import (
     following,
     note_sent,
     requested,
+    tamper,
 )
 from tests.support.stores import patient_store
 
@@ -422,6 +423,22 @@ async def test_a_run_that_can_not_be_stopped_is_counted_and_does_not_stop_the_jo
         state = (await bench.completed(job.id)).state
     assert (state.done, state.failed) == (2, 1)
     assert "changed at every attempt" in state.problem
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("kind", ["replay", "cancel"])
+@pytest.mark.parametrize("damage", ["schema_version = 99", "data = 'no json'"])
+async def test_a_run_that_can_not_be_read_is_counted_and_does_not_stop_the_job(
+    bench: Bench, dsn: str, kind: RunJobKind, damage: str
+) -> None:
+    zap = await bench.zap()
+    life = failed() if kind == "replay" else (attempt_failed(),)
+    runs = await bench.runs(zap, 3, *life)
+    job = await bench.ask(kind, Selection(zap_id=zap))
+    await tamper(dsn, f"update es.events set {damage} where stream_id = '{runs[1]}' and version = 2")
+    async with bench.worker():
+        state = (await bench.completed(job.id, 20.0)).state
+    assert (state.done, state.failed, state.total) == (2, 1, 3)
 
 
 @pytest.mark.usefixtures("hurried")
