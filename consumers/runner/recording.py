@@ -36,9 +36,13 @@ class Recording:
 
     async def load(self, run_id: UUID) -> LoadedRun:
         """A run of which the log tells."""
-        run = await patiently(lambda: load(self._store, RUN, run_id))
+        run = await self.find(run_id)
         assert run is not None, "it was requested"
         return run
+
+    async def find(self, run_id: UUID) -> LoadedRun | None:
+        """A run that may have left the log, as its time was over; None then."""
+        return await patiently(lambda: load(self._store, RUN, run_id))
 
     async def follow(self, run: LoadedRun) -> LoadedRun:
         """The run as it is now, after another process carried it on."""

@@ -2,7 +2,8 @@
 
 The queue is a table (sql/queries/serial_runs.sql). A run enters it when its request arrives, and leaves it once it has
 ended. Only the first run is carried on; while it waits for a retry, the others wait, too. So the order survives
-restarts and changes of the runner, and waiting runs take no memory.
+restarts and changes of the runner, and waiting runs take no memory. One that was cancelled in the middle of the queue
+may have left the log by the time that it is the first: retention knows nothing of queues.
 """
 
 import asyncio
@@ -137,17 +138,17 @@ class SerialRuns:
         new = entry.run
         for row in await self._ask(_queries["ahead"], new.ordering_key, new.first.position):
             try:
-                old = await self._executor.recording.load(row[1])
+                old = await self._executor.recording.find(row[1])
             except (UnknownEvent, msgspec.DecodeError):
                 log.exception("runner.unreadable_run", run_id=str(row[1]))
                 continue  # the new run waits behind it
-            if isinstance(old.state, ActiveRun):
+            if old is not None and isinstance(old.state, ActiveRun):
                 if entry.concurrency.when_busy == "drop_new":
                     await self._executor.cancel(new, "busy", f"run {old.id} was on its way")
-                    await self._leave(new)
+                    await self._leave(new.ordering_key, new.first.position)
                     return
                 await self._executor.cancel(old, "superseded", f"run {new.id} was requested")
-            await self._leave(old)
+            await self._leave(new.ordering_key, row[0])
 
     async def _carry_on(self, key: UUID) -> None:
         self._woken.discard(key)
@@ -159,21 +160,26 @@ class SerialRuns:
                     if self._entered.get(key) == entered:
                         self._entered.pop(key, None)
                     return
-                run_id: UUID = first[0][1]
-                sizes = await patiently(partial(self._store.sizes, StreamKind.RUN, [run_id]))
-                async with self._rooms.of(key, sizes.get(run_id, 0)):
-                    run = await self._executor.advance(await self._executor.recording.load(run_id))
-                await self._family.ended(run)
-                if not isinstance(run.state, EndedRun):
+                if not await self._ends(key, first[0][1]):
                     return
-                await self._leave(run)
+                await self._leave(key, first[0][0])
         except Exception:
             # The runs behind it wait until it can be carried on; the operator sees this line.
             log.exception("runner.serial_run_stuck", ordering_key=str(key))
             asyncio.get_running_loop().call_later(STUCK_S, self.wake, key)
 
-    async def _leave(self, run: LoadedRun) -> None:
-        await self._ask(_queries["leave"], run.ordering_key, run.first.position)
+    async def _ends(self, key: UUID, run_id: UUID) -> bool:
+        """Carry a run on. Whether it is over now; also where it has left the log, as it was over long ago."""
+        sizes = await patiently(partial(self._store.sizes, StreamKind.RUN, [run_id]))
+        async with self._rooms.of(key, sizes.get(run_id, 0)):
+            found = await self._executor.recording.find(run_id)
+            run = await self._executor.advance(found) if found else None
+        if run is not None:
+            await self._family.ended(run)
+        return run is None or isinstance(run.state, EndedRun)
+
+    async def _leave(self, key: UUID, position: int) -> None:
+        await self._ask(_queries["leave"], key, position)
 
     async def _ask(self, query: Query, *arguments: object) -> "list[asyncpg.Record]":
         async def ask() -> "list[asyncpg.Record]":

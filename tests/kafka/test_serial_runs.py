@@ -236,3 +236,34 @@ async def test_a_run_that_can_not_be_read_holds_up_its_own_queue_only(bench: Ben
     (other,) = await send(bench, healthy, "other", 1)
     await bench.has(other, StepSucceeded, RunCompleted)
     hold.set()
+
+
+@pytest.mark.parametrize("when_busy", ["queue", "drop_new", "cancel_old"])
+async def test_a_run_that_retention_has_dropped_from_the_middle_of_a_queue_holds_up_nobody(
+    bench: Bench, order: Order, when_busy: str
+) -> None:
+    zap = await bench.publish(order.step(), settings=serial())
+    order.hold = asyncio.Event()
+    runs = await send(bench, zap, "k", 1, 2)
+    await eventually(lambda: order.arrivals["k"] == [1])
+    cancelled = an_append(RunCancelled(), stream_id=runs[1], expected=1, ordering_key=zap)
+    assert isinstance(await bench.store.append(cancelled), Appended)
+    await drop(bench, runs[1])
+    await bench.publish(order.step(), settings=serial(when_busy=when_busy), zap_id=zap)
+    (third,) = await send(bench, zap, "k", 3)
+    healthy = await bench.publish(order.step())
+    others = await send(bench, healthy, "other", *range(8))
+    order.hold.set()
+    await eventually(lambda: ended(bench, others))
+    if when_busy != "drop_new":
+        await bench.has(third, StepSucceeded, RunCompleted)
+    (fourth,) = await send(bench, zap, "k", 4)
+    await bench.has(fourth, StepSucceeded, RunCompleted)
+
+
+async def drop(bench: Bench, run_id: UUID) -> None:
+    """What retention does to a run whose time is over."""
+    async with bench.store.pool.acquire() as connection:
+        await connection.execute("set session_replication_role = replica")
+        await connection.execute("delete from es.events where stream_id = $1", run_id)
+        await connection.execute("set session_replication_role = origin")
