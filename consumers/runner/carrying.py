@@ -1,4 +1,7 @@
-"""Carries runs on in lanes, as there is room for their payloads in memory."""
+"""Carries runs on in lanes, as there is room for their payloads in memory.
+
+A message may be about a run that is over and has left the log since: then nothing is left to do.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -65,7 +68,7 @@ class Carrying:
         if serial:
             await self._serial.enter(sorted(serial.values(), key=lambda entry: entry.run.first.position))
         for item in page:
-            if item.run_id in serial:
+            if item.run_id in serial or (item.run_id not in runs and item.run_id not in sizes):
                 item.mark.close(item.position)
             elif item.run_id in runs:  # one that cannot be read stays open, for a runner that can
                 self._begin(item, runs[item.run_id], sizes.get(item.run_id, 0))
@@ -80,7 +83,10 @@ class Carrying:
 
     async def _wake(self, item: RunMessage) -> None:
         """Carry on a run that is read now, together with others whose turn it is."""
-        size = await until_done(item.run_id, lambda _again: self._sizes.of(item.run_id)) or 0
+        size = await until_done(item.run_id, lambda _again: self._sizes.of(item.run_id))
+        if size is None:
+            item.mark.close(item.position)
+            return
         held = None if is_large(size) else self._rooms.small.take_now(item.tenant_id, size)
         if held is None:
             await self._advance_unread(item, size)
@@ -141,7 +147,9 @@ class Carrying:
         """Do what follows for others from an end that another process has recorded."""
 
         async def tell(_again: bool) -> None:
-            await self._family.ended(await self._executor.recording.load(ended.run_id))
+            run = await self._executor.recording.find(ended.run_id)
+            if run is not None:
+                await self._family.ended(run)
 
         self._lanes.submit(ended.run_id, partial(self._until_done, ended, tell), ended.tenant_id)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import asyncpg
@@ -13,8 +14,9 @@ from consumers.outbound.circuit import FAILURES
 from consumers.scheduler.timers import Scheduler
 from domain.flow.retry import DEFAULT, JITTER, FixedRetry
 from domain.flow.steps import ActionStep
-from domain.log.event import StoredEvent, StreamKind
+from domain.log.event import Appended, StoredEvent, StreamKind
 from domain.run.events import (
+    RunCancelled,
     RunCompleted,
     RunEvent,
     RunFailed,
@@ -29,8 +31,9 @@ from sql.postgres.queries import Queries
 from sql.process.clock import new_id, now
 from tests.support.bench import PARTITIONS, Bench, at_work
 from tests.support.broker import Broker
-from tests.support.builders import TENANT
+from tests.support.builders import TENANT, an_append
 from tests.support.eventually import PATIENCE_S, eventually
+from tests.support.projected import tamper
 from tests.support.sink import Sink, running_sink
 
 
@@ -345,3 +348,28 @@ async def test_a_run_that_breaks_its_runner_is_tried_again(
             run_id = await bench.request(zap)
             await asyncio.wait_for(failed.wait(), 60)
         await bench.has(run_id, StepSucceeded, RunCompleted)
+
+
+PUBLISHED = "select position >= $1 from relay.checkpoint"
+PASSED = "select count(*) = $2 from proj.gates where consumer = 'runner' and position > $1"
+
+
+async def test_a_run_that_has_left_the_log_keeps_no_message_open(dsn: str, broker: Broker, sink: Sink) -> None:
+    """It was cancelled while no runner lived, and its time was over before one came."""
+    async with at_work(dsn, broker, runner=False) as bench:
+        serial = ZapSettings(concurrency=Concurrency(mode="serial"))
+        step = ActionStep("send", "http.request", {"url": sink.url})
+        zaps = [await bench.publish(step), await bench.publish(step, settings=serial)]
+        for zap in zaps:
+            run_id = await bench.request(zap)
+            stream = await bench.store.read_stream(StreamKind.RUN, run_id)
+            end = RunCancelled(parent=new_id())
+            cancelled = an_append(end, stream_id=run_id, expected=1, ordering_key=stream[0].ordering_key)
+            assert isinstance(await bench.store.append(cancelled), Appended)
+            await eventually(partial(bench.store.pool.fetchval, PUBLISHED, await bench.store.head()))
+            await tamper(dsn, f"delete from es.events where stream_id = '{run_id}'")
+        head = await bench.store.head()
+        async with bench.another_runner():
+            for zap in zaps:
+                await bench.has(await bench.request(zap), StepSucceeded, RunCompleted)
+            await eventually(partial(bench.store.pool.fetchval, PASSED, head, PARTITIONS), 20.0)
