@@ -25,6 +25,7 @@ class OfArchive:
     read_models: Sequence[str] = ("audit",)
     stream_kinds: Collection[StreamKind] = ()
     leaves: str | None = None
+    in_order: bool = False
 
     def __init__(self, kind: Literal["import", "check"], store: PgEventStore, url: str) -> None:
         self._kind = kind

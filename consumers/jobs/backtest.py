@@ -38,6 +38,7 @@ class Backtest:
     read_models: Sequence[str] = ("run_list",)
     stream_kinds: Collection[StreamKind] = (StreamKind.RUN,)
     leaves: str | None = None
+    in_order: bool = False
 
     def __init__(self, store: PgEventStore, rehearsal: Rehearsal) -> None:
         self._store = store

@@ -28,6 +28,7 @@ class EraseSubject:
     read_models: Sequence[str] = ("run_list", "run_keys", "request_list", "zap_list")
     stream_kinds: Collection[StreamKind] = (StreamKind.RUN,)
     leaves: str | None = "run.forgotten"
+    in_order: bool = False
 
     def __init__(self, store: PgEventStore, new_id: NewId, erasures: Erasures, archive: str) -> None:
         self._store = store

@@ -58,6 +58,8 @@ class Bulk(Protocol):
 
     leaves: str | None
     """The type of the event that the command leaves in each stream; None where all are met again after a crash."""
+    in_order: bool
+    """Whether what it starts has to stand in the log in the order of the ids."""
 
     async def next(self, loaded: LoadedJob, after: UUID | None, limit: int) -> list[UUID]:
         """The ids that follow one, in order."""
@@ -71,6 +73,7 @@ class _OfRuns:
 
     read_models: Sequence[str] = ("run_list", "recoveries")
     stream_kinds: Collection[StreamKind] = (StreamKind.RUN,)
+    in_order: bool = False
 
     def __init__(self, kind: RunJobKind, store: PgEventStore, new_id: NewId) -> None:
         self._kind = kind
@@ -99,6 +102,7 @@ class ReplayRuns(_OfRuns):
     """Replays runs that have ended."""
 
     leaves: str | None = None
+    in_order: bool = True
 
     def __init__(self, store: PgEventStore, new_id: NewId) -> None:
         super().__init__("replay", store, new_id)
@@ -167,6 +171,7 @@ class ReadSearchKeys:
     read_models: Sequence[str] = ("run_list", "run_keys")
     stream_kinds: Collection[StreamKind] = (StreamKind.RUN,)
     leaves: str | None = None
+    in_order: bool = False
 
     def __init__(self, store: PgEventStore) -> None:
         self._store = store
@@ -189,6 +194,7 @@ class _OfHeldRequests:
 
     read_models: Sequence[str] = ("request_list",)
     stream_kinds: Collection[StreamKind] = tuple(REQUESTS)
+    in_order: bool = False
 
     def __init__(self, store: PgEventStore, new_id: NewId) -> None:
         self._store = store
@@ -211,6 +217,7 @@ class ReleaseRequests(_OfHeldRequests):
     """Starts the runs of held requests."""
 
     leaves: str | None = "zap.request.admitted"
+    in_order: bool = True
 
     async def do(self, loaded: LoadedJob, batch: Sequence[UUID]) -> list[Outcome]:
         zap = await tried(self._zap(loaded))

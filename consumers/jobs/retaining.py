@@ -25,6 +25,7 @@ class Retain:
     read_models: Sequence[str] = ("run_list", "zap_list")
     stream_kinds: Collection[StreamKind] = ()
     leaves: str | None = None
+    in_order: bool = False
 
     def __init__(self, store: PgEventStore, payloads: Payloads, archive: str, clock: Clock) -> None:
         self._store = store

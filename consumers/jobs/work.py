@@ -27,6 +27,7 @@ from domain.log.ports import NewId
 from domain.log.stream import follow, handle
 from projections.engine.freshness import holds_all
 from sql.log.event_store import PgEventStore
+from sql.log.group_commit import LARGE
 from sql.postgres.queries import Queries
 from sql.process.patience import rest
 from sql.process.sharing import Shared
@@ -44,6 +45,9 @@ BATCH_BYTES = 16 * 2**20
 RECORD_S = 1.0
 SLOWEST_RECORD_S = 10.0
 """Progress is recorded every second; for long jobs after each hundredth of their time so far, up to this."""
+ALONE = LARGE // 2
+"""Bytes of what is taken alone where order counts: it has a way to the log of its own, on which others would overtake
+it. A run has more than the request that it comes of."""
 SEARCHED = ("run_keys", "run_search")
 """The read models that searches ask besides."""
 CATCH_UP_S = 0.1
@@ -147,7 +151,8 @@ class Work:
         sizes: dict[UUID, int] = {}
         for kind in self._bulk.stream_kinds:
             sizes |= await self._store.sizes(kind, batch)
-        for part in _parts([one for one in batch if one not in self._counted], sizes):
+        alone = ALONE if self._bulk.in_order else BATCH_BYTES
+        for part in _parts([one for one in batch if one not in self._counted], sizes, alone):
             async with self._room.batches.one(self._job.tenant_id):
                 outcomes = await self._bulk.do(self._job, part)
             for outcome in outcomes:
@@ -195,15 +200,16 @@ class Work:
         return [RecordProgress(JobProgressed(cursor=self._cursor, problem=self._problem, **self._counts))]
 
 
-def _parts(batch: Sequence[UUID], sizes: Mapping[UUID, int]) -> Iterator[list[UUID]]:
-    """The batch cut into pieces of at most BATCH_BYTES."""
+def _parts(batch: Sequence[UUID], sizes: Mapping[UUID, int], alone: int) -> Iterator[list[UUID]]:
+    """The batch cut into pieces of at most BATCH_BYTES; one of more than `alone` is a piece by itself."""
     part: list[UUID] = []
     room = BATCH_BYTES
     for id_ in batch:
-        room -= sizes.get(id_, 0)
-        if part and room < 0:
+        size = sizes.get(id_, 0)
+        if part and (room < size or size > alone):
             yield part
-            part, room = [], BATCH_BYTES - sizes.get(id_, 0)
+            part, room = [], BATCH_BYTES
         part.append(id_)
+        room = room - size if size <= alone else -1
     if part:
         yield part

@@ -1,6 +1,7 @@
 """Requests that a paused zap holds: stored whole before the 2xx, released in order or discarded, each once."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any
@@ -167,6 +168,17 @@ async def test_all_are_released_in_the_order_of_arrival_and_none_that_comes_late
     assert (await bench.bodies())[-1] == '"late"'
     assert late["status"] == "held"
     assert (await bench.done(ada, zap, "release"))["done"] == 0
+
+
+async def test_large_ones_are_released_in_their_order_as_well(ada: Person, bench: Bench) -> None:
+    zap = await holding(ada)
+    sizes = [40_000, 10, 10, 90_000, 33_000, 10, 60_000, 10] * 4
+    for n, size in enumerate(sizes):
+        await send(ada, zap, [n, "x" * size])
+    await bench.listed(ada, zap, len(sizes))
+    job = await bench.done(ada, zap, "release", rate_per_s=1000)
+    assert (job["done"], job["failed"]) == (len(sizes), 0)
+    assert [json.loads(body)[0] for body in await bench.bodies()] == [*range(len(sizes))]
 
 
 async def test_a_flood_is_held_whole_and_shares_its_commits(ada: Person, bench: Bench) -> None:
