@@ -27,7 +27,7 @@ class EventStore(Protocol):
         """Store a command's events durably. Raises AppendRefused; StoreUnavailable when it takes too long."""
 
     async def append_each(self, commands: Sequence[Append]) -> list[AppendResult]:
-        """Store several commands in one go, each for itself. Where one raises, others may be stored."""
+        """Store several commands in one go, each for itself, in their order. Where one raises, others may be stored."""
 
     async def read_stream(self, kind: StreamKind, stream_id: UUID, after: int = 0) -> list[StoredEvent]:
         """The events of one stream with version > `after`, in order."""

@@ -1,6 +1,5 @@
 """The Postgres event store: reads, and appends by group commit."""
 
-import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -42,7 +41,7 @@ class PgEventStore:
         return self._commits.append(command)
 
     async def append_each(self, commands: Sequence[Append]) -> list[AppendResult]:
-        return await asyncio.gather(*(self.append(command) for command in commands))
+        return await self._commits.append_each(commands)
 
     async def read_stream(self, kind: StreamKind, stream_id: UUID, after: int = 0) -> list[StoredEvent]:
         return _stored(await self._fetch(_queries["read_stream"], int(kind), stream_id, after))

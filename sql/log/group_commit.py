@@ -39,6 +39,25 @@ class GroupCommit:
 
     async def append(self, command: Append) -> AppendResult:
         """See domain.log.ports.EventStore. A caller that is cancelled leaves its command to the writer."""
+        writer, waiting = await self._prepared(command)
+        writer.add(waiting)
+        return await waiting.result
+
+    async def append_each(self, commands: Sequence[Append]) -> list[AppendResult]:
+        """Likewise. One that goes another way than those before it does so once these are in the log."""
+        sent: list[asyncio.Future[AppendResult]] = []
+        last: Writer | None = None
+        for command in commands:
+            writer, waiting = await self._prepared(command)
+            if writer is not last:
+                await asyncio.gather(*sent)
+            writer.add(waiting)
+            sent.append(waiting.result)
+            last = writer
+        return await asyncio.gather(*sent)
+
+    async def _prepared(self, command: Append) -> tuple[Writer, Waiting]:
+        """The command as it goes to the log, and on which way."""
         self._small.require_room(command.tenant_id)
         try:
             payloads = [encode(new.event) for new in command.events]
@@ -49,9 +68,7 @@ class GroupCommit:
             writer, rows = self._small, _rows(command, payloads)
         else:
             writer, rows = self._large, await asyncio.to_thread(_rows, command, payloads)
-        waiting = Waiting(command, rows, size, asyncio.get_running_loop().create_future())
-        writer.add(waiting)
-        return await waiting.result
+        return writer, Waiting(command, rows, size, asyncio.get_running_loop().create_future())
 
 
 def _rows(command: Append, payloads: Sequence[bytes]) -> tuple[Row, ...]:

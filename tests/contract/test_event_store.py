@@ -109,6 +109,15 @@ async def test_the_expected_version_is_the_number_of_events(store: EventStore) -
     assert await store.head() == 2
 
 
+async def test_several_commands_are_stored_in_their_order_whatever_their_size(store: EventStore) -> None:
+    bodies = ["x" * size for size in (40_000, 10, 10, 90_000, 33_000, 10, 60_000, 10) * 4]
+    commands = [an_append(a_run_requested(body)) for body in bodies]
+    results = await store.append_each(commands)
+    positions = [result.position for result in results if isinstance(result, Appended)]
+    assert positions == sorted(positions)
+    assert len(positions) == len(bodies)
+
+
 async def test_a_conflict_fails_alone(store: EventStore) -> None:
     taken = new_id()
     await store.append(an_append(stream_id=taken, expected=0))
