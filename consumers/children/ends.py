@@ -53,6 +53,11 @@ async def item_ends(
         first = places[found.events[-1].stream_id] + 1 if found.more else first + PAGE
 
 
+async def left_the_log(store: EventStore, run_ids: Sequence[UUID]) -> bool:
+    """Whether any of these runs is not in the log any more."""
+    return len((await _last_events(store, run_ids, ())).events) < len(run_ids)
+
+
 async def _last_events(store: EventStore, run_ids: Sequence[UUID], types: Sequence[str]) -> LastEvents:
     return await patiently(lambda: store.last_events(StreamKind.RUN, run_ids, types))
 

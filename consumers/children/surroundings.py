@@ -30,6 +30,10 @@ class ItemsChanged(Exception):
     """The list of a loop is not what it was when the loop started."""
 
 
+class ParentGone(Exception):
+    """The run that an item belongs to has left the log: nobody can tell any more what its templates see."""
+
+
 class Given:
     """What one run begins with, made when the first template needs it, and once."""
 
@@ -97,7 +101,8 @@ class Surroundings:
         async def read() -> tuple[Mapping[str, Json], int]:
             events = await patiently(lambda: self._store.read_stream(StreamKind.RUN, run_id))
             run = fold(RUN, events[:version])
-            assert run is not None, "a parent is in the log before its items"
+            if run is None:
+                raise ParentGone(f"the run {run_id}, which this item belongs to, has left the log")
             requested = run.state.requested
             compiled = await patiently(lambda: self._definitions.get(requested.zap_id, requested.zap_version))
             return await self.seen_by(run, compiled), sum(len(event.data) for event in events)

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 import structlog
 
-from consumers.children.ends import BRIEF, WHOLE, ItemEnd, item_ends
+from consumers.children.ends import BRIEF, WHOLE, ItemEnd, item_ends, left_the_log
 from consumers.children.surroundings import ItemsChanged
 from consumers.children.tally import Tally
 from consumers.children.unstored import Requests, Unstored
@@ -48,6 +48,8 @@ log = structlog.get_logger()
 PROGRESS_S = 1.0
 PROGRESS_PARTS = 200
 """How often progress is recorded: not within a second, nor before another 200th of the items has ended."""
+
+GONE = "a run whose items would be taken over has left the log, and with it what they came to: replay all items"
 
 
 class Loop:
@@ -94,6 +96,9 @@ class Loop:
                 self.note(item)
         reuses = self.run.state.requested.reuses
         if reuses is None or (reuses.step_id, reuses.items_sha256) != (self._step.id, self._started.items_sha256):
+            return
+        if await left_the_log(self._work.store, reuses.runs):
+            self._broken = Failed(code="items_gone", message=GONE)
             return
         for run_id in reuses.runs:
             async for item in item_ends(self._work.store, ChildIds(run_id, self._step.id).of, self._started.count, ()):

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from consumers.children.calls import Allowance
 from consumers.children.children import Children
-from consumers.children.surroundings import Given
+from consumers.children.surroundings import Given, ParentGone
 from consumers.credentials.credentials import Credentials
 from consumers.credentials.variables import Known, LookUp, none
 from consumers.definitions import CompiledVersion, Definitions
@@ -137,7 +137,10 @@ class Executor:
                 run = moved
                 continue
             given = given or Given(state.requested, self.children.surroundings)
-            stepped = await self._step(run, state, given)
+            try:
+                stepped = await self._step(run, state, given)
+            except ParentGone as gone:
+                stepped = await self.recording.carry_out(run, FailRun("", "parent_gone", str(gone)), NO_STEPS)
             now = stepped or await self.recording.now(run)
             if now is None:
                 return run

@@ -432,3 +432,50 @@ async def test_an_item_that_begins_the_next_one_leaves_it_the_room(
         gate.set()
         async with bench.another_runner(alone=True):
             assert output_of(await outcome(bench, run))["succeeded"] == 5
+
+
+async def test_an_item_whose_run_has_left_the_log_fails(dsn: str, broker: Broker, sink: Sink) -> None:
+    """It was replayed later than its run began, so it is kept for longer."""
+    async with at_work(dsn, broker, runner=False) as bench:
+        zap = await bench.publish(each(call(sink, "send", "{{ item }} of {{ trigger.body.list.size }}")))
+        async with bench.another_runner():
+            run = await bench.request(zap, body("a"))
+            await outcome(bench, run)
+            replayed = await again(bench, ChildIds(run, "each").of(0), Replay())
+            await bench.has(replayed, StepSucceeded, RunCompleted)
+        await drop(bench, run, ChildIds(run, "each").of(0))
+        async with bench.another_runner():
+            late = await again(bench, replayed, Replay())
+            (failed,) = await bench.has(late, RunFailed, within_s=30.0)
+    assert isinstance(failed, RunFailed)
+    assert failed.code == "parent_gone"
+
+
+async def test_items_that_have_left_the_log_are_not_done_again(bench: Bench, sink: Sink) -> None:
+    """What succeeded in the first run is known from that alone; a replay of its replay comes when it is gone."""
+    zap = await bench.publish(
+        each(call(sink, "send", "{{ item }}"), on_item_error="continue", tolerate=Tolerate(count=0))
+    )
+    run = await bench.request(zap, body(*range(10)))
+    sink.fault, sink.share = missing, 0.5
+    await outcome(bench, run)
+    done = [bodies[0] for key, bodies in sink.deliveries.items() if not sink._is_chosen(key)]
+    sink.share = 1.0
+    second = await again(bench, run, Replay(from_step="each"))
+    await outcome(bench, second)
+    await drop(bench, run, *(ChildIds(run, "each").of(n) for n in range(10)))
+    sink.fault = None
+    sink.deliveries.clear()
+    found = await outcome(bench, await again(bench, second, Replay(from_step="each")))
+    again_done = [bodies[0] for bodies in sink.deliveries.values()]
+    assert not set(done) & set(again_done)
+    assert isinstance(found, StepFailed)
+    assert found.failure.code == "items_gone"
+
+
+async def drop(bench: Bench, *run_ids: UUID) -> None:
+    """What retention does to runs whose time is over."""
+    async with bench.store.pool.acquire() as connection:
+        await connection.execute("set session_replication_role = replica")
+        await connection.execute("delete from es.events where stream_id = any($1)", run_ids)
+        await connection.execute("set session_replication_role = origin")
