@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
 import msgspec
+import structlog
 
 from domain.erasure.forgetting import subject_key, subject_of
 from domain.log.event import StoredEvent, StreamKind
 from domain.log.ports import StoreUnavailable
-from domain.registry import decode
+from domain.registry import UnknownEvent, decode
 from domain.run.events import RunRequested
 from domain.search.keys import stored_key
 from domain.zap.events import ZapPublished
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     import asyncpg
     from asyncpg.pool import PoolConnectionProxy
 
+log = structlog.get_logger()
 _queries = Queries("projections/run_keys.sql")
 _gates = Queries("queries/gates.sql")
 _ENDS = frozenset({"zap.run.completed", "zap.run.filtered", "zap.run.failed", "zap.run.timed_out", "zap.run.cancelled"})
@@ -140,6 +142,21 @@ async def settings_of(connection: Writer, zap_ids: Iterable[UUID]) -> dict[UUID,
         if isinstance(published, ZapPublished):
             found[zap_id] = published.definition.settings or DEFAULT
     return found
+
+
+async def readable_settings(connection: Writer, zap_ids: Sequence[UUID]) -> dict[UUID, ZapSettings]:
+    """The same without zaps that cannot be read: retention leaves them alone, and goes on with those of others."""
+    try:
+        return await settings_of(connection, zap_ids)
+    except (UnknownEvent, msgspec.DecodeError) as error:
+        if len(zap_ids) == 1:
+            log.error("retention.unreadable_zap", zap_id=str(zap_ids[0]), error=repr(error))  # noqa: TRY400 - said whole
+            return {}
+    half = len(zap_ids) // 2
+    return {
+        **await readable_settings(connection, zap_ids[:half]),
+        **await readable_settings(connection, zap_ids[half:]),
+    }
 
 
 async def _write(connection: Writer, run_ids: Sequence[UUID], streams: Mapping[UUID, Sequence[StoredEvent]]) -> None:

@@ -5,14 +5,16 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import msgspec
 import structlog
 
 from consumers.jobs.erasures import Erasures
 from domain.log.errors import DomainError
 from domain.log.event import Metadata
 from domain.log.ports import Clock, StoreUnavailable
+from domain.registry import UnknownEvent
 from projections.engine.projection import BEING_BUILT
-from projections.run_keys import settings_of
+from projections.run_keys import readable_settings
 from projections.run_list import with_payloads
 from projections.zap_list import tenants, zaps_of
 from sql.log.event_store import PgEventStore
@@ -47,6 +49,9 @@ class Payloads:
             except (*CONNECTION_ERRORS, StoreUnavailable) as error:
                 log.warning("payloads.interrupted", error=repr(error))
                 await rest(stop, AGAIN_S)
+            except Exception:  # a bug here must not stop the timers of this process
+                log.exception("payloads.crashed")
+                await rest(stop, AGAIN_S)
 
     async def forget_old(self, at: datetime, stop: asyncio.Event, *, only: UUID | None = None) -> int:
         """Forget what is over at a moment, of all tenants or of one. Gives how many runs that were."""
@@ -60,6 +65,8 @@ class Payloads:
                         count += await self._erasures.erase_payloads(tenant_id, run_id, BY)
                     except DomainError as error:
                         log.info("payloads.run_left", run_id=str(run_id), reason=error.message)
+                    except (UnknownEvent, msgspec.DecodeError):
+                        log.exception("payloads.unreadable_run", run_id=str(run_id))
         if count:
             log.info("payloads.forgotten", runs=count)
         return count
@@ -78,7 +85,7 @@ async def payload_days(store: PgEventStore, tenant_id: UUID) -> dict[UUID, int]:
     zap_ids = await zaps_of(store.pool, tenant_id)
     for start in range(0, len(zap_ids), AT_ONCE):
         async with store.pool.acquire() as connection:
-            settings = await settings_of(connection, zap_ids[start : start + AT_ONCE])
+            settings = await readable_settings(connection, zap_ids[start : start + AT_ONCE])
         for zap_id, one in settings.items():
             if one.retention.payload_days is not None:
                 found[zap_id] = one.retention.payload_days

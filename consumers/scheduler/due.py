@@ -9,7 +9,7 @@ import msgspec
 
 from domain.zap.settings import Retention
 from projections.engine.rows import columns
-from projections.run_keys import settings_of
+from projections.run_keys import readable_settings
 from sql.postgres.composed import compose
 from sql.postgres.pool import Connection, connect
 from sql.postgres.queries import Queries
@@ -101,7 +101,7 @@ async def _settings(connection: Connection, tenant_id: UUID | None) -> dict[UUID
     found: dict[UUID, Retention] = {}
     last = _NOBODY
     while rows := await connection.fetch(_queries["zaps"], last, ZAPS_AT_ONCE, tenant_id):
-        for zap_id, settings in (await settings_of(connection, [row[0] for row in rows])).items():
+        for zap_id, settings in (await readable_settings(connection, [row[0] for row in rows])).items():
             if settings.retention != Retention():
                 found[zap_id] = settings.retention
         last = rows[-1][0]

@@ -17,6 +17,8 @@ import msgspec
 import pytest
 
 from consumers.indexing.following import catch_up
+from consumers.jobs.erasures import Erasures
+from consumers.jobs.payloads import Payloads
 from consumers.scheduler import retention
 from consumers.scheduler.archives import archive
 from consumers.scheduler.archives.lines import FORMAT, Header, NotAnArchive
@@ -455,6 +457,45 @@ async def test_a_scheduler_archives_and_drops_what_is_over_by_a_child(
 async def test_before_the_read_models_are_built_it_says_so_and_nothing_else(dsn: str, connection: Connection) -> None:
     await connection.execute("drop view rm.zap_list")
     assert await retaining(dsn) == (NOT_YET, b"")
+
+
+@pytest.mark.parametrize("damage", ["schema_version = 99", "data = 'no json'"])
+async def test_a_zap_that_cannot_be_read_keeps_its_runs_and_those_of_others_go(
+    dsn: str, store: PgEventStore, months: None, damage: str
+) -> None:
+    await zaps(store, {SHORT: RULES[SHORT]})
+    await zaps(store, {LONG: RULES[SHORT]}, OTHER)
+    goes, stays = await runs(store, SHORT, 3), await runs(store, LONG, 3, tenant_id=OTHER)
+    async with following(dsn, store), indexed(dsn):
+        assert await wait_until(store.pool, "run_list", await store.head(), 60)
+        await tamper(dsn, f"update es.events set {damage} where stream_id = '{LONG}' and type = 'zap.published'")
+        assert await drop_all(dsn, "", END + timedelta(days=30), new_id)
+    assert await store.read_streams(StreamKind.RUN, goes) == {}
+    assert (await store.read_streams(StreamKind.RUN, stays)).keys() == {*stays}
+
+
+@pytest.mark.parametrize("damage", ["schema_version = 99", "data = 'no json'"])
+async def test_payloads_go_though_a_run_and_a_zap_cannot_be_read(
+    dsn: str, store: PgEventStore, months: None, damage: str
+) -> None:
+    rule = Retention(payload_days=1)
+    await zaps(store, {SHORT: rule})
+    await zaps(store, {LONG: rule}, OTHER)
+    ours, theirs = await runs(store, SHORT, 3), await runs(store, LONG, 3, tenant_id=OTHER)
+    payloads = Payloads(store, Erasures(store, new_id), now)
+    async with following(dsn, store), indexed(dsn):
+        assert await wait_until(store.pool, "run_list", await store.head(), 60)
+        await tamper(dsn, f"update es.events set {damage} where stream_id = '{LONG}' and type = 'zap.published'")
+        await tamper(dsn, f"update es.events set {damage} where stream_id = '{min(ours)}' and version = 2")
+        async with until_stopped(payloads.run):
+            await eventually(partial(has_whole, store, ours, 1), 20.0)
+    assert await has_whole(store, theirs, 3)
+
+
+async def has_whole(store: PgEventStore, run_ids: list[UUID], count: int) -> bool:
+    """Whether so many of these runs have their payloads."""
+    streams = await store.read_streams(StreamKind.RUN, run_ids)
+    return sum(CANARY.encode() in events[0].data for events in streams.values()) == count
 
 
 async def retaining(dsn: str, archive: str = "") -> tuple[int | None, bytes]:
