@@ -24,8 +24,9 @@ from sql.tables.connections import ConnectionTables, SealedConnection, connectio
 
 log = structlog.get_logger()
 ANSWER_S = 15.0
-LEASE = timedelta(seconds=20)
-"""A process that died with the lease holds others up for so long."""
+LEASE = timedelta(seconds=2 * ANSWER_S + 5)
+"""Longer than the two requests of an exchange take, so that no other process sends the same refresh token meanwhile. A
+process that died with the lease holds others up for so long."""
 ASK_AGAIN_S = 0.1
 PATIENCE_S = 25.0
 LATER_S = 10.0
