@@ -220,7 +220,8 @@ class WaitForStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
     """Waits until somebody posts to the step's own URL, which earlier steps send out: `callback.<id>.url`.
 
     The first request counts, also one that comes before the run has come here. The output is `{body, headers, query,
-    at}`. Without a request within `deadline_s` seconds the step fails, or goes on with `{timed_out: true}`.
+    at}`, and `why_text` where the body could not be read. Without a request within `deadline_s` seconds the step
+    fails, or goes on with `{timed_out: true}`.
     """
 
     id: str

@@ -13,7 +13,7 @@ from domain.hook.cloudevent import STRUCTURED, MalformedEvent, read_event
 from domain.values.charset import of_header, unescaped
 from domain.values.inflate import inflate
 from domain.values.json import Json, JsonObject
-from domain.values.payload import collect, parse_payload
+from domain.values.payload import collect, not_as_named, parse_payload, plain_type
 
 MAX_INFLATED = 64 * 2**20
 """Bytes of a compressed body that are looked at; the intake lets in far less."""
@@ -72,7 +72,8 @@ def request_body(raw: bytes) -> tuple[str, Literal["utf-8", "base64"]]:
 def trigger_data(request: Request) -> JsonObject:
     """The trigger as templates, conditions and the run detail see it.
 
-    `body` is parsed by its content type; a body that does not parse is text, and bytes that are not text are base64.
+    `body` is parsed by its content type; a body that does not parse is text, of which `why_text` says why, and bytes
+    that are not text are base64.
     Of a schedule it is the tick. For a CloudEvent there is `event`: its attributes and its `data`. `id` and `type` are
     those of the trigger, where the zap has several.
     """
@@ -93,7 +94,7 @@ def trigger_data(request: Request) -> JsonObject:
         data["body"] = request.kept
     elif not request.raw:
         content = _content(request)
-        data["body"] = _parsed(request, content)
+        data |= _parsed(request, content)
         event = _cloud_event(request, content)
         if event is not None:
             data["event"] = event
@@ -109,11 +110,15 @@ def _content(request: Request) -> bytes:
     return content if isinstance(content, bytes) else raw
 
 
-def _parsed(request: Request, content: bytes) -> Json:
-    payload = parse_payload(request.headers.get("content-type", ""), content)
+def _parsed(request: Request, content: bytes) -> JsonObject:
+    content_type = request.headers.get("content-type", "")
+    payload = parse_payload(content_type, content)
     if payload.kind == "binary" and content:
-        return base64.b64encode(content).decode()
-    return payload.data
+        return {"body": base64.b64encode(content).decode()}
+    if payload.error:
+        media_type = plain_type(content_type.partition(";")[0]).lower()
+        return {"body": payload.data, "why_text": not_as_named(media_type, f"cannot be read: {payload.error}")}
+    return {"body": payload.data}
 
 
 def _query(query: str) -> Json:

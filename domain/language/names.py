@@ -14,7 +14,10 @@ from domain.values.path import Path
 
 _FIELDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "trigger": ("method", "path", "query", "query_string", "headers", "body", "event", "due_at", "local", "late_s"),
+        "trigger": (
+            *("method", "path", "query", "query_string", "headers", "body", "why_text", "event"),
+            *("due_at", "local", "late_s"),
+        ),
         "run": ("id",),
         "zap": ("id", "version"),
         "loop": ("index", "count", "parent"),

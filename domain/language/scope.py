@@ -126,14 +126,16 @@ def absent(keys: Keys, index: int, data: object) -> Absent:
         beside, parent = parent, step(parent, keys[at], keys[:at])
     message = f"{written(keys[: index + 1])} is undefined"
     if index:
-        message += f": {written(keys[:index])} is {described(parent)}{_content_type(keys[:index], beside)}"
+        message += f": {written(keys[:index])} is {described(parent)}{_came(keys[:index], beside)}"
     return Absent(written(keys[: index + 1]), hint=message)
 
 
-def _content_type(keys: Keys, beside: object) -> str:
-    """The content type with which a body came, which explains its kind."""
+def _came(keys: Keys, beside: object) -> str:
+    """What explains the kind of a body: why it is only text, else the content type with which it came."""
     if keys[-1] != "body" or not isinstance(beside, dict) or not isinstance(beside.get("headers"), dict):
         return ""
+    if isinstance(why := beside.get("why_text"), str):
+        return f"; {why[:300]}"
     for name, value in beside["headers"].items():
         if name.lower() == "content-type":
             return f" (content type {str(value)[:100]})"

@@ -113,7 +113,7 @@ def outcome_of_callback(step: WaitForStep, received: CallbackReceived | None, un
     """What comes of a callback, or of none until the deadline. A large one takes a while to be parsed."""
     if received is not None:
         data = trigger_data(received.request)
-        parts: JsonObject = {name: data[name] for name in ("body", "headers", "query")}
+        parts: JsonObject = {name: data[name] for name in ("body", "why_text", "headers", "query") if name in data}
         return Succeeded({**parts, "at": received.at.isoformat()})
     if step.on_deadline == "continue":
         return Succeeded({"timed_out": True})

@@ -108,6 +108,11 @@ def plain_type(media_type: str) -> str:
     return _END_OF_TYPE.split(media_type.strip(), maxsplit=1)[0]
 
 
+def not_as_named(media_type: str, wrong: str) -> str:
+    """Why content is not what its type promises, for users: `wrong` goes on from "it"."""
+    return f"its content type is {media_type}, but it {wrong}" if media_type else f"it {wrong}"
+
+
 def begins_like_json(body: bytes) -> bool:
     """Whether it begins as a JSON object or list does, in any UTF."""
     return _JSON_BEGINS.match(body) is not None
@@ -208,6 +213,8 @@ def _require_few_fields(text: str) -> None:
 
 
 def _multipart(body: bytes, described: _Type) -> Json:
+    if not described.boundary:
+        raise _Malformed("no boundary is named")
     return collect(parse_multipart(described.boundary, body, described.charset))
 
 

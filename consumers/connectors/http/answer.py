@@ -10,7 +10,7 @@ from domain.files.file import INLINE_BYTES, File, Files, is_binary
 from domain.values.charset import SHOWS_ITSELF, charset_of, declared, marked, text_of
 from domain.values.disposition import filename_of
 from domain.values.json import Json, JsonObject, MalformedJson, parse
-from domain.values.payload import begins_like_json, is_json
+from domain.values.payload import begins_like_json, is_json, not_as_named
 
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\ufffd]")
 """Characters that show that a charset was guessed wrong."""
@@ -93,8 +93,8 @@ def _json(reply: HttpReply, media_type: str, options: dict[str, str]) -> tuple[J
     try:
         return parse(reply.body if text is None else text.encode("utf-8", "surrogatepass")), ""
     except MalformedJson as error:
-        type_ = f"its content type is {media_type}, but it" if media_type else "it"
-        return _text(reply, media_type, options, certain=False), f"{type_} is not JSON: {error}"
+        why = not_as_named(media_type, f"is not JSON: {error}")
+        return _text(reply, media_type, options, certain=False), why
 
 
 def _text(reply: HttpReply, media_type: str, options: dict[str, str], *, certain: bool) -> Json:

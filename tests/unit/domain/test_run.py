@@ -14,6 +14,7 @@ from domain.connector.outcome import Failed, Outcome, Postponed, Retry, Succeede
 from domain.flow.retry import FixedRetry
 from domain.flow.steps import ActionStep, DelayStep, ErrorPath, OnError, OnUnknown, Step
 from domain.hook.request import Request, request_body, trigger_data
+from domain.language.template import TemplateError, render
 from domain.log.errors import WrongStatus
 from domain.run import commands
 from domain.run import events as run
@@ -398,6 +399,40 @@ def test_templates_see_the_trigger_and_earlier_outputs() -> None:
 )
 def test_a_body_that_is_not_json_is_its_text(body: str, seen: object) -> None:
     assert trigger_data(Request(body=body))["body"] == seen
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "why"),
+    [
+        ("Application/XML; charset=utf-8", "<a>", "is application/xml, but it cannot be read: no element found"),
+        ("text/xml", "<!DOCTYPE a><a/>", "is text/xml, but it cannot be read: XML with a document type is not taken"),
+        ("multipart/form-data", "ab", "is multipart/form-data, but it cannot be read: no boundary is named"),
+        ("application/json", '{"a":', "is application/json, but it cannot be read: it ends too early"),
+    ],
+)
+def test_a_trigger_says_why_its_body_is_only_text(content_type: str, body: str, why: str) -> None:
+    data = trigger_data(Request(headers={"content-type": content_type}, body=body))
+    assert data["body"] == body
+    assert f"its content type {why}" in str(data["why_text"])
+    with pytest.raises(TemplateError) as caught:
+        render("{{ trigger.body.id }}", {"trigger": data})
+    assert caught.value.message.endswith(f"trigger.body is text of {len(body)} bytes; {data['why_text']}")
+    assert render("{{ trigger.why_text }}", {"trigger": data}) == data["why_text"]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request(headers={"content-type": "application/json"}, body="{}"),
+        Request(headers={"content-type": "application/json"}),
+        Request(headers={"content-type": "application/json"}, body="{", raw=True),
+        Request(headers={"content-type": "text/plain"}, body="{"),
+        Request(headers={"content-type": "image/png"}, body="AAAA", encoding="base64"),
+        Request(body="{"),
+    ],
+)
+def test_there_is_no_reason_where_a_body_is_what_it_says(request_: Request) -> None:
+    assert "why_text" not in trigger_data(request_)
 
 
 def test_headers_and_queries_are_read_as_their_senders_write() -> None:
