@@ -14,7 +14,7 @@ from app.http.broken import MAX_ERRORS, BrokenRule, broken_rule, broken_rules, d
 from app.http.inputs import Input
 from app.http.parameters import Parameter, parameters
 from app.http.problems import Problem
-from domain.values.json import Json, MalformedJson, parse_strictly
+from domain.values.json import Json, MalformedJson, doubled_key, parse_strictly
 
 UserT = TypeVar("UserT")
 _MAX_PAIRS = 100
@@ -79,10 +79,14 @@ async def _body(request: "Request[Any, Any, State]") -> Json:
     if coding != "identity":
         raise Problem("unsupported_media_type", f"Content-Encoding {coding[:100]!r} is not undone here: "
                                                 "send the JSON as it is")  # fmt: skip
+    raw = await request_body(request)
     try:
-        return parse_strictly(await request_body(request))
+        body = parse_strictly(raw)
     except MalformedJson as error:
         raise Problem("malformed", f"the body is not valid JSON: {error}") from None
+    if (key := doubled_key(raw, body)) is not None:
+        raise Problem("malformed", f"the key {key[:100]!r} is there twice in the same object: only one can be meant")
+    return body
 
 
 def _converted(raw: Json, wanted: Any) -> object:

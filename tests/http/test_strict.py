@@ -290,3 +290,14 @@ async def test_a_stretch_of_time_that_ends_before_it_begins_is_refused(ada: Pers
     assert (listed.status_code, listed.json()["errors"][0]["path"]) == (400, end)
     replayed = await ada("POST", "/runs/replay", json={"filter": span})
     assert (replayed.status_code, f"{end} is before {start}" in replayed.json()["detail"]) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [('{"name": "x", "name": "y", "trigger": {"type": "manual.run"}, "steps": []}', "name"),
+     ('{"name": "x", "steps": [{"id": "a", "id": "b"}]}', "id")],
+)  # fmt: skip
+async def test_a_key_that_is_there_twice_is_named(ada: Person, body: str, key: str) -> None:
+    answer = await ada("POST", "/zaps", content=body, headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
+    assert f"the key {key!r} is there twice" in answer.json()["detail"]

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.values.json import MAX_DEPTH, MalformedJson, check, parse, parse_strictly, too_deep, utf8
+from domain.values.json import MAX_DEPTH, MalformedJson, check, doubled_key, parse, parse_strictly, too_deep, utf8
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -248,3 +249,28 @@ def test_brackets_in_strings_do_not_count(text: str) -> None:
 def test_depth_is_counted_outside_strings(parts: list[str], limit: int) -> None:
     raw = "".join(parts)
     assert too_deep(raw.encode(), limit) == (depth_of(raw) > limit)
+
+
+@pytest.mark.parametrize(
+    ("raw", "key"),
+    [
+        (b'{"a": 1, "b": {"a": 2}, "c": [{"a": 1}, {"a": 1}]}', None),
+        (rb'{"a": ":\u003a\u003A \\u003a", "b:": ":", "n": 123456789012345678901234567890}', None),
+        (b'{"a": 1, "b": 2, "a": 1}', "a"),
+        (b'[{"x": {"steps": [], "steps": [1]}}]', "steps"),
+        (rb'{"name": 1, "n\u0061me": 2}', "name"),
+        (rb'{"a": 1, "a": "\u003a\u003A"}', "a"),
+        (b'{"": 1, "": 2}', ""),
+        (b'{"n": 123456789012345678901234567890, "n": 1}', "n"),
+        (b'{"n": 123456789012345678901234567890, "m": 1}', None),
+        (b"7", None),
+    ],
+)
+def test_a_doubled_key_is_found(raw: bytes, key: str | None) -> None:
+    assert doubled_key(raw, parse_strictly(raw)) == key
+
+
+@given(st.recursive(st.text(max_size=3) | st.integers(), lambda inner: st.dictionaries(st.text(":a"), inner)))
+def test_no_key_is_doubled_in_what_json_writes(value: object) -> None:
+    raw = msgspec.json.encode(value)
+    assert doubled_key(raw, parse_strictly(raw)) is None
