@@ -100,6 +100,7 @@ class ActionDescriptor(msgspec.Struct, frozen=True, kw_only=True):
     `local`: it only computes, so tests of drafts do it, too. `idempotent`: a repeat does no harm.
 
     `config` is what can be set, or `schema` where that comes from a file. `check` knows more of it than its types say.
+    `advise` tells of a config that is right, and yet may not be what its author wants, by the name of a field.
     `prepare` sees the config of a published version once, before data: what it decides can't depend on data.
     `connection`: which a step may name. `gives`: all fields of its output, where these are always the same.
     """
@@ -116,6 +117,7 @@ class ActionDescriptor(msgspec.Struct, frozen=True, kw_only=True):
     idempotent: bool = True
     local: bool = False
     check: Callable[[JsonObject], dict[str, str]] | None = None
+    advise: Callable[[JsonObject], dict[str, str]] | None = None
     prepare: Callable[[JsonObject], JsonObject] | None = None
     connection: Uses | None = None
     gives: tuple[str, ...] = ()
@@ -123,6 +125,10 @@ class ActionDescriptor(msgspec.Struct, frozen=True, kw_only=True):
     def problems(self, config: JsonObject) -> dict[str, str]:
         """What is wrong with a config as saved, by path; templates are taken as fitting any type."""
         return self.check(config) if self.check else problems(self.config, config)
+
+    def advice(self, config: JsonObject) -> dict[str, str]:
+        """What in a config as saved may not be what its author wants, by the name of a field."""
+        return self.advise(config) if self.advise else {}
 
     @property
     def form(self) -> JsonObject:

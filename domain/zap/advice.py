@@ -1,9 +1,10 @@
 """What is allowed in a definition, and yet may not be what its owner wants. It is told, and stops nobody."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
-from domain.flow.contents import templated, walk
-from domain.flow.steps import ApprovalStep, PathsStep, Step, WaitForStep
+from domain.connector.descriptor import ActionDescriptor
+from domain.flow.contents import scopes, templated, walk
+from domain.flow.steps import ActionStep, ApprovalStep, PathsStep, ReturnStep, Step, StopStep, WaitForStep
 from domain.language.mistakes import Mistake
 from domain.language.template import Place, has_template
 from domain.values.json import Json
@@ -18,16 +19,35 @@ _LITERAL = "a name stands as it is written: templates are replaced in values onl
 _BLOCKS = "the zap's runs are one at a time: while one waits here, those behind it wait, too"
 
 
-def advice(definition: Definition, *, has_mail: bool) -> Iterator[Mistake]:
-    """Everything of the kind, with its place. `has_mail`: whether there is a mail server."""
+def advice(definition: Definition, actions: Mapping[str, ActionDescriptor], *, has_mail: bool) -> Iterator[Mistake]:
+    """Everything of the kind, with its place. `actions`: those by type that may have advice of their own.
+
+    `has_mail`: whether there is a mail server.
+    """
     is_serial = definition.behaviour.concurrency.mode == "serial"
+    yield from _never_reached(definition.steps, ("steps",))
     for path, step, _depth in walk(definition.steps, "steps"):
         at = tuple(path.split("."))
         yield from _of_step(step, at, has_mail=has_mail)
+        if isinstance(step, ActionStep) and step.type in actions:
+            for name, reason in actions[step.type].advice(step.config).items():
+                yield Mistake((*at, "config", name), "not_as_meant", reason)
+        for scope in scopes(step):
+            yield from _never_reached(scope.steps, (*at, *scope.at.split(".")))
         field, value = templated(step)
         yield from _names(value, (*at, field) if field else at)
         if is_serial and isinstance(step, ApprovalStep | WaitForStep):
             yield Mistake(at, "blocks_others", _BLOCKS)
+
+
+def _never_reached(steps: Sequence[Step], at: Place) -> Iterator[Mistake]:
+    """The first step behind one that always ends the run."""
+    for index, step in enumerate(steps[:-1]):
+        if isinstance(step, StopStep | ReturnStep):
+            yield Mistake(
+                (*at, str(index + 1)), "never_reached", f"no run comes here: {step.id} before it ends the run"
+            )
+            return
 
 
 def _names(value: Json, at: Place) -> Iterator[Mistake]:

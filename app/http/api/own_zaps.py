@@ -1,6 +1,7 @@
 """The zaps of whoever asks, as the routes read, change and show them."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from itertools import islice
 from typing import Annotated
@@ -17,6 +18,7 @@ from app.http.inputs import Injected
 from app.http.problems import Problem
 from app.http.requests import refused
 from app.http.services import Services
+from domain.connector.descriptor import ActionDescriptor
 from domain.history.point import Point
 from domain.hook.compiled import HOOKS
 from domain.log.ports import Clock
@@ -35,6 +37,7 @@ class OwnZaps(msgspec.Struct, frozen=True):
     principal: Principal
     zaps: Zaps
     public_url: str
+    actions: Mapping[str, ActionDescriptor]
     has_mail: bool
     if_match: str | None
     now: Clock
@@ -68,7 +71,7 @@ class OwnZaps(msgspec.Struct, frozen=True):
 
     def warnings(self, draft: Definition) -> tuple[Warned, ...]:
         """What in a draft is allowed, and yet may not be what its author wants."""
-        found = islice(advice(draft, has_mail=self.has_mail), MAX_MISTAKES)
+        found = islice(advice(draft, self.actions, has_mail=self.has_mail), MAX_MISTAKES)
         return tuple(Warned(one.path, one.pointer, one.code, one.reason) for one in found)
 
     def shown(self, loaded: LoadedZap, as_of: Point | None = None) -> ZapOut:
@@ -99,7 +102,9 @@ async def provide_own_zaps(
     if_match: IfMatch = None,
 ) -> OwnZaps:
     """A Litestar dependency."""
-    return OwnZaps(request.user, zaps, services.public_url, services.has_mail, if_match, services.now)
+    return OwnZaps(
+        request.user, zaps, services.public_url, services.catalog.actions, services.has_mail, if_match, services.now
+    )
 
 
 def parse_if_match(header: str | None) -> frozenset[int] | None:

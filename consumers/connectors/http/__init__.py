@@ -3,7 +3,7 @@
 from consumers.connectors.http.answer import NotAsAsked, headers_of, keep_of, most_of, output
 from consumers.connectors.http.body import encoded, pairs
 from consumers.connectors.http.body import problem as body_problem
-from consumers.connectors.http.config import MAX_BYTES, RequestConfig, as_defined
+from consumers.connectors.http.config import MAX_BYTES, RequestConfig, advise, as_defined
 from consumers.connectors.http.config import check as config_problems
 from consumers.connectors.http.paging import NoList, Paging, items_of, next_request
 from consumers.connectors.http.poll import HTTP_POLL
@@ -186,6 +186,7 @@ CONNECTOR = Connector(
             run=request,
             config=RequestConfig,
             check=check,
+            advise=advise,
             prepare=as_defined,
             connection=Uses(host=host_at("url")),
             gives=("status", "headers", "body", "content_type", "size", "why_text", "truncated", "pages", "stopped_at"),

@@ -121,6 +121,24 @@ def _document(text: str) -> Json:
         return _NO_DOCUMENT
 
 
+def advise(saved: JsonObject) -> dict[str, str]:
+    """Text that was probably meant to be JSON, and is sent as text/plain."""
+    body = saved.get("body")
+    is_open = saved.get("body_type") is None and not content_type_of(saved.get("headers"))
+    if not is_open or not isinstance(body, str) or not _looks_like_json(body.strip()):
+        return {}
+    try:
+        parse(body.encode("utf-8", "surrogatepass"))
+    except MalformedJson as error:
+        reason = f"it looks like JSON and is not ({error}), so it is sent as text/plain: write it as an object"
+        return {"body": f"{reason}, or say with `body_type` or a Content-Type what it is"}
+    return {}
+
+
+def _looks_like_json(text: str) -> bool:
+    return (text[:1] + text[-1:]) in {"{}", "[]"} and not text.startswith(("{{", "{%"))
+
+
 def check(saved: JsonObject) -> dict[str, str]:
     """What is wrong with a config as saved, by path."""
     found = problems(RequestConfig, saved)

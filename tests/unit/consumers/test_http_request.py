@@ -402,3 +402,26 @@ async def test_an_answer_before_the_request_was_read_ends_the_connection(http: O
         answered.set()
         async with asyncio.timeout(10):
             await closed.wait()
+
+
+@pytest.mark.parametrize(
+    ("body", "more", "is_told"),
+    [
+        ('{"a": "{{ x }}", }', {}, True),
+        (" [{% for a in b %}{{ a }},{% endfor %}] ", {}, True),
+        ('{"a": "{{ x }}"}', {}, False),
+        ("{{ x }}", {}, False),
+        ("{{ x }} and {{ y }}", {}, False),
+        ("{% if x %}a{% endif %}", {}, False),
+        ("[INFO] {{ x }}", {}, False),
+        ("plain", {}, False),
+        ({"a": 1}, {}, False),
+        ("{a}", {"body_type": "text"}, False),
+        ("{a}", {"headers": {"content-type": "application/toml"}}, False),
+        ("{a}", {"headers": {"X-A": "b"}}, True),
+    ],
+)
+def test_a_body_that_looks_like_json_and_is_none_is_told(body: Any, more: dict[str, Any], is_told: bool) -> None:
+    told = CONNECTOR.actions[0].advice({"url": "https://example.com", "body": body, **more})
+    assert list(told) == ["body"] * is_told
+    assert not is_told or "sent as text/plain" in told["body"]

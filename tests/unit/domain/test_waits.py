@@ -206,18 +206,35 @@ class TestAdvice:
         serial = ZapSettings(concurrency=Concurrency(mode="serial"))
         definition = Definition(Trigger("webhook.catch"), steps, serial)
         validate(definition, CATALOG)
-        found = [(one.path, one.code) for one in advice(definition, has_mail=False)]
+        found = [(one.path, one.code) for one in advice(definition, CATALOG.actions, has_mail=False)]
         assert found == [
             ("steps.0.to", "no_mail_server"), ("steps.0", "blocks_others"), ("steps.1", "blocks_others"),
             ("steps.2.paths", "no_otherwise"),
         ]  # fmt: skip
         plain = msgspec.structs.replace(definition, settings=msgspec.UNSET)
-        assert [one.code for one in advice(plain, has_mail=True)] == ["no_otherwise"]
+        assert [one.code for one in advice(plain, {}, has_mail=True)] == ["no_otherwise"]
 
     def test_names_that_look_like_templates_are_told(self) -> None:
         step = SetStep("v", {"plain": "{{ trigger.body.x }}", "more": [{"{{ trigger.body.k }}": 1}]})
-        (told,) = advice(Definition(Trigger("webhook.catch"), (step,)), has_mail=True)
+        (told,) = advice(Definition(Trigger("webhook.catch"), (step,)), {}, has_mail=True)
         assert (told.code, told.at[:4]) == ("literal_name", ("steps", "0", "values", "more"))
+
+    def test_steps_behind_the_end_of_the_run_are_told(self) -> None:
+        send_, stop = send("a", "x"), {"id": "s", "kind": "stop"}
+        inner = branch("b", {"id": "r", "kind": "return", "value": 1}, send("c", "x"), send("d", "x"))
+        steps = msgspec.convert([paths(inner) | {"otherwise": {"steps": [stop]}}, stop, send_], tuple[Step, ...])
+        told = list(advice(Definition(Trigger("webhook.catch"), steps), CATALOG.actions, has_mail=True))
+        assert [(one.path, one.code) for one in told] == [
+            ("steps.2", "never_reached"),
+            ("steps.0.paths.0.steps.1", "never_reached"),
+        ]
+        assert "s before it ends the run" in told[0].reason
+
+    def test_an_action_gives_advice_of_its_own(self) -> None:
+        action = msgspec.structs.replace(CATALOG.actions["http.request"], advise=lambda config: {"text": str(config)})
+        step = msgspec.convert(send("a", "x"), Step)
+        (told,) = advice(Definition(Trigger("webhook.catch"), (step,)), {"http.request": action}, has_mail=True)
+        assert (told.path, told.code) == ("steps.0.config.text", "not_as_meant")
 
 
 @pytest.mark.parametrize("name", ["$ref", "$dynamicRef", "$recursiveRef"])
