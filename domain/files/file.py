@@ -17,10 +17,6 @@ INLINE_BYTES = 256 * 1024
 MAX_NAME = 255
 MAX_TYPE = 200
 ANY_TYPE = "application/octet-stream"
-_BINARY = re.compile(
-    r"(?:image|audio|video|font|model)/(?!svg\+xml).*"
-    r"|application/(?:octet-stream|pdf|zip|gzip|x-gzip|x-tar|x-7z-compressed|x-bzip2?|wasm|vnd\.(?:ms-|openxml).*)"
-)
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,11 +91,6 @@ def files_in(value: Json) -> list[JsonObject]:
             return [found for inner in value for found in files_in(inner)]
         case _:
             return []
-
-
-def is_binary(media_type: str) -> bool:
-    """Whether content of this type, in lower case, is bytes and nothing else."""
-    return _BINARY.fullmatch(media_type) is not None
 
 
 def named(filename: str) -> str:

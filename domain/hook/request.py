@@ -113,8 +113,6 @@ def _content(request: Request) -> bytes:
 def _parsed(request: Request, content: bytes) -> JsonObject:
     content_type = request.headers.get("content-type", "")
     payload = parse_payload(content_type, content)
-    if payload.kind == "binary" and content:
-        return {"body": base64.b64encode(content).decode()}
     if payload.error:
         media_type = plain_type(content_type.partition(";")[0]).lower()
         return {"body": payload.data, "why_text": not_as_named(media_type, f"cannot be read: {payload.error}")}

@@ -7,12 +7,15 @@ One set of rules for the intake and for templates:
 * Text is in the named charset, else in UTF-8, or windows-1252 where it is none; a byte order mark counts more and is
   no part of the text. Bytes that are no text in a named charset become U+FFFD, but JSON in broken UTF-8 does not parse.
   `domain.values.json` reads JSON.
+* A type that is binary (`is_binary`) makes base64, whatever its bytes look like; so do bytes of any other type that are
+  no text.
 * An empty body is null; so is one of white space that says it is JSON.
 * On a hook that anybody may call, a body is refused that says it is JSON and is not, or a form with too many fields.
   Anything else that does not parse is kept as text with the reason: after a refusal, authentic senders switch the
   webhook off, or do not send it again.
 """
 
+import base64
 import codecs
 import re
 from collections.abc import Callable, Iterable
@@ -36,7 +39,7 @@ Kind: TypeAlias = Literal["json", "form", "multipart", "xml", "text", "binary"]
 
 
 class Payload(msgspec.Struct, frozen=True):
-    """`data` is None for an empty body and for binary content. `error` says why it is not what it claims to be."""
+    """`data` is None for an empty body, and base64 for binary content. `error` says why it is not what it claims."""
 
     data: Json
     kind: Kind
@@ -54,7 +57,11 @@ _END_OF_TYPE = re.compile(r"[,\s]")
 _JSON_TYPES = frozenset(
     {"application/json", "application/x-json", "text/json", "text/x-json", "application/csp-report"}
 )
-_BINARY = re.compile(r"application/octet-stream|(?:image|audio|video|font)/.*")
+_BINARY = re.compile(
+    r"(?:image|audio|video|font|model)/(?!svg\+xml).*"
+    r"|application/(?:octet-stream|pdf|zip|gzip|x-gzip|x-tar|x-7z-compressed|x-bzip2?|wasm|vnd\.(?:ms-|openxml).*"
+    r"|(?:x-)?protobuf|vnd\.google\.protobuf|(?:x-|vnd\.)?msgpack)"
+)
 _SEEN_BY_EXPAT = SHOWS_ITSELF - {"utf-8"}
 _UTF_16 = re.compile(rb"\s*+(?:\0|.\0)", re.DOTALL)
 _FORM = "application/x-www-form-urlencoded"
@@ -123,6 +130,11 @@ def is_json(media_type: str) -> bool:
     return media_type in _JSON_TYPES or media_type.endswith("+json")
 
 
+def is_binary(media_type: str) -> bool:
+    """Whether content of this type, in lower case, is bytes and nothing else, even where they look like text."""
+    return _BINARY.fullmatch(media_type) is not None
+
+
 @lru_cache(maxsize=1024)
 def _described(content_type: str) -> _Type:
     try:
@@ -147,7 +159,7 @@ def _kind(described: _Type, body: bytes) -> Kind:
         return "form"
     if media_type.startswith("text/"):
         return "text"
-    return "binary" if _BINARY.fullmatch(media_type) or not _is_text(body, described) else "text"
+    return "binary" if is_binary(media_type) or not _is_text(body, described) else "text"
 
 
 def _holds_json(body: bytes, described: _Type) -> bool:
@@ -236,7 +248,7 @@ _PARSERS: dict[Kind, Callable[[bytes, _Type], Json]] = {
     "multipart": _multipart,
     "xml": _xml,
     "text": lambda body, described: text_of(body, described.charset),
-    "binary": lambda _body, _described: None,
+    "binary": lambda body, _described: base64.b64encode(body).decode(),
 }
 
 

@@ -14,7 +14,7 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser, par
 
 from app.intake.reading.bodies import Bodies, SenderLeft, Whose
 from app.intake.refusals import FilesFull, Malformed, NoRoom, RequestTooLarge, TooSlow
-from domain.files.file import INLINE_BYTES, FileError, is_binary
+from domain.files.file import INLINE_BYTES, FileError
 from domain.hook.compiled import Hook
 from domain.hook.presets import Basic, Bearer, DedupeBody, GitLab, HeaderToken, IpAllow, Unverified
 from domain.log.errors import DomainError
@@ -22,7 +22,7 @@ from domain.values.charset import charset_of, text_of
 from domain.values.disposition import filename_of
 from domain.values.json import Json
 from domain.values.multipart import parser_of, text_name
-from domain.values.payload import collect, plain_type
+from domain.values.payload import collect, is_binary, plain_type
 from sql.files.store import FileStore
 
 TIME_S = 600.0

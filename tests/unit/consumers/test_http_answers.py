@@ -239,6 +239,14 @@ async def test_bytes_that_are_no_text_are_kept_exactly_whatever_their_type(
     assert ("why_text" in found) == (media_type == "application/json")
 
 
+@pytest.mark.parametrize("media_type", ["application/x-protobuf", "application/msgpack", "application/pdf"])
+async def test_binary_types_are_kept_exactly_also_where_they_look_like_text(
+    http: Outbound, target: RawTarget, media_type: str
+) -> None:
+    target.says(f"Content-Type: {media_type}", body=b"text")
+    assert (await output(http, target))["body"] == {"content": "dGV4dA==", "content_type": media_type, "size": 4}
+
+
 @pytest.mark.parametrize(
     ("header", "filename"),
     [

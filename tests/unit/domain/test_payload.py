@@ -42,7 +42,7 @@ def part(name: str, content: bytes, extra: str = "") -> bytes:
         ("", b' {"a":1}', Payload({"a": 1}, "json")),
         ("", b"[not json", Payload("[not json", "text")),
         ("", "grüß".encode(), Payload("grüß", "text")),
-        ("", b"\xff\xfe", Payload(None, "binary")),
+        ("", b"\xff\xfe", Payload("//4=", "binary")),
         ("", b"", Payload(None, "text")),
         ("application/json", b"", Payload(None, "json")),
         (FORM, b"", Payload(None, "form")),
@@ -110,9 +110,18 @@ def part(name: str, content: bytes, extra: str = "") -> bytes:
         ("application/x-thing; charset=iso-8859-1", b"\xfc", Payload("ü", "text")),
         ("text/csv", b"a,b", Payload("a,b", "text")),
         ("application/x-yaml", b"a: 1", Payload("a: 1", "text")),
-        ("application/x-thing", b"\0\1", Payload(None, "binary")),
-        ("application/octet-stream", b"text", Payload(None, "binary")),
-        ("image/png", b"\x89PNG", Payload(None, "binary")),
+        ("application/x-thing", b"\0\1", Payload("AAE=", "binary")),
+        ("application/x-thing", b"text", Payload("text", "text")),
+        ("application/octet-stream", b"", Payload(None, "binary")),
+        *(
+            (content_type, b"text", Payload("dGV4dA==", "binary"))
+            for content_type in (
+                *("application/octet-stream", "application/pdf", "application/zip", "Application/X-Protobuf; a=b"),
+                *("application/protobuf", "application/msgpack", "application/x-msgpack", "application/vnd.msgpack"),
+                *("image/x-any", "audio/mpeg", "video/mp4", "font/ttf", "model/stl", "application/pdf; charset=utf-8"),
+            )
+        ),
+        ("image/png", b"\x89PNG", Payload("iVBORw==", "binary")),
         ("application/xml", b'<a x="1"><b>2</b></a>', Payload({"a": {"@x": "1", "b": "2"}}, "xml")),
         ("image/svg+xml", b"<svg/>", Payload({"svg": ""}, "xml")),
         (";;;", b"x", Payload("x", "text")),
@@ -472,7 +481,7 @@ def test_a_doubled_attribute_is_refused() -> None:
         (b'{"data":{"a":1},', Payload({"a": 1}, "json")),
         (b"{", Payload(None, "json")),
         (b'{"data_base64":"eyJhIjoxfQ==","datacontenttype":"application/json",', Payload({"a": 1}, "json")),
-        (b'{"data_base64":"/w==",', Payload(None, "binary")),
+        (b'{"data_base64":"/w==",', Payload("/w==", "binary")),
     ],
 )
 def test_structured_event(body: bytes, payload: Payload) -> None:
