@@ -15,9 +15,9 @@ from domain.hook.request import Request
 from domain.log.event import StoredEvent, StreamKind
 from domain.log.ports import EventStore
 from domain.registry import is_current
+from domain.values.headers import is_json
 from domain.values.json import Json, MalformedJson, parse
 from domain.values.path import MISSING, Missing, Path, look_up
-from domain.values.payload import is_json
 from domain.values.redaction import shown, shown_fields
 from projections.run_detail import RunDetail, bounded, fold, values_of
 from projections.run_values import BEGINNING, DEPTH, SURELY_SHOWN, WIDTH, joined

@@ -6,8 +6,8 @@ from urllib.parse import quote
 from domain.connector.config import BadConfig
 from domain.declared.file import Imported, Parameter
 from domain.language.spelling import as_json, spelled
+from domain.values.headers import is_json
 from domain.values.json import Json, JsonObject
-from domain.values.payload import is_json
 
 FORM = "application/x-www-form-urlencoded"
 BRACKETED = FORM + "; style=deepObject"

@@ -11,9 +11,10 @@ import msgspec
 
 from domain.hook.cloudevent import STRUCTURED, MalformedEvent, read_event
 from domain.values.charset import of_header, unescaped
+from domain.values.headers import plain_type
 from domain.values.inflate import inflate
 from domain.values.json import Json, JsonObject
-from domain.values.payload import collect, not_as_named, parse_payload, plain_type
+from domain.values.payload import collect, not_as_named, parse_payload
 
 MAX_INFLATED = 64 * 2**20
 """Bytes of a compressed body that are looked at; the intake lets in far less."""

@@ -13,8 +13,8 @@ from domain.imported.parameters import parameters_of, part, text, written
 from domain.imported.pointers import as_list, as_object, find, resolved
 from domain.imported.schemas import Definitions
 from domain.imported.servers import Servers
+from domain.values.headers import is_json
 from domain.values.json import Json, JsonObject
-from domain.values.payload import is_json
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 MAX_SAMPLE = 4_000

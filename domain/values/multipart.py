@@ -1,13 +1,14 @@
-"""multipart/form-data (RFC 7578): fields as text, files with their content."""
+"""multipart/form-data (RFC 7578): fields as text or JSON, files with their content."""
 
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import suppress
 
 from multipart import MultipartSegment, PushMultipartParser
 
 from domain.values.charset import charset_of, text_of
-from domain.values.disposition import filename_of
-from domain.values.json import Json
+from domain.values.headers import filename_of, is_json, plain_type
+from domain.values.json import Json, MalformedJson, parse
 
 MAX_PARTS = 1_000
 MAX_PART_HEADERS = 8
@@ -44,10 +45,19 @@ def parser_of(boundary: str) -> PushMultipartParser:
     )
 
 
+def field_value(segment: MultipartSegment, content: bytes, charset: str) -> Json:
+    """The value of a part that is no file: its text, or the object or list of one that says it is JSON."""
+    text = text_of(content, charset_of(segment.charset or "") or charset)
+    if text.lstrip().startswith(("{", "[")) and is_json(plain_type(segment.content_type or "").lower()):
+        with suppress(MalformedJson):
+            return parse(text.encode("utf-8", "replace"))
+    return text
+
+
 def _value(segment: MultipartSegment, content: bytes, charset: str) -> Json:
     filename = filename_of(segment.header("Content-Disposition", ""), lambda name: text_name(name, charset))
     if filename is None:
-        return text_of(content, charset_of(segment.charset or "") or charset)
+        return field_value(segment, content, charset)
     return {
         "filename": filename,
         "content_type": segment.content_type or "application/octet-stream",

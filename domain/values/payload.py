@@ -28,6 +28,7 @@ import msgspec
 from multipart import MultipartError, parse_options_header
 
 from domain.values.charset import SHOWS_ITSELF, charset_of, declared, marked, text_of, unescaped
+from domain.values.headers import is_binary, is_json, plain_type
 from domain.values.json import Json, JsonObject, MalformedJson, check, parse, utf8
 from domain.values.multipart import parse_multipart
 from domain.values.xml import MalformedXml, parse_xml
@@ -52,16 +53,6 @@ class _Malformed(ValueError):
 
 _JSON_BEGINS = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[ \t\r\n\0]*+(?:\xfe\xff[\s\0]*+)?[\[{]")
 """Also in UTF-16 and UTF-32."""
-_END_OF_TYPE = re.compile(r"[,\s]")
-"""Proxies join doubled headers with a comma, and some senders forget the semicolon before the charset."""
-_JSON_TYPES = frozenset(
-    {"application/json", "application/x-json", "text/json", "text/x-json", "application/csp-report"}
-)
-_BINARY = re.compile(
-    r"(?:image|audio|video|font|model)/(?!svg\+xml).*"
-    r"|application/(?:octet-stream|pdf|zip|gzip|x-gzip|x-tar|x-7z-compressed|x-bzip2?|wasm|vnd\.(?:ms-|openxml).*"
-    r"|(?:x-)?protobuf|vnd\.google\.protobuf|(?:x-|vnd\.)?msgpack)"
-)
 _SEEN_BY_EXPAT = SHOWS_ITSELF - {"utf-8"}
 _UTF_16 = re.compile(rb"\s*+(?:\0|.\0)", re.DOTALL)
 _FORM = "application/x-www-form-urlencoded"
@@ -110,11 +101,6 @@ def utf8_json(content_type: str, body: bytes) -> bytes:
     return _json_text(body, _described(content_type), utf8) or b""
 
 
-def plain_type(media_type: str) -> str:
-    """The first type of a header that names several, without what belongs behind a semicolon."""
-    return _END_OF_TYPE.split(media_type.strip(), maxsplit=1)[0]
-
-
 def not_as_named(media_type: str, wrong: str) -> str:
     """Why content is not what its type promises, for users: `wrong` goes on from "it"."""
     return f"its content type is {media_type}, but it {wrong}" if media_type else f"it {wrong}"
@@ -123,16 +109,6 @@ def not_as_named(media_type: str, wrong: str) -> str:
 def begins_like_json(body: bytes) -> bool:
     """Whether it begins as a JSON object or list does, in any UTF."""
     return _JSON_BEGINS.match(body) is not None
-
-
-def is_json(media_type: str) -> bool:
-    """Whether a media type, in lower case, promises JSON."""
-    return media_type in _JSON_TYPES or media_type.endswith("+json")
-
-
-def is_binary(media_type: str) -> bool:
-    """Whether content of this type, in lower case, is bytes and nothing else, even where they look like text."""
-    return _BINARY.fullmatch(media_type) is not None
 
 
 @lru_cache(maxsize=1024)

@@ -87,6 +87,9 @@ async def test_large_bodies_become_files_and_small_ones_stay_as_they_are(
         ada, await api.post(hook, content=chunks(PHOTO), headers={"content-type": "application/octet-stream"})
     )
     assert streamed["sha256"] == described["sha256"]
+    told = ("payload", (None, b'{"event": "media.play"}', "application/json"))
+    plex = await body_of(ada, await api.post(hook, files=[told, ("photo", photo_sent)]))
+    assert plex["payload"] == {"event": "media.play"}
     small = await body_of(ada, await api.post(hook, files={"photo": ("a.png", b"\x89PNG", "image/png")}))
     assert small["photo"]["content"] == "iVBORw=="
     tiny = await api.post(hook, content=chunks(b"\x00\xff"), headers={"content-type": "application/octet-stream"})

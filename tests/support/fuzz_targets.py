@@ -59,8 +59,8 @@ from domain.language.scope import Heavy
 from domain.log.errors import DomainError, Invalid
 from domain.values import json, payload, redaction
 from domain.values.charset import charset_of, text_of
-from domain.values.disposition import filename_of
 from domain.values.email import canonical, is_email
+from domain.values.headers import filename_of
 from domain.values.inflate import inflate
 from domain.values.path import look_up, parse_path
 from domain.zap.check import validate

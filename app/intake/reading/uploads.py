@@ -12,17 +12,17 @@ from uuid import UUID
 from litestar.types import Receive
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 
-from app.intake.reading.bodies import Bodies, SenderLeft, Whose
+from app.intake.reading.bodies import SMALL, Bodies, SenderLeft, Whose
 from app.intake.refusals import FilesFull, Malformed, NoRoom, RequestTooLarge, TooSlow
 from domain.files.file import INLINE_BYTES, FileError
 from domain.hook.compiled import Hook
 from domain.hook.presets import Basic, Bearer, DedupeBody, GitLab, HeaderToken, IpAllow, Unverified
 from domain.log.errors import DomainError
-from domain.values.charset import charset_of, text_of
-from domain.values.disposition import filename_of
+from domain.values.charset import charset_of
+from domain.values.headers import filename_of, is_binary, plain_type
 from domain.values.json import Json
-from domain.values.multipart import parser_of, text_name
-from domain.values.payload import collect, is_binary, plain_type
+from domain.values.multipart import field_value, parser_of, text_name
+from domain.values.payload import collect
 from sql.files.store import FileStore
 
 TIME_S = 600.0
@@ -116,7 +116,11 @@ class Uploads:
             if filename is None:
                 text = b"".join([part async for part in _bounded(_part(events), MAX_FIELDS - fields)])
                 fields += len(text)
-                value: Json = text_of(text, charset_of(segment.charset or "") or charset)
+                value = (
+                    field_value(segment, text, charset)
+                    if len(text) <= SMALL
+                    else await asyncio.to_thread(field_value, segment, text, charset)
+                )
             else:
                 files += 1
                 if files > MAX_FILES:

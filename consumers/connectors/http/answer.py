@@ -8,9 +8,9 @@ from consumers.connectors.http.config import DEFAULT_BYTES, MAX_BYTES, RequestCo
 from domain.connector.http_client import HttpReply, Keep, ReplyHeaders, header_of
 from domain.files.file import INLINE_BYTES, File, Files
 from domain.values.charset import SHOWS_ITSELF, charset_of, declared, marked, text_of
-from domain.values.disposition import filename_of
+from domain.values.headers import filename_of, is_binary, is_json
 from domain.values.json import Json, JsonObject, MalformedJson, parse
-from domain.values.payload import begins_like_json, is_binary, is_json, not_as_named
+from domain.values.payload import begins_like_json, not_as_named
 
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\ufffd]")
 """Characters that show that a charset was guessed wrong."""

@@ -17,8 +17,8 @@ from domain.connector.http_client import Upload
 from domain.files.file import is_file
 from domain.language.template import templates
 from domain.values.charset import written_in
+from domain.values.headers import is_json
 from domain.values.json import Json, JsonObject, MalformedJson, parse
-from domain.values.payload import is_json
 from domain.values.shapes import in_words
 
 _TEXT = "text/plain; charset=utf-8"

@@ -18,8 +18,8 @@ from domain.hook.hops import HEADER
 from domain.language import condition
 from domain.language.names import Names
 from domain.language.template import is_lone_path
+from domain.values.headers import is_json, plain_type
 from domain.values.json import Json, JsonObject, MalformedJson, parse
-from domain.values.payload import is_json, plain_type
 
 Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 BodyType: TypeAlias = Literal["json", "form", "multipart", "text", "binary"]

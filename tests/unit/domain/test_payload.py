@@ -221,6 +221,34 @@ def test_multipart_has_fields_and_files() -> None:
 
 
 @pytest.mark.parametrize(
+    ("content_type", "content", "value"),
+    [
+        ("application/json", b'{"event": "media.play", "a": [1]}', {"event": "media.play", "a": [1]}),
+        ("Application/JSON; charset=utf-8", b"\r\n[1, 2]", [1, 2]),
+        ("application/ld+json", b"{}", {}),
+        ("application/json; charset=windows-1252", b'{"a": "Garc\xeda"}', {"a": "García"}),
+        ("application/json", b"\xef\xbb\xbf{}", {}),
+        ("application/json", b'{"a": }', '{"a": }'),
+        ("application/json", b"[" * 100, "[" * 100),
+        ("application/json", b"7", "7"),
+        ("application/json", b"", ""),
+        ("text/plain", b"{}", "{}"),
+        ("", b"{}", "{}"),
+    ],
+)
+def test_a_part_that_says_it_is_json_is_its_object_or_list(content_type: str, content: bytes, value: object) -> None:
+    named = f"\r\nContent-Type: {content_type}" if content_type else ""
+    body = part("payload", content, named) + part("x", b"1") + b"--XX--\r\n"
+    assert parse_payload(MULTIPART, body).data == {"payload": value, "x": "1"}
+
+
+def test_a_file_of_json_stays_a_file() -> None:
+    body = part("f", b"{}", '; filename="a.json"\r\nContent-Type: application/json') + b"--XX--\r\n"
+    data: Any = parse_payload(MULTIPART, body).data
+    assert (data["f"]["filename"], data["f"]["content"]) == ("a.json", "e30=")
+
+
+@pytest.mark.parametrize(
     ("disposition", "filename"),
     [
         (b"name=\"f\"; filename*=UTF-8''%e2%82%ac.txt", "€.txt"),
