@@ -1,15 +1,14 @@
 """All that is wrong with a JSON value: msgspec stops at the first broken rule, a person wants to see every one."""
 
 import difflib
-import typing
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
 from domain.values.json import Json, JsonObject
-from domain.values.shapes import in_words, item_type, options, structs_of, value_type
+from domain.values.shapes import in_words, item_type, literals, options, structs_of, value_type
 
 MAX_ERRORS = 50
 _MAX_NAME = 64
@@ -79,10 +78,11 @@ def decode_own(wanted: type, value: Json) -> object:
 
 
 def _leaf(value: Json, wanted: object, place: Place, reason: str) -> BrokenRule:
-    allowed = _literals(wanted)
+    allowed = literals(wanted)
     code = "wrong_type" if reason.startswith("Expected `") and "got `" in reason else "invalid_value"
     if allowed and isinstance(value, str):
-        return broken_rule(place, reason, "not_allowed", allowed, value)
+        others = ", or an object" if structs_of(wanted) else ""
+        return broken_rule(place, f"must be one of {', '.join(allowed)}{others}", "not_allowed", allowed, value)
     return broken_rule(place, reason, code, allowed)
 
 
@@ -148,8 +148,3 @@ def _in_struct(value: JsonObject, struct: type[msgspec.Struct], place: Place) ->
 def unknown_name(place: Place, name: str, known: Sequence[str], words: str) -> BrokenRule:
     """A field or parameter that there is not."""
     return broken_rule(place, f"{words} `{name[:_MAX_NAME]}`", "unknown", known, name)
-
-
-def _literals(wanted: object) -> list[str]:
-    return [str(choice) for option in options(wanted) if typing.get_origin(option) is Literal
-            for choice in typing.get_args(option)]  # fmt: skip

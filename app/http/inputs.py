@@ -8,9 +8,9 @@ import msgspec
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
-from domain.job.job import CODE
 from domain.language.moments import iso_moment
 from domain.values.json import Json, JsonObject
+from domain.values.shapes import LINE, NAME
 
 MAX_BODY = 1_000_000
 """Bytes of a JSON request; webhooks have their own limit."""
@@ -24,9 +24,8 @@ T = TypeVar("T")
 Injected: TypeAlias = NamedDependency[SkipValidation[T]]
 """An argument that create_app provides."""
 
-# Control characters are no part of a name; some of them (NUL) the database would refuse.
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*\Z")]
-StepId = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=CODE)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NAME)]
+StepId = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=LINE)]
 Password = Annotated[str, msgspec.Meta(min_length=8, max_length=256)]
 
 

@@ -27,8 +27,8 @@ from domain.language.scope import written
 from domain.language.template import has_template
 from domain.log.event import DEDUPE_WINDOW_S
 from domain.values.json import Json, JsonObject
-from domain.values.path import MAX_PATH, parse_path
-from domain.values.shapes import in_words
+from domain.values.path import MAX_PATH, look_up, parse_path
+from domain.values.shapes import in_words, literals_at
 
 MAX_REPLY_HEADERS = 20
 MAX_REPLY_BODY = 20_000
@@ -176,6 +176,8 @@ def _known(path: str, config: JsonObject) -> str:
             known = get_args(Method)
         case _ if path in config and path not in HookConfig.__struct_fields__:
             sent, known = path, (*HookConfig.__struct_fields__, *sorted(_OTHERS))
+        case _ if choices := literals_at(HookConfig, path.split("."), config):
+            sent, known = str(look_up(config, tuple(path.split(".")))), tuple(choices)
     near = get_close_matches(sent[:100], known, 1)
     return (f"; known: {', '.join(known)}" if known else "") + (f"; did you mean {near[0]}?" if near else "")
 

@@ -17,6 +17,7 @@ from domain.run.events import Source
 from domain.run.replay import ReplayVersion
 from domain.run.state import RunStatus
 from domain.search.query import search
+from domain.values.shapes import LINE
 
 RunJobKind: TypeAlias = Literal["replay", "cancel"]
 JobKind: TypeAlias = Literal[
@@ -38,9 +39,7 @@ STATUSES: Mapping[RunJobKind, tuple[RunStatus, ...]] = {
 }
 """Which runs a job takes, by its kind: only what has ended can be replayed, only what has not can be cancelled."""
 
-CODE = r"^[^\x00-\x1f\x7f]+\Z"
-"""Control characters are no part of a step's id or of an error's code, and NUL the database would refuse."""
-_Code = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=CODE)]
+_Code = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=LINE)]
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

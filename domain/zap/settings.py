@@ -7,6 +7,7 @@ import msgspec
 
 from domain.values.email import Email
 from domain.values.path import MAX_PATH, parse_path
+from domain.values.shapes import TRIMMED
 
 MAX_PARALLEL = 1_000
 MAX_DEADLINE_S = 366 * 24 * 3600
@@ -15,8 +16,7 @@ MAX_TAGS = 20
 MAX_SEARCH_KEYS = 10
 MAX_KEPT_DAYS = 36_500
 
-_WORDS = r"^[^\s\x00-\x1f\x7f]([^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?\Z"
-Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=_WORDS)]
+Tag = Annotated[str, msgspec.Meta(min_length=1, max_length=50, pattern=TRIMMED)]
 
 ValuePath = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_PATH)]
 Url = Annotated[str, msgspec.Meta(max_length=2_000, pattern=r"^https?://[^\s\x00-\x1f\x7f]+\Z")]

@@ -7,13 +7,14 @@ import msgspec
 
 from app.http.api.run_query import MAX_MS
 from app.http.inputs import Input, Moment, StepId, require_order
-from domain.job.job import CODE, MAX_RATE_PER_S, Selection
+from domain.job.job import MAX_RATE_PER_S, Selection
 from domain.run.events import Source
 from domain.run.replay import ReplayItems, ReplayVersion
 from domain.run.state import RunStatus
 from domain.values.json import Json
+from domain.values.shapes import LINE
 
-Code = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=CODE)]
+Code = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=LINE)]
 Rate = Annotated[int, msgspec.Meta(ge=1, le=MAX_RATE_PER_S)]
 MAX_SEARCH = 2_000
 """Characters of what is searched for, as the log keeps it with the job."""

@@ -22,9 +22,10 @@ from app.http.paging import (
 )
 from app.http.problems import Problem
 from app.http.requests import refused
-from domain.job.job import CODE, Selection
+from domain.job.job import Selection
 from domain.run.events import Source
 from domain.run.state import RunStatus
+from domain.values.shapes import LINE
 from projections.run_filter import After, Order, RunFilter, Sort
 from projections.run_keys import key_of
 from projections.run_list import RunListItem
@@ -34,7 +35,7 @@ DEFAULT_LIMIT = 20
 MAX_MS = 2**53
 
 Code: TypeAlias = Annotated[
-    str | None, QueryParameter(min_length=1, max_length=200, pattern=CODE, description="Of the error that runs show")
+    str | None, QueryParameter(min_length=1, max_length=200, pattern=LINE, description="Of the error that runs show")
 ]
 Inclusive = Annotated[Moment | None, QueryParameter(description="Inclusive")]
 Exclusive = Annotated[Moment | None, QueryParameter(description="Exclusive")]

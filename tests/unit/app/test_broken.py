@@ -8,11 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.http.api.connectors import ConnectorName
+from app.http.api.run_bodies import Code
 from app.http.broken import MAX_ERRORS, broken_rules, pointer, refusal
+from app.http.inputs import Name, StepId
 from domain.connection.variables import VariableName
+from domain.flow.steps import Step
+from domain.hook import config as hooks
 from domain.language.mistakes import place_of
 from domain.values.email import Email
 from domain.values.shapes import HOST
+from domain.zap.settings import Tag
 from tests.support.strategies import json_values
 
 
@@ -106,9 +112,54 @@ def test_a_pattern_is_shown_as_clients_may_use_it(pattern: str) -> None:
     [
         ("ada at example.com", Email, "an e-mail address"),
         ("not a host!", Annotated[str, msgspec.Meta(pattern=HOST)], "a host such as api.example.com or *.example.com"),
-        ("1st", VariableName, "a name of letters, digits and _ that begins with no digit"),
     ],
 )
 def test_what_has_a_name_is_told_by_it_and_not_by_its_pattern(wrong: str, wanted: object, called: str) -> None:
     (broken,) = broken_rules(wrong, wanted)
     assert broken.reason == f"Expected `str` that is {called}"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "value", "words"),
+    [
+        (Name, " x", "begins with no blank, and is without line breaks and other control characters"),
+        (Name, "a\nb", "without line breaks"),
+        (StepId, "a\0", "without line breaks"),
+        (Tag, "x ", "neither begins nor ends with a blank"),
+        (Code, "a\t", "without line breaks"),
+        (VariableName, "1a", "of letters, digits and _ that does not begin with a digit"),
+        (ConnectorName, "A", "of small letters, digits and _ that begins with a letter, with at most 50 characters"),
+    ],
+)
+def test_the_mistake_in_a_name_is_told_in_words(wanted: object, value: str, words: str) -> None:
+    (broken,) = broken_rules(value, wanted)
+    assert words in broken.reason
+    assert "^" not in broken.reason
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [
+        (
+            {"kind": "action", "id": "a", "type": "x", "on_error": "ignore"},
+            "must be one of fail, continue, or an object",
+        ),
+        ({"kind": "stop", "id": "a", "as": "done"}, "must be one of completed, failed, cancelled"),
+    ],
+)
+def test_a_choice_that_there_is_not_is_told_with_those_there_are(step: Any, reason: str) -> None:
+    (broken,) = broken_rules(step, Step)
+    assert (broken.reason, broken.code) == (reason, "not_allowed")
+
+
+@pytest.mark.parametrize(
+    ("config", "path", "known"),
+    [
+        ({"dedupe": {"from": "headers"}}, "dedupe.from", "; known: sender, header, body, none; did you mean header?"),
+        ({"reply": {"mode": "x"}}, "reply.mode", "; known: immediate, custom, wait"),
+        ({"verification": {"preset": "gitlab", "mode": "x"}}, "verification.mode", "; known: token, signing"),
+        ({"limit": {"per_minute": 0}}, "limit.per_minute", "`int` >= 1"),
+    ],
+)
+def test_a_choice_of_a_hook_that_there_is_not_is_told_with_those_there_are(config: Any, path: str, known: str) -> None:
+    assert hooks.problems(config)[path].endswith(known)
