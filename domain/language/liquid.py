@@ -93,7 +93,7 @@ class _Context(RenderContext):
         except KeyError:
             return absent(keys, 0, None) if default is UNDEFINED else default
         for index, key in enumerate(keys[1:], 1):
-            _check_range(found, token)
+            check_range(found, token)
             below = step(found, key, keys[:index])
             if below is MISSING:
                 return absent(keys, index, {root: self.scope[root]}) if default is UNDEFINED else default
@@ -110,7 +110,7 @@ class _Context(RenderContext):
         self, name: str, token: Token | None, value: object, arguments: tuple[Any, ...], options: dict[str, Any]
     ) -> object:
         for given in (value, *arguments):
-            _check_range(given, token)
+            check_range(given, token)
         self.spend(weight(value) + sum(map(weight, arguments)) + product(name, value, arguments), token)
         result = apply(name, value, arguments, options, self.now)
         made = weight(result)
@@ -120,7 +120,7 @@ class _Context(RenderContext):
         return result
 
     def assign(self, key: str, val: Any) -> None:
-        _check_range(val, None)
+        check_range(val, None)
         super().assign(key, val)
 
     @contextmanager
@@ -181,7 +181,7 @@ class _Output(OutputNode):
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         value = self.expression.evaluate(context)
-        _check_range(value, None)
+        check_range(value, None)
         if isinstance(context, _Context):
             context.spend(weight(value))
         return buffer.write(spelled(value))
@@ -411,6 +411,7 @@ def product(name: str, value: object, arguments: tuple[Any, ...]) -> int:
     return 0
 
 
-def _check_range(value: object, token: Token | None) -> None:
+def check_range(value: object, token: Token | None) -> None:
+    """Raises WorkLimitError for a range that is longer than loops may be."""
     if isinstance(value, range) and value.stop - value.start > MAX_LOOP:
         raise WorkLimitError(f"a range may have {MAX_LOOP:,} items", token=token)

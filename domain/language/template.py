@@ -22,13 +22,13 @@ from liquid import BoundTemplate
 from liquid.builtin.content import ContentNode
 from liquid.builtin.expressions import FilteredExpression, Path
 from liquid.builtin.expressions.arguments import KeywordArgument
-from liquid.builtin.expressions.primitive import Literal, Nil
+from liquid.builtin.expressions.primitive import Literal, Nil, RangeLiteral
 from liquid.builtin.output import OutputNode
 from liquid.exceptions import LiquidError
 from liquid.expression import Expression
 
 from domain.language.filters import FILTERS
-from domain.language.liquid import LimitedEnvironment, apply, product
+from domain.language.liquid import LimitedEnvironment, apply, check_range, product
 from domain.language.scope import Context, Heavy, Keys, Scope, worked_out
 from domain.language.spelling import Absent, spelled, weight
 from domain.values.json import MAX_DEPTH, Json
@@ -174,7 +174,7 @@ def _compile_string(text: str, path: str) -> Renderer:
 
 
 def _quick(text: str, path: str) -> Renderer | None:
-    """A renderer in place; None for ranges, computed keys and text that does not parse, which need Liquid itself."""
+    """A renderer in place; None for text with a range in it and what does not parse, which need Liquid itself."""
     try:
         nodes = parse(text).nodes
         parts: list[str | _Value] = [node.text if isinstance(node, ContentNode) else _output(node) for node in nodes]
@@ -202,7 +202,8 @@ def _keeps_type(expression: Expression) -> bool:
 def _output(node: object) -> _Value:
     if not isinstance(node, OutputNode) or not isinstance(node.expression, FilteredExpression):
         raise _NotQuick
-    value = _operand(node.expression.left)
+    left = node.expression.left
+    value = _range(left) if isinstance(left, RangeLiteral) and _keeps_type(node.expression) else _operand(left)
     for used in node.expression.filters or ():
         if used.name not in FILTERS:
             raise _NotQuick
@@ -225,6 +226,19 @@ def _operand(expression: Expression) -> _Value:
             keys = cast(Keys, tuple(expression.path))
             return lambda scope: scope.find(keys)
     raise _NotQuick
+
+
+def _range(expression: RangeLiteral) -> _Value:
+    """The numbers of a range of which `parse_json` makes a list."""
+    start, stop = _operand(expression.start), _operand(expression.stop)
+
+    def value(scope: Scope) -> object:
+        made = expression._make_range(start(scope), stop(scope))  # noqa: SLF001 - as Liquid reads what is no number
+        check_range(made, expression.token)
+        scope.spend(len(made))
+        return made
+
+    return value
 
 
 def _computed(path: Sequence[str | int | _Value]) -> _Value:

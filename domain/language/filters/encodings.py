@@ -81,9 +81,9 @@ def json(value: object) -> str:
 
 @ALL.add("parse_json", """{% assign m = '{"id": 7}' | parse_json %}{{ m.id }}""", "7")
 def parse_json(value: object) -> object:
-    """Parses text as JSON; other values stay as they are. Alone in a field, the result is the value itself."""
+    """Parses text as JSON, and lists a range; other values stay as they are. Alone in a field, it gives the value."""
     if not isinstance(value, str):
-        return value
+        return list(value) if isinstance(value, range) else value
     try:
         return parse(value.encode("utf-8", "replace"))
     except MalformedJson as error:

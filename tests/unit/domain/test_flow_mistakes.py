@@ -72,6 +72,10 @@ def test_steps_that_are_right_are_taken() -> None:
             "/steps/0/items", "did you mean {{ trigger.body.x | map: 'y' | parse_json }}?",
         ),
         (
+            [{"id": "l", "kind": "for_each", "items": "{{ (1..3) }}", "steps": []}],
+            "/steps/0/items", "did you mean {{ (1..3) | parse_json }}?",
+        ),
+        (
             [{"id": "l", "kind": "for_each", "items": "{% if now %}[]{% endif %}", "steps": []}],
             "/steps/0/items", "this one gives text",
         ),

@@ -81,6 +81,13 @@ def test_paths_reach_fields_items_and_sizes(template: str, value: object) -> Non
         ("{{ trigger.body.items | map: 'sku' | parse_json }}", ["a", "b"]),
         ("{{ trigger.body.nope | plus: 1 | parse_json | default: trigger.body.items }}", BODY["items"]),
         ("{{ '[1, 2]' | parse_json }}", [1, 2]),
+        ("{{ (1..3) | parse_json }}", [1, 2, 3]),
+        ("{{ (1..trigger.body.count) | reverse | parse_json }}", [3, 2, 1]),
+        ("{{ (3..1) | parse_json }}", []),
+        ("{{ (1..nope) | parse_json }}", []),
+        ("n {{ (1..3) | parse_json }}", "n [1,2,3]"),
+        ("{{ (1..3) }}", "1..3"),
+        ("{{ (1..3) | join: '-' }}", "1-2-3"),
         ("{{ trigger.body.count | parse_json | plus: 1 }}", "4"),
         ("{{ trigger.body.count | plus: 1 | default: 9 }}", "4"),
     ],
@@ -223,6 +230,7 @@ def test_templates_reach_neither_python_nor_files(template: str) -> None:
 
 BOMBS = {
     "range": "{% for i in (1..1000000000) %}x{% endfor %}",
+    "range listed": "{{ (1..1000000000) | parse_json }}",
     "range joined": "{{ (1..1000000000) | join }}",
     "range assigned": "{% assign r = (1..9999999999) %}{% if r contains 'a' %}{% endif %}",
     "table": "{% tablerow i in (1..1000000000) %}x{% endtablerow %}",
