@@ -10,10 +10,14 @@ _NOT_ALLOWED = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~:/?@!$&'()*+,;=\
 """What RFC 3986 allows nowhere in a path or query. Brackets stay: everybody sends them as they are."""
 
 
+_NAMES_HOST = re.compile(r"https?://[^/?#]*[/?#]", re.IGNORECASE)
+"""The beginning of a URL whose host is known, whatever follows."""
 _TWICE = re.compile(r"(https?://)https?:/", re.IGNORECASE)
 MAX_URL = 64 * 1024
 """Characters of a URL, its query included; servers take far less, and longer ones hold up others here."""
 MAX_PORT = 65_535
+MAX_LABEL = 63
+"""Characters between the dots of a name (RFC 1035 §2.3.4); of other alphabets, name servers see more than there are."""
 MAX_HOST = 300
 """Characters of a host and its port; a name in DNS has 253 (RFC 1035 §2.3.4)."""
 
@@ -42,10 +46,12 @@ def exact(url: str) -> tuple[str, str, str]:
 
 
 def _is_host(host: str) -> bool:
-    """Whether no part of a name is empty, and a port is one."""
+    """Whether no part of a name is empty or too long, and a port is one."""
     name, _, port = host.rpartition(":")
     named = name if port.isdecimal() else host
-    return not (named.startswith(".") or ".." in named or (port.isdecimal() and int(port) > MAX_PORT))
+    too_long = any(label.isascii() and len(label) > MAX_LABEL for label in named.split("."))
+    is_port = not port.isdecimal() or 0 < int(port) <= MAX_PORT
+    return is_port and not (too_long or named.startswith(".") or ".." in named)
 
 
 def check(url: str) -> str | None:
@@ -55,8 +61,8 @@ def check(url: str) -> str | None:
     if twice:
         return f"the address begins twice; did you mean {url.strip()[twice.end(1) :][:200]}?"
     try:
-        if not template:
-            exact(url)
+        if not template or _NAMES_HOST.match(fixed):
+            exact(fixed)
         elif fixed and not re.match(r"https?://", fixed, re.IGNORECASE) and not _could_begin(fixed):
             return _advice(url.strip())
     except BadUrl as error:

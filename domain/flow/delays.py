@@ -7,10 +7,12 @@ from domain.connector.outcome import Failed
 from domain.flow.steps import MAX_DELAY_S, DelayStep
 from domain.language.moments import iso_moment
 from domain.language.spelling import spelled
+from domain.language.template import has_template
 from domain.language.zones import zone_of
 from domain.values.json import Json
 
 _NEITHER = "is not a date and time such as 2030-01-31T12:00:00Z, nor a time such as 09:00"
+_IS_PAST = "delay_is_past"
 _TIME_OF_DAY = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?")
 
 
@@ -29,8 +31,16 @@ def end_of_delay(step: DelayStep, rendered: Json, now: datetime) -> datetime | F
     if end - now > timedelta(seconds=MAX_DELAY_S):
         return _wrong(f"{text} is more than {MAX_DELAY_S // 86_400} days away")
     if end <= now and step.if_past == "fail":
-        return Failed(code="delay_is_past", message=f"until: {text} has passed already")
+        return Failed(code=_IS_PAST, message=f"until: {text} has passed already")
     return end
+
+
+def always_fails(step: DelayStep, now: datetime) -> bool:
+    """Whether a delay fails every run from now on, as it is until a fixed moment that has passed."""
+    if not step.until or has_template(step.until):
+        return False
+    end = end_of_delay(step, step.until, now)
+    return isinstance(end, Failed) and end.code == _IS_PAST
 
 
 def mistake_in_until(text: str) -> str | None:

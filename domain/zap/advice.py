@@ -1,10 +1,12 @@
 """What is allowed in a definition, and yet may not be what its owner wants. It is told, and stops nobody."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
 from domain.connector.descriptor import ActionDescriptor
 from domain.flow.contents import scopes, templated, walk
-from domain.flow.steps import ActionStep, ApprovalStep, PathsStep, ReturnStep, Step, StopStep, WaitForStep
+from domain.flow.delays import always_fails
+from domain.flow.steps import ActionStep, ApprovalStep, DelayStep, PathsStep, ReturnStep, Step, StopStep, WaitForStep
 from domain.language.mistakes import Mistake
 from domain.language.template import Place, has_template
 from domain.values.json import Json
@@ -15,11 +17,14 @@ _NO_MAIL = (
     "TRIGGERHUB_SMTP_HOST"
 )
 _NO_PATH = "where no path matches nothing is taken, and the run goes on; `otherwise` says what happens then"
+_PAST = "this moment has passed, and `if_past` is fail, so the step always fails"
 _LITERAL = "a name stands as it is written: templates are replaced in values only"
 _BLOCKS = "the zap's runs are one at a time: while one waits here, those behind it wait, too"
 
 
-def advice(definition: Definition, actions: Mapping[str, ActionDescriptor], *, has_mail: bool) -> Iterator[Mistake]:
+def advice(
+    definition: Definition, actions: Mapping[str, ActionDescriptor], now: datetime, *, has_mail: bool
+) -> Iterator[Mistake]:
     """Everything of the kind, with its place. `actions`: those by type that may have advice of their own.
 
     `has_mail`: whether there is a mail server.
@@ -28,7 +33,7 @@ def advice(definition: Definition, actions: Mapping[str, ActionDescriptor], *, h
     yield from _never_reached(definition.steps, ("steps",))
     for path, step, _depth in walk(definition.steps, "steps"):
         at = tuple(path.split("."))
-        yield from _of_step(step, at, has_mail=has_mail)
+        yield from _of_step(step, at, now, has_mail=has_mail)
         if isinstance(step, ActionStep) and step.type in actions:
             for name, reason in actions[step.type].advice(step.config).items():
                 yield Mistake((*at, "config", name), "not_as_meant", reason)
@@ -59,11 +64,14 @@ def _names(value: Json, at: Place) -> Iterator[Mistake]:
             yield from _names(inner, (*at, str(key)))
 
 
-def _of_step(step: Step, at: Place, *, has_mail: bool) -> Iterator[Mistake]:
+def _of_step(step: Step, at: Place, now: datetime, *, has_mail: bool) -> Iterator[Mistake]:
     match step:
         case ApprovalStep():
             if not has_mail and any(recipient.email for recipient in step.to):
                 yield Mistake((*at, "to"), "no_mail_server", _NO_MAIL)
+        case DelayStep():
+            if always_fails(step, now):
+                yield Mistake((*at, "until"), "always_past", _PAST)
         case PathsStep():
             if not step.otherwise:
                 yield Mistake((*at, "paths"), "no_otherwise", _NO_PATH)

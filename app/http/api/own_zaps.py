@@ -71,7 +71,7 @@ class OwnZaps(msgspec.Struct, frozen=True):
 
     def warnings(self, draft: Definition) -> tuple[Warned, ...]:
         """What in a draft is allowed, and yet may not be what its author wants."""
-        found = islice(advice(draft, self.actions, has_mail=self.has_mail), MAX_MISTAKES)
+        found = islice(advice(draft, self.actions, self.now(), has_mail=self.has_mail), MAX_MISTAKES)
         return tuple(Warned(one.path, one.pointer, one.code, one.reason) for one in found)
 
     def shown(self, loaded: LoadedZap, as_of: Point | None = None) -> ZapOut:

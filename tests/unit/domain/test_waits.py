@@ -16,6 +16,7 @@ from domain.zap.advice import advice
 from domain.zap.check import validate
 from domain.zap.definition import Definition, Trigger
 from domain.zap.settings import Concurrency, ZapSettings
+from tests.support.clock import START
 from tests.support.strategies import json_values
 from tests.unit.domain.test_flow_mistakes import CATALOG, branch, paths, send, told
 
@@ -206,34 +207,52 @@ class TestAdvice:
         serial = ZapSettings(concurrency=Concurrency(mode="serial"))
         definition = Definition(Trigger("webhook.catch"), steps, serial)
         validate(definition, CATALOG)
-        found = [(one.path, one.code) for one in advice(definition, CATALOG.actions, has_mail=False)]
+        found = [(one.path, one.code) for one in advice(definition, CATALOG.actions, START, has_mail=False)]
         assert found == [
             ("steps.0.to", "no_mail_server"), ("steps.0", "blocks_others"), ("steps.1", "blocks_others"),
             ("steps.2.paths", "no_otherwise"),
         ]  # fmt: skip
         plain = msgspec.structs.replace(definition, settings=msgspec.UNSET)
-        assert [one.code for one in advice(plain, {}, has_mail=True)] == ["no_otherwise"]
+        assert [one.code for one in advice(plain, {}, START, has_mail=True)] == ["no_otherwise"]
 
     def test_names_that_look_like_templates_are_told(self) -> None:
         step = SetStep("v", {"plain": "{{ trigger.body.x }}", "more": [{"{{ trigger.body.k }}": 1}]})
-        (told,) = advice(Definition(Trigger("webhook.catch"), (step,)), {}, has_mail=True)
+        (told,) = advice(Definition(Trigger("webhook.catch"), (step,)), {}, START, has_mail=True)
         assert (told.code, told.at[:4]) == ("literal_name", ("steps", "0", "values", "more"))
 
     def test_steps_behind_the_end_of_the_run_are_told(self) -> None:
         send_, stop = send("a", "x"), {"id": "s", "kind": "stop"}
         inner = branch("b", {"id": "r", "kind": "return", "value": 1}, send("c", "x"), send("d", "x"))
         steps = msgspec.convert([paths(inner) | {"otherwise": {"steps": [stop]}}, stop, send_], tuple[Step, ...])
-        told = list(advice(Definition(Trigger("webhook.catch"), steps), CATALOG.actions, has_mail=True))
+        told = list(advice(Definition(Trigger("webhook.catch"), steps), CATALOG.actions, START, has_mail=True))
         assert [(one.path, one.code) for one in told] == [
             ("steps.2", "never_reached"),
             ("steps.0.paths.0.steps.1", "never_reached"),
         ]
         assert "s before it ends the run" in told[0].reason
 
+    @pytest.mark.parametrize(
+        ("delay", "is_told"),
+        [
+            ({"until": "2020-01-01T00:00:00Z", "if_past": "fail"}, True),
+            ({"until": "2020-01-01", "if_past": "fail", "time_zone": "Europe/Berlin"}, True),
+            ({"until": "2020-01-01T00:00:00Z"}, False),
+            ({"until": "2020-01-01T00:00:00Z", "if_past": "continue"}, False),
+            ({"until": "2999-01-01T00:00:00Z", "if_past": "fail"}, False),
+            ({"until": "09:00", "if_past": "fail"}, False),
+            ({"until": "{{ trigger.body.at }}", "if_past": "fail"}, False),
+            ({"for_s": 1}, False),
+        ],
+    )
+    def test_a_delay_that_fails_every_run_is_told(self, delay: dict[str, Any], is_told: bool) -> None:
+        step = msgspec.convert({"id": "d", "kind": "delay", **delay}, Step)
+        told = list(advice(Definition(Trigger("webhook.catch"), (step,)), {}, START, has_mail=True))
+        assert [(one.path, one.code) for one in told] == [("steps.0.until", "always_past")] * is_told
+
     def test_an_action_gives_advice_of_its_own(self) -> None:
         action = msgspec.structs.replace(CATALOG.actions["http.request"], advise=lambda config: {"text": str(config)})
         step = msgspec.convert(send("a", "x"), Step)
-        (told,) = advice(Definition(Trigger("webhook.catch"), (step,)), {"http.request": action}, has_mail=True)
+        (told,) = advice(Definition(Trigger("webhook.catch"), (step,)), {"http.request": action}, START, has_mail=True)
         assert (told.path, told.code) == ("steps.0.config.text", "not_as_meant")
 
 
