@@ -57,6 +57,10 @@ _ESCAPES = re.compile(
 _SURROGATES = re.compile(rb"(?:\xed[\xa0-\xbf][\x80-\xbf])" + _RUN)
 
 
+_LARGE, _FEW = 64 * 1024, 4_000
+"""Bytes of JSON above which its texts are counted first, and the parts of a value up to which they are."""
+
+
 class MalformedJson(ValueError):
     """The bytes are not JSON, not Unicode, or nested deeper than MAX_DEPTH."""
 
@@ -103,6 +107,8 @@ def doubled_key(raw: bytes, value: Json) -> str | None:
     Only a doubled key leaves more colons in the JSON than the value has, unless some are escaped. To count them takes
     a small part of the time that it takes to look at every key.
     """
+    if len(raw) > _LARGE and raw.count(b'"') == 2 * _few_texts(value):
+        return None
     if rb"\u003a" not in raw and rb"\u003A" not in raw:
         with suppress(OverflowError):  # an integer that only Python can hold
             if raw.count(b":") <= msgspec.json.encode(value).count(b":"):
@@ -112,6 +118,22 @@ def doubled_key(raw: bytes, value: Json) -> str | None:
     except _DoubledKey as found:
         return str(found)
     return None
+
+
+def _few_texts(value: Json) -> int:
+    """How many texts a value has, its keys included; -1 where it has many parts. Large texts need not be looked at."""
+    texts, todo = 0, [value]
+    for part in todo:
+        if len(todo) > _FEW:
+            return -1
+        if isinstance(part, str):
+            texts += 1
+        elif isinstance(part, dict):
+            texts += len(part)
+            todo += part.values()
+        elif isinstance(part, list):
+            todo += part
+    return texts
 
 
 def _require_single(pairs: list[tuple[str, object]]) -> None:

@@ -264,6 +264,10 @@ def test_depth_is_counted_outside_strings(parts: list[str], limit: int) -> None:
         (b'{"n": 123456789012345678901234567890, "n": 1}', "n"),
         (b'{"n": 123456789012345678901234567890, "m": 1}', None),
         (b"7", None),
+        (b'{"a": "%b", "b": {"a": "x"}}' % (b"x:" * 50_000), None),
+        (b'{"a": "%b", "b": {"a": "\\""}}' % (b"x:" * 50_000), None),
+        (b'{"a": "%b", "a": 1}' % (b"x" * 100_000), "a"),
+        (b'{"a": [%b1], "b": {"c": 1, "c": 1}}' % (b"1," * 50_000), "c"),
     ],
 )
 def test_a_doubled_key_is_found(raw: bytes, key: str | None) -> None:
