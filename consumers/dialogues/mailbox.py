@@ -5,6 +5,7 @@ import imaplib
 import re
 import socket
 import ssl
+import time
 
 from consumers.dialogues.mails import MAX_MAIL, body_of
 from consumers.outbound.guarded_loop import GuardedLoop
@@ -15,6 +16,8 @@ ANSWER_S = 10.0
 """For one answer of the server."""
 MAX_BYTES = 4 * 2**20
 """Of the mails of one reading, as the server has them."""
+READ_S = 10.0
+"""After which no further mail is asked for."""
 _NUMBER = re.compile(rb"\d+")
 
 
@@ -82,11 +85,11 @@ def _read(client: imaplib.IMAP4, request: MailboxRequest) -> MailboxReading:
         return MailboxReading(mails=(), validity=validity, uid=max(0, upcoming - 1), restarted=restarted)
     listed = _numbers(client, request.uid)
     mails: list[Mail] = []
-    size = 0
+    size, until = 0, time.monotonic() + READ_S
     for uid in listed[: request.max_mails]:
         raw, whole = _fetched(client, uid)
         size += len(raw)
-        if size > MAX_BYTES and mails:
+        if mails and (size > MAX_BYTES or time.monotonic() > until):
             break
         if raw:  # else it was deleted meanwhile
             mails.append(Mail(uid, body_of(raw, uid, whole)))

@@ -1,13 +1,20 @@
 """A mail (RFC 5322, MIME) as templates see it."""
 
 import base64
-from email import message_from_bytes, policy
+from email import policy
 from email.headerregistry import AddressHeader
 from email.message import EmailMessage, MIMEPart
+from email.parser import BytesHeaderParser, BytesParser
 from email.utils import parsedate_to_datetime
+from typing import Any
 
+from domain.values.charset import charset_of, text_of, unescaped
 from domain.values.json import Json, JsonObject
 
+MAX_HEADER = 4_000
+"""Characters of a header that are read: the standard library takes the square of their number."""
+MAX_PARTS = 250
+"""Of a mail: each line of it is compared with the boundaries of all parts that are around it."""
 MAX_MAIL = 2 * 2**20
 """Bytes of a mail that are looked at."""
 MAX_TEXT = 200_000
@@ -17,10 +24,45 @@ MAX_FILES = 256 * 1024
 """... and of all of a mail."""
 
 
+class _TooManyParts(Exception):
+    """A mail that is made to take long."""
+
+
+class _Careful(policy.EmailPolicy):
+    """What senders wrote in UTF-8 is text, and what the standard library cannot take apart is an empty header."""
+
+    def header_fetch_parse(self, name: str, value: str) -> Any:
+        try:
+            return super().header_fetch_parse(name, unescaped(value[:MAX_HEADER]))
+        except Exception:  # noqa: BLE001 - it fails in any way, with errors of recursion and of unbound names among them
+            return super().header_fetch_parse(name, "")
+
+
+_POLICY = _Careful()
+
+
 def body_of(raw: bytes, uid: int, whole: bool) -> JsonObject:
     """What a mail says. Whatever is wrong with it, there is something to be seen."""
-    mail = message_from_bytes(raw, policy=policy.default)
+    try:
+        return _told(_read(BytesParser, raw), uid) | {"complete": whole}
+    except Exception:  # noqa: BLE001 - the next look would meet it again, and no mail behind it would ever be read
+        return _told(_read(BytesHeaderParser, raw), uid) | {"complete": False}
+
+
+def _read(parser: "type[BytesParser[Any]]", raw: bytes) -> EmailMessage:
+    left = iter(range(MAX_PARTS))
+
+    def part(**named: Any) -> EmailMessage:
+        if next(left, None) is None:
+            raise _TooManyParts
+        return EmailMessage(**named)
+
+    mail = parser(part, policy=_POLICY).parsebytes(raw)
     assert isinstance(mail, EmailMessage)
+    return mail
+
+
+def _told(mail: EmailMessage, uid: int) -> JsonObject:
     return {
         "uid": uid,
         "message_id": _header(mail, "message-id"),
@@ -34,24 +76,17 @@ def body_of(raw: bytes, uid: int, whole: bool) -> JsonObject:
         "text": _text(mail, "plain"),
         "html": _text(mail, "html"),
         "attachments": _attachments(mail),
-        "complete": whole,
     }
 
 
 def _header(mail: EmailMessage, name: str) -> str:
-    try:
-        return str(mail[name] or "").strip()[:2_000]
-    except (ValueError, LookupError, TypeError, AttributeError, IndexError):
-        return ""  # the parser of the standard library gives up on some that are broken
+    return str(mail[name] or "").strip()[:2_000]
 
 
 def _addresses(mail: EmailMessage, name: str) -> Json:
-    try:
-        header = mail[name]
-        listed = header.addresses if isinstance(header, AddressHeader) else ()
-        return [{"name": one.display_name, "address": one.addr_spec} for one in listed[:200]]
-    except (ValueError, LookupError, TypeError, AttributeError, IndexError):
-        return []
+    header = mail[name]
+    listed = header.addresses if isinstance(header, AddressHeader) else ()
+    return [{"name": one.display_name, "address": one.addr_spec} for one in listed[:200]]
 
 
 def _date(mail: EmailMessage) -> Json:
@@ -63,16 +98,11 @@ def _date(mail: EmailMessage) -> Json:
 
 def _text(mail: EmailMessage, kind: str) -> Json:
     part = mail.get_body((kind,))
-    if part is None:
+    raw = part.get_payload(decode=True) if part else None
+    if part is None or not isinstance(raw, bytes):
         return None
-    raw = part.get_payload(decode=True)
-    if not isinstance(raw, bytes):
-        return None
-    try:
-        text = raw.decode(part.get_content_charset("utf-8"), "replace")
-    except (LookupError, ValueError):
-        text = raw.decode("utf-8", "replace")
-    return text.replace("\r\n", "\n")[:MAX_TEXT]
+    charset = charset_of(part.get_content_charset(""))
+    return text_of(raw, charset).replace("\r\n", "\n")[:MAX_TEXT]
 
 
 def _attachments(mail: EmailMessage) -> list[Json]:

@@ -14,7 +14,7 @@ import msgspec
 
 from domain.connector.http_client import Unreachable
 from domain.dialogue.questions import SqlQuery, SqlRows
-from domain.values.json import Json, JsonObject
+from domain.values.json import Json, JsonObject, MalformedJson, parse
 from sql.postgres.queries import Queries
 
 MAX_BYTES = 4 * 2**20
@@ -46,7 +46,7 @@ async def query(wanted: SqlQuery) -> SqlRows:
         )
         try:
             for kind in ("json", "jsonb"):
-                await connection.set_type_codec(kind, schema="pg_catalog", encoder=str, decoder=msgspec.json.decode)
+                await connection.set_type_codec(kind, schema="pg_catalog", encoder=str, decoder=_parsed)
             async with connection.transaction(readonly=wanted.read_only):
                 if await connection.fetchval(_foreign["is_ours"]):
                     raise Unreachable("own_database", "this is a database of TriggerHub itself", permanent=True)
@@ -110,6 +110,14 @@ def _refused(error: asyncpg.PostgresError) -> Unreachable:
 
 
 _SAFE = 2**53
+
+
+def _parsed(text: str) -> Json:
+    """JSON of a column; what no other part of a run could hold stays the text that it is."""
+    try:
+        return parse(text.encode())
+    except MalformedJson:
+        return text
 
 
 def _json(value: Any) -> str:

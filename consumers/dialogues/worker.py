@@ -7,6 +7,7 @@ of the dialogue under way.
 import asyncio
 import logging
 import os
+import re
 import resource
 import select
 import signal
@@ -27,6 +28,8 @@ from consumers.rendering.frames import HEAD, head
 from domain.connector.http_client import Unreachable
 from domain.dialogue.questions import MailboxRequest, MailToSend, Question, SqlQuery, TopicMessage
 from domain.dialogue.topic import TopicRequest
+from domain.values.charset import unescaped
+from domain.values.json import Json
 
 MAX_MEMORY = 768 * 2**20
 """Address space of the process."""
@@ -34,6 +37,8 @@ READING_S = 7.0
 """For a whole reading of a topic, connections included."""
 IDLE_S = 60.0
 NICE = 10
+_NO_BYTE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Halves of surrogates that stand for no byte."""
 _decoder = msgspec.json.Decoder(Job)
 
 
@@ -48,9 +53,28 @@ def main() -> None:
         length = sys.stdin.buffer.read(HEAD)
         if len(length) < HEAD:
             return
-        body = msgspec.json.encode(_answer(sys.stdin.buffer.read(int.from_bytes(length))))
+        body = encoded(_answer(sys.stdin.buffer.read(int.from_bytes(length))))
         sys.stdout.buffer.write(head(body) + body)
         sys.stdout.buffer.flush()
+
+
+def encoded(answer: Answer) -> bytes:
+    """The answer as JSON, where no bytes can stand that are no text: clients hand them on as halves of surrogates."""
+    try:
+        return msgspec.json.encode(answer)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_readable(msgspec.to_builtins(answer)))
+
+
+def _readable(value: Json) -> Json:
+    match value:
+        case str():
+            return unescaped(_NO_BYTE.sub("\ufffd", value))
+        case dict():
+            return {str(_readable(name)): _readable(inner) for name, inner in value.items()}
+        case list():
+            return [_readable(inner) for inner in value]
+    return value
 
 
 def _answer(frame: bytes) -> Answer:

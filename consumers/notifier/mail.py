@@ -11,6 +11,8 @@ from uuid import UUID
 import aiosmtplib
 import msgspec
 
+from domain.values.charset import unescaped
+
 TIMEOUT_S = 10.0
 AT_A_TIME = 20
 """Connections to the mail server."""
@@ -92,7 +94,7 @@ class Mail:
             async with self._slots:
                 await self._hand_over(message, recipient)
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            raise MailFailed(f"the mail server did not take it: {error}") from error
+            raise MailFailed(f"the mail server did not take it: {unescaped(str(error))}") from error
 
     async def _hand_over(self, message: EmailMessage, recipient: str) -> None:
         config = self._config

@@ -113,6 +113,12 @@ async def test_rows_are_json_and_parameters_fit_their_types(dialogues: Dialogues
         assert (await queried(dialogues, known, "select $1::int4", *wrong)).code == "bad_parameters"  # type: ignore[union-attr]
 
 
+async def test_json_that_no_run_could_hold_stays_text(dialogues: Dialogues, shop: str) -> None:
+    deep = "[" * 500 + "]" * 500
+    sql = "select $1::text::jsonb as deep, '\"\\ud800\"'::json as half"
+    assert (await rows(dialogues, database(shop), sql, deep))["rows"] == [{"deep": deep, "half": "\ufffd"}]
+
+
 async def test_what_may_not_write_does_not_and_what_may_does(dialogues: Dialogues, shop: str) -> None:
     writes, reads = database(shop, read_only=False), database(shop)
     assert (await rows(dialogues, writes, "create table t (a int)"))["affected"] == 0
@@ -198,6 +204,12 @@ async def test_new_mails_are_found_once_and_older_ones_where_wished(
     anew = await looked(dialogues, mailbox, third.place)
     assert (anew.items, anew.place.cursor, len(anew.skipped)) == ((), "18:7", 1)
     assert not [said for said in mailbox.seen if said.startswith(("STORE", "SELECT")) or "BODY[]" in said]
+
+
+async def test_a_name_in_latin_1_holds_no_mail_behind_it_up(dialogues: Dialogues, mailbox: MailboxServer) -> None:
+    mailbox.mails = {1: "From: Jérôme <j@example.com>\r\n\r\nx".encode("latin-1"), 2: b"Subject: two\r\n\r\nx"}
+    found = await looked(dialogues, mailbox, Place(), start_from="all")
+    assert [item.key for item in found.items] == ["imap/17/1", "imap/17/2"]
 
 
 async def looked(dialogues: Dialogues, mailbox: MailboxServer, place: Place, **config: Any) -> Found:

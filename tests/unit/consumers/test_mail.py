@@ -1,6 +1,7 @@
 """A mail as it is written, and as it is read."""
 
 import base64
+import time
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -11,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.dialogues.mails import MAX_FILE, body_of
+from consumers.dialogues.worker import encoded
 from domain.connector.config import BadConfig, read
 from domain.connector.mail import Letter, MailConfig, letter
+from domain.dialogue.questions import Mail, MailboxReading, MailTaken
 
 AT = datetime(2027, 1, 1, 9, tzinfo=UTC)
 
@@ -76,7 +79,39 @@ def test_no_mail_breaks_its_reader(raw: bytes) -> None:
         b"Date: ",
         b"Content-Type: multipart/mixed; boundary=b\n\n--b\n",
     ):
-        body_of(head + raw, 1, whole=True)
+        sent = encoded(MailboxReading(mails=(Mail(1, body_of(head + raw, 1, whole=True)),), validity=1, uid=1))
+        assert b'"uid":1' in sent
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "From: Jérôme <j@example.com>\r\n\r\nx".encode(), b"From: \"J\xe9\" <j@example.com>\r\n\r\nx",
+        b"From: =?unicode_escape?q?=5Cud800?= <j@example.com>\r\n\r\nx",
+        b"Reply-To: =?utf-8?b?mmsaQ==?= <x@y>\r\n\r\nx",
+        b"Content-Type: text/plain; charset=unicode_escape\r\n\r\n\\ud800", b"From: " + b"(" * 1_000 + b"\r\n\r\nx",
+        b"Content-Transfer-Encoding: " + b"(" * 1_000 + b"\r\n\r\nx", b"Message-ID: <" + b"a." * 500 + b"@[\r\n\r\nx",
+        b"From: " + b'"a"' * 200_000 + b"\r\n\r\nx", b"From: " + b"," * 600_000 + b"\r\n\r\nx",
+        b"Content-Type: multipart/mixed; boundary=B\r\n\r\n" + b"--B\r\n\r\nx\r\n" * 100_000,
+        b"Content-Type: text/plain; charset=punycode\r\n\r\n" + b"a" * 1_000_000,
+    ],
+)  # fmt: skip
+def test_a_mail_that_anybody_may_send_holds_no_folder_up(raw: bytes) -> None:
+    before = time.process_time()
+    head = b"Subject: order\r\n"
+    sent = encoded(MailboxReading(mails=(Mail(1, body_of(head + raw, 1, whole=True)),), validity=1, uid=1))
+    assert b'"subject":"order"' in sent
+    assert time.process_time() - before < 5
+
+
+def test_a_name_in_raw_utf_8_or_latin_1_is_text() -> None:
+    for raw in ("From: Jérôme <j@example.com>".encode(), "From: Jérôme <j@example.com>".encode("latin-1")):
+        assert body_of(raw, 1, whole=True)["from"] == [{"name": "Jérôme", "address": "j@example.com"}]
+
+
+def test_words_of_a_mail_server_in_latin_1_are_text() -> None:
+    words = "angenommen für morgen".encode("latin-1").decode("utf-8", "surrogateescape")
+    assert "angenommen für morgen" in encoded(MailTaken({words: words + "\ud800"}, words)).decode()
 
 
 def test_a_large_file_comes_without_its_content() -> None:
