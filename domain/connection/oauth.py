@@ -13,6 +13,8 @@ from domain.values.json import Json, JsonObject, MalformedJson, parse
 
 MARGIN = timedelta(seconds=60)
 """A token is replaced so long before it expires."""
+LONGEST_S = 10 * 365 * 86_400
+"""How long a token lasts at most, whatever its server says: that may be no number, or one that no date can hold."""
 ASSERTION_S = 300
 _FOR_GOOD = frozenset(
     {"invalid_grant", "invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope"}
@@ -132,7 +134,7 @@ def answered(status: int, body: bytes, content_type: str, now: datetime, before:
         return Tokens(
             access_token=answer.access_token,
             refresh_token=answer.refresh_token or (before.refresh_token if before else ""),
-            expires_at=now + timedelta(seconds=min(float(seconds), 10 * 365 * 86_400)) if seconds else None,
+            expires_at=now + timedelta(seconds=max(0, min(LONGEST_S, seconds))) if seconds else None,
             scope=answer.scope if isinstance(answer.scope, str) else " ".join(answer.scope),
         )
     code = str(answer.error or f"http_{status}")[:100]
