@@ -62,7 +62,8 @@ class Imports:
         version = _next(before.version) if before else wish.version
         document = await self._fetched(principal.tenant_id, url) if content is None and url else content or b""
         try:
-            listed = await imported(document, msgspec.structs.replace(wish, version=version, at=url or ""))
+            wanted = msgspec.structs.replace(wish, version=version, at=url or "")
+            listed = await imported(principal.tenant_id, document, wanted)
         except Unusable as error:
             raise Invalid(str(error), errors=list(error.errors)) from None
         file = listed.file
