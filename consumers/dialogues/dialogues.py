@@ -31,6 +31,8 @@ log = structlog.get_logger()
 A = TypeVar("A")
 PROCESSES = 8
 """At once: they end when they are idle."""
+SPARE = 2
+"""... of which so many are for tenants that have none: servers that hang keep theirs for half a minute."""
 WALL_S = 40.0
 """Each question has a time limit of its own; one that passes it by so much is stuck."""
 _answers: "msgspec.json.Decoder[Answer]" = msgspec.json.Decoder(Answer)
@@ -42,7 +44,7 @@ class Dialogues:
     def __init__(self, allowed: Sequence[Network], processes: int = PROCESSES) -> None:
         self._allowed = tuple(map(str, allowed))
         self._all = tuple(Process("consumers.dialogues.worker", WALL_S) for _ in range(processes))
-        self._processes = Shared(self._all)
+        self._processes = Shared(self._all, spare=min(SPARE, processes - 1))
 
     def of(self, tenant_id: UUID) -> Dialogue:
         """The servers as one tenant speaks with them."""

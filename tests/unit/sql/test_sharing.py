@@ -40,9 +40,28 @@ async def test_a_tenant_has_only_so_many_waiting_and_others_are_not_counted() ->
     others.cancel()
 
 
-@given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 3), st.booleans()), max_size=40), st.integers(1, 3))
-async def test_no_thing_is_lost_or_used_twice(users: list[tuple[int, int, bool]], count: int) -> None:
-    shared, used = Shared(range(count)), set[int]()
+async def test_the_last_ones_are_for_who_uses_none() -> None:
+    shared = Shared(range(4), spare=1)
+    held = [shared.one(ADA) for _ in range(3)]
+    for one in held:
+        await one.__aenter__()
+    waiting = asyncio.ensure_future(shared.one(ADA).__aenter__())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    async with asyncio.timeout(60), shared.one(BOB):
+        await held.pop().__aexit__(None, None, None)
+        await asyncio.sleep(0)
+        assert not waiting.done(), "the one that is free now is the last"
+    await asyncio.wait_for(waiting, 60)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 3), st.integers(0, 3), st.booleans()), max_size=40),
+    st.integers(1, 3),
+    st.integers(0, 2),
+)
+async def test_no_thing_is_lost_or_used_twice(users: list[tuple[int, int, bool]], count: int, spare: int) -> None:
+    shared, used = Shared(range(count), spare=spare), set[int]()
 
     async def use(tenant: int, rounds: int) -> None:
         async with shared.one(UUID(int=tenant)) as thing:
@@ -63,5 +82,6 @@ async def test_no_thing_is_lost_or_used_twice(users: list[tuple[int, int, bool]]
     for result in await asyncio.gather(*tasks, return_exceptions=True):
         assert result is None or isinstance(result, asyncio.CancelledError)
     async with asyncio.timeout(60):
-        for _ in range(count):
-            await shared.one(ADA).__aenter__()
+        held = [shared.one(UUID(int=10 + number)) for number in range(count)]
+        for one in held:
+            await one.__aenter__()
