@@ -1,5 +1,6 @@
 """Cursors of sources: the greatest time or number that an item had, as the next request names it."""
 
+import math
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
@@ -42,7 +43,10 @@ def before(cursor: str, overlap_s: int) -> str:
     if number is not None:
         return text_of(int(number) - overlap_s if number == int(number) else number - overlap_s)
     moment = moment_of(cursor)
-    return _iso(moment - timedelta(seconds=overlap_s)) if moment else cursor
+    try:
+        return _iso(moment - timedelta(seconds=overlap_s)) if moment else cursor
+    except OverflowError:
+        return cursor  # nothing is before it
 
 
 def _iso(moment: datetime) -> str:
@@ -50,9 +54,12 @@ def _iso(moment: datetime) -> str:
 
 
 def _number(value: Json) -> float | None:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    try:
-        return float(value) if isinstance(value, str) and value.replace(".", "", 1).lstrip("-").isdigit() else None
-    except ValueError:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
+    if isinstance(value, str) and not value.replace(".", "", 1).lstrip("-").isdigit():
+        return None
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None

@@ -64,7 +64,7 @@ def _read(text: str, zone: tzinfo) -> datetime | None:
     for reader in (_iso, _free):
         try:
             moment = reader(text, zone)
-            moment.timestamp()
+            moment.astimezone(UTC)
         except (ValueError, OverflowError, TypeError, IndexError, AttributeError, RecursionError):
             continue
         return moment
