@@ -58,7 +58,8 @@ def _number(value: object) -> tuple[bytes, str] | None:
         key = value_key(value)
     elif isinstance(value, str) and (number := number_of(value.strip())) is not None:
         key = number_key(number)
-        value = int(number) if number == int(number) and abs(number) < 2**53 else float(number)
+        small = number.copy_abs() < 2**53  # before it is written out: 1e999999999 has as many digits
+        value = int(number) if small and number == int(number) else float(number)
     else:
         return None
     return (key, msgspec.json.encode(value).decode()) if key.startswith(b"n") else None

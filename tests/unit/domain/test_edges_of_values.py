@@ -1,5 +1,6 @@
-"""Moments that UTC has no date for, as programs write them where they know none, are none."""
+"""Moments that UTC has no date for, as programs write them where they know none; and numbers of few characters."""
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -30,3 +31,11 @@ def test_no_item_of_a_source_breaks_its_cursor(value: str | float) -> None:
     cursor = greatest([value, "2026-01-01T00:00:00Z"], NOW)
     assert before(cursor, 300)
     assert before(str(value), 300)
+
+
+@pytest.mark.parametrize("text", ["1e999999", "-1e999999999", "1e99999999999", "1e-99999999999", "1e49000"])
+def test_a_number_that_takes_nine_characters_takes_no_time(text: str) -> None:
+    settings = ZapSettings(search_keys=(SearchKey(name="n", path="trigger.body.n", type="number"),))
+    before_it = time.process_time()
+    list(found_keys(settings, {"trigger": {"body": {"n": text}}}))
+    assert time.process_time() - before_it < 1
