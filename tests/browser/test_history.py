@@ -304,7 +304,8 @@ async def test_a_person_is_forgotten_after_a_look_and_the_record_holds(system: S
 
     async def known() -> bool:
         seen = await system.call("POST", "/api/v1/erasures", {"subject": people[0], "preview": True})
-        return bool(seen["runs"] == 2)
+        plan = await system.call("GET", "/api/v1/retention")
+        return bool(seen["runs"] == 2 and sum(one["zap_id"] == zap["id"] for one in plan["items"]) == 2)
 
     await eventually(known)
     page = signed.page

@@ -43,7 +43,7 @@ async def test_everywhere_means_every_tab_and_every_device(system: System, brows
     first, other = await sign_in(here), await sign_in(there)
     tab = await here.new_page()
     await tab.goto("/runs")
-    await expect(tab.get_by_role("heading", name="Runs")).to_be_visible()
+    await expect(tab.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
     await first.page.goto("/settings")
     await first.page.get_by_test_id("sign-out-everywhere").click()
     await first.page.get_by_test_id("confirm").click()

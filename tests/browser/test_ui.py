@@ -189,7 +189,7 @@ async def test_an_address_survives_the_sign_in_and_a_signed_out_browser_knows_no
 ) -> None:
     page = signed.page
     await page.goto("/runs?status=failed")
-    await expect(page.get_by_role("heading", name="Runs")).to_be_visible()
+    await expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
     await page.get_by_test_id("user-menu").click()
     await page.get_by_test_id("sign-out").click()
     await page.wait_for_url("**/login*")
