@@ -81,7 +81,9 @@ def trigger_data(request: Request) -> JsonObject:
     origin: JsonObject = {"id": request.trigger_id, "type": request.trigger_type} if request.trigger_id else {}
     if (tick := request.tick) is not None:
         return {**origin, "due_at": tick.due_at.isoformat(), "local": tick.local, "late_s": tick.late_s}
-    headers: JsonObject = {name: of_header(value) for name, value in request.headers.items()}
+    headers: JsonObject = dict(request.headers)
+    if not all(map(str.isascii, request.headers.values())):
+        headers = {name: of_header(value) for name, value in request.headers.items()}
     data: JsonObject = {
         **origin,
         "method": request.method,
@@ -121,10 +123,14 @@ def _parsed(request: Request, content: bytes) -> JsonObject:
 
 
 def _query(query: str) -> Json:
+    if not query:
+        return {}
     try:
         fields = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS, errors="surrogateescape")
     except ValueError:
         return {}
+    if "%" not in query and query.isascii():
+        return collect(fields)
     return collect([(unescaped(name), unescaped(value)) for name, value in fields])
 
 
