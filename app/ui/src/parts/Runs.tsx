@@ -67,9 +67,7 @@ function Row({ run, withZap, columns }: { run: RunSummary; withZap: boolean; col
       }}>
       <td className="fit"><RunBadge status={run.status} /></td>
       <td className="full clipped">
-        <div className="clip">
-          <Link className={withZap ? "main" : "main mono"} to="/runs/$id" params={{ id: run.id }}>{name}</Link>
-        </div>
+        <Link className={withZap ? "main clip" : "main clip mono"} to="/runs/$id" params={{ id: run.id }}>{name}</Link>
         {run.error && (
           <div className={`small clip${run.status === "failed" || run.status === "timed_out" ? " wrong-text" : " soft"}`} title={run.error.message}>
             {run.error.step_id && <><code>{run.error.step_id}</code>: </>}{run.error.message}
