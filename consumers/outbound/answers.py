@@ -117,7 +117,8 @@ async def _decoded(
 def _headers(response: Answer) -> dict[str, str | list[str]]:
     found: dict[str, str | list[str]] = {}
     for given_name, given_value in response.headers.items():
-        name, value = _clean(given_name.lower()), _clean(given_value)
+        # aiohttp gives bytes that are not UTF-8 as lone surrogates, which JSON text cannot hold.
+        name, value = unescaped(given_name.lower()), unescaped(given_value)
         before = found.get(name)
         if before is None:
             found[name] = value
@@ -126,11 +127,6 @@ def _headers(response: Answer) -> dict[str, str | list[str]]:
         else:
             found[name] = [before, value]
     return found
-
-
-def _clean(value: str) -> str:
-    """aiohttp gives bytes that are not UTF-8 as lone surrogates, which JSON text cannot hold."""
-    return unescaped(value)
 
 
 def _is_malformed(error: aiohttp.ClientPayloadError) -> bool:

@@ -190,9 +190,9 @@ def _no_list(items: Json) -> str | None:
         return "a list, or a template that gives one"
     if not makes_text(items):
         return None
-    inner = items.strip()[2:-2].strip()
-    is_one = items.count("{{") == 1 and items.strip() == f"{{{{{items.strip()[2:-2]}}}}}"
-    meant = f"; did you mean {{{{ {inner} | parse_json }}}}?" if is_one else ""
+    text = items.strip()
+    is_one = text.startswith("{{") and text.endswith("}}") and text.count("{{") == 1
+    meant = f"; did you mean {{{{ {text[2:-2].strip()} | parse_json }}}}?" if is_one else ""
     return f"a list, or a template that gives one; this one gives text, as filters do but for parse_json{meant}"
 
 

@@ -153,16 +153,15 @@ def check(saved: JsonObject) -> dict[str, str]:
     most = saved.get("max_bytes")
     if isinstance(most, int) and most > MAX_BYTES and saved.get("response") != "binary":
         found.setdefault("max_bytes", f"expected int <= {MAX_BYTES}; more only where `response` is binary, a file")
-    success, paging = saved.get("success"), saved.get("paging")
+    success, paging, without = saved.get("success"), saved.get("paging"), _without_values(saved)
     if isinstance(success, dict):
         wrong_parts = condition.check(success, _ANSWER.wrong, rendered=True)
-        never = {} if wrong_parts else dict(_never(success, "", _without_values(saved)))
+        never = {} if wrong_parts else dict(_never(success, "", without))
         found.update({f"success.{at}".rstrip("."): reason for at, reason in {**wrong_parts, **never}.items()})
     if isinstance(paging, dict) and not any(path.startswith("paging") for path in found):
         found.update(paging_problems(msgspec.convert(paging, Paging)))
-        reason = _without_values(saved)
-        if reason:
-            found.setdefault("paging", f"the items are in a JSON answer, and {reason}")
+        if without:
+            found.setdefault("paging", f"the items are in a JSON answer, and {without}")
     return found
 
 
@@ -188,8 +187,10 @@ def _without_values(saved: JsonObject) -> str | None:
     """Why the body of the answer is never a JSON value; None where it may be one."""
     if saved.get("method") == "HEAD":
         return "the answer to HEAD has no body"
-    response = saved.get("response")
-    return f"`response` has it read as {response}" if response in {"text", "binary"} else None
+    match saved.get("response"):
+        case "text" | "binary" as response:
+            return f"`response` has it read as {response}"
+    return None
 
 
 _ANSWER = Names(roots=("status", "headers", "body"))

@@ -172,6 +172,7 @@ async def test_a_condition_decides_what_a_success_is() -> None:
         ({"paging": {"kind": "scroll"}}, "paging.kind"),
         ({"paging": {"kind": "page"}, "method": "HEAD"}, "paging"),
         ({"paging": {"kind": "page"}, "response": "binary"}, "paging"),
+        ({"success": {"field": "body.ok", "operator": "exists"}, "response": ["text"]}, "response"),
         ({"redirects": 11}, "redirects"),
     ],
 )
